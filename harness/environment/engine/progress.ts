@@ -1,0 +1,55 @@
+/** One thing that set-up is doing, told while it is done. */
+export type SetUpProgress = {
+  /** What is worked on: `engine`, or an image as `image kubernetes-node`. */
+  readonly part: string;
+  /** What is being done, a short phrase. The same phrase again means the same step, further on. */
+  readonly step: string;
+  /** How far it is, for example `412 packages compiled`. Absent when the step has no measure. */
+  readonly detail?: string;
+  /** `begin` of a step, `advance` within it, `end` of it; `note` stands alone. */
+  readonly phase: 'begin' | 'advance' | 'end' | 'note';
+  /** Milliseconds since the step began. */
+  readonly elapsedMs?: number;
+};
+
+/** Receives the progress of set-up; must not throw. */
+export type OnProgress = (progress: SetUpProgress) => void;
+
+/** The steps of one part, with their times. */
+export class StepReporter {
+  readonly #part: string;
+  readonly #onProgress: OnProgress;
+
+  constructor(part: string, onProgress: OnProgress) {
+    this.#part = part;
+    this.#onProgress = onProgress;
+  }
+
+  /** Says one thing that is not a step. */
+  note(step: string): void {
+    this.#onProgress({ part: this.#part, step, phase: 'note' });
+  }
+
+  /**
+   * Runs one step and reports its begin, how it advances and its end with the time it took.
+   * An error is passed on as it is; the step then has no end.
+   */
+  async step<T>(step: string, work: (advance: (detail: string) => void) => Promise<T>): Promise<T> {
+    const begin = performance.now();
+    const elapsed = () => performance.now() - begin;
+    let last: string | undefined;
+    this.#onProgress({ part: this.#part, step, phase: 'begin' });
+    const result = await work((detail) => {
+      last = detail;
+      this.#onProgress({ part: this.#part, step, detail, phase: 'advance', elapsedMs: elapsed() });
+    });
+    this.#onProgress({
+      part: this.#part,
+      step,
+      phase: 'end',
+      elapsedMs: elapsed(),
+      ...(last === undefined ? {} : { detail: last }),
+    });
+    return result;
+  }
+}
