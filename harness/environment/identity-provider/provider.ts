@@ -1,0 +1,78 @@
+/**
+ * What the harness knows of an identity provider. All of it is plain data, so that it can be sent to the test workers
+ * and quoted in the report.
+ */
+
+/** A grant by which a provider turns a projected token into an access token (RFC 7523 section 2.1, RFC 8693, RFC 7523 section 2.2). */
+export type Grant = 'jwt-bearer' | 'token-exchange' | 'client-assertion';
+
+/**
+ * How the client authenticates itself at the token endpoint: `none` (a public client that names itself by `client_id`), or
+ * `subject-token`: the same projected token as `client_assertion` (RFC 7521 section 4.2). There is no secret anywhere.
+ */
+export type ClientAuthentication = 'none' | 'subject-token';
+
+/** A grant that a provider declares, and how it is asked for. */
+export interface GrantDeclaration {
+  grant: Grant;
+  clientAuthentication: ClientAuthentication;
+}
+
+/** One provider with an issuer and an audience of its own, for example one realm of Keycloak. */
+export interface ProviderDescription {
+  /** `production`, `staging`, … as in the recipes of seed 000. */
+  name: string;
+  /** Issuer of the access tokens, and the base of the provider's discovery document. */
+  issuer: string;
+  /** The audience that a projected token must name for this provider: the string configured out of band, never assumed to be the issuer. */
+  audience: string;
+  tokenEndpoint: string;
+  grants: GrantDeclaration[];
+  /** `aud` that its access tokens carry for the resource server. */
+  accessTokenAudience: string;
+  /** Life of its access tokens in seconds, as configured. */
+  accessTokenLifetimeSeconds: number;
+}
+
+/** A running identity provider: one server with one or more isolated providers. */
+export interface IdentityProviderDescription {
+  /** `keycloak`, `embedded`, `oauth2-mock-server`, … */
+  kind: string;
+  /** Version as the server itself or its package says. */
+  version: string;
+  providers: ProviderDescription[];
+  /** Host and port in every issuer URL. */
+  host: string;
+  port: number;
+  /** IP address and port at which a pod (through the recorder) reaches the server. */
+  upstream: { address: string; port: number };
+}
+
+/** A workload's identity in the cluster: what `sub` says as `system:serviceaccount:NAMESPACE:NAME`. */
+export interface WorkloadIdentity {
+  namespace: string;
+  serviceAccount: string;
+}
+
+/** What a workload has to be configured with after it was registered. */
+export interface Registration {
+  clientId: string;
+}
+
+/** How the provider is told to trust the cluster: by the cluster's own discovery and keys, never by a copied key. */
+export interface ClusterTrust {
+  issuer: string;
+  jwksUri: string;
+  /** CA certificate(s), PEM, of the issuer's TLS. */
+  ca: string;
+}
+
+/** An identity provider started by this run. Lives in the main process. */
+export interface StartedIdentityProvider {
+  readonly description: IdentityProviderDescription;
+  /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent: the same workload gets the same registration. */
+  register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
+  /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): told as a harness error. */
+  assertAlive(): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,26 @@
+/**
+ * The names by which servers of a run know each other.
+ *
+ * An issuer must read the same to the pods, to the provider and to the harness, or audiences and issuers do not match.
+ * The names are constant because each run has a Docker network of its own; `.test` is reserved by RFC 6761 section 6.2,
+ * so that none of them can ever be somebody's real host.
+ */
+export const HOSTS = {
+  cluster: 'cluster.conformance.test',
+  accelerator: 'accelerator.conformance.test',
+  keycloak: 'keycloak.conformance.test',
+  embedded: 'embedded.conformance.test',
+  mock: 'mock.conformance.test',
+} as const;
+
+/** Port of the API server, of the token accelerator and of the issuer URL of a cluster that the harness starts. */
+export const API_SERVER_PORT = 6443;
+
+/** Port of the https listener of every identity provider, part of its issuer URL. */
+export const IDENTITY_PROVIDER_PORT = 8443;
+
+/** Label of every container and network of a run: its value is the run's id. */
+export const RUN_LABEL = 'kube-agent-conformance.run';
+
+/** Label of every Kubernetes object of a run: its value is the run's id. */
+export const RUN_OBJECT_LABEL = 'kube-agent-conformance/run';

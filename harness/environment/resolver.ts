@@ -1,0 +1,69 @@
+import { Agent, buildConnector, type Dispatcher, type RequestInit, type Response, fetch as undiciFetch } from 'undici';
+
+/** Where a name leads from the place of the harness. `host` and `port` are of a published port on loopback, or of a gateway. */
+export interface Route {
+  host: string;
+  port: number;
+}
+
+/** The plain data of a {@link Resolver}; it may be sent to another process. Keys are `host:port` as written in a URL. */
+export interface ResolverData {
+  routes: Record<string, Route>;
+  /** Certificates, PEM, that this run trusts besides nothing else: the run's own CA. */
+  ca: string;
+}
+
+/**
+ * The harness's own name resolution: a run's servers are known by names that no DNS server knows
+ * (see {@link ./names.ts}); the resolver leads them to published ports and keeps the name for TLS and for the Host header.
+ * A name that has no route is resolved as usual.
+ */
+export class Resolver {
+  readonly #data: ResolverData;
+  readonly dispatcher: Dispatcher;
+
+  constructor(data: ResolverData) {
+    this.#data = { routes: { ...data.routes }, ca: data.ca };
+    const connect = buildConnector({ ca: data.ca, timeout: 5_000 });
+    this.dispatcher = new Agent({
+      // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in mid-run).
+      keepAliveTimeout: 1_000,
+      connect: (options, callback) => {
+        const port = options.port || (options.protocol === 'https:' ? '443' : '80');
+        const route = this.#data.routes[`${options.hostname}:${port}`];
+        if (route === undefined) {
+          connect(options, callback);
+          return;
+        }
+        connect(
+          {
+            ...options,
+            hostname: route.host,
+            host: `${route.host}:${route.port}`,
+            port: String(route.port),
+            servername: options.servername || options.hostname,
+          },
+          callback,
+        );
+      },
+    });
+  }
+
+  /** Leads `hostAndPort` (for example `keycloak.conformance.test:8443`) to `route` from now on. */
+  add(hostAndPort: string, route: Route): void {
+    this.#data.routes[hostAndPort] = route;
+  }
+
+  /** A copy that can be sent to another process. */
+  toData(): ResolverData {
+    return { routes: { ...this.#data.routes }, ca: this.#data.ca };
+  }
+
+  /** `fetch` of the Fetch standard with this resolver's names and the run's CA. Rejects as `fetch` does. */
+  readonly fetch = (url: string | URL, init: RequestInit = {}): Promise<Response> =>
+    undiciFetch(url, { ...init, dispatcher: this.dispatcher });
+
+  async close(): Promise<void> {
+    await this.dispatcher.destroy();
+  }
+}
