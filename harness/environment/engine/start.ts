@@ -5,7 +5,7 @@ import { chmod, copyFile, mkdir, readFile, readlink, rename, rm, writeFile } fro
 import { connect as connectSocket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { command } from './command.ts';
+import { type CommandOptions, command } from './command.ts';
 import { SYSTEM_SOCKET } from './endpoint.ts';
 import { askEngine, ENGINE_LABEL, type Engine } from './engine.ts';
 import { SetUpError } from './errors.ts';
@@ -53,7 +53,7 @@ export async function installPackages(
   // A service that the package's own script started would run without the runtime wrapper: RUNLEVEL 1 keeps invoke-rc.d(8) from it.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const options = { env, ...(signal === undefined ? {} : { signal }) };
-  await report.step(`apt-get update`, () => aptUpdate(options));
+  await aptUpdate(report, options);
   await report.step(`apt-get install ${packages.join(' ')}`, async (advance) => {
     await command('apt-get', ['install', '-y', '-q', '--no-install-recommends', '--no-upgrade', ...packages], {
       ...options,
@@ -64,19 +64,17 @@ export async function installPackages(
   });
 }
 
-async function aptUpdate(options: Parameters<typeof command>[2]): Promise<void> {
-  try {
-    await command('apt-get', ['update', '-q'], { ...options, env: { ...options?.env, LC_ALL: 'C' } });
-  } catch (error) {
-    // A third-party source that is out of reach does not matter as long as the distribution's own lists are there.
-    if (!(error instanceof SetUpError) || !existsSync('/var/lib/apt/lists')) throw error;
-    await command('apt-cache', ['show', ENGINE_PACKAGE_PROBE], options ?? {}).catch(() => {
-      throw error;
-    });
-  }
+/** Refreshes the package lists. A failure is told, not fatal: an install that needs the missing list says so itself. */
+export async function aptUpdate(report: StepReporter, options: CommandOptions): Promise<void> {
+  await report.step('apt-get update', async () => {
+    try {
+      await command('apt-get', ['update', '-q'], options);
+    } catch (error) {
+      if (!(error instanceof SetUpError)) throw error;
+      report.note(`going on with the package lists that are there: ${error.problem}`);
+    }
+  });
 }
-
-const ENGINE_PACKAGE_PROBE = 'docker.io';
 
 async function placeWrapper(report: StepReporter): Promise<string> {
   await mkdir(ENGINE_STATE, { recursive: true });
