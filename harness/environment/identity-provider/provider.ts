@@ -65,6 +65,8 @@ export interface ClusterTrust {
   jwksUri: string;
   /** CA certificate(s), PEM, of the issuer's TLS. */
   ca: string;
+  /** `alg` of the cluster's tokens, where it is known before the cluster is up; without it RS256 and ES256 are allowed. */
+  algorithms?: string[];
 }
 
 /** An identity provider started by this run. Lives in the main process. */

@@ -1,0 +1,47 @@
+import type { StartedNetwork } from 'testcontainers';
+import type { Resolver } from '../resolver.ts';
+import type { Fetch } from './fetch.ts';
+import type { KeycloakServers } from './keycloak/servers.ts';
+import type { ClusterTrust, WorkloadIdentity } from './provider.ts';
+
+/** What a run gives to the identity providers that it starts. */
+export interface IdentityProviderContext {
+  pki: {
+    /** Certificate of the run's CA, PEM. */
+    ca: string;
+    issue(host: string, extra?: { ips?: string[] }): Promise<{ cert: string; key: string }>;
+  };
+  trust: ClusterTrust;
+  /** `fetch` that knows the run's names and trusts the run's CA. */
+  fetch: Fetch;
+  /** The run's network, where there is an engine. */
+  network?: StartedNetwork;
+  /** Reference of one of our images (`keycloak`, `keycloak-preview`), built or pulled if need be. */
+  image(name: string): Promise<string>;
+  /** Labels of every container of the run. */
+  labels: Record<string, string>;
+  /** Address of this host that pods can reach: where servers in this process listen. */
+  bindAddress: string;
+  /** Is told where the provider's name leads. One resolver for each provider that is started: twins share their reference's name. */
+  resolver: Resolver;
+  onProgress(message: string): void;
+  /** The run's Keycloak containers, shared by the reference and its twins. */
+  keycloakServers: KeycloakServers;
+  /** Names of the providers to be started; `production` and `staging` if not given. */
+  providers?: string[];
+  /** Life of the access tokens in seconds; 60 if not given. */
+  accessTokenLifetimeSeconds?: number;
+}
+
+export const DEFAULT_PROVIDERS = ['production', 'staging'];
+export const DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS = 60;
+
+/** `sub` of the projected tokens of a ServiceAccount. */
+export function subjectOf({ namespace, serviceAccount }: WorkloadIdentity): string {
+  return `system:serviceaccount:${namespace}:${serviceAccount}`;
+}
+
+/** Client id of a ServiceAccount. A namespace has no dot in its name, so that no two of them get the same. */
+export function clientIdOf({ namespace, serviceAccount }: WorkloadIdentity): string {
+  return `${namespace}.${serviceAccount}`;
+}

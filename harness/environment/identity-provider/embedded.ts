@@ -1,0 +1,107 @@
+import { createRequire } from 'node:module';
+import { HOSTS, IDENTITY_PROVIDER_PORT } from '../names.ts';
+import {
+  clientIdOf,
+  DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS,
+  DEFAULT_PROVIDERS,
+  type IdentityProviderContext,
+  subjectOf,
+} from './context.ts';
+import { STRICT_CHECKS } from './embedded/assertion.ts';
+import { createEmbeddedProvider, type EmbeddedProvider } from './embedded/provider.ts';
+import { listenHttps } from './listener.ts';
+import type { GrantDeclaration, ProviderDescription, StartedIdentityProvider } from './provider.ts';
+import type { EmbeddedTwin } from './twins.ts';
+
+const GRANTS: GrantDeclaration[] = [
+  { grant: 'jwt-bearer', clientAuthentication: 'none' },
+  { grant: 'jwt-bearer', clientAuthentication: 'subject-token' },
+  { grant: 'token-exchange', clientAuthentication: 'none' },
+  { grant: 'client-assertion', clientAuthentication: 'subject-token' },
+];
+
+/** Its audience is not its issuer, unlike Keycloak's: nobody may assume that it is (catalogue AI-01). */
+export const EMBEDDED_AUDIENCE_PREFIX = 'conformance-';
+
+export function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescription {
+  const issuer = `https://${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}/${name}`;
+  return {
+    name,
+    issuer,
+    audience: `${EMBEDDED_AUDIENCE_PREFIX}${name}`,
+    tokenEndpoint: `${issuer}/token`,
+    grants: GRANTS,
+    accessTokenAudience: `inference-${name}`,
+    accessTokenLifetimeSeconds: lifetimeSeconds,
+  };
+}
+
+/**
+ * Starts the embedded identity provider: in this process, https with a certificate of the run's CA, on a free port of the
+ * bind address. `twin` is what a twin does otherwise.
+ */
+export async function startEmbedded(
+  context: IdentityProviderContext,
+  twin: EmbeddedTwin = {},
+): Promise<StartedIdentityProvider> {
+  const lifetime = context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS;
+  const descriptions = (context.providers ?? DEFAULT_PROVIDERS).map((name) => describeEmbedded(name, lifetime));
+  const served = [...new Set(GRANTS.map(({ grant }) => grant))].filter((grant) => !twin.switchedOff?.includes(grant));
+  const providers = new Map<string, EmbeddedProvider>();
+  const [{ cert, key }] = await Promise.all([
+    context.pki.issue(HOSTS.embedded, { ips: [context.bindAddress] }),
+    ...descriptions.map(async ({ name, issuer, audience, accessTokenAudience, accessTokenLifetimeSeconds }) => {
+      const provider = await createEmbeddedProvider(
+        {
+          issuer,
+          clusterIssuer: context.trust.issuer,
+          algorithms: context.trust.algorithms ?? ['RS256', 'ES256'],
+          audience,
+          grants: served,
+          accessTokenAudience,
+          accessTokenLifetimeSeconds,
+          clockToleranceSeconds: 5,
+        },
+        context.fetch,
+        { ...STRICT_CHECKS, ...twin.checks?.() },
+      );
+      providers.set(name, provider);
+    }),
+  ]);
+  const listener = await listenHttps({
+    bindAddress: context.bindAddress,
+    port: 0,
+    cert,
+    key,
+    mounts: Object.fromEntries([...providers].map(([name, { provider }]) => [name, provider.callback()])),
+  });
+  const upstream = { address: listener.address, port: listener.port };
+  context.resolver.add(`${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}`, { host: upstream.address, port: upstream.port });
+  const { version } = createRequire(import.meta.url)('oidc-provider/package.json') as { version: string };
+
+  return {
+    description: {
+      kind: 'embedded',
+      version: `oidc-provider ${version}`,
+      providers: descriptions,
+      host: HOSTS.embedded,
+      port: IDENTITY_PROVIDER_PORT,
+      upstream,
+    },
+    async register(name, workload) {
+      const provider = providers.get(name);
+      if (provider === undefined) {
+        throw new Error(
+          `embedded identity provider: there is no provider "${name}"; there are ${[...providers.keys()].join(', ')}`,
+        );
+      }
+      const clientId = clientIdOf(workload);
+      provider.register({ clientId, subject: subjectOf(workload) });
+      return { clientId };
+    },
+    async assertAlive() {
+      if (!listener.listening) throw new Error('embedded identity provider: its listener is closed');
+    },
+    stop: () => listener.close(),
+  };
+}

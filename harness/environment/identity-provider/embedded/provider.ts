@@ -1,0 +1,325 @@
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
+import Provider, { type Adapter, type Client, errors, type TokenEndpointGrantContext } from 'oidc-provider';
+import type { Fetch } from '../fetch.ts';
+import type { Grant } from '../provider.ts';
+import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
+import { clusterKeys, KeysUnavailable } from './cluster-keys.ts';
+
+export const GRANT_TYPES: Record<Grant, string> = {
+  'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
+  'client-assertion': 'client_credentials',
+};
+export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+export const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
+export const TOKEN_TYPE_ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+
+/** One provider as it is configured; plain data, so that a pod can read it from a file. */
+export interface EmbeddedProviderConfig {
+  issuer: string;
+  /** Issuer of the cluster whose ServiceAccounts are trusted; its keys are found by its discovery. */
+  clusterIssuer: string;
+  /** Allowed `alg` values of the cluster's tokens. */
+  algorithms: string[];
+  /** The audience that a projected token must name. */
+  audience: string;
+  /** Grants that are served. */
+  grants: Grant[];
+  accessTokenAudience: string;
+  accessTokenLifetimeSeconds: number;
+  /** Seconds by which the clocks of cluster and provider may differ. */
+  clockToleranceSeconds: number;
+}
+
+/** A client stands for one ServiceAccount: its assertion is that ServiceAccount's projected token. */
+export interface RegisteredClient {
+  clientId: string;
+  /** `sub` of the projected token: `system:serviceaccount:NAMESPACE:NAME`. */
+  subject: string;
+}
+
+export interface EmbeddedProvider {
+  readonly provider: Provider;
+  register(client: RegisteredClient): void;
+}
+
+/** Far above any projected token (about 1 KiB), far below what would hurt. */
+const BODY_LIMIT_BYTES = 48 * 1024;
+
+const SCOPES = ['openid'];
+
+function oauthError(status: number, code: string, description: string): errors.OIDCProviderError {
+  const error = new errors.CustomOIDCProviderError(code, description);
+  error.status = status;
+  error.statusCode = status;
+  error.expose = true;
+  return error;
+}
+
+/** Nothing but clients is stored: access tokens are JWTs, and there are no sessions. */
+function adapter(model: string, clients: Map<string, RegisteredClient>, grantTypes: string[]): Adapter {
+  return {
+    async find(id) {
+      if (model !== 'Client' || !clients.has(id)) return undefined;
+      return {
+        client_id: id,
+        token_endpoint_auth_method: 'none',
+        grant_types: grantTypes,
+        response_types: [],
+        redirect_uris: [],
+        scope: SCOPES.join(' '),
+      };
+    },
+    async findByUserCode() {},
+    async findByUid() {},
+    async upsert() {},
+    async consume() {},
+    async destroy() {},
+    async revokeByGrantId() {},
+  };
+}
+
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request) {
+    length += (chunk as Buffer).length;
+    if (length > BODY_LIMIT_BYTES) return undefined;
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/**
+ * A provider of access tokens for Kubernetes ServiceAccounts, on panva's `oidc-provider`: the JWT authorization grant
+ * (RFC 7523 section 2.1), token exchange (RFC 8693) and client authentication by assertion (RFC 7523 section 2.2), each with
+ * a projected token. `checks` is for broken twins; without it the assertion is verified strictly.
+ */
+export async function createEmbeddedProvider(
+  config: EmbeddedProviderConfig,
+  fetch: Fetch,
+  checks: AssertionChecks = STRICT_CHECKS,
+): Promise<EmbeddedProvider> {
+  const clients = new Map<string, RegisteredClient>();
+  const clientIdOfSubject = new Map<string, string>();
+  const verify = assertionVerifier(
+    {
+      issuer: config.clusterIssuer,
+      audience: config.audience,
+      algorithms: config.algorithms,
+      keys: clusterKeys(config.clusterIssuer, fetch),
+      clockToleranceSeconds: config.clockToleranceSeconds,
+    },
+    checks,
+  );
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const provider = new Provider(config.issuer, {
+    adapter: (model: string) =>
+      adapter(
+        model,
+        clients,
+        config.grants.map((grant) => GRANT_TYPES[grant]),
+      ),
+    jwks: {
+      keys: [
+        { ...(await exportJWK(privateKey)), kid: `${new URL(config.issuer).pathname}-1`, alg: 'ES256', use: 'sig' },
+      ],
+    },
+    clientAuthMethods: ['none'],
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    scopes: SCOPES,
+    responseTypes: [],
+    features: {
+      devInteractions: { enabled: false },
+      userinfo: { enabled: false },
+      rpInitiatedLogout: { enabled: false },
+    },
+    routes: { token: '/token', jwks: '/jwks' },
+  });
+  const resourceServer = new provider.ResourceServer(config.accessTokenAudience, {
+    audience: config.accessTokenAudience,
+    scope: SCOPES.join(' '),
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: config.accessTokenLifetimeSeconds,
+    jwt: { sign: { alg: 'ES256' } },
+  });
+
+  /** Verifies each token of a request once; a refusal becomes `code`, and what cannot be verified now becomes 503. */
+  const verifier = (): ((assertion: string, code: string, status?: number) => Promise<string>) => {
+    const verified = new Map<string, Promise<string>>();
+    return async (assertion, code, status = 400) => {
+      const subject = verified.get(assertion) ?? verify(assertion);
+      verified.set(assertion, subject);
+      try {
+        return await subject;
+      } catch (error) {
+        if (error instanceof AssertionRefused) throw oauthError(status, code, `assertion refused: ${error.message}`);
+        if (error instanceof KeysUnavailable) {
+          throw oauthError(503, 'temporarily_unavailable', 'the keys of the cluster cannot be had now');
+        }
+        throw error;
+      }
+    };
+  };
+
+  /** The `openid` scope is accepted for the sake of OpenID Connect clients; nothing beyond it is granted (RFC 6749 section 3.3). */
+  const scopeOf = (ctx: TokenEndpointGrantContext): string | undefined => {
+    const asked = String(ctx.oidc.params.scope ?? '')
+      .split(' ')
+      .filter(Boolean);
+    const unknown = asked.filter((scope) => !SCOPES.includes(scope));
+    if (unknown.length > 0)
+      throw new errors.InvalidScope('requested scope is not granted to this client', unknown.join(' '));
+    return asked.length > 0 ? asked.join(' ') : undefined;
+  };
+
+  const single = (ctx: TokenEndpointGrantContext, name: string): string => {
+    const value = ctx.oidc.params[name];
+    if (typeof value !== 'string' || value === '')
+      throw new errors.InvalidRequest(`missing required parameter ${name}`);
+    return value;
+  };
+
+  /** Client authentication by assertion (RFC 7521 section 4.2), where the request has one. Gives the subject that was proven. */
+  const authenticate = async (
+    ctx: TokenEndpointGrantContext,
+    verifyOnce: ReturnType<typeof verifier>,
+  ): Promise<string | undefined> => {
+    const { client_assertion: assertion, client_assertion_type: type } = ctx.oidc.body ?? {};
+    if (assertion === undefined && type === undefined) return undefined;
+    if (type !== CLIENT_ASSERTION_TYPE) throw oauthError(401, 'invalid_client', 'unknown client_assertion_type');
+    if (typeof assertion !== 'string') throw oauthError(401, 'invalid_client', 'client_assertion must be given once');
+    const subject = await verifyOnce(assertion, 'invalid_client', 401);
+    if (clients.get(ctx.oidc.client.clientId)?.subject !== subject) {
+      throw oauthError(401, 'invalid_client', 'subject of the client_assertion is not this client');
+    }
+    return subject;
+  };
+
+  const answer = async (
+    ctx: TokenEndpointGrantContext,
+    client: Client,
+    subject: string,
+    extra: object = {},
+  ): Promise<void> => {
+    const scope = scopeOf(ctx);
+    const token = new provider.AccessToken({
+      client,
+      accountId: subject,
+      resourceServer,
+      grantId: subject,
+      gty: ctx.oidc.params.grant_type,
+      ...(scope === undefined ? {} : { scope }),
+    });
+    ctx.body = {
+      access_token: await token.save(),
+      token_type: token.tokenType,
+      expires_in: token.expiration,
+      ...(scope === undefined ? {} : { scope }),
+      ...extra,
+    };
+  };
+
+  /** A mapped identity is given to the ServiceAccount that it was registered for, and to no other. */
+  const requireMapped = (ctx: TokenEndpointGrantContext, subject: string, code: string): void => {
+    if (clients.get(ctx.oidc.client.clientId)?.subject !== subject) {
+      throw oauthError(400, code, 'subject of the assertion is not mapped to this client');
+    }
+  };
+
+  const handlers: Record<Grant, { parameters: string[]; handle(ctx: TokenEndpointGrantContext): Promise<void> }> = {
+    'jwt-bearer': {
+      parameters: ['assertion', 'scope'],
+      async handle(ctx) {
+        const verifyOnce = verifier();
+        await authenticate(ctx, verifyOnce);
+        const subject = await verifyOnce(single(ctx, 'assertion'), 'invalid_grant');
+        requireMapped(ctx, subject, 'invalid_grant');
+        await answer(ctx, ctx.oidc.client, subject);
+      },
+    },
+    'token-exchange': {
+      parameters: [
+        'subject_token',
+        'subject_token_type',
+        'requested_token_type',
+        'actor_token',
+        'audience',
+        'resource',
+        'scope',
+      ],
+      async handle(ctx) {
+        const verifyOnce = verifier();
+        await authenticate(ctx, verifyOnce);
+        if (single(ctx, 'subject_token_type') !== TOKEN_TYPE_JWT) {
+          throw new errors.InvalidRequest(`subject_token_type must be ${TOKEN_TYPE_JWT}`);
+        }
+        const { requested_token_type: requested, actor_token: actor, audience, resource } = ctx.oidc.params;
+        if (requested !== undefined && requested !== TOKEN_TYPE_ACCESS_TOKEN && requested !== TOKEN_TYPE_JWT) {
+          throw new errors.InvalidRequest('requested_token_type is not supported');
+        }
+        if (actor !== undefined) throw new errors.InvalidRequest('actor_token is not supported');
+        if ([audience, resource].some((target) => target !== undefined && target !== config.accessTokenAudience)) {
+          throw new errors.InvalidTarget('the requested audience is unknown here');
+        }
+        const subject = await verifyOnce(single(ctx, 'subject_token'), 'invalid_request');
+        requireMapped(ctx, subject, 'invalid_request');
+        await answer(ctx, ctx.oidc.client, subject, { issued_token_type: TOKEN_TYPE_ACCESS_TOKEN });
+      },
+    },
+    'client-assertion': {
+      parameters: ['scope'],
+      async handle(ctx) {
+        const subject = await authenticate(ctx, verifier());
+        if (subject === undefined)
+          throw oauthError(401, 'invalid_client', 'client_assertion is required for this grant');
+        await answer(ctx, ctx.oidc.client, subject);
+      },
+    },
+  };
+  for (const grant of config.grants) {
+    const { parameters, handle } = handlers[grant];
+    provider.registerGrantType(GRANT_TYPES[grant], handle, parameters);
+  }
+
+  // oidc-provider wants every client to name itself by client_id; with a client_assertion that is optional (RFC 7521 section
+  // 4.2). So it is filled in from the assertion before; the assertion itself is verified where the grant is handled.
+  provider.use(async (ctx, next) => {
+    if (ctx.method !== 'POST' || !ctx.is('application/x-www-form-urlencoded')) return next();
+    const body = await readBody(ctx.req);
+    if (body === undefined) {
+      ctx.status = 413;
+      ctx.set('Connection', 'close');
+      ctx.body = {
+        error: 'invalid_request',
+        error_description: `request entity is larger than ${BODY_LIMIT_BYTES} bytes`,
+      };
+      return undefined;
+    }
+    const form = new URLSearchParams(body);
+    const assertion = form.get('client_assertion');
+    if (assertion !== null && !form.has('client_id')) form.set('client_id', clientOf(assertion));
+    const replayed = Buffer.from(form.toString());
+    ctx.req.headers['content-length'] = String(replayed.length);
+    ctx.req = Readable.from([replayed], { objectMode: false }) as IncomingMessage;
+    return next();
+  });
+
+  const clientOf = (assertion: string): string => {
+    try {
+      return clientIdOfSubject.get(String(decodeJwt(assertion).sub)) ?? 'unknown';
+    } catch {
+      return 'unknown';
+    }
+  };
+
+  return {
+    provider,
+    register(client) {
+      clients.set(client.clientId, client);
+      clientIdOfSubject.set(client.subject, client.clientId);
+    },
+  };
+}

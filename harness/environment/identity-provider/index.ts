@@ -1,0 +1,42 @@
+import type { IdentityProviderContext } from './context.ts';
+import { startEmbedded } from './embedded.ts';
+import { KEYCLOAK_TWINS } from './keycloak/twins.ts';
+import { startKeycloak } from './keycloak.ts';
+import { startMock } from './mock.ts';
+import type { StartedIdentityProvider } from './provider.ts';
+import { EMBEDDED_TWINS } from './twins.ts';
+
+export type { IdentityProviderContext } from './context.ts';
+
+export type IdentityProviderKind = 'keycloak' | 'embedded' | 'oauth2-mock-server';
+
+function variantOf<T>(kind: string, twins: Record<string, T>, variant: string): T {
+  const twin = Object.hasOwn(twins, variant) ? twins[variant] : undefined;
+  if (twin !== undefined) return twin;
+  const known = Object.keys(twins);
+  throw new Error(
+    `identity provider ${kind}: there is no variant "${variant}"; ${known.length === 0 ? 'it has none' : `there are ${known.join(', ')}`}`,
+  );
+}
+
+/**
+ * Starts an identity provider of this run, set up and ready for {@link StartedIdentityProvider.register}.
+ *
+ * @param variant name of a broken variant (a twin's `identityProvider.variant`); none for the reference
+ * @throws Error if there is no such variant, or it does not come up (it says what was seen last)
+ */
+export async function startIdentityProvider(
+  kind: IdentityProviderKind,
+  variant: string | undefined,
+  context: IdentityProviderContext,
+): Promise<StartedIdentityProvider> {
+  switch (kind) {
+    case 'embedded':
+      return startEmbedded(context, variant === undefined ? {} : variantOf(kind, EMBEDDED_TWINS, variant));
+    case 'keycloak':
+      return startKeycloak(context, variant === undefined ? {} : variantOf(kind, KEYCLOAK_TWINS, variant));
+    case 'oauth2-mock-server':
+      if (variant !== undefined) variantOf(kind, {}, variant);
+      return startMock(context);
+  }
+}

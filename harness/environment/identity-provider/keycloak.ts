@@ -1,0 +1,110 @@
+import { HOSTS, IDENTITY_PROVIDER_PORT } from '../names.ts';
+import {
+  clientIdOf,
+  DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS,
+  DEFAULT_PROVIDERS,
+  type IdentityProviderContext,
+  subjectOf,
+} from './context.ts';
+import { clientOf, realmOf, userOf } from './keycloak/realm.ts';
+import type { KeycloakTwin } from './keycloak/twins.ts';
+import type { GrantDeclaration, ProviderDescription, Registration, StartedIdentityProvider } from './provider.ts';
+
+const GRANTS: GrantDeclaration[] = [
+  { grant: 'client-assertion', clientAuthentication: 'subject-token' },
+  { grant: 'jwt-bearer', clientAuthentication: 'subject-token' },
+];
+
+/**
+ * Starts Keycloak (or joins the run's) and makes one realm for each provider. Ready is: every realm answers with its
+ * discovery document, over TLS, under the issuer that was asked for.
+ */
+export async function startKeycloak(
+  context: IdentityProviderContext,
+  twin: KeycloakTwin = {},
+): Promise<StartedIdentityProvider> {
+  const image = twin.image ?? 'keycloak';
+  const realmName = (name: string): string => `${twin.realmPrefix ?? ''}${name}`;
+  const providers = (context.providers ?? DEFAULT_PROVIDERS).map((name): ProviderDescription => {
+    const issuer = `https://${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}/realms/${realmName(name)}`;
+    return {
+      name,
+      issuer,
+      // Keycloak's `kubernetes` provider takes the realm's issuer and nothing else.
+      audience: issuer,
+      tokenEndpoint: `${issuer}/protocol/openid-connect/token`,
+      grants: twin.grants ?? GRANTS,
+      accessTokenAudience: `inference-${name}`,
+      accessTokenLifetimeSeconds: context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS,
+    };
+  });
+
+  const server = await context.keycloakServers.acquire(context, image);
+  const stop = (): Promise<void> => context.keycloakServers.release(image);
+  try {
+    context.resolver.add(`${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`, server.route);
+    await Promise.all(
+      providers.map(async (provider) => {
+        const name = realmName(provider.name);
+        const realm = realmOf(name, provider, context.trust);
+        twin.realm?.(realm, context.trust, provider.audience);
+        await server.admin.realms.create(realm);
+        await twin.finish?.(server.admin, name);
+        await requireDiscovery(context, provider);
+      }),
+    );
+  } catch (cause) {
+    await server.assertAlive().finally(stop);
+    throw new Error(`Keycloak could not be set up: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
+
+  const registrations = new Map<string, Promise<Registration>>();
+  const register = async (provider: string, workload: Parameters<typeof clientIdOf>[0]): Promise<Registration> => {
+    const realm = realmName(provider);
+    const clientId = clientIdOf(workload);
+    const subject = subjectOf(workload);
+    await Promise.all([
+      server.admin.clients.create({ realm, ...clientOf(clientId, subject) }),
+      server.admin.users.create({ realm, ...userOf(clientId, subject) }),
+    ]);
+    return { clientId };
+  };
+
+  return {
+    description: {
+      kind: 'keycloak',
+      version: server.version,
+      providers,
+      host: HOSTS.keycloak,
+      port: IDENTITY_PROVIDER_PORT,
+      upstream: server.upstream,
+    },
+    register(provider, workload) {
+      if (!providers.some(({ name }) => name === provider)) {
+        return Promise.reject(
+          new Error(
+            `Keycloak: there is no provider "${provider}"; there are ${providers.map(({ name }) => name).join(', ')}`,
+          ),
+        );
+      }
+      if (twin.clientId !== undefined) return Promise.resolve({ clientId: twin.clientId });
+      const key = `${provider} ${subjectOf(workload)}`;
+      const registration = registrations.get(key) ?? register(provider, workload);
+      registrations.set(key, registration);
+      return registration;
+    },
+    assertAlive: () => server.assertAlive(),
+    stop,
+  };
+}
+
+async function requireDiscovery(context: IdentityProviderContext, { issuer }: ProviderDescription): Promise<void> {
+  const url = `${issuer}/.well-known/openid-configuration`;
+  const response = await context.resolver.fetch(url, { signal: AbortSignal.timeout(10_000) });
+  const text = await response.text();
+  if (response.status !== 200) throw new Error(`GET ${url} answered ${response.status}`);
+  const discovery = JSON.parse(text) as { issuer?: unknown };
+  if (discovery.issuer !== issuer) throw new Error(`GET ${url} names the issuer ${JSON.stringify(discovery.issuer)}`);
+}

@@ -1,0 +1,100 @@
+import type { ClusterTrust, ProviderDescription } from '../provider.ts';
+
+/** Aliases of the two identity providers of a realm that stand for the cluster: one authenticates clients, one takes assertions. */
+export const CLIENT_ALIAS = 'cluster';
+export const GRANT_ALIAS = 'cluster-grant';
+
+/** A part of Keycloak's realm representation (JSON of its Admin REST API). */
+export type RealmRepresentation = Record<string, unknown> & { identityProviders: Record<string, unknown>[] };
+
+/**
+ * A whole realm. It trusts the cluster by its issuer, discovery and keys, over TLS, never by a copied key:
+ * - "Kubernetes service accounts trust relationship provider" for client authentication by projected token;
+ * - "JWT Authorization Grant" with reuse allowed and an age limit of an hour, since a pod has one token for most of its life.
+ *
+ * It has an elliptic-curve key and one client scope of its own: Keycloak makes its RSA keys and ten scopes only where none
+ * are given, which takes longer than all the rest.
+ */
+export function realmOf(realm: string, provider: ProviderDescription, trust: ClusterTrust): RealmRepresentation {
+  const [algorithm, ...others] = trust.algorithms ?? [];
+  return {
+    realm,
+    enabled: true,
+    accessTokenLifespan: provider.accessTokenLifetimeSeconds,
+    defaultSignatureAlgorithm: 'ES256',
+    components: {
+      'org.keycloak.keys.KeyProvider': [
+        {
+          name: 'signing',
+          providerId: 'ecdsa-generated',
+          config: { priority: ['100'], enabled: ['true'], active: ['true'], ecdsaEllipticCurveKey: ['P-256'] },
+        },
+      ],
+    },
+    clientScopes: [workloadScope(provider.accessTokenAudience)],
+    defaultDefaultClientScopes: ['workload'],
+    identityProviders: [
+      { alias: CLIENT_ALIAS, providerId: 'kubernetes', enabled: true, config: { issuer: trust.issuer } },
+      {
+        alias: GRANT_ALIAS,
+        providerId: 'jwt-authorization-grant',
+        enabled: true,
+        config: {
+          issuer: trust.issuer,
+          useJwksUrl: 'true',
+          jwksUrl: trust.jwksUri,
+          jwtAuthorizationGrantAssertionReuseAllowed: 'true',
+          jwtAuthorizationGrantMaxAllowedAssertionExpiration: '3600',
+          ...(algorithm === undefined || others.length > 0
+            ? {}
+            : { jwtAuthorizationGrantAssertionSignatureAlg: algorithm }),
+        },
+      },
+    ],
+  };
+}
+
+/** What access tokens carry: `sub`, and `aud` for the resource server. */
+function workloadScope(audience: string): Record<string, unknown> {
+  const inAccessTokens = { 'access.token.claim': 'true', 'introspection.token.claim': 'true' };
+  return {
+    name: 'workload',
+    protocol: 'openid-connect',
+    protocolMappers: [
+      { name: 'sub', protocol: 'openid-connect', protocolMapper: 'oidc-sub-mapper', config: inAccessTokens },
+      {
+        name: 'audience',
+        protocol: 'openid-connect',
+        protocolMapper: 'oidc-audience-mapper',
+        config: { ...inAccessTokens, 'included.custom.audience': audience },
+      },
+    ],
+  };
+}
+
+/** A client that authenticates itself by the projected token of one ServiceAccount, and has no secret. */
+export function clientOf(clientId: string, subject: string): Record<string, unknown> {
+  return {
+    clientId,
+    enabled: true,
+    publicClient: false,
+    standardFlowEnabled: false,
+    serviceAccountsEnabled: true,
+    clientAuthenticatorType: 'federated-jwt',
+    attributes: {
+      'jwt.credential.issuer': CLIENT_ALIAS,
+      'jwt.credential.sub': subject,
+      'oauth2.jwt.authorization.grant.enabled': 'true',
+      'oauth2.jwt.authorization.grant.idp': GRANT_ALIAS,
+    },
+  };
+}
+
+/** The user as whom the JWT authorization grant lets a ServiceAccount in: found by the link, never made on the way. */
+export function userOf(username: string, subject: string): Record<string, unknown> {
+  return {
+    username,
+    enabled: true,
+    federatedIdentities: [{ identityProvider: GRANT_ALIAS, userId: subject, userName: subject }],
+  };
+}

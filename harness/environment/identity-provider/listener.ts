@@ -1,0 +1,63 @@
+import type { RequestListener } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+
+export interface HttpsListener {
+  readonly address: string;
+  readonly port: number;
+  readonly listening: boolean;
+  close(): Promise<void>;
+}
+
+export interface HttpsListenerOptions {
+  /** Address to bind, for example the gateway of the run's network. */
+  bindAddress: string;
+  /** 0 for any free port. */
+  port: number;
+  cert: string;
+  key: string;
+  /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it. */
+  mounts: Record<string, RequestListener>;
+}
+
+/** Serves each mount under its path by https; any other path is 404. Rejects if the port is taken or the address is not ours. */
+export async function listenHttps({
+  bindAddress,
+  port,
+  cert,
+  key,
+  mounts,
+}: HttpsListenerOptions): Promise<HttpsListener> {
+  const server = createServer({ cert, key }, (request, response) => {
+    const url = request.url ?? '/';
+    const [, name = '', rest = ''] = /^\/([^/?]*)(.*)$/.exec(url) ?? [];
+    const handler = Object.hasOwn(mounts, name) ? mounts[name] : undefined;
+    if (handler === undefined) {
+      response.writeHead(404, { 'content-type': 'application/json' }).end(JSON.stringify({ error: 'not_found' }));
+      return;
+    }
+    // Koa-style applications find their mount path by comparing the two.
+    Object.assign(request, { originalUrl: url });
+    request.url = rest.startsWith('/') ? rest : `/${rest}`;
+    handler(request, response);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause) =>
+      reject(new Error(`cannot listen on ${bindAddress}:${port}: ${cause.message}`, { cause })),
+    );
+    server.listen(port, bindAddress, resolve);
+  });
+  const bound = server.address() as AddressInfo;
+  return {
+    address: bound.address,
+    port: bound.port,
+    get listening() {
+      return server.listening;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

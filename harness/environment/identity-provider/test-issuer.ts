@@ -1,0 +1,70 @@
+import { createPublicKey, randomUUID } from 'node:crypto';
+import { decodeProtectedHeader } from 'jose';
+import { createForge, type TokenForge } from '../../tokens/token.ts';
+import { makePki } from '../pki.ts';
+import { Resolver } from '../resolver.ts';
+import type { IdentityProviderContext } from './context.ts';
+import type { Fetch } from './fetch.ts';
+import { KeycloakServers } from './keycloak/servers.ts';
+
+/** The issuing half of a cluster, in this process: for tests of identity providers that need no cluster. */
+export interface TestIssuer {
+  readonly issuer: string;
+  readonly forge: TokenForge;
+  readonly jwks: { keys: Record<string, unknown>[] };
+  /** Everything to start an identity provider with that trusts this issuer; listens on loopback. */
+  readonly context: IdentityProviderContext;
+  /** Answers for discovery and keys; can be replaced, to make the issuer unreachable. */
+  serve: Fetch;
+  /** A token as the API server makes it. */
+  mint(token: {
+    namespace: string;
+    serviceAccount: string;
+    audiences: string[];
+    expirationSeconds?: number;
+  }): Promise<string>;
+}
+
+export async function makeTestIssuer(issuer = 'https://cluster.conformance.test:6443'): Promise<TestIssuer> {
+  const pki = await makePki('test');
+  const forge = createForge(pki.serviceAccountKey);
+  const { kid, alg } = decodeProtectedHeader(await forge.sign({}));
+  const jwks = {
+    keys: [{ ...createPublicKey(pki.serviceAccountKey).export({ format: 'jwk' }), kid, alg, use: 'sig' }],
+  };
+  const documents: Record<string, unknown> = {
+    [`${issuer}/.well-known/openid-configuration`]: { issuer, jwks_uri: `${issuer}/openid/v1/jwks` },
+    [`${issuer}/openid/v1/jwks`]: jwks,
+  };
+  const test: TestIssuer = {
+    issuer,
+    forge,
+    jwks,
+    serve: async (url) => Response.json(documents[url] ?? {}, { status: url in documents ? 200 : 404 }),
+    async mint({ namespace, serviceAccount, audiences, expirationSeconds = 3_600 }) {
+      const iat = Math.floor(Date.now() / 1_000);
+      return forge.sign({
+        iss: issuer,
+        sub: `system:serviceaccount:${namespace}:${serviceAccount}`,
+        aud: audiences,
+        iat,
+        nbf: iat,
+        exp: iat + expirationSeconds,
+        jti: randomUUID(),
+        'kubernetes.io': { namespace, serviceaccount: { name: serviceAccount, uid: randomUUID() } },
+      });
+    },
+    context: {
+      pki,
+      trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca },
+      fetch: (url, init) => test.serve(url, init),
+      image: () => Promise.reject(new Error('there is no engine here')),
+      labels: {},
+      bindAddress: '127.0.0.1',
+      resolver: new Resolver({ routes: {}, ca: pki.ca }),
+      onProgress() {},
+      keycloakServers: new KeycloakServers(),
+    },
+  };
+  return test;
+}

@@ -1,0 +1,149 @@
+import type { V1ServiceAccount } from '@kubernetes/client-node';
+import type { GrantDeclaration, ProviderDescription } from '../environment/identity-provider/provider.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { NotTestable, Violation } from '../run/errors.ts';
+import { exchange, type TokenResponse } from './exchange.ts';
+import { groupFindings, type Reason, type RefusalSeries, seeRefusals } from './refusal.ts';
+
+/** Asked of the cluster: the longest life for which a provider must take the same token again (catalogue TX-11). */
+export const LIFE_SECONDS = 3_600;
+
+/** One provider, one grant that it declares, and a ServiceAccount that is registered there: ready to be asked. */
+export interface DeclaredExchange {
+  /** For example `production jwt-bearer (client assertion)`. */
+  readonly label: string;
+  readonly provider: ProviderDescription;
+  readonly declaration: GrantDeclaration;
+  /**
+   * A genuine token of the ServiceAccount from the cluster, never presented before: for the provider's audience and one hour,
+   * unless asked otherwise.
+   */
+  genuine(asked?: { audiences?: string[]; expirationSeconds?: number }): Promise<string>;
+  /** Asks for an access token, with the client authentication that is declared. */
+  present(token: string, clientAssertion?: string): Promise<TokenResponse>;
+}
+
+/** A bad token, made fresh for each attempt: a provider may refuse one that it has seen before. */
+export interface BadToken {
+  fault: string;
+  reasons: Reason[];
+  make(exchange: DeclaredExchange): Promise<string>;
+}
+
+function labelOf({ name }: ProviderDescription, { grant, clientAuthentication }: GrantDeclaration): string {
+  if (grant === 'client-assertion') return `${name} ${grant}`;
+  return `${name} ${grant} (${clientAuthentication === 'none' ? 'public client' : 'client assertion'})`;
+}
+
+/**
+ * Makes a ServiceAccount, registers it at every provider and gives every exchange that is declared.
+ *
+ * @param serviceAccount name, unique in the requirement's namespace
+ * @throws NotTestable if nothing is declared
+ */
+export async function declaredExchanges(t: RequirementContext, serviceAccount: string): Promise<DeclaredExchange[]> {
+  const [{ name: namespace }, cluster, identityProvider] = await Promise.all([
+    t.namespace(),
+    t.cluster(),
+    t.identityProvider(),
+  ]);
+  const account: V1ServiceAccount = {
+    apiVersion: 'v1',
+    kind: 'ServiceAccount',
+    metadata: { namespace, name: serviceAccount },
+    automountServiceAccountToken: false,
+  };
+  await cluster.create([account]);
+  const perProvider = await Promise.all(
+    identityProvider.providers.map(async (provider) => {
+      const { clientId } = await identityProvider.register(provider.name, { namespace, serviceAccount });
+      return provider.grants.map(
+        (declaration): DeclaredExchange => ({
+          label: labelOf(provider, declaration),
+          provider,
+          declaration,
+          async genuine(asked = {}) {
+            const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
+            return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
+          },
+          present: (token, clientAssertion) =>
+            exchange(
+              identityProvider.fetch,
+              {
+                tokenEndpoint: provider.tokenEndpoint,
+                declaration,
+                clientId,
+                token,
+                ...(clientAssertion === undefined ? {} : { clientAssertion }),
+              },
+              t.signal,
+            ),
+        }),
+      );
+    }),
+  );
+  const exchanges = perProvider.flat();
+  if (exchanges.length === 0) throw new NotTestable('the identity provider declares no grant');
+  return exchanges;
+}
+
+interface Presentation {
+  as?: string;
+  send(bad: string): Promise<TokenResponse>;
+}
+
+/** As which of the request's tokens a bad one is presented; the other one is good. */
+function presentations(exchange: DeclaredExchange, good: MakeToken): Presentation[] {
+  const { grant, clientAuthentication } = exchange.declaration;
+  if (clientAuthentication === 'none' || grant === 'client-assertion') {
+    return [{ send: (bad) => exchange.present(bad) }];
+  }
+  // The client's authentication comes first, and would hide whether the grant itself verifies anything.
+  return [
+    { as: 'subject token and client assertion', send: (bad) => exchange.present(bad) },
+    { as: 'subject token', send: async (bad) => exchange.present(bad, await good(exchange)) },
+    { as: 'client assertion', send: async (bad) => exchange.present(await good(exchange), bad) },
+  ];
+}
+
+type MakeToken = (exchange: DeclaredExchange) => Promise<string>;
+
+/**
+ * Every declared exchange must refuse every bad token, each attempt between two controls (see {@link seeRefusals}).
+ * What was seen is kept as evidence.
+ *
+ * @param good makes a good token for the controls; a genuine one if not given
+ * @throws Violation naming every bad token that was not refused as it must be
+ * @throws NotTestable if a control was refused, where nothing was violated
+ */
+export async function expectRefused(
+  t: RequirementContext,
+  exchanges: DeclaredExchange[],
+  badTokens: (exchange: DeclaredExchange) => BadToken[],
+  good: MakeToken = (exchange) => exchange.genuine(),
+): Promise<void> {
+  const judge = async (exchange: DeclaredExchange): Promise<[string, RefusalSeries]> => {
+    const refusals = badTokens(exchange).flatMap(({ fault, reasons, make }) =>
+      presentations(exchange, good).map(({ as, send }) => ({
+        fault,
+        reasons,
+        ...(as === undefined ? {} : { as }),
+        attempt: async () => send(await make(exchange)),
+      })),
+    );
+    return [exchange.label, await seeRefusals(async () => exchange.present(await good(exchange)), refusals)];
+  };
+  const series = await Promise.all(exchanges.map(judge));
+  t.evidence('refusals, each between two controls that were accepted', Object.fromEntries(series));
+  const violations = series.flatMap(([label, { seen }]) =>
+    seen.flatMap(({ as, violation }) => {
+      if (violation === undefined) return [];
+      return [{ finding: violation, where: as === undefined ? label : `${label} as ${as}` }];
+    }),
+  );
+  const untestable = series.flatMap(([where, { controlRefused }]) =>
+    controlRefused === undefined ? [] : [{ finding: controlRefused, where }],
+  );
+  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
+  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+}

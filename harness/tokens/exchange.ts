@@ -1,0 +1,113 @@
+import type { Fetch } from '../environment/identity-provider/fetch.ts';
+import type { Grant, GrantDeclaration } from '../environment/identity-provider/provider.ts';
+
+const GRANT_TYPES: Record<Grant, string> = {
+  'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
+  'client-assertion': 'client_credentials',
+};
+const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
+
+/** A provider that does not answer at all within this time is told as an error of the request, not waited for. */
+const DEADLINE_MS = 15_000;
+
+export interface TokenRequest {
+  tokenEndpoint: string;
+  declaration: GrantDeclaration;
+  clientId: string;
+  /** The projected token that is exchanged; for the grant `client-assertion` it is the client's assertion. */
+  token: string;
+  /** Client assertion, where it is not the same token. */
+  clientAssertion?: string;
+  scope?: string;
+}
+
+/** What the token endpoint answered. `accessToken` is usable: it is not for a report. */
+export interface TokenResponse {
+  status: number;
+  /** Names in lower case. */
+  headers: Record<string, string>;
+  /** The JSON object of the body; empty if the body is none. */
+  body: Record<string, unknown>;
+  accessToken?: string;
+  /** `error` and `error_description` of RFC 6749 section 5.2. */
+  error?: string;
+  errorDescription?: string;
+}
+
+/** The parameters of a token request: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
+export function tokenRequestForm(request: TokenRequest): URLSearchParams {
+  const { grant, clientAuthentication } = request.declaration;
+  const form = new URLSearchParams({ grant_type: GRANT_TYPES[grant] });
+  if (grant === 'jwt-bearer') form.set('assertion', request.token);
+  if (grant === 'token-exchange') {
+    form.set('subject_token', request.token);
+    form.set('subject_token_type', TOKEN_TYPE_JWT);
+  }
+  form.set('client_id', request.clientId);
+  if (clientAuthentication === 'subject-token') {
+    form.set('client_assertion_type', CLIENT_ASSERTION_TYPE);
+    form.set('client_assertion', request.clientAssertion ?? request.token);
+  }
+  if (request.scope !== undefined) form.set('scope', request.scope);
+  return form;
+}
+
+function jsonObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : {};
+  } catch {
+    return {};
+  }
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
+}
+
+/**
+ * Sends one token request and reads the answer, whatever its status. Redirects are not followed: a token goes to the
+ * endpoint and nowhere else. Rejects as `fetch` does when there is no answer (within 15 s).
+ */
+export async function exchange(fetch: Fetch, request: TokenRequest, signal?: AbortSignal): Promise<TokenResponse> {
+  const deadline = AbortSignal.timeout(DEADLINE_MS);
+  const response = await fetch(request.tokenEndpoint, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+    body: tokenRequestForm(request).toString(),
+    redirect: 'manual',
+    signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
+  });
+  const headers: Record<string, string> = {};
+  response.headers.forEach((value, name) => {
+    headers[name.toLowerCase()] = value;
+  });
+  const body = jsonObject(await response.text());
+  const accessToken = text(body.access_token);
+  const error = text(body.error);
+  const errorDescription = text(body.error_description);
+  return {
+    status: response.status,
+    headers,
+    body,
+    ...(accessToken === undefined ? {} : { accessToken }),
+    ...(error === undefined ? {} : { error }),
+    ...(errorDescription === undefined ? {} : { errorDescription }),
+  };
+}
+
+/** True if the answer is a token: 200 with an `access_token` (RFC 6749 section 5.1). */
+export function isAccepted(response: TokenResponse): boolean {
+  return response.status === 200 && response.accessToken !== undefined;
+}
+
+/** An answer in one line, without any token: `200 with an access token`, `400 invalid_grant: audience is not this provider`. */
+export function describeResponse(response: TokenResponse): string {
+  if (isAccepted(response)) return '200 with an access token';
+  const said = [response.error, response.errorDescription].filter((part) => part !== undefined).join(': ');
+  return `${response.status} ${said === '' ? 'without an OAuth error' : said}`;
+}

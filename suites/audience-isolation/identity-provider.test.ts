@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
+import {
+  makeRogueIssuer,
+  publicKeyAsSecrets,
+  signHs256,
+  tamper,
+  unsecured,
+} from '../../harness/environment/identity-provider/rogue-issuer.ts';
+import { requirement } from '../../harness/run/requirement.ts';
+import {
+  type BadToken,
+  type DeclaredExchange,
+  declaredExchanges,
+  expectRefused,
+} from '../../harness/tokens/declared-exchanges.ts';
+
+/** Offset of times that are wrong: far from any clock skew that a provider may allow. */
+const TEN_MINUTES = 600;
+
+const NO_FORGE = "needs tokens signed with the cluster's own key, which the harness does not hold here";
+
+const now = (): number => Math.floor(Date.now() / 1_000);
+
+type Change = (claims: Record<string, unknown>) => void;
+
+requirement('AI-01', async (t) => {
+  const exchanges = await declaredExchanges(t, 'ai-01');
+  const audiences = [...new Set(exchanges.map(({ provider }) => provider.audience))];
+  // With a single provider there is no other's audience to take: one that nobody has stands in for it.
+  if (audiences.length === 1) audiences.push('https://another-provider.conformance.test');
+  t.evidence('audiences', audiences);
+  await expectRefused(t, exchanges, ({ provider }) =>
+    audiences
+      .filter((audience) => audience !== provider.audience)
+      .map((audience) => ({
+        fault: `the audience ${audience}`,
+        reasons: ['audience'],
+        make: (exchange) => exchange.genuine({ audiences: [audience] }),
+      })),
+  );
+});
+
+requirement('AI-02', async (t) => {
+  const [exchanges, { apiAudiences }] = await Promise.all([declaredExchanges(t, 'ai-02'), t.cluster()]);
+  t.evidence("the API server's audiences", apiAudiences);
+  await expectRefused(t, exchanges, () =>
+    apiAudiences.map((audience) => ({
+      fault: `the API server's audience ${audience}`,
+      reasons: ['audience'],
+      make: (exchange) => exchange.genuine({ audiences: [audience] }),
+    })),
+  );
+});
+
+requirement('AI-05', async (t) => {
+  const [exchanges, { forge, issuer }] = await Promise.all([declaredExchanges(t, 'ai-05'), t.cluster()]);
+  if (forge === undefined) return t.notApplicable(NO_FORGE);
+  const signAgain = async (exchange: DeclaredExchange, change: Change): Promise<string> =>
+    forge.resign(await exchange.genuine(), change);
+  const withIssuer = (fault: string, iss: string | undefined): BadToken => ({
+    fault,
+    // A provider that looks its keys up by issuer finds none.
+    reasons: ['issuer', 'signature'],
+    make: (exchange) =>
+      signAgain(exchange, (claims) => {
+        claims.iss = iss;
+      }),
+  });
+  const { host, origin } = new URL(issuer);
+  await expectRefused(
+    t,
+    exchanges,
+    () => [
+      withIssuer('another issuer', 'https://another-cluster.conformance.test'),
+      withIssuer('a trailing slash changed in the issuer', issuer.endsWith('/') ? issuer.slice(0, -1) : `${issuer}/`),
+      withIssuer('a path added to the issuer', `${origin}/${randomUUID()}`),
+      withIssuer('a changed case in the issuer', issuer.replace(host, host.toUpperCase())),
+      withIssuer('no issuer', undefined),
+    ],
+    (exchange) => signAgain(exchange, () => {}),
+  );
+});
+
+requirement('AI-07', async (t) => {
+  const [exchanges, cluster] = await Promise.all([declaredExchanges(t, 'ai-07'), t.cluster()]);
+  const published = (await (await cluster.request('/openid/v1/jwks')).json()) as { keys: JWK[] };
+  const sample = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
+  const algorithm = sample.alg ?? '';
+  const key = published.keys.find(({ kid }) => kid === sample.kid);
+  if (key === undefined) throw new Error(`the cluster does not publish the key "${sample.kid}" of its own token`);
+  const rogue = await makeRogueIssuer(algorithm);
+  const bad = (
+    fault: string,
+    make: (genuine: string, claims: Record<string, unknown>, kid: string) => string | Promise<string>,
+  ): BadToken => ({
+    fault,
+    reasons: ['signature'],
+    make: async (exchange) => {
+      const genuine = await exchange.genuine();
+      return make(genuine, decodeJwt(genuine), sample.kid ?? '');
+    },
+  });
+  const secrets = Object.entries(await publicKeyAsSecrets(key, algorithm));
+  await expectRefused(t, exchanges, () => [
+    bad("the signature of another key under the cluster's kid", (_, claims, kid) => rogue.sign(claims, { kid })),
+    bad('the signature of an unknown key under its own kid', (_, claims) => rogue.sign(claims)),
+    bad('a payload changed after it was signed', (genuine) =>
+      tamper(genuine, (claims) => {
+        claims.exp = Number(claims.exp) + 1;
+      }),
+    ),
+    ...['none', 'None'].map((spelled) =>
+      bad(`no signature and alg "${spelled}"`, (_, claims) => unsecured(claims, spelled)),
+    ),
+    ...secrets.map(([name, secret]) =>
+      bad(`HS256 keyed with the public key (${name})`, (_, claims, kid) => signHs256(claims, secret, { kid })),
+    ),
+  ]);
+});
+
+requirement('AI-08', async (t) => {
+  const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'ai-08'), t.cluster()]);
+  if (forge === undefined) return t.notApplicable(NO_FORGE);
+  const signAgain = async (exchange: DeclaredExchange, change: Change): Promise<string> =>
+    forge.resign(await exchange.genuine(), change);
+  const withTimes = (fault: string, change: Change): BadToken => ({
+    fault,
+    reasons: ['time'],
+    make: (exchange) => signAgain(exchange, change),
+  });
+  await expectRefused(
+    t,
+    exchanges,
+    () => [
+      withTimes('an exp of ten minutes ago', (claims) => {
+        claims.exp = now() - TEN_MINUTES;
+      }),
+      withTimes('an nbf in ten minutes', (claims) => {
+        claims.nbf = now() + TEN_MINUTES;
+      }),
+      withTimes('no exp', (claims) => {
+        delete claims.exp;
+      }),
+    ],
+    (exchange) => signAgain(exchange, () => {}),
+  );
+});

@@ -1,0 +1,101 @@
+import { afterAll, expect, test, vi } from 'vitest';
+import { type IdentityProviderKind, startIdentityProvider } from '../harness/environment/identity-provider/index.ts';
+import type { StartedIdentityProvider } from '../harness/environment/identity-provider/provider.ts';
+import { makeTestIssuer, type TestIssuer } from '../harness/environment/identity-provider/test-issuer.ts';
+import { outcomeOf } from '../harness/requirements/outcome.ts';
+import type { RequirementContext } from '../harness/run/context.ts';
+import { describeError, NotApplicable } from '../harness/run/errors.ts';
+
+/** The bodies of the identity provider's requirements, taken from the suites themselves. */
+const bodies = vi.hoisted(() => new Map<string, (t: RequirementContext) => Promise<void>>());
+vi.mock('../harness/run/requirement.ts', () => ({
+  requirement: (id: string, body: (t: RequirementContext) => Promise<void>) => bodies.set(id, body),
+}));
+await import('./token-exchange/identity-provider.test.ts');
+await import('./audience-isolation/identity-provider.test.ts');
+
+function contextOf(test: TestIssuer, provider: StartedIdentityProvider, evidence: unknown[]): RequirementContext {
+  const parts = {
+    signal: new AbortController().signal,
+    evidence: (label: string, data: unknown) => evidence.push({ label, data }),
+    notApplicable: (reason: string) => {
+      throw new NotApplicable(reason);
+    },
+    namespace: async () => ({ name: 'test' }),
+    identityProvider: async () => ({
+      ...provider.description,
+      register: provider.register.bind(provider),
+      fetch: test.context.resolver.fetch,
+    }),
+    cluster: async () => ({
+      issuer: test.issuer,
+      apiAudiences: ['https://kubernetes.default.svc.cluster.local', 'k3s'],
+      forge: test.forge,
+      create: async () => {},
+      request: async () => Response.json(test.jwks),
+      createToken: async (asked: Parameters<TestIssuer['mint']>[0]) => ({ token: await test.mint(asked) }),
+    }),
+  };
+  return parts as unknown as RequirementContext;
+}
+
+const started: StartedIdentityProvider[] = [];
+afterAll(() => Promise.all(started.map((provider) => provider.stop())));
+
+/** Outcome of every requirement, other than `passed`. */
+async function judge(kind: IdentityProviderKind, variant?: string): Promise<Record<string, string>> {
+  const issuer = await makeTestIssuer();
+  const provider = await startIdentityProvider(kind, variant, issuer.context);
+  started.push(provider);
+  const outcomes: Record<string, string> = {};
+  const reasons: string[] = [];
+  await Promise.all(
+    [...bodies].map(async ([id, body]) => {
+      const evidence: unknown[] = [];
+      await body(contextOf(issuer, provider, evidence)).catch((error: unknown) => {
+        outcomes[id] = outcomeOf(error);
+        reasons.push(`${id}: ${describeError(error)}`);
+      });
+      expect(evidence, `evidence of ${id}`).not.toEqual([]);
+      expect(JSON.stringify(evidence), `evidence of ${id} holds a token`).not.toMatch(/eyJ[\w-]+\.[\w-]+\.[\w-]+/);
+    }),
+  );
+  if (process.env.SHOW_REASONS !== undefined) console.info(reasons.join('\n'));
+  return outcomes;
+}
+
+test('the reference passes every row', { timeout: 20_000 }, async () => {
+  expect(bodies.size).toBeGreaterThanOrEqual(7);
+  expect(await judge('embedded')).toEqual({});
+});
+
+test.for<[IdentityProviderKind, string | undefined, Record<string, string>]>([
+  ['embedded', 'audience-unchecked', { 'AI-01': 'failed', 'AI-02': 'failed' }],
+  ['embedded', 'api-audience-accepted', { 'AI-02': 'failed' }],
+  ['embedded', 'issuer-prefix-match', { 'AI-05': 'failed' }],
+  ['embedded', 'signature-unchecked', { 'AI-07': 'failed' }],
+  ['embedded', 'algorithm-confusion', { 'AI-07': 'failed' }],
+  ['embedded', 'times-unchecked', { 'AI-08': 'failed' }],
+  ['embedded', 'single-use', { 'TX-11': 'failed' }],
+  ['embedded', 'age-limit-300', { 'TX-11': 'failed' }],
+  [
+    'embedded',
+    'grant-switched-off',
+    {
+      'TX-10': 'failed',
+      'TX-11': 'not testable',
+      'AI-01': 'not testable',
+      'AI-02': 'not testable',
+      'AI-05': 'not testable',
+      'AI-07': 'not testable',
+      'AI-08': 'not testable',
+    },
+  ],
+  [
+    'oauth2-mock-server',
+    undefined,
+    { 'AI-01': 'failed', 'AI-02': 'failed', 'AI-05': 'failed', 'AI-07': 'failed', 'AI-08': 'failed' },
+  ],
+])('%s %s is red exactly where it must be', { timeout: 20_000 }, async ([kind, variant, expected]) => {
+  expect(await judge(kind, variant)).toEqual(expected);
+});
