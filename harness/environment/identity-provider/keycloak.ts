@@ -41,6 +41,7 @@ export async function startKeycloak(
 
   const server = await context.keycloakServers.acquire(context, image);
   const stop = (): Promise<void> => context.keycloakServers.release(image);
+  let version: string;
   try {
     context.resolver.add(`${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`, server.route);
     await Promise.all(
@@ -53,6 +54,7 @@ export async function startKeycloak(
         await requireDiscovery(context, provider);
       }),
     );
+    version = await server.version();
   } catch (cause) {
     await server.assertAlive().finally(stop);
     throw new Error(`Keycloak could not be set up: ${cause instanceof Error ? cause.message : String(cause)}`, {
@@ -75,7 +77,7 @@ export async function startKeycloak(
   return {
     description: {
       kind: 'keycloak',
-      version: server.version,
+      version,
       providers,
       host: HOSTS.keycloak,
       port: IDENTITY_PROVIDER_PORT,
