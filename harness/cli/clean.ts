@@ -1,0 +1,44 @@
+import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import type { Command } from 'commander';
+import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
+import { lookForEngine } from '../environment/engine/index.ts';
+import { RUN_OBJECT_LABEL } from '../environment/names.ts';
+import { isFromHere, liveRuns } from '../run/registry.ts';
+
+/** `conformance clean`: removes what dead (or kept) runs of this user on this host left, by their label. */
+export function registerClean(program: Command): void {
+  program
+    .command('clean')
+    .description('remove whatever earlier runs left behind: containers, networks; namespaces with --cluster kubeconfig')
+    .option('--cluster <kind>', 'kubeconfig: also the namespaces in the live cluster of KUBECONFIG')
+    .option('--context <name>', 'context of the kubeconfig (default: its current one)')
+    .action(async ({ cluster, context }: { cluster?: string; context?: string }) => {
+      const { engine } = await lookForEngine();
+      if (engine === undefined) {
+        process.stdout.write('no container engine answers: there are no containers to remove\n');
+      } else {
+        process.stdout.write(`${describeSwept(await sweepDeadRuns())}\n`);
+      }
+      if (cluster === 'kubeconfig') {
+        process.stdout.write(`removed ${await removeNamespaces(context)} namespaces of dead runs\n`);
+      }
+    });
+}
+
+/** Deletes the namespaces of dead runs that were started from here; the cluster removes what is in them. */
+async function removeNamespaces(context: string | undefined): Promise<number> {
+  const config = new KubeConfig();
+  config.loadFromDefault();
+  if (context !== undefined) {
+    config.setCurrentContext(context);
+  }
+  const core = config.makeApiClient(CoreV1Api);
+  const live = liveRuns();
+  const { items } = await core.listNamespace({ labelSelector: RUN_OBJECT_LABEL });
+  const dead = items.filter(({ metadata }) => {
+    const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';
+    return isFromHere(runId) && !live.has(runId);
+  });
+  await Promise.all(dead.map(({ metadata }) => core.deleteNamespace({ name: metadata?.name ?? '' })));
+  return dead.length;
+}

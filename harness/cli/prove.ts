@@ -1,0 +1,79 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { execute } from '../run/execute.ts';
+import { isProven, type KillMatrix, killMatrix } from '../run/matrix.ts';
+import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
+import { redact, redactData } from '../tokens/redact.ts';
+import { EXIT } from './exit.ts';
+import { Console } from './output.ts';
+import { progressPrinter } from './progress.ts';
+import { ensureSetUp } from './setup.ts';
+
+interface ProveFlags {
+  json: boolean;
+  requirement: string[];
+}
+
+/** `conformance prove`: runs the broken implementations and shows that each fails exactly where it must. */
+export function registerProve(program: Command): void {
+  program
+    .command('prove')
+    .description('run the twins (broken implementations) and print which requirements each of them fails')
+    .argument('[twin...]', 'names of twins (default: all)')
+    .option(
+      '--requirement <id>',
+      'only this requirement (again for more)',
+      (id: string, all: string[]) => [...all, id],
+      [],
+    )
+    .option('--json', 'the kill matrix as JSON on standard output', false)
+    .action(async (twins: string[], flags: ProveFlags) => {
+      process.exitCode = await prove(twins, flags);
+    });
+}
+
+export interface Proof {
+  matrix: KillMatrix;
+  faults: string[];
+}
+
+/** Runs the twins; progress goes to standard error. */
+export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
+  const output = new Console();
+  const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
+  await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
+  const { faults } = await execute(session, (result) => output.result(result, true));
+  return { matrix: killMatrix(session.catalogue.twins, session.subjects, session.results), faults };
+}
+
+async function prove(twins: string[], { json, requirement }: ProveFlags): Promise<number> {
+  const { matrix, faults } = await runProof(twins, requirement);
+  process.stdout.write(json ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)));
+  for (const fault of faults) {
+    process.stderr.write(`${pc.magenta('harness fault')} ${redact(fault)}\n`);
+  }
+  const errors = matrix.twins.some(({ surprises }) =>
+    surprises.some(({ outcome }) => outcome === 'harness error' || outcome === 'not executed'),
+  );
+  if (faults.length > 0 || errors) {
+    return EXIT.harnessError;
+  }
+  return isProven(matrix) ? EXIT.conformant : EXIT.notConformant;
+}
+
+/** The matrix for a person: a line a twin, and a line for each surprise. */
+export function renderMatrix({ twins, survivors }: KillMatrix): string {
+  const width = Math.max(0, ...twins.map(({ name }) => name.length));
+  const lines = twins.flatMap(({ name, mustFail, failed, surprises }) => {
+    const killed = surprises.length === 0;
+    return [
+      `${killed ? pc.green('killed  ') : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,
+      ...surprises.map(({ id, outcome, reason }) => `         ${pc.red(id)} ${outcome}: ${reason}`),
+    ];
+  });
+  const verdict =
+    survivors.length === 0
+      ? `${twins.length} twins, no survivor`
+      : `${twins.length} twins, survivors: ${survivors.join(', ')}`;
+  return `${lines.join('\n')}\n\n${verdict}\n`;
+}

@@ -1,0 +1,105 @@
+import type { Command } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import pc from 'picocolors';
+import type { ClusterKind, IdentityProviderKind } from '../environment/environment.ts';
+import { buildReport } from '../report/build.ts';
+import { judge } from '../report/report.ts';
+import { writeReport } from '../report/write.ts';
+import { OUTCOMES } from '../requirements/outcome.ts';
+import { execute } from '../run/execute.ts';
+import type { ClockKind } from '../run/protocol.ts';
+import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
+import { EXIT } from './exit.ts';
+import { Console } from './output.ts';
+import { progressPrinter } from './progress.ts';
+import { ensureSetUp } from './setup.ts';
+
+export interface RunFlags {
+  cluster: ClusterKind;
+  context?: string;
+  idp: IdentityProviderKind;
+  clock?: ClockKind;
+  requirement: string[];
+  report: string;
+  keep: boolean;
+}
+
+function collect(value: string, previous: string[]): string[] {
+  if (value.trim() === '') {
+    throw new InvalidArgumentError('an empty value');
+  }
+  return [...previous, ...value.split(',')];
+}
+
+/** `conformance run`: judges the references, or a target in their place. */
+export function registerRun(program: Command): void {
+  program
+    .command('run')
+    .description('set everything up, run the suites, write the report and print the verdict')
+    .argument('[suite...]', 'names of suites (default: all)')
+    .addOption(
+      new Option('--cluster <kind>', 'k3s: a cluster of its own; kubeconfig: the live one of KUBECONFIG')
+        .choices(['k3s', 'kubeconfig'])
+        .default('k3s'),
+    )
+    .option('--context <name>', 'context of the kubeconfig (default: its current one)')
+    .addOption(
+      new Option('--idp <kind>', 'identity provider of the references')
+        .choices(['keycloak', 'embedded'])
+        .default('keycloak'),
+    )
+    .addOption(
+      new Option(
+        '--clock <kind>',
+        'accelerated: tokens live seconds; real: 600 s (default: accelerated, real with --cluster kubeconfig)',
+      ).choices(['accelerated', 'real']),
+    )
+    .option('--requirement <id>', 'only this requirement (again for more)', collect, [])
+    .option('--report <folder>', 'where the report goes', 'reports/latest')
+    .option('--keep', 'leave the environment running for debugging', false)
+    .action(async (suites: string[], flags: RunFlags) => {
+      process.exitCode = await run(suites, flags);
+    });
+}
+
+/** Runs and returns the exit code. */
+export async function run(suites: string[], flags: RunFlags): Promise<number> {
+  const output = new Console();
+  const session = new Session(
+    {
+      ...DEFAULT_OPTIONS,
+      suites,
+      requirements: flags.requirement,
+      cluster: flags.cluster,
+      ...(flags.context === undefined ? {} : { context: flags.context }),
+      identityProvider: flags.idp,
+      clock: flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated'),
+      keep: flags.keep,
+    },
+    output.progress,
+  );
+  if (session.needsEngine) {
+    await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
+  }
+  const { faults, environment } = await execute(session, (result) => output.result(result));
+  const report = buildReport(session, faults, environment);
+  const files = writeReport(flags.report, report);
+  const verdict = judge(report.planned, report.results, report.faults);
+  const counts = OUTCOMES.filter((outcome) => report.summary[outcome] > 0).map(
+    (outcome) => `${report.summary[outcome]} ${outcome}`,
+  );
+  const lines = [
+    '',
+    `${report.planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${report.clock.kind}`,
+    ...verdict.reasons.map((reason) => pc.red(`  ${reason}`)),
+    `report: ${files.json}, ${files.junit}`,
+    verdict.conformant
+      ? pc.green('conformant')
+      : verdict.harnessError
+        ? pc.magenta('no verdict: harness error')
+        : pc.red('not conformant'),
+    '',
+  ];
+  process.stdout.write(lines.join('\n'));
+  return verdict.conformant ? EXIT.conformant : verdict.harnessError ? EXIT.harnessError : EXIT.notConformant;
+}
