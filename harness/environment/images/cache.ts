@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -10,8 +11,6 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   const base = env.XDG_CACHE_HOME;
   return join(base === undefined || base === '' ? join(homedir(), '.cache') : base, 'kube-agent-conformance');
 }
-
-let temporaries = 0;
 
 /**
  * A content-addressed store of files in the cache folder. An entry is there in full or not at all: it is made in a
@@ -54,8 +53,7 @@ export class Cache {
 
   /** A fresh folder of this process; whoever asks removes it with removeTree. */
   async temporary(): Promise<string> {
-    temporaries += 1;
-    const folder = join(this.folder, 'tmp', `${process.pid}.${await startTime(process.pid)}.${temporaries}`);
+    const folder = join(this.folder, 'tmp', `${process.pid}.${await startTime(process.pid)}.${randomUUID()}`);
     await mkdir(folder, { recursive: true });
     return folder;
   }
@@ -67,8 +65,11 @@ export class Cache {
     for (const name of await readdir(root).catch(() => [])) {
       const [pid, started] = name.split('.');
       if (pid !== undefined && started !== undefined && started === (await startTime(Number(pid)))) continue;
-      await removeTree(join(root, name));
-      swept.push(name);
+      // What a killed run started may still be writing there; then the next sweep has it.
+      await removeTree(join(root, name)).then(
+        () => swept.push(name),
+        () => {},
+      );
     }
     return swept;
   }
@@ -97,7 +98,7 @@ export async function removeTree(folder: string): Promise<void> {
   const left = await mountsUnder(folder);
   if (left.length > 0)
     throw new SetUpError(`${left[0]} is still mounted, so ${folder} was not removed.`, [`umount ${left[0]}`]);
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
 async function mountsUnder(folder: string): Promise<string[]> {

@@ -130,15 +130,31 @@ export async function ensureImages<Name extends string = ImageName>(
   names: readonly Name[],
   options: EnsureImagesOptions = {},
 ): Promise<Record<Name, ResolvedImage>> {
-  const [engine, images] = await Promise.all([ensureEngine(options), loadImages()]);
-  const { docker } = engine;
+  const [{ docker, dataRoot }, images] = await Promise.all([ensureEngine(options), loadImages()]);
+  return provideImages({ docker, dataRoot, images, cache: new Cache() }, names, options);
+}
+
+/** What images are made with. */
+export type Surroundings = {
+  readonly docker: Docker;
+  /** Folder of the engine's data on this host. */
+  readonly dataRoot: string;
+  readonly images: ReadonlyMap<string, ImageDefinition>;
+  readonly cache: Cache;
+};
+
+/** {@link ensureImages} in given surroundings. */
+export async function provideImages<Name extends string>(
+  { docker, dataRoot, images, cache }: Surroundings,
+  names: readonly Name[],
+  options: EnsureImagesOptions = {},
+): Promise<Record<Name, ResolvedImage>> {
   const allowed = allowedSources();
   const [present, ...candidates] = await Promise.all([
     inventory(docker),
     ...names.map((name) => candidatesOf(images, name)),
   ]);
   const resolved: [Name, ResolvedImage][] = [];
-  const cache = new Cache();
   let prepared = false;
   for (const [index, name] of names.entries()) {
     const usable = (candidates[index] ?? []).filter(({ source }) => allowed.includes(source));
@@ -149,7 +165,7 @@ export async function ensureImages<Name extends string = ImageName>(
     }
     if (!prepared) {
       await cache.sweep();
-      await checkRoom(cache, engine.dataRoot);
+      await checkRoom(cache, dataRoot);
       prepared = true;
     }
     const report = new StepReporter(`image ${name}`, options.onProgress ?? (() => {}));
@@ -158,7 +174,7 @@ export async function ensureImages<Name extends string = ImageName>(
       const chosen = await provide(docker, usable, workshop);
       resolved.push([name, resolvedFrom(chosen, await inventory(docker))]);
     } catch (error) {
-      throw await explainDiskFull(error, `the image ${name}`, { images: engine.dataRoot, cache: cache.folder });
+      throw await explainDiskFull(error, `the image ${name}`, { images: dataRoot, cache: cache.folder });
     }
   }
   return Object.fromEntries(resolved) as Record<Name, ResolvedImage>;
