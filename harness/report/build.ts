@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import type { RequirementResult } from '../run/protocol.ts';
+import type { Session } from '../run/session.ts';
+import { redactData } from '../tokens/redact.ts';
+import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
+
+function packageVersion(): { name: string; version: string } {
+  const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    name: string;
+    version: string;
+  };
+  return { name, version };
+}
+
+/** The results of one subject with what the catalogue says of each, in the order of the catalogue. */
+export function resultsOf(session: Session, subject: string): ReportResult[] {
+  const own = session.results.filter((result) => result.subject === subject);
+  return session.catalogue.requirements.flatMap((row) =>
+    own.filter(({ id }) => id === row.id).map((result) => withCatalogue(result, row)),
+  );
+}
+
+function withCatalogue(
+  { id, outcome, reason, startedAt, durationMs, evidence }: RequirementResult,
+  { level, role, suite }: Pick<ReportResult, 'level' | 'role' | 'suite'>,
+): ReportResult {
+  return {
+    id,
+    level,
+    role,
+    suite,
+    outcome,
+    ...(reason === undefined ? {} : { reason }),
+    startedAt,
+    durationMs,
+    evidence,
+  };
+}
+
+/**
+ * Builds the report of a run of one subject, checked against its own schema, every token in it cut.
+ *
+ * @param environment what the parts said of themselves, taken before clean-up
+ */
+export function buildReport(session: Session, faults: string[], environment: Record<string, unknown>): Report {
+  const [subject] = session.subjects;
+  if (subject === undefined) {
+    throw new Error('a run without a subject');
+  }
+  const results = resultsOf(session, subject.name);
+  const { conformant, reasons } = judge(subject.planned, results, faults);
+  return reportSchema.parse(
+    redactData({
+      apiVersion: 'conformance/v1',
+      tool: { ...packageVersion(), node: process.version },
+      runId: session.runId,
+      startedAt: session.startedAt.toISOString(),
+      finishedAt: new Date().toISOString(),
+      catalogue: { digest: session.catalogue.digest, requirements: session.catalogue.requirements.length },
+      target: { name: subject.name, ...(subject.role === undefined ? {} : { role: subject.role }) },
+      environment,
+      clock: session.clock,
+      planned: subject.planned,
+      results,
+      faults,
+      summary: summarize(results),
+      conformant,
+      reasons,
+    }),
+  );
+}

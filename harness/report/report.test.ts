@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { expect, test } from 'vitest';
+import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
+import { toJunit } from './junit.ts';
+import { judge, type Report, type ReportResult, reportJsonSchema, reportSchema, summarize } from './report.ts';
+
+function result(id: string, outcome: Outcome, level: ReportResult['level'] = 'MUST'): ReportResult {
+  const reason = outcome === 'passed' ? {} : { reason: `<${outcome}> "because" \u001b[31m&` };
+  return {
+    id,
+    level,
+    role: 'cluster',
+    suite: 'token-rotation',
+    outcome,
+    ...reason,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    durationMs: 1500,
+    evidence: [{ label: 'seen', at: '2026-01-01T00:00:01.000Z', data: { claims: {} } }],
+  };
+}
+
+function report(results: ReportResult[], planned = results.map(({ id }) => id)): Report {
+  const { conformant, reasons } = judge(planned, results, []);
+  return reportSchema.parse({
+    apiVersion: 'conformance/v1',
+    tool: { name: 'kube-agent-conformance', version: '0.1.0', node: 'v24.0.0' },
+    runId: 'r1',
+    startedAt: '2026-01-01T00:00:00.000Z',
+    finishedAt: '2026-01-01T00:02:00.000Z',
+    catalogue: { digest: 'a'.repeat(64), requirements: 2 },
+    target: { name: 'references' },
+    environment: { clusters: [] },
+    clock: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
+    planned,
+    results,
+    faults: [],
+    summary: summarize(results),
+    conformant,
+    reasons,
+  });
+}
+
+test('conformant: everything planned was executed and no MUST is broken', () => {
+  const verdict = judge(['TR-01', 'TR-02'], [result('TR-01', 'passed'), result('TR-02', 'not applicable')], []);
+  expect(verdict).toEqual({ conformant: true, harnessError: false, reasons: [] });
+});
+
+test.each(['failed', 'not testable', 'disabled'] as const)('a MUST that is %s: not conformant', (outcome) => {
+  const verdict = judge(['TR-01', 'TR-02'], [result('TR-01', 'passed'), result('TR-02', outcome)], []);
+  expect(verdict).toMatchObject({ conformant: false, harnessError: false });
+  expect(verdict.reasons.join()).toContain('TR-02');
+});
+
+test('a SHOULD that failed does not change the verdict', () => {
+  expect(judge(['A', 'B'], [result('A', 'passed'), result('B', 'failed', 'SHOULD')], []).conformant).toBe(true);
+});
+
+test.each([
+  ['a harness error', ['A', 'B'], [result('A', 'passed'), result('B', 'harness error')], []],
+  ['something planned and not executed', ['A', 'B'], [result('A', 'passed')], []],
+  ['something executed and not planned', ['A'], [result('A', 'passed'), result('B', 'passed')], []],
+  ['two results for one requirement', ['A'], [result('A', 'passed'), result('A', 'passed')], []],
+  ['a fault outside of any requirement', ['A'], [result('A', 'passed')], ['a worker died']],
+])('%s: no verdict', (_, planned, results, faults) => {
+  expect(judge(planned, results, faults)).toMatchObject({ conformant: false, harnessError: true });
+});
+
+test('nothing green ran nothing', () => {
+  expect(judge([], [], []).conformant).toBe(false);
+  expect(judge(['A'], [result('A', 'not applicable')], []).conformant).toBe(false);
+});
+
+test('the published schema is the one of the code, and takes a report', () => {
+  const published: unknown = JSON.parse(readFileSync(new URL('./report.schema.json', import.meta.url), 'utf8'));
+  expect(published, 'run `node harness/report/publish-schema.ts`').toEqual(reportJsonSchema());
+  const validate = new Ajv2020({ strict: false, validateFormats: false }).compile(published as object);
+  const good = report(OUTCOMES.map((outcome, index) => result(`TR-0${index}`, outcome)));
+  expect(validate(good), JSON.stringify(validate.errors)).toBe(true);
+  expect(validate({ ...good, results: [{ ...good.results[0], outcome: 'skipped' }] })).toBe(false);
+  expect(validate({ ...good, more: 1 })).toBe(false);
+});
+
+test('JUnit: failures, errors and skips are told apart, and the text is well-formed', () => {
+  const xml = toJunit(
+    report(
+      OUTCOMES.map((outcome, index) => result(`TR-0${index}`, outcome)),
+      ['TR-00', 'TR-01', 'TR-02', 'TR-03', 'TR-04', 'TR-05', 'TR-99'],
+    ),
+  );
+  expect(xml).toContain('tests="6" failures="2" errors="1" skipped="2"');
+  expect(xml).toContain('TR-99 was planned but not executed');
+  expect(xml).toContain('&lt;failed&gt; &quot;because&quot; [31m&amp;');
+  expect(xml).not.toContain('\u001b');
+});

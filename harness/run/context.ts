@@ -1,0 +1,50 @@
+import type { RequestInit, Response } from 'undici';
+import type {
+  IdentityProviderDescription,
+  Registration,
+  WorkloadIdentity,
+} from '../environment/identity-provider/provider.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import type { Clock } from './clock.ts';
+import type { Subject } from './protocol.ts';
+
+/** The identity provider in the slot, as a requirement sees it. */
+export interface IdentityProviderHandle extends IdentityProviderDescription {
+  /** CA certificate(s) that a pod has to trust to talk to it, PEM. */
+  ca: string;
+  /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent. */
+  register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
+  /** `fetch` that knows the run's names and trusts the run's CA. */
+  fetch(url: string | URL, init?: RequestInit): Promise<Response>;
+}
+
+/** A namespace of this run, with Pod Security `restricted` enforced. */
+export interface TestNamespace {
+  name: string;
+}
+
+/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and subject. */
+export interface RequirementContext {
+  readonly subject: Subject;
+  /** Aborted when the run is broken off. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  cluster(): Promise<ClusterHandle>;
+  identityProvider(): Promise<IdentityProviderHandle>;
+  namespace(): Promise<TestNamespace>;
+  /** A second namespace (and further ones) by its purpose. */
+  namespaceFor(purpose: string): Promise<TestNamespace>;
+  /** A TLS certificate of the run's CA for a server in a pod. */
+  certificate(
+    host: string,
+    extra?: { names?: string[]; ips?: string[] },
+  ): Promise<{ cert: string; key: string; ca: string }>;
+  /** Something made once per file and subject, for example a pod that several requirements look at. */
+  shared<T>(key: string, make: () => Promise<T>): Promise<T>;
+  /** Keeps what was seen; plain data, redacted by the harness, reported whatever the outcome. */
+  evidence(label: string, data: unknown): void;
+  /** Tells the person who waits what is going on. */
+  progress(message: string): void;
+  /** Ends the requirement: it does not bind this target here. Quote the declaration or the limit. */
+  notApplicable(reason: string): never;
+}

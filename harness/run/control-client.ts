@@ -1,0 +1,37 @@
+import { HarnessError, NotApplicable, NotTestable } from './errors.ts';
+import type { ControlApi, ControlError, WorkerSettings } from './protocol.ts';
+
+/**
+ * Asks the main process for something of the environment; waits as long as it takes to start.
+ *
+ * @throws HarnessError, NotTestable or NotApplicable, as the main process says
+ */
+export async function ask<P extends keyof ControlApi>(
+  settings: WorkerSettings,
+  path: P,
+  request: ControlApi[P]['request'],
+): Promise<ControlApi[P]['response']> {
+  let response: Response;
+  try {
+    response = await fetch(settings.url + path, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${settings.secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+    });
+  } catch (error) {
+    throw new HarnessError(`the main process does not answer ${path}`, { cause: error });
+  }
+  const body: unknown = await response.json();
+  if (response.ok) {
+    return body as ControlApi[P]['response'];
+  }
+  const { kind, message } = body as ControlError;
+  switch (kind) {
+    case 'not testable':
+      throw new NotTestable(message);
+    case 'not applicable':
+      throw new NotApplicable(message);
+    default:
+      throw new HarnessError(message);
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * What can go wrong, told apart: a verdict about the target is one thing, a fault of the harness another.
+ * See {@link ../requirements/outcome.ts} for the outcome that each of them becomes.
+ */
+
+/** The target breaks its contract. Becomes the outcome `failed`, as an assertion of `expect` does. */
+export class Violation extends Error {
+  override readonly name = 'Violation';
+}
+
+/** A wait ended at its deadline. In the body of a requirement it means that the target did not do what it must: `failed`. */
+export class DeadlineExceeded extends Error {
+  override readonly name = 'DeadlineExceeded';
+
+  /**
+   * @param what what was waited for, for example `pod agent-1 to be Ready`
+   * @param waitedSeconds how long
+   * @param lastSeen what was seen last, in words
+   */
+  constructor(what: string, waitedSeconds: number, lastSeen: string) {
+    super(`waited ${waitedSeconds.toFixed(1)} s for ${what}; last seen: ${lastSeen}`);
+  }
+}
+
+/** A prerequisite on the side of the target is missing, so that nothing can be said about the requirement: `not testable`. */
+export class NotTestable extends Error {
+  override readonly name = 'NotTestable';
+}
+
+/** The requirement does not bind this target here; the reason quotes the declaration or the limit: `not applicable`. */
+export class NotApplicable extends Error {
+  override readonly name = 'NotApplicable';
+}
+
+/** The environment or the harness itself failed; nothing is said about the target: `harness error`. */
+export class HarnessError extends Error {
+  override readonly name = 'HarnessError';
+}
+
+/** Wrong use of the command line: a flag, suite or id that does not exist. The CLI exits with 64 (`EX_USAGE`). */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** The text of anything that was thrown, its causes included, in one line. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) {
+    return String(error);
+  }
+  const own = error.message === '' ? error.name : error.message;
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    return `${own}: ${error.errors.map(describeError).join('; ')}`;
+  }
+  return error.cause === undefined ? own : `${own}: ${describeError(error.cause)}`;
+}

@@ -1,0 +1,59 @@
+import type { Twin } from '../requirements/catalogue.ts';
+import type { Outcome } from '../requirements/outcome.ts';
+import type { RequirementResult, Subject } from './protocol.ts';
+
+/** A row of the kill matrix: what one twin had to fail, and what came of it. An interface (`conformance prove --json`). */
+export interface TwinRow {
+  name: string;
+  role: string;
+  fault: string;
+  mustFail: string[];
+  /** What failed or could not be tested, which counts as failed. */
+  failed: string[];
+  /** Every requirement that came out otherwise than it must, with why; also what was planned and never executed. */
+  surprises: { id: string; outcome: Outcome | 'not executed'; reason: string }[];
+}
+
+export interface KillMatrix {
+  twins: TwinRow[];
+  /** Twins that did not fail everything that they must. */
+  survivors: string[];
+}
+
+/** Outcomes that count as failed. */
+const RED: readonly Outcome[] = ['failed', 'not testable'];
+
+/** @param results of all subjects; only what was planned for a twin is looked at */
+export function killMatrix(twins: Twin[], subjects: Subject[], results: RequirementResult[]): KillMatrix {
+  const rows = subjects.map((subject) => {
+    const twin = twins.find(({ name }) => name === subject.name);
+    const mustFail = (twin?.mustFail ?? []).filter((id) => subject.planned.includes(id));
+    const own = results.filter((result) => result.subject === subject.name);
+    const outcomeOf = (id: string): RequirementResult | undefined => own.find((result) => result.id === id);
+    const surprises = subject.planned.flatMap((id): TwinRow['surprises'] => {
+      const result = outcomeOf(id);
+      if (result === undefined) {
+        return [{ id, outcome: 'not executed', reason: 'planned but not executed' }];
+      }
+      const expected = mustFail.includes(id)
+        ? RED.includes(result.outcome)
+        : result.outcome === 'passed' || result.outcome === 'not applicable';
+      return expected ? [] : [{ id, outcome: result.outcome, reason: result.reason ?? 'it must fail, and did not' }];
+    });
+    return {
+      name: subject.name,
+      role: subject.role ?? '',
+      fault: subject.fault ?? '',
+      mustFail,
+      failed: own.filter(({ outcome }) => RED.includes(outcome)).map(({ id }) => id),
+      surprises,
+    };
+  });
+  const survivors = rows.filter(({ mustFail, failed }) => !mustFail.every((id) => failed.includes(id)));
+  return { twins: rows, survivors: survivors.map(({ name }) => name) };
+}
+
+/** True when every twin failed exactly where it must, and there was one. */
+export function isProven({ twins, survivors }: KillMatrix): boolean {
+  return twins.length > 0 && survivors.length === 0 && twins.every(({ surprises }) => surprises.length === 0);
+}

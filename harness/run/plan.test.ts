@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { loadCatalogue } from '../requirements/catalogue.ts';
+import { UsageError } from './errors.ts';
+import { referencesSubject, select, twinSubjects } from './plan.ts';
+
+const catalogue = loadCatalogue();
+
+test('nothing named is everything; suites and ids narrow it', () => {
+  expect(select(catalogue, {})).toHaveLength(catalogue.requirements.length);
+  expect(select(catalogue, { suites: ['token-rotation'] }).every((row) => row.suite === 'token-rotation')).toBe(true);
+  expect(referencesSubject(select(catalogue, { requirements: ['TR-03'] })).planned).toEqual(['TR-03']);
+});
+
+test.each([
+  ['suite', { suites: ['token-rotatoin'] }, 'token-rotatoin'],
+  ['requirement', { requirements: ['TR-99'] }, 'TR-99'],
+  ['nothing in both', { suites: ['audience-isolation'], requirements: ['TR-03'] }, 'TR-03'],
+])('an unknown %s is wrong use, and is named', (_, selection, named) => {
+  expect(() => select(catalogue, selection)).toThrow(UsageError);
+  expect(() => select(catalogue, selection)).toThrow(named);
+});
+
+test('an unknown twin is wrong use', () => {
+  expect(() => twinSubjects(catalogue, { twins: ['nobody'] })).toThrow(UsageError);
+});
+
+test('a twin is judged in every requirement of its role and in no other', () => {
+  const [subject] = twinSubjects(catalogue, { twins: ['never-rotates'] });
+  const cluster = catalogue.requirements.filter(({ role }) => role === 'cluster').map(({ id }) => id);
+  expect(subject?.planned).toEqual(cluster);
+});

@@ -1,0 +1,76 @@
+import type { Catalogue, Requirement, Twin } from '../requirements/catalogue.ts';
+import { UsageError } from './errors.ts';
+import type { Subject } from './protocol.ts';
+
+export interface Selection {
+  /** Names of suites; none = all. */
+  suites?: string[];
+  /** Ids; none = all of the suites. */
+  requirements?: string[];
+  /** Names of twins (`prove`); none = all. */
+  twins?: string[];
+}
+
+function assertKnown(kind: string, asked: string[], known: string[]): void {
+  const unknown = asked.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    throw new UsageError(`unknown ${kind} ${unknown.join(', ')}; known: ${known.join(', ')}`);
+  }
+}
+
+/**
+ * The requirements that a selection names, in the order of the catalogue.
+ *
+ * @throws UsageError for a suite or an id that does not exist, with those that do
+ */
+export function select(catalogue: Catalogue, selection: Selection): Requirement[] {
+  const suites = selection.suites ?? [];
+  const ids = selection.requirements ?? [];
+  assertKnown('suite', suites, catalogue.suites);
+  assertKnown(
+    'requirement',
+    ids,
+    catalogue.requirements.map((row) => row.id),
+  );
+  const selected = catalogue.requirements.filter(
+    (row) => (suites.length === 0 || suites.includes(row.suite)) && (ids.length === 0 || ids.includes(row.id)),
+  );
+  if (selected.length === 0) {
+    throw new UsageError(`no requirement is in both: suites ${suites.join(', ')} and requirements ${ids.join(', ')}`);
+  }
+  return selected;
+}
+
+/** The subject of `conformance run` with the references in every slot. */
+export function referencesSubject(requirements: Requirement[]): Subject {
+  return { name: 'references', planned: requirements.map((row) => row.id) };
+}
+
+/**
+ * The subjects of `conformance prove`: each twin with every requirement of its role, those it must fail and those it must not.
+ *
+ * @throws UsageError for a twin that does not exist, with those that do
+ */
+export function twinSubjects(catalogue: Catalogue, selection: Selection): Subject[] {
+  const asked = selection.twins ?? [];
+  assertKnown(
+    'twin',
+    asked,
+    catalogue.twins.map((twin) => twin.name),
+  );
+  const requirements = select(catalogue, { ...selection, twins: [] });
+  return catalogue.twins
+    .filter((twin) => asked.length === 0 || asked.includes(twin.name))
+    .map((twin) => subjectOfTwin(twin, requirements))
+    .filter((subject) => subject.planned.length > 0);
+}
+
+function subjectOfTwin(twin: Twin, requirements: Requirement[]): Subject {
+  return {
+    name: twin.name,
+    role: twin.role,
+    fault: twin.fault,
+    ...(twin.role === 'token-client' ? { tokenClientVariant: twin.tokenClient.variant } : {}),
+    planned: requirements.filter((row) => row.role === twin.role).map((row) => row.id),
+  };
+}

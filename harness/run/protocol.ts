@@ -1,0 +1,117 @@
+/**
+ * What the main process (which holds the environment) and the test workers (which hold the suites) tell each other.
+ * All of it is plain JSON over HTTP on loopback, guarded by a bearer secret of the run.
+ */
+import type {
+  IdentityProviderDescription,
+  Registration,
+  WorkloadIdentity,
+} from '../environment/identity-provider/provider.ts';
+import type { ResolverData } from '../environment/resolver.ts';
+import type { Role } from '../requirements/catalogue.ts';
+import type { Outcome } from '../requirements/outcome.ts';
+
+export type ClockKind = 'accelerated' | 'real';
+
+/** What a test judges: the references together (no role of its own), a target or a twin (one role). */
+export interface Subject {
+  name: string;
+  /** The role under test; absent for the references, which are judged in all roles. */
+  role?: Role;
+  /** The fault of a twin, in words. */
+  fault?: string;
+  /** The variant of the reference token client that a twin of that role deploys. */
+  tokenClientVariant?: string;
+  /** Ids of the requirements that are planned for this subject. */
+  planned: string[];
+}
+
+/** What every worker is given at its start (`inject('conformance')`). */
+export interface WorkerSettings {
+  url: string;
+  secret: string;
+  runId: string;
+  clock: ClockSettings;
+  subjects: Subject[];
+}
+
+export interface ClockSettings {
+  kind: ClockKind;
+  /** Seconds that a projected token lives of which 600 s were asked, where no audience says otherwise. */
+  lifetimeSeconds: number;
+  /** The same for the audiences that a token client presents: short, so that a run crosses several rotations. */
+  clientLifetimeSeconds: number;
+  /** The kubelet's sync frequency in seconds, as far as the harness knows it. */
+  syncFrequencySeconds: number;
+}
+
+/** The cluster in the slot, as a worker needs it. */
+export interface ClusterData {
+  kind: 'k3s' | 'kubeconfig';
+  /** Kubeconfig, YAML, with the rights of the harness. */
+  kubeConfig: string;
+  issuer: string;
+  apiAudiences: string[];
+  /** True where the harness started the cluster: it may reconfigure it, and it holds the signing key. */
+  owned: boolean;
+  /** The ServiceAccount signing key, PEM, where the harness holds it. */
+  signingKey?: string;
+  /** Image of the pods that the harness starts: a stock Node image. */
+  workloadImage: string;
+  resolver: ResolverData;
+}
+
+export interface IdentityProviderData {
+  description: IdentityProviderDescription;
+  resolver: ResolverData;
+  /** CA certificate(s) that a pod has to trust to talk to the provider, PEM. */
+  ca: string;
+}
+
+/** Requests to the control server: path → body and answer. */
+export interface ControlApi {
+  '/cluster': { request: { subject: string }; response: ClusterData };
+  '/namespace': { request: { subject: string; purpose: string }; response: { name: string } };
+  '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
+  '/register': { request: { subject: string; provider: string; workload: WorkloadIdentity }; response: Registration };
+  '/certificate': {
+    request: { host: string; names?: string[]; ips?: string[] };
+    response: { cert: string; key: string; ca: string };
+  };
+  '/progress': { request: { subject: string; id: string; message: string }; response: Record<string, never> };
+}
+
+/** How a refusal of the control server says what it is (see harness/run/errors.ts). */
+export interface ControlError {
+  kind: 'harness error' | 'not testable' | 'not applicable';
+  message: string;
+}
+
+/** What a worker says of one requirement (in Vitest's task meta). */
+export interface RequirementResult {
+  id: string;
+  subject: string;
+  outcome: Outcome;
+  /** Why, for every outcome but `passed`. */
+  reason?: string;
+  /** RFC 3339. */
+  startedAt: string;
+  durationMs: number;
+  evidence: EvidenceItem[];
+}
+
+export interface EvidenceItem {
+  label: string;
+  /** RFC 3339. */
+  at: string;
+  data: unknown;
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    conformance: WorkerSettings;
+  }
+  interface TaskMeta {
+    conformance?: RequirementResult;
+  }
+}

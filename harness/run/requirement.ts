@@ -1,0 +1,144 @@
+import { inject, test } from 'vitest';
+import { Resolver } from '../environment/resolver.ts';
+import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { asHarnessError, outcomeOf } from '../requirements/outcome.ts';
+import { redact, redactData } from '../tokens/redact.ts';
+import { createClock } from './clock.ts';
+import type { IdentityProviderHandle, RequirementContext } from './context.ts';
+import { ask } from './control-client.ts';
+import { describeError, HarnessError, NotApplicable } from './errors.ts';
+import type { ControlApi, EvidenceItem, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
+
+export type { RequirementContext } from './context.ts';
+
+/** Everything made once per file and subject, by its key. */
+const shared = new Map<string, Promise<unknown>>();
+
+function sharedBy<T>(subject: Subject, key: string, make: () => Promise<T>): Promise<T> {
+  const whole = `${subject.name}\n${key}`;
+  const existing = shared.get(whole);
+  if (existing !== undefined) {
+    return existing as Promise<T>;
+  }
+  const made = make();
+  shared.set(whole, made);
+  return made;
+}
+
+interface ContextParts {
+  settings: WorkerSettings;
+  subject: Subject;
+  id: string;
+  signal: AbortSignal;
+  evidence: EvidenceItem[];
+}
+
+function createContext({ settings, subject, id, signal, evidence }: ContextParts): RequirementContext {
+  const control = <P extends keyof ControlApi>(
+    path: P,
+    request: ControlApi[P]['request'],
+  ): Promise<ControlApi[P]['response']> => ask(settings, path, request);
+  const progress = (message: string): void => {
+    // A lost line of progress changes nothing; a main process that is gone is noticed by the next real question.
+    void control('/progress', { subject: subject.name, id, message: redact(message) }).catch(() => undefined);
+  };
+  const fixture = <T>(key: string, make: () => Promise<T>): Promise<T> =>
+    sharedBy(subject, key, make).catch((error: unknown) => {
+      throw asHarnessError(`the fixture "${key}" failed`, error);
+    });
+  const namespaceFor = (purpose: string): Promise<{ name: string }> =>
+    fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose }));
+  return {
+    subject,
+    signal,
+    clock: createClock(settings.clock, progress, signal),
+    cluster: () =>
+      fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
+    namespace: () => namespaceFor('main'),
+    namespaceFor,
+    identityProvider: () =>
+      fixture('identity provider', async (): Promise<IdentityProviderHandle> => {
+        const { description, resolver, ca } = await control('/identity-provider', { subject: subject.name });
+        return {
+          ...description,
+          ca,
+          fetch: new Resolver(resolver).fetch,
+          register: (provider, workload) => control('/register', { subject: subject.name, provider, workload }),
+        };
+      }),
+    certificate: (host, extra = {}) => control('/certificate', { host, ...extra }),
+    shared: fixture,
+    evidence(label, data) {
+      evidence.push({ label, at: new Date().toISOString(), data: redactData(data) });
+    },
+    progress,
+    notApplicable(reason) {
+      throw new NotApplicable(reason);
+    },
+  };
+}
+
+/** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
+const LIMIT_SECONDS = { accelerated: 240, real: 1500 } as const;
+
+/**
+ * The test of one requirement of the catalogue: run once for each subject for which it is planned, all of a file at the same time.
+ *
+ * What the body throws decides the outcome, see {@link ../requirements/outcome.ts}. It must say what it saw by `t.evidence`.
+ *
+ * @param id the id in requirements.yaml
+ */
+export function requirement(id: string, body: (t: RequirementContext) => Promise<void>): void {
+  const settings = inject('conformance');
+  const subjects = settings.subjects.filter((subject) => subject.planned.includes(id));
+  if (subjects.length === 0) {
+    // Vitest takes a file without any test for a fault; what was not planned is not reported.
+    test.skip(`${id} (not planned)`);
+  }
+  const limitSeconds = LIMIT_SECONDS[settings.clock.kind];
+  for (const subject of subjects) {
+    const title = settings.subjects.length === 1 ? id : `${id} [${subject.name}]`;
+    test.concurrent(title, { timeout: (limitSeconds + 30) * 1000 }, async ({ task, skip, signal }) => {
+      const startedAt = new Date();
+      const evidence: EvidenceItem[] = [];
+      const limit = new AbortController();
+      const t = createContext({
+        settings,
+        subject,
+        id,
+        signal: AbortSignal.any([signal, limit.signal]),
+        evidence,
+      });
+      const record = (outcome: RequirementResult['outcome'], reason?: string): void => {
+        task.meta.conformance = {
+          id,
+          subject: subject.name,
+          outcome,
+          ...(reason === undefined ? {} : { reason: redact(reason) }),
+          startedAt: startedAt.toISOString(),
+          durationMs: Date.now() - startedAt.getTime(),
+          evidence,
+        };
+      };
+      const { promise: exceeded, reject } = Promise.withResolvers<never>();
+      const timer = setTimeout(() => {
+        const error = new HarnessError(`${id} was not done after ${limitSeconds} s`);
+        limit.abort(error);
+        reject(error);
+      }, limitSeconds * 1000);
+      try {
+        await Promise.race([body(t), exceeded]);
+        record('passed');
+      } catch (error) {
+        const outcome = outcomeOf(error);
+        record(outcome, describeError(error));
+        if (outcome === 'not applicable') {
+          skip(redact(describeError(error)));
+        }
+        throw error;
+      } finally {
+        clearTimeout(timer);
+      }
+    });
+  }
+}

@@ -1,0 +1,174 @@
+import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
+import {
+  type ClusterKind,
+  checkCombination,
+  Environment,
+  type IdentityProviderKind,
+} from '../environment/environment.ts';
+import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
+import { type ControlServer, startControlServer } from './control-server.ts';
+import { HarnessError } from './errors.ts';
+import { referencesSubject, type Selection, select, twinSubjects } from './plan.ts';
+import type { ClockKind, ClockSettings, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
+import { enterRun, leaveRun, newRunId } from './registry.ts';
+
+export interface RunOptions extends Selection {
+  /** `run` judges the references, `prove` the twins. */
+  mode: 'run' | 'prove';
+  cluster: ClusterKind;
+  context?: string;
+  identityProvider: IdentityProviderKind;
+  clock: ClockKind;
+  /** Leaves the environment running for debugging. */
+  keep: boolean;
+}
+
+export const DEFAULT_OPTIONS: RunOptions = {
+  mode: 'run',
+  cluster: 'k3s',
+  identityProvider: 'keycloak',
+  clock: 'accelerated',
+  keep: false,
+};
+
+/**
+ * The lives and frequencies of the two clocks in seconds.
+ * Where rotation times are judged a token lives 60 s: the kubelet's jitter is 10 s. A token client's tokens live shorter,
+ * so that its run crosses two rotations and an expiry. The real clock has Kubernetes' minimum and the kubelet's default.
+ */
+const CLOCKS: Record<ClockKind, ClockSettings> = {
+  accelerated: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
+  real: { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 },
+};
+
+export type ProgressListener = (part: string, message: string) => void;
+
+/** One run: its plan, its environment, its results. Lives in the main process; there is one at a time. */
+export class Session {
+  readonly runId = newRunId();
+  readonly options: RunOptions;
+  readonly catalogue: Catalogue;
+  readonly subjects: Subject[];
+  readonly startedAt = new Date();
+  readonly results: RequirementResult[] = [];
+  readonly environment: Environment;
+  readonly #listener: ProgressListener;
+  #control: ControlServer | undefined;
+
+  /** @throws UsageError for an option, suite, id or twin that does not fit, before anything is started */
+  constructor(options: RunOptions, onProgress: ProgressListener, catalogue: Catalogue = loadCatalogue()) {
+    checkCombination(options);
+    this.options = options;
+    this.catalogue = catalogue;
+    this.#listener = onProgress;
+    this.subjects =
+      options.mode === 'prove' ? twinSubjects(catalogue, options) : [referencesSubject(select(catalogue, options))];
+    this.environment = new Environment({
+      runId: this.runId,
+      cluster: options.cluster,
+      ...(options.context === undefined ? {} : { context: options.context }),
+      identityProvider: options.identityProvider,
+      clock: this.clock,
+      catalogue,
+      onProgress,
+    });
+  }
+
+  get clock(): ClockSettings {
+    return CLOCKS[this.options.clock];
+  }
+
+  /** Ids planned over all subjects, with their subject. */
+  get planned(): { subject: string; id: string }[] {
+    return this.subjects.flatMap(({ name, planned }) => planned.map((id) => ({ subject: name, id })));
+  }
+
+  /** Suites that have something planned. */
+  get plannedSuites(): string[] {
+    const planned = new Set(this.planned.map(({ id }) => id));
+    return this.catalogue.suites.filter((suite) =>
+      this.catalogue.requirements.some((row) => row.suite === suite && planned.has(row.id)),
+    );
+  }
+
+  /** False where everything runs on a live cluster. */
+  get needsEngine(): boolean {
+    return this.options.cluster === 'k3s';
+  }
+
+  #subject(name: string): Subject {
+    const subject = this.subjects.find((candidate) => candidate.name === name);
+    if (subject === undefined) {
+      throw new HarnessError(`no subject is called ${name}`);
+    }
+    return subject;
+  }
+
+  /** Sweeps what dead runs left, then opens the control server and begins to start the environment. */
+  async start(): Promise<WorkerSettings> {
+    enterRun(this.runId);
+    if (this.needsEngine) {
+      const swept = await sweepDeadRuns();
+      if (swept.runs.length > 0) {
+        this.#listener('clean-up', describeSwept(swept));
+      }
+    }
+    const { environment } = this;
+    this.#control = await startControlServer({
+      '/cluster': ({ subject }) => environment.clusterData(this.#subject(subject)),
+      '/namespace': async ({ subject, purpose }) => ({
+        name: await environment.namespace(this.#subject(subject), purpose),
+      }),
+      '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
+      '/register': async ({ subject, provider, workload }) =>
+        (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),
+      '/certificate': ({ host, ...extra }) => environment.certificate(host, extra),
+      '/progress': async ({ subject, id, message }) => {
+        this.#listener(this.subjects.length === 1 ? id : `${id} [${subject}]`, message);
+        return {};
+      },
+    });
+    const roles = new Set(
+      this.catalogue.requirements
+        .filter((row) => this.subjects.some(({ planned }) => planned.includes(row.id)))
+        .map((row) => row.role),
+    );
+    environment.warmUp({
+      identityProvider:
+        this.options.cluster === 'k3s' &&
+        (roles.has('token-client') || (this.options.mode === 'run' && roles.has('identity-provider'))),
+    });
+    return {
+      url: this.#control.url,
+      secret: this.#control.secret,
+      runId: this.runId,
+      clock: this.clock,
+      subjects: this.subjects,
+    };
+  }
+
+  /** Ends everything that the run started, unless it is to be kept. */
+  async stop(): Promise<void> {
+    await this.#control?.close();
+    if (this.options.keep) {
+      this.#listener('clean-up', `the environment of run ${this.runId} is kept; \`conformance clean\` removes it`);
+      return;
+    }
+    await this.environment.stop();
+    leaveRun(this.runId);
+  }
+}
+
+/**
+ * The session of this process. Vitest loads its config, the global set-up and the reporter each as a module graph of its own,
+ * so that a module variable would not be shared between them.
+ */
+const KEY = Symbol.for('kube-agent-conformance.session');
+
+export function currentSession(): Session | undefined {
+  return (globalThis as { [KEY]?: Session })[KEY];
+}
+
+export function setCurrentSession(session: Session | undefined): void {
+  (globalThis as { [KEY]?: Session | undefined })[KEY] = session;
+}
