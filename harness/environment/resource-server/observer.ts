@@ -1,0 +1,116 @@
+import type { ObserverConfig } from '../../../fixtures/workloads/observer/config.ts';
+import type { ObserverRecord } from '../../../fixtures/workloads/observer/records.ts';
+import { bundleConfigMap, workloadPod } from '../../kubernetes/workload-pod.ts';
+import type { RequirementContext } from '../../run/context.ts';
+import { HarnessError } from '../../run/errors.ts';
+
+/** By this name pods know the resource servers: `https://models.conformance.test:PORT/PROVIDER/v1`. */
+export const RESOURCE_SERVER_HOST = 'models.conformance.test';
+
+const HTTPS_PORT = 8443;
+const HTTP_PORT = 8080;
+const NAME = 'observer';
+
+/** An observer in the test's namespace: resource servers, and a recorder in front of the identity provider. */
+export interface Observer {
+  /** Lets a pod reach the provider and the resource servers by their names, through the observer. */
+  hostAliases: { ip: string; hostnames: string[] }[];
+  /** Host and port at which a pod that uses {@link hostAliases} finds both. */
+  reach: string;
+  /** CA certificate(s) that a pod has to trust for both, PEM. */
+  ca: string;
+  /** Base of the OpenAI-compatible interface that takes the access tokens of a provider. */
+  baseURL(provider: string): string;
+  /** Everything that was recorded so far, in order. */
+  records(): Promise<ObserverRecord[]>;
+}
+
+/** Deploys the observer into the test's namespace; once per file and subject. Rejects when it does not become ready. */
+export function deployObserver(t: RequirementContext): Promise<Observer> {
+  return t.shared('observer', async () => {
+    const [cluster, identityProvider, { name: namespace }] = await Promise.all([
+      t.cluster(),
+      t.identityProvider(),
+      t.namespace(),
+    ]);
+    const { host, port, upstream, providers } = identityProvider;
+    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST] });
+    const config: ObserverConfig = {
+      ports: { https: HTTPS_PORT, http: HTTP_PORT },
+      tls: { certificateFile: '/etc/tls/tls.crt', keyFile: '/etc/tls/tls.key', caFile: '/etc/tls/ca.crt' },
+      identityProvider: { host, port, upstream },
+      providers: providers.map(({ name, issuer, tokenEndpoint, accessTokenAudience }) => ({
+        name,
+        issuer,
+        tokenEndpoint,
+        accessTokenAudience,
+      })),
+    };
+    const metadata = { namespace, name: NAME };
+    await cluster.create([
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata } as object,
+      await bundleConfigMap(namespace, 'observer'),
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'config.json': JSON.stringify(config) } } as object,
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata,
+        type: 'kubernetes.io/tls',
+        stringData: { 'tls.crt': cert, 'tls.key': key, 'ca.crt': identityProvider.ca },
+      } as object,
+      workloadPod({
+        namespace,
+        name: NAME,
+        image: cluster.workloadImage,
+        serviceAccount: NAME,
+        containers: [
+          {
+            name: NAME,
+            workload: 'observer',
+            port: HTTP_PORT,
+            env: { OBSERVER_CONFIG: '/etc/conformance/config.json' },
+            volumeMounts: [
+              { name: 'config', mountPath: '/etc/conformance', readOnly: true },
+              { name: 'tls', mountPath: '/etc/tls', readOnly: true },
+            ],
+          },
+        ],
+        volumes: [
+          { name: 'config', configMap: { name: NAME } },
+          { name: 'tls', secret: { secretName: NAME } },
+        ],
+      }),
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata,
+        spec: { selector: { app: NAME }, ports: [{ name: 'https', port, targetPort: HTTPS_PORT }] },
+      } as object,
+    ]);
+    const [service] = await Promise.all([
+      cluster.core.readNamespacedService({ namespace, name: NAME }),
+      cluster.podReady(namespace, NAME).catch((error: unknown) => {
+        throw new HarnessError('the observer does not get ready', { cause: error });
+      }),
+    ]);
+    const ip = service.spec?.clusterIP;
+    if (ip === undefined || ip === 'None') {
+      throw new HarnessError(`the Service ${namespace}/${NAME} was given no cluster IP`);
+    }
+    return {
+      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST] }],
+      reach: `${ip}:${port}`,
+      ca: identityProvider.ca,
+      baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
+      async records() {
+        const response = await cluster.podFetch(namespace, NAME, HTTP_PORT, '/records');
+        if (!response.ok) {
+          throw new HarnessError(
+            `the observer ${namespace}/${NAME} answers ${response.status}: ${await response.text()}`,
+          );
+        }
+        return ((await response.json()) as { records: ObserverRecord[] }).records;
+      },
+    };
+  });
+}

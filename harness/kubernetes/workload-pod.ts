@@ -1,0 +1,96 @@
+import type { V1ConfigMap, V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import { bundleWorkload } from '../environment/workloads.ts';
+
+/** User and group of every pod of the harness: any but root (Pod Security Standards, "Restricted"). */
+const USER = 1000;
+
+export interface WorkloadContainer {
+  name: string;
+  /** The workload that it runs, a folder of fixtures/workloads. */
+  workload: string;
+  port: number;
+  env?: Record<string, string>;
+  volumeMounts?: V1VolumeMount[];
+}
+
+export interface WorkloadPod {
+  namespace: string;
+  name: string;
+  image: string;
+  serviceAccount: string;
+  containers: WorkloadContainer[];
+  volumes?: V1Volume[];
+  hostAliases?: { ip: string; hostnames: string[] }[];
+}
+
+/** Name of the ConfigMap that holds a workload's bundle. */
+function bundleName(workload: string): string {
+  return `bundle-${workload.replaceAll('/', '-')}`;
+}
+
+/** The ConfigMap with the one file of a workload. */
+export async function bundleConfigMap(namespace: string, workload: string): Promise<V1ConfigMap> {
+  return {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { namespace, name: bundleName(workload) },
+    data: { 'main.mjs': await bundleWorkload(workload) },
+  };
+}
+
+/**
+ * A pod of stock Node that runs bundled workloads, one a container, and fulfils the Pod Security Standard `restricted`.
+ * It is Ready when each answers `GET /healthz`. No API token is mounted.
+ */
+export function workloadPod(pod: WorkloadPod): V1Pod {
+  const { namespace, name, image, serviceAccount, containers, volumes = [], hostAliases } = pod;
+  return {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { namespace, name, labels: { app: name } },
+    spec: {
+      serviceAccountName: serviceAccount,
+      automountServiceAccountToken: false,
+      enableServiceLinks: false,
+      restartPolicy: 'Always',
+      terminationGracePeriodSeconds: 2,
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: USER,
+        runAsGroup: USER,
+        seccompProfile: { type: 'RuntimeDefault' },
+      },
+      ...(hostAliases === undefined ? {} : { hostAliases }),
+      containers: containers.map((container) => toContainer(container, image)),
+      volumes: [
+        ...[...new Set(containers.map(({ workload }) => workload))].map((workload) => ({
+          name: bundleName(workload),
+          configMap: { name: bundleName(workload) },
+        })),
+        ...volumes,
+      ],
+    },
+  };
+}
+
+function toContainer(
+  { name, workload, port, env = {}, volumeMounts = [] }: WorkloadContainer,
+  image: string,
+): V1Container {
+  return {
+    name,
+    image,
+    imagePullPolicy: 'IfNotPresent',
+    command: ['node', '/app/main.mjs'],
+    env: Object.entries({ PORT: String(port), ...env }).map(([key, value]) => ({ name: key, value })),
+    ports: [{ containerPort: port }],
+    readinessProbe: { httpGet: { path: '/healthz', port }, periodSeconds: 1, failureThreshold: 60 },
+    resources: { requests: { cpu: '5m', memory: '32Mi' } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ['ALL'] },
+      readOnlyRootFilesystem: true,
+    },
+    volumeMounts: [{ name: bundleName(workload), mountPath: '/app', readOnly: true }, ...volumeMounts],
+  };
+}

@@ -1,0 +1,311 @@
+/**
+ * The rows of the role `token-client`, as functions of what was seen. Each returns what is wrong, one sentence a finding;
+ * nothing wrong is an empty list. None of them is content with having seen nothing.
+ */
+
+import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
+import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
+import { BURST_CALLS, type Call, type ClientSession, LATE, type SessionProvider } from './client-session.ts';
+
+/** From the reading of a file to the arrival of the request at the recorder, on a busy machine. */
+const READ_TO_ARRIVAL_MS = 2_000;
+
+/** A file that is not there is known at once; the rest is the way to the pod and back on a busy machine. */
+const FAIL_FAST_MS = 5_000;
+
+/** Exchanges that begin closer together answer the same need: whether they should be one is TR-25. */
+const SAME_NEED_MS = 1_000;
+
+/** Parameters in which a projected token is presented: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
+const TOKEN_PARAMETERS = ['assertion', 'subject_token', 'client_assertion', 'actor_token'];
+
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
+interface Presented {
+  at: number;
+  provider: string;
+  parameter: string;
+  token: DecodedToken;
+}
+
+/** TR-20 (no path configured) and TR-21 (path configured): the token presented to a provider is the one of its file. */
+export function readsItsTokenFile(session: ClientSession, { pathConfigured }: { pathConfigured: boolean }): string[] {
+  const providers = session.providers.filter((provider) => provider.pathConfigured === pathConfigured);
+  return [
+    ...(providers.length === 0 ? ['no provider is configured so'] : []),
+    ...providers.flatMap((provider) => {
+      const known = new Set(observationsOf(session, provider.tokenPath).map(({ sha256 }) => sha256));
+      const presented = presentedTokens(session).filter(({ provider: to }) => to === provider.name);
+      if (presented.some(({ token }) => known.has(token.sha256))) return [];
+      const instead =
+        presented[0] === undefined ? 'nothing at all' : `a token for ${JSON.stringify(presented[0].token.claims.aud)}`;
+      return [
+        `${provider.name} was never presented a token of ${provider.tokenPath}, but ${instead}${firstError(session, provider)}`,
+      ];
+    }),
+  ];
+}
+
+/** TR-22: no exchange presents a token that its file no longer held, within one process that crossed rotations. */
+export function rereadsAtEveryExchange(session: ClientSession): string[] {
+  const findings = restarts(session);
+  let crossed = false;
+  for (const { name, tokenPath } of session.providers) {
+    const observations = observationsOf(session, tokenPath);
+    const presented = presentedTokens(session).filter(({ provider }) => provider === name);
+    for (const { at, parameter, token } of presented) {
+      const index = observations.findIndex(({ sha256 }) => sha256 === token.sha256);
+      if (index > 0) crossed = true;
+      const replaced = index < 0 ? undefined : observations[index + 1]?.at;
+      if (replaced !== undefined && at > Date.parse(replaced) + READ_TO_ARRIVAL_MS) {
+        findings.push(
+          `${name}: the ${parameter} presented at ${iso(at)} had been replaced in ${tokenPath} at ${replaced}`,
+        );
+      }
+    }
+  }
+  return crossed ? findings : [...findings, 'no exchange presented a token that came by a rotation'];
+}
+
+/** TR-23: across rotations and past the first expiry no expired token is presented, and no call fails. */
+export function neverPresentsAnExpiredToken(session: ClientSession): string[] {
+  const findings: string[] = [];
+  const rotations = session.providers.map(({ tokenPath }) => observationsOf(session, tokenPath).length - 1);
+  if (rotations.reduce((sum, count) => sum + count, 0) < 2)
+    findings.push(`only ${rotations.join(' and ')} rotations were crossed`);
+  for (const { at, provider, parameter, token } of presentedTokens(session)) {
+    const expiry = Number(token.claims.exp) * 1000;
+    if (expiry <= at)
+      findings.push(`${provider}: the ${parameter} presented at ${iso(at)} had expired at ${iso(expiry)}`);
+  }
+  const calls = session.calls.filter(({ phase }) => phase === 'paced' || phase === 'burst');
+  if (calls.length === 0) findings.push('no call was made');
+  const failed = calls.filter(({ ok }) => !ok);
+  if (failed[0] !== undefined) {
+    findings.push(`${failed.length} of ${calls.length} calls failed, first ${describeCall(failed[0])}`);
+  }
+  return findings;
+}
+
+/** TR-24: many calls need one exchange, and the next one comes when the access token's end is near (never before half of its life). */
+export function reusesAccessTokens(session: ClientSession): string[] {
+  const findings: string[] = [];
+  let judged = 0;
+  for (const { name } of session.providers) {
+    const burst = session.calls.filter(({ phase, provider }) => phase === 'burst' && provider === name);
+    if (burst.length < BURST_CALLS || burst.some(({ ok }) => !ok)) continue;
+    judged += 1;
+    const from = Date.parse(burst[0]?.at ?? '');
+    const last = burst.at(-1);
+    const to = Date.parse(last?.at ?? '') + (last?.durationMs ?? 0);
+    const exchanges = grantedBy(session, name);
+    const within = exchanges.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) <= to);
+    const halfLife = Math.min(...exchanges.map(({ expiresIn }) => (expiresIn ?? Number.POSITIVE_INFINITY) * 500));
+    if (within.length > 1 + Math.floor((to - from) / halfLife)) {
+      findings.push(
+        `${name}: ${burst.length} calls in a row within ${((to - from) / 1000).toFixed(1)} s made ${within.length} exchanges`,
+      );
+    }
+    for (const [index, exchange] of exchanges.entries()) {
+      const previous = exchanges[index - 1];
+      if (previous?.expiresIn === undefined) continue;
+      const gap = Date.parse(exchange.at) - Date.parse(previous.at);
+      if (gap <= SAME_NEED_MS || gap >= previous.expiresIn * 500 - SAME_NEED_MS) continue;
+      if (wasRefused(session, name, Date.parse(exchange.at))) continue;
+      findings.push(
+        `${name}: exchanged at ${exchange.at}, ${(gap / 1000).toFixed(1)} s after it got a token for ${previous.expiresIn} s`,
+      );
+    }
+  }
+  return judged === 0 ? ['no provider answered a series of calls'] : findings.slice(0, 10);
+}
+
+/** TR-28: with its token file missing or blank the client fails soon and says why, exchanges nothing, and recovers by itself. */
+export function survivesAMissingTokenFile(session: ClientSession): string[] {
+  const findings = restarts(session);
+  const calls = session.calls.filter(({ provider }) => provider === LATE);
+  const [missing, blank, recovered] = (['missing', 'blank', 'recovered'] as const).map((phase) =>
+    calls.find((call) => call.phase === phase),
+  );
+  if (missing === undefined || blank === undefined || recovered === undefined)
+    return [...findings, 'no such calls were made'];
+  for (const call of [missing, blank]) {
+    if (call.unanswered === true || call.durationMs > FAIL_FAST_MS) {
+      findings.push(
+        `with the token file ${call.phase} the call took ${(call.durationMs / 1000).toFixed(1)} s (${describeCall(call)})`,
+      );
+    } else if (call.ok) {
+      findings.push(`with the token file ${call.phase} the call succeeded: with whose token?`);
+    } else if ((call.error ?? '') === '') {
+      findings.push(`with the token file ${call.phase} the call failed without an error`);
+    }
+  }
+  const tooSoon = session.exchanges.filter(({ at }) => Date.parse(at) < Date.parse(recovered.at));
+  if (tooSoon[0] !== undefined) {
+    findings.push(
+      `a token was presented to ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none`,
+    );
+  }
+  if (!recovered.ok) findings.push(`with the token in place the call failed: ${describeCall(recovered)}`);
+  return findings;
+}
+
+/** The SHOULD beside TR-28: the error names the path. `undefined` where the calls did not fail. */
+export function missingFileErrorNamesThePath(session: ClientSession): boolean | undefined {
+  const errors = session.calls
+    .filter(({ phase, ok }) => (phase === 'missing' || phase === 'blank') && !ok)
+    .map(({ error }) => error ?? '');
+  return errors.length === 0 ? undefined : errors.every((error) => error.includes(session.latePath));
+}
+
+/** TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is configured, and no more. */
+export function exchangesByOneForm(session: ClientSession): string[] {
+  const findings = new Set<string>();
+  for (const exchange of session.exchanges) {
+    const provider = session.providers.find(({ name }) => name === exchange.provider);
+    if (provider === undefined) continue;
+    for (const finding of formFindings(exchange, provider)) findings.add(`${provider.name}: ${finding}`);
+  }
+  if (session.exchanges.length === 0) findings.add('no exchange was made');
+  return [...findings];
+}
+
+function formFindings(
+  { method, contentType, authorization, parameters, path }: ExchangeRecord,
+  provider: SessionProvider,
+): string[] {
+  const findings: string[] = [];
+  const only = (name: string): unknown => {
+    const values = parameters[name] ?? [];
+    if (values.length > 1) findings.push(`${name} is given ${values.length} times`);
+    return values[0];
+  };
+  if (method !== 'POST') findings.push(`the token endpoint was asked by ${method}`);
+  if (path.includes('?')) findings.push('parameters stand in the URL');
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
+    findings.push(`the content type is "${contentType}", not application/x-www-form-urlencoded`);
+    return findings;
+  }
+  if (only('grant_type') !== JWT_BEARER) findings.push(`grant_type is "${only('grant_type')}"`);
+  if (typeof only('assertion') !== 'object') findings.push('assertion is not a JWT');
+  if (only('client_id') !== provider.clientId)
+    findings.push(`client_id is "${only('client_id')}", configured is "${provider.clientId}"`);
+  const scope = provider.scopes.join(' ');
+  if ((only('scope') ?? '') !== scope) findings.push(`scope is "${only('scope')}", configured is "${scope}"`);
+  if (authorization !== null)
+    findings.push(`an Authorization header (${authorization}) was sent, though no secret is configured`);
+  if (only('client_secret') !== undefined) findings.push('a client_secret was sent, though none is configured');
+  return findings;
+}
+
+/** AI-30: each provider's endpoint is only ever presented tokens of that provider's file, with calls of all at the same time too. */
+export function presentsEachTokenToItsProvider(session: ClientSession): string[] {
+  const findings = concurrency(session);
+  for (const { name, tokenPath, audience } of session.providers) {
+    const presented = presentedTokens(session).filter(({ provider }) => provider === name);
+    if (presented.length === 0) findings.push(`${name} was never presented a token, so nothing is known of it`);
+    const others = session.providers.filter((other) => other.name !== name);
+    for (const { at, parameter, token } of presented) {
+      const owner = others.find((other) =>
+        observationsOf(session, other.tokenPath).some(({ sha256 }) => sha256 === token.sha256),
+      );
+      const own = observationsOf(session, tokenPath).some(({ sha256 }) => sha256 === token.sha256);
+      if (own) continue;
+      const whose =
+        owner === undefined ? `a token for ${JSON.stringify(token.claims.aud)}` : `the token of ${owner.name}`;
+      if (owner !== undefined || ![token.claims.aud].flat().includes(audience)) {
+        findings.push(`${name} was presented ${whose} as ${parameter} at ${iso(at)}`);
+      }
+    }
+  }
+  return findings.slice(0, 10);
+}
+
+/** AI-31: each resource server is only ever sent access tokens that its own provider issued. */
+export function sendsEachAccessTokenToItsResourceServer(session: ClientSession): string[] {
+  const findings = concurrency(session);
+  const issuer = new Map(
+    session.exchanges.flatMap(({ accessToken, provider }) =>
+      accessToken === undefined ? [] : [[accessToken, provider]],
+    ),
+  );
+  for (const { name } of session.providers) {
+    const sent = sinceLate(session, session.resources).filter(
+      ({ provider, token }) => provider === name && token !== undefined,
+    );
+    if (!sent.some(({ status }) => status === 200))
+      findings.push(`${name}: no call was accepted, so nothing is known of it`);
+    for (const { at, token } of sent) {
+      const from = issuer.get(token?.sha256 ?? '');
+      if (from !== name) {
+        const whose =
+          from === undefined
+            ? `a token of "${token?.claims.iss}" that no exchange gave it`
+            : `the access token of ${from}`;
+        findings.push(`the resource server of ${name} was sent ${whose} at ${at}`);
+      }
+    }
+  }
+  return findings.slice(0, 10);
+}
+
+function observationsOf(session: ClientSession, path: string): TokenObservation[] {
+  return session.files.find((file) => file.path === path)?.observations ?? [];
+}
+
+/** What was recorded since the calls of the late provider, which shares the first one's endpoint and token. */
+function sinceLate<R extends { at: string }>({ calls }: ClientSession, records: R[]): R[] {
+  const from = Date.parse(calls.find(({ provider }) => provider !== LATE)?.at ?? '');
+  return records.filter(({ at }) => Date.parse(at) >= from);
+}
+
+function presentedTokens(session: ClientSession): Presented[] {
+  return sinceLate(session, session.exchanges).flatMap(({ at, provider, parameters }) =>
+    TOKEN_PARAMETERS.flatMap((parameter) =>
+      (parameters[parameter] ?? []).flatMap((token) =>
+        typeof token === 'string' ? [] : [{ at: Date.parse(at), provider, parameter, token }],
+      ),
+    ),
+  );
+}
+
+function grantedBy(session: ClientSession, provider: string): ExchangeRecord[] {
+  return sinceLate(session, session.exchanges).filter(
+    (exchange) => exchange.provider === provider && exchange.accessToken !== undefined,
+  );
+}
+
+/** Whether the provider's resource server had just refused a token: then another exchange is right (TR-26). */
+function wasRefused({ resources }: ClientSession, name: string, at: number): boolean {
+  return resources.some(({ provider, status, at: when }) => {
+    const before = at - Date.parse(when);
+    return provider === name && status === 401 && before >= 0 && before <= READ_TO_ARRIVAL_MS;
+  });
+}
+
+function restarts({ before, after }: ClientSession): string[] {
+  return before.podUid === after.podUid && before.restarts === after.restarts
+    ? []
+    : [
+        `the client's process was replaced: restarts ${before.restarts} → ${after.restarts}, pod ${before.podUid} → ${after.podUid}`,
+      ];
+}
+
+function concurrency({ calls }: ClientSession): string[] {
+  const together = new Set(calls.filter(({ phase }) => phase === 'concurrent').map(({ provider }) => provider));
+  return together.size > 1 ? [] : ['no calls of two providers were made at the same time'];
+}
+
+function firstError({ calls }: ClientSession, { name }: SessionProvider): string {
+  const failed = calls.find(({ provider, ok }) => provider === name && !ok);
+  return failed === undefined ? '' : ` (${describeCall(failed)})`;
+}
+
+function describeCall({ provider, at, status, error }: Call): string {
+  return `${provider} at ${at}: ${error ?? `status ${status}`}`;
+}
+
+function iso(milliseconds: number): string {
+  return Number.isFinite(milliseconds) ? new Date(milliseconds).toISOString() : 'an unknown time';
+}

@@ -1,0 +1,291 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { copyFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { decodeJwt, exportJWK, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { close, listen, readBody, sendJson, urlOf } from '../../fixtures/workloads/lib/http.ts';
+import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
+import type { TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
+import { makePki, type RunPki } from '../environment/pki.ts';
+import { Resolver } from '../environment/resolver.ts';
+import { listWorkloads } from '../environment/workloads.ts';
+import { loadCatalogue } from '../requirements/catalogue.ts';
+import {
+  exchangesByOneForm,
+  missingFileErrorNamesThePath,
+  neverPresentsAnExpiredToken,
+  presentsEachTokenToItsProvider,
+  readsItsTokenFile,
+  rereadsAtEveryExchange,
+  reusesAccessTokens,
+  sendsEachAccessTokenToItsResourceServer,
+  survivesAMissingTokenFile,
+} from './client-judgements.ts';
+import { type ClientSession, driveClientSession, LATE, type SessionProvider, summarise } from './client-session.ts';
+
+type CreateClient = (config: TokenClientConfig) => TokenClient;
+
+const { folder, created } = await vi.hoisted(async () => {
+  const fs = await import('node:fs');
+  const os = await import('node:os');
+  return { folder: fs.mkdtempSync(`${os.tmpdir()}/client-session-`), created: [] as CreateClient[] };
+});
+
+// The entry of each client is taken as it is; its process and the path that pods have are not.
+vi.mock('../../fixtures/workloads/token-client/service.ts', () => ({
+  runTokenClient: (create: CreateClient) => created.push(create),
+}));
+vi.mock('../../fixtures/workloads/token-client/config.ts', async (original) => ({
+  ...(await original<object>()),
+  DEFAULT_TOKEN_PATH: `${folder}/token`,
+}));
+
+const ROTATION_MS = 1_500;
+const SUBJECT_TOKEN_SECONDS = 3;
+const ACCESS_TOKEN_SECONDS = 1;
+const PORT = 8443;
+
+const ROWS: Record<string, (session: ClientSession) => string[]> = {
+  'TR-20': (session) => readsItsTokenFile(session, { pathConfigured: false }),
+  'TR-21': (session) => readsItsTokenFile(session, { pathConfigured: true }),
+  'TR-22': rereadsAtEveryExchange,
+  'TR-23': neverPresentsAnExpiredToken,
+  'TR-24': reusesAccessTokens,
+  'TR-28': survivesAMissingTokenFile,
+  'TX-01': exchangesByOneForm,
+  'AI-30': presentsEachTokenToItsProvider,
+  'AI-31': sendsEachAccessTokenToItsResourceServer,
+};
+
+/** The rows that each client must fail, by the catalogue: all others pass. The first one is the reference. */
+const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
+  { name: 'reference', workload: 'token-client', mustFail: [] },
+  ...loadCatalogue().twins.flatMap((twin) =>
+    twin.role === 'token-client'
+      ? [{ name: twin.name, workload: `token-client-twins/${twin.tokenClient.variant}`, mustFail: twin.mustFail }]
+      : [],
+  ),
+];
+
+const sessions: Promise<ClientSession>[] = [];
+const stops: (() => unknown)[] = [];
+const resolverRoutes: Record<string, { host: string; port: number }> = {};
+let pki: RunPki;
+let resolver: Resolver;
+let provider: { port: number; certificate: string; key: string };
+
+beforeAll(async () => {
+  for (const { workload } of CLIENTS) {
+    await import(/* @vite-ignore */ new URL(`../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href);
+  }
+  pki = await makePki('unit');
+  const hosts = CLIENTS.flatMap((_, index) => [`idp-${index}.test`, `models-${index}.test`]);
+  const { cert, key } = await pki.issue('localhost', { names: hosts });
+  provider = { port: await startProvider(cert, key), certificate: cert, key };
+  startKubelet();
+  resolver = new Resolver({ routes: resolverRoutes, ca: pki.ca });
+  vi.stubGlobal('fetch', resolver.fetch);
+  sessions.push(...CLIENTS.map((_, index) => watchClient(index)));
+});
+
+afterAll(async () => {
+  vi.unstubAllGlobals();
+  for (const stop of stops) await stop();
+  await resolver.close();
+  rmSync(folder, { recursive: true });
+});
+
+/** Two realms on any host name: assertions for their own audience, unexpired, become ES256 access tokens. */
+async function startProvider(cert: string, key: string): Promise<number> {
+  const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k', alg: 'ES256' };
+  const server = createServer({ cert, key }, (request, response) => {
+    void (async () => {
+      const { pathname } = urlOf(request);
+      const [, realm = ''] = /^\/realms\/(\w+)\//.exec(pathname) ?? [];
+      const issuer = `https://${request.headers.host}/realms/${realm}`;
+      if (pathname.endsWith('/.well-known/openid-configuration')) {
+        sendJson(response, 200, { issuer, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/certs` });
+        return;
+      }
+      if (pathname.endsWith('/certs')) {
+        sendJson(response, 200, { keys: [jwk] });
+        return;
+      }
+      const body = await readBody(request);
+      if (!request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
+        sendJson(response, 400, { error: 'invalid_request' });
+        return;
+      }
+      const { aud, exp = 0 } = decodeJwt(new URLSearchParams(body).get('assertion') ?? '');
+      if (aud !== `audience-${realm}` || exp * 1000 <= Date.now()) {
+        sendJson(response, 400, { error: 'invalid_grant' });
+        return;
+      }
+      const claims = { iss: issuer, aud: `models-${realm}`, exp: Date.now() / 1000 + ACCESS_TOKEN_SECONDS };
+      const token = await new SignJWT({ ...claims, jti: crypto.randomUUID() })
+        .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+        .sign(pair.privateKey);
+      sendJson(response, 200, { access_token: token, token_type: 'Bearer', expires_in: ACCESS_TOKEN_SECONDS });
+    })();
+  });
+  stops.push(() => close(server));
+  return listen(server, 0, '127.0.0.1');
+}
+
+/** Projects a token for each realm into the shared folder, and rotates both, one after the other. */
+function startKubelet(): void {
+  const project = async (name: string, audience: string): Promise<void> => {
+    const now = Date.now() / 1000;
+    const token = await new SignJWT({
+      aud: audience,
+      iat: now,
+      exp: now + SUBJECT_TOKEN_SECONDS,
+      jti: crypto.randomUUID(),
+    })
+      .setProtectedHeader({ alg: 'HS256' })
+      .sign(new Uint8Array(32));
+    const stamp = mkdtempSync(join(folder, '..stamp-'));
+    writeFileSync(join(stamp, name), token);
+    symlinkSync(join(stamp, name), join(folder, `..${name}_tmp`));
+    renameSync(join(folder, `..${name}_tmp`), join(folder, name));
+  };
+  const projectAll = async (): Promise<void> => {
+    await project('token', 'audience-production');
+    await project('staging-token', 'audience-staging');
+  };
+  const rotation = setInterval(() => void projectAll(), ROTATION_MS);
+  stops.push(() => clearInterval(rotation));
+  stops.push(() => delay(50));
+  void projectAll();
+}
+
+async function watchClient(index: number): Promise<ClientSession> {
+  const observer = new Observer({
+    ports: { https: 0, http: 0 },
+    address: '127.0.0.1',
+    tls: { certificate: provider.certificate, key: provider.key, ca: pki.ca },
+    identityProvider: {
+      host: `idp-${index}.test`,
+      port: PORT,
+      upstream: { address: '127.0.0.1', port: provider.port },
+    },
+    providers: ['production', 'staging'].map((name) => ({
+      name,
+      issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
+      tokenEndpoint: `https://idp-${index}.test:${PORT}/realms/${name}/token`,
+      accessTokenAudience: `models-${name}`,
+    })),
+  });
+  const { https, http } = await observer.start();
+  for (const host of [`idp-${index}.test`, `models-${index}.test`]) {
+    resolver.add(`${host}:${PORT}`, { host: '127.0.0.1', port: https });
+  }
+  const lateFolder = mkdtempSync(join(tmpdir(), 'client-session-late-'));
+  const latePath = join(lateFolder, 'token');
+  const providers: SessionProvider[] = ['production', 'staging'].map((name, number) => ({
+    name,
+    audience: `audience-${name}`,
+    clientId: `client-${name}`,
+    scopes: ['openid'],
+    tokenPath: join(folder, number === 0 ? 'token' : 'staging-token'),
+    pathConfigured: number > 0,
+    accessTokenLifetimeSeconds: ACCESS_TOKEN_SECONDS,
+  }));
+  const probe = new TokenProbe({
+    files: [...providers.map(({ tokenPath }) => tokenPath), latePath],
+    intervalMs: 100,
+    burstMs: 20,
+  });
+  probe.start();
+  const create = created[index];
+  const configOf = (name: string, tokenPath: string): TokenClientConfig['providers'][string] => ({
+    baseURL: `https://models-${index}.test:${PORT}/${name}/v1`,
+    oauth2: {
+      issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
+      clientId: `client-${name}`,
+      scopes: ['openid'],
+      authFlow: 'jwt_bearer',
+      subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
+      clientAuthentication: 'none',
+    },
+  });
+  const client = create?.({
+    providers: {
+      ...Object.fromEntries(providers.map(({ name, tokenPath }) => [name, configOf(name, tokenPath)])),
+      [LATE]: configOf('production', latePath),
+    },
+  });
+  try {
+    return await driveClientSession(
+      {
+        providers,
+        latePath,
+        call: (name, patienceMs) =>
+          Promise.race([client?.call(name) ?? Promise.reject(new Error('no client')), delay(patienceMs, undefined)]),
+        observations: async () => probe.observations(),
+        records: async () => {
+          const response = await fetch(`http://127.0.0.1:${http}/records`);
+          return ((await response.json()) as { records: [] }).records;
+        },
+        copy: async (from, to) => copyFileSync(from, to),
+        identity: async () => ({ podUid: 'uid', restarts: 0 }),
+        until: (instant) => delay(Math.max(0, instant.getTime() - Date.now())),
+      },
+      { late: true, paceMs: 150, patienceMs: 400, rotations: { each: 2, total: 4, deadlineSeconds: 12 } },
+    );
+  } finally {
+    probe.stop();
+    await observer.stop();
+    rmSync(lateFolder, { recursive: true });
+  }
+}
+
+describe('a session with', () => {
+  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 20_000 }, async (client) => {
+    const index = CLIENTS.indexOf(client);
+    const session = await (sessions[index] ?? Promise.reject(new Error('no session')));
+    const findings = Object.fromEntries(
+      Object.entries(ROWS)
+        .map(([id, judge]) => [id, judge(session)] as const)
+        .filter(([, found]) => found.length > 0),
+    );
+    expect(
+      Object.keys(findings).sort(),
+      JSON.stringify({ findings, session: summarise(session) }, undefined, 1),
+    ).toEqual(client.mustFail.toSorted());
+    if (index === 0) expect(missingFileErrorNamesThePath(session)).toBe(true);
+    expect(JSON.stringify(session), 'no whole token is kept').not.toMatch(/eyJ[\w-]+\.[\w-]+\.[\w-]+/);
+  });
+});
+
+test('every row of the role has a judgement, and every variant a twin', () => {
+  const { requirements } = loadCatalogue();
+  const rows = requirements.filter(({ role }) => role === 'token-client').map(({ id }) => id);
+  expect(Object.keys(ROWS).sort()).toEqual(rows.sort());
+  const variants = listWorkloads().filter((workload) => workload.startsWith('token-client-twins/'));
+  expect(
+    CLIENTS.slice(1)
+      .map(({ workload }) => workload)
+      .sort(),
+  ).toEqual(variants);
+});
+
+test('a session that saw nothing satisfies no row', () => {
+  const nothing: ClientSession = {
+    providers: [],
+    latePath: '',
+    files: [],
+    exchanges: [],
+    resources: [],
+    calls: [],
+    before: { podUid: 'uid', restarts: 0 },
+    after: { podUid: 'uid', restarts: 0 },
+  };
+  for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
+});

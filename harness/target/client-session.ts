@@ -1,0 +1,226 @@
+import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
+import { NotTestable } from '../run/errors.ts';
+
+/** A provider as the token client under test is configured for it. */
+export interface SessionProvider {
+  /** Its name at the identity provider, and in the client's configuration. */
+  name: string;
+  audience: string;
+  clientId: string;
+  scopes: string[];
+  /** The token file that the client must read for it. */
+  tokenPath: string;
+  /** False where `tokenPath` is the default, which the configuration does not name. */
+  pathConfigured: boolean;
+  accessTokenLifetimeSeconds: number;
+}
+
+/** Name under which the client knows the provider whose token file comes late. */
+export const LATE = 'late';
+
+/**
+ * When a call was made: with the late provider's token file `missing`, then `blank`, then there (`recovered`); from a cold
+ * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
+ * one a second, while tokens rotate (`paced`).
+ */
+export type Phase = 'missing' | 'blank' | 'recovered' | 'concurrent' | 'burst' | 'paced';
+
+/** One call that the client was told to make, and how it says it ended. */
+export interface Call {
+  phase: Phase;
+  provider: string;
+  /** Number of the burst. */
+  burst?: number;
+  at: string;
+  durationMs: number;
+  ok: boolean;
+  status?: number;
+  error?: string;
+  /** The client had not answered when the harness's patience ended. */
+  unanswered?: true;
+}
+
+/** What identifies the client's process: it changes with a restart. */
+export interface ProcessIdentity {
+  podUid: string;
+  restarts: number;
+}
+
+/** One client watched over some time, from every side. */
+export interface ClientSession {
+  providers: SessionProvider[];
+  /** The token file of the provider {@link LATE}, which gets a copy of the first provider's token. */
+  latePath: string;
+  files: FileObservations[];
+  exchanges: ExchangeRecord[];
+  resources: ResourceRecord[];
+  calls: Call[];
+  before: ProcessIdentity;
+  after: ProcessIdentity;
+}
+
+/** How a session reaches the client and those who watch it. */
+export interface SessionDriver {
+  providers: SessionProvider[];
+  latePath: string;
+  /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
+  call(provider: string, patienceMs: number): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined>;
+  observations(): Promise<FileObservations[]>;
+  records(): Promise<ObserverRecord[]>;
+  /** Puts a copy of a file in the client's pod in place. */
+  copy(from: string, to: string): Promise<void>;
+  identity(): Promise<ProcessIdentity>;
+  until(instant: Date, why: string): Promise<void>;
+}
+
+export interface SessionPlan {
+  /** Calls of the provider whose token file comes late. */
+  late: boolean;
+  /** Go on until tokens rotated: each file `each` times, all files together `total` times, and the first tokens have expired. */
+  rotations?: { each: number; total: number; deadlineSeconds: number };
+  /** Time from one paced call of a provider to the next. */
+  paceMs: number;
+  /** A call that takes longer is not waited for: it is recorded as unanswered. */
+  patienceMs: number;
+}
+
+const CONCURRENT_CALLS = 5;
+export const BURST_CALLS = 10;
+
+/**
+ * Drives a token client through every phase of the plan and returns what all sides saw.
+ *
+ * @throws NotTestable when the tokens did not rotate as planned before the deadline
+ */
+export async function driveClientSession(driver: SessionDriver, plan: SessionPlan): Promise<ClientSession> {
+  const calls: Call[] = [];
+  const call = async (phase: Phase, provider: string, burst?: number): Promise<void> => {
+    const started = Date.now();
+    const answer = await driver.call(provider, plan.patienceMs);
+    calls.push({
+      phase,
+      provider,
+      ...(burst === undefined ? {} : { burst }),
+      at: new Date(started).toISOString(),
+      durationMs: Date.now() - started,
+      ...(answer ?? { ok: false, unanswered: true, error: `no answer within ${plan.patienceMs / 1000} s` }),
+    });
+  };
+  const names = driver.providers.map(({ name }) => name);
+  const before = await driver.identity();
+  if (plan.late) {
+    await call('missing', LATE);
+    await driver.copy('/dev/null', driver.latePath);
+    await call('blank', LATE);
+    await driver.copy(driver.providers[0]?.tokenPath ?? '', driver.latePath);
+    await call('recovered', LATE);
+  }
+  const cold = Array.from({ length: CONCURRENT_CALLS }, () => names).flat();
+  await Promise.all(cold.map((name) => call('concurrent', name)));
+  for (const [burst, name] of names.entries()) {
+    for (let count = 0; count < BURST_CALLS; count += 1) await call('burst', name, burst);
+  }
+  for (const name of names) await call('paced', name);
+  if (plan.rotations !== undefined) await pace(driver, plan, plan.rotations, call);
+
+  const [files, records, after] = await Promise.all([driver.observations(), driver.records(), driver.identity()]);
+  return {
+    providers: driver.providers,
+    latePath: driver.latePath,
+    files,
+    exchanges: records.filter((record) => record.kind === 'exchange'),
+    resources: records.filter((record) => record.kind === 'resource'),
+    calls,
+    before,
+    after,
+  };
+}
+
+/** One call of each provider a turn, one after another, until the tokens have rotated often enough. */
+async function pace(
+  driver: SessionDriver,
+  { paceMs }: SessionPlan,
+  rotations: NonNullable<SessionPlan['rotations']>,
+  call: (phase: Phase, provider: string) => Promise<void>,
+): Promise<void> {
+  const deadline = Date.now() + rotations.deadlineSeconds * 1000;
+  for (let turn = Date.now(); ; turn = Math.max(turn + paceMs, Date.now())) {
+    const { done, seen } = rotated(driver, await driver.observations(), rotations);
+    if (done) return;
+    if (turn > deadline) {
+      throw new NotTestable(`the tokens did not rotate as planned within ${rotations.deadlineSeconds} s: ${seen}`);
+    }
+    await driver.until(new Date(turn), `calls across rotations; ${seen}`);
+    for (const { name } of driver.providers) await call('paced', name);
+  }
+}
+
+function rotated(
+  { providers }: SessionDriver,
+  files: FileObservations[],
+  { each, total }: { each: number; total: number },
+): { done: boolean; seen: string } {
+  const counts = providers.map((provider) => {
+    const observed = files.find(({ path }) => path === provider.tokenPath)?.observations ?? [];
+    const firstExpiry = Number(observed[0]?.claims.exp ?? Number.POSITIVE_INFINITY);
+    return {
+      name: provider.name,
+      rotations: Math.max(0, observed.length - 1),
+      // Every client needs a new access token once the one that it got last with the first subject token has ended.
+      judgedFrom: (firstExpiry + provider.accessTokenLifetimeSeconds + 1) * 1000,
+    };
+  });
+  const sum = counts.reduce((so, { rotations }) => so + rotations, 0);
+  return {
+    done: sum >= total && counts.every(({ rotations, judgedFrom }) => rotations >= each && Date.now() > judgedFrom),
+    seen: counts.map(({ name, rotations }) => `${name}: ${rotations} rotations`).join(', '),
+  };
+}
+
+/** The session in short, without claims: what a report keeps of it. */
+export function summarise(session: ClientSession): object {
+  const { calls, exchanges, resources, files, before, after } = session;
+  const failed = calls.filter(({ ok }) => !ok);
+  return {
+    process: { before, after },
+    calls: {
+      total: calls.length,
+      from: calls.at(0)?.at,
+      to: calls.at(-1)?.at,
+      failed: failed.slice(0, 20),
+      failedTotal: failed.length,
+    },
+    rotations: files.map(({ path, observations, reads, missing, empty, partial }) => ({
+      path,
+      reads,
+      missing,
+      empty,
+      partial,
+      tokens: observations.map(({ at, sha256, claims }) => ({
+        seenAt: at,
+        sha256: sha256.slice(0, 12),
+        iat: instant(claims.iat),
+        exp: instant(claims.exp),
+      })),
+    })),
+    exchanges: exchanges.slice(0, 60).map(({ at, provider, status, expiresIn, error, parameters }) => ({
+      at,
+      provider,
+      status,
+      ...(error === undefined ? {} : { error }),
+      ...(expiresIn === undefined ? {} : { expiresIn }),
+      presented: Object.entries(parameters).flatMap(([name, values]) =>
+        values.flatMap((value) => (typeof value === 'string' ? [] : [`${name} ${value.sha256.slice(0, 12)}`])),
+      ),
+    })),
+    resourceCalls: {
+      total: resources.length,
+      refused: resources.filter(({ status }) => status !== 200).slice(0, 20),
+    },
+  };
+}
+
+function instant(seconds: unknown): string | undefined {
+  return typeof seconds === 'number' ? new Date(seconds * 1000).toISOString() : undefined;
+}

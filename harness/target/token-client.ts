@@ -1,0 +1,241 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { DEFAULT_TOKEN_PATH } from '../../fixtures/workloads/token-client/config.ts';
+import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
+import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
+import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { bundleConfigMap, workloadPod } from '../kubernetes/workload-pod.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { HarnessError, NotTestable } from '../run/errors.ts';
+import {
+  type Call,
+  type ClientSession,
+  driveClientSession,
+  LATE,
+  type SessionDriver,
+  type SessionPlan,
+  type SessionProvider,
+  summarise,
+} from './client-session.ts';
+
+const NAME = 'token-client';
+const CLIENT_PORT = 8080;
+const PROBE_PORT = 8081;
+const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
+const LATE_FOLDER = '/var/run/late';
+const SCOPES = ['openid'];
+
+/** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
+const EXPIRATION_SECONDS = 600;
+
+/** A token client that runs in the test's namespace, with a probe beside it that watches the same token files. */
+export interface TokenClientPod extends SessionDriver {
+  pod: string;
+  observer: Observer;
+}
+
+/**
+ * Deploys the token client of the subject: the reference, or the twin's variant of it. Two providers, each with a projected
+ * token of its own (the first by the default path), and one whose token file is not there at first.
+ *
+ * @throws NotTestable when the pod does not get ready
+ */
+export function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
+  return t.shared('token client', async () => {
+    const [cluster, identityProvider, { name: namespace }] = await Promise.all([
+      t.cluster(),
+      t.identityProvider(),
+      t.namespace(),
+    ]);
+    const [production, staging] = identityProvider.providers;
+    if (production === undefined || staging === undefined) {
+      throw new NotTestable(`the identity provider has ${identityProvider.providers.length} providers; two are needed`);
+    }
+    const configured = async (description: ProviderDescription, file: string): Promise<SessionProvider> => ({
+      name: description.name,
+      audience: description.audience,
+      ...(await identityProvider.register(description.name, { namespace, serviceAccount: NAME })),
+      scopes: SCOPES,
+      tokenPath: file,
+      pathConfigured: file !== DEFAULT_TOKEN_PATH,
+      accessTokenLifetimeSeconds: description.accessTokenLifetimeSeconds,
+    });
+    const metadata = { namespace, name: NAME };
+    await cluster.create([
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false } as object,
+    ]);
+    const [observer, first, second] = await Promise.all([
+      deployObserver(t),
+      configured(production, DEFAULT_TOKEN_PATH),
+      configured(staging, `${TOKEN_FOLDER}/staging-token`),
+    ]);
+    const latePath = `${LATE_FOLDER}/token`;
+    const workload =
+      t.subject.tokenClientVariant === undefined ? NAME : `token-client-twins/${t.subject.tokenClientVariant}`;
+    const config = {
+      providers: {
+        [first.name]: clientConfig(observer, production, first),
+        [second.name]: clientConfig(observer, staging, second),
+        [LATE]: clientConfig(observer, production, { ...first, tokenPath: latePath, pathConfigured: true }),
+      },
+    };
+    const tokenMounts = [
+      { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
+      { name: 'late', mountPath: LATE_FOLDER },
+    ];
+    await cluster.create([
+      await bundleConfigMap(namespace, workload),
+      await bundleConfigMap(namespace, 'token-probe'),
+      {
+        apiVersion: 'v1',
+        kind: 'ConfigMap',
+        metadata,
+        data: { 'config.json': JSON.stringify(config), 'ca.crt': observer.ca },
+      } as object,
+      workloadPod({
+        namespace,
+        name: NAME,
+        image: cluster.workloadImage,
+        serviceAccount: NAME,
+        hostAliases: observer.hostAliases,
+        containers: [
+          {
+            name: NAME,
+            workload,
+            port: CLIENT_PORT,
+            env: {
+              TOKEN_CLIENT_CONFIG: '/etc/conformance/config.json',
+              NODE_EXTRA_CA_CERTS: '/etc/conformance/ca.crt',
+            },
+            volumeMounts: [{ name: 'config', mountPath: '/etc/conformance', readOnly: true }, ...tokenMounts],
+          },
+          {
+            name: 'token-probe',
+            workload: 'token-probe',
+            port: PROBE_PORT,
+            env: {
+              TOKEN_PROBE_FILES: [first.tokenPath, second.tokenPath, latePath].join(','),
+              TOKEN_PROBE_REACH: observer.reach,
+            },
+            volumeMounts: tokenMounts,
+          },
+        ],
+        volumes: [
+          { name: 'config', configMap: { name: NAME } },
+          { name: 'late', emptyDir: {} },
+          {
+            name: 'tokens',
+            projected: {
+              sources: [first, second].map(({ audience, tokenPath }) => ({
+                serviceAccountToken: {
+                  audience,
+                  expirationSeconds: EXPIRATION_SECONDS,
+                  path: tokenPath.slice(TOKEN_FOLDER.length + 1),
+                },
+              })),
+            },
+          },
+        ],
+      }),
+    ]);
+    await cluster.podReady(namespace, NAME);
+    return { pod: NAME, observer, latePath, providers: [first, second], ...driver(t, cluster, namespace, observer) };
+  });
+}
+
+function clientConfig(observer: Observer, description: ProviderDescription, provider: SessionProvider): object {
+  const declared = description.grants.find(({ grant }) => grant === 'jwt-bearer');
+  if (declared === undefined) {
+    throw new NotTestable(`the provider ${description.name} does not declare the grant jwt-bearer`);
+  }
+  return {
+    baseURL: observer.baseURL(description.name),
+    oauth2: {
+      issuer: description.issuer,
+      clientId: provider.clientId,
+      scopes: provider.scopes,
+      authFlow: 'jwt_bearer',
+      subjectTokenSource: {
+        type: 'kubernetes_sa',
+        ...(provider.pathConfigured ? { tokenPath: provider.tokenPath } : {}),
+      },
+      clientAuthentication: declared.clientAuthentication === 'subject-token' ? 'client_assertion' : 'none',
+    },
+  };
+}
+
+function driver(
+  t: RequirementContext,
+  cluster: ClusterHandle,
+  namespace: string,
+  observer: Observer,
+): Omit<SessionDriver, 'providers' | 'latePath'> {
+  const post = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  const probe = async (path: string, body?: object): Promise<unknown> => {
+    const init = body === undefined ? {} : { ...post, body: JSON.stringify(body) };
+    const response = await cluster.podFetch(namespace, NAME, PROBE_PORT, path, init);
+    if (!response.ok)
+      throw new HarnessError(`the token probe answers ${response.status} to ${path}: ${await response.text()}`);
+    return response.json();
+  };
+  return {
+    async call(provider, patienceMs) {
+      const patience = AbortSignal.timeout(patienceMs);
+      try {
+        const response = await cluster.podFetch(namespace, NAME, CLIENT_PORT, '/call', {
+          ...post,
+          body: JSON.stringify({ provider }),
+          signal: patience,
+        });
+        if (response.ok) return (await response.json()) as Pick<Call, 'ok' | 'status' | 'error'>;
+        return {
+          ok: false,
+          error: `the client's pod answered ${response.status}: ${(await response.text()).slice(0, 200)}`,
+        };
+      } catch (error) {
+        if (patience.aborted) return undefined;
+        throw error;
+      }
+    },
+    async observations() {
+      return ((await probe('/observations')) as { files: FileObservations[] }).files;
+    },
+    records: () => observer.records(),
+    async copy(from, to) {
+      await probe('/copy', { from, to });
+    },
+    async identity() {
+      const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
+      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod) };
+    },
+    until: (instant, why) => t.clock.until(instant, why),
+  };
+}
+
+function restartsOf(pod: V1Pod): number {
+  return pod.status?.containerStatuses?.find(({ name }) => name === NAME)?.restartCount ?? 0;
+}
+
+/** The token client of the subject, watched for some seconds, without rotations; once per file and subject. */
+export function observeClient(t: RequirementContext): Promise<ClientSession> {
+  return observe(t, { late: false });
+}
+
+/**
+ * The token client of the subject, watched across rotations and past the first expiry; once per file and subject.
+ * On the accelerated clock each token rotates twice at least; on the real one, where that takes 18 minutes, both together.
+ */
+export function observeRotatingClient(t: RequirementContext): Promise<ClientSession> {
+  const accelerated = t.clock.kind === 'accelerated';
+  const deadlineSeconds = (accelerated ? 3 * t.clock.clientLifetimeSeconds : 1.2 * EXPIRATION_SECONDS) + 60;
+  const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2, deadlineSeconds };
+  return observe(t, { late: true, rotations });
+}
+
+async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'late' | 'rotations'>): Promise<ClientSession> {
+  const session = await t.shared('client session', async () =>
+    driveClientSession(await deployTokenClient(t), { ...plan, paceMs: 1_000, patienceMs: 8_000 }),
+  );
+  t.evidence('client session', summarise(session));
+  return session;
+}

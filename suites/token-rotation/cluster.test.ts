@@ -1,0 +1,242 @@
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { expect } from 'vitest';
+import { ASKED_SECONDS, createServiceAccount, startProbePod } from '../../harness/kubernetes/token-probe.ts';
+import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
+import { decodeToken, type ServiceAccountClaims } from '../../harness/tokens/token.ts';
+import {
+  assertSamePod,
+  observeRotation,
+  PRODUCTION,
+  rotatedTokens,
+  rotatingPod,
+  SERVICE_ACCOUNT,
+  STAGING,
+} from './rotation.ts';
+
+async function getJson<T>(t: RequirementContext, path: string): Promise<T> {
+  const response = await (await t.cluster()).request(path);
+  expect(response.status, `GET ${path}`).toBe(200);
+  return (await response.json()) as T;
+}
+
+requirement('TR-01', async (t) => {
+  const { core } = await t.cluster();
+  const probe = await rotatingPod(t);
+  const account = await core.readNamespacedServiceAccount({ name: SERVICE_ACCOUNT, namespace: probe.namespace });
+  const discovery = await getJson<{ issuer: string }>(t, '/.well-known/openid-configuration');
+  const keys = await getJson<JSONWebKeySet>(t, '/openid/v1/jwks');
+  t.evidence('discovery', discovery);
+  const files = await probe.observations();
+  for (const [volume, audience] of Object.entries({ production: PRODUCTION, staging: STAGING })) {
+    const seen = files.find(({ path }) => path === probe.path(volume, 'token'))?.observations[0];
+    expect(seen, `a token in the volume ${volume}`).toBeDefined();
+    const token = await probe.token(seen?.sha256 ?? '');
+    const { header, claims } = decodeToken(token);
+    t.evidence(`token of the volume ${volume}`, { header, claims });
+    expect(claims.aud, 'aud').toEqual([audience]);
+    expect(claims.iss, 'iss').toBe(discovery.issuer);
+    expect(claims.sub, 'sub').toBe(`system:serviceaccount:${probe.namespace}:${SERVICE_ACCOUNT}`);
+    expect(claims['kubernetes.io'], 'kubernetes.io').toMatchObject({
+      namespace: probe.namespace,
+      serviceaccount: { name: SERVICE_ACCOUNT, uid: account.metadata?.uid },
+      pod: { name: probe.name, uid: probe.pod.metadata?.uid },
+    });
+    expect(
+      keys.keys.map(({ kid }) => kid),
+      'the published key ids',
+    ).toContain(header.kid);
+    await expect(jwtVerify(token, createLocalJWKSet(keys)), 'the signature').resolves.toBeDefined();
+  }
+});
+
+requirement('TR-02', async (t) => {
+  const cluster = await t.cluster();
+  const probe = await rotatingPod(t);
+  const boundPod = { name: probe.name, uid: probe.pod.metadata?.uid ?? '' };
+  const base = { namespace: probe.namespace, serviceAccount: SERVICE_ACCOUNT, audiences: [PRODUCTION] };
+  for (const expirationSeconds of [600, 900, 3600]) {
+    for (const [kind, binding] of Object.entries({ 'not bound': {}, 'bound to a pod': { boundPod } })) {
+      const issued = await cluster.createToken({ ...base, ...binding, expirationSeconds });
+      const { iat = 0, exp = 0 } = decodeToken(issued.token).claims;
+      t.evidence(`${expirationSeconds} s, ${kind}`, { iat, exp, life: exp - iat, answered: issued.expirationSeconds });
+      expect(exp - iat, `life of a token asked with ${expirationSeconds} s`).toBeLessThanOrEqual(expirationSeconds);
+      expect(exp - iat, 'life against the answered expirationSeconds').toBe(issued.expirationSeconds);
+    }
+  }
+  for (const { path, observations } of await probe.observations()) {
+    const { iat = 0, exp = 0 } = (observations[0]?.claims ?? {}) as ServiceAccountClaims;
+    t.evidence(path, { iat, exp, life: exp - iat });
+    expect(exp - iat, `life of the token at ${path}`).toBeGreaterThan(0);
+    expect(exp - iat, `life of the token at ${path}, asked with ${ASKED_SECONDS} s`).toBeLessThanOrEqual(ASKED_SECONDS);
+  }
+});
+
+requirement('TR-03', async (t) => {
+  const rotation = await observeRotation(t);
+  const { window, file } = rotation;
+  const seen = file.observations.map(({ at, claims }) => ({ at, iat: claims.iat, exp: claims.exp, jti: claims.jti }));
+  t.evidence('contents of the file', { window, seen });
+  assertSamePod(rotation);
+  const second = file.observations[1];
+  expect(
+    second,
+    `a second token until ${new Date(window.latest * 1000).toISOString()}; the probe saw ${seen.length}`,
+  ).toBeDefined();
+  const at = Date.parse(second?.at ?? '') / 1000;
+  expect(at, 'replaced not before 80 % of its life less 10 s').toBeGreaterThanOrEqual(window.earliest);
+  expect(at, 'replaced at 80 % of its life + 1.5 × sync frequency + 5 s at the latest').toBeLessThanOrEqual(
+    window.latest,
+  );
+  expect(at, 'replaced before exp').toBeLessThan(window.expires);
+});
+
+requirement('TR-04', async (t) => {
+  const rotation = await observeRotation(t);
+  for (const { path, reads, missing, empty, partial, defects } of rotation.files) {
+    t.evidence(path, { reads, missing, empty, partial, defects });
+  }
+  rotatedTokens(rotation);
+  for (const { path, reads, missing, empty, partial } of rotation.files) {
+    // A rotation sets off a tight loop of 300 ms: with fewer reads nobody has looked.
+    expect(reads, `reads of ${path}`).toBeGreaterThan(500);
+    expect({ missing, empty, partial }, `reads of ${path} that met no whole token`).toEqual({
+      missing: 0,
+      empty: 0,
+      partial: 0,
+    });
+  }
+});
+
+requirement('TR-05', async (t) => {
+  const [before, after] = rotatedTokens(await observeRotation(t));
+  t.evidence('before', before.claims);
+  t.evidence('after', after.claims);
+  const kept = ({ iss, aud, sub, 'kubernetes.io': own }: ServiceAccountClaims): unknown => ({ iss, aud, sub, own });
+  expect(after.claims.iat, 'iat').not.toBe(before.claims.iat);
+  expect(after.claims.exp, 'exp').not.toBe(before.claims.exp);
+  if (before.claims.jti !== undefined) {
+    expect(after.claims.jti, 'jti').not.toBe(before.claims.jti);
+  }
+  expect(kept(after.claims as ServiceAccountClaims), 'iss, aud, sub and the kubernetes.io claims').toEqual(
+    kept(before.claims as ServiceAccountClaims),
+  );
+});
+
+requirement('TR-06', async (t) => {
+  const rotation = await observeRotation(t);
+  const { before, after } = rotation;
+  const restarts = after.status?.containerStatuses?.map(({ name, restartCount }) => ({ name, restartCount }));
+  t.evidence('pod', { uidBefore: before.metadata?.uid, uidAfter: after.metadata?.uid, restarts });
+  expect(after.metadata?.uid, 'uid of the pod after the rotation').toBe(before.metadata?.uid);
+  expect(restarts, 'restarts').toEqual([{ name: 'probe', restartCount: 0 }]);
+  rotatedTokens(rotation);
+});
+
+/** Seconds after `exp` at which a token must be refused: the API server's leeway, its cache of successes, and slack. */
+const REFUSED_AFTER_SECONDS = 60 + 10 + 5;
+/** On the accelerated clock: how long the token that is going to expire is still good. */
+const SHORT_LIFE_SECONDS = 4;
+
+requirement('TR-07', async (t) => {
+  const cluster = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('expiry');
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  /** A token that expires soon, and one that differs from it in `exp` alone. */
+  const pair = async (audiences: string[]): Promise<{ expiring: string; control: string }> => {
+    const { token } = await cluster.createToken({
+      namespace,
+      serviceAccount: SERVICE_ACCOUNT,
+      audiences,
+      expirationSeconds: ASKED_SECONDS,
+    });
+    if (t.clock.kind === 'accelerated' && cluster.forge !== undefined) {
+      const exp = Math.floor(Date.now() / 1000) + SHORT_LIFE_SECONDS;
+      return {
+        expiring: await cluster.forge.resign(token, (claims) => {
+          claims.exp = exp;
+        }),
+        control: token,
+      };
+    }
+    const { token: control } = await cluster.createToken({
+      namespace,
+      serviceAccount: SERVICE_ACCOUNT,
+      audiences,
+      expirationSeconds: 3600,
+    });
+    return { expiring: token, control };
+  };
+  const api = await pair(cluster.apiAudiences);
+  const provider = await pair([PRODUCTION]);
+  const look = async (kind: 'expiring' | 'control'): Promise<Record<string, unknown>> => ({
+    call: await cluster.callWithToken(api[kind]),
+    review: await cluster.reviewToken(provider[kind], [PRODUCTION]),
+  });
+  const good = { call: 201, review: { authenticated: true } };
+  const before = { expiring: await look('expiring'), control: await look('control') };
+  t.evidence('before exp', before);
+  expect(before.expiring, 'control: the token before it expires').toMatchObject(good);
+  expect(before.control, 'control: the other token').toMatchObject(good);
+
+  const exp = Math.max(decodeToken(api.expiring).claims.exp ?? 0, decodeToken(provider.expiring).claims.exp ?? 0);
+  await t.clock.until(new Date((exp + REFUSED_AFTER_SECONDS) * 1000), 'exp + 60 s leeway + 10 s cache + 5 s');
+  const after = { expiring: await look('expiring'), control: await look('control') };
+  t.evidence(`${REFUSED_AFTER_SECONDS} s after exp`, { exp, ...after });
+  expect(after.control, 'control: the token that lives longer').toMatchObject(good);
+  expect(after.expiring, `${REFUSED_AFTER_SECONDS} s after exp`).toMatchObject({
+    call: 401,
+    review: { authenticated: false },
+  });
+  expect((after.expiring.review as { error?: string }).error, 'the reason').toContain('expired');
+});
+
+/** Seconds after a pod is gone at which its tokens must be refused: the API server's cache of successes, and slack. */
+const INVALID_AFTER_SECONDS = 15;
+
+requirement('TR-08', async (t) => {
+  const cluster = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('bound');
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  const start = async (name: string): Promise<{ name: string; provider: string; api: string }> => {
+    const probe = await startProbePod(t, namespace, {
+      name,
+      serviceAccount: SERVICE_ACCOUNT,
+      volumes: { production: { token: PRODUCTION } },
+    });
+    const [file] = await probe.observations();
+    const boundPod = { name, uid: probe.pod.metadata?.uid ?? '' };
+    const { token: api } = await cluster.createToken({
+      namespace,
+      serviceAccount: SERVICE_ACCOUNT,
+      audiences: cluster.apiAudiences,
+      expirationSeconds: 900,
+      boundPod,
+    });
+    return { name, provider: await probe.token(file?.observations[0]?.sha256 ?? ''), api };
+  };
+  const [deleted, kept] = await Promise.all([start('deleted'), start('kept')]);
+  const look = async ({ provider, api }: typeof deleted): Promise<Record<string, unknown>> => ({
+    call: await cluster.callWithToken(api),
+    review: await cluster.reviewToken(provider, [PRODUCTION]),
+  });
+  const good = { call: 201, review: { authenticated: true } };
+  const before = { deleted: await look(deleted), kept: await look(kept) };
+  t.evidence('before', before);
+  expect(before.deleted, 'control: while the pod is there').toMatchObject(good);
+
+  const gone = cluster.watchPod(namespace, deleted.name, ({ type }) => (type === 'DELETED' ? new Date() : undefined), {
+    what: `pod ${deleted.name} to be gone`,
+    deadlineSeconds: 60,
+  });
+  await cluster.core.deleteNamespacedPod({ name: deleted.name, namespace });
+  const goneAt = await gone;
+  await t.clock.until(new Date(goneAt.getTime() + INVALID_AFTER_SECONDS * 1000), 'the pod is gone + 10 s cache + 5 s');
+  const after = { deleted: await look(deleted), kept: await look(kept) };
+  t.evidence(`${INVALID_AFTER_SECONDS} s after the pod is gone`, { goneAt, ...after });
+  expect(after.kept, 'control: the token of the pod that is still there').toMatchObject(good);
+  expect(after.deleted, 'the token of the pod that is gone').toMatchObject({
+    call: 401,
+    review: { authenticated: false },
+  });
+  expect((after.deleted.review as { error?: string }).error, 'the reason').toContain('invalidated');
+});

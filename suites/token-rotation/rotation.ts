@@ -1,0 +1,116 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import {
+  createServiceAccount,
+  type FileObservations,
+  type ProbePod,
+  startProbePod,
+} from '../../harness/kubernetes/token-probe.ts';
+import type { RequirementContext } from '../../harness/run/context.ts';
+import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
+import type { ServiceAccountClaims } from '../../harness/tokens/token.ts';
+
+export const SERVICE_ACCOUNT = 'agent';
+/** Audiences of two providers that are no audience of the API server. */
+export const PRODUCTION = 'https://production.conformance.test';
+export const STAGING = 'https://staging.conformance.test';
+
+/** The kubelet's jitter in seconds: it may ask that much before the mark (kubernetes pkg/kubelet/token, maxJitter). */
+const JITTER_SECONDS = 10;
+/** What is granted on top of the sync frequency, for the request and the write. */
+const SLACK_SECONDS = 5;
+/** Part of its life after which a token is replaced, at the latest after a day. */
+const MARK = 0.8;
+const DAY_SECONDS = 24 * 60 * 60;
+
+/** The pod whose tokens rotate: two tokens, in a volume each. */
+export function rotatingPod(t: RequirementContext): Promise<ProbePod> {
+  return t.shared('rotating pod', async () => {
+    const { name } = await t.namespace();
+    await createServiceAccount(t, name, SERVICE_ACCOUNT, false);
+    return startProbePod(t, name, {
+      name: 'rotating',
+      serviceAccount: SERVICE_ACCOUNT,
+      volumes: { production: { token: PRODUCTION }, staging: { token: STAGING } },
+    });
+  });
+}
+
+/** When a token is due to be replaced. All times are Unix seconds. */
+export interface RotationWindow {
+  earliest: number;
+  latest: number;
+  expires: number;
+}
+
+/** The window of TR-03 for one token. */
+export function rotationWindow(claims: ServiceAccountClaims, syncFrequencySeconds: number): RotationWindow {
+  const { iat, exp } = claims;
+  if (iat === undefined || exp === undefined) {
+    throw new HarnessError('a ServiceAccount token without iat or exp');
+  }
+  const mark = iat + Math.min(MARK * (exp - iat), DAY_SECONDS);
+  return {
+    // `iat` is whole seconds, rounded down.
+    earliest: mark - JITTER_SECONDS,
+    latest: mark + 1.5 * syncFrequencySeconds + SLACK_SECONDS,
+    expires: exp,
+  };
+}
+
+/** What was seen of the pod and its files from its start until the first token had to be replaced. */
+export interface Rotation {
+  before: V1Pod;
+  after: V1Pod;
+  /** The file that is judged. */
+  file: FileObservations;
+  files: FileObservations[];
+  window: RotationWindow;
+}
+
+function fileOf(files: FileObservations[], path: string): FileObservations {
+  const file = files.find((candidate) => candidate.path === path);
+  if (file === undefined) {
+    throw new HarnessError(`the probe does not watch ${path}`);
+  }
+  return file;
+}
+
+/** Waits until the first token must have been replaced, then takes stock; once for all requirements of the file. */
+export async function observeRotation(t: RequirementContext): Promise<Rotation> {
+  const probe = await rotatingPod(t);
+  const path = probe.path('production', 'token');
+  const first = await t.shared('first content', async () => {
+    const [observation] = fileOf(await probe.observations(), path).observations;
+    if (observation === undefined) {
+      throw new NotTestable(`the pod is Ready, but there is no token at ${path}`);
+    }
+    return observation;
+  });
+  const window = rotationWindow(first.claims as ServiceAccountClaims, t.clock.syncFrequencySeconds);
+  await t.clock.until(new Date(window.latest * 1000), 'the kubelet replaces the token until then');
+  return t.shared('rotation', async () => {
+    const { core } = await t.cluster();
+    const after = await core.readNamespacedPod({ name: probe.name, namespace: probe.namespace });
+    const files = await probe.observations();
+    return { before: probe.pod, after, file: fileOf(files, path), files, window };
+  });
+}
+
+/** @throws NotTestable where the pod that was watched is another one now, so that the probe in it knows nothing of what was before */
+export function assertSamePod({ before, after }: Rotation): void {
+  if (before.metadata?.uid !== after.metadata?.uid) {
+    throw new NotTestable('the pod was replaced while its token was watched (see TR-06)');
+  }
+}
+
+/** The tokens before and after the first rotation. @throws NotTestable where nothing rotated */
+export function rotatedTokens(
+  rotation: Rotation,
+): [FileObservations['observations'][number], FileObservations['observations'][number]] {
+  assertSamePod(rotation);
+  const [before, after] = rotation.file.observations;
+  if (before === undefined || after === undefined) {
+    throw new NotTestable('nothing rotated in time (see TR-03), so nothing can be said of a rotation');
+  }
+  return [before, after];
+}
