@@ -137,6 +137,7 @@ export async function createEmbeddedProvider(
       rpInitiatedLogout: { enabled: false },
     },
     routes: { token: '/token', jwks: '/jwks' },
+    ttl: { AccessToken: config.accessTokenLifetimeSeconds },
   });
   const resourceServer = new provider.ResourceServer(config.accessTokenAudience, {
     audience: config.accessTokenAudience,

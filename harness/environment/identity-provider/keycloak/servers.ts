@@ -1,6 +1,7 @@
-import { text } from 'node:stream/consumers';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import KeycloakAdminClient from '@keycloak/keycloak-admin-client';
-import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
+import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
 import { redact } from '../../../tokens/redact.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../names.ts';
 import type { IdentityProviderContext } from '../context.ts';
@@ -9,6 +10,7 @@ import type { IdentityProviderContext } from '../context.ts';
 const ADMINISTRATOR = { username: 'admin', password: 'conformance' };
 
 const START_DEADLINE_MS = 120_000;
+const REQUEST_DEADLINE_MS = 30_000;
 const ADMIN_PORT = 8080;
 const TLS_FOLDER = '/opt/conformance/tls';
 const LOG_LINES = 25;
@@ -40,9 +42,19 @@ function isLocal(host: string): boolean {
   return host === 'localhost' || host === '127.0.0.1';
 }
 
-async function lastLines(container: StartedTestContainer): Promise<string> {
-  const log = await container.logs({ tail: LOG_LINES }).then(text, () => '');
-  return redact(log.trimEnd());
+/** Keeps the last lines that a container wrote: what is left to read when it is gone. */
+class LastLines {
+  #lines: string[] = [];
+
+  consume(stream: Readable): void {
+    createInterface(stream).on('line', (line) => {
+      this.#lines = [...this.#lines, line].slice(-LOG_LINES);
+    });
+  }
+
+  toString(): string {
+    return this.#lines.length === 0 ? '(it wrote nothing)' : redact(this.#lines.join('\n'));
+  }
 }
 
 async function startServer(context: IdentityProviderContext, imageName: string): Promise<KeycloakServer> {
@@ -50,6 +62,7 @@ async function startServer(context: IdentityProviderContext, imageName: string):
   if (network === undefined) throw new Error('Keycloak needs a container engine, and this run has no network');
   const [image, { cert, key }] = await Promise.all([context.image(imageName), context.pki.issue(HOSTS.keycloak)]);
   context.onProgress('starts Keycloak');
+  const log = new LastLines();
   const container = await new KeycloakContainer(image)
     .withNetwork(network)
     .withNetworkAliases(HOSTS.keycloak)
@@ -73,26 +86,27 @@ async function startServer(context: IdentityProviderContext, imageName: string):
       `--https-certificate-key-file=${TLS_FOLDER}/tls.key`,
       `--truststore-paths=${TLS_FOLDER}/ca.crt`,
     ])
+    .withLogConsumer((stream) => log.consume(stream))
     // Only says when it is worth asking; ready is the realm that answers.
     .withWaitStrategy(Wait.forLogMessage(/Listening on:/))
     .withStartupTimeout(START_DEADLINE_MS)
-    .start();
+    .start()
+    .catch((cause: unknown) => {
+      throw new Error(`Keycloak did not come up within ${START_DEADLINE_MS / 1_000} s; its last lines:\n${log}`, {
+        cause,
+      });
+    });
 
   const host = isLocal(container.getHost()) ? '127.0.0.1' : container.getHost();
-  const assertAlive = async (): Promise<void> => {
-    const { container: containers } = await getContainerRuntimeClient();
-    const { State: state } = await containers.inspect(containers.getById(container.getId()));
-    if (!state.Running) {
-      throw new Error(
-        `Keycloak's container has exited (code ${state.ExitCode}); its last lines:\n${await lastLines(container)}`,
-      );
-    }
+  const stop = async (): Promise<void> => {
+    // Its data is in its container alone, so that nothing is lost by not waiting for it.
+    await container.stop({ timeout: 0 });
   };
   try {
     context.onProgress('sets Keycloak up');
     const admin = new KeycloakAdminClient({
       baseUrl: `http://${host}:${container.getMappedPort(ADMIN_PORT)}`,
-      timeout: 30_000,
+      timeout: REQUEST_DEADLINE_MS,
     });
     await admin.auth({ ...ADMINISTRATOR, grantType: 'password', clientId: 'admin-cli' });
     const version = admin.serverInfo.find().then(({ systemInfo }) => systemInfo?.version ?? 'unknown');
@@ -103,16 +117,22 @@ async function startServer(context: IdentityProviderContext, imageName: string):
       version: () => version,
       upstream: { address: container.getIpAddress(network.getName()), port: IDENTITY_PROVIDER_PORT },
       route: { host, port: container.getMappedPort(IDENTITY_PROVIDER_PORT) },
-      assertAlive,
-      // Its data is in its container alone, so that nothing is lost by not waiting for it.
-      stop: async () => {
-        await container.stop({ timeout: 0 });
+      async assertAlive() {
+        const { container: containers } = await getContainerRuntimeClient();
+        const state = await containers
+          .inspect(containers.getById(container.getId()))
+          .then(({ State }) => (State.Running ? undefined : `has exited with code ${State.ExitCode}`))
+          .catch((error: { statusCode?: number }) => {
+            if (error.statusCode === 404) return 'is gone';
+            throw error;
+          });
+        if (state !== undefined) throw new Error(`Keycloak's container ${state}; its last lines:\n${log}`);
       },
+      stop,
     };
   } catch (cause) {
-    const lines = await lastLines(container);
-    await container.stop({ timeout: 0 });
-    throw new Error(`Keycloak came up but could not be set up; its last lines:\n${lines}`, { cause });
+    await stop();
+    throw new Error(`Keycloak came up but does not let its administrator in; its last lines:\n${log}`, { cause });
   }
 }
 
@@ -139,6 +159,8 @@ export class KeycloakServers {
     known.users -= 1;
     if (known.users > 0) return;
     this.#servers.delete(imageName);
-    await (await known.server).stop();
+    // One that did not come up has told so already, and has nothing to stop.
+    const server = await known.server.catch(() => undefined);
+    await server?.stop();
   }
 }
