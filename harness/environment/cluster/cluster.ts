@@ -1,0 +1,20 @@
+import type { ClusterData } from '../../run/protocol.ts';
+import type { ClusterTrust } from '../identity-provider/provider.ts';
+
+/** The cluster in the slot. Lives in the main process; the workers get its {@link ClusterData}. */
+export interface StartedCluster {
+  readonly data: ClusterData;
+  /** How an identity provider is told to trust it. */
+  readonly trust: ClusterTrust;
+  /** What the cluster says of itself (versions, nodes, issuer): for the report, read and not copied from flags. */
+  discover(): Promise<Record<string, unknown>>;
+  /** Gives the TokenRequests of a namespace a fault, where the harness stands between kubelet and API server. */
+  setTokenRequestFault(namespace: string, fault: string): Promise<void>;
+  /** Gives projected tokens for `audience` a life of their own, on the accelerated clock; does nothing on the real one. */
+  setLifetime(audience: string, seconds: number): Promise<void>;
+  /** Runs a command on the node; only where the harness owns it. */
+  nodeExec(command: string[]): Promise<{ exitCode: number; output: string }>;
+  /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
+  assertAlive(): Promise<void>;
+  stop(): Promise<void>;
+}

@@ -1,0 +1,321 @@
+import { randomBytes } from 'node:crypto';
+import { K3sContainer, type StartedK3sContainer } from '@testcontainers/k3s';
+import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
+import { stringify } from 'yaml';
+import { HarnessError } from '../../run/errors.ts';
+import type { ClockSettings, ClusterData } from '../../run/protocol.ts';
+import { redact } from '../../tokens/redact.ts';
+import { API_SERVER_PORT, HOSTS, RUN_LABEL } from '../names.ts';
+import type { RunPki } from '../pki.ts';
+import type { Resolver } from '../resolver.ts';
+import { bundleWorkload } from '../workloads.ts';
+import type { StartedCluster } from './cluster.ts';
+import { discoverCluster, openIssuerDiscovery, waitUntilUsable } from './readiness.ts';
+
+const NODE_NAME = 'node-0';
+const CONFORMANCE_FOLDER = '/etc/conformance';
+const K3S_TLS_FOLDER = '/var/lib/rancher/k3s/server/tls';
+/** k3s imports the image archives that it finds here at its start (https://docs.k3s.io/installation/airgap). */
+const K3S_IMAGES_FOLDER = '/var/lib/rancher/k3s/agent/images';
+const AUDIT_LOG = '/var/log/conformance-audit.log';
+const ACCELERATOR_CONTROL_PORT = 8081;
+const CLUSTER_API_AUDIENCES = ['https://kubernetes.default.svc.cluster.local', 'k3s'];
+
+export interface K3sOptions {
+  runId: string;
+  /** Distinguishes the clusters of one run: the first one is `reference`. */
+  name: string;
+  networkName: string;
+  pki: RunPki;
+  resolver: Resolver;
+  clock: ClockSettings;
+  /** Reference of the k3s image, or of our node image, which keeps the same contract. */
+  image: string;
+  /** Reference of the workload image, for pods and for the token accelerator. */
+  workloadImage: string;
+  /** Archive of the workload image where no registry can be reached from the node. */
+  workloadImageArchive?: string;
+  /** Further arguments of `server`. */
+  serverArguments?: string[];
+  onProgress: (message: string) => void;
+}
+
+/** Every Kubernetes API call of a run can be read afterwards: metadata only, so that no token is in the log. */
+const AUDIT_POLICY = stringify({
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [
+    { level: 'None', users: [`system:node:${NODE_NAME}`, 'system:apiserver', 'system:kube-scheduler'] },
+    { level: 'None', nonResourceURLs: ['/healthz*', '/livez*', '/readyz*'] },
+    { level: 'Metadata' },
+  ],
+});
+
+function kubeletKubeconfig(token: string): string {
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'kubelet',
+    clusters: [
+      {
+        name: 'accelerator',
+        cluster: {
+          server: `https://${HOSTS.accelerator}:${API_SERVER_PORT}`,
+          'certificate-authority': `${CONFORMANCE_FOLDER}/ca.crt`,
+        },
+      },
+    ],
+    users: [{ name: 'kubelet', user: { token } }],
+    contexts: [{ name: 'kubelet', context: { cluster: 'accelerator', user: 'kubelet' } }],
+  });
+}
+
+/** Network aliases of a second cluster must differ on the run's network: the first keeps the plain names. */
+function hostOf(host: string, name: string): string {
+  return name === 'reference' ? host : `${name}.${host}`;
+}
+
+/**
+ * Starts the token accelerator: a proxy between the kubelet and the API server that shortens the life of the projected tokens
+ * (see fixtures/workloads/token-accelerator). The kubelet, its rotation and its files are the real ones.
+ */
+async function startAccelerator(options: K3sOptions, controlSecret: string): Promise<StartedTestContainer> {
+  const { cert, key } = await options.pki.issue(HOSTS.accelerator);
+  const config = {
+    listen: { port: API_SERVER_PORT, controlPort: ACCELERATOR_CONTROL_PORT },
+    tls: { certificateFile: `${CONFORMANCE_FOLDER}/tls.crt`, keyFile: `${CONFORMANCE_FOLDER}/tls.key` },
+    upstream: {
+      name: hostOf(HOSTS.cluster, options.name),
+      port: API_SERVER_PORT,
+      caFile: `${CONFORMANCE_FOLDER}/ca.crt`,
+    },
+    serviceAccountKeyFile: `${CONFORMANCE_FOLDER}/service.key`,
+    apiAudiences: CLUSTER_API_AUDIENCES,
+    defaultLifetimeSeconds: options.clock.lifetimeSeconds,
+    controlSecret,
+  };
+  return new GenericContainer(options.workloadImage)
+    .withLabels({ [RUN_LABEL]: options.runId })
+    .withNetworkMode(options.networkName)
+    .withNetworkAliases(hostOf(HOSTS.accelerator, options.name))
+    .withExposedPorts(ACCELERATOR_CONTROL_PORT)
+    .withCopyContentToContainer([
+      { target: '/app/main.mjs', content: await bundleWorkload('token-accelerator') },
+      { target: `${CONFORMANCE_FOLDER}/accelerator.json`, content: JSON.stringify(config) },
+      { target: `${CONFORMANCE_FOLDER}/tls.crt`, content: cert },
+      { target: `${CONFORMANCE_FOLDER}/tls.key`, content: key },
+      { target: `${CONFORMANCE_FOLDER}/ca.crt`, content: options.pki.ca },
+      { target: `${CONFORMANCE_FOLDER}/service.key`, content: options.pki.serviceAccountKey },
+    ])
+    .withCommand(['node', '/app/main.mjs'])
+    .withWaitStrategy(Wait.forListeningPorts())
+    .withStartupTimeout(30_000)
+    .start();
+}
+
+/**
+ * Starts a cluster by `K3sContainer`: from `rancher/k3s`, or from our node image where no registry is in reach.
+ * Both understand the same arguments and files, so that nothing here asks which of them it is.
+ *
+ * It has the run's CA, an issuer that the identity provider can reach by the same name, and, on the accelerated clock,
+ * a kubelet that talks to the API server through the token accelerator.
+ *
+ * @throws HarnessError when the node does not become Ready in time, with the last lines of its log
+ */
+export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
+  const { pki, clock, resolver } = options;
+  const host = hostOf(HOSTS.cluster, options.name);
+  const acceleratorHost = hostOf(HOSTS.accelerator, options.name);
+  const issuer = `https://${host}:${API_SERVER_PORT}`;
+  const kubeletToken = randomBytes(24).toString('base64url');
+  const controlSecret = randomBytes(24).toString('base64url');
+  const accelerated = clock.kind === 'accelerated';
+  const apiServerArguments = [
+    `service-account-issuer=${issuer}`,
+    `service-account-jwks-uri=${issuer}/openid/v1/jwks`,
+    `api-audiences=${CLUSTER_API_AUDIENCES.join(',')}`,
+    // k3s switches anonymous requests off; an identity provider reads discovery and keys without credentials.
+    'anonymous-auth=true',
+    `audit-policy-file=${CONFORMANCE_FOLDER}/audit-policy.yaml`,
+    `audit-log-path=${AUDIT_LOG}`,
+    ...(accelerated ? [`token-auth-file=${CONFORMANCE_FOLDER}/tokens.csv`] : []),
+  ];
+  const kubeletArguments = [
+    `sync-frequency=${clock.syncFrequencySeconds}s`,
+    ...(accelerated ? [`kubeconfig=${CONFORMANCE_FOLDER}/kubelet.kubeconfig`] : []),
+  ];
+  const container = new K3sContainer(options.image)
+    .withCommand([
+      'server',
+      '--disable=traefik',
+      '--disable=servicelb',
+      '--disable=metrics-server',
+      `--node-name=${NODE_NAME}`,
+      `--tls-san=${host}`,
+      ...apiServerArguments.map((argument) => `--kube-apiserver-arg=${argument}`),
+      ...kubeletArguments.map((argument) => `--kubelet-arg=${argument}`),
+      ...(options.serverArguments ?? []),
+    ])
+    .withLabels({ [RUN_LABEL]: options.runId })
+    .withNetworkMode(options.networkName)
+    .withNetworkAliases(host)
+    .withCopyContentToContainer([
+      ...Object.entries(pki.clusterFiles).map(([name, content]) => ({
+        target: `${K3S_TLS_FOLDER}/${name}`,
+        content,
+        mode: 0o600,
+      })),
+      { target: `${CONFORMANCE_FOLDER}/audit-policy.yaml`, content: AUDIT_POLICY },
+      { target: `${CONFORMANCE_FOLDER}/ca.crt`, content: pki.ca },
+      {
+        target: `${CONFORMANCE_FOLDER}/kubelet.kubeconfig`,
+        content: kubeletKubeconfig(kubeletToken).replace(HOSTS.accelerator, acceleratorHost),
+        mode: 0o600,
+      },
+      {
+        target: `${CONFORMANCE_FOLDER}/tokens.csv`,
+        content: `${kubeletToken},system:node:${NODE_NAME},${NODE_NAME},"system:nodes"\n`,
+        mode: 0o600,
+      },
+    ])
+    .withCopyFilesToContainer(
+      options.workloadImageArchive === undefined
+        ? []
+        : [{ source: options.workloadImageArchive, target: `${K3S_IMAGES_FOLDER}/workload.tar` }],
+    )
+    .withStartupTimeout(120_000);
+
+  const log: string[] = [];
+  container.withLogConsumer((stream) => {
+    stream.on('data', (line: Buffer | string) => {
+      log.push(redact(line.toString().trimEnd()));
+      if (log.length > 200) {
+        log.shift();
+      }
+    });
+  });
+  options.onProgress('starting the node');
+  // The accelerator waits for the API server, and the kubelet for the accelerator: both start at once.
+  const [accelerator, node] = await settleBoth(
+    accelerated ? startAccelerator(options, controlSecret) : Promise.resolve(undefined),
+    container.start().catch((error: unknown) => {
+      throw new HarnessError(
+        `the node of cluster ${options.name} did not become Ready; its last lines:\n${log.slice(-20).join('\n')}`,
+        {
+          cause: error,
+        },
+      );
+    }),
+  );
+
+  const stop = async (): Promise<void> => {
+    await Promise.all([node.stop({ timeout: 5_000 }), accelerator?.stop({ timeout: 0 })]);
+  };
+  try {
+    resolver.add(`${host}:${API_SERVER_PORT}`, { host: node.getHost(), port: node.getMappedPort(API_SERVER_PORT) });
+    const kubeConfig = node.getKubeConfig();
+    options.onProgress('waiting for the node, the default ServiceAccount and cluster DNS');
+    await Promise.all([waitUntilUsable(kubeConfig), openIssuerDiscovery(kubeConfig)]);
+    return startedCluster({ options, node, accelerator, controlSecret, kubeConfig, issuer, stop, log });
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Waits for both; if one fails, the other is stopped before the failure is told, so that nothing is left behind. */
+async function settleBoth<
+  A extends StartedTestContainer | undefined,
+  B extends StartedTestContainer | StartedK3sContainer,
+>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  const results = await Promise.allSettled([first, second]);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    for (const result of results) {
+      if (result.status === 'fulfilled') {
+        await result.value?.stop({ timeout: 0 });
+      }
+    }
+    throw failed.reason;
+  }
+  return [await first, await second];
+}
+
+interface Parts {
+  options: K3sOptions;
+  node: StartedK3sContainer;
+  accelerator: StartedTestContainer | undefined;
+  controlSecret: string;
+  kubeConfig: string;
+  issuer: string;
+  stop: () => Promise<void>;
+  log: string[];
+}
+
+function startedCluster({
+  options,
+  node,
+  accelerator,
+  controlSecret,
+  kubeConfig,
+  issuer,
+  stop,
+  log,
+}: Parts): StartedCluster {
+  const control = async (method: string, path: string, body: unknown): Promise<void> => {
+    if (accelerator === undefined) {
+      throw new HarnessError(`the token accelerator is asked for ${path}, but the clock is real`);
+    }
+    const url = `http://${accelerator.getHost()}:${accelerator.getMappedPort(ACCELERATOR_CONTROL_PORT)}${path}`;
+    const response = await fetch(url, {
+      method,
+      headers: { authorization: `Bearer ${controlSecret}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    if (!response.ok) {
+      throw new HarnessError(`the token accelerator answered ${response.status} to ${path}: ${await response.text()}`);
+    }
+  };
+  const rules = new Map<string, number>();
+  const data: ClusterData = {
+    kind: 'k3s',
+    kubeConfig,
+    issuer,
+    apiAudiences: CLUSTER_API_AUDIENCES,
+    owned: true,
+    signingKey: options.pki.serviceAccountKey,
+    workloadImage: options.workloadImage,
+    resolver: options.resolver.toData(),
+  };
+  return {
+    data,
+    trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: options.pki.ca },
+    discover: () => discoverCluster(kubeConfig),
+    setTokenRequestFault: (namespace, fault) => control('PUT', `/faults/${namespace}`, { fault }),
+    async setLifetime(audience, seconds) {
+      if (accelerator !== undefined && rules.get(audience) !== seconds) {
+        rules.set(audience, seconds);
+        const list = [...rules].map(([name, lifetimeSeconds]) => ({ audience: name, lifetimeSeconds }));
+        await control('PUT', '/rules', list);
+      }
+    },
+    async nodeExec(command) {
+      const { exitCode, output } = await node.exec(command);
+      return { exitCode, output };
+    },
+    async assertAlive() {
+      try {
+        await discoverCluster(kubeConfig);
+      } catch (error) {
+        throw new HarnessError(
+          `the API server of cluster ${options.name} is gone; last lines of its node:\n${log.slice(-10).join('\n')}`,
+          {
+            cause: error,
+          },
+        );
+      }
+    },
+    stop,
+  };
+}

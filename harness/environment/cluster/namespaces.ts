@@ -1,0 +1,80 @@
+import {
+  CoreV1Api,
+  KubeConfig,
+  type KubernetesObject,
+  KubernetesObjectApi,
+  type V1Namespace,
+  type V1ServiceAccount,
+} from '@kubernetes/client-node';
+import { watchUntil } from '../../kubernetes/watch.ts';
+import { RUN_OBJECT_LABEL } from '../names.ts';
+
+/** Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label. */
+const SLUG_LENGTH = 30;
+
+/** The namespaces of one run in one cluster. Nothing of a run is put anywhere else. */
+export class Namespaces {
+  readonly #config = new KubeConfig();
+  readonly #core: CoreV1Api;
+  readonly #objects: KubernetesObjectApi;
+  readonly #runId: string;
+  readonly #names: string[] = [];
+
+  constructor(kubeConfig: string, runId: string) {
+    this.#config.loadFromString(kubeConfig);
+    this.#core = this.#config.makeApiClient(CoreV1Api);
+    this.#objects = KubernetesObjectApi.makeApiClient(this.#config);
+    this.#runId = runId;
+  }
+
+  /**
+   * Creates a namespace under Pod Security `restricted` and waits for its default ServiceAccount: no pod can be created before.
+   *
+   * @param purpose becomes part of its name
+   */
+  async create(purpose: string): Promise<string> {
+    const slug = purpose
+      .toLowerCase()
+      .replace(/[^a-z0-9]+/g, '-')
+      .slice(0, SLUG_LENGTH);
+    const name = `kac-${this.#runId}-${this.#names.length}-${slug}`.replace(/-+$/, '');
+    this.#names.push(name);
+    await this.#core.createNamespace({
+      body: {
+        metadata: {
+          name,
+          labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': 'restricted' },
+        },
+      },
+    });
+    await watchUntil<V1ServiceAccount, true>(this.#config, `/api/v1/namespaces/${name}/serviceaccounts`, () => true, {
+      what: `the default ServiceAccount of namespace ${name}`,
+      fieldSelector: 'metadata.name=default',
+      deadlineSeconds: 30,
+    });
+    return name;
+  }
+
+  /** Creates objects in which `$NAMESPACE` stands for the namespace's name. */
+  async applyTo(namespace: string, objects: Record<string, unknown>[]): Promise<void> {
+    for (const object of objects) {
+      const text = JSON.stringify(object).replaceAll('$NAMESPACE', namespace);
+      await this.#objects.create(JSON.parse(text) as KubernetesObject);
+    }
+  }
+
+  /** Deletes all of them and waits until they are gone. */
+  async removeAll(deadlineSeconds = 120): Promise<void> {
+    await Promise.all(
+      this.#names.map(async (name) => {
+        await this.#core.deleteNamespace({ name });
+        await watchUntil<V1Namespace, true>(
+          this.#config,
+          '/api/v1/namespaces',
+          ({ type }) => (type === 'DELETED' ? true : undefined),
+          { what: `namespace ${name} to be gone`, fieldSelector: `metadata.name=${name}`, deadlineSeconds },
+        );
+      }),
+    );
+  }
+}

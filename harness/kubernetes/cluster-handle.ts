@@ -1,0 +1,252 @@
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import {
+  AuthenticationV1Api,
+  CoreV1Api,
+  Exec,
+  HttpMethod,
+  KubeConfig,
+  type KubernetesObject,
+  KubernetesObjectApi,
+  RequestContext,
+  type V1Pod,
+  type V1Status,
+} from '@kubernetes/client-node';
+import { fetch, type RequestInit, type Response } from 'undici';
+import { DeadlineExceeded, HarnessError, NotTestable } from '../run/errors.ts';
+import type { ClusterData } from '../run/protocol.ts';
+import { createForge, type TokenForge } from '../tokens/token.ts';
+import { type WatchEvent, type WatchOptions, watchUntil } from './watch.ts';
+
+export interface TokenRequestOptions {
+  namespace: string;
+  serviceAccount: string;
+  /** Absent: the API server's default. */
+  audiences?: string[];
+  expirationSeconds?: number;
+  boundPod?: { name: string; uid: string };
+}
+
+/** An answer to a TokenRequest. */
+export interface IssuedToken {
+  token: string;
+  /** `status.expirationTimestamp`. */
+  expirationTimestamp: Date;
+  /** `spec.expirationSeconds` as answered: the cluster may have capped what was asked. */
+  expirationSeconds: number;
+}
+
+/** An answer to a TokenReview; success is `authenticated` and an intersection in `audiences`. */
+export interface TokenReviewResult {
+  authenticated: boolean;
+  audiences: string[];
+  error?: string;
+  username?: string;
+}
+
+/** The cluster in the slot, as a requirement sees it. Nothing in it says which cluster it is. */
+export interface ClusterHandle {
+  readonly kubeConfig: KubeConfig;
+  readonly core: CoreV1Api;
+  readonly authentication: AuthenticationV1Api;
+  readonly issuer: string;
+  readonly apiAudiences: string[];
+  /** True where the harness started the cluster. */
+  readonly owned: boolean;
+  /** Image of a stock Node for pods. */
+  readonly workloadImage: string;
+  /** Signs with the cluster's own key; only where the harness holds it. */
+  readonly forge?: TokenForge;
+  createToken(options: TokenRequestOptions): Promise<IssuedToken>;
+  reviewToken(token: string, audiences?: string[]): Promise<TokenReviewResult>;
+  /** HTTP status of an API call that every authenticated ServiceAccount may make (a self-review), made with `token` alone. */
+  callWithToken(token: string): Promise<number>;
+  /** A request with the harness's own credentials; `path` begins with a slash. */
+  request(path: string, init?: RequestInit): Promise<Response>;
+  /** The same without any credentials of the harness. */
+  requestWithoutCredentials(path: string, init?: RequestInit): Promise<Response>;
+  /** A request to a Service, through the API server's proxy: works on any cluster that the API server of can be reached. */
+  serviceFetch(namespace: string, service: string, port: number, path: string, init?: RequestInit): Promise<Response>;
+  /** The same to a pod. */
+  podFetch(namespace: string, pod: string, port: number, path: string, init?: RequestInit): Promise<Response>;
+  exec(
+    namespace: string,
+    pod: string,
+    container: string,
+    command: string[],
+  ): Promise<{ exitCode: number; stdout: string; stderr: string }>;
+  /** Creates objects in the given order. */
+  create(objects: KubernetesObject[]): Promise<void>;
+  /** Watches one pod by its name until `accept` answers something. */
+  watchPod<R>(
+    namespace: string,
+    name: string,
+    accept: (event: WatchEvent<V1Pod>) => R | undefined,
+    options: Pick<WatchOptions<V1Pod>, 'what' | 'deadlineSeconds'>,
+  ): Promise<R>;
+  /** Waits until a pod of the harness's own is Ready. @throws NotTestable when it fails for good or not in time */
+  podReady(namespace: string, name: string, deadlineSeconds?: number): Promise<V1Pod>;
+}
+
+/** Why a pod does not run, from its status: for messages. */
+export function describePod(pod: V1Pod): string {
+  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const states = containers.map(({ name, state, restartCount }) => {
+    const reason =
+      state?.waiting?.reason ??
+      (state?.terminated === undefined ? 'running' : `${state.terminated.reason} (${state.terminated.exitCode})`);
+    return `${name} ${reason}${state?.waiting?.message === undefined ? '' : `: ${state.waiting.message}`}, ${restartCount} restarts`;
+  });
+  const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
+  return [pod.status?.phase ?? 'no phase', unscheduled?.message, ...states].filter(Boolean).join('; ');
+}
+
+export function isReady(pod: V1Pod): boolean {
+  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+}
+
+/** Builds the handle from the plain data of the main process. */
+export function createClusterHandle(data: ClusterData, signal?: AbortSignal): ClusterHandle {
+  const kubeConfig = new KubeConfig();
+  kubeConfig.loadFromString(data.kubeConfig);
+  const core = kubeConfig.makeApiClient(CoreV1Api);
+  const authentication = kubeConfig.makeApiClient(AuthenticationV1Api);
+  const objects = KubernetesObjectApi.makeApiClient(kubeConfig);
+  const cluster = kubeConfig.getCurrentCluster();
+  if (cluster === null) {
+    throw new HarnessError('the kubeconfig has no current context');
+  }
+  const withoutCredentials = new KubeConfig();
+  withoutCredentials.loadFromClusterAndUser(cluster, { name: 'nobody' });
+  const send =
+    (config: KubeConfig) =>
+    async (path: string, init: RequestInit = {}): Promise<Response> => {
+      const context = new RequestContext(cluster.server + path, HttpMethod.GET);
+      await config.applySecurityAuthentication(context);
+      const dispatcher = context.getDispatcher();
+      return fetch(cluster.server + path, {
+        ...init,
+        headers: { ...context.getHeaders(), ...(init.headers as Record<string, string> | undefined) },
+        ...(dispatcher === undefined ? {} : { dispatcher }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    };
+  const request = send(kubeConfig);
+  const requestWithoutCredentials = send(withoutCredentials);
+  const proxy =
+    (kind: 'services' | 'pods') =>
+    (namespace: string, name: string, port: number, path: string, init?: RequestInit): Promise<Response> =>
+      request(`/api/v1/namespaces/${namespace}/${kind}/${name}:${port}/proxy${path}`, init);
+
+  const handle: ClusterHandle = {
+    kubeConfig,
+    core,
+    authentication,
+    issuer: data.issuer,
+    apiAudiences: data.apiAudiences,
+    owned: data.owned,
+    workloadImage: data.workloadImage,
+    ...(data.signingKey === undefined ? {} : { forge: createForge(data.signingKey) }),
+    async createToken({ namespace, serviceAccount, audiences = [], expirationSeconds, boundPod }) {
+      const answer = await core.createNamespacedServiceAccountToken({
+        namespace,
+        name: serviceAccount,
+        body: {
+          spec: {
+            audiences,
+            ...(expirationSeconds === undefined ? {} : { expirationSeconds }),
+            ...(boundPod === undefined ? {} : { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', ...boundPod } }),
+          },
+        },
+      });
+      const { token, expirationTimestamp } = answer.status ?? {};
+      if (token === undefined || expirationTimestamp === undefined) {
+        throw new HarnessError('the TokenRequest was answered without a token');
+      }
+      return {
+        token,
+        expirationTimestamp: new Date(expirationTimestamp),
+        expirationSeconds: answer.spec?.expirationSeconds ?? Number.NaN,
+      };
+    },
+    async reviewToken(token, audiences) {
+      const { status } = await authentication.createTokenReview({
+        body: { spec: { token, ...(audiences === undefined ? {} : { audiences }) } },
+      });
+      return {
+        authenticated: status?.authenticated === true,
+        audiences: status?.audiences ?? [],
+        ...(status?.error === undefined ? {} : { error: status.error }),
+        ...(status?.user?.username === undefined ? {} : { username: status.user.username }),
+      };
+    },
+    async callWithToken(token) {
+      const response = await requestWithoutCredentials('/apis/authentication.k8s.io/v1/selfsubjectreviews', {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }),
+      });
+      await response.arrayBuffer();
+      return response.status;
+    },
+    request,
+    requestWithoutCredentials,
+    serviceFetch: proxy('services'),
+    podFetch: proxy('pods'),
+    async exec(namespace, pod, container, command) {
+      const stdout = new PassThrough();
+      const stderr = new PassThrough();
+      const { promise, resolve, reject } = Promise.withResolvers<V1Status>();
+      const socket = await new Exec(kubeConfig).exec(
+        namespace,
+        pod,
+        container,
+        command,
+        stdout,
+        stderr,
+        null,
+        false,
+        resolve,
+      );
+      socket.on('close', () => reject(new HarnessError(`exec in ${namespace}/${pod} was closed without a status`)));
+      const [status, out, err] = await Promise.all([promise, text(stdout), text(stderr)]);
+      const code = status.details?.causes?.find(({ reason }) => reason === 'ExitCode')?.message;
+      return { exitCode: status.status === 'Success' ? 0 : Number(code ?? -1), stdout: out, stderr: err };
+    },
+    async create(list) {
+      for (const object of list) {
+        await objects.create(object);
+      }
+    },
+    watchPod: (namespace, name, accept, options) =>
+      watchUntil<V1Pod, NonNullable<ReturnType<typeof accept>>>(
+        kubeConfig,
+        `/api/v1/namespaces/${namespace}/pods`,
+        (event) => accept(event) ?? undefined,
+        {
+          ...options,
+          fieldSelector: `metadata.name=${name}`,
+          describe: describePod,
+          ...(signal === undefined ? {} : { signal }),
+        },
+      ),
+    async podReady(namespace, name, deadlineSeconds = 60) {
+      try {
+        return await handle.watchPod(
+          namespace,
+          name,
+          ({ type, object }) => {
+            if (type === 'DELETED' || object.status?.phase === 'Failed' || object.status?.phase === 'Succeeded') {
+              throw new NotTestable(`pod ${namespace}/${name} ended before it was Ready: ${describePod(object)}`);
+            }
+            return isReady(object) ? object : undefined;
+          },
+          { what: `pod ${namespace}/${name} to be Ready`, deadlineSeconds },
+        );
+      } catch (error) {
+        throw error instanceof DeadlineExceeded ? new NotTestable(error.message) : error;
+      }
+    },
+  };
+  return handle;
+}

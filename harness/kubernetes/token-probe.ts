@@ -1,0 +1,182 @@
+import type { V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
+import type { FileState } from '../../fixtures/workloads/token-probe/server.ts';
+import { bundleWorkload } from '../environment/workloads.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { HarnessError } from '../run/errors.ts';
+
+export type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
+
+/** The projected tokens of one volume: file name → audience. */
+export type TokenVolume = Record<string, string>;
+
+export interface ProbePodOptions {
+  name: string;
+  serviceAccount: string;
+  /** Volumes by name, mounted at `/var/run/secrets/tokens/NAME`. */
+  volumes?: Record<string, TokenVolume>;
+  /** What the pod says of the API token; absent: nothing. */
+  automountServiceAccountToken?: boolean;
+}
+
+/** A pod in which a probe watches token files (fixtures/workloads/token-probe), read through the API server's pod proxy. */
+export interface ProbePod {
+  name: string;
+  namespace: string;
+  /** The pod when it became Ready. */
+  pod: V1Pod;
+  path(volume: string, file: string): string;
+  observations(): Promise<FileObservations[]>;
+  /** State of any files in the pod. */
+  files(paths: string[]): Promise<FileState[]>;
+  /** A whole token that the probe saw; it must not leave the process. */
+  token(sha256: string): Promise<string>;
+}
+
+const PORT = 8081;
+const BUNDLE = 'token-probe';
+export const TOKENS_FOLDER = '/var/run/secrets/tokens';
+/** Where Kubernetes itself mounts a pod's API token. */
+export const API_TOKEN_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+/** What the harness asks for: Kubernetes' minimum. */
+export const ASKED_SECONDS = 600;
+
+/** Security settings under which every pod of the harness runs: Pod Security `restricted`, read-only root file system. */
+export const RESTRICTED_POD = {
+  runAsNonRoot: true,
+  runAsUser: 1000,
+  fsGroup: 1000,
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+export const RESTRICTED_CONTAINER = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ['ALL'] },
+};
+
+function tokenVolume(name: string, tokens: TokenVolume): V1Volume {
+  return {
+    name,
+    projected: {
+      sources: Object.entries(tokens).map(([path, audience]) => ({
+        serviceAccountToken: { path, audience, expirationSeconds: ASKED_SECONDS },
+      })),
+    },
+  };
+}
+
+/** Puts the probe's code into a namespace, once. */
+async function installBundle(t: RequirementContext, namespace: string): Promise<void> {
+  await t.shared(`bundle ${BUNDLE} in ${namespace}`, async () => {
+    const { core } = await t.cluster();
+    await core.createNamespacedConfigMap({
+      namespace,
+      body: { metadata: { name: BUNDLE }, data: { 'main.mjs': await bundleWorkload(BUNDLE) } },
+    });
+  });
+}
+
+/**
+ * Starts a probe pod and waits until it is Ready. The ServiceAccount must exist.
+ *
+ * @throws NotTestable when the cluster does not run it
+ */
+export async function startProbePod(
+  t: RequirementContext,
+  namespace: string,
+  options: ProbePodOptions,
+): Promise<ProbePod> {
+  const cluster = await t.cluster();
+  await installBundle(t, namespace);
+  const volumes = Object.entries(options.volumes ?? {});
+  const path = (volume: string, file: string): string => `${TOKENS_FOLDER}/${volume}/${file}`;
+  const files = volumes.flatMap(([volume, tokens]) => Object.keys(tokens).map((file) => path(volume, file)));
+  const mounts: V1VolumeMount[] = volumes.map(([name]) => ({
+    name,
+    mountPath: `${TOKENS_FOLDER}/${name}`,
+    readOnly: true,
+  }));
+  await cluster.core.createNamespacedPod({
+    namespace,
+    body: {
+      metadata: { name: options.name },
+      spec: {
+        serviceAccountName: options.serviceAccount,
+        ...(options.automountServiceAccountToken === undefined
+          ? {}
+          : { automountServiceAccountToken: options.automountServiceAccountToken }),
+        restartPolicy: 'Never',
+        terminationGracePeriodSeconds: 5,
+        securityContext: RESTRICTED_POD,
+        containers: [
+          {
+            name: 'probe',
+            image: cluster.workloadImage,
+            imagePullPolicy: 'IfNotPresent',
+            command: ['node', '/app/main.mjs'],
+            env: [
+              {
+                name: 'TOKEN_PROBE_FILES',
+                value: (files.length > 0 ? files : [`${API_TOKEN_FOLDER}/token`]).join(','),
+              },
+              { name: 'PORT', value: String(PORT) },
+            ],
+            ports: [{ containerPort: PORT }],
+            readinessProbe: { httpGet: { path: '/healthz', port: PORT }, periodSeconds: 1 },
+            resources: { requests: { cpu: '10m', memory: '64Mi' }, limits: { memory: '256Mi' } },
+            securityContext: RESTRICTED_CONTAINER,
+            volumeMounts: [{ name: 'app', mountPath: '/app', readOnly: true }, ...mounts],
+          },
+        ],
+        volumes: [
+          { name: 'app', configMap: { name: BUNDLE } },
+          ...volumes.map(([name, tokens]) => tokenVolume(name, tokens)),
+        ],
+      },
+    },
+  });
+  const pod = await cluster.podReady(namespace, options.name);
+  const get = async <T>(path: string): Promise<T> => {
+    const response = await cluster.podFetch(namespace, options.name, PORT, path);
+    if (!response.ok) {
+      throw new HarnessError(
+        `the probe in ${namespace}/${options.name} answered ${response.status}: ${await response.text()}`,
+      );
+    }
+    return (await response.json()) as T;
+  };
+  return {
+    name: options.name,
+    namespace,
+    pod,
+    path,
+    observations: async () => (await get<{ files: FileObservations[] }>('/observations')).files,
+    files: async (paths) => {
+      const query = new URLSearchParams(paths.map((each): [string, string] => ['path', each]));
+      return (await get<{ files: FileState[] }>(`/files?${query}`)).files;
+    },
+    async token(sha256) {
+      const response = await cluster.podFetch(namespace, options.name, PORT, `/tokens/${sha256}`);
+      if (!response.ok) {
+        throw new HarnessError(
+          `the probe in ${namespace}/${options.name} does not know the token ${sha256.slice(0, 12)}`,
+        );
+      }
+      return response.text();
+    },
+  };
+}
+
+/** Creates a ServiceAccount; with `automount` given, it says so of its pods. */
+export async function createServiceAccount(
+  t: RequirementContext,
+  namespace: string,
+  name: string,
+  automount?: boolean,
+): Promise<void> {
+  const { core } = await t.cluster();
+  await core.createNamespacedServiceAccount({
+    namespace,
+    body: { metadata: { name }, ...(automount === undefined ? {} : { automountServiceAccountToken: automount }) },
+  });
+}

@@ -1,0 +1,54 @@
+import { afterEach, expect, test } from 'vitest';
+import { ask } from './control-client.ts';
+import { type ControlHandlers, type ControlServer, startControlServer } from './control-server.ts';
+import { HarnessError, NotApplicable, NotTestable } from './errors.ts';
+import type { WorkerSettings } from './protocol.ts';
+
+let server: ControlServer | undefined;
+afterEach(() => server?.close());
+
+const unused = async (): Promise<never> => {
+  throw new Error('not used here');
+};
+
+async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings> {
+  server = await startControlServer({
+    '/cluster': unused,
+    '/namespace': unused,
+    '/identity-provider': unused,
+    '/register': unused,
+    '/certificate': unused,
+    '/progress': unused,
+    ...handlers,
+  });
+  const clock = { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 } as const;
+  return { url: server.url, secret: server.secret, runId: 'r', clock, subjects: [] };
+}
+
+test('passes requests and answers through', async () => {
+  const settings = await start({ '/namespace': async ({ purpose }) => ({ name: `ns-${purpose}` }) });
+  await expect(ask(settings, '/namespace', { subject: 's', purpose: 'p' })).resolves.toEqual({ name: 'ns-p' });
+});
+
+test.each([
+  ['a missing prerequisite', new NotTestable('why'), NotTestable],
+  ['a declaration', new NotApplicable('why'), NotApplicable],
+  ['anything else', new TypeError('why'), HarnessError],
+])('%s keeps its kind', async (_, thrown, kind) => {
+  const settings = await start({
+    '/namespace': async () => {
+      throw thrown;
+    },
+  });
+  const asked = ask(settings, '/namespace', { subject: 's', purpose: 'p' });
+  await expect(asked).rejects.toBeInstanceOf(kind);
+  await expect(asked).rejects.toThrow('why');
+});
+
+test('refuses whoever does not know the secret; a main process that is gone is a harness error', async () => {
+  const settings = await start({ '/namespace': async () => ({ name: 'n' }) });
+  const request = { subject: 's', purpose: 'p' };
+  await expect(ask({ ...settings, secret: 'guess' }, '/namespace', request)).rejects.toThrow('wrong secret');
+  await server?.close();
+  await expect(ask(settings, '/namespace', request)).rejects.toBeInstanceOf(HarnessError);
+});
