@@ -80,7 +80,7 @@ async function ensureDependencies() {
 
 function npmCi() {
   return new Promise((resolve) => {
-    const npm = spawn('npm', ['ci', '--no-audit', '--no-fund'], { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    const npm = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: ROOT, stdio: ['ignore', 2, 2] });
     npm.once('error', (error) => {
       fail(
         `npm could not be started: ${error.message}`,
