@@ -1,8 +1,6 @@
 import type { V1ConfigMap, V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { bundleWorkload } from '../environment/workloads.ts';
-
-/** User and group of every pod of the harness: any but root (Pod Security Standards, "Restricted"). */
-const USER = 1000;
+import { RESTRICTED_CONTAINER, RESTRICTED_POD } from './token-probe.ts';
 
 export interface WorkloadContainer {
   name: string;
@@ -54,12 +52,7 @@ export function workloadPod(pod: WorkloadPod): V1Pod {
       enableServiceLinks: false,
       restartPolicy: 'Always',
       terminationGracePeriodSeconds: 2,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: USER,
-        runAsGroup: USER,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: RESTRICTED_POD,
       ...(hostAliases === undefined ? {} : { hostAliases }),
       containers: containers.map((container) => toContainer(container, image)),
       volumes: [
@@ -86,11 +79,7 @@ function toContainer(
     ports: [{ containerPort: port }],
     readinessProbe: { httpGet: { path: '/healthz', port }, periodSeconds: 1, failureThreshold: 60 },
     resources: { requests: { cpu: '5m', memory: '32Mi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      readOnlyRootFilesystem: true,
-    },
+    securityContext: RESTRICTED_CONTAINER,
     volumeMounts: [{ name: bundleName(workload), mountPath: '/app', readOnly: true }, ...volumeMounts],
   };
 }
