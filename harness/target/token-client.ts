@@ -25,6 +25,9 @@ const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const LATE_FOLDER = '/var/run/late';
 const SCOPES = ['openid'];
 
+/** Many pods start at the same time where many clients are proven. */
+const READY_SECONDS = 180;
+
 /** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
 const EXPIRATION_SECONDS = 600;
 
@@ -138,7 +141,7 @@ export function deployTokenClient(t: RequirementContext): Promise<TokenClientPod
         ],
       }),
     ]);
-    await cluster.podReady(namespace, NAME);
+    await cluster.podReady(namespace, NAME, READY_SECONDS);
     return { pod: NAME, observer, latePath, providers: [first, second], ...driver(t, cluster, namespace, observer) };
   });
 }

@@ -11,6 +11,9 @@ const HTTPS_PORT = 8443;
 const HTTP_PORT = 8080;
 const NAME = 'observer';
 
+/** Many pods start at the same time where many clients are proven. */
+const READY_SECONDS = 180;
+
 /** An observer in the test's namespace: resource servers, and a recorder in front of the identity provider. */
 export interface Observer {
   /** Lets a pod reach the provider and the resource servers by their names, through the observer. */
@@ -89,7 +92,7 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
     ]);
     const [service] = await Promise.all([
       cluster.core.readNamespacedService({ namespace, name: NAME }),
-      cluster.podReady(namespace, NAME).catch((error: unknown) => {
+      cluster.podReady(namespace, NAME, READY_SECONDS).catch((error: unknown) => {
         throw new HarnessError('the observer does not get ready', { cause: error });
       }),
     ]);
