@@ -7,6 +7,7 @@ import {
   tamper,
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
+import { HarnessError } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
   type BadToken,
@@ -88,7 +89,8 @@ requirement('AI-07', async (t) => {
   const sample = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
   const algorithm = sample.alg ?? '';
   const key = published.keys.find(({ kid }) => kid === sample.kid);
-  if (key === undefined) throw new Error(`the cluster does not publish the key "${sample.kid}" of its own token`);
+  if (key === undefined)
+    throw new HarnessError(`the cluster does not publish the key "${sample.kid}" of its own token`);
   const rogue = await makeRogueIssuer(algorithm);
   const bad = (
     fault: string,

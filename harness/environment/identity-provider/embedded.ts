@@ -23,7 +23,7 @@ const GRANTS: GrantDeclaration[] = [
 /** Its audience is not its issuer, unlike Keycloak's: nobody may assume that it is (catalogue AI-01). */
 export const EMBEDDED_AUDIENCE_PREFIX = 'conformance-';
 
-export function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescription {
+function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescription {
   const issuer = `https://${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}/${name}`;
   return {
     name,

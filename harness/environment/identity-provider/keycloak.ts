@@ -7,6 +7,7 @@ import {
   subjectOf,
 } from './context.ts';
 import { clientOf, realmOf, userOf } from './keycloak/realm.ts';
+import { administer } from './keycloak/servers.ts';
 import type { KeycloakTwin } from './keycloak/twins.ts';
 import type { GrantDeclaration, ProviderDescription, Registration, StartedIdentityProvider } from './provider.ts';
 
@@ -49,8 +50,8 @@ export async function startKeycloak(
         const name = realmName(provider.name);
         const realm = realmOf(name, provider, context.trust);
         twin.realm?.(realm, context.trust, provider.audience);
-        await server.admin.realms.create(realm);
-        await twin.finish?.(server.admin, name);
+        await administer(`make realm ${name}`, server.admin.realms.create(realm));
+        if (twin.finish !== undefined) await administer(`finish realm ${name}`, twin.finish(server.admin, name));
         await requireDiscovery(context, provider);
       }),
     );
@@ -68,8 +69,8 @@ export async function startKeycloak(
     const clientId = clientIdOf(workload);
     const subject = subjectOf(workload);
     await Promise.all([
-      server.admin.clients.create({ realm, ...clientOf(clientId, subject) }),
-      server.admin.users.create({ realm, ...userOf(clientId, subject) }),
+      administer(`register client ${clientId}`, server.admin.clients.create({ realm, ...clientOf(clientId, subject) })),
+      administer(`register user ${clientId}`, server.admin.users.create({ realm, ...userOf(clientId, subject) })),
     ]);
     return { clientId };
   };

@@ -7,14 +7,14 @@ import type { Grant } from '../provider.ts';
 import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
 import { clusterKeys, KeysUnavailable } from './cluster-keys.ts';
 
-export const GRANT_TYPES: Record<Grant, string> = {
+const GRANT_TYPES: Record<Grant, string> = {
   'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
   'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
   'client-assertion': 'client_credentials',
 };
-export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-export const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
-export const TOKEN_TYPE_ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
+const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
+const TOKEN_TYPE_ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 /** One provider as it is configured; plain data, so that a pod can read it from a file. */
 export interface EmbeddedProviderConfig {
@@ -34,7 +34,7 @@ export interface EmbeddedProviderConfig {
 }
 
 /** A client stands for one ServiceAccount: its assertion is that ServiceAccount's projected token. */
-export interface RegisteredClient {
+interface RegisteredClient {
   clientId: string;
   /** `sub` of the projected token: `system:serviceaccount:NAMESPACE:NAME`. */
   subject: string;
@@ -114,6 +114,7 @@ export async function createEmbeddedProvider(
     },
     checks,
   );
+  const { host, pathname } = new URL(config.issuer);
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const provider = new Provider(config.issuer, {
     adapter: (model: string) =>
@@ -123,9 +124,7 @@ export async function createEmbeddedProvider(
         config.grants.map((grant) => GRANT_TYPES[grant]),
       ),
     jwks: {
-      keys: [
-        { ...(await exportJWK(privateKey)), kid: `${new URL(config.issuer).pathname}-1`, alg: 'ES256', use: 'sig' },
-      ],
+      keys: [{ ...(await exportJWK(privateKey)), kid: `${pathname.slice(1)}-1`, alg: 'ES256', use: 'sig' }],
     },
     clientAuthMethods: ['none'],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
@@ -288,6 +287,8 @@ export async function createEmbeddedProvider(
   // oidc-provider wants every client to name itself by client_id; with a client_assertion that is optional (RFC 7521 section
   // 4.2). So it is filled in from the assertion before; the assertion itself is verified where the grant is handled.
   provider.use(async (ctx, next) => {
+    // The URLs of the discovery document are the issuer's, by whatever name the request came.
+    ctx.req.headers.host = host;
     if (ctx.method !== 'POST' || !ctx.is('application/x-www-form-urlencoded')) return next();
     const body = await readBody(ctx.req);
     if (body === undefined) {

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import KeycloakAdminClient from '@keycloak/keycloak-admin-client';
+import KeycloakAdminClient, { NetworkError } from '@keycloak/keycloak-admin-client';
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
 import { redact } from '../../../tokens/redact.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../names.ts';
@@ -14,6 +14,22 @@ const REQUEST_DEADLINE_MS = 30_000;
 const ADMIN_PORT = 8080;
 const TLS_FOLDER = '/opt/conformance/tls';
 const LOG_LINES = 25;
+
+/**
+ * Awaits a call of Keycloak's Admin REST API. Its own error holds the request with the administrator's token, so that only
+ * what was answered is told.
+ */
+export async function administer<T>(what: string, call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    const status = error instanceof NetworkError ? `${error.response.status} ` : '';
+    const cause = error instanceof Error && error.cause instanceof Error ? `: ${error.cause.message}` : '';
+    throw new Error(
+      redact(`Keycloak, ${what}: ${status}${error instanceof Error ? error.message : String(error)}${cause}`),
+    );
+  }
+}
 
 /** A running Keycloak, before any realm of ours is in it. */
 export interface KeycloakServer {
@@ -92,7 +108,7 @@ async function startServer(context: IdentityProviderContext, imageName: string):
     .withStartupTimeout(START_DEADLINE_MS)
     .start()
     .catch((cause: unknown) => {
-      throw new Error(`Keycloak did not come up within ${START_DEADLINE_MS / 1_000} s; its last lines:\n${log}`, {
+      throw new Error(`Keycloak did not come up; its last lines:\n${log}`, {
         cause,
       });
     });
@@ -100,7 +116,10 @@ async function startServer(context: IdentityProviderContext, imageName: string):
   const host = isLocal(container.getHost()) ? '127.0.0.1' : container.getHost();
   const stop = async (): Promise<void> => {
     // Its data is in its container alone, so that nothing is lost by not waiting for it.
-    await container.stop({ timeout: 0 });
+    await container.stop({ timeout: 0 }).catch((error: { statusCode?: number }) => {
+      // Somebody was faster.
+      if (error.statusCode !== 404) throw error;
+    });
   };
   try {
     context.onProgress('sets Keycloak up');
@@ -108,8 +127,10 @@ async function startServer(context: IdentityProviderContext, imageName: string):
       baseUrl: `http://${host}:${container.getMappedPort(ADMIN_PORT)}`,
       timeout: REQUEST_DEADLINE_MS,
     });
-    await admin.auth({ ...ADMINISTRATOR, grantType: 'password', clientId: 'admin-cli' });
-    const version = admin.serverInfo.find().then(({ systemInfo }) => systemInfo?.version ?? 'unknown');
+    await administer('log in', admin.auth({ ...ADMINISTRATOR, grantType: 'password', clientId: 'admin-cli' }));
+    const version = administer('server info', admin.serverInfo.find()).then(
+      ({ systemInfo }) => systemInfo?.version ?? 'unknown',
+    );
     // Told to whoever asks for it.
     version.catch(() => undefined);
     return {
