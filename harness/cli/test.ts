@@ -1,7 +1,13 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { startVitest } from 'vitest/node';
+import { RUN_OBJECT_LABEL } from '../environment/names.ts';
+import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { HarnessError } from '../run/errors.ts';
 import { execute } from '../run/execute.ts';
 import { isProven } from '../run/matrix.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
@@ -10,6 +16,9 @@ import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
 import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
+
+/** Requirements of the suite audience-isolation that a live cluster is judged by. */
+const LIVE: readonly string[] = ['AI-20', 'AI-21', 'AI-22'];
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -34,7 +43,7 @@ async function test(unitOnly: boolean): Promise<number> {
   const tallies: Tally[] = [await unit()];
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-    tallies.push(await references('keycloak'), await references('embedded'), await twins());
+    tallies.push(await references('keycloak'), await references('embedded'), await live(), await twins());
   }
   const total = tallies.reduce((sum, { passed, failed }) => ({
     passed: sum.passed + passed,
@@ -76,6 +85,51 @@ async function references(identityProvider: 'keycloak' | 'embedded'): Promise<Ta
     process.stderr.write(`${pc.magenta('harness fault')} ${fault}\n`);
   }
   return { passed, failed: session.planned.length - passed + faults.length };
+}
+
+/**
+ * The driver for live clusters, against a cluster that it knows by its kubeconfig alone. What passes there is what needs
+ * nothing of the harness's own clusters; the rest must say that it is not applicable, and no namespace may be left.
+ */
+async function live(): Promise<Tally> {
+  process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
+  const output = new Console();
+  const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: [...LIVE] }, output.progress);
+  const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
+  const { KUBECONFIG: before } = process.env;
+  try {
+    await host.start();
+    const [subject] = host.subjects;
+    if (subject === undefined) throw new HarnessError('nothing is planned');
+    const { kubeConfig, workloadImage } = await host.environment.clusterData(subject);
+    process.env.KUBECONFIG = join(folder, 'kubeconfig');
+    process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
+    writeFileSync(process.env.KUBECONFIG, kubeConfig, { mode: 0o600 });
+    const session = new Session(
+      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', suites: ['audience-isolation'] },
+      output.progress,
+    );
+    const { faults } = await execute(session, (result) => output.result(result));
+    const left = (
+      await createClusterHandle({ ...(await host.environment.clusterData(subject)) }).core.listNamespace({
+        labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
+      })
+    ).items.length;
+    const right = session.results.filter(
+      ({ id, outcome }) => outcome === (LIVE.includes(id) ? 'passed' : 'not applicable'),
+    );
+    const wrong = session.planned.length - right.length + faults.length + left;
+    if (wrong > 0) {
+      process.stderr.write(`${[...faults, `${left} namespaces are left`].join('\n')}\n`);
+    }
+    return { passed: right.length, failed: wrong };
+  } finally {
+    if (before === undefined) delete process.env.KUBECONFIG;
+    else process.env.KUBECONFIG = before;
+    delete process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE;
+    rmSync(folder, { recursive: true });
+    await host.stop();
+  }
 }
 
 /** Each twin is a test of its own: it passes when the twin failed exactly where it must. */

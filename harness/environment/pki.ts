@@ -1,5 +1,5 @@
 import 'reflect-metadata';
-import type { webcrypto } from 'node:crypto';
+import { createPrivateKey, type webcrypto } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 
@@ -42,7 +42,14 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   return x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 }
 
-async function makeAuthority(name: string): Promise<{ cert: x509.X509Certificate; keys: webcrypto.CryptoKeyPair; pem: string }> {
+/** SEC 1 ("EC PRIVATE KEY"): of PKCS #8 Kubernetes cannot take the public half, which it needs of `service.key`. */
+function toSec1(pem: string): string {
+  return createPrivateKey(pem).export({ type: 'sec1', format: 'pem' }).toString();
+}
+
+async function makeAuthority(
+  name: string,
+): Promise<{ cert: x509.X509Certificate; keys: webcrypto.CryptoKeyPair; pem: string }> {
   const { keys, pem } = await makeKey();
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
     ...validity(),
@@ -74,15 +81,15 @@ export async function makePki(runId: string): Promise<RunPki> {
   const ca = server.cert.toString('pem');
   return {
     ca,
-    serviceAccountKey: service.pem,
+    serviceAccountKey: toSec1(service.pem),
     clusterFiles: {
       'server-ca.crt': ca,
-      'server-ca.key': server.pem,
+      'server-ca.key': toSec1(server.pem),
       'client-ca.crt': client.cert.toString('pem'),
-      'client-ca.key': client.pem,
+      'client-ca.key': toSec1(client.pem),
       'request-header-ca.crt': requestHeader.cert.toString('pem'),
-      'request-header-ca.key': requestHeader.pem,
-      'service.key': service.pem,
+      'request-header-ca.key': toSec1(requestHeader.pem),
+      'service.key': toSec1(service.pem),
     },
     async issue(host, extra = {}) {
       const { keys, pem } = await makeKey();

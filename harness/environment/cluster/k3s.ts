@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { K3sContainer, type StartedK3sContainer } from '@testcontainers/k3s';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { HarnessError } from '../../run/errors.ts';
 import type { ClockSettings, ClusterData } from '../../run/protocol.ts';
 import { redact } from '../../tokens/redact.ts';
@@ -214,7 +214,7 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
   };
   try {
     resolver.add(`${host}:${API_SERVER_PORT}`, { host: node.getHost(), port: node.getMappedPort(API_SERVER_PORT) });
-    const kubeConfig = node.getKubeConfig();
+    const kubeConfig = named(node.getKubeConfig(), host);
     options.onProgress('waiting for the node, the default ServiceAccount and cluster DNS');
     await Promise.all([waitUntilUsable(kubeConfig), openIssuerDiscovery(kubeConfig)]);
     return startedCluster({ options, node, accelerator, controlSecret, kubeConfig, issuer, stop, log });
@@ -222,6 +222,15 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
     await stop();
     throw error;
   }
+}
+
+/** The API server is reached at a published port of wherever the engine is; its certificate is checked against its own name. */
+function named(kubeConfig: string, host: string): string {
+  const config = parse(kubeConfig) as { clusters: { cluster: Record<string, unknown> }[] };
+  for (const { cluster } of config.clusters) {
+    cluster['tls-server-name'] = host;
+  }
+  return stringify(config);
 }
 
 /** Waits for both; if one fails, the other is stopped before the failure is told, so that nothing is left behind. */

@@ -1,0 +1,355 @@
+import type { StartedNetwork } from 'testcontainers';
+import type { Catalogue, Twin } from '../requirements/catalogue.ts';
+import { HarnessError, NotApplicable, UsageError } from '../run/errors.ts';
+import type { ClockSettings, ClusterData, IdentityProviderData, Subject } from '../run/protocol.ts';
+import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
+import type { StartedCluster } from './cluster/cluster.ts';
+import { startK3s } from './cluster/k3s.ts';
+import { attachKubeconfig } from './cluster/kubeconfig.ts';
+import { Namespaces } from './cluster/namespaces.ts';
+import { startSaboteur } from './cluster/saboteurs.ts';
+import { gatewayOf, removeRuns, startNetwork } from './containers.ts';
+import { startIdentityProvider } from './identity-provider/index.ts';
+import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
+import type { StartedIdentityProvider } from './identity-provider/provider.ts';
+import { ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
+import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
+import { makePki, type RunPki } from './pki.ts';
+import { Resolver } from './resolver.ts';
+
+export type ClusterKind = 'k3s' | 'kubeconfig';
+export type IdentityProviderKind = 'keycloak' | 'embedded';
+
+export interface EnvironmentOptions {
+  runId: string;
+  cluster: ClusterKind;
+  /** Context of the kubeconfig; default: its current one. */
+  context?: string;
+  identityProvider: IdentityProviderKind;
+  clock: ClockSettings;
+  catalogue: Catalogue;
+  onProgress: (part: string, message: string) => void;
+}
+
+/** Life of the access tokens of the references' provider in seconds: short, so that a run sees several exchanges. */
+const ACCESS_TOKEN_LIFETIME_SECONDS = { accelerated: 12, real: 60 } as const;
+
+/**
+ * Everything that a run starts and stops. Each part starts when it is first asked for, once, and parts that do not need
+ * each other start at the same time. A part that failed stays failed: nothing is tried again in silence.
+ */
+export class Environment {
+  readonly #options: EnvironmentOptions;
+  readonly #parts = new Map<string, Promise<unknown>>();
+  readonly #stops: (() => Promise<unknown>)[] = [];
+  readonly #clusters = new Map<string, StartedCluster>();
+  readonly #identityProviders = new Map<string, StartedIdentityProvider>();
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: EnvironmentOptions) {
+    this.#options = options;
+  }
+
+  #part<T>(key: string, start: () => Promise<T>): Promise<T> {
+    const existing = this.#parts.get(key);
+    if (existing !== undefined) {
+      return existing as Promise<T>;
+    }
+    if (this.#stopping !== undefined) {
+      return Promise.reject(new HarnessError(`${key} is asked for, but the run is being stopped`));
+    }
+    const begun = performance.now();
+    const part = start().then((value) => {
+      this.#options.onProgress(key, `ready after ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+      return value;
+    });
+    // Who asks gets the error; a part that nobody asks for again must not end the process.
+    part.catch(() => undefined);
+    this.#parts.set(key, part);
+    return part;
+  }
+
+  #pki(): Promise<RunPki> {
+    return this.#part('keys', () => makePki(this.#options.runId));
+  }
+
+  #resolver(): Promise<Resolver> {
+    return this.#part('names', async () => new Resolver({ routes: {}, ca: (await this.#pki()).ca }));
+  }
+
+  network(): Promise<StartedNetwork> {
+    return this.#part('network', () => startNetwork(this.#options.runId));
+  }
+
+  #images(name: ImageName): Promise<ResolvedImage> {
+    return this.#part(`image ${name}`, async () => {
+      const images = await ensureImages([name], {
+        onProgress: ({ part, step, detail }) =>
+          this.#options.onProgress(part, detail === undefined ? step : `${step}: ${detail}`),
+      });
+      if (images[name].source === 'built') {
+        // No registry answers, so the image of testcontainers' reaper cannot be had either. The sweep by label does its work.
+        process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
+      }
+      return images[name];
+    });
+  }
+
+  /** Begins what every run of this kind needs, before the first test asks for it. */
+  warmUp(options: { identityProvider: boolean }): void {
+    const cluster = this.#referenceCluster();
+    const wanted = options.identityProvider ? [cluster, this.#referenceIdentityProvider()] : [cluster];
+    // Told to those who ask for the part.
+    Promise.all(wanted).catch(() => undefined);
+  }
+
+  #referenceCluster(): Promise<StartedCluster> {
+    return this.#options.cluster === 'kubeconfig'
+      ? this.#part('cluster', () => this.#attach())
+      : this.#part('cluster', () => this.#startK3s('reference'));
+  }
+
+  async #attach(): Promise<StartedCluster> {
+    const cluster = await attachKubeconfig({
+      runId: this.#options.runId,
+      ...(this.#options.context === undefined ? {} : { context: this.#options.context }),
+      onProgress: (message) => this.#options.onProgress('cluster', message),
+    });
+    this.#clusters.set('reference', cluster);
+    return cluster;
+  }
+
+  async #startK3s(name: string, serverArguments: string[] = []): Promise<StartedCluster> {
+    const [pki, resolver, network, image, workload] = await Promise.all([
+      this.#pki(),
+      this.#resolver(),
+      this.network(),
+      this.#images('kubernetes-node'),
+      this.#images('node'),
+    ]);
+    const archive = workload.source === 'built' ? await saveImage(workload.reference) : undefined;
+    const cluster = await startK3s({
+      runId: this.#options.runId,
+      name,
+      networkName: network.getName(),
+      pki,
+      resolver,
+      clock: this.#options.clock,
+      image: image.reference,
+      workloadImage: workload.reference,
+      ...(archive === undefined ? {} : { workloadImageArchive: archive }),
+      serverArguments,
+      onProgress: (message) => this.#options.onProgress(name === 'reference' ? 'cluster' : `cluster ${name}`, message),
+    });
+    this.#clusters.set(name, cluster);
+    this.#stops.push(() => cluster.stop());
+    return cluster;
+  }
+
+  #twin(subject: Subject): Twin | undefined {
+    return subject.fault === undefined
+      ? undefined
+      : this.#options.catalogue.twins.find((twin) => twin.name === subject.name);
+  }
+
+  /** The cluster in the slot for a subject: the reference one, or that of a twin which needs other arguments of the server. */
+  clusterFor(subject: Subject): Promise<StartedCluster> {
+    const twin = this.#twin(subject);
+    if (twin?.role === 'cluster' && twin.cluster.serverArguments !== undefined) {
+      const { serverArguments } = twin.cluster;
+      return this.#part(`cluster ${twin.name}`, () => this.#startK3s(twin.name, serverArguments));
+    }
+    return this.#referenceCluster();
+  }
+
+  /** What a worker gets to know of it; a twin with a proxy in front of the API server sees that one alone. */
+  async clusterData(subject: Subject): Promise<ClusterData> {
+    const cluster = await this.clusterFor(subject);
+    const twin = this.#twin(subject);
+    const resolver = (await this.#resolver()).toData();
+    if (twin?.role === 'cluster' && twin.cluster.apiProxy !== undefined) {
+      const fault = twin.cluster.apiProxy;
+      const proxy = await this.#part(`API proxy ${twin.name}`, async (): Promise<ApiProxy> => {
+        const started = await startApiProxy(cluster.data, fault);
+        this.#stops.push(() => started.close());
+        return started;
+      });
+      return { ...cluster.data, kubeConfig: proxy.kubeConfig, resolver };
+    }
+    return { ...cluster.data, resolver };
+  }
+
+  #namespaces(cluster: StartedCluster): Promise<Namespaces> {
+    return this.#part(`namespaces of ${cluster.data.issuer}`, async () => {
+      const namespaces = new Namespaces(cluster.data.kubeConfig, this.#options.runId);
+      // A cluster that is thrown away takes its namespaces with it.
+      if (!cluster.data.owned) {
+        this.#stops.push(() => namespaces.removeAll());
+      }
+      return namespaces;
+    });
+  }
+
+  /** A new namespace for a subject, with the fault of a cluster twin at work in it. */
+  async namespace(subject: Subject, purpose: string): Promise<string> {
+    const cluster = await this.clusterFor(subject);
+    const namespaces = await this.#namespaces(cluster);
+    const twin = this.#twin(subject);
+    const name = await namespaces.create(`${subject.name}-${purpose}`);
+    if (twin?.role === 'cluster') {
+      const { tokenRequests, saboteur, objects } = twin.cluster;
+      if (tokenRequests !== undefined) {
+        await cluster.setTokenRequestFault(name, tokenRequests);
+      }
+      if (objects !== undefined) {
+        await namespaces.applyTo(name, objects);
+      }
+      if (saboteur !== undefined) {
+        const started = startSaboteur(saboteur, cluster, name);
+        this.#stops.unshift(() => started.stop());
+      }
+    }
+    return name;
+  }
+
+  #referenceIdentityProvider(): Promise<StartedIdentityProvider> {
+    return this.#identityProvider(this.#options.identityProvider, undefined);
+  }
+
+  #identityProvider(
+    kind: 'keycloak' | 'embedded' | 'oauth2-mock-server',
+    variant: string | undefined,
+  ): Promise<StartedIdentityProvider> {
+    const key = variant === undefined ? kind : `${kind} ${variant}`;
+    return this.#part(key, async () => {
+      if (this.#options.cluster === 'kubeconfig') {
+        throw new NotApplicable(
+          'no identity provider of the harness can be reached from the pods of a live cluster yet: only the rows of the cluster are judged there',
+        );
+      }
+      const [pki, resolver, network, keycloakServers] = await Promise.all([
+        this.#pki(),
+        this.#resolver(),
+        this.network(),
+        this.#part('Keycloak servers', async () => new KeycloakServers()),
+      ]);
+      const own = new Resolver(resolver.toData());
+      const issuer = `https://${HOSTS.cluster}:${API_SERVER_PORT}`;
+      const provider = await startIdentityProvider(kind, variant, {
+        pki,
+        trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca },
+        fetch: async (url, init) => {
+          // The provider may be up before the cluster is: its keys are asked for at the first token.
+          own.adopt((await this.#resolver()).toData());
+          return own.fetch(url, init);
+        },
+        network,
+        image: async (name) => (await this.#images(name as ImageName)).reference,
+        labels: { [RUN_LABEL]: this.#options.runId },
+        bindAddress: await gatewayOf(network),
+        resolver: own,
+        onProgress: (message) => this.#options.onProgress(key, message),
+        keycloakServers,
+        accessTokenLifetimeSeconds: ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
+      });
+      this.#identityProviders.set(key, provider);
+      this.#resolvers.set(provider, own);
+      this.#stops.push(() => provider.stop());
+      return provider;
+    });
+  }
+
+  readonly #resolvers = new Map<StartedIdentityProvider, Resolver>();
+
+  /** The identity provider in the slot for a subject. */
+  async identityProviderFor(subject: Subject): Promise<StartedIdentityProvider> {
+    const twin = this.#twin(subject);
+    const provider = await (twin?.role === 'identity-provider'
+      ? this.#identityProvider(twin.identityProvider.kind, twin.identityProvider.variant)
+      : this.#referenceIdentityProvider());
+    const cluster = await this.clusterFor(subject);
+    for (const { audience } of provider.description.providers) {
+      await cluster.setLifetime(audience, this.#options.clock.clientLifetimeSeconds);
+    }
+    return provider;
+  }
+
+  async identityProviderData(subject: Subject): Promise<IdentityProviderData> {
+    const provider = await this.identityProviderFor(subject);
+    await provider.assertAlive();
+    const resolver = this.#resolvers.get(provider);
+    if (resolver === undefined) {
+      throw new HarnessError('an identity provider without names');
+    }
+    return { description: provider.description, resolver: resolver.toData(), ca: (await this.#pki()).ca };
+  }
+
+  async certificate(
+    host: string,
+    extra: { names?: string[]; ips?: string[] },
+  ): Promise<{ cert: string; key: string; ca: string }> {
+    const pki = await this.#pki();
+    return { ...(await pki.issue(host, extra)), ca: pki.ca };
+  }
+
+  /** What the parts that were started say of themselves. */
+  async discover(): Promise<Record<string, unknown>> {
+    const clusters = await Promise.all(
+      [...this.#clusters].map(async ([name, cluster]) => ({
+        name,
+        kind: cluster.data.kind,
+        issuer: cluster.data.issuer,
+        apiAudiences: cluster.data.apiAudiences,
+        ...(await cluster.discover()),
+      })),
+    );
+    return {
+      clusters,
+      identityProviders: [...this.#identityProviders.values()].map(({ description }) => ({
+        kind: description.kind,
+        version: description.version,
+        providers: description.providers,
+      })),
+    };
+  }
+
+  /** Rejects if a part that was started is gone. */
+  async assertAlive(): Promise<void> {
+    await Promise.all(
+      [...this.#clusters.values(), ...this.#identityProviders.values()].map((part) => part.assertAlive()),
+    );
+  }
+
+  /** Stops everything, in the reverse order; may be called again and at any time, also while parts are still starting. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stopAll();
+    return this.#stopping;
+  }
+
+  async #stopAll(): Promise<void> {
+    const errors: unknown[] = [];
+    const results = await Promise.allSettled(this.#stops.map((stop) => stop()));
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        errors.push(result.reason);
+      }
+    }
+    // What was still starting when the run was broken off is known by its label alone.
+    if (this.#parts.has('network')) {
+      await this.#parts.get('network')?.catch(() => undefined);
+      await removeRuns((runId) => runId === this.#options.runId).catch((error: unknown) => errors.push(error));
+    }
+    if (errors.length > 0) {
+      throw new AggregateError(errors, 'not everything could be stopped');
+    }
+  }
+}
+
+/** Refuses combinations that cannot work, before anything is started. */
+export function checkCombination(options: { cluster: ClusterKind; clock: 'accelerated' | 'real' }): void {
+  if (options.cluster === 'kubeconfig' && options.clock === 'accelerated') {
+    throw new UsageError(
+      '--clock accelerated needs a cluster that the harness starts (--cluster k3s): a live cluster is not reconfigured. Use --clock real.',
+    );
+  }
+}
