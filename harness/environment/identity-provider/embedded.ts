@@ -63,7 +63,10 @@ export async function startEmbedded(
           clockToleranceSeconds: 5,
         },
         context.fetch,
-        { ...STRICT_CHECKS, ...twin.checks?.() },
+        {
+          checks: { ...STRICT_CHECKS, ...twin.checks?.() },
+          onTrouble: (message) => context.onProgress(`${name}: ${message}`),
+        },
       );
       providers.set(name, provider);
     }),
@@ -92,7 +95,7 @@ export async function startEmbedded(
       const provider = providers.get(name);
       if (provider === undefined) {
         throw new Error(
-          `embedded identity provider: there is no provider "${name}"; there are ${[...providers.keys()].join(', ')}`,
+          `embedded identity provider: there is no provider "${name}"; there are ${descriptions.map((one) => one.name).join(', ')}`,
         );
       }
       const clientId = clientIdOf(workload);

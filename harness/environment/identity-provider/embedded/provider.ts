@@ -47,6 +47,7 @@ export interface EmbeddedProvider {
 
 /** Far above any projected token (about 1 KiB), far below what would hurt. */
 const BODY_LIMIT_BYTES = 48 * 1024;
+const DROPPED_LIMIT_BYTES = 8 * 1024 * 1024;
 
 const SCOPES = ['openid'];
 
@@ -81,26 +82,35 @@ function adapter(model: string, clients: Map<string, RegisteredClient>, grantTyp
   };
 }
 
+/** The body, or undefined if it is too large; then the rest is read and dropped, so that the client comes to see the answer. */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
+  let chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {
     length += (chunk as Buffer).length;
-    if (length > BODY_LIMIT_BYTES) return undefined;
-    chunks.push(chunk as Buffer);
+    if (length > DROPPED_LIMIT_BYTES) break;
+    if (length > BODY_LIMIT_BYTES) chunks = [];
+    else chunks.push(chunk as Buffer);
   }
-  return Buffer.concat(chunks).toString('utf8');
+  return length > BODY_LIMIT_BYTES ? undefined : Buffer.concat(chunks).toString('utf8');
+}
+
+export interface EmbeddedProviderOptions {
+  /** Replaces the steps of verification; for broken twins. Without it the assertion is verified strictly. */
+  checks?: AssertionChecks;
+  /** Is told of what is not the client's fault: keys that cannot be fetched, an error inside. */
+  onTrouble?(message: string): void;
 }
 
 /**
  * A provider of access tokens for Kubernetes ServiceAccounts, on panva's `oidc-provider`: the JWT authorization grant
  * (RFC 7523 section 2.1), token exchange (RFC 8693) and client authentication by assertion (RFC 7523 section 2.2), each with
- * a projected token. `checks` is for broken twins; without it the assertion is verified strictly.
+ * a projected token.
  */
 export async function createEmbeddedProvider(
   config: EmbeddedProviderConfig,
   fetch: Fetch,
-  checks: AssertionChecks = STRICT_CHECKS,
+  { checks = STRICT_CHECKS, onTrouble = () => {} }: EmbeddedProviderOptions = {},
 ): Promise<EmbeddedProvider> {
   const clients = new Map<string, RegisteredClient>();
   const clientIdOfSubject = new Map<string, string>();
@@ -138,6 +148,9 @@ export async function createEmbeddedProvider(
     routes: { token: '/token', jwks: '/jwks' },
     ttl: { AccessToken: config.accessTokenLifetimeSeconds },
   });
+  // Koa writes what it takes for an error (a client that hangs up) to the console.
+  provider.silent = true;
+  provider.on('server_error', (_ctx, error) => onTrouble(error.message));
   const resourceServer = new provider.ResourceServer(config.accessTokenAudience, {
     audience: config.accessTokenAudience,
     scope: SCOPES.join(' '),
@@ -157,6 +170,7 @@ export async function createEmbeddedProvider(
       } catch (error) {
         if (error instanceof AssertionRefused) throw oauthError(status, code, `assertion refused: ${error.message}`);
         if (error instanceof KeysUnavailable) {
+          onTrouble(error.message);
           throw oauthError(503, 'temporarily_unavailable', 'the keys of the cluster cannot be had now');
         }
         throw error;
