@@ -236,6 +236,7 @@ async function watchClient(index: number): Promise<ClientSession> {
         copy: async (from, to) => copyFileSync(from, to),
         identity: async () => ({ podUid: 'uid', restarts: 0 }),
         until: (instant) => delay(Math.max(0, instant.getTime() - Date.now())),
+        progress: () => {},
       },
       { late: true, paceMs: 150, patienceMs: 400, rotations: { each: 2, total: 4, deadlineSeconds: 12 } },
     );

@@ -71,7 +71,9 @@ export interface SessionDriver {
   /** Puts a copy of a file in the client's pod in place. */
   copy(from: string, to: string): Promise<void>;
   identity(): Promise<ProcessIdentity>;
-  until(instant: Date, why: string): Promise<void>;
+  /** Waits until the next call is due. */
+  until(instant: Date): Promise<void>;
+  progress(message: string): void;
 }
 
 export interface SessionPlan {
@@ -145,13 +147,16 @@ async function pace(
   call: (phase: Phase, provider: string) => Promise<void>,
 ): Promise<void> {
   const deadline = Date.now() + rotations.deadlineSeconds * 1000;
+  let told = '';
   for (let turn = Date.now(); ; turn = Math.max(turn + paceMs, Date.now())) {
     const { done, seen } = rotated(driver, await driver.observations(), rotations);
     if (done) return;
     if (turn > deadline) {
       throw new NotTestable(`the tokens did not rotate as planned within ${rotations.deadlineSeconds} s: ${seen}`);
     }
-    await driver.until(new Date(turn), `calls across rotations; ${seen}`);
+    if (seen !== told) driver.progress(`calls the client across rotations; ${seen}`);
+    told = seen;
+    await driver.until(new Date(turn));
     for (const { name } of driver.providers) await call('paced', name);
   }
 }
@@ -174,7 +179,7 @@ function rotated(
   const sum = counts.reduce((so, { rotations }) => so + rotations, 0);
   return {
     done: sum >= total && counts.every(({ rotations, judgedFrom }) => rotations >= each && Date.now() > judgedFrom),
-    seen: counts.map(({ name, rotations }) => `${name}: ${rotations} rotations`).join(', '),
+    seen: counts.map(({ name, rotations }) => `${name} rotated ${rotations} times`).join(', '),
   };
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import { DEFAULT_TOKEN_PATH } from '../../fixtures/workloads/token-client/config.ts';
 import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
@@ -211,7 +212,8 @@ function driver(
       const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
       return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod) };
     },
-    until: (instant, why) => t.clock.until(instant, why),
+    until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
+    progress: (message) => t.progress(message),
   };
 }
 
