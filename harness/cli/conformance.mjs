@@ -5,49 +5,18 @@
 
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect, createServer } from 'node:net';
 import { constants, platform, tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { mismatch, stripsTypes } from './dependencies.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = join(ROOT, 'harness', 'cli', 'main.ts');
 /** Exit code of a harness error, as everywhere in this program. */
 const HARNESS_ERROR = 2;
-
-/**
- * Whether a Node runs TypeScript by itself: 22.18, 23.6 and everything newer (Node.js, "Running TypeScript Natively").
- *
- * @param {string} version as in process.versions.node
- */
-export function stripsTypes(version) {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > 23 || (major === 23 && minor >= 6) || (major === 22 && minor >= 18);
-}
-
-/**
- * Why an installation does not match its lock file, or undefined when it does.
- * npm writes node_modules/.package-lock.json last, so a broken-off installation has none.
- *
- * @type {typeof import('./conformance.mjs').mismatch}
- */
-export function mismatch(lock, installed) {
-  if (installed === undefined) return 'the dependencies are not installed';
-  const there = installed.packages ?? {};
-  for (const [path, wanted] of Object.entries(lock.packages ?? {})) {
-    if (path === '') continue;
-    const found = there[path];
-    if (found === undefined) {
-      // Of another platform, or left out on purpose (npm ci --omit=dev).
-      if (wanted.optional || wanted.devOptional || wanted.dev || wanted.peer) continue;
-      return `${path} is missing`;
-    }
-    if (found.version !== wanted.version) return `${path} is ${found.version}, not ${wanted.version}`;
-  }
-  return undefined;
-}
 
 /** @param {string} path */
 function readJson(path) {
@@ -80,7 +49,10 @@ async function ensureDependencies() {
 
 function npmCi() {
   return new Promise((resolve) => {
-    const npm = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: ROOT, stdio: ['ignore', 2, 2] });
+    const npm = spawn('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+      cwd: ROOT,
+      stdio: ['ignore', 2, 2],
+    });
     npm.once('error', (error) => {
       fail(
         `npm could not be started: ${error.message}`,
@@ -192,15 +164,6 @@ function fail(problem, mend) {
   process.exit(HARNESS_ERROR);
 }
 
-/** Run as a program, by its own path or by a link to it; imported, it only gives its functions. */
-function isProgram() {
-  const { argv } = process;
-  if (argv[1] === undefined) return false;
-  return realpathSync(argv[1]) === fileURLToPath(import.meta.url);
-}
-
-if (isProgram()) {
-  await ensureDependencies();
-  if (stripsTypes(process.versions.node)) await import(pathToFileURL(MAIN).href);
-  else runOn(newerNode());
-}
+await ensureDependencies();
+if (stripsTypes(process.versions.node)) await import(pathToFileURL(MAIN).href);
+else runOn(newerNode());

@@ -13,7 +13,7 @@ import { reasonOf } from '../environment/images/registry.ts';
 import { judgeGo } from '../environment/images/tools.ts';
 import { RUN_LABEL } from '../environment/names.ts';
 import { isFromHere, liveRuns } from '../run/registry.ts';
-import { mismatch, stripsTypes } from './conformance.mjs';
+import { mismatch, stripsTypes } from './dependencies.mjs';
 
 /** One line of the examination. */
 export type Finding = {

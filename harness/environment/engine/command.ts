@@ -12,6 +12,8 @@ export type CommandOptions = {
 };
 
 const KEPT_LINES = 40;
+/** A broken-off command that has not ended by then is killed, milliseconds. */
+const KILL_AFTER = 5_000;
 
 /**
  * Runs a command of the host without a shell and gives its standard output.
@@ -25,8 +27,14 @@ export async function command(file: string, args: readonly string[], options: Co
     cwd: options.cwd,
     env: options.env ?? process.env,
     stdio: ['ignore', 'pipe', 'pipe'],
+    // A process group of its own, so that its children can be ended with it: some programs only wait for theirs.
+    detached: true,
   });
-  const abort = () => child.kill('SIGTERM');
+  let killer: NodeJS.Timeout | undefined;
+  const abort = () => {
+    endGroup(child.pid, 'SIGTERM');
+    killer = setTimeout(() => endGroup(child.pid, 'SIGKILL'), KILL_AFTER);
+  };
   options.signal?.addEventListener('abort', abort, { once: true });
   const output: string[] = [];
   const tail: string[] = [];
@@ -56,6 +64,16 @@ export async function command(file: string, args: readonly string[], options: Co
     return output.join('\n');
   } finally {
     options.signal?.removeEventListener('abort', abort);
+    clearTimeout(killer);
+  }
+}
+
+function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It has ended by itself.
   }
 }
 

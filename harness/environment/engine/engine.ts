@@ -18,8 +18,16 @@ export type Engine = {
   readonly ours: boolean;
 };
 
-/** Deadline of one question to a local engine, milliseconds. */
-const ANSWER_DEADLINE = 5_000;
+/** Deadline of one question to an engine, milliseconds: a host at full load takes seconds, a dead socket answers at once. */
+const ANSWER_DEADLINE = 20_000;
+
+/** An endpoint without an engine that answers, and why. */
+export type Silent = {
+  readonly endpoint: Endpoint;
+  readonly reason: string;
+  /** Something is there that took the question and did not answer in time. */
+  readonly busy: boolean;
+};
 
 /** A client for an endpoint; nothing is asked yet. */
 export function connect(endpoint: Endpoint): Docker {
@@ -35,18 +43,18 @@ export function connect(endpoint: Endpoint): Docker {
  */
 export async function findEngine(
   endpoints: readonly Endpoint[],
-): Promise<{ engine: Engine | undefined; silent: { endpoint: Endpoint; reason: string }[] }> {
-  const silent: { endpoint: Endpoint; reason: string }[] = [];
+): Promise<{ engine: Engine | undefined; silent: Silent[] }> {
+  const silent: Silent[] = [];
   for (const endpoint of endpoints) {
     const answer = await askEngine(endpoint);
     if ('engine' in answer) return { engine: answer.engine, silent };
-    silent.push({ endpoint, reason: answer.reason });
+    silent.push({ endpoint, ...answer });
   }
   return { engine: undefined, silent };
 }
 
 /** One question to one endpoint. */
-export async function askEngine(endpoint: Endpoint): Promise<{ engine: Engine } | { reason: string }> {
+export async function askEngine(endpoint: Endpoint): Promise<{ engine: Engine } | { reason: string; busy: boolean }> {
   try {
     const docker = connect(endpoint);
     const info: EngineInfo = await within(ANSWER_DEADLINE, docker.info());
@@ -64,7 +72,7 @@ export async function askEngine(endpoint: Endpoint): Promise<{ engine: Engine } 
       },
     };
   } catch (error) {
-    return { reason: error instanceof Error ? error.message : String(error) };
+    return { reason: error instanceof Error ? error.message : String(error), busy: error instanceof NoAnswer };
   }
 }
 
@@ -79,10 +87,12 @@ type EngineInfo = {
   Labels?: string[] | null;
 };
 
+class NoAnswer extends Error {}
+
 async function within<T>(deadline: number, answer: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${deadline / 1000} s`)), deadline);
+    timer = setTimeout(() => reject(new NoAnswer(`no answer within ${deadline / 1000} s`)), deadline);
   });
   try {
     return await Promise.race([answer, late]);

@@ -23,8 +23,15 @@ export type EnsureEngineOptions = { readonly onProgress?: OnProgress; readonly s
 export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<Engine> {
   const report = new StepReporter('engine', options.onProgress ?? (() => {}));
   const tried = await endpoints();
-  const { engine: running } = await findEngine(tried);
+  const { engine: running, silent } = await findEngine(tried);
   if (running !== undefined) return adopt(running);
+  const busy = silent.find((endpoint) => endpoint.busy);
+  if (busy !== undefined) {
+    // It is there: a second one beside it would be no help.
+    throw new SetUpError(`The container engine at ${busy.endpoint.host} takes connections, but: ${busy.reason}.`, [
+      'see what it is doing (its log, the load of the host), restart it if need be, and run the same command again',
+    ]);
+  }
   const host = await readHost();
   const chosen = tried.find((endpoint) => endpoint.chosen)?.host;
   const plan = planEngine(host, false, chosen);

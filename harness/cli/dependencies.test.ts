@@ -1,6 +1,9 @@
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { mismatch, stripsTypes } from './conformance.mjs';
+import { mismatch, stripsTypes } from './dependencies.mjs';
 
 it.each([
   ['20.20.2', false],
@@ -43,4 +46,10 @@ describe('mismatch', () => {
       mismatch(await read('../../package-lock.json'), await read('../../node_modules/.package-lock.json')),
     ).toBeUndefined();
   });
+});
+
+it('starts the command line in the same process on a new Node', { timeout: 60_000 }, async () => {
+  const program = fileURLToPath(new URL('./conformance.mjs', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [program, '--help']);
+  expect(stdout).toMatch(/^ {2}doctor /m);
 });
