@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { V1ServiceAccount } from '@kubernetes/client-node';
 import type { GrantDeclaration, ProviderDescription } from '../environment/identity-provider/provider.ts';
 import type { RequirementContext } from '../run/context.ts';
@@ -19,6 +20,11 @@ export interface DeclaredExchange {
    * unless asked otherwise.
    */
   genuine(asked?: { audiences?: string[]; expirationSeconds?: number }): Promise<string>;
+  /**
+   * A good token, never presented before: where the harness holds the cluster's key, one genuine token that is signed again
+   * under a `jti` of its own (a bad one is made of it in the same way, so that they differ in nothing else); else a genuine one.
+   */
+  good(): Promise<string>;
   /** Asks for an access token, with the client authentication that is declared. */
   present(token: string, clientAssertion?: string): Promise<TokenResponse>;
 }
@@ -57,15 +63,25 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
   const perProvider = await Promise.all(
     identityProvider.providers.map(async (provider) => {
       const { clientId } = await identityProvider.register(provider.name, { namespace, serviceAccount });
+      const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
+        const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
+        return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
+      };
+      let pattern: Promise<string> | undefined;
+      const good = async (): Promise<string> => {
+        if (cluster.forge === undefined) return genuine();
+        pattern ??= genuine();
+        return cluster.forge.resign(await pattern, (claims) => {
+          claims.jti = randomUUID();
+        });
+      };
       return provider.grants.map(
         (declaration): DeclaredExchange => ({
           label: labelOf(provider, declaration),
           provider,
           declaration,
-          async genuine(asked = {}) {
-            const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
-            return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
-          },
+          genuine,
+          good,
           present: (token, clientAssertion) =>
             exchange(
               identityProvider.fetch,
@@ -93,7 +109,7 @@ interface Presentation {
 }
 
 /** As which of the request's tokens a bad one is presented; the other one is good. */
-function presentations(exchange: DeclaredExchange, good: MakeToken): Presentation[] {
+function presentations(exchange: DeclaredExchange): Presentation[] {
   const { grant, clientAuthentication } = exchange.declaration;
   if (clientAuthentication === 'none' || grant === 'client-assertion') {
     return [{ send: (bad) => exchange.present(bad) }];
@@ -101,18 +117,15 @@ function presentations(exchange: DeclaredExchange, good: MakeToken): Presentatio
   // The client's authentication comes first, and would hide whether the grant itself verifies anything.
   return [
     { as: 'subject token and client assertion', send: (bad) => exchange.present(bad) },
-    { as: 'subject token', send: async (bad) => exchange.present(bad, await good(exchange)) },
-    { as: 'client assertion', send: async (bad) => exchange.present(await good(exchange), bad) },
+    { as: 'subject token', send: async (bad) => exchange.present(bad, await exchange.good()) },
+    { as: 'client assertion', send: async (bad) => exchange.present(await exchange.good(), bad) },
   ];
 }
-
-type MakeToken = (exchange: DeclaredExchange) => Promise<string>;
 
 /**
  * Every declared exchange must refuse every bad token, each attempt between two controls (see {@link seeRefusals}).
  * What was seen is kept as evidence.
  *
- * @param good makes a good token for the controls; a genuine one if not given
  * @throws Violation naming every bad token that was not refused as it must be
  * @throws NotTestable if a control was refused, where nothing was violated
  */
@@ -120,18 +133,17 @@ export async function expectRefused(
   t: RequirementContext,
   exchanges: DeclaredExchange[],
   badTokens: (exchange: DeclaredExchange) => BadToken[],
-  good: MakeToken = (exchange) => exchange.genuine(),
 ): Promise<void> {
   const judge = async (exchange: DeclaredExchange): Promise<[string, RefusalSeries]> => {
     const refusals = badTokens(exchange).flatMap(({ fault, reasons, make }) =>
-      presentations(exchange, good).map(({ as, send }) => ({
+      presentations(exchange).map(({ as, send }) => ({
         fault,
         reasons,
         ...(as === undefined ? {} : { as }),
         attempt: async () => send(await make(exchange)),
       })),
     );
-    return [exchange.label, await seeRefusals(async () => exchange.present(await good(exchange)), refusals)];
+    return [exchange.label, await seeRefusals(async () => exchange.present(await exchange.good()), refusals)];
   };
   const series = await Promise.all(exchanges.map(judge));
   t.evidence('refusals, each between two controls that were accepted', Object.fromEntries(series));

@@ -58,7 +58,7 @@ requirement('AI-05', async (t) => {
   const [exchanges, { forge, issuer }] = await Promise.all([declaredExchanges(t, 'ai-05'), t.cluster()]);
   if (forge === undefined) return t.notApplicable(NO_FORGE);
   const signAgain = async (exchange: DeclaredExchange, change: Change): Promise<string> =>
-    forge.resign(await exchange.genuine(), change);
+    forge.resign(await exchange.good(), change);
   const withIssuer = (fault: string, iss: string | undefined): BadToken => ({
     fault,
     // A provider that looks its keys up by issuer finds none.
@@ -69,18 +69,13 @@ requirement('AI-05', async (t) => {
       }),
   });
   const { host, origin } = new URL(issuer);
-  await expectRefused(
-    t,
-    exchanges,
-    () => [
-      withIssuer('another issuer', 'https://another-cluster.conformance.test'),
-      withIssuer('a trailing slash changed in the issuer', issuer.endsWith('/') ? issuer.slice(0, -1) : `${issuer}/`),
-      withIssuer('a path added to the issuer', `${origin}/${randomUUID()}`),
-      withIssuer('a changed case in the issuer', issuer.replace(host, host.toUpperCase())),
-      withIssuer('no issuer', undefined),
-    ],
-    (exchange) => signAgain(exchange, () => {}),
-  );
+  await expectRefused(t, exchanges, () => [
+    withIssuer('another issuer', 'https://another-cluster.conformance.test'),
+    withIssuer('a trailing slash changed in the issuer', issuer.endsWith('/') ? issuer.slice(0, -1) : `${issuer}/`),
+    withIssuer('a path added to the issuer', `${origin}/${randomUUID()}`),
+    withIssuer('a changed case in the issuer', issuer.replace(host, host.toUpperCase())),
+    withIssuer('no issuer', undefined),
+  ]);
 });
 
 requirement('AI-07', async (t) => {
@@ -94,21 +89,21 @@ requirement('AI-07', async (t) => {
   const rogue = await makeRogueIssuer(algorithm);
   const bad = (
     fault: string,
-    make: (genuine: string, claims: Record<string, unknown>, kid: string) => string | Promise<string>,
+    make: (good: string, claims: Record<string, unknown>, kid: string) => string | Promise<string>,
   ): BadToken => ({
     fault,
     reasons: ['signature'],
     make: async (exchange) => {
-      const genuine = await exchange.genuine();
-      return make(genuine, decodeJwt(genuine), sample.kid ?? '');
+      const good = await exchange.good();
+      return make(good, decodeJwt(good), sample.kid ?? '');
     },
   });
   const secrets = Object.entries(await publicKeyAsSecrets(key, algorithm));
   await expectRefused(t, exchanges, () => [
     bad("the signature of another key under the cluster's kid", (_, claims, kid) => rogue.sign(claims, { kid })),
     bad('the signature of an unknown key under its own kid', (_, claims) => rogue.sign(claims)),
-    bad('a payload changed after it was signed', (genuine) =>
-      tamper(genuine, (claims) => {
+    bad('a payload changed after it was signed', (good) =>
+      tamper(good, (claims) => {
         claims.exp = Number(claims.exp) + 1;
       }),
     ),
@@ -125,26 +120,21 @@ requirement('AI-08', async (t) => {
   const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'ai-08'), t.cluster()]);
   if (forge === undefined) return t.notApplicable(NO_FORGE);
   const signAgain = async (exchange: DeclaredExchange, change: Change): Promise<string> =>
-    forge.resign(await exchange.genuine(), change);
+    forge.resign(await exchange.good(), change);
   const withTimes = (fault: string, change: Change): BadToken => ({
     fault,
     reasons: ['time'],
     make: (exchange) => signAgain(exchange, change),
   });
-  await expectRefused(
-    t,
-    exchanges,
-    () => [
-      withTimes('an exp of ten minutes ago', (claims) => {
-        claims.exp = now() - TEN_MINUTES;
-      }),
-      withTimes('an nbf in ten minutes', (claims) => {
-        claims.nbf = now() + TEN_MINUTES;
-      }),
-      withTimes('no exp', (claims) => {
-        delete claims.exp;
-      }),
-    ],
-    (exchange) => signAgain(exchange, () => {}),
-  );
+  await expectRefused(t, exchanges, () => [
+    withTimes('an exp of ten minutes ago', (claims) => {
+      claims.exp = now() - TEN_MINUTES;
+    }),
+    withTimes('an nbf in ten minutes', (claims) => {
+      claims.nbf = now() + TEN_MINUTES;
+    }),
+    withTimes('no exp', (claims) => {
+      delete claims.exp;
+    }),
+  ]);
 });

@@ -48,6 +48,11 @@ export async function startEmbedded(
   const descriptions = (context.providers ?? DEFAULT_PROVIDERS).map((name) => describeEmbedded(name, lifetime));
   const served = [...new Set(GRANTS.map(({ grant }) => grant))].filter((grant) => !twin.switchedOff?.includes(grant));
   const providers = new Map<string, EmbeddedProvider>();
+  const told = new Set<string>();
+  const tellOnce = (message: string): void => {
+    if (!told.has(message)) context.onProgress(message);
+    told.add(message);
+  };
   const [{ cert, key }] = await Promise.all([
     context.pki.issue(HOSTS.embedded, { ips: [context.bindAddress] }),
     ...descriptions.map(async ({ name, issuer, audience, accessTokenAudience, accessTokenLifetimeSeconds }) => {
@@ -65,7 +70,7 @@ export async function startEmbedded(
         context.fetch,
         {
           checks: { ...STRICT_CHECKS, ...twin.checks?.() },
-          onTrouble: (message) => context.onProgress(`${name}: ${message}`),
+          onTrouble: (message) => tellOnce(`${name}: ${message}`),
         },
       );
       providers.set(name, provider);

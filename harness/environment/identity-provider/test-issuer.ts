@@ -40,7 +40,13 @@ export async function makeTestIssuer(issuer = 'https://cluster.conformance.test:
     issuer,
     forge,
     jwks,
-    serve: async (url) => Response.json(documents[url] ?? {}, { status: url in documents ? 200 : 404 }),
+    async serve(url, init) {
+      const type = url.endsWith('/jwks') ? 'application/jwk-set+json' : 'application/json';
+      if (documents[url] === undefined) return new Response('', { status: 404 });
+      // As strict as the API server is.
+      if (!init?.headers?.accept?.includes(type)) return new Response('', { status: 406 });
+      return Response.json(documents[url], { headers: { 'content-type': type } });
+    },
     async mint({ namespace, serviceAccount, audiences, expirationSeconds = 3_600 }) {
       const iat = Math.floor(Date.now() / 1_000);
       return forge.sign({

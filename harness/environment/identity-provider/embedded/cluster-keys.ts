@@ -11,10 +11,10 @@ const COOLDOWN_MS = 5_000;
 
 const FETCH_DEADLINE_MS = 5_000;
 
-async function fetchJson(fetch: Fetch, url: string): Promise<Record<string, unknown>> {
+async function fetchJson(fetch: Fetch, url: string, accept: string): Promise<Record<string, unknown>> {
   try {
     const response = await fetch(url, {
-      headers: { accept: 'application/json' },
+      headers: { accept },
       redirect: 'error',
       signal: AbortSignal.timeout(FETCH_DEADLINE_MS),
     });
@@ -38,12 +38,17 @@ export function clusterKeys(issuer: string, fetch: Fetch): CompactVerifyGetKey {
   let fetching: Promise<void> | undefined;
 
   const refresh = async (): Promise<void> => {
-    const discovery = await fetchJson(fetch, `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+    const discovery = await fetchJson(
+      fetch,
+      `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`,
+      'application/json',
+    );
     if (discovery.issuer !== issuer) {
       throw new KeysUnavailable(`discovery of ${issuer} names another issuer: ${JSON.stringify(discovery.issuer)}`);
     }
     if (typeof discovery.jwks_uri !== 'string') throw new KeysUnavailable(`discovery of ${issuer} has no jwks_uri`);
-    const keys = await fetchJson(fetch, discovery.jwks_uri);
+    // The API server answers with this media type (RFC 7517 section 8.5.2) and with no other.
+    const keys = await fetchJson(fetch, discovery.jwks_uri, 'application/jwk-set+json, application/json;q=0.5');
     try {
       current = createLocalJWKSet(keys as unknown as JSONWebKeySet);
     } catch (cause) {
