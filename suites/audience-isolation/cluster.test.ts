@@ -1,5 +1,10 @@
 import { expect } from 'vitest';
-import { API_TOKEN_FOLDER, createServiceAccount, startProbePod } from '../../harness/kubernetes/token-probe.ts';
+import {
+  API_TOKEN_FOLDER,
+  createServiceAccount,
+  runInPod,
+  startProbePod,
+} from '../../harness/kubernetes/token-probe.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { decodeToken } from '../../harness/tokens/token.ts';
 
@@ -75,18 +80,13 @@ requirement('AI-22', async (t) => {
   const { name: namespace } = await t.namespaceFor('automount');
   await createServiceAccount(t, namespace, 'says-nothing');
   await createServiceAccount(t, namespace, 'says-false', false);
-  const start = async (
-    name: string,
-    serviceAccount: string,
-    automountServiceAccountToken?: boolean,
-  ): Promise<boolean> => {
-    const probe = await startProbePod(t, namespace, {
-      name,
+  const start = async (name: string, serviceAccount: string, automount?: boolean): Promise<boolean> => {
+    const exitCode = await runInPod(t, namespace, name, {
       serviceAccount,
-      ...(automountServiceAccountToken === undefined ? {} : { automountServiceAccountToken }),
+      script: `test -e ${API_TOKEN_FOLDER}/token`,
+      ...(automount === undefined ? {} : { automountServiceAccountToken: automount }),
     });
-    const [folder] = await probe.files([`${API_TOKEN_FOLDER}/token`]);
-    return folder?.exists === true;
+    return exitCode === 0;
   };
   const [podSaysFalse, accountSaysFalse, podOverrides] = await Promise.all([
     start('pod-says-false', 'says-nothing', false),

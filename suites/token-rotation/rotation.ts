@@ -61,11 +61,13 @@ export function rotationWindow(claims: ServiceAccountClaims, syncFrequencySecond
 export interface Rotation {
   before: V1Pod;
   after: V1Pod;
-  /** The file that is judged. */
-  file: FileObservations;
-  files: FileObservations[];
   window: RotationWindow;
+  /** What the probe saw; absent where the pod or its container was replaced meanwhile, and all that it had seen is lost. */
+  files?: FileObservations[];
 }
+
+/** Longest that a rotation is waited for, in lives of a token as the clock has them. */
+const LONGEST_WAIT = 1.5;
 
 function fileOf(files: FileObservations[], path: string): FileObservations {
   const file = files.find((candidate) => candidate.path === path);
@@ -87,28 +89,44 @@ export async function observeRotation(t: RequirementContext): Promise<Rotation> 
     return observation;
   });
   const window = rotationWindow(first.claims as ServiceAccountClaims, t.clock.syncFrequencySeconds);
+  const wait = window.latest - Date.now() / 1000;
+  if (wait > LONGEST_WAIT * t.clock.lifetimeSeconds + 1.5 * t.clock.syncFrequencySeconds) {
+    throw new NotTestable(
+      `the token lives ${window.expires - (first.claims.iat as number)} s, so that it is due to be replaced in ${Math.round(wait)} s only (see TR-02)`,
+    );
+  }
   await t.clock.until(new Date(window.latest * 1000), 'the kubelet replaces the token until then');
   return t.shared('rotation', async () => {
     const { core } = await t.cluster();
+    const before = probe.pod;
     const after = await core.readNamespacedPod({ name: probe.name, namespace: probe.namespace });
-    const files = await probe.observations();
-    return { before: probe.pod, after, file: fileOf(files, path), files, window };
+    const same = after.metadata?.uid === before.metadata?.uid && restartsOf(after) === 0;
+    return { before, after, window, ...(same ? { files: await probe.observations() } : {}) };
   });
 }
 
-/** @throws NotTestable where the pod that was watched is another one now, so that the probe in it knows nothing of what was before */
-export function assertSamePod({ before, after }: Rotation): void {
-  if (before.metadata?.uid !== after.metadata?.uid) {
-    throw new NotTestable('the pod was replaced while its token was watched (see TR-06)');
+export function restartsOf(pod: V1Pod): number {
+  return (pod.status?.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+}
+
+/**
+ * The files that were watched, the one that is judged first.
+ *
+ * @throws NotTestable where the pod or its container was replaced, so that the probe in it knows nothing of what was before
+ */
+export function watchedFiles({ files }: Rotation): [FileObservations, ...FileObservations[]] {
+  const [judged, ...others] = files ?? [];
+  if (judged === undefined) {
+    throw new NotTestable('the pod was replaced or restarted while its token was watched (see TR-06)');
   }
+  return [judged, ...others];
 }
 
 /** The tokens before and after the first rotation. @throws NotTestable where nothing rotated */
 export function rotatedTokens(
   rotation: Rotation,
 ): [FileObservations['observations'][number], FileObservations['observations'][number]] {
-  assertSamePod(rotation);
-  const [before, after] = rotation.file.observations;
+  const [before, after] = watchedFiles(rotation)[0].observations;
   if (before === undefined || after === undefined) {
     throw new NotTestable('nothing rotated in time (see TR-03), so nothing can be said of a rotation');
   }

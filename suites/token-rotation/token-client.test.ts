@@ -1,6 +1,6 @@
-import { expect } from 'vitest';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
+  expectNone,
   missingFileErrorNamesThePath,
   neverPresentsAnExpiredToken,
   readsItsTokenFile,
@@ -12,31 +12,31 @@ import { observeRotatingClient } from '../../harness/target/token-client.ts';
 
 requirement('TR-20', async (t) => {
   const session = await observeRotatingClient(t);
-  expect(readsItsTokenFile(session, { pathConfigured: false })).toEqual([]);
+  expectNone(readsItsTokenFile(session, { pathConfigured: false }));
 });
 
 requirement('TR-21', async (t) => {
   const session = await observeRotatingClient(t);
-  expect(readsItsTokenFile(session, { pathConfigured: true })).toEqual([]);
+  expectNone(readsItsTokenFile(session, { pathConfigured: true }));
 });
 
 requirement('TR-22', async (t) => {
   const session = await observeRotatingClient(t);
-  expect(rereadsAtEveryExchange(session)).toEqual([]);
+  expectNone(rereadsAtEveryExchange(session));
 });
 
 requirement('TR-23', async (t) => {
   const session = await observeRotatingClient(t);
-  expect(neverPresentsAnExpiredToken(session)).toEqual([]);
+  expectNone(neverPresentsAnExpiredToken(session));
 });
 
 requirement('TR-24', async (t) => {
   const session = await observeRotatingClient(t);
-  expect(reusesAccessTokens(session)).toEqual([]);
+  expectNone(reusesAccessTokens(session));
 });
 
 requirement('TR-28', async (t) => {
   const session = await observeRotatingClient(t);
   t.evidence('the error names the path (SHOULD)', missingFileErrorNamesThePath(session) ?? 'the calls did not fail');
-  expect(survivesAMissingTokenFile(session)).toEqual([]);
+  expectNone(survivesAMissingTokenFile(session));
 });

@@ -59,7 +59,11 @@ function isAccepted(exchange: Exchange, answer: Answer): boolean {
   return (JSON.parse(answer.body.toString('utf8')) as TokenReviewBody).status?.authenticated === true;
 }
 
-/** Answers from memory what was once accepted, as long as `still` says so. */
+function isExpired(token: string): boolean {
+  return (decodeToken(token).claims.exp ?? 0) * 1000 <= Date.now();
+}
+
+/** Answers from memory what was once accepted and is not any more, for the tokens that `still` names. */
 function remembers(still: (token: string) => boolean): Fault {
   const memory = new Map<string, Answer>();
   return async (exchange, real) => {
@@ -67,7 +71,7 @@ function remembers(still: (token: string) => boolean): Fault {
     if (token === undefined) {
       return real;
     }
-    const key = `${exchange.path}\n${token}`;
+    const key = [exchange.path, exchange.body.toString('utf8'), exchange.bearer].join('\n');
     if (isAccepted(exchange, real)) {
       memory.set(key, real);
       return real;
@@ -77,8 +81,8 @@ function remembers(still: (token: string) => boolean): Fault {
 }
 
 const FAULTS: Record<string, () => Fault> = {
-  'accepts-expired-tokens': () => remembers(() => true),
-  'token-outlives-its-pod': () => remembers((token) => (decodeToken(token).claims.exp ?? 0) * 1000 > Date.now()),
+  'accepts-expired-tokens': () => remembers(isExpired),
+  'token-outlives-its-pod': () => remembers((token) => !isExpired(token)),
   'token-review-ignores-audiences': () => async (exchange, real, send) => {
     if (!isTokenReview(exchange) || isAccepted(exchange, real)) {
       return real;

@@ -44,13 +44,11 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
   const kubeConfig = config.exportConfig();
   let claims: ReturnType<typeof decodeToken>['claims'];
   try {
-    const { status } = await config
-      .makeApiClient(CoreV1Api)
-      .createNamespacedServiceAccountToken({
-        namespace: 'default',
-        name: 'default',
-        body: { spec: { audiences: [] } },
-      });
+    const { status } = await config.makeApiClient(CoreV1Api).createNamespacedServiceAccountToken({
+      namespace: 'default',
+      name: 'default',
+      body: { spec: { audiences: [] } },
+    });
     claims = decodeToken(status?.token ?? '').claims;
   } catch (error) {
     throw new HarnessError(

@@ -16,6 +16,13 @@ const REWRITES = 60;
 /** How long a pod is left alone before it is replaced, in seconds: shorter than any rotation. */
 const RECREATE_AFTER_SECONDS = 15;
 
+function hasProjectedToken(pod: V1Pod): boolean {
+  return (
+    pod.spec?.volumes?.some(({ projected }) => projected?.sources?.some((source) => source.serviceAccountToken)) ===
+    true
+  );
+}
+
 type OnReady = (pod: V1Pod, cluster: StartedCluster, core: CoreV1Api) => Promise<void>;
 
 /**
@@ -59,7 +66,7 @@ const SABOTEURS: Record<string, OnReady> = {
 };
 
 /**
- * Starts a saboteur: it acts once on each pod of the namespace, when that becomes Ready.
+ * Starts a saboteur: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready.
  *
  * @throws HarnessError for one that does not exist, with those that do
  */
@@ -82,7 +89,7 @@ export function startSaboteur(name: string, cluster: StartedCluster, namespace: 
         (_type: string, pod: V1Pod) => {
           // One replacement is enough: the pod that takes the place is known by its name.
           const key = pod.metadata?.name ?? '';
-          if (isReady(pod) && !done.has(key)) {
+          if (isReady(pod) && hasProjectedToken(pod) && !done.has(key)) {
             done.add(key);
             // The twin's namespace may be gone in the middle: then there is nothing left to work against.
             onReady(pod, cluster, core).catch(() => undefined);
