@@ -8,18 +8,34 @@ import { progressPrinter } from './progress.ts';
 /** What a run stands on. */
 export type SetUp = { readonly engine: Engine; readonly images: Readonly<Record<ImageName, ResolvedImage>> };
 
-export type SetUpOptions = { readonly onProgress?: OnProgress; readonly signal?: AbortSignal };
+export type SetUpOptions = { readonly onProgress?: OnProgress };
 
 /**
  * Brings the container engine and every image; at once when all are there.
  * Dependencies and Node were seen to by conformance.mjs before this program started.
  *
- * @throws SetUpError saying what is missing and how to mend it
+ * SIGINT and SIGTERM break it off in good order: what it started is ended, and the next set-up goes on from there.
+ *
+ * @throws SetUpError saying what is missing and how to mend it, or by which signal it was broken off
  */
-export async function ensureSetUp(options: SetUpOptions = {}): Promise<SetUp> {
-  const engine = await ensureEngine(options);
-  const images = await ensureImages(IMAGE_NAMES, options);
-  return { engine, images };
+export async function ensureSetUp({ onProgress }: SetUpOptions = {}): Promise<SetUp> {
+  const interrupt = new AbortController();
+  const stop = (signal: NodeJS.Signals) =>
+    interrupt.abort(new SetUpError(`Set-up was broken off by ${signal}; the next one goes on where it stopped.`));
+  process.once('SIGINT', stop);
+  process.once('SIGTERM', stop);
+  const options = { signal: interrupt.signal, ...(onProgress === undefined ? {} : { onProgress }) };
+  try {
+    const engine = await ensureEngine(options);
+    const images = await ensureImages(IMAGE_NAMES, options);
+    return { engine, images };
+  } catch (error) {
+    // Whatever a step says that was broken off, this is why.
+    throw interrupt.signal.aborted ? interrupt.signal.reason : error;
+  } finally {
+    process.off('SIGINT', stop);
+    process.off('SIGTERM', stop);
+  }
 }
 
 /** `conformance setup`: everything that `run` needs, and nothing else. */
@@ -28,32 +44,13 @@ export function registerSetup(program: Command): void {
     .command('setup')
     .description('install and start what a run needs: container engine, images')
     .action(async () => {
-      const interrupt = new AbortController();
-      const stop = (signal: NodeJS.Signals) =>
-        interrupt.abort(new SetUpError(`Set-up was broken off by ${signal}; the next one goes on where it stopped.`));
-      process.once('SIGINT', stop);
-      process.once('SIGTERM', stop);
       const begin = performance.now();
-      try {
-        const { engine, images } = await ensureSetUp({
-          onProgress: progressPrinter(process.stderr),
-          signal: interrupt.signal,
-        });
-        const lines = Object.entries(images).map(
-          ([name, { reference, source, digest }]) => `${name.padEnd(18)} ${reference} (${digest ?? source})`,
-        );
-        process.stdout.write(
-          `engine             Docker ${engine.version} at ${engine.endpoint.host}\n${lines.join('\n')}\n`,
-        );
-        process.stdout.write(`Set up in ${((performance.now() - begin) / 1000).toFixed(1)} s.\n`);
-      } catch (error) {
-        const shown = interrupt.signal.aborted ? interrupt.signal.reason : error;
-        if (!(shown instanceof SetUpError)) throw error;
-        process.stderr.write(`\n${shown.message}\n`);
-        process.exitCode = shown.exitCode;
-      } finally {
-        process.off('SIGINT', stop);
-        process.off('SIGTERM', stop);
-      }
+      const { engine, images } = await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
+      const lines = Object.entries(images).map(
+        ([name, { reference, source, digest }]) => `${name.padEnd(18)} ${reference} (${digest ?? source})`,
+      );
+      const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+      process.stdout.write(`engine             Docker ${engine.version} at ${engine.endpoint.host}\n`);
+      process.stdout.write(`${lines.join('\n')}\nSet up in ${seconds} s.\n`);
     });
 }

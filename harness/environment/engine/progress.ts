@@ -15,6 +15,9 @@ export type SetUpProgress = {
 /** Receives the progress of set-up; must not throw. */
 export type OnProgress = (progress: SetUpProgress) => void;
 
+/** A step with nothing to tell says at least that it goes on, milliseconds: linking a program takes half a minute. */
+const PULSE = 10_000;
+
 /** The steps of one part, with their times. */
 export class StepReporter {
   readonly #part: string;
@@ -36,20 +39,23 @@ export class StepReporter {
    */
   async step<T>(step: string, work: (advance: (detail: string) => void) => Promise<T>): Promise<T> {
     const begin = performance.now();
-    const elapsed = () => performance.now() - begin;
     let last: string | undefined;
+    const tell = (phase: 'advance' | 'end') => {
+      const elapsedMs = performance.now() - begin;
+      const detail = last === undefined ? {} : { detail: last };
+      this.#onProgress({ part: this.#part, step, phase, elapsedMs, ...detail });
+    };
     this.#onProgress({ part: this.#part, step, phase: 'begin' });
-    const result = await work((detail) => {
-      last = detail;
-      this.#onProgress({ part: this.#part, step, detail, phase: 'advance', elapsedMs: elapsed() });
-    });
-    this.#onProgress({
-      part: this.#part,
-      step,
-      phase: 'end',
-      elapsedMs: elapsed(),
-      ...(last === undefined ? {} : { detail: last }),
-    });
-    return result;
+    const pulse = setInterval(() => tell('advance'), PULSE);
+    try {
+      const result = await work((detail) => {
+        last = detail;
+        tell('advance');
+      });
+      tell('end');
+      return result;
+    } finally {
+      clearInterval(pulse);
+    }
   }
 }

@@ -69,7 +69,15 @@ async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
           const tags = go.tags.length === 0 ? [] : [`-tags=${go.tags.join(',')}`];
           const options = { cwd: dir, env, ...(signal === undefined ? {} : { signal }) };
           advance('reading its modules');
-          const all = await command(program, ['list', '-deps', ...tags, go.package], options);
+          let modules = 0;
+          const all = await command(program, ['list', '-deps', ...tags, go.package], {
+            ...options,
+            onLine: (line) => {
+              if (!line.startsWith('go: downloading ')) return;
+              modules += 1;
+              advance(`${modules} modules downloaded`);
+            },
+          });
           const total = all.split('\n').length;
           const compiled = new Set<string>();
           await command(
