@@ -53,7 +53,7 @@ export function progressPrinter(output: Output, now: () => number = () => perfor
 }
 
 /** One line without colours: `image node: pull node:24-slim (2 of 5 layers), 3.1 s`. */
-export function describe({ part, step, detail, elapsedMs }: SetUpProgress): string {
+function describe({ part, step, detail, elapsedMs }: SetUpProgress): string {
   const how = detail === undefined ? '' : ` (${detail.replace(/\s+/g, ' ')})`;
   const time = elapsedMs === undefined ? '' : `, ${(elapsedMs / 1000).toFixed(1)} s`;
   return `${part}: ${step}${how}${time}`;

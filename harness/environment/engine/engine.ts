@@ -30,7 +30,7 @@ export type Silent = {
 };
 
 /** A client for an endpoint; nothing is asked yet. */
-export function connect(endpoint: Endpoint): Docker {
+function connect(endpoint: Endpoint): Docker {
   if (endpoint.host.startsWith('unix://')) return new Docker({ socketPath: endpoint.host.slice('unix://'.length) });
   // dockerode reads hosts, TLS files and SSH users from the variables that the docker client defines.
   process.env.DOCKER_HOST = endpoint.host;

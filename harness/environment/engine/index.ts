@@ -7,8 +7,6 @@ import { type OnProgress, StepReporter } from './progress.ts';
 import { startEngine } from './start.ts';
 
 export type { Engine } from './engine.ts';
-export { SetUpError } from './errors.ts';
-export type { OnProgress, SetUpProgress } from './progress.ts';
 
 export type EnsureEngineOptions = { readonly onProgress?: OnProgress; readonly signal?: AbortSignal };
 

@@ -13,8 +13,8 @@ import type { EnginePlan } from './plan.ts';
 import type { StepReporter } from './progress.ts';
 
 /** Where an engine of ours keeps its runtime wrapper and its log; it outlives the clone that started it. */
-export const ENGINE_STATE = '/var/lib/kube-agent-conformance/engine';
-export const ENGINE_LOG = join(ENGINE_STATE, 'dockerd.log');
+const ENGINE_STATE = '/var/lib/kube-agent-conformance/engine';
+const ENGINE_LOG = join(ENGINE_STATE, 'dockerd.log');
 
 const WRAPPER_SOURCE = fileURLToPath(new URL('../../../ci/runc-without-sys-resource', import.meta.url));
 const WRAPPER = join(ENGINE_STATE, 'runc-without-sys-resource');

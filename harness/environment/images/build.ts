@@ -8,7 +8,7 @@ import type { ContextFile } from './digest.ts';
 import { follow } from './follow.ts';
 
 /** Label of an image that this harness built; its value is the image's name. */
-export const IMAGE_LABEL = 'kube-agent-conformance.image';
+const IMAGE_LABEL = 'kube-agent-conformance.image';
 
 export type BuildInput = {
   readonly name: string;

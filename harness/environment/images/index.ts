@@ -265,7 +265,7 @@ async function withBase(
 }
 
 /** An image as `conformance doctor` shows it. */
-export type ImageState = { readonly name: ImageName; readonly present: ResolvedImage | undefined };
+type ImageState = { readonly name: ImageName; readonly present: ResolvedImage | undefined };
 
 /** Which images are in the engine. Makes nothing. */
 export async function imageStates(docker: Docker): Promise<ImageState[]> {

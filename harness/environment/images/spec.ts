@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { SetUpError } from '../engine/errors.ts';
 
 /** Folder of the image folders. */
-export const IMAGES_FOLDER = fileURLToPath(new URL('../../../fixtures/images', import.meta.url));
+const IMAGES_FOLDER = fileURLToPath(new URL('../../../fixtures/images', import.meta.url));
 
 const name = z.string().regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, 'lower-case words joined by `-`');
 const contextPath = z
@@ -61,7 +61,7 @@ const podImageSchema = z.strictObject({
 });
 
 /** `fixtures/images/NAME/image.yaml`: what goes into an image and where it comes from. */
-export const imageSpecSchema = z.strictObject({
+const imageSpecSchema = z.strictObject({
   name,
   /** File with the Debian packages of the root file system, one a line, `#` comments. */
   packages: contextPath.optional(),
