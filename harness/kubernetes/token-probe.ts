@@ -203,6 +203,8 @@ export async function startProbePod(
           command: ['node', '/app/main.mjs'],
           env: [
             { name: 'TOKEN_PROBE_FILES', value: files.join(',') },
+            // Long enough for some reads also where the machine is busy with other things.
+            { name: 'TOKEN_PROBE_BURST_MS', value: '1000' },
             { name: 'PORT', value: String(PORT) },
           ],
           ports: [{ containerPort: PORT }],

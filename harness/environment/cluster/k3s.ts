@@ -52,7 +52,7 @@ const AUDIT_POLICY = stringify({
   ],
 });
 
-function kubeletKubeconfig(token: string): string {
+function kubeletKubeconfig(acceleratorHost: string, token: string): string {
   return stringify({
     apiVersion: 'v1',
     kind: 'Config',
@@ -61,7 +61,7 @@ function kubeletKubeconfig(token: string): string {
       {
         name: 'accelerator',
         cluster: {
-          server: `https://${HOSTS.accelerator}:${API_SERVER_PORT}`,
+          server: `https://${acceleratorHost}:${API_SERVER_PORT}`,
           'certificate-authority': `${CONFORMANCE_FOLDER}/ca.crt`,
         },
       },
@@ -81,7 +81,8 @@ function hostOf(host: string, name: string): string {
  * (see fixtures/workloads/token-accelerator). The kubelet, its rotation and its files are the real ones.
  */
 async function startAccelerator(options: K3sOptions, controlSecret: string): Promise<StartedTestContainer> {
-  const { cert, key } = await options.pki.issue(HOSTS.accelerator);
+  const host = hostOf(HOSTS.accelerator, options.name);
+  const { cert, key } = await options.pki.issue(host);
   const config = {
     listen: { port: API_SERVER_PORT, controlPort: ACCELERATOR_CONTROL_PORT },
     tls: { certificateFile: `${CONFORMANCE_FOLDER}/tls.crt`, keyFile: `${CONFORMANCE_FOLDER}/tls.key` },
@@ -98,7 +99,7 @@ async function startAccelerator(options: K3sOptions, controlSecret: string): Pro
   return new GenericContainer(options.workloadImage)
     .withLabels({ [RUN_LABEL]: options.runId })
     .withNetworkMode(options.networkName)
-    .withNetworkAliases(hostOf(HOSTS.accelerator, options.name))
+    .withNetworkAliases(host)
     .withExposedPorts(ACCELERATOR_CONTROL_PORT)
     .withCopyContentToContainer([
       { target: '/app/main.mjs', content: await bundleWorkload('token-accelerator') },
@@ -126,7 +127,6 @@ async function startAccelerator(options: K3sOptions, controlSecret: string): Pro
 export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
   const { pki, clock, resolver } = options;
   const host = hostOf(HOSTS.cluster, options.name);
-  const acceleratorHost = hostOf(HOSTS.accelerator, options.name);
   const issuer = `https://${host}:${API_SERVER_PORT}`;
   const kubeletToken = randomBytes(24).toString('base64url');
   const controlSecret = randomBytes(24).toString('base64url');
@@ -170,7 +170,7 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
       { target: `${CONFORMANCE_FOLDER}/ca.crt`, content: pki.ca },
       {
         target: `${CONFORMANCE_FOLDER}/kubelet.kubeconfig`,
-        content: kubeletKubeconfig(kubeletToken).replace(HOSTS.accelerator, acceleratorHost),
+        content: kubeletKubeconfig(hostOf(HOSTS.accelerator, options.name), kubeletToken),
         mode: 0o600,
       },
       {
