@@ -10,7 +10,7 @@ const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-b
 const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
 /** A provider that does not answer at all within this time is told as an error of the request, not waited for. */
-const DEADLINE_MS = 15_000;
+const DEADLINE_MS = 30_000;
 
 export interface TokenRequest {
   tokenEndpoint: string;
@@ -71,7 +71,7 @@ function text(value: unknown): string | undefined {
 
 /**
  * Sends one token request and reads the answer, whatever its status. Redirects are not followed: a token goes to the
- * endpoint and nowhere else. Rejects as `fetch` does when there is no answer (within 15 s).
+ * endpoint and nowhere else. Rejects as `fetch` does when there is no answer (within 30 s).
  */
 export async function exchange(fetch: Fetch, request: TokenRequest, signal?: AbortSignal): Promise<TokenResponse> {
   const deadline = AbortSignal.timeout(DEADLINE_MS);

@@ -2,6 +2,8 @@ import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
+const KEEP_ALIVE_MS = 60_000;
+
 export interface HttpsListener {
   readonly address: string;
   readonly port: number;
@@ -41,6 +43,8 @@ export async function listenHttps({
     request.url = rest.startsWith('/') ? rest : `/${rest}`;
     handler(request, response);
   });
+  // Clients close idle connections first, or one of them would send its next request into a connection that closes.
+  server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
       reject(new Error(`cannot listen on ${bindAddress}:${port}: ${cause.message}`, { cause })),

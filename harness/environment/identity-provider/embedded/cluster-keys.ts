@@ -9,17 +9,23 @@ export class KeysUnavailable extends Error {
 /** An unknown `kid` makes the keys be fetched again, but not more often than this. */
 const COOLDOWN_MS = 5_000;
 
-const FETCH_DEADLINE_MS = 5_000;
+const FETCH_DEADLINE_MS = 15_000;
+
+async function get(fetch: Fetch, url: string, accept: string): Promise<{ status: number; text: string }> {
+  const response = await fetch(url, {
+    headers: { accept },
+    redirect: 'error',
+    signal: AbortSignal.timeout(FETCH_DEADLINE_MS),
+  });
+  return { status: response.status, text: await response.text() };
+}
 
 async function fetchJson(fetch: Fetch, url: string, accept: string): Promise<Record<string, unknown>> {
   try {
-    const response = await fetch(url, {
-      headers: { accept },
-      redirect: 'error',
-      signal: AbortSignal.timeout(FETCH_DEADLINE_MS),
-    });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
-    const document: unknown = JSON.parse(await response.text());
+    // A broken connection says nothing about the issuer; a GET may be sent again (RFC 9110 section 9.2.2).
+    const { status, text } = await get(fetch, url, accept).catch(() => get(fetch, url, accept));
+    if (status !== 200) throw new Error(`HTTP ${status}`);
+    const document: unknown = JSON.parse(text);
     if (typeof document !== 'object' || document === null) throw new Error('not a JSON object');
     return document as Record<string, unknown>;
   } catch (cause) {
