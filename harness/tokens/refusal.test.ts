@@ -88,11 +88,7 @@ test.for<[string, Reason[]]>([
   expect(statedReasons(text)).toEqual(reasons);
 });
 
-test('findings are grouped by what was found', () => {
-  const found = [
-    { finding: 'a', where: '1' },
-    { finding: 'b', where: '1' },
-    { finding: 'a', where: '2' },
-  ];
-  expect(groupFindings(found)).toBe('a: 1; 2\nb: 1');
+test('findings are grouped by what was found, and say where, the first places by name', () => {
+  const found = ['1', '2', '3', '4', '5'].map((where) => ({ finding: 'a', where }));
+  expect(groupFindings([...found, { finding: 'b', where: '1' }])).toBe('a: 1; 2; 3; 2 more\nb: 1');
 });

@@ -102,9 +102,17 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
   return controlRefused === undefined ? { seen } : { seen, controlRefused };
 }
 
-/** One line for each finding, with the places where it was found: `accepted … : production jwt-bearer, staging jwt-bearer`. */
+/** Places that are named for a finding; the evidence has all of them. */
+const NAMED_PLACES = 3;
+
+/** One line for each finding, with where it was found: `accepted …: production jwt-bearer; staging jwt-bearer; 4 more`. */
 export function groupFindings(findings: { finding: string; where: string }[]): string {
-  const places = new Map<string, string[]>();
-  for (const { finding, where } of findings) places.set(finding, [...(places.get(finding) ?? []), where]);
-  return [...places].map(([finding, where]) => `${finding}: ${where.join('; ')}`).join('\n');
+  const places = Map.groupBy(findings, ({ finding }) => finding);
+  return [...places]
+    .map(([finding, found]) => {
+      const named = found.slice(0, NAMED_PLACES).map(({ where }) => where);
+      const more = found.length > NAMED_PLACES ? [`${found.length - NAMED_PLACES} more`] : [];
+      return `${finding}: ${[...named, ...more].join('; ')}`;
+    })
+    .join('\n');
 }
