@@ -45,9 +45,11 @@ vi.mock('../../fixtures/workloads/token-client/config.ts', async (original) => (
   DEFAULT_TOKEN_PATH: `${folder}/token`,
 }));
 
-const ROTATION_MS = 1_500;
-const SUBJECT_TOKEN_SECONDS = 3;
-const ACCESS_TOKEN_SECONDS = 1;
+/** As on the accelerated clock; but time stands still while something happens, and is set from one call to the next. */
+const ROTATION_MS = 16_000;
+const SUBJECT_TOKEN_SECONDS = 25;
+const ACCESS_TOKEN_SECONDS = 12;
+const CALL_MS = 20;
 const PORT = 8443;
 
 const ROWS: Record<string, (session: ClientSession) => string[]> = {
@@ -72,9 +74,11 @@ const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
   ),
 ];
 
-const sessions: Promise<ClientSession>[] = [];
 const stops: (() => unknown)[] = [];
 const resolverRoutes: Record<string, { host: string; port: number }> = {};
+/** One for all sessions: they share the folder. */
+let probe: TokenProbe;
+let projectedAt = 0;
 let pki: RunPki;
 let resolver: Resolver;
 let provider: { port: number; certificate: string; key: string };
@@ -87,13 +91,18 @@ beforeAll(async () => {
   const hosts = CLIENTS.flatMap((_, index) => [`idp-${index}.test`, `models-${index}.test`]);
   const { cert, key } = await pki.issue('localhost', { names: hosts });
   provider = { port: await startProvider(cert, key), certificate: cert, key };
-  startKubelet();
+  vi.useFakeTimers({ toFake: ['Date'] });
+  await projectTokens();
+  const files = [join(folder, 'token'), join(folder, 'staging-token')];
+  probe = new TokenProbe({ files, intervalMs: 20, burstMs: 1 });
+  probe.start();
+  stops.push(() => probe.stop());
   resolver = new Resolver({ routes: resolverRoutes, ca: pki.ca });
   vi.stubGlobal('fetch', resolver.fetch);
-  sessions.push(...CLIENTS.map((_, index) => watchClient(index)));
 });
 
 afterAll(async () => {
+  vi.useRealTimers();
   vi.unstubAllGlobals();
   for (const stop of stops) await stop();
   await resolver.close();
@@ -138,32 +147,35 @@ async function startProvider(cert: string, key: string): Promise<number> {
   return listen(server, 0, '127.0.0.1');
 }
 
-/** Projects a token for each realm into the shared folder, and rotates both, one after the other. */
-function startKubelet(): void {
-  const project = async (name: string, audience: string): Promise<void> => {
+/** Projects a new token for each realm into the shared folder. */
+async function projectTokens(): Promise<void> {
+  projectedAt = Date.now();
+  for (const [name, realm] of [
+    ['token', 'production'],
+    ['staging-token', 'staging'],
+  ] as const) {
     const now = Date.now() / 1000;
-    const token = await new SignJWT({
-      aud: audience,
-      iat: now,
-      exp: now + SUBJECT_TOKEN_SECONDS,
-      jti: crypto.randomUUID(),
-    })
-      .setProtectedHeader({ alg: 'HS256' })
-      .sign(new Uint8Array(32));
+    const claims = { aud: `audience-${realm}`, iat: now, exp: now + SUBJECT_TOKEN_SECONDS, jti: crypto.randomUUID() };
+    const token = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(new Uint8Array(32));
     const stamp = mkdtempSync(join(folder, '..stamp-'));
     writeFileSync(join(stamp, name), token);
     symlinkSync(join(stamp, name), join(folder, `..${name}_tmp`));
     renameSync(join(folder, `..${name}_tmp`), join(folder, name));
-  };
-  const projectAll = async (): Promise<void> => {
-    await project('token', 'audience-production');
-    await project('staging-token', 'audience-staging');
-  };
-  const rotation = setInterval(() => void projectAll(), ROTATION_MS);
-  stops.push(() => clearInterval(rotation));
-  stops.push(() => delay(50));
-  void projectAll();
+  }
 }
+
+/** Lets time go on until `instant`, with the rotations that fall into it, each seen by the probe when it happens. */
+async function goOn(instant: number): Promise<void> {
+  while (projectedAt + ROTATION_MS <= instant) {
+    vi.setSystemTime(projectedAt + ROTATION_MS);
+    const seen = observed();
+    await projectTokens();
+    while (observed() < seen + 2) await delay(1);
+  }
+  vi.setSystemTime(Math.max(instant, Date.now()));
+}
+
+const observed = (): number => probe.observations().reduce((sum, { observations }) => sum + observations.length, 0);
 
 async function watchClient(index: number): Promise<ClientSession> {
   const observer = new Observer({
@@ -197,12 +209,6 @@ async function watchClient(index: number): Promise<ClientSession> {
     pathConfigured: number > 0,
     accessTokenLifetimeSeconds: ACCESS_TOKEN_SECONDS,
   }));
-  const probe = new TokenProbe({
-    files: [...providers.map(({ tokenPath }) => tokenPath), latePath],
-    intervalMs: 100,
-    burstMs: 20,
-  });
-  probe.start();
   const create = created[index];
   const configOf = (name: string, tokenPath: string): TokenClientConfig['providers'][string] => ({
     baseURL: `https://models-${index}.test:${PORT}/${name}/v1`,
@@ -226,8 +232,13 @@ async function watchClient(index: number): Promise<ClientSession> {
       {
         providers,
         latePath,
-        call: (name, patienceMs) =>
-          Promise.race([client?.call(name) ?? Promise.reject(new Error('no client')), delay(patienceMs, undefined)]),
+        async call(name, patienceMs) {
+          await goOn(Date.now() + CALL_MS);
+          return Promise.race([
+            client?.call(name) ?? Promise.reject(new Error('no client')),
+            delay(patienceMs, undefined, { ref: false }),
+          ]);
+        },
         observations: async () => probe.observations(),
         records: async () => {
           const response = await fetch(`http://127.0.0.1:${http}/records`);
@@ -235,22 +246,27 @@ async function watchClient(index: number): Promise<ClientSession> {
         },
         copy: async (from, to) => copyFileSync(from, to),
         identity: async () => ({ podUid: 'uid', restarts: 0 }),
-        until: (instant) => delay(Math.max(0, instant.getTime() - Date.now())),
+        until: (instant) => goOn(instant.getTime()),
         progress: () => {},
       },
-      { late: true, paceMs: 150, patienceMs: 400, rotations: { each: 2, total: 4, deadlineSeconds: 12 } },
+      {
+        late: true,
+        paceMs: 1_000,
+        // The one length of real time: the client that hangs must not be waited for, all others however long they take.
+        patienceMs: CLIENTS[index]?.name === 'hangs-on-missing-file' ? 2_000 : 30_000,
+        rotations: { each: 2, total: 4, deadlineSeconds: 120 },
+      },
     );
   } finally {
-    probe.stop();
     await observer.stop();
     rmSync(lateFolder, { recursive: true });
   }
 }
 
 describe('a session with', () => {
-  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 20_000 }, async (client) => {
+  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async (client) => {
     const index = CLIENTS.indexOf(client);
-    const session = await (sessions[index] ?? Promise.reject(new Error('no session')));
+    const session = await watchClient(index);
     const findings = Object.fromEntries(
       Object.entries(ROWS)
         .map(([id, judge]) => [id, judge(session)] as const)

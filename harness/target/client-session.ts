@@ -1,5 +1,5 @@
 import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
-import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
+import type { FileObservations, TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotTestable } from '../run/errors.ts';
 
 /** A provider as the token client under test is configured for it. */
@@ -146,10 +146,11 @@ async function pace(
   rotations: NonNullable<SessionPlan['rotations']>,
   call: (phase: Phase, provider: string) => Promise<void>,
 ): Promise<void> {
-  const deadline = Date.now() + rotations.deadlineSeconds * 1000;
+  const began = Date.now();
+  const deadline = began + rotations.deadlineSeconds * 1000;
   let told = '';
   for (let turn = Date.now(); ; turn = Math.max(turn + paceMs, Date.now())) {
-    const { done, seen } = rotated(driver, await driver.observations(), rotations);
+    const { done, seen } = rotated(driver, await driver.observations(), began, rotations);
     if (done) return;
     if (turn > deadline) {
       throw new NotTestable(`the tokens did not rotate as planned within ${rotations.deadlineSeconds} s: ${seen}`);
@@ -164,14 +165,16 @@ async function pace(
 function rotated(
   { providers }: SessionDriver,
   files: FileObservations[],
+  began: number,
   { each, total }: { each: number; total: number },
 ): { done: boolean; seen: string } {
   const counts = providers.map((provider) => {
     const observed = files.find(({ path }) => path === provider.tokenPath)?.observations ?? [];
-    const firstExpiry = Number(observed[0]?.claims.exp ?? Number.POSITIVE_INFINITY);
+    const { at, later } = rotationsSince(observed, began);
+    const firstExpiry = Number(at?.claims.exp ?? Number.POSITIVE_INFINITY);
     return {
       name: provider.name,
-      rotations: Math.max(0, observed.length - 1),
+      rotations: later.length,
       // Every client needs a new access token once the one that it got last with the first subject token has ended.
       judgedFrom: (firstExpiry + provider.accessTokenLifetimeSeconds + 1) * 1000,
     };
@@ -181,6 +184,15 @@ function rotated(
     done: sum >= total && counts.every(({ rotations, judgedFrom }) => rotations >= each && Date.now() > judgedFrom),
     seen: counts.map(({ name, rotations }) => `${name} rotated ${rotations} times`).join(', '),
   };
+}
+
+/** The token that a file held at an instant, and those that came after it. */
+export function rotationsSince(
+  observations: TokenObservation[],
+  instant: number,
+): { at: TokenObservation | undefined; later: TokenObservation[] } {
+  const before = observations.filter(({ at }) => Date.parse(at) <= instant);
+  return { at: before.at(-1), later: observations.slice(before.length) };
 }
 
 /** The session in short, without claims: what a report keeps of it. */

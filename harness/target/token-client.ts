@@ -5,7 +5,7 @@ import type { FileObservations } from '../../fixtures/workloads/token-probe/prob
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
 import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
-import { bundleConfigMap, workloadPod } from '../kubernetes/workload-pod.ts';
+import { bundleConfigMap, startWorkloadPod } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, NotTestable } from '../run/errors.ts';
 import {
@@ -25,9 +25,6 @@ const PROBE_PORT = 8081;
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const LATE_FOLDER = '/var/run/late';
 const SCOPES = ['openid'];
-
-/** Many pods start at the same time where many clients are proven. */
-const READY_SECONDS = 180;
 
 /** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
 const EXPIRATION_SECONDS = 600;
@@ -96,53 +93,52 @@ export function deployTokenClient(t: RequirementContext): Promise<TokenClientPod
         metadata,
         data: { 'config.json': JSON.stringify(config), 'ca.crt': observer.ca },
       } as object,
-      workloadPod({
-        namespace,
-        name: NAME,
-        image: cluster.workloadImage,
-        serviceAccount: NAME,
-        hostAliases: observer.hostAliases,
-        containers: [
-          {
-            name: NAME,
-            workload,
-            port: CLIENT_PORT,
-            env: {
-              TOKEN_CLIENT_CONFIG: '/etc/conformance/config.json',
-              NODE_EXTRA_CA_CERTS: '/etc/conformance/ca.crt',
-            },
-            volumeMounts: [{ name: 'config', mountPath: '/etc/conformance', readOnly: true }, ...tokenMounts],
-          },
-          {
-            name: 'token-probe',
-            workload: 'token-probe',
-            port: PROBE_PORT,
-            env: {
-              TOKEN_PROBE_FILES: [first.tokenPath, second.tokenPath, latePath].join(','),
-              TOKEN_PROBE_REACH: observer.reach,
-            },
-            volumeMounts: tokenMounts,
-          },
-        ],
-        volumes: [
-          { name: 'config', configMap: { name: NAME } },
-          { name: 'late', emptyDir: {} },
-          {
-            name: 'tokens',
-            projected: {
-              sources: [first, second].map(({ audience, tokenPath }) => ({
-                serviceAccountToken: {
-                  audience,
-                  expirationSeconds: EXPIRATION_SECONDS,
-                  path: tokenPath.slice(TOKEN_FOLDER.length + 1),
-                },
-              })),
-            },
-          },
-        ],
-      }),
     ]);
-    await cluster.podReady(namespace, NAME, READY_SECONDS);
+    await startWorkloadPod(cluster, {
+      namespace,
+      name: NAME,
+      image: cluster.workloadImage,
+      serviceAccount: NAME,
+      hostAliases: observer.hostAliases,
+      containers: [
+        {
+          name: NAME,
+          workload,
+          port: CLIENT_PORT,
+          env: {
+            TOKEN_CLIENT_CONFIG: '/etc/conformance/config.json',
+            NODE_EXTRA_CA_CERTS: '/etc/conformance/ca.crt',
+          },
+          volumeMounts: [{ name: 'config', mountPath: '/etc/conformance', readOnly: true }, ...tokenMounts],
+        },
+        {
+          name: 'token-probe',
+          workload: 'token-probe',
+          port: PROBE_PORT,
+          env: {
+            TOKEN_PROBE_FILES: [first.tokenPath, second.tokenPath, latePath].join(','),
+            TOKEN_PROBE_REACH: observer.reach,
+          },
+          volumeMounts: tokenMounts,
+        },
+      ],
+      volumes: [
+        { name: 'config', configMap: { name: NAME } },
+        { name: 'late', emptyDir: {} },
+        {
+          name: 'tokens',
+          projected: {
+            sources: [first, second].map(({ audience, tokenPath }) => ({
+              serviceAccountToken: {
+                audience,
+                expirationSeconds: EXPIRATION_SECONDS,
+                path: tokenPath.slice(TOKEN_FOLDER.length + 1),
+              },
+            })),
+          },
+        },
+      ],
+    });
     return { pod: NAME, observer, latePath, providers: [first, second], ...driver(t, cluster, namespace, observer) };
   });
 }
@@ -239,7 +235,7 @@ export function observeRotatingClient(t: RequirementContext): Promise<ClientSess
 
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'late' | 'rotations'>): Promise<ClientSession> {
   const session = await t.shared('client session', async () =>
-    driveClientSession(await deployTokenClient(t), { ...plan, paceMs: 1_000, patienceMs: 8_000 }),
+    driveClientSession(await deployTokenClient(t), { ...plan, paceMs: 1_000, patienceMs: 15_000 }),
   );
   t.evidence('client session', summarise(session));
   return session;

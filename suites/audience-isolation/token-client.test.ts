@@ -1,6 +1,6 @@
-import { expect } from 'vitest';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
+  expectNone,
   presentsEachTokenToItsProvider,
   sendsEachAccessTokenToItsResourceServer,
 } from '../../harness/target/client-judgements.ts';
@@ -8,10 +8,10 @@ import { observeClient } from '../../harness/target/token-client.ts';
 
 requirement('AI-30', async (t) => {
   const session = await observeClient(t);
-  expect(presentsEachTokenToItsProvider(session)).toEqual([]);
+  expectNone(presentsEachTokenToItsProvider(session));
 });
 
 requirement('AI-31', async (t) => {
   const session = await observeClient(t);
-  expect(sendsEachAccessTokenToItsResourceServer(session)).toEqual([]);
+  expectNone(sendsEachAccessTokenToItsResourceServer(session));
 });

@@ -1,10 +1,9 @@
-import { expect } from 'vitest';
 import { requirement } from '../../harness/run/requirement.ts';
-import { exchangesByOneForm } from '../../harness/target/client-judgements.ts';
+import { exchangesByOneForm, expectNone } from '../../harness/target/client-judgements.ts';
 import { observeClient } from '../../harness/target/token-client.ts';
 
 requirement('TX-01', async (t) => {
   const session = await observeClient(t);
   t.evidence('token requests', session.exchanges);
-  expect(exchangesByOneForm(session)).toEqual([]);
+  expectNone(exchangesByOneForm(session));
 });

@@ -1,6 +1,6 @@
 import type { ObserverConfig } from '../../../fixtures/workloads/observer/config.ts';
 import type { ObserverRecord } from '../../../fixtures/workloads/observer/records.ts';
-import { bundleConfigMap, workloadPod } from '../../kubernetes/workload-pod.ts';
+import { bundleConfigMap, startWorkloadPod } from '../../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../../run/context.ts';
 import { HarnessError } from '../../run/errors.ts';
 
@@ -10,9 +10,6 @@ export const RESOURCE_SERVER_HOST = 'models.conformance.test';
 const HTTPS_PORT = 8443;
 const HTTP_PORT = 8080;
 const NAME = 'observer';
-
-/** Many pods start at the same time where many clients are proven. */
-const READY_SECONDS = 180;
 
 /** An observer in the test's namespace: resource servers, and a recorder in front of the identity provider. */
 export interface Observer {
@@ -61,7 +58,16 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
         type: 'kubernetes.io/tls',
         stringData: { 'tls.crt': cert, 'tls.key': key, 'ca.crt': identityProvider.ca },
       } as object,
-      workloadPod({
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata,
+        spec: { selector: { app: NAME }, ports: [{ name: 'https', port, targetPort: HTTPS_PORT }] },
+      } as object,
+    ]);
+    const [service] = await Promise.all([
+      cluster.core.readNamespacedService({ namespace, name: NAME }),
+      startWorkloadPod(cluster, {
         namespace,
         name: NAME,
         image: cluster.workloadImage,
@@ -82,17 +88,7 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
           { name: 'config', configMap: { name: NAME } },
           { name: 'tls', secret: { secretName: NAME } },
         ],
-      }),
-      {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata,
-        spec: { selector: { app: NAME }, ports: [{ name: 'https', port, targetPort: HTTPS_PORT }] },
-      } as object,
-    ]);
-    const [service] = await Promise.all([
-      cluster.core.readNamespacedService({ namespace, name: NAME }),
-      cluster.podReady(namespace, NAME, READY_SECONDS).catch((error: unknown) => {
+      }).catch((error: unknown) => {
         throw new HarnessError('the observer does not get ready', { cause: error });
       }),
     ]);
