@@ -237,7 +237,7 @@ export class Environment {
       const issuer = `https://${HOSTS.cluster}:${API_SERVER_PORT}`;
       const provider = await startIdentityProvider(kind, variant, {
         pki,
-        trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca },
+        trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca, algorithms: ['ES256'] },
         fetch: async (url, init) => {
           // The provider may be up before the cluster is: its keys are asked for at the first token.
           own.adopt((await this.#resolver()).toData());

@@ -24,7 +24,7 @@ export class Resolver {
 
   constructor(data: ResolverData) {
     this.#data = { routes: { ...data.routes }, ca: data.ca };
-    const connect = buildConnector({ ca: data.ca, timeout: 5_000 });
+    const connect = buildConnector({ ca: data.ca, timeout: 15_000 });
     this.dispatcher = new Agent({
       // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in mid-run).
       keepAliveTimeout: 1_000,
@@ -52,6 +52,11 @@ export class Resolver {
   /** Leads `hostAndPort` (for example `keycloak.conformance.test:8443`) to `route` from now on. */
   add(hostAndPort: string, route: Route): void {
     this.#data.routes[hostAndPort] = route;
+  }
+
+  /** Takes over every route of another resolver's data; its own routes of the same name are kept. */
+  adopt(data: ResolverData): void {
+    this.#data.routes = { ...data.routes, ...this.#data.routes };
   }
 
   /** A copy that can be sent to another process. */

@@ -55,6 +55,8 @@ export async function lookForEngine(): Promise<Awaited<ReturnType<typeof findEng
 }
 
 function adopt(engine: Engine): Engine {
+  // Set-up started it on this very host: its published ports are on loopback, whatever the host looks like from inside.
+  if (engine.ours) process.env.TESTCONTAINERS_HOST_OVERRIDE ??= '127.0.0.1';
   if (engine.endpoint.host !== `unix://${SYSTEM_SOCKET}`) process.env.DOCKER_HOST = engine.endpoint.host;
   return engine;
 }
