@@ -334,15 +334,29 @@ export class Environment {
         errors.push(result.reason);
       }
     }
-    // What was still starting when the run was broken off is known by its label alone.
     if (this.#parts.has('network')) {
+      const remove = (): Promise<unknown> => removeRuns((runId) => runId === this.#options.runId);
+      // What was still starting when the run was broken off is known by its label alone, and may come up while it is removed.
       await this.#parts.get('network')?.catch(() => undefined);
-      await removeRuns((runId) => runId === this.#options.runId).catch((error: unknown) => errors.push(error));
+      await remove().catch((error: unknown) => errors.push(error));
+      await settled([...this.#parts.values()], STARTING_ENDS_SECONDS);
+      await remove().catch((error: unknown) => errors.push(error));
     }
     if (errors.length > 0) {
       throw new AggregateError(errors, 'not everything could be stopped');
     }
   }
+}
+
+/** How long parts that were starting when the run was broken off may take to notice that their containers are gone. */
+const STARTING_ENDS_SECONDS = 5;
+
+/** Waits until all have settled, at most so many seconds. */
+async function settled(parts: Promise<unknown>[], seconds: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, seconds * 1000);
+  await Promise.race([Promise.allSettled(parts), late]);
+  clearTimeout(timer);
 }
 
 /** Refuses combinations that cannot work, before anything is started. */

@@ -1,6 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { redact } from '../tokens/redact.ts';
 import { currentSession, DEFAULT_OPTIONS, Session, setCurrentSession } from './session.ts';
+import { stopOnSignal } from './signals.ts';
 
 /**
  * Gives the suites their environment. The CLI has made a session before; where Vitest is started by hand
@@ -12,6 +13,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     existing ?? new Session(DEFAULT_OPTIONS, (part, message) => console.error(redact(`${part}: ${message}`)));
   if (existing === undefined) {
     setCurrentSession(session);
+    stopOnSignal(() => session.stop());
   }
   project.provide('conformance', await session.start());
   return async () => {

@@ -9,11 +9,11 @@ import type { Session } from './session.ts';
  */
 export class ResultCollector implements Reporter {
   readonly #session: Session;
-  readonly #onResult: (result: RequirementResult) => void;
+  readonly #onResult: (result: RequirementResult) => unknown;
   /** What went wrong outside of any requirement: each makes the run a harness error. */
   readonly faults: string[] = [];
 
-  constructor(session: Session, onResult: (result: RequirementResult) => void) {
+  constructor(session: Session, onResult: (result: RequirementResult) => unknown) {
     this.#session = session;
     this.#onResult = onResult;
   }
