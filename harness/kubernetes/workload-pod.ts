@@ -11,7 +11,7 @@ const STARTING_AT_ONCE = 4;
 /** User and group of the pods: any but root (Pod Security Standards, "Restricted"). */
 const USER = 1000;
 
-export interface WorkloadContainer {
+interface WorkloadContainer {
   name: string;
   /** The workload that it runs, a folder of fixtures/workloads. */
   workload: string;

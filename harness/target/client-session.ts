@@ -24,7 +24,7 @@ export const LATE = 'late';
  * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
  * one a second, while tokens rotate (`paced`).
  */
-export type Phase = 'missing' | 'blank' | 'recovered' | 'concurrent' | 'burst' | 'paced';
+type Phase = 'missing' | 'blank' | 'recovered' | 'concurrent' | 'burst' | 'paced';
 
 /** One call that the client was told to make, and how it says it ended. */
 export interface Call {
@@ -42,7 +42,7 @@ export interface Call {
 }
 
 /** What identifies the client's process: it changes with a restart. */
-export interface ProcessIdentity {
+interface ProcessIdentity {
   podUid: string;
   restarts: number;
 }

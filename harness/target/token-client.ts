@@ -30,7 +30,7 @@ const SCOPES = ['openid'];
 const EXPIRATION_SECONDS = 600;
 
 /** A token client that runs in the test's namespace, with a probe beside it that watches the same token files. */
-export interface TokenClientPod extends SessionDriver {
+interface TokenClientPod extends SessionDriver {
   pod: string;
   observer: Observer;
 }
@@ -41,7 +41,7 @@ export interface TokenClientPod extends SessionDriver {
  *
  * @throws NotTestable when the pod does not get ready
  */
-export function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
+function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
   return t.shared('token client', async () => {
     const [cluster, identityProvider, { name: namespace }] = await Promise.all([
       t.cluster(),
