@@ -41,6 +41,8 @@ export interface RequirementContext {
   ): Promise<{ cert: string; key: string; ca: string }>;
   /** Something made once per file and subject, for example a pod that several requirements look at. */
   shared<T>(key: string, make: () => Promise<T>): Promise<T>;
+  /** The same once per subject for all files; what it gives is plain data. */
+  sharedByAllFiles<T>(key: string, make: () => Promise<T>): Promise<T>;
   /** Keeps what was seen; plain data, redacted by the harness, reported whatever the outcome. */
   evidence(label: string, data: unknown): void;
   /** Tells the person who waits what is going on. */

@@ -1,4 +1,5 @@
-import { HarnessError, NotApplicable, NotTestable } from './errors.ts';
+import { fromControlError } from './control-server.ts';
+import { HarnessError } from './errors.ts';
 import type { ControlApi, ControlError, WorkerSettings } from './protocol.ts';
 
 /**
@@ -25,13 +26,5 @@ export async function ask<P extends keyof ControlApi>(
   if (response.ok) {
     return body as ControlApi[P]['response'];
   }
-  const { kind, message } = body as ControlError;
-  switch (kind) {
-    case 'not testable':
-      throw new NotTestable(message);
-    case 'not applicable':
-      throw new NotApplicable(message);
-    default:
-      throw new HarnessError(message);
-  }
+  throw fromControlError(body as ControlError);
 }

@@ -2,7 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { redact } from '../tokens/redact.ts';
-import { describeError, NotApplicable, NotTestable } from './errors.ts';
+import { describeError, HarnessError, NotApplicable, NotTestable } from './errors.ts';
 import type { ControlApi, ControlError } from './protocol.ts';
 
 export type ControlHandlers = {
@@ -23,7 +23,7 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-function toControlError(error: unknown): ControlError {
+export function toControlError(error: unknown): ControlError {
   const message = redact(describeError(error));
   if (error instanceof NotTestable) {
     return { kind: 'not testable', message };
@@ -32,6 +32,45 @@ function toControlError(error: unknown): ControlError {
     return { kind: 'not applicable', message };
   }
   return { kind: 'harness error', message };
+}
+
+/** What a {@link ControlError} stood for. */
+export function fromControlError({ kind, message }: ControlError): Error {
+  switch (kind) {
+    case 'not testable':
+      return new NotTestable(message);
+    case 'not applicable':
+      return new NotApplicable(message);
+    default:
+      return new HarnessError(message);
+  }
+}
+
+/** The handlers of `/claim` and `/fulfil`: values that one worker makes and the others wait for. */
+export function claimHandlers(): Pick<ControlHandlers, '/claim' | '/fulfil'> {
+  const claims = new Map<string, PromiseWithResolvers<unknown>>();
+  return {
+    async '/claim'({ key }) {
+      const existing = claims.get(key);
+      if (existing !== undefined) {
+        return { make: false, value: await existing.promise };
+      }
+      const claim = Promise.withResolvers<unknown>();
+      // Whoever made it knows; the others may not have asked yet.
+      claim.promise.catch(() => undefined);
+      claims.set(key, claim);
+      return { make: true };
+    },
+    async '/fulfil'({ key, value, error }) {
+      const claim = claims.get(key);
+      if (error === undefined) {
+        claim?.resolve(value);
+      } else {
+        claim?.reject(fromControlError(error));
+      }
+      return {};
+    },
+  };
 }
 
 /**

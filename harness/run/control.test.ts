@@ -1,6 +1,12 @@
 import { afterEach, expect, test } from 'vitest';
 import { ask } from './control-client.ts';
-import { type ControlHandlers, type ControlServer, startControlServer } from './control-server.ts';
+import {
+  type ControlHandlers,
+  type ControlServer,
+  claimHandlers,
+  startControlServer,
+  toControlError,
+} from './control-server.ts';
 import { HarnessError, NotApplicable, NotTestable } from './errors.ts';
 import type { WorkerSettings } from './protocol.ts';
 
@@ -19,6 +25,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/register': unused,
     '/certificate': unused,
     '/progress': unused,
+    ...claimHandlers(),
     ...handlers,
   });
   const clock = { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 } as const;
@@ -51,4 +58,17 @@ test('refuses whoever does not know the secret; a main process that is gone is a
   await expect(ask({ ...settings, secret: 'guess' }, '/namespace', request)).rejects.toThrow('wrong secret');
   await server?.close();
   await expect(ask(settings, '/namespace', request)).rejects.toBeInstanceOf(HarnessError);
+});
+
+test('what is claimed is made once; the others get it, or the reason why not', async () => {
+  const settings = await start({});
+  await expect(ask(settings, '/claim', { key: 'a' })).resolves.toEqual({ make: true });
+  const waiting = ask(settings, '/claim', { key: 'a' });
+  await ask(settings, '/fulfil', { key: 'a', value: { seen: 1 } });
+  await expect(waiting).resolves.toEqual({ make: false, value: { seen: 1 } });
+  await expect(ask(settings, '/claim', { key: 'a' })).resolves.toEqual({ make: false, value: { seen: 1 } });
+
+  await ask(settings, '/claim', { key: 'b' });
+  await ask(settings, '/fulfil', { key: 'b', error: toControlError(new NotTestable('no pod')) });
+  await expect(ask(settings, '/claim', { key: 'b' })).rejects.toBeInstanceOf(NotTestable);
 });

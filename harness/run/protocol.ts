@@ -78,6 +78,10 @@ export interface ControlApi {
     request: { host: string; names?: string[]; ips?: string[] };
     response: { cert: string; key: string; ca: string };
   };
+  /** Claims something that is made once for all files of a subject: the first asker is to make it, the others wait for it. */
+  '/claim': { request: { key: string }; response: { make: true } | { make: false; value: unknown } };
+  /** Gives what was claimed to those who wait, or says why it could not be made. */
+  '/fulfil': { request: { key: string; value?: unknown; error?: ControlError }; response: Record<string, never> };
   '/progress': { request: { subject: string; id: string; message: string }; response: Record<string, never> };
 }
 

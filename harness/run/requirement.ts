@@ -6,6 +6,7 @@ import { redact, redactData } from '../tokens/redact.ts';
 import { createClock } from './clock.ts';
 import type { IdentityProviderHandle, RequirementContext } from './context.ts';
 import { ask } from './control-client.ts';
+import { toControlError } from './control-server.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
 import type { ControlApi, EvidenceItem, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
 
@@ -68,6 +69,22 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
       }),
     certificate: (host, extra = {}) => control('/certificate', { host, ...extra }),
     shared: fixture,
+    sharedByAllFiles: <T>(name: string, make: () => Promise<T>): Promise<T> =>
+      fixture(name, async () => {
+        const key = `${subject.name}\n${name}`;
+        const claim = await control('/claim', { key });
+        if (!claim.make) {
+          return claim.value as T;
+        }
+        try {
+          const value = await make();
+          await control('/fulfil', { key, value });
+          return value;
+        } catch (error) {
+          await control('/fulfil', { key, error: toControlError(asHarnessError(name, error)) });
+          throw error;
+        }
+      }),
     evidence(label, data) {
       evidence.push({ label, at: new Date().toISOString(), data: redactData(data) });
     },

@@ -6,7 +6,7 @@ import {
   type IdentityProviderKind,
 } from '../environment/environment.ts';
 import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
-import { type ControlServer, startControlServer } from './control-server.ts';
+import { type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
 import { HarnessError } from './errors.ts';
 import { referencesSubject, type Selection, select, twinSubjects } from './plan.ts';
 import type { ClockKind, ClockSettings, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
@@ -123,6 +123,7 @@ export class Session {
       '/register': async ({ subject, provider, workload }) =>
         (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),
       '/certificate': ({ host, ...extra }) => environment.certificate(host, extra),
+      ...claimHandlers(),
       '/progress': async ({ subject, id, message }) => {
         this.#listener(this.subjects.length === 1 ? id : `${id} [${subject}]`, message);
         return {};

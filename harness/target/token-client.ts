@@ -217,13 +217,19 @@ function restartsOf(pod: V1Pod): number {
   return pod.status?.containerStatuses?.find(({ name }) => name === NAME)?.restartCount ?? 0;
 }
 
-/** The token client of the subject, watched for some seconds, without rotations; once per file and subject. */
+/**
+ * The token client of the subject, watched for some seconds; where the run judges its rotations too, it is the same session
+ * as {@link observeRotatingClient} gives, so that one client is deployed and not two.
+ */
 export function observeClient(t: RequirementContext): Promise<ClientSession> {
-  return observe(t, { late: false });
+  return t.subject.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, { late: false });
 }
 
+/** Requirements that are judged by {@link observeRotatingClient}. */
+const ROTATING = ['TR-20', 'TR-21', 'TR-22', 'TR-23', 'TR-24', 'TR-28'];
+
 /**
- * The token client of the subject, watched across rotations and past the first expiry; once per file and subject.
+ * The token client of the subject, watched across rotations and past the first expiry; once per subject.
  * On the accelerated clock each token rotates twice at least; on the real one, where that takes 18 minutes, both together.
  */
 export function observeRotatingClient(t: RequirementContext): Promise<ClientSession> {
@@ -234,7 +240,7 @@ export function observeRotatingClient(t: RequirementContext): Promise<ClientSess
 }
 
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'late' | 'rotations'>): Promise<ClientSession> {
-  const session = await t.shared('client session', async () =>
+  const session = await t.sharedByAllFiles('client session', async () =>
     driveClientSession(await deployTokenClient(t), { ...plan, paceMs: 1_000, patienceMs: 15_000 }),
   );
   t.evidence('client session', summarise(session));

@@ -287,6 +287,7 @@ function startedCluster({
     }
   };
   const rules = new Map<string, number>();
+  let rulesSent = Promise.resolve();
   const data: ClusterData = {
     kind: 'k3s',
     kubeConfig,
@@ -302,12 +303,15 @@ function startedCluster({
     trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: options.pki.ca },
     discover: () => discoverCluster(kubeConfig),
     setTokenRequestFault: (namespace, fault) => control('PUT', `/faults/${namespace}`, { fault }),
-    async setLifetime(audience, seconds) {
-      if (accelerator !== undefined && rules.get(audience) !== seconds) {
-        rules.set(audience, seconds);
-        const list = [...rules].map(([name, lifetimeSeconds]) => ({ audience: name, lifetimeSeconds }));
-        await control('PUT', '/rules', list);
+    setLifetime(audience, seconds) {
+      if (accelerator === undefined || rules.get(audience) === seconds) {
+        return rulesSent;
       }
+      rules.set(audience, seconds);
+      const list = [...rules].map(([name, lifetimeSeconds]) => ({ audience: name, lifetimeSeconds }));
+      // Each request replaces all rules: one that arrived late would undo the one after it.
+      rulesSent = rulesSent.then(() => control('PUT', '/rules', list));
+      return rulesSent;
     },
     async nodeExec(command) {
       const { exitCode, output } = await node.exec(command);
