@@ -2,11 +2,26 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // Every test has a deadline of its own; what is shared by all is set for each project.
     projects: [
       {
         test: {
           name: 'unit',
-          include: ['harness/**/*.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts'],
+          include: ['harness/**/*.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts', 'suites/**/*.unit.test.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'suites',
+          include: ['suites/*/*.test.ts'],
+          exclude: ['**/*.unit.test.ts'],
+          globalSetup: ['harness/run/global-setup.ts'],
+          // A requirement mostly waits for a cluster: all files run at once, and all requirements of a file.
+          maxWorkers: 16,
+          maxConcurrency: 1000,
+          sequence: { concurrent: true },
+          // Never tried again: one flaky pass would hide what is wrong.
+          retry: 0,
         },
       },
     ],

@@ -227,6 +227,10 @@ export class Environment {
           'no identity provider of the harness can be reached from the pods of a live cluster yet: only the rows of the cluster are judged there',
         );
       }
+      if (kind === 'keycloak') {
+        // A JVM beside it would double the time of the cluster's start on a small machine, and everything waits for the cluster.
+        await this.#referenceCluster().catch(() => undefined);
+      }
       const [pki, resolver, network, keycloakServers] = await Promise.all([
         this.#pki(),
         this.#resolver(),

@@ -1,0 +1,92 @@
+import { getContainerRuntimeClient, StartedNetwork } from 'testcontainers';
+import { isFromHere, knownRuns, leaveRun, liveRuns } from '../run/registry.ts';
+import { RUN_LABEL } from './names.ts';
+
+/** A network of the run's own: the constant names of its servers cannot meet those of another run. */
+export async function startNetwork(runId: string): Promise<StartedNetwork> {
+  const client = await getContainerRuntimeClient();
+  const name = `kube-agent-conformance-${runId}`;
+  const network = await client.container.dockerode.createNetwork({ Name: name, Labels: { [RUN_LABEL]: runId } });
+  return new StartedNetwork(client, name, network);
+}
+
+/** Address of the engine's host on a network: where a pod or a container reaches a server of the harness's own process. */
+export async function gatewayOf(network: StartedNetwork): Promise<string> {
+  const client = await getContainerRuntimeClient();
+  const details = (await client.container.dockerode.getNetwork(network.getId()).inspect()) as {
+    IPAM?: { Config?: { Gateway?: string }[] };
+  };
+  const gateway = details.IPAM?.Config?.[0]?.Gateway;
+  if (gateway === undefined) {
+    throw new Error(`the network ${network.getName()} has no gateway address`);
+  }
+  return gateway;
+}
+
+/** What a sweep removed. */
+export interface Swept {
+  runs: string[];
+  containers: number;
+  networks: number;
+}
+
+export function describeSwept({ runs, containers, networks }: Swept): string {
+  return `removed ${containers} containers and ${networks} networks of ${runs.length} dead runs`;
+}
+
+/**
+ * Removes containers (with their anonymous volumes) and networks by the run's label.
+ *
+ * @param isOurs decides by run id; only ids of runs that are dead, or of the calling one, may be accepted
+ */
+export async function removeRuns(isOurs: (runId: string) => boolean): Promise<Swept> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  const filters = { label: [RUN_LABEL] };
+  const swept: Swept = { runs: [], containers: 0, networks: 0 };
+  const runs = new Set<string>();
+  const containers = (await dockerode.listContainers({ all: true, filters })).filter((container) =>
+    isOurs(container.Labels[RUN_LABEL] ?? ''),
+  );
+  await Promise.all(
+    containers.map(async ({ Id, Labels, State }) => {
+      const container = dockerode.getContainer(Id);
+      if (State === 'running') {
+        // The node takes its pods, mounts and control groups down when it is told to stop; it needs a second or two.
+        await container.stop({ t: 5 }).catch(ignoreGone);
+      }
+      await container.remove({ force: true, v: true }).catch(ignoreGone);
+      runs.add(Labels[RUN_LABEL] ?? '');
+      swept.containers += 1;
+    }),
+  );
+  for (const network of await dockerode.listNetworks({ filters })) {
+    const runId = network.Labels?.[RUN_LABEL] ?? '';
+    if (isOurs(runId)) {
+      await dockerode.getNetwork(network.Id).remove().catch(ignoreGone);
+      runs.add(runId);
+      swept.networks += 1;
+    }
+  }
+  swept.runs = [...runs];
+  return swept;
+}
+
+/** Somebody else (a second sweep, the engine itself) was faster: 304, 404 and 409 of the engine's API. */
+function ignoreGone(error: unknown): void {
+  const status = (error as { statusCode?: number }).statusCode;
+  if (status !== 304 && status !== 404 && status !== 409) {
+    throw error;
+  }
+}
+
+/** Removes what dead runs of this host left behind: a run that was killed cannot clean up after itself. */
+export async function sweepDeadRuns(): Promise<Swept> {
+  const live = liveRuns();
+  const swept = await removeRuns((runId) => isFromHere(runId) && !live.has(runId));
+  for (const runId of knownRuns()) {
+    if (!live.has(runId)) {
+      leaveRun(runId);
+    }
+  }
+  return swept;
+}
