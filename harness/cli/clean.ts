@@ -1,7 +1,4 @@
-import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
 import type { Command } from 'commander';
-import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
-import { lookForEngine } from '../environment/engine/index.ts';
 import { RUN_OBJECT_LABEL } from '../environment/names.ts';
 import { isFromHere, liveRuns } from '../run/registry.ts';
 
@@ -13,6 +10,11 @@ export function registerClean(program: Command): void {
     .option('--cluster <kind>', 'kubeconfig: also the namespaces in the live cluster of KUBECONFIG')
     .option('--context <name>', 'context of the kubeconfig (default: its current one)')
     .action(async ({ cluster, context }: { cluster?: string; context?: string }) => {
+      // Loaded here, so that the small commands start at once.
+      const [{ lookForEngine }, { describeSwept, sweepDeadRuns }] = await Promise.all([
+        import('../environment/engine/index.ts'),
+        import('../environment/containers.ts'),
+      ]);
       const { engine } = await lookForEngine();
       if (engine === undefined) {
         process.stdout.write('no container engine answers: there are no containers to remove\n');
@@ -27,6 +29,7 @@ export function registerClean(program: Command): void {
 
 /** Deletes the namespaces of dead runs that were started from here; the cluster removes what is in them. */
 async function removeNamespaces(context: string | undefined): Promise<number> {
+  const { CoreV1Api, KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   config.loadFromDefault();
   if (context !== undefined) {

@@ -125,7 +125,8 @@ function newerNode() {
 /** Runs main.ts on another Node: its terminal, its signals and its exit code are ours. */
 function runOn(/** @type {string} */ node) {
   const child = spawn(node, ['--disable-warning=ExperimentalWarning', MAIN, ...process.argv.slice(2)], {
-    stdio: 'inherit',
+    // The channel carries nothing: its end tells the child that this process was killed without a word.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` },
   });
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'])) {

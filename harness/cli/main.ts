@@ -1,40 +1,10 @@
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import pc from 'picocolors';
 import { SetUpError } from '../environment/engine/errors.ts';
 import { describeError, UsageError } from '../run/errors.ts';
 import { redact } from '../tokens/redact.ts';
-import { registerExplain, registerList } from './catalogue.ts';
-import { registerClean } from './clean.ts';
-import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
-import { registerProve } from './prove.ts';
-import { registerRun } from './run.ts';
-import { registerSetup } from './setup.ts';
-import { registerTest } from './test.ts';
-
-/** The command line, without its arguments: also what the reference page is generated from. */
-export function createProgram(): Command {
-  const program = new Command('conformance')
-    .description('Conformance suite for agents that run on Kubernetes with workload identity')
-    .showHelpAfterError('(conformance --help shows the commands)')
-    .exitOverride();
-  for (const register of [
-    registerRun,
-    registerProve,
-    registerList,
-    registerExplain,
-    registerDoctor,
-    registerSetup,
-    registerClean,
-    registerTest,
-  ]) {
-    register(program);
-  }
-  for (const command of program.commands) {
-    command.exitOverride();
-  }
-  return program;
-}
+import { createProgram } from './program.ts';
 
 /** Runs one command line and sets the exit code: 0, 1, 2 or 64 (see exit.ts). */
 export async function main(argv: string[]): Promise<void> {
@@ -57,5 +27,9 @@ export async function main(argv: string[]): Promise<void> {
     }
   }
 }
+
+// Started by conformance.mjs on an older Node: if that is killed, nobody waits for this run any more.
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
+process.channel?.unref();
 
 await main(process.argv);

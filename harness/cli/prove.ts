@@ -1,13 +1,10 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { execute } from '../run/execute.ts';
 import { isProven, type KillMatrix, killMatrix } from '../run/matrix.ts';
-import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
 import { redact, redactData } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
-import { ensureSetUp } from './setup.ts';
 
 interface ProveFlags {
   json: boolean;
@@ -39,6 +36,12 @@ export interface Proof {
 
 /** Runs the twins; progress goes to standard error. */
 export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
+  // Loaded here, so that the small commands start at once.
+  const [{ execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
+    import('../run/execute.ts'),
+    import('../run/session.ts'),
+    import('./setup.ts'),
+  ]);
   const output = new Console();
   const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });

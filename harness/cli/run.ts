@@ -2,17 +2,11 @@ import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
 import type { ClusterKind, IdentityProviderKind } from '../environment/environment.ts';
-import { buildReport } from '../report/build.ts';
-import { judge } from '../report/report.ts';
-import { writeReport } from '../report/write.ts';
 import { OUTCOMES } from '../requirements/outcome.ts';
-import { execute } from '../run/execute.ts';
 import type { ClockKind } from '../run/protocol.ts';
-import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
-import { ensureSetUp } from './setup.ts';
 
 export interface RunFlags {
   cluster: ClusterKind;
@@ -64,6 +58,16 @@ export function registerRun(program: Command): void {
 
 /** Runs and returns the exit code. */
 export async function run(suites: string[], flags: RunFlags): Promise<number> {
+  // Loaded here, so that the small commands start at once.
+  const [{ buildReport }, { judge }, { writeReport }, { execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] =
+    await Promise.all([
+      import('../report/build.ts'),
+      import('../report/report.ts'),
+      import('../report/write.ts'),
+      import('../run/execute.ts'),
+      import('../run/session.ts'),
+      import('./setup.ts'),
+    ]);
   const output = new Console();
   const session = new Session(
     {

@@ -9,7 +9,9 @@ const catalogue = loadCatalogue();
 test('ids, levels and roles are frozen', () => {
   const now = Object.fromEntries(catalogue.requirements.map(({ id, level, role }) => [id, `${level} ${role}`]).sort());
   const frozen: unknown = JSON.parse(readFileSync(new URL('./frozen.json', import.meta.url), 'utf8'));
-  expect(now, 'a changed meaning gets a new id; a new row is added to harness/requirements/frozen.json').toEqual(frozen);
+  expect(now, 'a changed meaning gets a new id; a new row is added to harness/requirements/frozen.json').toEqual(
+    frozen,
+  );
 });
 
 test('ids in data and in code match in both directions, suite by suite', () => {
@@ -43,7 +45,10 @@ describe('what is wrong in the data is told with its place', () => {
   });
   afterEach(() => rmSync(folder, { recursive: true }));
 
-  const row = (id: string, twin: string) => `  - {id: ${id}, level: MUST, role: cluster, statement: s, source: [seed 000],
+  const row = (
+    id: string,
+    twin: string,
+  ) => `  - {id: ${id}, level: MUST, role: cluster, statement: s, source: [seed 000],
       rationale: r, observed: o, remedy: m, twins: [${twin}]}\n`;
   const twin = (name: string, role = 'cluster') => `  - {name: ${name}, role: ${role}, fault: f, cluster: {}}\n`;
 

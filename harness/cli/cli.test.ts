@@ -1,0 +1,63 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { $, type ProcessOutput } from 'zx';
+
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
+// Twenty starts of Node at the same time on two cores take their time.
+const TIMEOUT = 60_000;
+
+/** Runs the command line as a user does and never rejects. */
+const conformance = (...args: string[]): Promise<ProcessOutput> =>
+  $({ nothrow: true, quiet: true, env: { ...process.env, NO_COLOR: '1' } })`${process.execPath} ${MAIN} ${args}`;
+
+describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
+  test('list --json: every requirement, with the fields of the interface', async () => {
+    const { exitCode, stdout } = await conformance('list', '--json');
+    expect(exitCode).toBe(0);
+    const rows = JSON.parse(stdout) as Record<string, unknown>[];
+    expect(rows.length).toBeGreaterThan(20);
+    for (const row of rows) {
+      expect(Object.keys(row)).toEqual(['id', 'level', 'role', 'suite', 'statement', 'source', 'twins']);
+      expect(row.twins).toEqual(expect.arrayContaining([{ name: expect.any(String) }]));
+    }
+  });
+
+  test('explain: rationale, source, how it is observed, remedy, twins', async () => {
+    const { exitCode, stdout } = await conformance('explain', 'TR-07');
+    expect(exitCode).toBe(0);
+    for (const part of ['KEP-1205', 'Why', 'How it is observed', 'Remedy', 'accepts-expired-tokens']) {
+      expect(stdout).toContain(part);
+    }
+  });
+
+  test.each([
+    ['an unknown flag', ['run', '--bogus'], '--bogus'],
+    ['an unknown command', ['rnu'], 'rnu'],
+    ['a value that is none', ['run', '--clock', 'slow'], 'accelerated, real'],
+    ['an unknown suite', ['run', 'token-rotatoin'], 'token-rotation'],
+    ['an unknown requirement', ['run', '--requirement', 'TR-99'], 'TR-99'],
+    ['an unknown id to explain', ['explain', 'XX-01'], 'XX-01'],
+    ['an unknown twin', ['prove', 'nobody'], 'never-rotates'],
+    [
+      'a clock that a live cluster does not have',
+      ['run', '--cluster', 'kubeconfig', '--clock', 'accelerated'],
+      '--clock real',
+    ],
+  ])('%s: 64, and what would be right', async (_, args, named) => {
+    const { exitCode, stderr } = await conformance(...args);
+    expect(exitCode).toBe(64);
+    expect(stderr).toContain(named);
+  });
+
+  test('an engine that does not answer: 2, and what to do', async () => {
+    const shell = $({ nothrow: true, quiet: true, env: { ...process.env, DOCKER_HOST: 'tcp://127.0.0.1:9' } });
+    const { exitCode, stderr } = await shell`${process.execPath} ${MAIN} run --requirement AI-20`;
+    expect(exitCode).toBe(2);
+    expect(stderr).toContain('DOCKER_HOST');
+  });
+
+  test('help is no error', async () => {
+    expect((await conformance('--help')).exitCode).toBe(0);
+    expect((await conformance('run', '--help')).stdout).toContain('--idp');
+  });
+});

@@ -1,0 +1,131 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pc from 'picocolors';
+import { startVitest } from 'vitest/node';
+import { RUN_OBJECT_LABEL } from '../environment/names.ts';
+import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { HarnessError } from '../run/errors.ts';
+import { execute } from '../run/execute.ts';
+import { isProven } from '../run/matrix.ts';
+import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
+import { EXIT } from './exit.ts';
+import { Console } from './output.ts';
+import { progressPrinter } from './progress.ts';
+import { renderMatrix, runProof } from './prove.ts';
+import { ensureSetUp } from './setup.ts';
+
+/** Requirements of the suite audience-isolation that a live cluster is judged by. */
+const LIVE: readonly string[] = ['AI-20', 'AI-21', 'AI-22'];
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** What one part of the project's own tests came to. */
+interface Tally {
+  passed: number;
+  failed: number;
+}
+
+/** Runs the project's own tests and returns the exit code; the last line says `N passed, N failed`. */
+export async function runOwnTests(unitOnly: boolean): Promise<number> {
+  const tallies: Tally[] = [await unit()];
+  if (!unitOnly) {
+    await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
+    tallies.push(await references('keycloak'), await references('embedded'), await live(), await twins());
+  }
+  const total = tallies.reduce((sum, { passed, failed }) => ({
+    passed: sum.passed + passed,
+    failed: sum.failed + failed,
+  }));
+  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
+  return total.failed === 0 && total.passed > 0 ? EXIT.conformant : EXIT.notConformant;
+}
+
+async function unit(): Promise<Tally> {
+  process.stderr.write(`${pc.bold('unit tests')}\n`);
+  const vitest = await startVitest([], {
+    root: ROOT,
+    project: ['unit'],
+    run: true,
+    watch: false,
+    reporters: ['default'],
+  });
+  const modules = vitest.state.getTestModules();
+  const cases = modules.flatMap((module) => [...module.children.allTests()]);
+  const failed = cases.filter((testCase) => testCase.result().state === 'failed').length;
+  const passed = cases.filter((testCase) => testCase.result().state === 'passed').length;
+  // A file that does not load, or an error outside of any test, is a failure too.
+  const broken =
+    modules.filter((module) => module.errors().length > 0).length + vitest.state.getUnhandledErrors().length;
+  await vitest.close();
+  process.exitCode = 0;
+  return { passed, failed: failed + broken };
+}
+
+/** Every requirement must pass on the references: one that is not applicable there is never seen to work. */
+async function references(identityProvider: 'keycloak' | 'embedded'): Promise<Tally> {
+  process.stderr.write(`\n${pc.bold(`the suites on the references, identity provider ${identityProvider}`)}\n`);
+  const output = new Console();
+  const session = new Session({ ...DEFAULT_OPTIONS, identityProvider }, output.progress);
+  const { faults } = await execute(session, (result) => output.result(result));
+  const passed = session.results.filter(({ outcome }) => outcome === 'passed').length;
+  for (const fault of faults) {
+    process.stderr.write(`${pc.magenta('harness fault')} ${fault}\n`);
+  }
+  return { passed, failed: session.planned.length - passed + faults.length };
+}
+
+/**
+ * The driver for live clusters, against a cluster that it knows by its kubeconfig alone. What passes there is what needs
+ * nothing of the harness's own clusters; the rest must say that it is not applicable, and no namespace may be left.
+ */
+async function live(): Promise<Tally> {
+  process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
+  const output = new Console();
+  const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: [...LIVE] }, output.progress);
+  const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
+  const { KUBECONFIG: before } = process.env;
+  try {
+    await host.start();
+    const [subject] = host.subjects;
+    if (subject === undefined) throw new HarnessError('nothing is planned');
+    const { kubeConfig, workloadImage } = await host.environment.clusterData(subject);
+    process.env.KUBECONFIG = join(folder, 'kubeconfig');
+    process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
+    writeFileSync(process.env.KUBECONFIG, kubeConfig, { mode: 0o600 });
+    const session = new Session(
+      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', suites: ['audience-isolation'] },
+      output.progress,
+    );
+    const { faults } = await execute(session, (result) => output.result(result));
+    const left = (
+      await createClusterHandle({ ...(await host.environment.clusterData(subject)) }).core.listNamespace({
+        labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
+      })
+    ).items.length;
+    const right = session.results.filter(
+      ({ id, outcome }) => outcome === (LIVE.includes(id) ? 'passed' : 'not applicable'),
+    );
+    const wrong = session.planned.length - right.length + faults.length + left;
+    if (wrong > 0) {
+      process.stderr.write(`${[...faults, `${left} namespaces are left`].join('\n')}\n`);
+    }
+    return { passed: right.length, failed: wrong };
+  } finally {
+    if (before === undefined) delete process.env.KUBECONFIG;
+    else process.env.KUBECONFIG = before;
+    delete process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE;
+    rmSync(folder, { recursive: true });
+    await host.stop();
+  }
+}
+
+/** Each twin is a test of its own: it passes when the twin failed exactly where it must. */
+async function twins(): Promise<Tally> {
+  process.stderr.write(`\n${pc.bold('the twins')}\n`);
+  const { matrix, faults } = await runProof([], []);
+  process.stdout.write(`\n${renderMatrix(matrix)}`);
+  const passed = matrix.twins.filter((twin) => isProven({ twins: [twin], survivors: [] })).length;
+  return { passed, failed: matrix.twins.length - passed + faults.length };
+}

@@ -1,0 +1,59 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { createProgram } from '../cli/program.ts';
+import { loadCatalogue } from '../requirements/catalogue.ts';
+import { twinSubjects } from '../run/plan.ts';
+import { pages } from './pages.ts';
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const read = (file: string): string => readFileSync(resolve(ROOT, file), 'utf8');
+const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
+
+test('the reference pages are those of the code', () => {
+  for (const [file, content] of Object.entries(pages())) {
+    expect(readFileSync(file, 'utf8'), 'run `npm run docs`').toBe(content);
+  }
+});
+
+describe.each(['README.md', 'CONTRIBUTING.md'])('%s', (file) => {
+  const text = read(file);
+  const commands = [...text.matchAll(/(?:^ {4}|`)(npm (?:run|test)[^`\n#]*)/gm)].map(([, command = '']) =>
+    command.trim(),
+  );
+
+  test('its commands exist and are taken as they are written', async () => {
+    expect(commands.length).toBeGreaterThan(1);
+    for (const command of commands) {
+      const [, script = 'test', rest = ''] = /^npm (?:run )?([\w:]+)(?: -- (.*))?$/.exec(command) ?? [];
+      expect(scripts, command).toHaveProperty(script);
+      if (script === 'conformance' && rest !== '') {
+        const program = createProgram();
+        let ran = false;
+        for (const each of program.commands) {
+          each.action(() => {
+            ran = true;
+          });
+        }
+        const words = rest.replace('TWIN', loadCatalogue().twins[0]?.name ?? '').split(' ');
+        await program.parseAsync(words, { from: 'user' });
+        expect(ran, command).toBe(true);
+        if (words[0] === 'prove') expect(twinSubjects(loadCatalogue(), { twins: words.slice(1) })).toHaveLength(1);
+      }
+    }
+  });
+
+  test('its links lead to files', () => {
+    for (const [, link = ''] of text.matchAll(/\]\(([^)#]+)\)/g)) {
+      expect(existsSync(resolve(ROOT, dirname(file), link)), link).toBe(true);
+    }
+  });
+
+  test('it lists every command and names no other', () => {
+    const known = createProgram().commands.map((command) => command.name());
+    for (const [, name] of text.matchAll(/`conformance ([a-z]+)/g)) {
+      expect(known).toContain(name);
+    }
+  });
+});
