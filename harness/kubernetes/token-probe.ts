@@ -1,8 +1,9 @@
-import type { V1Container, V1Pod, V1PodSpec, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 import { bundleWorkload } from '../environment/workloads.ts';
 import type { RequirementContext } from '../run/context.ts';
-import { DeadlineExceeded, HarnessError, NotTestable } from '../run/errors.ts';
+import { HarnessError } from '../run/errors.ts';
+import { podSpec, START_SECONDS, startInTurn } from './pods.ts';
 
 export type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 
@@ -35,120 +36,6 @@ const TOKENS_FOLDER = '/var/run/secrets/tokens';
 export const API_TOKEN_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** What the harness asks for: Kubernetes' minimum. */
 export const ASKED_SECONDS = 600;
-
-/** Security settings under which every pod of the harness runs: Pod Security `restricted`, read-only root file system. */
-export const RESTRICTED_POD = {
-  runAsNonRoot: true,
-  runAsUser: 1000,
-  fsGroup: 1000,
-  seccompProfile: { type: 'RuntimeDefault' },
-};
-export const RESTRICTED_CONTAINER = {
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ['ALL'] },
-};
-
-/** How long a pod of the harness's own may take to start, also where many of them do so on a small machine. */
-const START_SECONDS = 120;
-
-/** Pods of one worker that start at the same time at most: a node that starts a hundred at once starts none of them in time. */
-const STARTING_AT_ONCE = 6;
-let starting = 0;
-const queue: (() => void)[] = [];
-
-/** Creates a pod and waits by `ready`, when it is its turn. */
-async function startPod<T>(
-  t: RequirementContext,
-  namespace: string,
-  pod: V1Pod & { metadata: { name: string } },
-  ready: (name: string) => Promise<T>,
-): Promise<T> {
-  const { core } = await t.cluster();
-  if (starting >= STARTING_AT_ONCE) {
-    await new Promise<void>((resolve) => {
-      queue.push(resolve);
-    });
-  }
-  starting += 1;
-  try {
-    await core.createNamespacedPod({ namespace, body: pod });
-    return await ready(pod.metadata.name);
-  } finally {
-    starting -= 1;
-    queue.shift()?.();
-  }
-}
-
-/** One container of the workload image under `restricted`. */
-function podSpec(image: string, serviceAccountName: string, container: Omit<V1Container, 'image'>): V1PodSpec {
-  return {
-    serviceAccountName,
-    restartPolicy: 'Never',
-    terminationGracePeriodSeconds: 5,
-    securityContext: RESTRICTED_POD,
-    containers: [
-      {
-        image,
-        imagePullPolicy: 'IfNotPresent',
-        resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } },
-        securityContext: RESTRICTED_CONTAINER,
-        ...container,
-      },
-    ],
-  };
-}
-
-/** Starts a pod that does nothing until it is told to end, and ends at once then. @throws NotTestable when it does not run */
-export async function startIdlePod(
-  t: RequirementContext,
-  namespace: string,
-  name: string,
-  serviceAccount: string,
-): Promise<V1Pod> {
-  const cluster = await t.cluster();
-  const spec = podSpec(cluster.workloadImage, serviceAccount, {
-    name: 'idle',
-    command: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1; done'],
-  });
-  return startPod(t, namespace, { metadata: { name }, spec }, () => cluster.podReady(namespace, name, START_SECONDS));
-}
-
-/**
- * Runs a shell script in a pod to its end.
- *
- * @param automountServiceAccountToken what the pod says of the API token; absent: nothing
- * @returns the exit code
- * @throws NotTestable when it does not end in time
- */
-export async function runInPod(
-  t: RequirementContext,
-  namespace: string,
-  name: string,
-  options: { serviceAccount: string; script: string; automountServiceAccountToken?: boolean },
-): Promise<number> {
-  const cluster = await t.cluster();
-  const { automountServiceAccountToken } = options;
-  const spec: V1PodSpec = {
-    ...podSpec(cluster.workloadImage, options.serviceAccount, {
-      name: 'script',
-      command: ['sh', '-c', options.script],
-    }),
-    ...(automountServiceAccountToken === undefined ? {} : { automountServiceAccountToken }),
-  };
-  return startPod(t, namespace, { metadata: { name }, spec }, async () => {
-    try {
-      return await cluster.watchPod(
-        namespace,
-        name,
-        ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated?.exitCode,
-        { what: `pod ${namespace}/${name} to end`, deadlineSeconds: START_SECONDS },
-      );
-    } catch (error) {
-      throw error instanceof DeadlineExceeded ? new NotTestable(error.message) : error;
-    }
-  });
-}
 
 function tokenVolume(name: string, tokens: TokenVolume): V1Volume {
   return {
@@ -192,8 +79,8 @@ export async function startProbePod(
     mountPath: `${TOKENS_FOLDER}/${name}`,
     readOnly: true,
   }));
-  const pod = await startPod(
-    t,
+  const pod = await startInTurn(
+    cluster,
     namespace,
     {
       metadata: { name: options.name },
@@ -217,7 +104,7 @@ export async function startProbePod(
         ],
       },
     },
-    (name) => cluster.podReady(namespace, name, START_SECONDS),
+    () => cluster.podReady(namespace, options.name, START_SECONDS),
   );
   const get = async <T>(path: string): Promise<T> => {
     const response = await cluster.podFetch(namespace, options.name, PORT, path);
@@ -244,18 +131,4 @@ export async function startProbePod(
       return response.text();
     },
   };
-}
-
-/** Creates a ServiceAccount; with `automount` given, it says so of its pods. */
-export async function createServiceAccount(
-  t: RequirementContext,
-  namespace: string,
-  name: string,
-  automount?: boolean,
-): Promise<void> {
-  const { core } = await t.cluster();
-  await core.createNamespacedServiceAccount({
-    namespace,
-    body: { metadata: { name }, ...(automount === undefined ? {} : { automountServiceAccountToken: automount }) },
-  });
 }

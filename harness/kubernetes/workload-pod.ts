@@ -1,15 +1,7 @@
 import type { V1ConfigMap, V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { bundleWorkload } from '../environment/workloads.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
-
-/** Time for a pod to get ready when its turn has come. */
-const READY_SECONDS = 120;
-
-/** Pods that one worker lets start at the same time: a small node that starts all at once starts none in time. */
-const STARTING_AT_ONCE = 4;
-
-/** User and group of the pods: any but root (Pod Security Standards, "Restricted"). */
-const USER = 1000;
+import { RESTRICTED_CONTAINER, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
 
 interface WorkloadContainer {
   name: string;
@@ -61,12 +53,7 @@ function workloadPod(pod: WorkloadPod): V1Pod {
       enableServiceLinks: false,
       restartPolicy: 'Always',
       terminationGracePeriodSeconds: 2,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: USER,
-        runAsGroup: USER,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
+      securityContext: RESTRICTED_POD,
       ...(hostAliases === undefined ? {} : { hostAliases }),
       containers: containers.map((container) => toContainer(container, image)),
       volumes: [
@@ -92,36 +79,20 @@ function toContainer(
     env: Object.entries({ PORT: String(port), ...env }).map(([key, value]) => ({ name: key, value })),
     ports: [{ containerPort: port }],
     // Asked every second until it has started, and seldom after that: many such pods share a small machine.
-    startupProbe: { httpGet: { path: '/healthz', port }, periodSeconds: 1, failureThreshold: READY_SECONDS },
+    startupProbe: { httpGet: { path: '/healthz', port }, periodSeconds: 1, failureThreshold: START_SECONDS },
     readinessProbe: { httpGet: { path: '/healthz', port }, periodSeconds: 30 },
     resources: { requests: { cpu: '5m', memory: '32Mi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      capabilities: { drop: ['ALL'] },
-      readOnlyRootFilesystem: true,
-    },
+    securityContext: RESTRICTED_CONTAINER,
     volumeMounts: [{ name: bundleName(workload), mountPath: '/app', readOnly: true }, ...volumeMounts],
   };
 }
-
-let starting = 0;
-const waiting: (() => void)[] = [];
 
 /**
  * Creates a pod when its turn has come, and waits until it is Ready.
  *
  * @throws NotTestable when it fails for good or is not Ready in time
  */
-export async function startWorkloadPod(cluster: ClusterHandle, pod: WorkloadPod): Promise<V1Pod> {
-  if (starting >= STARTING_AT_ONCE) await new Promise<void>((resolve) => waiting.push(resolve));
-  else starting += 1;
-  try {
-    await cluster.create([workloadPod(pod)]);
-    return await cluster.podReady(pod.namespace, pod.name, READY_SECONDS);
-  } finally {
-    // The turn is handed on, or given back.
-    const next = waiting.shift();
-    if (next === undefined) starting -= 1;
-    else next();
-  }
+export function startWorkloadPod(cluster: ClusterHandle, pod: WorkloadPod): Promise<V1Pod> {
+  const { namespace, name } = pod;
+  return startInTurn(cluster, namespace, workloadPod(pod), () => cluster.podReady(namespace, name, START_SECONDS));
 }

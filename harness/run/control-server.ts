@@ -1,8 +1,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { redact } from '../tokens/redact.ts';
-import { describeError, HarnessError, NotApplicable, NotTestable } from './errors.ts';
+import { fromControlError, toControlError } from './control-error.ts';
 import type { ControlApi, ControlError } from './protocol.ts';
 
 export type ControlHandlers = {
@@ -21,29 +20,6 @@ async function readBody(request: IncomingMessage): Promise<string> {
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');
-}
-
-export function toControlError(error: unknown): ControlError {
-  const message = redact(describeError(error));
-  if (error instanceof NotTestable) {
-    return { kind: 'not testable', message };
-  }
-  if (error instanceof NotApplicable) {
-    return { kind: 'not applicable', message };
-  }
-  return { kind: 'harness error', message };
-}
-
-/** What a {@link ControlError} stood for. */
-export function fromControlError({ kind, message }: ControlError): Error {
-  switch (kind) {
-    case 'not testable':
-      return new NotTestable(message);
-    case 'not applicable':
-      return new NotApplicable(message);
-    default:
-      return new HarnessError(message);
-  }
 }
 
 /** The handlers of `/claim` and `/fulfil`: values that one worker makes and the others wait for. */

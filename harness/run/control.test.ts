@@ -1,12 +1,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { ask } from './control-client.ts';
-import {
-  type ControlHandlers,
-  type ControlServer,
-  claimHandlers,
-  startControlServer,
-  toControlError,
-} from './control-server.ts';
+import { toControlError } from './control-error.ts';
+import { type ControlHandlers, type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
 import { HarnessError, NotApplicable, NotTestable } from './errors.ts';
 import type { WorkerSettings } from './protocol.ts';
 

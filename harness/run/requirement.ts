@@ -6,7 +6,7 @@ import { redact, redactData } from '../tokens/redact.ts';
 import { createClock } from './clock.ts';
 import type { IdentityProviderHandle, RequirementContext } from './context.ts';
 import { ask } from './control-client.ts';
-import { toControlError } from './control-server.ts';
+import { toControlError } from './control-error.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
 import type { ControlApi, EvidenceItem, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
 

@@ -1,10 +1,6 @@
 import { expect } from 'vitest';
-import {
-  API_TOKEN_FOLDER,
-  createServiceAccount,
-  runInPod,
-  startProbePod,
-} from '../../harness/kubernetes/token-probe.ts';
+import { createServiceAccount, runInPod } from '../../harness/kubernetes/pods.ts';
+import { API_TOKEN_FOLDER, startProbePod } from '../../harness/kubernetes/token-probe.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { decodeToken } from '../../harness/tokens/token.ts';
 

@@ -1,6 +1,7 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
-import { ASKED_SECONDS, createServiceAccount, startIdlePod } from '../../harness/kubernetes/token-probe.ts';
+import { createServiceAccount, startIdlePod } from '../../harness/kubernetes/pods.ts';
+import { ASKED_SECONDS } from '../../harness/kubernetes/token-probe.ts';
 import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
 import { decodeToken, type ServiceAccountClaims } from '../../harness/tokens/token.ts';
 import {

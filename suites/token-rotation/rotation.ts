@@ -1,10 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
-import {
-  createServiceAccount,
-  type FileObservations,
-  type ProbePod,
-  startProbePod,
-} from '../../harness/kubernetes/token-probe.ts';
+import { createServiceAccount } from '../../harness/kubernetes/pods.ts';
+import { type FileObservations, type ProbePod, startProbePod } from '../../harness/kubernetes/token-probe.ts';
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
 import type { ServiceAccountClaims } from '../../harness/tokens/token.ts';
