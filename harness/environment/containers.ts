@@ -1,3 +1,5 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { getContainerRuntimeClient, StartedNetwork } from 'testcontainers';
 import { isFromHere, knownRuns, leaveRun, liveRuns } from '../run/registry.ts';
 import { RUN_LABEL } from './names.ts';
@@ -21,6 +23,24 @@ export async function gatewayOf(network: StartedNetwork): Promise<string> {
     throw new Error(`the network ${network.getName()} has no gateway address`);
   }
   return gateway;
+}
+
+/**
+ * Tells when a container of the run ends, by the engine's own events.
+ *
+ * @returns ends the watch
+ */
+export async function onContainerEnd(runId: string, tell: (message: string) => void): Promise<() => void> {
+  const { dockerode } = (await getContainerRuntimeClient()).container;
+  const filters = { label: [`${RUN_LABEL}=${runId}`], event: ['die'] };
+  const stream = (await dockerode.getEvents({ filters: JSON.stringify(filters) })) as Readable;
+  createInterface({ input: stream }).on('line', (line) => {
+    const { Actor } = JSON.parse(line) as { Actor?: { Attributes?: { image?: string; exitCode?: string } } };
+    tell(`a container of ${Actor?.Attributes?.image} has ended with code ${Actor?.Attributes?.exitCode}`);
+  });
+  // A watch that breaks is no reason to end the run: each part is asked at its end whether it is alive.
+  stream.on('error', () => undefined);
+  return () => stream.destroy();
 }
 
 /** What a sweep removed. */

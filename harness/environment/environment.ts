@@ -8,7 +8,7 @@ import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
 import { startSaboteur } from './cluster/saboteurs.ts';
-import { gatewayOf, removeRuns, startNetwork } from './containers.ts';
+import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
 import { startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import type { StartedIdentityProvider } from './identity-provider/provider.ts';
@@ -93,6 +93,16 @@ export class Environment {
       }
       return images[name];
     });
+  }
+
+  /** Tells when a container ends that the run did not stop itself. */
+  async watch(onEnd: (message: string) => void): Promise<void> {
+    const end = await onContainerEnd(this.#options.runId, (message) => {
+      if (this.#stopping === undefined) {
+        onEnd(message);
+      }
+    });
+    this.#stops.push(async () => end());
   }
 
   /** Begins what every run of this kind needs, before the first test asks for it. */

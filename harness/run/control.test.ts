@@ -19,6 +19,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/identity-provider': unused,
     '/register': unused,
     '/certificate': unused,
+    '/alive': unused,
     '/progress': unused,
     ...claimHandlers(),
     ...handlers,

@@ -43,6 +43,10 @@ export async function execute(session: Session, onResult: (result: RequirementRe
       interrupted = true;
       return stop();
     });
+    session.onBroken((why) => {
+      collector.faults.push(why);
+      void vitest.cancelCurrentRun('test-failure');
+    });
     await vitest.start(session.plannedSuites.map((suite) => `suites/${suite}/`));
     try {
       Object.assign(environment, await session.environment.discover());

@@ -82,6 +82,8 @@ export interface ControlApi {
   '/claim': { request: { key: string }; response: { make: true } | { make: false; value: unknown } };
   /** Gives what was claimed to those who wait, or says why it could not be made. */
   '/fulfil': { request: { key: string; value?: unknown; error?: ControlError }; response: Record<string, never> };
+  /** Rejects where a part of the environment is gone: what failed meanwhile says nothing about the target. */
+  '/alive': { request: Record<string, never>; response: Record<string, never> };
   '/progress': { request: { subject: string; id: string; message: string }; response: Record<string, never> };
 }
 

@@ -95,6 +95,20 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
   };
 }
 
+/** What failed while a part of the environment was gone is a harness error: it says nothing about the target. */
+async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown): Promise<unknown> {
+  const outcome = outcomeOf(thrown);
+  if (outcome !== 'failed' && outcome !== 'not testable') {
+    return thrown;
+  }
+  try {
+    await ask(settings, '/alive', {});
+    return thrown;
+  } catch (gone) {
+    return new HarnessError(`${describeError(gone)}; meanwhile: ${describeError(thrown)}`);
+  }
+}
+
 /** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
 const LIMIT_SECONDS = { accelerated: 240, real: 1500 } as const;
 
@@ -143,12 +157,14 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         limit.abort(error);
         reject(error);
       }, limitSeconds * 1000);
+      signal.addEventListener('abort', () => reject(new HarnessError('the run was broken off')), { once: true });
       try {
         await Promise.race([body(t), exceeded]);
         // `expect.soft` and its like do not throw: they write their failure down and let the body go on.
         const [soft] = task.result?.errors ?? [];
         record(soft === undefined ? 'passed' : 'failed', soft?.message);
-      } catch (error) {
+      } catch (thrown) {
+        const error = await unlessEnvironmentIsGone(settings, thrown);
         const outcome = outcomeOf(error);
         record(outcome, describeError(error));
         if (outcome === 'not applicable') {

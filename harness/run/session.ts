@@ -54,6 +54,7 @@ export class Session {
   readonly environment: Environment;
   readonly #listener: ProgressListener;
   #control: ControlServer | undefined;
+  #breakOff: (why: string) => void = () => undefined;
 
   /** @throws UsageError for an option, suite, id or twin that does not fit, before anything is started */
   constructor(options: RunOptions, onProgress: ProgressListener, catalogue: Catalogue = loadCatalogue()) {
@@ -114,6 +115,9 @@ export class Session {
       }
     }
     const { environment } = this;
+    if (this.needsEngine) {
+      await environment.watch((message) => this.#breakOff(message));
+    }
     this.#control = await startControlServer({
       '/cluster': ({ subject }) => environment.clusterData(this.#subject(subject)),
       '/namespace': async ({ subject, purpose }) => ({
@@ -124,6 +128,10 @@ export class Session {
         (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),
       '/certificate': ({ host, ...extra }) => environment.certificate(host, extra),
       ...claimHandlers(),
+      '/alive': async () => {
+        await environment.assertAlive();
+        return {};
+      },
       '/progress': async ({ subject, id, message }) => {
         this.#listener(this.subjects.length === 1 ? id : `${id} [${subject}]`, message);
         return {};
@@ -146,6 +154,11 @@ export class Session {
       clock: this.clock,
       subjects: this.subjects,
     };
+  }
+
+  /** Is told when a part of the environment is gone, so that there is no sense in going on. */
+  onBroken(tell: (why: string) => void): void {
+    this.#breakOff = tell;
   }
 
   /** Ends everything that the run started, unless it is to be kept. */
