@@ -19,7 +19,7 @@ export function registerClean(program: Command): void {
       if (engine === undefined) {
         process.stdout.write('no container engine answers: there are no containers to remove\n');
       } else {
-        process.stdout.write(`${describeSwept(await sweepDeadRuns())}\n`);
+        process.stdout.write(`${describeSwept(await sweepDeadRuns({ kept: false }))}\n`);
       }
       if (cluster === 'kubeconfig') {
         process.stdout.write(`removed ${await removeNamespaces(context)} namespaces of dead runs\n`);
@@ -36,7 +36,7 @@ async function removeNamespaces(context: string | undefined): Promise<number> {
     config.setCurrentContext(context);
   }
   const core = config.makeApiClient(CoreV1Api);
-  const live = liveRuns();
+  const live = liveRuns({ kept: false });
   const { items } = await core.listNamespace({ labelSelector: RUN_OBJECT_LABEL });
   const dead = items.filter(({ metadata }) => {
     const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';

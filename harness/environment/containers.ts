@@ -99,9 +99,13 @@ function ignoreGone(error: unknown): void {
   }
 }
 
-/** Removes what dead runs of this host left behind: a run that was killed cannot clean up after itself. */
-export async function sweepDeadRuns(): Promise<Swept> {
-  const live = liveRuns();
+/**
+ * Removes what dead runs of this host left behind: a run that was killed cannot clean up after itself.
+ *
+ * @param options.kept true spares the runs that were kept on purpose
+ */
+export async function sweepDeadRuns(options = { kept: true }): Promise<Swept> {
+  const live = liveRuns(options);
   const swept = await removeRuns((runId) => isFromHere(runId) && !live.has(runId));
   for (const runId of knownRuns()) {
     if (!live.has(runId)) {

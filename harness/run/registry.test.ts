@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { enterRun, isFromHere, knownRuns, leaveRun, liveRuns, newRunId } from './registry.ts';
+import { enterRun, isFromHere, keepRun, knownRuns, leaveRun, liveRuns, newRunId } from './registry.ts';
 
 let cache: string;
 beforeEach(() => {
   cache = mkdtempSync(join(tmpdir(), 'registry-'));
   vi.stubEnv('XDG_CACHE_HOME', cache);
+  mkdirSync(join(cache, 'kube-agent-conformance', 'runs'), { recursive: true });
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -35,6 +36,16 @@ test('the run of a process that was killed is known and not alive', async () => 
   await new Promise((resolve) => child.once('exit', resolve));
   expect(liveRuns()).toEqual(new Set());
   expect(knownRuns()).toEqual(['two']);
+});
+
+test('a run that was kept is swept by a clean-up alone, and its kubeconfig goes with it', () => {
+  const file = keepRun('kept', 'apiVersion: v1');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(liveRuns()).toEqual(new Set(['kept']));
+  expect(liveRuns({ kept: false })).toEqual(new Set());
+  leaveRun('kept');
+  expect(existsSync(file)).toBe(false);
+  expect(knownRuns()).toEqual([]);
 });
 
 test('a half-written entry is not alive and does no harm', () => {

@@ -13,6 +13,8 @@ interface Entry {
   pid: number;
   /** Start time of the process in clock ticks (Linux, proc(5) field 22): a process id is used again sooner or later. */
   startTicks: string;
+  /** Left running on purpose, for debugging: not swept, only cleaned. */
+  kept?: true;
 }
 
 function folder(): string {
@@ -61,13 +63,30 @@ export function enterRun(runId: string): void {
   writeFileSync(join(folder(), `${runId}.json`), JSON.stringify(entry));
 }
 
+/**
+ * Writes that the run's environment is left running, and how to reach its cluster.
+ *
+ * @returns the file of the kubeconfig, readable by this user alone; it goes with the run
+ */
+export function keepRun(runId: string, kubeConfig: string): string {
+  const entry: Entry = { runId, pid: process.pid, startTicks: 'kept', kept: true };
+  writeFileSync(join(folder(), `${runId}.json`), JSON.stringify(entry));
+  const file = join(folder(), `${runId}.kubeconfig`);
+  writeFileSync(file, kubeConfig, { mode: 0o600 });
+  return file;
+}
+
 /** Takes the run off the list, after everything of it is gone. */
 export function leaveRun(runId: string): void {
   rmSync(join(folder(), `${runId}.json`), { force: true });
+  rmSync(join(folder(), `${runId}.kubeconfig`), { force: true });
 }
 
-/** Ids of the runs whose process is alive. Entries of dead ones are left for the sweep, which calls {@link leaveRun}. */
-export function liveRuns(): Set<string> {
+/**
+ * Ids of the runs whose process is alive, and of those that were kept unless they are to be cleaned.
+ * Entries of dead ones are left for the sweep, which calls {@link leaveRun}.
+ */
+export function liveRuns(options: { kept: boolean } = { kept: true }): Set<string> {
   let files: string[];
   try {
     files = readdirSync(folder());
@@ -75,10 +94,10 @@ export function liveRuns(): Set<string> {
     return new Set();
   }
   const live = new Set<string>();
-  for (const file of files) {
+  for (const file of files.filter((name) => name.endsWith('.json'))) {
     try {
       const entry = JSON.parse(readFileSync(join(folder(), file), 'utf8')) as Entry;
-      if (startTicks(entry.pid) === entry.startTicks) {
+      if (entry.kept === true ? options.kept : startTicks(entry.pid) === entry.startTicks) {
         live.add(entry.runId);
       }
     } catch {

@@ -10,7 +10,7 @@ import { type ControlServer, claimHandlers, startControlServer } from './control
 import { HarnessError } from './errors.ts';
 import { referencesSubject, type Selection, select, twinSubjects } from './plan.ts';
 import type { ClockKind, ClockSettings, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
-import { enterRun, leaveRun, newRunId } from './registry.ts';
+import { enterRun, keepRun, leaveRun, newRunId } from './registry.ts';
 
 export interface RunOptions extends Selection {
   /** `run` judges the references, `prove` the twins. */
@@ -165,7 +165,10 @@ export class Session {
   async stop(): Promise<void> {
     await this.#control?.close();
     if (this.options.keep) {
-      this.#listener('clean-up', `the environment of run ${this.runId} is kept; \`conformance clean\` removes it`);
+      const [subject] = this.subjects;
+      const cluster = subject === undefined ? undefined : await this.environment.clusterData(subject);
+      const file = keepRun(this.runId, cluster?.kubeConfig ?? '');
+      this.#listener('clean-up', `the environment is kept: KUBECONFIG=${file}; \`conformance clean\` removes it`);
       return;
     }
     await this.environment.stop();
