@@ -7,6 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          maxWorkers: '100%',
           include: ['harness/**/*.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts', 'suites/**/*.unit.test.ts'],
         },
       },

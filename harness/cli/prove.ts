@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { loadCatalogue } from '../requirements/catalogue.ts';
 import { isProven, type KillMatrix, killMatrix } from '../run/matrix.ts';
+import { twinSubjects } from '../run/plan.ts';
 import { redact, redactData } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
@@ -36,6 +38,8 @@ export interface Proof {
 
 /** Runs the twins; progress goes to standard error. */
 export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
+  // Wrong use is told before anything is loaded or started.
+  twinSubjects(loadCatalogue(), { twins, requirements });
   // Loaded here, so that the small commands start at once.
   const [{ execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
     import('../run/execute.ts'),

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
-import type { ClusterKind, IdentityProviderKind } from '../environment/environment.ts';
+import { loadCatalogue } from '../requirements/catalogue.ts';
 import { OUTCOMES } from '../requirements/outcome.ts';
-import type { ClockKind } from '../run/protocol.ts';
+import { checkCombination, select } from '../run/plan.ts';
+import type { ClockKind, ClusterKind, IdentityProviderKind } from '../run/protocol.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -58,6 +59,10 @@ export function registerRun(program: Command): void {
 
 /** Runs and returns the exit code. */
 export async function run(suites: string[], flags: RunFlags): Promise<number> {
+  const clock = flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated');
+  // Wrong use is told before anything is loaded or started.
+  checkCombination({ cluster: flags.cluster, clock });
+  select(loadCatalogue(), { suites, requirements: flags.requirement });
   // Loaded here, so that the small commands start at once.
   const [{ buildReport }, { judge }, { writeReport }, { execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] =
     await Promise.all([
@@ -77,7 +82,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
       cluster: flags.cluster,
       ...(flags.context === undefined ? {} : { context: flags.context }),
       identityProvider: flags.idp,
-      clock: flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated'),
+      clock,
       keep: flags.keep,
     },
     output.progress,

@@ -1,7 +1,14 @@
 import type { StartedNetwork } from 'testcontainers';
 import type { Catalogue, Twin } from '../requirements/catalogue.ts';
-import { HarnessError, NotApplicable, UsageError } from '../run/errors.ts';
-import type { ClockSettings, ClusterData, IdentityProviderData, Subject } from '../run/protocol.ts';
+import { HarnessError, NotApplicable } from '../run/errors.ts';
+import type {
+  ClockSettings,
+  ClusterData,
+  ClusterKind,
+  IdentityProviderData,
+  IdentityProviderKind,
+  Subject,
+} from '../run/protocol.ts';
 import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startK3s } from './cluster/k3s.ts';
@@ -16,9 +23,6 @@ import { ensureImages, type ImageName, type ResolvedImage, saveImage } from './i
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
 import { makePki, type RunPki } from './pki.ts';
 import { Resolver } from './resolver.ts';
-
-export type ClusterKind = 'k3s' | 'kubeconfig';
-export type IdentityProviderKind = 'keycloak' | 'embedded';
 
 export interface EnvironmentOptions {
   runId: string;
@@ -371,13 +375,4 @@ async function settled(parts: Promise<unknown>[], seconds: number): Promise<void
   const timer = setTimeout(resolve, seconds * 1000);
   await Promise.race([Promise.allSettled(parts), late]);
   clearTimeout(timer);
-}
-
-/** Refuses combinations that cannot work, before anything is started. */
-export function checkCombination(options: { cluster: ClusterKind; clock: 'accelerated' | 'real' }): void {
-  if (options.cluster === 'kubeconfig' && options.clock === 'accelerated') {
-    throw new UsageError(
-      '--clock accelerated needs a cluster that the harness starts (--cluster k3s): a live cluster is not reconfigured. Use --clock real.',
-    );
-  }
 }

@@ -1,6 +1,6 @@
 import type { Catalogue, Requirement, Twin } from '../requirements/catalogue.ts';
 import { UsageError } from './errors.ts';
-import type { Subject } from './protocol.ts';
+import type { ClockKind, ClusterKind, Subject } from './protocol.ts';
 
 export interface Selection {
   /** Names of suites; none = all. */
@@ -73,4 +73,13 @@ function subjectOfTwin(twin: Twin, requirements: Requirement[]): Subject {
     ...(twin.role === 'token-client' ? { tokenClientVariant: twin.tokenClient.variant } : {}),
     planned: requirements.filter((row) => row.role === twin.role).map((row) => row.id),
   };
+}
+
+/** @throws UsageError for a combination that cannot work */
+export function checkCombination({ cluster, clock }: { cluster: ClusterKind; clock: ClockKind }): void {
+  if (cluster === 'kubeconfig' && clock === 'accelerated') {
+    throw new UsageError(
+      '--clock accelerated needs a cluster that the harness starts (--cluster k3s): a live cluster is not reconfigured. Use --clock real.',
+    );
+  }
 }

@@ -11,6 +11,8 @@ import type { ResolverData } from '../environment/resolver.ts';
 import type { Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
 
+export type ClusterKind = 'k3s' | 'kubeconfig';
+export type IdentityProviderKind = 'keycloak' | 'embedded';
 export type ClockKind = 'accelerated' | 'real';
 
 /** What a test judges: the references together (no role of its own), a target or a twin (one role). */
@@ -47,7 +49,7 @@ export interface ClockSettings {
 
 /** The cluster in the slot, as a worker needs it. */
 export interface ClusterData {
-  kind: 'k3s' | 'kubeconfig';
+  kind: ClusterKind;
   /** Kubeconfig, YAML, with the rights of the harness. */
   kubeConfig: string;
   issuer: string;

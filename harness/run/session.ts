@@ -1,15 +1,18 @@
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
-import {
-  type ClusterKind,
-  checkCombination,
-  Environment,
-  type IdentityProviderKind,
-} from '../environment/environment.ts';
+import { Environment } from '../environment/environment.ts';
 import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
 import { type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
 import { HarnessError } from './errors.ts';
-import { referencesSubject, type Selection, select, twinSubjects } from './plan.ts';
-import type { ClockKind, ClockSettings, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
+import { checkCombination, referencesSubject, type Selection, select, twinSubjects } from './plan.ts';
+import type {
+  ClockKind,
+  ClockSettings,
+  ClusterKind,
+  IdentityProviderKind,
+  RequirementResult,
+  Subject,
+  WorkerSettings,
+} from './protocol.ts';
 import { enterRun, keepRun, leaveRun, newRunId } from './registry.ts';
 
 export interface RunOptions extends Selection {
