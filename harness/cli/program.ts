@@ -1,7 +1,12 @@
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
+import pc from 'picocolors';
+import { SetUpError } from '../environment/engine/errors.ts';
+import { describeError, UsageError } from '../run/errors.ts';
+import { redact } from '../tokens/redact.ts';
 import { registerExplain, registerList } from './catalogue.ts';
 import { registerClean } from './clean.ts';
 import { registerDoctor } from './doctor.ts';
+import { EXIT } from './exit.ts';
 import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
@@ -29,4 +34,37 @@ export function createProgram(): Command {
     command.exitOverride();
   }
   return program;
+}
+
+/**
+ * Runs one command line.
+ *
+ * @param write takes what is wrong, for standard error
+ * @returns the exit code: 0, 1, 2 or 64 (see exit.ts)
+ */
+export async function commandLine(words: string[], write: (text: string) => void): Promise<number> {
+  const program = createProgram();
+  for (const command of [program, ...program.commands]) {
+    command.configureOutput({ writeErr: write });
+  }
+  try {
+    process.exitCode = EXIT.conformant;
+    await program.parseAsync(words, { from: 'user' });
+    return process.exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has said what is wrong; asking for help is no error.
+      return error.exitCode === 0 ? EXIT.conformant : EXIT.usage;
+    }
+    if (error instanceof UsageError) {
+      write(`${pc.red('usage')} ${error.message}\n`);
+      return EXIT.usage;
+    }
+    const message = error instanceof SetUpError ? error.message : describeError(error);
+    write(`${pc.magenta('harness error')} ${redact(message)}\n`);
+    if (process.env.DEBUG !== undefined && error instanceof Error) {
+      write(`${redact(error.stack ?? '')}\n`);
+    }
+    return EXIT.harnessError;
+  }
 }
