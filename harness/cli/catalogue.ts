@@ -32,7 +32,7 @@ export function registerExplain(program: Command): void {
 
 /** A row of `list --json`: an interface. */
 export function toJson({ id, level, role, suite, statement, source, twins }: Requirement): Record<string, unknown> {
-  return { id, level, role, suite, statement, source: source.join('; '), twins: twins.map((name) => ({ name })) };
+  return { id, level, role, suite, statement, source: source.join('; '), twins };
 }
 
 function toTable(requirements: Requirement[]): string {

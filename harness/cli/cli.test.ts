@@ -19,7 +19,7 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
     expect(rows.length).toBeGreaterThan(20);
     for (const row of rows) {
       expect(Object.keys(row)).toEqual(['id', 'level', 'role', 'suite', 'statement', 'source', 'twins']);
-      expect(row.twins).toEqual(expect.arrayContaining([{ name: expect.any(String) }]));
+      expect(row.twins).toEqual(expect.arrayContaining([expect.any(String)]));
     }
   });
 
