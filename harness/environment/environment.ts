@@ -46,8 +46,10 @@ export class Environment {
   readonly #options: EnvironmentOptions;
   readonly #parts = new Map<string, Promise<unknown>>();
   readonly #stops: (() => Promise<unknown>)[] = [];
+  readonly #usedImages = new Map<ImageName, ResolvedImage>();
   readonly #clusters = new Map<string, StartedCluster>();
   readonly #identityProviders = new Map<string, StartedIdentityProvider>();
+  readonly #resolvers = new Map<StartedIdentityProvider, Resolver>();
   #stopping: Promise<void> | undefined;
 
   constructor(options: EnvironmentOptions) {
@@ -95,6 +97,7 @@ export class Environment {
         // No registry answers, so the image of testcontainers' reaper cannot be had either. The sweep by label does its work.
         process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
       }
+      this.#usedImages.set(name, images[name]);
       return images[name];
     });
   }
@@ -277,8 +280,6 @@ export class Environment {
     });
   }
 
-  readonly #resolvers = new Map<StartedIdentityProvider, Resolver>();
-
   /** The identity provider in the slot for a subject. */
   async identityProviderFor(subject: Subject): Promise<StartedIdentityProvider> {
     const twin = this.#twin(subject);
@@ -316,13 +317,12 @@ export class Environment {
       [...this.#clusters].map(async ([name, cluster]) => ({
         name,
         kind: cluster.data.kind,
-        issuer: cluster.data.issuer,
-        apiAudiences: cluster.data.apiAudiences,
         ...(await cluster.discover()),
       })),
     );
     return {
       clusters,
+      images: Object.fromEntries(this.#usedImages),
       identityProviders: [...this.#identityProviders.values()].map(({ description }) => ({
         kind: description.kind,
         version: description.version,

@@ -8,6 +8,7 @@ import {
   VersionApi,
 } from '@kubernetes/client-node';
 import { watchUntil } from '../../kubernetes/watch.ts';
+import { decodeToken } from '../../tokens/token.ts';
 
 function load(kubeConfig: string): KubeConfig {
   const config = new KubeConfig();
@@ -64,16 +65,25 @@ export async function openIssuerDiscovery(kubeConfig: string): Promise<void> {
     });
 }
 
-/** What the cluster says of itself, for the report. */
+/** What the cluster says of itself, for the report: versions, nodes, and the issuer and audiences of a token that it mints. */
 export async function discoverCluster(kubeConfig: string): Promise<Record<string, unknown>> {
   const config = load(kubeConfig);
-  const [version, nodes] = await Promise.all([
+  const core = config.makeApiClient(CoreV1Api);
+  const [version, nodes, minted] = await Promise.all([
     config.makeApiClient(VersionApi).getCode(),
-    config.makeApiClient(CoreV1Api).listNode(),
+    core.listNode(),
+    core.createNamespacedServiceAccountToken({
+      namespace: 'default',
+      name: 'default',
+      body: { spec: { audiences: [] } },
+    }),
   ]);
+  const { iss, aud } = decodeToken(minted.status?.token ?? '').claims;
   return {
     kubernetesVersion: version.gitVersion,
     platform: version.platform,
+    issuer: iss,
+    apiAudiences: aud,
     nodes: nodes.items.map((node) => ({
       kubeletVersion: node.status?.nodeInfo?.kubeletVersion,
       containerRuntimeVersion: node.status?.nodeInfo?.containerRuntimeVersion,
