@@ -6,18 +6,17 @@ import pc from 'picocolors';
 import { startVitest } from 'vitest/node';
 import { RUN_OBJECT_LABEL } from '../environment/names.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { loadCatalogue, type Role } from '../requirements/catalogue.ts';
 import { HarnessError } from '../run/errors.ts';
 import { execute } from '../run/execute.ts';
 import { isProven } from '../run/matrix.ts';
+import type { IdentityProviderKind } from '../run/protocol.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
 import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
-
-/** Requirements of the suite audience-isolation that a live cluster is judged by. */
-const LIVE: readonly string[] = ['AI-20', 'AI-21', 'AI-22'];
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -32,7 +31,12 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
   const tallies: Tally[] = [await unit()];
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-    tallies.push(await references('keycloak'), await references('embedded'), await live(), await twins());
+    tallies.push(
+      await references('keycloak'),
+      await references('embedded', idsOf(['identity-provider', 'token-client'])),
+      await live(),
+      await twins(),
+    );
   }
   const total = tallies.reduce((sum, { passed, failed }) => ({
     passed: sum.passed + passed,
@@ -63,11 +67,22 @@ async function unit(): Promise<Tally> {
   return { passed, failed: failed + broken };
 }
 
-/** Every requirement must pass on the references: one that is not applicable there is never seen to work. */
-async function references(identityProvider: 'keycloak' | 'embedded'): Promise<Tally> {
+/** Ids of the requirements that bind one of some roles, in one suite or in all. */
+function idsOf(roles: readonly Role[], suite?: string): string[] {
+  return loadCatalogue()
+    .requirements.filter((row) => roles.includes(row.role) && (suite === undefined || row.suite === suite))
+    .map(({ id }) => id);
+}
+
+/**
+ * Every requirement must pass on the references: one that is not applicable there is never seen to work.
+ *
+ * @param requirements ids; absent: all
+ */
+async function references(identityProvider: IdentityProviderKind, requirements: string[] = []): Promise<Tally> {
   process.stderr.write(`\n${pc.bold(`the suites on the references, identity provider ${identityProvider}`)}\n`);
   const output = new Console();
-  const session = new Session({ ...DEFAULT_OPTIONS, identityProvider }, output.progress);
+  const session = new Session({ ...DEFAULT_OPTIONS, identityProvider, requirements }, output.progress);
   const { faults } = await execute(session, (result) => output.result(result));
   const passed = session.results.filter(({ outcome }) => outcome === 'passed').length;
   for (const fault of faults) {
@@ -83,7 +98,9 @@ async function references(identityProvider: 'keycloak' | 'embedded'): Promise<Ta
 async function live(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
   const output = new Console();
-  const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: [...LIVE] }, output.progress);
+  const suite = 'audience-isolation';
+  const applicable = idsOf(['cluster'], suite);
+  const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: applicable }, output.progress);
   const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
   const { KUBECONFIG: before } = process.env;
   try {
@@ -95,7 +112,7 @@ async function live(): Promise<Tally> {
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
     writeFileSync(process.env.KUBECONFIG, kubeConfig, { mode: 0o600 });
     const session = new Session(
-      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', suites: ['audience-isolation'] },
+      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', suites: [suite] },
       output.progress,
     );
     const { faults } = await execute(session, (result) => output.result(result));
@@ -105,7 +122,7 @@ async function live(): Promise<Tally> {
       })
     ).items.length;
     const right = session.results.filter(
-      ({ id, outcome }) => outcome === (LIVE.includes(id) ? 'passed' : 'not applicable'),
+      ({ id, outcome }) => outcome === (applicable.includes(id) ? 'passed' : 'not applicable'),
     );
     const wrong = session.planned.length - right.length + faults.length + left;
     if (wrong > 0) {
