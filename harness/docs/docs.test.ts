@@ -17,9 +17,9 @@ test('the reference pages are those of the code', () => {
   }
 });
 
-describe.each(['README.md', 'CONTRIBUTING.md'])('%s', (file) => {
+describe.each(['README.md', 'CONTRIBUTING.md', 'ci/github-actions.yaml'])('%s', (file) => {
   const text = read(file);
-  const commands = [...text.matchAll(/(?:^ {4}|`)(npm (?:run|test)[^`\n#]*)/gm)].map(([, command = '']) =>
+  const commands = [...text.matchAll(/(?:^ {4}|`|run: )(npm (?:run|test)[^`\n#]*)/gm)].map(([, command = '']) =>
     command.trim(),
   );
 
