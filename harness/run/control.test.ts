@@ -25,7 +25,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     ...handlers,
   });
   const clock = { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 } as const;
-  return { url: server.url, secret: server.secret, runId: 'r', clock, subjects: [] };
+  return { url: server.url, secret: server.secret, clock, subjects: [] };
 }
 
 test('passes requests and answers through', async () => {

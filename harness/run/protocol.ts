@@ -32,7 +32,6 @@ export interface Subject {
 export interface WorkerSettings {
   url: string;
   secret: string;
-  runId: string;
   clock: ClockSettings;
   subjects: Subject[];
 }

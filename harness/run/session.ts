@@ -153,7 +153,6 @@ export class Session {
     return {
       url: this.#control.url,
       secret: this.#control.secret,
-      runId: this.runId,
       clock: this.clock,
       subjects: this.subjects,
     };
