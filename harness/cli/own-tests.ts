@@ -1,17 +1,22 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pc from 'picocolors';
 import { startVitest } from 'vitest/node';
+import { sweepDeadRuns } from '../environment/containers.ts';
 import { RUN_OBJECT_LABEL } from '../environment/names.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { loadCatalogue, type Role } from '../requirements/catalogue.ts';
-import { HarnessError } from '../run/errors.ts';
+import { describeError, HarnessError } from '../run/errors.ts';
 import { execute } from '../run/execute.ts';
 import { isProven } from '../run/matrix.ts';
 import type { IdentityProviderKind } from '../run/protocol.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
+import { redact } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -31,12 +36,17 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
   const tallies: Tally[] = [await unit()];
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-    tallies.push(
-      await references('keycloak'),
-      await references('embedded', idsOf(['identity-provider', 'token-client'])),
-      await live(),
-      await twins(),
-    );
+    const parts = [
+      () => references('keycloak'),
+      () => references('embedded', idsOf(['identity-provider', 'token-client'])),
+      live,
+      brokenOff,
+      twins,
+    ];
+    for (const part of parts) {
+      // One part that cannot be run is a failure, and no reason to leave out the others.
+      tallies.push(await part().catch(toFailure));
+    }
   }
   const total = tallies.reduce((sum, { passed, failed }) => ({
     passed: sum.passed + passed,
@@ -44,6 +54,11 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
   }));
   process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
   return total.failed === 0 && total.passed > 0 ? EXIT.conformant : EXIT.notConformant;
+}
+
+function toFailure(error: unknown): Tally {
+  process.stderr.write(`${pc.magenta('harness error')} ${redact(describeError(error))}\n`);
+  return { passed: 0, failed: 1 };
 }
 
 async function unit(): Promise<Tally> {
@@ -135,6 +150,49 @@ async function live(): Promise<Tally> {
     delete process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE;
     rmSync(folder, { recursive: true });
     await host.stop();
+  }
+}
+
+/**
+ * A run that is broken off: after Ctrl-C nothing is left, after kill -9 the next start finds it all and removes it.
+ */
+async function brokenOff(): Promise<Tally> {
+  process.stderr.write(`\n${pc.bold('runs that are broken off')}\n`);
+  const tally: Tally = { passed: 0, failed: 0 };
+  for (const [signal, leavesContainers] of [
+    ['SIGINT', false],
+    ['SIGKILL', true],
+  ] as const) {
+    await breakOff(signal);
+    const { containers, networks } = await sweepDeadRuns();
+    const again = await sweepDeadRuns();
+    const right = containers > 0 === leavesContainers && again.containers + again.networks === 0;
+    process.stderr.write(
+      `${signal}: ${containers} containers and ${networks} networks were left, ${again.containers} after a sweep\n`,
+    );
+    tally[right ? 'passed' : 'failed'] += 1;
+  }
+  return tally;
+}
+
+/** Starts a run as a process of its own and sends it a signal when its cluster is ready. */
+async function breakOff(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
+  const report = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
+  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
+  const child = spawn(process.execPath, [main, 'run', '--requirement', 'TR-07', '--report', report], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = once(child, 'exit');
+  try {
+    for await (const line of createInterface({ input: child.stderr })) {
+      if (line.includes('TR-07')) {
+        child.kill(signal);
+      }
+    }
+    await ended;
+  } finally {
+    child.kill('SIGKILL');
+    rmSync(report, { recursive: true });
   }
 }
 
