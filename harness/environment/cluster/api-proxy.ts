@@ -7,7 +7,7 @@ import { stringify } from 'yaml';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { HarnessError } from '../../run/errors.ts';
 import type { ClusterData } from '../../run/protocol.ts';
-import { decodeToken } from '../../tokens/token.ts';
+import { type Answer, type Exchange, FAULTS } from './api-faults.ts';
 
 /**
  * A faulty API server, for twins of the role cluster: a proxy on loopback in front of the real one.
@@ -19,86 +19,10 @@ export interface ApiProxy {
   close(): Promise<void>;
 }
 
-interface Exchange {
-  method: string;
-  path: string;
-  /** Bearer token of the caller, where it brought one. */
-  bearer: string | undefined;
-  body: Buffer;
-}
+/** Headers of a caller that the API server gets as they are. */
+const FORWARDED = ['authorization', 'content-type', 'accept', 'impersonate-user', 'impersonate-group'];
 
-interface Answer {
-  status: number;
-  body: Buffer;
-}
-
-/** Looks at an exchange and at the real answer, and gives the one that is sent. Only for TokenReviews and calls with a bearer token. */
-type Fault = (exchange: Exchange, real: Answer, send: (body: Buffer) => Promise<Answer>) => Promise<Answer>;
-
-interface TokenReviewBody {
-  spec: { token: string; audiences?: string[] };
-  status?: { authenticated?: boolean; audiences?: string[]; error?: string };
-}
-
-function isTokenReview(exchange: Exchange): boolean {
-  return exchange.method === 'POST' && exchange.path.startsWith('/apis/authentication.k8s.io/v1/tokenreviews');
-}
-
-/** The token that an exchange is about. */
-function tokenOf(exchange: Exchange): string | undefined {
-  if (isTokenReview(exchange)) {
-    return (JSON.parse(exchange.body.toString('utf8')) as TokenReviewBody).spec.token;
-  }
-  return exchange.bearer;
-}
-
-function isAccepted(exchange: Exchange, answer: Answer): boolean {
-  if (!isTokenReview(exchange)) {
-    return answer.status !== 401;
-  }
-  return (JSON.parse(answer.body.toString('utf8')) as TokenReviewBody).status?.authenticated === true;
-}
-
-function isExpired(token: string): boolean {
-  return (decodeToken(token).claims.exp ?? 0) * 1000 <= Date.now();
-}
-
-/** Answers from memory what was once accepted and is not any more, for the tokens that `still` names. */
-function remembers(still: (token: string) => boolean): Fault {
-  const memory = new Map<string, Answer>();
-  return async (exchange, real) => {
-    const token = tokenOf(exchange);
-    if (token === undefined) {
-      return real;
-    }
-    const key = [exchange.path, exchange.body.toString('utf8'), exchange.bearer].join('\n');
-    if (isAccepted(exchange, real)) {
-      memory.set(key, real);
-      return real;
-    }
-    return still(token) ? (memory.get(key) ?? real) : real;
-  };
-}
-
-const FAULTS: Record<string, () => Fault> = {
-  'accepts-expired-tokens': () => remembers(isExpired),
-  'token-outlives-its-pod': () => remembers((token) => !isExpired(token)),
-  'token-review-ignores-audiences': () => async (exchange, real, send) => {
-    if (!isTokenReview(exchange) || isAccepted(exchange, real)) {
-      return real;
-    }
-    const review = JSON.parse(exchange.body.toString('utf8')) as TokenReviewBody;
-    const { aud } = decodeToken(review.spec.token).claims;
-    const asked = review.spec.audiences;
-    const own = [aud ?? []].flat();
-    const answer = await send(Buffer.from(JSON.stringify({ ...review, spec: { ...review.spec, audiences: own } })));
-    const body = JSON.parse(answer.body.toString('utf8')) as TokenReviewBody;
-    if (body.status?.authenticated === true) {
-      body.status.audiences = asked ?? own;
-    }
-    return { status: answer.status, body: Buffer.from(JSON.stringify(body)) };
-  },
-};
+const JSON_TYPE = 'application/json';
 
 async function readAll(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
@@ -121,28 +45,27 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
     );
   }
   const handle = createClusterHandle(cluster);
+  const send = ({ method, path, headers, body }: Exchange): ReturnType<typeof handle.request> => {
+    const init = { method, headers, ...(body.length === 0 ? {} : { body }) };
+    return headers.authorization === undefined
+      ? handle.request(path, init)
+      : handle.requestWithoutCredentials(path, init);
+  };
   const forward = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const path = request.url ?? '/';
-    const method = request.method ?? 'GET';
-    const body = await readAll(request);
-    const { authorization, 'content-type': contentType, accept } = request.headers;
-    const send = (content: Buffer): ReturnType<typeof handle.request> => {
-      const init = {
-        method,
-        headers: {
-          ...(authorization === undefined ? {} : { authorization }),
-          ...(contentType === undefined ? {} : { 'content-type': contentType }),
-          ...(accept === undefined ? {} : { accept }),
-        },
-        ...(content.length === 0 ? {} : { body: content }),
-      };
-      return authorization === undefined ? handle.request(path, init) : handle.requestWithoutCredentials(path, init);
+    const exchange: Exchange = {
+      method: request.method ?? 'GET',
+      path: request.url ?? '/',
+      headers: Object.fromEntries(
+        FORWARDED.flatMap((name) => {
+          const value = request.headers[name];
+          return typeof value === 'string' ? [[name, value]] : [];
+        }),
+      ),
+      body: await readAll(request),
     };
-    const real = await send(body);
-    const bearer = authorization?.replace(/^Bearer /, '');
-    const exchange: Exchange = { method, path, bearer, body };
-    if (!isTokenReview(exchange) && bearer === undefined) {
-      response.writeHead(real.status, { 'content-type': real.headers.get('content-type') ?? 'application/json' });
+    if (!fault.concerns(exchange)) {
+      const real = await send(exchange);
+      response.writeHead(real.status, { 'content-type': real.headers.get('content-type') ?? JSON_TYPE });
       if (real.body === null) {
         response.end();
       } else {
@@ -150,12 +73,11 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
       }
       return;
     }
-    const read = async (answer: typeof real): Promise<Answer> => ({
-      status: answer.status,
-      body: Buffer.from(await answer.arrayBuffer()),
+    const given = await fault.answer(exchange, async (changed): Promise<Answer> => {
+      const real = await send(changed);
+      return { status: real.status, body: Buffer.from(await real.arrayBuffer()) };
     });
-    const given = await fault(exchange, await read(real), async (content) => read(await send(content)));
-    response.writeHead(given.status, { 'content-type': 'application/json' }).end(given.body);
+    response.writeHead(given.status, { 'content-type': JSON_TYPE }).end(given.body);
   };
   const server = createServer((request, response) => {
     forward(request, response).catch(() => response.destroy());

@@ -1,0 +1,265 @@
+import { decodeToken } from '../../tokens/token.ts';
+
+/** A request to the API server, as it came or as a fault wants it sent. */
+export interface Exchange {
+  method: string;
+  path: string;
+  /** What says who asks and in which form: `authorization`, `impersonate-*`, `accept`, `content-type`. Without the first the harness asks. */
+  headers: Record<string, string>;
+  body: Buffer;
+}
+
+export interface Answer {
+  status: number;
+  body: Buffer;
+}
+
+/** Sends a request to the real API server. */
+type Send = (exchange: Exchange) => Promise<Answer>;
+
+/** How a faulty API server differs from the real one. */
+interface Fault {
+  /** Whatever it does not concern goes through as it is, streams too. */
+  concerns(exchange: Exchange): boolean;
+  answer(exchange: Exchange, send: Send): Promise<Answer>;
+}
+
+interface TokenReviewBody {
+  spec: { token: string; audiences?: string[] };
+  status?: { authenticated?: boolean; audiences?: string[]; error?: string };
+}
+
+interface TokenRequestBody {
+  spec?: { audiences?: string[]; expirationSeconds?: number };
+  status?: { expirationTimestamp?: string };
+}
+
+interface AskedLife {
+  expirationSeconds?: number;
+}
+
+interface PodBody {
+  spec?: { volumes?: { projected?: { sources?: { serviceAccountToken?: AskedLife }[] } }[] };
+}
+
+const MINIMUM_LIFE_SECONDS = 600;
+const HOUR_MS = 3_600_000;
+
+function parse<T>(body: Buffer): T {
+  return JSON.parse(body.toString('utf8')) as T;
+}
+
+function json(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+function isTokenReview({ method, path }: Exchange): boolean {
+  return method === 'POST' && path.startsWith('/apis/authentication.k8s.io/v1/tokenreviews');
+}
+
+function isTokenRequest({ method, path }: Exchange): boolean {
+  return method === 'POST' && /^\/api\/v1\/namespaces\/[^/]+\/serviceaccounts\/[^/]+\/token(\?|$)/.test(path);
+}
+
+function isPodCreation({ method, path }: Exchange): boolean {
+  return method === 'POST' && /^\/api\/v1\/namespaces\/[^/]+\/pods(\?|$)/.test(path);
+}
+
+function bearerOf({ headers }: Exchange): string | undefined {
+  return headers.authorization?.replace(/^Bearer /, '');
+}
+
+/** Whether an exchange shows a token: as its own credential, or for a review. */
+function showsToken(exchange: Exchange): boolean {
+  return isTokenReview(exchange) || bearerOf(exchange) !== undefined;
+}
+
+/** The token that an exchange is about. */
+function tokenOf(exchange: Exchange): string | undefined {
+  return isTokenReview(exchange) ? parse<TokenReviewBody>(exchange.body).spec.token : bearerOf(exchange);
+}
+
+function isAccepted(exchange: Exchange, answer: Answer): boolean {
+  if (!isTokenReview(exchange)) {
+    return answer.status !== 401;
+  }
+  return parse<TokenReviewBody>(answer.body).status?.authenticated === true;
+}
+
+function isExpired(token: string): boolean {
+  return (decodeToken(token).claims.exp ?? 0) * 1000 <= Date.now();
+}
+
+/** Answers from memory what was once accepted and is not any more, for the tokens that `still` names. */
+function remembers(still: (token: string, send: Send) => boolean | Promise<boolean>): Fault {
+  const memory = new Map<string, Answer>();
+  return {
+    concerns: showsToken,
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      const token = tokenOf(exchange);
+      if (token === undefined) {
+        return real;
+      }
+      const key = [exchange.path, exchange.body.toString('utf8'), exchange.headers.authorization].join('\n');
+      if (isAccepted(exchange, real)) {
+        memory.set(key, real);
+        return real;
+      }
+      const remembered = memory.get(key);
+      return remembered !== undefined && (await still(token, send)) ? remembered : real;
+    },
+  };
+}
+
+/** Whether there are a ServiceAccount and a pod of the names that a token holds, whatever their uids are. */
+async function namesExist(token: string, send: Send): Promise<boolean> {
+  const own = decodeToken(token).claims['kubernetes.io'];
+  const paths = [
+    `serviceaccounts/${own?.serviceaccount?.name}`,
+    ...(own?.pod?.name === undefined ? [] : [`pods/${own.pod.name}`]),
+  ];
+  const answers = await Promise.all(
+    paths.map((path) =>
+      send({
+        method: 'GET',
+        path: `/api/v1/namespaces/${own?.namespace}/${path}`,
+        headers: { accept: 'application/json' },
+        body: Buffer.alloc(0),
+      }),
+    ),
+  );
+  return answers.every(({ status }) => status === 200);
+}
+
+/** Refuses a token as soon as it has seen the next one of the same pod for the same audience. */
+function refusesReplacedTokens(): Fault {
+  const newest = new Map<string, number>();
+  return {
+    concerns: showsToken,
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      const token = tokenOf(exchange);
+      if (token === undefined || !isAccepted(exchange, real)) {
+        return real;
+      }
+      const { sub, aud, iat = 0, 'kubernetes.io': own } = decodeToken(token).claims;
+      if (own?.pod === undefined) {
+        return real;
+      }
+      const key = JSON.stringify([sub, aud, own.pod.uid]);
+      const latest = Math.max(newest.get(key) ?? 0, iat);
+      newest.set(key, latest);
+      if (iat === latest) {
+        return real;
+      }
+      if (!isTokenReview(exchange)) {
+        return { status: 401, body: json({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 401 }) };
+      }
+      const review = parse<TokenReviewBody>(real.body);
+      return { status: real.status, body: json({ ...review, status: { error: 'the token was replaced' } }) };
+    },
+  };
+}
+
+/** A fault of TokenRequests alone. */
+function ofTokenRequests(answer: Fault['answer']): Fault {
+  return { concerns: isTokenRequest, answer };
+}
+
+/** Where a TokenRequest or a pod names lives of tokens; the same places in the same order in a request and its answer. */
+function askedLives(exchange: Exchange, body: TokenRequestBody & PodBody): (AskedLife | undefined)[] {
+  return isTokenRequest(exchange)
+    ? [body.spec]
+    : (body.spec?.volumes ?? []).flatMap(({ projected }) =>
+        (projected?.sources ?? []).map(({ serviceAccountToken }) => serviceAccountToken),
+      );
+}
+
+/** Fault by the name that suites/SUITE/twins.yaml gives. */
+export const FAULTS: Record<string, () => Fault> = {
+  'accepts-expired-tokens': () => remembers(isExpired),
+  'token-outlives-its-pod': () => remembers((token) => !isExpired(token)),
+  'uid-ignored': () => remembers((token, send) => !isExpired(token) && namesExist(token, send)),
+  'refuses-replaced-tokens': refusesReplacedTokens,
+  'token-review-ignores-audiences': () => ({
+    concerns: isTokenReview,
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      if (isAccepted(exchange, real)) {
+        return real;
+      }
+      const review = parse<TokenReviewBody>(exchange.body);
+      const own = [decodeToken(review.spec.token).claims.aud ?? []].flat();
+      const answer = await send({ ...exchange, body: json({ ...review, spec: { ...review.spec, audiences: own } }) });
+      const body = parse<TokenReviewBody>(answer.body);
+      if (body.status?.authenticated === true) {
+        body.status.audiences = review.spec.audiences ?? own;
+      }
+      return { status: answer.status, body: json(body) };
+    },
+  }),
+  'accepts-short-lives': () => ({
+    concerns: (exchange) => isTokenRequest(exchange) || isPodCreation(exchange),
+    async answer(exchange, send) {
+      const request = parse<TokenRequestBody & PodBody>(exchange.body);
+      const asked = askedLives(exchange, request).map((life) => life?.expirationSeconds);
+      const isShort = (seconds: number | undefined): boolean => seconds !== undefined && seconds < MINIMUM_LIFE_SECONDS;
+      if (!asked.some(isShort)) {
+        return send(exchange);
+      }
+      for (const life of askedLives(exchange, request)) {
+        if (life !== undefined && isShort(life.expirationSeconds)) {
+          life.expirationSeconds = MINIMUM_LIFE_SECONDS;
+        }
+      }
+      const real = await send({ ...exchange, body: json(request) });
+      const answer = parse<TokenRequestBody & PodBody>(real.body);
+      askedLives(exchange, answer).forEach((life, index) => {
+        const seconds = asked[index];
+        if (life !== undefined && seconds !== undefined) {
+          life.expirationSeconds = seconds;
+        }
+      });
+      return { status: real.status, body: json(answer) };
+    },
+  }),
+  'any-user-may-mint': () =>
+    ofTokenRequests((exchange, send) => {
+      const { accept, 'content-type': contentType } = exchange.headers;
+      return send({
+        ...exchange,
+        headers: {
+          ...(accept === undefined ? {} : { accept }),
+          ...(contentType === undefined ? {} : { 'content-type': contentType }),
+        },
+      });
+    }),
+  'audience-dropped': () =>
+    ofTokenRequests((exchange, send) => {
+      const request = parse<TokenRequestBody>(exchange.body);
+      return send({ ...exchange, body: json({ ...request, spec: { ...request.spec, audiences: [] } }) });
+    }),
+  'timestamp-shifted': () =>
+    ofTokenRequests(async (exchange, send) => {
+      const real = await send(exchange);
+      const answer = parse<TokenRequestBody>(real.body);
+      if (answer.status?.expirationTimestamp === undefined) {
+        return real;
+      }
+      const shifted = new Date(Date.parse(answer.status.expirationTimestamp) + HOUR_MS);
+      answer.status.expirationTimestamp = shifted.toISOString().replace(/\.\d+Z$/, 'Z');
+      return { status: real.status, body: json(answer) };
+    }),
+  'signing-key-not-published': () => ({
+    concerns: ({ method, path }) => method === 'GET' && path.startsWith('/openid/v1/jwks'),
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      if (real.status !== 200) {
+        return real;
+      }
+      const { keys } = parse<{ keys: { kid: string }[] }>(real.body);
+      return { status: 200, body: json({ keys: keys.map((key) => ({ ...key, kid: `another-${key.kid}` })) }) };
+    },
+  }),
+};
