@@ -252,7 +252,7 @@ export function sendsEachAccessTokenToItsResourceServer(session: ClientSession):
     ),
   );
   for (const { name } of session.providers) {
-    const sent = sinceLate(session, session.resources).filter(
+    const sent = betweenLate(session, session.resources).filter(
       ({ provider, token }) => provider === name && token !== undefined,
     );
     if (!sent.some(({ status }) => status === 200))
@@ -271,18 +271,113 @@ export function sendsEachAccessTokenToItsResourceServer(session: ClientSession):
   return findings;
 }
 
+/** AI-32: while one provider fails, for want of its token, the others that worked until then go on working. */
+export function keepsOthersWorking({ calls, providers }: ClientSession): string[] {
+  const blanked = calls.filter(({ phase }) => phase === 'blanked');
+  const failing = blanked.find(({ provider }) => provider === LATE);
+  if (failing === undefined) return ['no such calls were made'];
+  if (failing.ok) return [`${LATE} did not fail with its token file blank, so nothing is known of the others`];
+  const worked = providers.filter(
+    ({ name }) => calls.findLast(({ phase, provider }) => phase === 'paced' && provider === name)?.ok === true,
+  );
+  if (worked.length === 0) return [`no other provider worked before ${LATE} failed, so nothing is known of them`];
+  return worked.flatMap(({ name }) => {
+    const made = blanked.filter(({ provider }) => provider === name);
+    if (made.length === 0) return [`${name} was not called while ${LATE} failed`];
+    return made
+      .filter(({ ok }) => !ok)
+      .map((call) => `while ${LATE} failed a call of another provider failed too: ${describeCall(call)}`);
+  });
+}
+
+/** AI-33: while its own token file is missing or blank a provider is shown no token at all, and its resource server neither. */
+export function neverFallsBack(session: ClientSession): string[] {
+  const calls = session.calls.filter(({ provider }) => provider === LATE);
+  const without = calls.filter(({ phase }) => phase === 'missing' || phase === 'blank');
+  const recovered = calls.find(({ phase }) => phase === 'recovered');
+  if (without.length < 2 || recovered === undefined) return ['no such calls were made'];
+  const until = Date.parse(recovered.at);
+  const early = <R extends { at: string }>(records: R[]): R[] => records.filter(({ at }) => Date.parse(at) < until);
+  return [
+    ...without
+      .filter(({ ok }) => ok)
+      .map(({ phase }) => `with its token file ${phase} ${LATE} was called with success, so with a token of another`),
+    ...tokensIn(early(session.exchanges)).map(({ at, provider, token }) => {
+      const owner = session.providers.find(({ tokenPath }) =>
+        observationsOf(session, tokenPath).some(({ sha256 }) => sha256 === token.sha256),
+      );
+      const whose =
+        owner === undefined ? `a token for ${JSON.stringify(token.claims.aud)}` : `the token of ${owner.name}`;
+      return `at ${iso(at)} ${whose} was presented for ${LATE} at the endpoint of ${provider}, while the file of ${LATE} had none`;
+    }),
+    ...early(session.resources).flatMap(({ at, token }) =>
+      token === undefined ? [] : [`at ${at} the resource server was sent a token, while the file of ${LATE} had none`],
+    ),
+  ];
+}
+
+/** TX-03: no request to a token endpoint carries a client secret, and the pod is given no Secret. */
+export function sendsNoClientSecret({ exchanges, secrets }: ClientSession): string[] {
+  const findings = new Set(secrets.map((secret) => `the client's pod is given the Secret ${secret}`));
+  if (exchanges.length === 0) findings.add('no exchange was made');
+  for (const { provider, authorization, parameters, path } of exchanges) {
+    if (authorization !== null) findings.add(`${provider} was sent an Authorization header (${authorization})`);
+    if (parameters.client_secret !== undefined) findings.add(`${provider} was sent a client_secret`);
+    if (/[?&]client_secret=/.test(path)) findings.add(`${provider} was sent a client_secret in the URL`);
+  }
+  return [...findings];
+}
+
+/** TX-05: the resource servers get what an exchange gave, never a subject token: not one that was seen, nor another of its issuer. */
+export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
+  const issued = new Set<unknown>(session.exchanges.map(({ accessToken }) => accessToken));
+  const observed = session.files.flatMap(({ observations }) => observations);
+  const subjects = new Set(
+    [...observed, ...tokensIn(session.exchanges).map(({ token }) => token)].map(({ sha256 }) => sha256),
+  );
+  const issuers = new Set<unknown>(
+    observed.flatMap(({ claims }) => (typeof claims.iss === 'string' ? [claims.iss] : [])),
+  );
+  const findings = session.resources.flatMap(({ at, provider, token }) => {
+    if (token === undefined || issued.has(token.sha256)) return [];
+    if (subjects.has(token.sha256)) return [`the resource server of ${provider} was sent a subject token at ${at}`];
+    return issuers.has(token.claims.iss)
+      ? [`the resource server of ${provider} was sent a token of the cluster's issuer "${token.claims.iss}" at ${at}`]
+      : [];
+  });
+  const accepted = session.resources.some(({ status, token }) => status === 200 && issued.has(token?.sha256));
+  return accepted ? findings : [...findings, 'no resource server accepted an access token, so nothing is known'];
+}
+
+/** TR-30: nothing that the client wrote holds a token that can be used. */
+export function writesNoToken({ exchanges, output }: ClientSession): string[] {
+  return [
+    ...(exchanges.some(({ accessToken }) => accessToken !== undefined) ? [] : ['no token was exchanged']),
+    ...output.leaks.map(
+      ({ line, issuer = 'a provider', sha256 }) =>
+        `line ${line} of the client's output holds a token of ${issuer} (SHA-256 ${sha256.slice(0, 12)})`,
+    ),
+  ];
+}
+
 function observationsOf(session: ClientSession, path: string): TokenObservation[] {
   return session.files.find((file) => file.path === path)?.observations ?? [];
 }
 
-/** What was recorded since the calls of the late provider, which shares the first one's endpoint and token. */
-function sinceLate<R extends { at: string }>({ calls }: ClientSession, records: R[]): R[] {
+/** What was recorded between the calls of the late provider, which shares the first one's endpoint and token. */
+function betweenLate<R extends { at: string }>({ calls }: ClientSession, records: R[]): R[] {
   const from = Date.parse(calls.find(({ provider }) => provider !== LATE)?.at ?? '');
-  return records.filter(({ at }) => Date.parse(at) > from);
+  const blanked = calls.find(({ phase }) => phase === 'blanked')?.at;
+  const to = blanked === undefined ? Number.POSITIVE_INFINITY : Date.parse(blanked);
+  return records.filter(({ at }) => Date.parse(at) > from && Date.parse(at) < to);
 }
 
 function presentedTokens(session: ClientSession): Presented[] {
-  return sinceLate(session, session.exchanges).flatMap(({ at, provider, parameters }) =>
+  return tokensIn(betweenLate(session, session.exchanges));
+}
+
+function tokensIn(exchanges: ExchangeRecord[]): Presented[] {
+  return exchanges.flatMap(({ at, provider, parameters }) =>
     TOKEN_PARAMETERS.flatMap((parameter) =>
       (parameters[parameter] ?? []).flatMap((token) =>
         typeof token === 'string' ? [] : [{ at: Date.parse(at), provider, parameter, token }],
@@ -292,7 +387,7 @@ function presentedTokens(session: ClientSession): Presented[] {
 }
 
 function grantedBy(session: ClientSession, provider: string): ExchangeRecord[] {
-  return sinceLate(session, session.exchanges).filter(
+  return betweenLate(session, session.exchanges).filter(
     (exchange) => exchange.provider === provider && exchange.accessToken !== undefined,
   );
 }

@@ -17,14 +17,19 @@ import { listWorkloads } from '../environment/workloads.ts';
 import { loadCatalogue } from '../requirements/catalogue.ts';
 import {
   exchangesByOneForm,
+  keepsOthersWorking,
   missingFileErrorNamesThePath,
+  neverFallsBack,
+  neverForwardsTheSubjectToken,
   neverPresentsAnExpiredToken,
   presentsEachTokenToItsProvider,
   readsItsTokenFile,
   rereadsAtEveryExchange,
   reusesAccessTokens,
   sendsEachAccessTokenToItsResourceServer,
+  sendsNoClientSecret,
   survivesAMissingTokenFile,
+  writesNoToken,
 } from './client-judgements.ts';
 import { type ClientSession, driveClientSession, LATE, type SessionProvider, summarise } from './client-session.ts';
 
@@ -59,9 +64,14 @@ const ROWS: Record<string, (session: ClientSession) => string[]> = {
   'TR-23': neverPresentsAnExpiredToken,
   'TR-24': reusesAccessTokens,
   'TR-28': survivesAMissingTokenFile,
+  'TR-30': writesNoToken,
   'TX-01': exchangesByOneForm,
+  'TX-03': sendsNoClientSecret,
+  'TX-05': neverForwardsTheSubjectToken,
   'AI-30': presentsEachTokenToItsProvider,
   'AI-31': sendsEachAccessTokenToItsResourceServer,
+  'AI-32': keepsOthersWorking,
+  'AI-33': neverFallsBack,
 };
 
 /** The rows that each client must fail, by the catalogue: all others pass. The first one is the reference. */
@@ -155,7 +165,13 @@ async function projectTokens(): Promise<void> {
     ['staging-token', 'staging'],
   ] as const) {
     const now = Date.now() / 1000;
-    const claims = { aud: `audience-${realm}`, iat: now, exp: now + SUBJECT_TOKEN_SECONDS, jti: crypto.randomUUID() };
+    const claims = {
+      iss: 'https://cluster.test',
+      aud: `audience-${realm}`,
+      iat: now,
+      exp: now + SUBJECT_TOKEN_SECONDS,
+      jti: crypto.randomUUID(),
+    };
     const token = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(new Uint8Array(32));
     const stamp = mkdtempSync(join(folder, '..stamp-'));
     writeFileSync(join(stamp, name), token);
@@ -209,6 +225,12 @@ async function watchClient(index: number): Promise<ClientSession> {
     pathConfigured: number > 0,
     accessTokenLifetimeSeconds: ACCESS_TOKEN_SECONDS,
   }));
+  stops.push(() => rmSync(lateFolder, { recursive: true }));
+  const written: string[] = [];
+  const output = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    written.push(String(chunk));
+    return true;
+  });
   const create = created[index];
   const configOf = (name: string, tokenPath: string): TokenClientConfig['providers'][string] => ({
     baseURL: `https://models-${index}.test:${PORT}/${name}/v1`,
@@ -234,10 +256,12 @@ async function watchClient(index: number): Promise<ClientSession> {
         latePath,
         async call(name, patienceMs) {
           await goOn(Date.now() + CALL_MS);
-          return Promise.race([
+          const result = await Promise.race([
             client?.call(name) ?? Promise.reject(new Error('no client')),
             delay(patienceMs, undefined, { ref: false }),
           ]);
+          written.push(`${JSON.stringify(result) ?? ''}\n`);
+          return result;
         },
         observations: async () => probe.observations(),
         records: async () => {
@@ -246,11 +270,12 @@ async function watchClient(index: number): Promise<ClientSession> {
         },
         copy: async (from, to) => copyFileSync(from, to),
         identity: async () => ({ podUid: 'uid', restarts: 0 }),
+        output: async () => written.join(''),
+        secrets: async () => [],
         until: (instant) => goOn(instant.getTime()),
         progress: () => {},
       },
       {
-        late: true,
         paceMs: 1_000,
         // The one length of real time: the client that hangs must not be waited for, all others however long they take.
         patienceMs: CLIENTS[index]?.name === 'hangs-on-missing-file' ? 2_000 : 30_000,
@@ -258,8 +283,8 @@ async function watchClient(index: number): Promise<ClientSession> {
       },
     );
   } finally {
+    output.mockRestore();
     await observer.stop();
-    rmSync(lateFolder, { recursive: true });
   }
 }
 
@@ -279,6 +304,32 @@ describe('a session with', () => {
     if (index === 0) expect(missingFileErrorNamesThePath(session)).toBe(true);
     expect(JSON.stringify(session), 'no whole token is kept').not.toMatch(/eyJ[\w-]+\.[\w-]+\.[\w-]+/);
   });
+});
+
+test('what the clients of the catalogue do not do', { timeout: 40_000 }, async () => {
+  const session = await watchClient(0);
+  const [exchange] = session.exchanges;
+  const [resource] = session.resources;
+  if (exchange === undefined || resource?.token === undefined) throw new Error('nothing was recorded');
+  const foreign = { ...resource.token, sha256: 'another', claims: { iss: 'https://cluster.test' } };
+  const withExchange = (change: object): ClientSession => ({ ...session, exchanges: [{ ...exchange, ...change }] });
+  const wrong: [string[], RegExp][] = [
+    [sendsNoClientSecret(withExchange({ authorization: 'Basic' })), /an Authorization header \(Basic\)/],
+    [sendsNoClientSecret(withExchange({ path: '/token?client_secret=s' })), /client_secret in the URL/],
+    [sendsNoClientSecret({ ...session, secrets: ['client (volume client)'] }), /given the Secret client/],
+    [
+      neverForwardsTheSubjectToken({ ...session, resources: [resource, { ...resource, token: foreign }] }),
+      /a token of the cluster's issuer/,
+    ],
+    [neverForwardsTheSubjectToken({ ...session, resources: [] }), /accepted an access token/],
+    [writesNoToken({ ...session, exchanges: [] }), /no token was exchanged/],
+    [
+      keepsOthersWorking({ ...session, calls: session.calls.filter(({ phase }) => phase !== 'paced') }),
+      /worked before/,
+    ],
+    [neverFallsBack({ ...session, resources: [{ ...resource, at: session.calls[0]?.at ?? '' }] }), /was sent a token/],
+  ];
+  for (const [findings, told] of wrong) expect(findings).toEqual([expect.stringMatching(told)]);
 });
 
 test('every row of the role has a judgement, and every variant a twin', () => {
@@ -301,6 +352,8 @@ test('a session that saw nothing satisfies no row', () => {
     exchanges: [],
     resources: [],
     calls: [],
+    output: { lines: 0, leaks: [] },
+    secrets: [],
     before: { podUid: 'uid', restarts: 0 },
     after: { podUid: 'uid', restarts: 0 },
   };

@@ -1,6 +1,7 @@
 import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { FileObservations, TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotTestable } from '../run/errors.ts';
+import { findTokenLeaks, type TokenLeak } from './token-leaks.ts';
 
 /** A provider as the token client under test is configured for it. */
 export interface SessionProvider {
@@ -22,9 +23,10 @@ export const LATE = 'late';
 /**
  * When a call was made: with the late provider's token file `missing`, then `blank`, then there (`recovered`); from a cold
  * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
- * one a second, while tokens rotate (`paced`).
+ * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
+ * its access token expired (`blanked`).
  */
-type Phase = 'missing' | 'blank' | 'recovered' | 'concurrent' | 'burst' | 'paced';
+type Phase = 'missing' | 'blank' | 'recovered' | 'concurrent' | 'burst' | 'paced' | 'blanked';
 
 /** One call that the client was told to make, and how it says it ended. */
 export interface Call {
@@ -56,6 +58,10 @@ export interface ClientSession {
   exchanges: ExchangeRecord[];
   resources: ResourceRecord[];
   calls: Call[];
+  /** Lines of the client's output, and the tokens found in it. */
+  output: { lines: number; leaks: TokenLeak[] };
+  /** Secrets that the client's pod is given, with where. */
+  secrets: string[];
   before: ProcessIdentity;
   after: ProcessIdentity;
 }
@@ -71,14 +77,16 @@ export interface SessionDriver {
   /** Puts a copy of a file in the client's pod in place. */
   copy(from: string, to: string): Promise<void>;
   identity(): Promise<ProcessIdentity>;
+  /** All that the client wrote since it started; not kept. */
+  output(): Promise<string>;
+  /** Secrets that the client's pod is given, with where. */
+  secrets(): Promise<string[]>;
   /** Waits until the next call is due. */
   until(instant: Date): Promise<void>;
   progress(message: string): void;
 }
 
 export interface SessionPlan {
-  /** Calls of the provider whose token file comes late. */
-  late: boolean;
   /** Go on until tokens rotated: each file `each` times, all files together `total` times, and the first tokens have expired. */
   rotations?: { each: number; total: number; deadlineSeconds: number };
   /** Time from one paced call of a provider to the next. */
@@ -111,32 +119,61 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   };
   const names = driver.providers.map(({ name }) => name);
   const before = await driver.identity();
-  if (plan.late) {
-    await call('missing', LATE);
-    await driver.copy('/dev/null', driver.latePath);
-    await call('blank', LATE);
-    await driver.copy(driver.providers[0]?.tokenPath ?? '', driver.latePath);
-    await call('recovered', LATE);
-  }
+  const goodToken = driver.providers[0]?.tokenPath ?? '';
+  await call('missing', LATE);
+  await driver.copy('/dev/null', driver.latePath);
+  await call('blank', LATE);
+  await driver.copy(goodToken, driver.latePath);
+  await call('recovered', LATE);
   const cold = Array.from({ length: CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
   for (const [burst, name] of names.entries()) {
     for (let count = 0; count < BURST_CALLS; count += 1) await call('burst', name, burst);
   }
   for (const name of names) await call('paced', name);
-  if (plan.rotations !== undefined) await pace(driver, plan, plan.rotations, call);
+  if (plan.rotations !== undefined) {
+    await pace(driver, plan, plan.rotations, call);
+    await driver.copy('/dev/null', driver.latePath);
+    for (const name of [LATE, ...names]) await call('blanked', name);
+    await driver.copy(goodToken, driver.latePath);
+  }
 
-  const [files, records, after] = await Promise.all([driver.observations(), driver.records(), driver.identity()]);
+  const [files, records, after, output, secrets] = await Promise.all([
+    driver.observations(),
+    driver.records(),
+    driver.identity(),
+    driver.output(),
+    driver.secrets(),
+  ]);
+  const exchanges = records.filter((record) => record.kind === 'exchange');
   return {
     providers: driver.providers,
     latePath: driver.latePath,
     files,
-    exchanges: records.filter((record) => record.kind === 'exchange'),
+    exchanges,
     resources: records.filter((record) => record.kind === 'resource'),
     calls,
+    output: {
+      lines: output.split('\n').filter((line) => line !== '').length,
+      leaks: findTokenLeaks(output, digestsOf(files, exchanges)),
+    },
+    secrets,
     before,
     after,
   };
+}
+
+/** Of all subject tokens that were in a file or presented, and of all access tokens that were issued. */
+function digestsOf(files: FileObservations[], exchanges: ExchangeRecord[]): Set<string> {
+  return new Set([
+    ...files.flatMap(({ observations }) => observations.map(({ sha256 }) => sha256)),
+    ...exchanges.flatMap(({ accessToken, parameters }) => [
+      ...(accessToken === undefined ? [] : [accessToken]),
+      ...Object.values(parameters).flatMap((values) =>
+        values.flatMap((value) => (typeof value === 'string' ? [] : [value.sha256])),
+      ),
+    ]),
+  ]);
 }
 
 /** One call of each provider a turn, one after another, until the tokens have rotated often enough. */
@@ -197,7 +234,7 @@ export function rotationsSince(
 
 /** The session in short, without claims: what a report keeps of it. */
 export function summarise(session: ClientSession): object {
-  const { calls, exchanges, resources, files, before, after } = session;
+  const { calls, exchanges, resources, files, output, secrets, before, after } = session;
   const failed = calls.filter(({ ok }) => !ok);
   return {
     process: { before, after },
@@ -208,6 +245,8 @@ export function summarise(session: ClientSession): object {
       failed: failed.slice(0, 20),
       failedTotal: failed.length,
     },
+    output: { lines: output.lines, tokens: output.leaks.slice(0, 20), tokensTotal: output.leaks.length },
+    secrets,
     rotations: files.map(({ path, observations, reads, missing, empty, partial }) => ({
       path,
       reads,

@@ -18,6 +18,7 @@ import {
   type SessionProvider,
   summarise,
 } from './client-session.ts';
+import { secretsOf } from './pod-secrets.ts';
 
 const NAME = 'token-client';
 const CLIENT_PORT = 8080;
@@ -208,6 +209,16 @@ function driver(
       const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
       return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod) };
     },
+    async output() {
+      const container = { namespace, name: NAME, container: NAME };
+      const restarted = restartsOf(await cluster.core.readNamespacedPod({ namespace, name: NAME })) > 0;
+      const parts = restarted ? [await cluster.core.readNamespacedPodLog({ ...container, previous: true })] : [];
+      // The client of the API gives an empty log as undefined.
+      return [...parts, await cluster.core.readNamespacedPodLog(container)].map((part) => part ?? '').join('\n');
+    },
+    async secrets() {
+      return secretsOf(await cluster.core.readNamespacedPod({ namespace, name: NAME }));
+    },
     until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
     progress: (message) => t.progress(message),
   };
@@ -222,11 +233,11 @@ function restartsOf(pod: V1Pod): number {
  * as {@link observeRotatingClient} gives, so that one client is deployed and not two.
  */
 export function observeClient(t: RequirementContext): Promise<ClientSession> {
-  return t.subject.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, { late: false });
+  return t.subject.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, {});
 }
 
 /** Requirements that are judged by {@link observeRotatingClient}. */
-const ROTATING = ['TR-20', 'TR-21', 'TR-22', 'TR-23', 'TR-24', 'TR-28'];
+const ROTATING = ['TR-20', 'TR-21', 'TR-22', 'TR-23', 'TR-24', 'TR-28', 'AI-32'];
 
 /**
  * The token client of the subject, watched across rotations and past the first expiry; once per subject.
@@ -236,10 +247,10 @@ export function observeRotatingClient(t: RequirementContext): Promise<ClientSess
   const accelerated = t.clock.kind === 'accelerated';
   const deadlineSeconds = (accelerated ? 3 * t.clock.clientLifetimeSeconds : 1.2 * EXPIRATION_SECONDS) + 60;
   const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2, deadlineSeconds };
-  return observe(t, { late: true, rotations });
+  return observe(t, { rotations });
 }
 
-async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'late' | 'rotations'>): Promise<ClientSession> {
+async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {
   const session = await t.sharedByAllFiles('client session', async () =>
     driveClientSession(await deployTokenClient(t), { ...plan, paceMs: 1_000, patienceMs: 15_000 }),
   );

@@ -7,8 +7,9 @@ import {
   rereadsAtEveryExchange,
   reusesAccessTokens,
   survivesAMissingTokenFile,
+  writesNoToken,
 } from '../../harness/target/client-judgements.ts';
-import { observeRotatingClient } from '../../harness/target/token-client.ts';
+import { observeClient, observeRotatingClient } from '../../harness/target/token-client.ts';
 
 requirement('TR-20', async (t) => {
   const session = await observeRotatingClient(t);
@@ -39,4 +40,9 @@ requirement('TR-28', async (t) => {
   const session = await observeRotatingClient(t);
   t.evidence('the error names the path (SHOULD)', missingFileErrorNamesThePath(session) ?? 'the calls did not fail');
   expectNone(survivesAMissingTokenFile(session));
+});
+
+requirement('TR-30', async (t) => {
+  const session = await observeClient(t);
+  expectNone(writesNoToken(session));
 });
