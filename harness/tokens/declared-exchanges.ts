@@ -26,7 +26,7 @@ export interface DeclaredExchange {
    */
   good(): Promise<string>;
   /** Asks for an access token, with the client authentication that is declared. */
-  present(token: string, clientAssertion?: string): Promise<TokenResponse>;
+  present(token: string, clientAssertion?: string, scope?: string): Promise<TokenResponse>;
 }
 
 /** A bad token, made fresh for each attempt: a provider may refuse one that it has seen before. */
@@ -82,7 +82,7 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
           declaration,
           genuine,
           good,
-          present: (token, clientAssertion) =>
+          present: (token, clientAssertion, scope) =>
             exchange(
               identityProvider.fetch,
               {
@@ -91,6 +91,7 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
                 clientId,
                 token,
                 ...(clientAssertion === undefined ? {} : { clientAssertion }),
+                ...(scope === undefined ? {} : { scope }),
               },
               t.signal,
             ),
@@ -103,13 +104,14 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
   return exchanges;
 }
 
+/** One way of sending a bad token in a request. */
 interface Presentation {
   as?: string;
   send(bad: string): Promise<TokenResponse>;
 }
 
 /** As which of the request's tokens a bad one is presented; the other one is good. */
-function presentations(exchange: DeclaredExchange): Presentation[] {
+export function presentations(exchange: DeclaredExchange): Presentation[] {
   const { grant, clientAuthentication } = exchange.declaration;
   if (clientAuthentication === 'none' || grant === 'client-assertion') {
     return [{ send: (bad) => exchange.present(bad) }];

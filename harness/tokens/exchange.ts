@@ -28,6 +28,8 @@ export interface TokenResponse {
   status: number;
   /** Names in lower case. */
   headers: Record<string, string>;
+  /** The body as it came. */
+  text: string;
   /** The JSON object of the body; empty if the body is none. */
   body: Record<string, unknown>;
   accessToken?: string;
@@ -86,13 +88,15 @@ export async function exchange(fetch: Fetch, request: TokenRequest, signal?: Abo
   response.headers.forEach((value, name) => {
     headers[name.toLowerCase()] = value;
   });
-  const body = jsonObject(await response.text());
+  const answer = await response.text();
+  const body = jsonObject(answer);
   const accessToken = text(body.access_token);
   const error = text(body.error);
   const errorDescription = text(body.error_description);
   return {
     status: response.status,
     headers,
+    text: answer,
     body,
     ...(accessToken === undefined ? {} : { accessToken }),
     ...(error === undefined ? {} : { error }),

@@ -2,10 +2,11 @@ import { expect, test } from 'vitest';
 import type { TokenResponse } from './exchange.ts';
 import { groupFindings, type Reason, seeRefusals, statedReasons } from './refusal.ts';
 
-const accepted: TokenResponse = { status: 200, headers: {}, body: {}, accessToken: 'x' };
+const accepted: TokenResponse = { status: 200, headers: {}, text: '', body: {}, accessToken: 'x' };
 const refused = (status: number, errorDescription?: string): TokenResponse => ({
   status,
   headers: {},
+  text: '',
   body: {},
   error: 'invalid_grant',
   ...(errorDescription === undefined ? {} : { errorDescription }),
@@ -52,7 +53,7 @@ test.for<[TokenResponse, RegExp | undefined]>([
   [refused(400, 'Token is not active'), /for another reason/],
   [refused(500), /a refusal is 4xx/],
   [refused(302), /a refusal is 4xx/],
-  [{ status: 200, headers: {}, body: {} }, /accepted/],
+  [{ status: 200, headers: {}, text: '', body: {} }, /accepted/],
   [{ ...refused(400), accessToken: 'x' }, /accepted/],
 ])('%o is judged', async ([answer, violation]) => {
   const { control, attempt } = series(accepted, answer, accepted);

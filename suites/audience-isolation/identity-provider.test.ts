@@ -4,10 +4,11 @@ import {
   makeRogueIssuer,
   publicKeyAsSecrets,
   signHs256,
+  startRogueIssuer,
   tamper,
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
-import { HarnessError } from '../../harness/run/errors.ts';
+import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
   type BadToken,
@@ -15,6 +16,8 @@ import {
   declaredExchanges,
   expectRefused,
 } from '../../harness/tokens/declared-exchanges.ts';
+import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
+import type { TokenForge } from '../../harness/tokens/token.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
 const TEN_MINUTES = 600;
@@ -24,6 +27,11 @@ const NO_FORGE = "needs tokens signed with the cluster's own key, which the harn
 const now = (): number => Math.floor(Date.now() / 1_000);
 
 type Change = (claims: Record<string, unknown>) => void;
+
+/** A good token with changed claims, signed again with the cluster's own key. */
+async function signedAgain(exchange: DeclaredExchange, { resign }: TokenForge, change: Change): Promise<string> {
+  return resign(await exchange.good(), change);
+}
 
 requirement('AI-01', async (t) => {
   const exchanges = await declaredExchanges(t, 'ai-01');
@@ -54,6 +62,40 @@ requirement('AI-02', async (t) => {
   );
 });
 
+requirement('AI-03', async (t) => {
+  const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'ai-03'), t.cluster()]);
+  if (forge === undefined) return t.notApplicable(NO_FORGE);
+  const withAudience = (fault: string, aud: string[] | undefined): BadToken => ({
+    fault,
+    reasons: ['audience'],
+    make: (exchange) =>
+      signedAgain(exchange, forge, (claims) => {
+        claims.aud = aud;
+      }),
+  });
+  await expectRefused(t, exchanges, () => [
+    withAudience('no audience', undefined),
+    withAudience('an empty list of audiences', []),
+  ]);
+});
+
+requirement('AI-04', async (t) => {
+  const exchanges = await declaredExchanges(t, 'ai-04');
+  await expectRefused(t, exchanges, ({ provider: { name, audience } }) => {
+    const others = exchanges.filter(({ provider }) => provider.name !== name);
+    const other = others[0]?.provider.audience ?? 'https://another-provider.conformance.test';
+    const withAudiences = (fault: string, audiences: string[]): BadToken => ({
+      fault,
+      reasons: ['audience'],
+      make: (exchange) => exchange.genuine({ audiences }),
+    });
+    return [
+      withAudiences('a second audience after its own', [audience, other]),
+      withAudiences('a second audience before its own', [other, audience]),
+    ];
+  });
+});
+
 requirement('AI-05', async (t) => {
   const [exchanges, { forge, issuer }] = await Promise.all([declaredExchanges(t, 'ai-05'), t.cluster()]);
   if (forge === undefined) return t.notApplicable(NO_FORGE);
@@ -76,6 +118,25 @@ requirement('AI-05', async (t) => {
     withIssuer('a changed case in the issuer', issuer.replace(host, host.toUpperCase())),
     withIssuer('no issuer', undefined),
   ]);
+});
+
+requirement('AI-06', async (t) => {
+  const [exchanges, { issuer }] = await Promise.all([declaredExchanges(t, 'ai-06'), t.cluster()]);
+  const { alg } = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
+  const rogue = await startRogueIssuer(alg);
+  const from = (fault: string, iss: string): BadToken => ({
+    fault,
+    reasons: ['issuer', 'signature'],
+    make: async (exchange) => rogue.sign({ ...decodeJwt(await exchange.good()), iss }),
+  });
+  try {
+    await expectRefused(t, exchanges, () => [
+      from('the same subject from another cluster', rogue.issuer),
+      from("the cluster's issuer and another cluster's key", issuer),
+    ]);
+  } finally {
+    await rogue.stop();
+  }
 });
 
 requirement('AI-07', async (t) => {
@@ -137,4 +198,87 @@ requirement('AI-08', async (t) => {
       delete claims.exp;
     }),
   ]);
+});
+
+requirement('AI-08a', async (t) => {
+  const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'ai-08a'), t.cluster()]);
+  if (forge === undefined) return t.notApplicable(NO_FORGE);
+  await expectRefused(t, exchanges, () => [
+    {
+      fault: 'an iat in ten minutes',
+      reasons: ['time'],
+      make: (exchange) =>
+        signedAgain(exchange, forge, (claims) => {
+          claims.iat = now() + TEN_MINUTES;
+        }),
+    },
+  ]);
+});
+
+requirement('AI-09', async (t) => {
+  const name = 'ai-09';
+  const [exchanges, cluster, own, other] = await Promise.all([
+    declaredExchanges(t, name),
+    t.cluster(),
+    t.namespace(),
+    t.namespaceFor('unmapped'),
+  ]);
+  const unmapped = [
+    { fault: 'the subject of another ServiceAccount', namespace: own.name, serviceAccount: `${name}-unmapped` },
+    { fault: 'the subject of the same name in another namespace', namespace: other.name, serviceAccount: name },
+  ];
+  await cluster.create(
+    unmapped.map(({ namespace, serviceAccount }) => ({
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { namespace, name: serviceAccount },
+      automountServiceAccountToken: false,
+    })),
+  );
+  const { forge } = cluster;
+  const strangers = unmapped.map(
+    ({ fault, ...account }): BadToken => ({
+      fault,
+      reasons: ['subject'],
+      make: async ({ provider }) =>
+        (await cluster.createToken({ ...account, audiences: [provider.audience], expirationSeconds: 3_600 })).token,
+    }),
+  );
+  const nobody: BadToken[] =
+    forge === undefined
+      ? []
+      : [
+          {
+            fault: 'no subject',
+            reasons: ['subject'],
+            make: (exchange) =>
+              signedAgain(exchange, forge, (claims) => {
+                delete claims.sub;
+              }),
+          },
+        ];
+  await expectRefused(t, exchanges, () => [...strangers, ...nobody]);
+});
+
+requirement('AI-10', async (t) => {
+  const exchanges = await declaredExchanges(t, 'ai-10');
+  const accessTokenBy = async (exchange: DeclaredExchange): Promise<string> => {
+    const response = await exchange.present(await exchange.good());
+    if (isAccepted(response)) return response.accessToken ?? '';
+    throw new NotTestable(`${exchange.label} refuses a good token (${describeResponse(response)}), see TX-10`);
+  };
+  await expectRefused(t, exchanges, (exchange) => {
+    const other = exchanges.find(({ provider }) => provider.name !== exchange.provider.name);
+    const accessToken = (fault: string, make: () => Promise<string>): BadToken => ({
+      fault,
+      reasons: ['audience', 'issuer', 'signature', 'subject'],
+      make,
+    });
+    return [
+      accessToken("the provider's own access token in its place", () => accessTokenBy(exchange)),
+      ...(other === undefined
+        ? []
+        : [accessToken("another provider's access token in its place", () => accessTokenBy(other))]),
+    ];
+  });
 });

@@ -1,8 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
+import type { RequirementContext } from '../../harness/run/context.ts';
 import { NotTestable, Violation } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
-import { type DeclaredExchange, declaredExchanges, LIFE_SECONDS } from '../../harness/tokens/declared-exchanges.ts';
-import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
+import {
+  type DeclaredExchange,
+  declaredExchanges,
+  LIFE_SECONDS,
+  presentations,
+} from '../../harness/tokens/declared-exchanges.ts';
+import { describeResponse, isAccepted, type TokenResponse } from '../../harness/tokens/exchange.ts';
+import { redact } from '../../harness/tokens/redact.ts';
 import { groupFindings } from '../../harness/tokens/refusal.ts';
 import type { TokenForge } from '../../harness/tokens/token.ts';
 
@@ -101,4 +109,285 @@ requirement('TX-11', async (t) => {
   t.evidence('answers to the same token', seen);
   if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
   if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+});
+
+interface Finding {
+  finding: string;
+  where: string;
+}
+
+/** Ends a requirement by what was found; `untestable` alone is no verdict about the target. */
+function conclude(violations: Finding[], untestable: Finding[]): void {
+  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
+  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+}
+
+const refusesGood = (exchange: DeclaredExchange, response: TokenResponse): Finding => ({
+  finding: `refuses a good token (${redact(describeResponse(response))}), see TX-10`,
+  where: exchange.label,
+});
+
+interface Answer {
+  exchange: DeclaredExchange;
+  response: TokenResponse;
+}
+
+/** One answer to a good token by every exchange; `judge` says what is wrong with one that holds an access token. */
+async function judgeAnswers(t: RequirementContext, judge: (answer: Answer) => string[]): Promise<void> {
+  const answers = await t.shared('answers to a good token', async () => {
+    const exchanges = await declaredExchanges(t, 'tx-12');
+    return Promise.all(
+      exchanges.map(async (exchange): Promise<Answer> => {
+        return { exchange, response: await exchange.present(await exchange.good()) };
+      }),
+    );
+  });
+  t.evidence(
+    'answers to a good token',
+    answers.map(({ exchange, response }) => ({
+      exchange: exchange.label,
+      answer: describeResponse(response),
+      cacheControl: response.headers['cache-control'] ?? 'none',
+      members: Object.fromEntries(
+        Object.entries(response.body).map(([name, value]) => [name, name.endsWith('token') ? '(a token)' : value]),
+      ),
+    })),
+  );
+  const good = answers.filter(({ response }) => isAccepted(response));
+  const bad = answers.filter(({ response }) => !isAccepted(response));
+  conclude(
+    good.flatMap((answer) => judge(answer).map((finding) => ({ finding, where: answer.exchange.label }))),
+    bad.map(({ exchange, response }) => refusesGood(exchange, response)),
+  );
+}
+
+requirement('TX-12', (t) =>
+  judgeAnswers(t, ({ exchange, response: { headers, body } }) => {
+    const cacheControl = headers['cache-control'] ?? '';
+    const directives = cacheControl.split(',').map((directive) => directive.trim().toLowerCase());
+    return [
+      ...(typeof body.token_type === 'string' && body.token_type !== '' ? [] : ['answers without token_type']),
+      ...(directives.includes('no-store')
+        ? []
+        : [`answers with Cache-Control "${cacheControl}", where no-store must be`]),
+      ...(exchange.declaration.grant !== 'token-exchange' || typeof body.issued_token_type === 'string'
+        ? []
+        : ['answers a token exchange without issued_token_type']),
+    ];
+  }),
+);
+
+requirement('TX-12a', (t) =>
+  judgeAnswers(t, ({ response: { body } }) => [
+    ...(typeof body.expires_in === 'number' && body.expires_in > 0 ? [] : ['answers without expires_in']),
+    ...(body.refresh_token === undefined ? [] : ['hands a refresh token to a machine']),
+  ]),
+);
+
+/** Above what parsers allow (Jackson: 1000), in a token that is still shorter than the 4000 characters that Keycloak allows a parameter. */
+const DEEP = 1_400;
+
+function malformed(): Record<string, string> {
+  const nested = Buffer.from(`{"a":${'['.repeat(DEEP)}${']'.repeat(DEEP)}}`).toString('base64url');
+  const header = Buffer.from('{"alg":"ES256"}').toString('base64url');
+  const signature = Buffer.alloc(64, 1).toString('base64url');
+  return {
+    garbage: 'not-a-token',
+    'garbage in three parts': 'not.a.token',
+    nothing: '',
+    '1 MiB': 'A'.repeat(1_048_576),
+    'binary data': Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)).toString('latin1'),
+    [`a header of ${DEEP} levels`]: `${nested}.e30.${signature}`,
+    [`a payload of ${DEEP} levels`]: `${header}.${nested}.${signature}`,
+  };
+}
+
+interface Fault {
+  fault: string;
+  sent: string;
+  exchange: DeclaredExchange;
+  where: string;
+  /** True where the client's authentication was what is malformed. */
+  asClient: boolean;
+  response: TokenResponse;
+}
+
+/** Malformed input by every exchange, once for all requirements that look at the answers. A good token is accepted before and after. */
+const answersToFaults = (t: RequirementContext): Promise<{ faults: Fault[]; untestable: Finding[] }> =>
+  t.shared('answers to malformed input', async () => {
+    const faults: Fault[] = [];
+    const untestable: Finding[] = [];
+    for (const exchange of await declaredExchanges(t, 'tx-13')) {
+      const control = async (): Promise<boolean> => {
+        const response = await exchange.present(await exchange.good());
+        if (!isAccepted(response)) untestable.push(refusesGood(exchange, response));
+        return isAccepted(response);
+      };
+      if (!(await control())) continue;
+      for (const { as, send } of presentations(exchange)) {
+        for (const [fault, sent] of Object.entries(malformed())) {
+          faults.push({
+            fault,
+            sent,
+            exchange,
+            where: as === undefined ? exchange.label : `${exchange.label} as ${as}`,
+            asClient: exchange.declaration.grant === 'client-assertion' || (as?.includes('client assertion') ?? false),
+            response: await send(sent),
+          });
+        }
+      }
+      await control();
+    }
+    return { faults, untestable };
+  });
+
+async function judgeFaults(t: RequirementContext, judge: (fault: Fault) => string | undefined): Promise<void> {
+  const { faults, untestable } = await answersToFaults(t);
+  t.evidence(
+    'answers to malformed input',
+    faults.map(({ where, fault, response }) => ({
+      exchange: where,
+      fault,
+      answer: redact(describeResponse(response)),
+    })),
+  );
+  const violations = faults.flatMap((fault) => {
+    const finding = judge(fault);
+    return finding === undefined ? [] : [{ finding, where: fault.where }];
+  });
+  conclude(violations, untestable);
+}
+
+requirement('TX-13', (t) =>
+  judgeFaults(t, ({ fault, response }) =>
+    response.status >= 400 && response.status <= 499
+      ? undefined
+      : `answers ${fault} with ${redact(describeResponse(response))}`,
+  ),
+);
+
+/** Answers of a limit, which need no OAuth error. */
+const LIMITS = [413, 414, 429, 431];
+
+requirement('TX-13a', (t) =>
+  judgeFaults(t, ({ fault, exchange, asClient, response }) => {
+    if (LIMITS.includes(response.status)) return undefined;
+    const registered = asClient
+      ? ['invalid_client']
+      : exchange.declaration.grant === 'token-exchange'
+        ? ['invalid_request', 'invalid_grant']
+        : ['invalid_grant'];
+    // A parameter without a value counts as one that is not there (RFC 6749 section 3.2).
+    if (fault === 'nothing') registered.push('invalid_request');
+    return registered.includes(response.error ?? '')
+      ? undefined
+      : `answers ${fault} with ${redact(describeResponse(response))}, where ${registered.join(' or ')} is registered`;
+  }),
+);
+
+requirement('TX-14', async (t) => {
+  const exchanges = await declaredExchanges(t, 'tx-14');
+  const seen: { exchange: string; answer: string; echoed: boolean }[] = [];
+  const untestable: Finding[] = [];
+  for (const exchange of exchanges) {
+    const control = await exchange.present(await exchange.good());
+    if (!isAccepted(control)) {
+      untestable.push(refusesGood(exchange, control));
+      continue;
+    }
+    const wrong = await exchange.genuine({ audiences: ['https://another-provider.conformance.test'] });
+    const [header = '', payload = ''] = wrong.split('.');
+    const garbage = `conformance-${randomUUID()}`;
+    for (const { send } of presentations(exchange)) {
+      for (const [sent, parts] of [
+        [wrong, [`${header}.${payload}`, payload]],
+        [`${header}.${payload}.${garbage}`, [payload, garbage]],
+        [garbage, [garbage]],
+      ] as const) {
+        const response = await send(sent);
+        // One that is accepted is the matter of AI-01 and AI-07.
+        if (isAccepted(response)) continue;
+        const echoed = parts.some((part) => response.text.includes(part));
+        seen.push({ exchange: exchange.label, answer: `${response.status} ${response.error ?? ''}`, echoed });
+      }
+    }
+  }
+  t.evidence('errors', [...seen, ...untestable]);
+  const echoes = seen.filter(({ echoed }) => echoed);
+  conclude(
+    echoes.map(({ exchange, answer }) => ({
+      finding: `echoes the assertion in an error (${answer})`,
+      where: exchange,
+    })),
+    untestable,
+  );
+});
+
+requirement('TX-18', async (t) => {
+  const [first, second] = await Promise.all([declaredExchanges(t, 'tx-18-a'), declaredExchanges(t, 'tx-18-b')]);
+  const seen: Record<string, unknown> = {};
+  const violations: Finding[] = [];
+  const untestable: Finding[] = [];
+  const judge = async (one: DeclaredExchange, other: DeclaredExchange): Promise<void> => {
+    const claims: Record<string, unknown>[] = [];
+    // The other one between two of the same: what tells them apart is then neither a time nor a number of the token.
+    for (const exchange of [one, other, one]) {
+      const response = await exchange.present(await exchange.good());
+      if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
+      const carried = claimsOf(response.accessToken);
+      if (typeof carried === 'string') {
+        const finding = 'issues opaque access tokens, which only introspection could tell apart';
+        return void untestable.push({ finding, where: one.label });
+      }
+      claims.push(carried as Record<string, unknown>);
+    }
+    const [before = {}, between = {}, after = {}] = claims.map((carried) =>
+      Object.fromEntries(Object.entries(carried).map(([name, value]) => [name, JSON.stringify(value)])),
+    );
+    const telling = Object.keys(before).filter(
+      (name) => before[name] === after[name] && before[name] !== between[name],
+    );
+    seen[one.label] = Object.fromEntries(telling.map((name) => [name, [claims[0]?.[name], claims[1]?.[name]]]));
+    if (telling.length === 0)
+      violations.push({ finding: 'gives two ServiceAccounts the same identity', where: one.label });
+  };
+  await Promise.all(
+    first.map((one, index) => {
+      const other = second[index];
+      return other === undefined ? undefined : judge(one, other);
+    }),
+  );
+  t.evidence('claims that tell two ServiceAccounts apart', seen);
+  conclude(violations, untestable);
+});
+
+/** Scopes that no client of the harness is registered for. */
+const FOREIGN_SCOPES = ['conformance:admin', 'cluster-admin'];
+
+requirement('TX-20', async (t) => {
+  const exchanges = await declaredExchanges(t, 'tx-20');
+  const seen: unknown[] = [];
+  const violations: Finding[] = [];
+  const untestable: Finding[] = [];
+  const scopesOf = (scope: unknown): string[] => (typeof scope === 'string' ? scope.split(' ') : []);
+  const judge = async (exchange: DeclaredExchange): Promise<void> => {
+    const control = await exchange.present(await exchange.good());
+    if (!isAccepted(control)) return void untestable.push(refusesGood(exchange, control));
+    const response = await exchange.present(await exchange.good(), undefined, FOREIGN_SCOPES.join(' '));
+    const { exchange: where, answer } = { exchange: exchange.label, answer: redact(describeResponse(response)) };
+    const claims = claimsOf(response.accessToken);
+    const inToken = typeof claims === 'object' && claims !== null && 'scope' in claims ? claims.scope : undefined;
+    // Without a scope in the answer it is the one that was asked for (RFC 6749 section 5.1).
+    const granted = isAccepted(response)
+      ? [...scopesOf(response.body.scope ?? FOREIGN_SCOPES.join(' ')), ...scopesOf(inToken)]
+      : [];
+    seen.push({ exchange: where, answer, granted: [...new Set(granted)] });
+    const beyond = FOREIGN_SCOPES.filter((scope) => granted.includes(scope));
+    if (beyond.length > 0) violations.push({ finding: `grants ${beyond.join(', ')}, registered for neither`, where });
+    else if (!isAccepted(response) && (response.status < 400 || response.status > 499))
+      violations.push({ finding: `answers ${answer} to a scope that it does not grant`, where });
+  };
+  for (const exchange of exchanges) await judge(exchange);
+  t.evidence('answers to foreign scopes', seen);
+  conclude(violations, untestable);
 });

@@ -8,7 +8,7 @@ import {
   subjectOf,
 } from './context.ts';
 import { STRICT_CHECKS } from './embedded/assertion.ts';
-import { createEmbeddedProvider, type EmbeddedProvider } from './embedded/provider.ts';
+import { createEmbeddedProvider, type EmbeddedProvider, STRICT_BEHAVIOUR } from './embedded/provider.ts';
 import { listenHttps } from './listener.ts';
 import type { GrantDeclaration, ProviderDescription, StartedIdentityProvider } from './provider.ts';
 import type { EmbeddedTwin } from './twins.ts';
@@ -70,6 +70,7 @@ export async function startEmbedded(
         context.fetch,
         {
           checks: { ...STRICT_CHECKS, ...twin.checks?.() },
+          behaviour: { ...STRICT_BEHAVIOUR, ...twin.behaviour },
           onTrouble: (message) => tellOnce(`${name}: ${message}`),
         },
       );

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { exportSPKI, importJWK, type JWK } from 'jose';
-import { OAuth2Issuer } from 'oauth2-mock-server';
+import { OAuth2Issuer, OAuth2Server } from 'oauth2-mock-server';
 
 /** Signs any claims with keys of its own: another cluster, or somebody who would like to be this one. */
 export interface RogueIssuer {
@@ -17,6 +17,29 @@ export async function makeRogueIssuer(algorithm = 'ES256'): Promise<RogueIssuer>
   const issuer = new OAuth2Issuer();
   issuer.url = 'https://rogue.conformance.test';
   await issuer.keys.generate(algorithm, { kid: 'rogue' });
+  return rogueOf(issuer);
+}
+
+/** A rogue issuer whose discovery document and keys can be had on the loopback interface. */
+export interface ListeningRogueIssuer extends RogueIssuer {
+  readonly issuer: string;
+  stop(): Promise<void>;
+}
+
+/** As {@link makeRogueIssuer}; a provider that believes whatever issuer a token names finds its keys. */
+export async function startRogueIssuer(algorithm = 'ES256'): Promise<ListeningRogueIssuer> {
+  const server = new OAuth2Server();
+  await server.issuer.keys.generate(algorithm, { kid: 'rogue' });
+  await server.start(0, '127.0.0.1');
+  server.issuer.url = `http://127.0.0.1:${server.address().port}`;
+  return {
+    ...rogueOf(server.issuer),
+    issuer: server.issuer.url,
+    stop: () => server.stop(),
+  };
+}
+
+function rogueOf(issuer: OAuth2Issuer): RogueIssuer {
   return {
     sign: (claims, header = {}) =>
       issuer.buildToken({

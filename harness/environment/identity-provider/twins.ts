@@ -1,5 +1,7 @@
 import { type CompactJWSHeaderParameters, compactVerify, decodeJwt, exportSPKI } from 'jose';
 import { type AssertionChecks, AssertionRefused, type Claims, STRICT_CHECKS } from './embedded/assertion.ts';
+import { clusterKeys } from './embedded/cluster-keys.ts';
+import type { EmbeddedBehaviour } from './embedded/provider.ts';
 import { EMBEDDED_AUDIENCE_PREFIX } from './embedded.ts';
 import type { Grant } from './provider.ts';
 
@@ -7,12 +9,26 @@ import type { Grant } from './provider.ts';
 export interface EmbeddedTwin {
   /** Makes the replaced steps, once for each provider (a step may keep a state of its own). */
   checks?(): Partial<AssertionChecks>;
+  behaviour?: Partial<EmbeddedBehaviour>;
   /** Grants that it declares and does not serve. */
   switchedOff?: Grant[];
 }
 
 function audiencesOf(claims: Claims): unknown[] {
   return Array.isArray(claims.aud) ? claims.aud : [claims.aud];
+}
+
+/** The claims, unverified. */
+function readClaims(assertion: string): Claims {
+  try {
+    return decodeJwt(assertion);
+  } catch {
+    throw new AssertionRefused('not a JWT');
+  }
+}
+
+function bodyOf(answer: unknown): Record<string, unknown> {
+  return typeof answer === 'object' && answer !== null ? (answer as Record<string, unknown>) : {};
 }
 
 /** Broken variants of the embedded identity provider, by name; each has one fault. */
@@ -43,11 +59,7 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
   'signature-unchecked': {
     checks: () => ({
       async signature(assertion) {
-        try {
-          return decodeJwt(assertion);
-        } catch {
-          throw new AssertionRefused('not a JWT');
-        }
+        return readClaims(assertion);
       },
     }),
   },
@@ -98,6 +110,112 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
       },
     }),
   },
+
+  'first-match-wins': {
+    checks: () => ({
+      audience(claims, { audience }) {
+        if (!audiencesOf(claims).includes(audience)) throw new AssertionRefused('audience is not this provider');
+      },
+    }),
+  },
+
+  /** Looks the keys up by the token's own issuer, and trusts whom it finds. */
+  'issuer-unchecked': {
+    checks: () => ({
+      issuer() {},
+      async signature(assertion, policy) {
+        const { iss } = readClaims(assertion);
+        if (iss === policy.issuer) return STRICT_CHECKS.signature(assertion, policy);
+        if (typeof iss !== 'string') throw new AssertionRefused('issuer missing');
+        const keys = clusterKeys(iss, policy.fetch);
+        return STRICT_CHECKS.signature(assertion, { ...policy, keys }).catch(() => {
+          throw new AssertionRefused('signed by an unknown key');
+        });
+      },
+    }),
+  },
+
+  /** Takes its own access tokens, and those of its siblings, as if the cluster had made them. */
+  'token-confusion': {
+    checks: () => ({
+      async signature(assertion, policy) {
+        const claims = readClaims(assertion);
+        if (!String(claims.aud).startsWith('inference-')) return STRICT_CHECKS.signature(assertion, policy);
+        return { ...claims, iss: policy.issuer, aud: policy.audience };
+      },
+    }),
+  },
+
+  /** Compares the ServiceAccounts' names, and not their namespaces. */
+  'namespace-ignored': {
+    behaviour: { maps: (registered, presented) => registered?.split(':').at(-1) === presented.split(':').at(-1) },
+  },
+
+  'iat-unchecked': {
+    checks: () => ({
+      times({ iat: _, ...claims }, policy) {
+        STRICT_CHECKS.times(claims, policy);
+      },
+    }),
+  },
+
+  'cacheable-answer': {
+    behaviour: {
+      finish(ctx) {
+        if (ctx.status === 200) ctx.set('cache-control', 'private, max-age=60');
+      },
+    },
+  },
+
+  'hands-out-refresh-token': {
+    behaviour: {
+      finish(ctx) {
+        if (ctx.status === 200) ctx.body = { ...bodyOf(ctx.body), refresh_token: 'refresh' };
+      },
+    },
+  },
+
+  /** An assertion that it cannot parse ends in an error that nobody caught. */
+  'server-error-on-garbage': {
+    behaviour: {
+      finish(ctx) {
+        if (!String(bodyOf(ctx.body).error_description).includes('not a valid signed JWT')) return;
+        ctx.status = 500;
+        ctx.body = { error: 'server_error' };
+      },
+    },
+  },
+
+  'unregistered-error-code': {
+    behaviour: {
+      finish(ctx) {
+        const body = bodyOf(ctx.body);
+        if (body.error !== undefined) ctx.body = { ...body, error: 'bad_token' };
+      },
+    },
+  },
+
+  'echoes-assertion': {
+    behaviour: {
+      finish(ctx) {
+        const body = bodyOf(ctx.body);
+        const sent = ctx.oidc?.body;
+        if (body.error === undefined || sent === undefined) return;
+        const assertion = sent.assertion ?? sent.subject_token ?? sent.client_assertion;
+        ctx.body = { ...body, error_description: `refused: ${String(assertion)}` };
+      },
+    },
+  },
+
+  'one-identity-for-all': {
+    behaviour: {
+      claims(claims) {
+        Object.assign(claims, { sub: 'workload', client_id: 'workload' });
+      },
+    },
+  },
+
+  'any-scope': { behaviour: { ungranted: () => [] } },
 
   'grant-switched-off': { switchedOff: ['token-exchange'] },
 };

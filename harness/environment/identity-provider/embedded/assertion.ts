@@ -1,4 +1,5 @@
 import { type CompactVerifyGetKey, compactVerify, decodeProtectedHeader, errors } from 'jose';
+import type { Fetch } from '../fetch.ts';
 import { KeysUnavailable } from './cluster-keys.ts';
 
 /** What an assertion is measured by. */
@@ -10,6 +11,8 @@ export interface AssertionPolicy {
   /** Allowed `alg` values; asymmetric ones only (RFC 8725 section 3.1). */
   algorithms: string[];
   keys: CompactVerifyGetKey;
+  /** By which the keys are fetched. */
+  fetch: Fetch;
   /** Seconds by which the clocks may differ. */
   clockToleranceSeconds: number;
 }

@@ -1,7 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
-import Provider, { type Adapter, type Client, errors, type TokenEndpointGrantContext } from 'oidc-provider';
+import Provider, {
+  type Adapter,
+  type Client,
+  errors,
+  type KoaContextWithOIDC,
+  type TokenEndpointGrantContext,
+} from 'oidc-provider';
 import type { Fetch } from '../fetch.ts';
 import type { Grant } from '../provider.ts';
 import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
@@ -95,7 +101,28 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
   return length > BODY_LIMIT_BYTES ? undefined : Buffer.concat(chunks).toString('utf8');
 }
 
+/** The steps that follow on verification; apart, as {@link AssertionChecks} are, so that a broken provider can be made. */
+export interface EmbeddedBehaviour {
+  /** Whether the subject of an assertion is the one that a client was registered for. */
+  maps(registered: string | undefined, presented: string): boolean;
+  /** Those of the scopes asked for that are not granted. */
+  ungranted(asked: string[]): string[];
+  /** Has the last word on an answer of the token endpoint. */
+  finish(ctx: KoaContextWithOIDC): void;
+  /** Has the last word on the claims of an access token. */
+  claims(claims: Record<string, unknown>): void;
+}
+
+export const STRICT_BEHAVIOUR: EmbeddedBehaviour = {
+  maps: (registered, presented) => registered === presented,
+  ungranted: (asked) => asked.filter((scope) => !SCOPES.includes(scope)),
+  finish() {},
+  claims() {},
+};
+
 export interface EmbeddedProviderOptions {
+  /** Replaces what is done with a verified assertion; for broken twins. */
+  behaviour?: EmbeddedBehaviour;
   /** Replaces the steps of verification; for broken twins. Without it the assertion is verified strictly. */
   checks?: AssertionChecks;
   /** Is told of what is not the client's fault: keys that cannot be fetched, an error inside. */
@@ -110,7 +137,7 @@ export interface EmbeddedProviderOptions {
 export async function createEmbeddedProvider(
   config: EmbeddedProviderConfig,
   fetch: Fetch,
-  { checks = STRICT_CHECKS, onTrouble = () => {} }: EmbeddedProviderOptions = {},
+  { checks = STRICT_CHECKS, behaviour = STRICT_BEHAVIOUR, onTrouble = () => {} }: EmbeddedProviderOptions = {},
 ): Promise<EmbeddedProvider> {
   const clients = new Map<string, RegisteredClient>();
   const clientIdOfSubject = new Map<string, string>();
@@ -120,6 +147,7 @@ export async function createEmbeddedProvider(
       audience: config.audience,
       algorithms: config.algorithms,
       keys: clusterKeys(config.clusterIssuer, fetch),
+      fetch,
       clockToleranceSeconds: config.clockToleranceSeconds,
     },
     checks,
@@ -147,6 +175,13 @@ export async function createEmbeddedProvider(
     },
     routes: { token: '/token', jwks: '/jwks' },
     ttl: { AccessToken: config.accessTokenLifetimeSeconds },
+    formats: {
+      customizers: {
+        jwt(_ctx, _token, { payload }) {
+          behaviour.claims(payload);
+        },
+      },
+    },
   });
   // Koa writes what it takes for an error (a client that hangs up) to the console.
   provider.silent = true;
@@ -183,7 +218,7 @@ export async function createEmbeddedProvider(
     const asked = String(ctx.oidc.params.scope ?? '')
       .split(' ')
       .filter(Boolean);
-    const unknown = asked.filter((scope) => !SCOPES.includes(scope));
+    const unknown = behaviour.ungranted(asked);
     if (unknown.length > 0)
       throw new errors.InvalidScope('requested scope is not granted to this client', unknown.join(' '));
     return asked.length > 0 ? asked.join(' ') : undefined;
@@ -206,7 +241,7 @@ export async function createEmbeddedProvider(
     if (type !== CLIENT_ASSERTION_TYPE) throw oauthError(401, 'invalid_client', 'unknown client_assertion_type');
     if (typeof assertion !== 'string') throw oauthError(401, 'invalid_client', 'client_assertion must be given once');
     const subject = await verifyOnce(assertion, 'invalid_client', 401);
-    if (clients.get(ctx.oidc.client.clientId)?.subject !== subject) {
+    if (!behaviour.maps(clients.get(ctx.oidc.client.clientId)?.subject, subject)) {
       throw oauthError(401, 'invalid_client', 'subject of the client_assertion is not this client');
     }
     return subject;
@@ -238,7 +273,7 @@ export async function createEmbeddedProvider(
 
   /** A mapped identity is given to the ServiceAccount that it was registered for, and to no other. */
   const requireMapped = (ctx: TokenEndpointGrantContext, subject: string, code: string): void => {
-    if (clients.get(ctx.oidc.client.clientId)?.subject !== subject) {
+    if (!behaviour.maps(clients.get(ctx.oidc.client.clientId)?.subject, subject)) {
       throw oauthError(400, code, 'subject of the assertion is not mapped to this client');
     }
   };
@@ -320,7 +355,9 @@ export async function createEmbeddedProvider(
     const replayed = Buffer.from(form.toString());
     ctx.req.headers['content-length'] = String(replayed.length);
     ctx.req = Readable.from([replayed], { objectMode: false }) as IncomingMessage;
-    return next();
+    await next();
+    behaviour.finish(ctx as KoaContextWithOIDC);
+    return undefined;
   });
 
   const clientOf = (assertion: string): string => {
