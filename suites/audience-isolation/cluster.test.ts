@@ -1,6 +1,13 @@
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
-import { createServiceAccount, runInPod } from '../../harness/kubernetes/pods.ts';
+import { createServiceAccount, podSpec, runInPod } from '../../harness/kubernetes/pods.ts';
 import { API_TOKEN_FOLDER, startProbePod } from '../../harness/kubernetes/token-probe.ts';
+import {
+  grant,
+  postTokenRequest,
+  type TokenRequestAnswer,
+  untilAllowed,
+} from '../../harness/kubernetes/token-requests.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { decodeToken } from '../../harness/tokens/token.ts';
 
@@ -93,4 +100,179 @@ requirement('AI-22', async (t) => {
   expect(podOverrides, 'control: the pod says true and overrides its ServiceAccount').toBe(true);
   expect(podSaysFalse, 'the pod says false').toBe(false);
   expect(accountSaysFalse, 'the ServiceAccount says false, the pod nothing').toBe(false);
+});
+
+requirement('AI-23', async (t) => {
+  const cluster = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('rights');
+  const may = { verb: 'create', resource: 'serviceaccounts', subresource: 'token' };
+  const subject = (name: string): string => `system:serviceaccount:${namespace}:${name}`;
+  const account = { namespace, serviceAccount: SERVICE_ACCOUNT };
+  for (const name of [SERVICE_ACCOUNT, 'manages-accounts', 'may-mint']) {
+    await createServiceAccount(t, namespace, name, false);
+  }
+  await grant(t, namespace, 'manages-accounts', [{ apiGroups: [''], resources: ['serviceaccounts'], verbs: ['*'] }]);
+  await grant(t, namespace, 'may-mint', [{ apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] }]);
+  await untilAllowed(t, namespace, {
+    user: subject('manages-accounts'),
+    resourceAttributes: { verb: 'delete', resource: 'serviceaccounts' },
+  });
+  await untilAllowed(t, namespace, { user: subject('may-mint'), resourceAttributes: may });
+  const ask = async (name: string): Promise<TokenRequestAnswer> => {
+    const { token } = await cluster.createToken({
+      namespace,
+      serviceAccount: name,
+      audiences: cluster.apiAudiences,
+      expirationSeconds: 600,
+    });
+    return postTokenRequest(cluster, account, { audiences: [PRODUCTION], expirationSeconds: 600 }, { bearer: token });
+  };
+  const answers = {
+    itself: await ask(SERVICE_ACCOUNT),
+    managesAccounts: await ask('manages-accounts'),
+    mayMint: await ask('may-mint'),
+  };
+  t.evidence('TokenRequests of ServiceAccounts', answers);
+  expect(answers.mayMint.status, 'control: with create on serviceaccounts/token').toBe(201);
+  expect(answers.itself, 'without any right').toMatchObject({ status: 403 });
+  expect(answers.managesAccounts, 'with every verb on serviceaccounts').toMatchObject({ status: 403 });
+  expect(answers.managesAccounts.message, 'the reason').toContain('serviceaccounts/token');
+
+  if (!cluster.owned) {
+    t.evidence('nodes', 'not judged: the harness impersonates a node on clusters of its own only');
+    return;
+  }
+  // No kubelet has to run it: there is no such node. The name is its own, for Kubernetes soon removes pods of a node that it misses.
+  const elsewhere = `elsewhere.${namespace}`;
+  const pod = await cluster.core.createNamespacedPod({
+    namespace,
+    body: {
+      metadata: { name: 'elsewhere' },
+      spec: {
+        ...podSpec(cluster.workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
+        nodeName: elsewhere,
+        volumes: [
+          {
+            name: 'token',
+            projected: { sources: [{ serviceAccountToken: { path: 'token', audience: PRODUCTION } }] },
+          },
+        ],
+      },
+    },
+  });
+  const nodeUser = (name: string): string => `system:node:${name}`;
+  const [node] = (await cluster.core.listNode()).items;
+  const itsNode = nodeUser(elsewhere);
+  await untilAllowed(t, namespace, {
+    user: itsNode,
+    groups: ['system:nodes'],
+    resourceAttributes: { ...may, name: SERVICE_ACCOUNT },
+  });
+  const askAsNode = (user: string, bound: boolean): Promise<TokenRequestAnswer> =>
+    postTokenRequest(
+      cluster,
+      account,
+      {
+        audiences: [PRODUCTION],
+        expirationSeconds: 600,
+        ...(bound
+          ? { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'elsewhere', uid: pod.metadata?.uid } }
+          : {}),
+      },
+      { impersonate: { user, group: 'system:nodes' } },
+    );
+  const nodes = {
+    itsNode: await askAsNode(itsNode, true),
+    itsNodeNotBound: await askAsNode(itsNode, false),
+    anotherNode: await askAsNode(nodeUser(node?.metadata?.name ?? ''), true),
+  };
+  t.evidence('TokenRequests of nodes', nodes);
+  expect(nodes.itsNode.status, 'control: the node that the pod is on, bound to the pod').toBe(201);
+  expect(nodes.itsNodeNotBound, 'the node that the pod is on, not bound').toMatchObject({ status: 403 });
+  expect(nodes.anotherNode, 'another node').toMatchObject({ status: 403 });
+});
+
+requirement('AI-24', async (t) => {
+  const cluster = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('discovery');
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  const { token } = await cluster.createToken({
+    namespace,
+    serviceAccount: SERVICE_ACCOUNT,
+    audiences: cluster.apiAudiences,
+    expirationSeconds: 600,
+  });
+  const { header, claims } = decodeToken(token);
+  t.evidence('token', { header, iss: claims.iss });
+  if (!claims.iss?.startsWith('https://')) {
+    t.notApplicable(`the issuer is ${claims.iss}: Kubernetes serves discovery for issuers with https only`);
+  }
+  const paths = { discovery: '/.well-known/openid-configuration', keys: '/openid/v1/jwks' };
+  const statuses: Record<string, { serviceAccount: number; anonymous: number }> = {};
+  const documents: Record<string, unknown> = {};
+  for (const [name, path] of Object.entries(paths)) {
+    const own = await cluster.requestWithoutCredentials(path, { headers: { authorization: `Bearer ${token}` } });
+    documents[name] = await own.json();
+    const anonymous = await cluster.requestWithoutCredentials(path);
+    await anonymous.arrayBuffer();
+    statuses[name] = { serviceAccount: own.status, anonymous: anonymous.status };
+  }
+  t.evidence('statuses', statuses);
+  t.evidence('documents', documents);
+  for (const [name, { serviceAccount, anonymous }] of Object.entries(statuses)) {
+    expect(serviceAccount, `${name}, read by a ServiceAccount`).toBe(200);
+    expect([200, 401, 403], `${name}, read by nobody: opened or refused`).toContain(anonymous);
+  }
+  const discovery = documents.discovery as { issuer: string; id_token_signing_alg_values_supported: string[] };
+  const keys = documents.keys as JSONWebKeySet;
+  expect(discovery.issuer, 'issuer').toBe(claims.iss);
+  expect(discovery.id_token_signing_alg_values_supported, 'the algorithms').toContain(header.alg);
+  expect(
+    keys.keys.map(({ kid }) => kid),
+    'the published key ids',
+  ).toContain(header.kid);
+  await expect(jwtVerify(token, createLocalJWKSet(keys)), 'the signature').resolves.toBeDefined();
+});
+
+requirement('AI-25', async (t) => {
+  const cluster = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('asked-audiences');
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  const audOf = (token: string): string[] => [decodeToken(token).claims.aud ?? []].flat();
+  for (const audiences of [[PRODUCTION], [PRODUCTION, STAGING]]) {
+    const { token } = await cluster.createToken({ namespace, serviceAccount: SERVICE_ACCOUNT, audiences });
+    t.evidence(`asked for ${audiences.join(', ')}`, audOf(token));
+    expect(audOf(token), 'aud of a token with the audiences asked for').toEqual(audiences);
+  }
+  const { token } = await cluster.createToken({ namespace, serviceAccount: SERVICE_ACCOUNT });
+  const own = await cluster.reviewToken(token);
+  const call = await cluster.callWithToken(token);
+  t.evidence('asked for none', { aud: audOf(token), apiServer: own.audiences, call });
+  expect(own.authenticated, 'TokenReview of a token for which no audience was asked').toBe(true);
+  expect(audOf(token).sort(), 'aud where none is asked: the audiences of the API server').toEqual(own.audiences.sort());
+  expect(call, 'a call with it').toBe(201);
+});
+
+/** How long a controller may take that makes Secrets by itself: up to Kubernetes 1.23 it did so at once. */
+const SECRET_SECONDS = 10;
+
+requirement('AI-26', async (t) => {
+  const { core } = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('new-accounts');
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  await t.clock.until(new Date(Date.now() + SECRET_SECONDS * 1000), 'a controller would have made a Secret until then');
+  const { items } = await core.listNamespacedSecret({
+    namespace,
+    fieldSelector: 'type=kubernetes.io/service-account-token',
+  });
+  const secrets = items.map(({ metadata }) => ({
+    name: metadata?.name,
+    account: metadata?.annotations?.['kubernetes.io/service-account.name'],
+  }));
+  const { secrets: named = [] } = await core.readNamespacedServiceAccount({ name: SERVICE_ACCOUNT, namespace });
+  t.evidence('token Secrets in a namespace where nobody asked for one', { secrets, named });
+  expect(
+    secrets.filter(({ account }) => account === SERVICE_ACCOUNT),
+    'token Secrets of the new ServiceAccount',
+  ).toEqual([]);
 });

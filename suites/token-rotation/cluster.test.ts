@@ -1,7 +1,8 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
-import { createServiceAccount, startIdlePod } from '../../harness/kubernetes/pods.ts';
+import { createServiceAccount, podSpec, startIdlePod } from '../../harness/kubernetes/pods.ts';
 import { ASKED_SECONDS } from '../../harness/kubernetes/token-probe.ts';
+import { postTokenRequest, type TokenRequestAnswer } from '../../harness/kubernetes/token-requests.ts';
 import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
 import { decodeToken, type ServiceAccountClaims } from '../../harness/tokens/token.ts';
 import {
@@ -242,3 +243,151 @@ requirement('TR-08', async (t) => {
   });
   expect((after.deleted.review as { error?: string }).error, 'the reason').toContain('invalidated');
 });
+
+/** An account for requests that no pod makes. */
+function accountForRequests(t: RequirementContext): Promise<{ namespace: string; serviceAccount: string }> {
+  return t.shared('account for requests', async () => {
+    const { name: namespace } = await t.namespaceFor('requests');
+    await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+    return { namespace, serviceAccount: SERVICE_ACCOUNT };
+  });
+}
+
+requirement('TR-10', async (t) => {
+  const cluster = await t.cluster();
+  const account = await accountForRequests(t);
+  const asked = (expirationSeconds: number): Promise<TokenRequestAnswer> =>
+    postTokenRequest(cluster, account, { audiences: [PRODUCTION], expirationSeconds });
+  /** What the API server says of a pod that asks for such a life; no pod is made. */
+  const podWith = async (expirationSeconds: number): Promise<{ status: number; message?: string }> => {
+    const serviceAccountToken = { path: 'token', audience: PRODUCTION, expirationSeconds };
+    const response = await cluster.request(`/api/v1/namespaces/${account.namespace}/pods?dryRun=All`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: `asks-for-${expirationSeconds}` },
+        spec: {
+          ...podSpec(cluster.workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
+          volumes: [{ name: 'token', projected: { sources: [{ serviceAccountToken }] } }],
+        },
+      }),
+    });
+    const { message } = (await response.json()) as { message?: string };
+    return { status: response.status, ...(message === undefined ? {} : { message }) };
+  };
+  for (const [kind, ask] of Object.entries({ TokenRequest: asked, pod: podWith })) {
+    const accepted = await ask(600);
+    t.evidence(`${kind} with 600 s`, accepted);
+    expect(accepted.status, `control: a ${kind} with 600 s`).toBe(201);
+    for (const seconds of [10, 599]) {
+      const refused = await ask(seconds);
+      t.evidence(`${kind} with ${seconds} s`, refused);
+      expect(refused.status, `a ${kind} with ${seconds} s`).toBe(422);
+      expect(refused.message, 'the field').toContain('expirationSeconds');
+      expect(refused.message, 'the reason').toContain('10 minutes');
+    }
+  }
+});
+
+const YEAR_SECONDS = 8760 * 3600;
+
+requirement('TR-12', async (t) => {
+  const cluster = await t.cluster();
+  const issued = await cluster.createToken({
+    ...(await accountForRequests(t)),
+    audiences: [PRODUCTION],
+    expirationSeconds: YEAR_SECONDS,
+  });
+  const { iat = 0, exp = 0 } = decodeToken(issued.token).claims;
+  const answered = {
+    expirationSeconds: issued.expirationSeconds,
+    expirationTimestamp: issued.expirationTimestamp.getTime() / 1000,
+  };
+  t.evidence('asked for 8760 h', { iat, exp, life: exp - iat, ...answered });
+  expect(answered.expirationSeconds, 'spec.expirationSeconds').toBeLessThanOrEqual(YEAR_SECONDS);
+  expect(exp - iat, 'life against the answered spec.expirationSeconds').toBe(answered.expirationSeconds);
+  expect(Math.abs(answered.expirationTimestamp - exp), 'expirationTimestamp against exp, in seconds').toBeLessThan(
+    1.001,
+  );
+});
+
+requirement('TR-14', async (t) => {
+  const cluster = await t.cluster();
+  const { core } = cluster;
+  const { name: namespace } = await t.namespaceFor('same-name');
+  const accounts = ['made-again', 'kept', 'of-the-pods'];
+  for (const name of accounts) {
+    await createServiceAccount(t, namespace, name, false);
+  }
+  /** A pod that is never scheduled: tokens are bound to the object alone. */
+  const createPod = async (name: string): Promise<{ name: string; uid: string }> => {
+    const { metadata } = await core.createNamespacedPod({
+      namespace,
+      body: {
+        metadata: { name },
+        spec: {
+          ...podSpec(cluster.workloadImage, 'of-the-pods', { name: 'idle' }),
+          schedulingGates: [{ name: 'conformance.test/never' }],
+        },
+      },
+    });
+    return { name, uid: metadata?.uid ?? '' };
+  };
+  const mint = async (serviceAccount: string, boundPod?: { name: string; uid: string }): Promise<Tokens> => {
+    const base = { namespace, serviceAccount, expirationSeconds: 900, ...(boundPod === undefined ? {} : { boundPod }) };
+    return {
+      provider: (await cluster.createToken({ ...base, audiences: [PRODUCTION] })).token,
+      api: (await cluster.createToken({ ...base, audiences: cluster.apiAudiences })).token,
+    };
+  };
+  const tokens: Record<string, Tokens> = {
+    account: await mint('made-again'),
+    keptAccount: await mint('kept'),
+    pod: await mint('of-the-pods', await createPod('made-again')),
+    keptPod: await mint('of-the-pods', await createPod('kept')),
+  };
+  const lookAtAll = async (): Promise<Record<string, unknown>> => {
+    const seen: Record<string, unknown> = {};
+    for (const [name, { provider, api }] of Object.entries(tokens)) {
+      seen[name] = {
+        call: await cluster.callWithToken(api),
+        review: await cluster.reviewToken(provider, [PRODUCTION]),
+      };
+    }
+    return seen;
+  };
+  const good = { call: 201, review: { authenticated: true } };
+  const bad = { call: 401, review: { authenticated: false } };
+  const before = await lookAtAll();
+  t.evidence('before', before);
+  expect(before, 'control: before anything is deleted').toMatchObject({
+    account: good,
+    keptAccount: good,
+    pod: good,
+    keptPod: good,
+  });
+
+  await core.deleteNamespacedServiceAccount({ name: 'made-again', namespace });
+  await core.deleteNamespacedPod({ name: 'made-again', namespace, gracePeriodSeconds: 0 });
+  await createServiceAccount(t, namespace, 'made-again', false);
+  tokens.newAccount = await mint('made-again');
+  tokens.newPod = await mint('of-the-pods', await createPod('made-again'));
+  await t.clock.until(new Date(Date.now() + INVALID_AFTER_SECONDS * 1000), 'made again + 10 s cache + 5 s');
+  const after = await lookAtAll();
+  t.evidence(`${INVALID_AFTER_SECONDS} s after both were made again`, after);
+  expect(after, 'control: what was kept, and the new tokens').toMatchObject({
+    keptAccount: good,
+    keptPod: good,
+    newAccount: good,
+    newPod: good,
+  });
+  expect(after.account, 'the token of the ServiceAccount that was deleted').toMatchObject(bad);
+  expect(after.pod, 'the token of the pod that was deleted').toMatchObject(bad);
+});
+
+interface Tokens {
+  provider: string;
+  api: string;
+}

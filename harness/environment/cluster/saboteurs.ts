@@ -1,9 +1,16 @@
-import { CoreV1Api, KubeConfig, type V1Pod, Watch } from '@kubernetes/client-node';
+import {
+  CoreV1Api,
+  KubeConfig,
+  type KubernetesObject,
+  type V1Pod,
+  type V1ServiceAccount,
+  Watch,
+} from '@kubernetes/client-node';
 import { isReady } from '../../kubernetes/cluster-handle.ts';
 import { HarnessError } from '../../run/errors.ts';
 import type { StartedCluster } from './cluster.ts';
 
-/** Something that works against the pods of a twin's namespace, as a faulty cluster would. */
+/** Something that works against the pods or ServiceAccounts of a twin's namespace, as a faulty cluster would. */
 export interface Saboteur {
   stop(): Promise<void>;
 }
@@ -24,6 +31,8 @@ function hasProjectedToken(pod: V1Pod): boolean {
 }
 
 type OnReady = (pod: V1Pod, cluster: StartedCluster, core: CoreV1Api) => Promise<void>;
+
+type OnAccount = (account: { name: string; namespace: string }, core: CoreV1Api) => Promise<void>;
 
 /**
  * Rewrites the projected token files of a pod in place, in two writes with a gap: what the kubelet's AtomicWriter never does.
@@ -60,39 +69,78 @@ const recreatesPods: OnReady = async (pod, _cluster, core) => {
   });
 };
 
+/** Makes the Secret with a token without `exp` and `aud` that Kubernetes up to 1.23 made for every ServiceAccount. */
+const makesTokenSecret: OnAccount = async ({ name, namespace }, core) => {
+  await core.createNamespacedSecret({
+    namespace,
+    body: {
+      metadata: { name: `${name}-token`, annotations: { 'kubernetes.io/service-account.name': name } },
+      type: 'kubernetes.io/service-account-token',
+    },
+  });
+};
+
+const ACCOUNT_SABOTEURS: Record<string, OnAccount> = {
+  'makes-token-secrets': makesTokenSecret,
+};
+
 const SABOTEURS: Record<string, OnReady> = {
   'rewrites-tokens-in-place': rewritesTokensInPlace,
   'recreates-pods': recreatesPods,
 };
 
 /**
- * Starts a saboteur: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready.
+ * Starts a saboteur: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready,
+ * or on each of its ServiceAccounts.
  *
  * @throws HarnessError for one that does not exist, with those that do
  */
 export function startSaboteur(name: string, cluster: StartedCluster, namespace: string): Saboteur {
-  const onReady = SABOTEURS[name];
-  if (onReady === undefined) {
-    throw new HarnessError(`no saboteur is called ${name}; there are ${Object.keys(SABOTEURS).join(', ')}`);
-  }
   const config = new KubeConfig();
   config.loadFromString(cluster.data.kubeConfig);
   const core = config.makeApiClient(CoreV1Api);
+  const onReady = SABOTEURS[name];
+  if (onReady !== undefined) {
+    return follow<V1Pod>(config, `/api/v1/namespaces/${namespace}/pods`, (pod) =>
+      isReady(pod) && hasProjectedToken(pod) ? () => onReady(pod, cluster, core) : undefined,
+    );
+  }
+  const onAccount = ACCOUNT_SABOTEURS[name];
+  if (onAccount !== undefined) {
+    return follow<V1ServiceAccount>(
+      config,
+      `/api/v1/namespaces/${namespace}/serviceaccounts`,
+      ({ metadata }) =>
+        () =>
+          onAccount({ name: metadata?.name ?? '', namespace }, core),
+    );
+  }
+  const known = [...Object.keys(SABOTEURS), ...Object.keys(ACCOUNT_SABOTEURS)];
+  throw new HarnessError(`no saboteur is called ${name}; there are ${known.join(', ')}`);
+}
+
+/** Acts on each object once for which `choose` gives something to do. */
+function follow<T extends KubernetesObject>(
+  config: KubeConfig,
+  path: string,
+  choose: (object: T) => (() => Promise<void>) | undefined,
+): Saboteur {
   const done = new Set<string>();
   const stopped = new AbortController();
-  const follow = async (): Promise<void> => {
+  const watchOn = async (): Promise<void> => {
     while (!stopped.signal.aborted) {
       const { promise: closed, resolve: close } = Promise.withResolvers<void>();
       const watch = await new Watch(config).watch(
-        `/api/v1/namespaces/${namespace}/pods`,
+        path,
         {},
-        (_type: string, pod: V1Pod) => {
-          // One replacement is enough: the pod that takes the place is known by its name.
-          const key = pod.metadata?.name ?? '';
-          if (isReady(pod) && hasProjectedToken(pod) && !done.has(key)) {
+        (_type: string, object: T) => {
+          // Once is enough, also for what takes the place of an object: it is known by its name.
+          const key = object.metadata?.name ?? '';
+          const act = done.has(key) ? undefined : choose(object);
+          if (act !== undefined) {
             done.add(key);
             // The twin's namespace may be gone in the middle: then there is nothing left to work against.
-            onReady(pod, cluster, core).catch(() => undefined);
+            act().catch(() => undefined);
           }
         },
         () => close(),
@@ -101,7 +149,7 @@ export function startSaboteur(name: string, cluster: StartedCluster, namespace: 
       await closed;
     }
   };
-  follow().catch(() => undefined);
+  watchOn().catch(() => undefined);
   return {
     async stop() {
       stopped.abort();
