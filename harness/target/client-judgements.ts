@@ -146,10 +146,10 @@ export function reusesAccessTokens(session: ClientSession): string[] {
 export function survivesAMissingTokenFile(session: ClientSession): string[] {
   const findings = restarts(session);
   const calls = session.calls.filter(({ provider }) => provider === LATE);
-  const [missing, blank, recovered] = (['missing', 'blank', 'recovered'] as const).map((phase) =>
+  const [missing, blank, there, recovered] = (['missing', 'blank', 'refused', 'recovered'] as const).map((phase) =>
     calls.find((call) => call.phase === phase),
   );
-  if (missing === undefined || blank === undefined || recovered === undefined)
+  if (missing === undefined || blank === undefined || there === undefined || recovered === undefined)
     return [...findings, 'no such calls were made'];
   for (const call of [missing, blank]) {
     if (call.unanswered === true || call.durationMs > FAIL_FAST_MS) {
@@ -162,7 +162,7 @@ export function survivesAMissingTokenFile(session: ClientSession): string[] {
       findings.push(`with the token file ${call.phase} the call failed without an error`);
     }
   }
-  const tooSoon = session.exchanges.filter(({ at }) => Date.parse(at) < Date.parse(recovered.at));
+  const tooSoon = session.exchanges.filter(({ at }) => Date.parse(at) < Date.parse(there.at));
   if (tooSoon[0] !== undefined) {
     findings.push(
       `a token was presented to ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none`,
@@ -294,9 +294,9 @@ export function keepsOthersWorking({ calls, providers }: ClientSession): string[
 export function neverFallsBack(session: ClientSession): string[] {
   const calls = session.calls.filter(({ provider }) => provider === LATE);
   const without = calls.filter(({ phase }) => phase === 'missing' || phase === 'blank');
-  const recovered = calls.find(({ phase }) => phase === 'recovered');
-  if (without.length < 2 || recovered === undefined) return ['no such calls were made'];
-  const until = Date.parse(recovered.at);
+  const there = calls.find(({ phase }) => phase === 'refused');
+  if (without.length < 2 || there === undefined) return ['no such calls were made'];
+  const until = Date.parse(there.at);
   const early = <R extends { at: string }>(records: R[]): R[] => records.filter(({ at }) => Date.parse(at) < until);
   return [
     ...without
@@ -353,6 +353,7 @@ export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
 export function writesNoToken({ exchanges, output }: ClientSession): string[] {
   return [
     ...(exchanges.some(({ accessToken }) => accessToken !== undefined) ? [] : ['no token was exchanged']),
+    ...(exchanges.some(({ echoed }) => echoed) ? [] : ['no error repeated a token']),
     ...output.leaks.map(
       ({ line, issuer = 'a provider', sha256 }) =>
         `line ${line} of the client's output holds a token of ${issuer} (SHA-256 ${sha256.slice(0, 12)})`,

@@ -1,6 +1,7 @@
 import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { FileObservations, TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotTestable } from '../run/errors.ts';
+import { redact } from '../tokens/redact.ts';
 import { findTokenLeaks, type TokenLeak } from './token-leaks.ts';
 
 /** A provider as the token client under test is configured for it. */
@@ -21,12 +22,12 @@ export interface SessionProvider {
 export const LATE = 'late';
 
 /**
- * When a call was made: with the late provider's token file `missing`, then `blank`, then there (`recovered`); from a cold
+ * When a call was made: with the late provider's token file `missing`, then `blank`, then there but `refused`, then good (`recovered`); from a cold
  * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
  * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
  * its access token expired (`blanked`).
  */
-type Phase = 'missing' | 'blank' | 'recovered' | 'concurrent' | 'burst' | 'paced' | 'blanked';
+type Phase = 'missing' | 'blank' | 'refused' | 'recovered' | 'concurrent' | 'burst' | 'paced' | 'blanked';
 
 /** One call that the client was told to make, and how it says it ended. */
 export interface Call {
@@ -74,6 +75,8 @@ export interface SessionDriver {
   call(provider: string, patienceMs: number): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined>;
   observations(): Promise<FileObservations[]>;
   records(): Promise<ObserverRecord[]>;
+  /** Lets the next token request to a provider be refused, with an error that repeats the request. */
+  refuseNext(provider: string): Promise<void>;
   /** Puts a copy of a file in the client's pod in place. */
   copy(from: string, to: string): Promise<void>;
   identity(): Promise<ProcessIdentity>;
@@ -108,6 +111,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   const call = async (phase: Phase, provider: string, burst?: number): Promise<void> => {
     const started = Date.now();
     const answer = await driver.call(provider, plan.patienceMs);
+    const error = answer?.error;
     calls.push({
       phase,
       provider,
@@ -115,6 +119,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
       at: new Date(started).toISOString(),
       durationMs: Date.now() - started,
       ...(answer ?? { ok: false, unanswered: true, error: `no answer within ${plan.patienceMs / 1000} s` }),
+      ...(error === undefined ? {} : { error: redact(error) }),
     });
   };
   const names = driver.providers.map(({ name }) => name);
@@ -124,6 +129,8 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await driver.copy('/dev/null', driver.latePath);
   await call('blank', LATE);
   await driver.copy(goodToken, driver.latePath);
+  await driver.refuseNext(driver.providers[0]?.name ?? '');
+  await call('refused', LATE);
   await call('recovered', LATE);
   const cold = Array.from({ length: CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));

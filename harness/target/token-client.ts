@@ -202,6 +202,7 @@ function driver(
       return ((await probe('/observations')) as { files: FileObservations[] }).files;
     },
     records: () => observer.records(),
+    refuseNext: (provider) => observer.refuseNext(provider),
     async copy(from, to) {
       await probe('/copy', { from, to });
     },

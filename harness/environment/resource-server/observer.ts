@@ -23,6 +23,8 @@ export interface Observer {
   baseURL(provider: string): string;
   /** Everything that was recorded so far, in order. */
   records(): Promise<ObserverRecord[]>;
+  /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
+  refuseNext(provider: string): Promise<void>;
 }
 
 /** Deploys the observer into the test's namespace; once per file and subject. Rejects when it does not become ready. */
@@ -96,19 +98,25 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
     if (ip === undefined || ip === 'None') {
       throw new HarnessError(`the Service ${namespace}/${NAME} was given no cluster IP`);
     }
+    const ask = async (path: string, init?: { method: string }): Promise<unknown> => {
+      const response = await cluster.podFetch(namespace, NAME, HTTP_PORT, path, init);
+      if (!response.ok) {
+        throw new HarnessError(
+          `the observer ${namespace}/${NAME} answers ${response.status}: ${await response.text()}`,
+        );
+      }
+      return response.json();
+    };
     return {
       hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST] }],
       reach: `${ip}:${port}`,
       ca: identityProvider.ca,
       baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
       async records() {
-        const response = await cluster.podFetch(namespace, NAME, HTTP_PORT, '/records');
-        if (!response.ok) {
-          throw new HarnessError(
-            `the observer ${namespace}/${NAME} answers ${response.status}: ${await response.text()}`,
-          );
-        }
-        return ((await response.json()) as { records: ObserverRecord[] }).records;
+        return ((await ask('/records')) as { records: ObserverRecord[] }).records;
+      },
+      async refuseNext(provider) {
+        await ask(`/refuse?provider=${encodeURIComponent(provider)}`, { method: 'POST' });
       },
     };
   });
