@@ -9,6 +9,7 @@ import { ask } from './control-client.ts';
 import { toControlError } from './control-error.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
 import type { ControlApi, EvidenceItem, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
+import { Turns } from './turns.ts';
 
 export type { RequirementContext } from './context.ts';
 
@@ -109,6 +110,11 @@ async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown
   }
 }
 
+const turns = new Turns();
+
+/** Vitest's own limit counts the time that a subject waits for its turn, too: ours counts what the requirement takes. */
+const WAITING_FACTOR = 5;
+
 /** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
 const LIMIT_SECONDS = { accelerated: 240, real: 1500 } as const;
 
@@ -128,8 +134,10 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
   }
   const limitSeconds = LIMIT_SECONDS[settings.clock.kind];
   for (const subject of subjects) {
+    turns.register(subject);
     const title = settings.subjects.length === 1 ? id : `${id} [${subject.name}]`;
-    test.concurrent(title, { timeout: (limitSeconds + 30) * 1000 }, async ({ task, skip, signal }) => {
+    test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
+      await turns.enter(subject);
       const startedAt = new Date();
       const evidence: EvidenceItem[] = [];
       const limit = new AbortController();
@@ -173,6 +181,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         throw error;
       } finally {
         clearTimeout(timer);
+        turns.leave(subject);
       }
     });
   }

@@ -1,0 +1,63 @@
+import type { Role } from '../requirements/catalogue.ts';
+import type { Subject } from './protocol.ts';
+
+/**
+ * Twins of one role that a worker judges at the same time. What judges a cluster mostly waits, but starts pods; what judges an
+ * identity provider is work for the one process that serves all embedded ones. The references are judged at once.
+ */
+const AT_ONCE: Partial<Record<Role, number>> = { cluster: 12, 'identity-provider': 4, 'token-client': 8 };
+
+/** Lets the subjects of a worker in, some at a time: all requirements of a subject together. */
+export class Turns {
+  readonly #open = new Map<string, { tests: number; entered: Promise<void> | undefined }>();
+  readonly #inside = new Map<Role, number>();
+  readonly #waiting = new Map<Role, (() => void)[]>();
+
+  /** Counts one requirement of a subject, before any runs. */
+  register({ name }: Subject): void {
+    const entry = this.#open.get(name) ?? { tests: 0, entered: undefined };
+    entry.tests += 1;
+    this.#open.set(name, entry);
+  }
+
+  /** Waits until it is the subject's turn; the same for all of its requirements. */
+  async enter(subject: Subject): Promise<void> {
+    const entry = this.#open.get(subject.name);
+    if (entry !== undefined) {
+      entry.entered ??= this.#admit(subject.role);
+      await entry.entered;
+    }
+  }
+
+  /** One requirement of the subject is done; after the last one it is the next subject's turn. */
+  leave({ name, role }: Subject): void {
+    const entry = this.#open.get(name);
+    if (entry === undefined) {
+      return;
+    }
+    entry.tests -= 1;
+    if (entry.tests > 0 || role === undefined) {
+      return;
+    }
+    const next = this.#waiting.get(role)?.shift();
+    if (next === undefined) {
+      this.#inside.set(role, (this.#inside.get(role) ?? 1) - 1);
+    } else {
+      next();
+    }
+  }
+
+  #admit(role: Role | undefined): Promise<void> {
+    if (role === undefined) {
+      return Promise.resolve();
+    }
+    const inside = this.#inside.get(role) ?? 0;
+    if (inside < (AT_ONCE[role] ?? Number.POSITIVE_INFINITY)) {
+      this.#inside.set(role, inside + 1);
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => {
+      this.#waiting.set(role, [...(this.#waiting.get(role) ?? []), resolve]);
+    });
+  }
+}
