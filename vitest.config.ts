@@ -8,8 +8,13 @@ export default defineConfig({
         test: {
           name: 'unit',
           maxWorkers: '100%',
-          include: ['harness/**/*.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts', 'suites/**/*.unit.test.ts'],
+          exclude: ['**/*.in-process.test.ts'],
+          include: ['harness/**/*.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts'],
         },
+      },
+      {
+        // The suites' own logic against providers in this process: no engine either, but twenty seconds of work.
+        test: { name: 'in-process', include: ['suites/**/*.unit.test.ts', 'harness/**/*.in-process.test.ts'] },
       },
       {
         test: {

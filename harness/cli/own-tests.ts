@@ -33,7 +33,7 @@ interface Tally {
 
 /** Runs the project's own tests and returns the exit code; the last line says `N passed, N failed`. */
 export async function runOwnTests(unitOnly: boolean): Promise<number> {
-  const tallies: Tally[] = [await unit()];
+  const tallies: Tally[] = [await unit(unitOnly ? ['unit'] : ['unit', 'in-process'])];
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
     const parts = [
@@ -61,11 +61,11 @@ function toFailure(error: unknown): Tally {
   return { passed: 0, failed: 1 };
 }
 
-async function unit(): Promise<Tally> {
+async function unit(project: string[]): Promise<Tally> {
   process.stderr.write(`${pc.bold('unit tests')}\n`);
   const vitest = await startVitest([], {
     root: ROOT,
-    project: ['unit'],
+    project,
     run: true,
     watch: false,
     reporters: ['default'],
