@@ -1,13 +1,10 @@
 import type { Fetch } from '../environment/identity-provider/fetch.ts';
-import type { Grant, GrantDeclaration } from '../environment/identity-provider/provider.ts';
-
-const GRANT_TYPES: Record<Grant, string> = {
-  'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-  'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
-  'client-assertion': 'client_credentials',
-};
-const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
+import {
+  CLIENT_ASSERTION_TYPE,
+  GRANT_TYPES,
+  type GrantDeclaration,
+  TOKEN_TYPE_JWT,
+} from '../environment/identity-provider/provider.ts';
 
 /** A provider that does not answer at all within this time is told as an error of the request, not waited for. */
 const DEADLINE_MS = 30_000;

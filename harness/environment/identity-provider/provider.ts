@@ -6,6 +6,19 @@
 /** A grant by which a provider turns a projected token into an access token (RFC 7523 section 2.1, RFC 8693, RFC 7523 section 2.2). */
 export type Grant = 'jwt-bearer' | 'token-exchange' | 'client-assertion';
 
+/** `grant_type` of each grant: RFC 7523 section 2.1, RFC 8693 section 2.1, RFC 6749 section 4.4.2. */
+export const GRANT_TYPES: Record<Grant, string> = {
+  'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
+  'client-assertion': 'client_credentials',
+};
+
+/** `client_assertion_type` of a JWT (RFC 7523 section 2.2). */
+export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
+/** `subject_token_type` of a JWT (RFC 8693 section 3). */
+export const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
+
 /**
  * How the client authenticates itself at the token endpoint: `none` (a public client that names itself by `client_id`), or
  * `subject-token`: the same projected token as `client_assertion` (RFC 7521 section 4.2). There is no secret anywhere.

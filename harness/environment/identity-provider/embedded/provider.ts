@@ -9,17 +9,10 @@ import Provider, {
   type TokenEndpointGrantContext,
 } from 'oidc-provider';
 import type { Fetch } from '../fetch.ts';
-import type { Grant } from '../provider.ts';
+import { CLIENT_ASSERTION_TYPE, GRANT_TYPES, type Grant, TOKEN_TYPE_JWT } from '../provider.ts';
 import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
 import { clusterKeys, KeysUnavailable } from './cluster-keys.ts';
 
-const GRANT_TYPES: Record<Grant, string> = {
-  'jwt-bearer': 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-  'token-exchange': 'urn:ietf:params:oauth:grant-type:token-exchange',
-  'client-assertion': 'client_credentials',
-};
-const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
-const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
 const TOKEN_TYPE_ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 /** One provider as it is configured; plain data, so that a pod can read it from a file. */
