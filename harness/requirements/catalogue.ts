@@ -41,6 +41,8 @@ const requirementSchema = z.strictObject({
   remedy: text,
   /** The broken implementations that must fail it. */
   twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
+  /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
+  costly: z.boolean().optional(),
 });
 
 const requirementsFileSchema = z.strictObject({ requirements: z.array(requirementSchema).min(1) });

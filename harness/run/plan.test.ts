@@ -24,8 +24,16 @@ test('an unknown twin is wrong use', () => {
   expect(() => twinSubjects(catalogue, { twins: ['nobody'] })).toThrow(UsageError);
 });
 
-test('a twin is judged in every requirement of its role and in no other', () => {
+test('a twin is judged by the requirements of its role in the suites that it must fail, and by no other', () => {
   const [subject] = twinSubjects(catalogue, { twins: ['never-rotates'] });
-  const cluster = catalogue.requirements.filter(({ role }) => role === 'cluster').map(({ id }) => id);
-  expect(subject?.planned).toEqual(cluster);
+  const rows = catalogue.requirements.filter(({ role, suite }) => role === 'cluster' && suite === 'token-rotation');
+  expect(subject?.planned).toEqual(rows.map(({ id }) => id));
+});
+
+test('a costly requirement judges the twins that must fail it, and no other', () => {
+  const requirements = catalogue.requirements.map((row) =>
+    row.suite === 'token-rotation' ? { ...row, costly: true } : row,
+  );
+  const [subject] = twinSubjects({ ...catalogue, requirements }, { twins: ['never-rotates'] });
+  expect(subject?.planned).toEqual(['TR-03', 'TR-04', 'TR-05', 'TR-06']);
 });

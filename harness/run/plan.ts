@@ -47,7 +47,8 @@ export function referencesSubject(requirements: Requirement[]): Subject {
 }
 
 /**
- * The subjects of `conformance prove`: each twin with every requirement of its role, those it must fail and those it must not.
+ * The subjects of `conformance prove`: each twin with the requirements that it must fail, and with those of the same role in the
+ * same suites that it must not (the costly ones left out).
  *
  * @throws UsageError for a twin that does not exist, with those that do
  */
@@ -61,17 +62,22 @@ export function twinSubjects(catalogue: Catalogue, selection: Selection): Subjec
   const requirements = select(catalogue, { ...selection, twins: [] });
   return catalogue.twins
     .filter((twin) => asked.length === 0 || asked.includes(twin.name))
-    .map((twin) => subjectOfTwin(twin, requirements))
+    .map((twin) => subjectOfTwin(twin, requirements, catalogue))
     .filter((subject) => subject.planned.length > 0);
 }
 
-function subjectOfTwin(twin: Twin, requirements: Requirement[]): Subject {
+function subjectOfTwin(twin: Twin, requirements: Requirement[], catalogue: Catalogue): Subject {
+  const suites = new Set(
+    catalogue.requirements.filter(({ id }) => twin.mustFail.includes(id)).map(({ suite }) => suite),
+  );
+  const isBystander = (row: Requirement): boolean =>
+    row.role === twin.role && suites.has(row.suite) && row.costly !== true;
   return {
     name: twin.name,
     role: twin.role,
     fault: twin.fault,
     ...(twin.role === 'token-client' ? { tokenClientVariant: twin.tokenClient.variant } : {}),
-    planned: requirements.filter((row) => row.role === twin.role).map((row) => row.id),
+    planned: requirements.filter((row) => twin.mustFail.includes(row.id) || isBystander(row)).map((row) => row.id),
   };
 }
 
