@@ -38,6 +38,9 @@ export interface EnvironmentOptions {
 /** Life of the access tokens of the references' provider in seconds: short, so that a run sees several exchanges. */
 const ACCESS_TOKEN_LIFETIME_SECONDS = { accelerated: 12, real: 60 } as const;
 
+/** Where a live cluster finds the workload image. */
+const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
+
 /**
  * Everything that a run starts and stops. Each part starts when it is first asked for, once, and parts that do not need
  * each other start at the same time. A part that failed stays failed: nothing is tried again in silence.
@@ -194,6 +197,25 @@ export class Environment {
       return { ...cluster.data, kubeConfig: proxy.kubeConfig, resolver };
     }
     return { ...cluster.data, resolver };
+  }
+
+  /** Reference of the workload image, which the nodes of the subject's cluster have by now. */
+  async agentImage(subject: Subject): Promise<string> {
+    const cluster = await this.clusterFor(subject);
+    if (!cluster.data.owned) {
+      const named = process.env[AGENT_IMAGE_VARIABLE];
+      if (named === undefined || named === '') {
+        throw new HarnessError(
+          `a live cluster has to pull the workload image (fixtures/images/workload): push it to a registry that its nodes can reach, and name it in ${AGENT_IMAGE_VARIABLE}`,
+        );
+      }
+      return named;
+    }
+    return this.#part(`workload image on ${cluster.data.issuer}`, async () => {
+      const { reference } = await this.#images('workload');
+      await cluster.importImage(await saveImage(reference));
+      return reference;
+    });
   }
 
   #namespaces(cluster: StartedCluster): Promise<Namespaces> {

@@ -30,6 +30,8 @@ export interface RequirementContext {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   cluster(): Promise<ClusterHandle>;
+  /** Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it is given. */
+  agentImage(): Promise<string>;
   identityProvider(): Promise<IdentityProviderHandle>;
   namespace(): Promise<TestNamespace>;
   /** A second namespace (and further ones) by its purpose. */

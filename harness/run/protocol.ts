@@ -73,6 +73,7 @@ export interface IdentityProviderData {
 export interface ControlApi {
   '/cluster': { request: { subject: string }; response: ClusterData };
   '/namespace': { request: { subject: string; purpose: string }; response: { name: string } };
+  '/agent-image': { request: { subject: string }; response: { reference: string } };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
   '/register': { request: { subject: string; provider: string; workload: WorkloadIdentity }; response: Registration };
   '/certificate': {

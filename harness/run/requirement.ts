@@ -56,6 +56,8 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     clock: createClock(settings.clock, progress, signal),
     cluster: () =>
       fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
+    agentImage: () =>
+      fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
     namespace: () => namespaceFor('main'),
     namespaceFor,
     identityProvider: () =>

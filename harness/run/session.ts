@@ -126,6 +126,7 @@ export class Session {
       '/namespace': async ({ subject, purpose }) => ({
         name: await environment.namespace(this.#subject(subject), purpose),
       }),
+      '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
       '/register': async ({ subject, provider, workload }) =>
         (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),

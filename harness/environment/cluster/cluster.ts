@@ -14,6 +14,8 @@ export interface StartedCluster {
   setLifetime(audience: string, seconds: number): Promise<void>;
   /** Runs a command on the node; only where the harness owns it. */
   nodeExec(command: string[]): Promise<{ exitCode: number; output: string }>;
+  /** Gives its nodes an image that no registry has. @param archive path of a docker-archive on this host */
+  importImage(archive: string): Promise<void>;
   /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;

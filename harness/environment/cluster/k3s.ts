@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { basename, dirname } from 'node:path';
 import { K3sContainer, type StartedK3sContainer } from '@testcontainers/k3s';
 import { GenericContainer, type StartedTestContainer, Wait } from 'testcontainers';
 import { parse, stringify } from 'yaml';
@@ -316,6 +317,23 @@ function startedCluster({
     async nodeExec(command) {
       const { exitCode, output } = await node.exec(command);
       return { exitCode, output };
+    },
+    async importImage(archive) {
+      const target = `/tmp/${basename(dirname(archive))}.tar`;
+      await node.copyFilesToContainer([{ source: archive, target }]);
+      // k3s has an endpoint of its own, and so has our node.
+      const { exitCode, output } = await node.exec([
+        'sh',
+        '-c',
+        `for socket in /run/k3s/containerd/containerd.sock /run/conformance-node/containerd.sock; do
+           [ -S "$socket" ] && exec ctr --address "$socket" --namespace k8s.io images import "${target}"
+         done; echo 'no socket of containerd'; exit 1`,
+      ]);
+      if (exitCode !== 0) {
+        throw new HarnessError(
+          `cluster ${options.name} did not take the image archive ${basename(archive)}: ${output}`,
+        );
+      }
     },
     async assertAlive() {
       try {

@@ -73,6 +73,7 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
     setTokenRequestFault: () => Promise.reject(new HarnessError(CANNOT)),
     // The real clock: the cluster gives its tokens the life that it gives them.
     setLifetime: () => Promise.resolve(),
+    importImage: () => Promise.reject(new HarnessError(CANNOT)),
     nodeExec: () => Promise.reject(new HarnessError(CANNOT)),
     async assertAlive() {
       const response = await createClusterHandle(data).request('/version');
