@@ -78,6 +78,8 @@ export async function startControlServer(handlers: ControlHandlers): Promise<Con
   });
   // A part may take minutes to start where its image is pulled first.
   server.requestTimeout = 0;
+  // It is the workers who close idle connections: a server that does so can be faster than their next question.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen(0, '127.0.0.1', resolve);

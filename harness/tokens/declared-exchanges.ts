@@ -1,6 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { V1ServiceAccount } from '@kubernetes/client-node';
-import type { GrantDeclaration, ProviderDescription } from '../environment/identity-provider/provider.ts';
+import type {
+  ClientAuthentication,
+  GrantDeclaration,
+  ProviderDescription,
+} from '../environment/identity-provider/provider.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { NotTestable, Violation } from '../run/errors.ts';
 import { exchange, type TokenResponse } from './exchange.ts';
@@ -36,9 +40,16 @@ export interface BadToken {
   make(exchange: DeclaredExchange): Promise<string>;
 }
 
+const CLIENT_NAMES: Record<ClientAuthentication, string> = {
+  none: 'public client',
+  'subject-token': 'client assertion',
+  'client-secret-post': 'client secret',
+  'client-secret-basic': 'client secret by HTTP Basic',
+};
+
 function labelOf({ name }: ProviderDescription, { grant, clientAuthentication }: GrantDeclaration): string {
   if (grant === 'client-assertion') return `${name} ${grant}`;
-  return `${name} ${grant} (${clientAuthentication === 'none' ? 'public client' : 'client assertion'})`;
+  return `${name} ${grant} (${CLIENT_NAMES[clientAuthentication]})`;
 }
 
 /**
@@ -62,7 +73,7 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
   await cluster.create([account]);
   const perProvider = await Promise.all(
     identityProvider.providers.map(async (provider) => {
-      const { clientId } = await identityProvider.register(provider.name, { namespace, serviceAccount });
+      const { clientId, clientSecret } = await identityProvider.register(provider.name, { namespace, serviceAccount });
       const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
         const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
         return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
@@ -89,6 +100,7 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
                 tokenEndpoint: provider.tokenEndpoint,
                 declaration,
                 clientId,
+                ...(clientSecret === undefined ? {} : { clientSecret }),
                 token,
                 ...(clientAssertion === undefined ? {} : { clientAssertion }),
                 ...(scope === undefined ? {} : { scope }),
@@ -113,7 +125,7 @@ interface Presentation {
 /** As which of the request's tokens a bad one is presented; the other one is good. */
 export function presentations(exchange: DeclaredExchange): Presentation[] {
   const { grant, clientAuthentication } = exchange.declaration;
-  if (clientAuthentication === 'none' || grant === 'client-assertion') {
+  if (clientAuthentication !== 'subject-token' || grant === 'client-assertion') {
     return [{ send: (bad) => exchange.present(bad) }];
   }
   // The client's authentication comes first, and would hide whether the grant itself verifies anything.

@@ -13,6 +13,8 @@ export interface TokenRequest {
   tokenEndpoint: string;
   declaration: GrantDeclaration;
   clientId: string;
+  /** Where the declared client authentication is by secret. */
+  clientSecret?: string;
   /** The projected token that is exchanged; for the grant `client-assertion` it is the client's assertion. */
   token: string;
   /** Client assertion, where it is not the same token. */
@@ -35,22 +37,33 @@ export interface TokenResponse {
   errorDescription?: string;
 }
 
-/** The parameters of a token request: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
+/** The parameters of a token request: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1, RFC 6749 section 2.3.1. */
 export function tokenRequestForm(request: TokenRequest): URLSearchParams {
-  const { grant, clientAuthentication } = request.declaration;
+  const { grant, clientAuthentication, parameters = {} } = request.declaration;
   const form = new URLSearchParams({ grant_type: GRANT_TYPES[grant] });
   if (grant === 'jwt-bearer') form.set('assertion', request.token);
   if (grant === 'token-exchange') {
     form.set('subject_token', request.token);
     form.set('subject_token_type', TOKEN_TYPE_JWT);
   }
-  form.set('client_id', request.clientId);
+  if (clientAuthentication !== 'client-secret-basic') form.set('client_id', request.clientId);
+  if (clientAuthentication === 'client-secret-post') form.set('client_secret', request.clientSecret ?? '');
   if (clientAuthentication === 'subject-token') {
     form.set('client_assertion_type', CLIENT_ASSERTION_TYPE);
     form.set('client_assertion', request.clientAssertion ?? request.token);
   }
+  for (const [name, value] of Object.entries(parameters)) form.set(name, value);
   if (request.scope !== undefined) form.set('scope', request.scope);
   return form;
+}
+
+/** `Authorization` of a client that proves itself by HTTP Basic (RFC 6749 section 2.3.1: both parts are form-encoded first). */
+function authorization({ declaration, clientId, clientSecret = '' }: TokenRequest): Record<string, string> {
+  if (declaration.clientAuthentication !== 'client-secret-basic') return {};
+  const encoded = [clientId, clientSecret]
+    .map((part) => new URLSearchParams({ '': part }).toString().slice(1))
+    .join(':');
+  return { authorization: `Basic ${Buffer.from(encoded).toString('base64')}` };
 }
 
 function jsonObject(text: string): Record<string, unknown> {
@@ -76,7 +89,11 @@ export async function exchange(fetch: Fetch, request: TokenRequest, signal?: Abo
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const response = await fetch(request.tokenEndpoint, {
     method: 'POST',
-    headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+    headers: {
+      'content-type': 'application/x-www-form-urlencoded',
+      accept: 'application/json',
+      ...authorization(request),
+    },
     body: tokenRequestForm(request).toString(),
     redirect: 'manual',
     signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),

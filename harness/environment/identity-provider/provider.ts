@@ -20,15 +20,18 @@ export const CLIENT_ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-typ
 export const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
 /**
- * How the client authenticates itself at the token endpoint: `none` (a public client that names itself by `client_id`), or
- * `subject-token`: the same projected token as `client_assertion` (RFC 7521 section 4.2). There is no secret anywhere.
+ * How the client authenticates itself at the token endpoint: `none` (a public client that names itself by `client_id`),
+ * `subject-token`: the same projected token as `client_assertion` (RFC 7521 section 4.2), or by a secret as RFC 6749 section
+ * 2.3.1 has it. The references have no secret anywhere; a target may need one.
  */
-export type ClientAuthentication = 'none' | 'subject-token';
+export type ClientAuthentication = 'none' | 'subject-token' | 'client-secret-post' | 'client-secret-basic';
 
 /** A grant that a provider declares, and how it is asked for. */
 export interface GrantDeclaration {
   grant: Grant;
   clientAuthentication: ClientAuthentication;
+  /** Further parameters of the token request. */
+  parameters?: Record<string, string>;
 }
 
 /** One provider with an issuer and an audience of its own, for example one realm of Keycloak. */
@@ -70,6 +73,8 @@ export interface WorkloadIdentity {
 /** What a workload has to be configured with after it was registered. */
 export interface Registration {
   clientId: string;
+  /** For the declared client authentication by secret alone. */
+  clientSecret?: string;
 }
 
 /** How the provider is told to trust the cluster: by the cluster's own discovery and keys, never by a copied key. */

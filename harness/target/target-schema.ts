@@ -1,0 +1,20 @@
+import { z } from 'zod';
+
+/** The version of the target file's shape. */
+export const TARGET_API_VERSION = 'conformance/v1';
+
+const text = z.string().trim().min(1);
+
+/** What every target file says of the implementation under test, whatever its role. */
+export const targetBase = {
+  apiVersion: z.literal(TARGET_API_VERSION),
+  /** Lower case letters, digits and dashes: it names the subject in every report. */
+  name: z.string().regex(/^[a-z][a-z0-9-]*$/, 'lower case letters, digits and dashes'),
+  description: text.optional(),
+  /** Version of the implementation, as its vendor says it. */
+  version: text.optional(),
+  /** Which of several contracts it keeps, where versions differ: told in the report. */
+  profile: text.optional(),
+  /** Abilities that it declares: a requirement of an ability that is not here is not applicable, and says so. */
+  capabilities: z.array(text).default([]),
+};
