@@ -3,8 +3,9 @@ import { InvalidArgumentError, Option } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../requirements/catalogue.ts';
 import { OUTCOMES } from '../requirements/outcome.ts';
-import { checkCombination, select } from '../run/plan.ts';
+import { checkCombination, select, targetsSubject } from '../run/plan.ts';
 import type { ClockKind, ClusterKind, IdentityProviderKind } from '../run/protocol.ts';
+import { loadTarget } from '../target/target-file.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -17,6 +18,17 @@ export interface RunFlags {
   requirement: string[];
   report: string;
   keep: boolean;
+  target: string[];
+  set: Record<string, string>;
+}
+
+/** `NAME=value`, as often as it is given. */
+export function collectValue(word: string, previous: Record<string, string>): Record<string, string> {
+  const [name = '', ...value] = word.split('=');
+  if (name === '' || value.length === 0) {
+    throw new InvalidArgumentError('as NAME=value');
+  }
+  return { ...previous, [name]: value.join('=') };
 }
 
 function collect(value: string, previous: string[]): string[] {
@@ -32,6 +44,13 @@ export function registerRun(program: Command): void {
     .command('run')
     .description('set everything up, run the suites, write the report and print the verdict')
     .argument('[suite...]', 'names of suites (default: all)')
+    .option(
+      '--target <file>',
+      'the implementation under test, by its target file; once for each role (default: the references)',
+      collect,
+      [],
+    )
+    .option('--set <name=value>', 'a value for `${set.name}` in a target file (again for more)', collectValue, {})
     .addOption(
       new Option('--cluster <kind>', 'k3s: a cluster of its own; kubeconfig: the live one of KUBECONFIG')
         .choices(['k3s', 'kubeconfig'])
@@ -62,7 +81,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const clock = flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated');
   // Wrong use is told before anything is loaded or started.
   checkCombination({ cluster: flags.cluster, clock });
-  select(loadCatalogue(), { suites, requirements: flags.requirement });
+  const requirements = select(loadCatalogue(), { suites, requirements: flags.requirement });
+  const targets = flags.target.map((file) => loadTarget(file, flags.set));
+  if (targets.length > 0) targetsSubject(targets, requirements);
   // Loaded here, so that the small commands start at once.
   const [{ buildReport }, { judge }, { writeReport }, { execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] =
     await Promise.all([
@@ -84,6 +105,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
       identityProvider: flags.idp,
       clock,
       keep: flags.keep,
+      ...(targets.length === 0 ? {} : { targets }),
     },
     output.progress,
   );

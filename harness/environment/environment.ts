@@ -9,6 +9,7 @@ import type {
   IdentityProviderKind,
   Subject,
 } from '../run/protocol.ts';
+import { type Target, targetOf } from '../target/target-file.ts';
 import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startK3s } from './cluster/k3s.ts';
@@ -16,9 +17,10 @@ import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
 import { startSaboteur } from './cluster/saboteurs.ts';
 import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
-import { startIdentityProvider } from './identity-provider/index.ts';
+import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import type { StartedIdentityProvider } from './identity-provider/provider.ts';
+import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target.ts';
 import { ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
 import { makePki, type RunPki } from './pki.ts';
@@ -32,6 +34,8 @@ export interface EnvironmentOptions {
   identityProvider: IdentityProviderKind;
   clock: ClockSettings;
   catalogue: Catalogue;
+  /** The implementations under test: they take the place of the references in their slots. */
+  targets?: Target[];
   onProgress: (part: string, message: string) => void;
 }
 
@@ -118,7 +122,7 @@ export class Environment {
   /** Begins what every run of this kind needs, before the first test asks for it. */
   warmUp(options: { identityProvider: boolean }): void {
     const cluster = this.#referenceCluster();
-    const wanted = options.identityProvider ? [cluster, this.#referenceIdentityProvider()] : [cluster];
+    const wanted = options.identityProvider ? [cluster, this.#defaultIdentityProvider()] : [cluster];
     // Told to those who ask for the part.
     Promise.all(wanted).catch(() => undefined);
   }
@@ -251,8 +255,14 @@ export class Environment {
     return name;
   }
 
-  #referenceIdentityProvider(): Promise<StartedIdentityProvider> {
-    return this.#identityProvider(this.#options.identityProvider, undefined);
+  /** What stands in the slot where no twin does: the target, or the reference. */
+  #defaultIdentityProvider(): Promise<StartedIdentityProvider> {
+    const target = targetOf(this.#options.targets, 'identity-provider');
+    if (target === undefined) return this.#identityProvider(this.#options.identityProvider, undefined);
+    return this.#part(target.name, async () => {
+      const context = await this.#identityProviderContext(target.name, certificatesOf(target));
+      return this.#adopt(target.name, await startTargetIdentityProvider(context, target), context);
+    });
   }
 
   #identityProvider(
@@ -270,36 +280,53 @@ export class Environment {
         // A JVM beside it would double the time of the cluster's start on a small machine, and everything waits for the cluster.
         await this.#referenceCluster().catch(() => undefined);
       }
-      const [pki, resolver, network, keycloakServers] = await Promise.all([
-        this.#pki(),
-        this.#resolver(),
-        this.network(),
-        this.#part('Keycloak servers', async () => new KeycloakServers()),
-      ]);
-      const own = new Resolver(resolver.toData());
-      const issuer = `https://${HOSTS.cluster}:${API_SERVER_PORT}`;
-      const provider = await startIdentityProvider(kind, variant, {
-        pki,
-        trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca, algorithms: ['ES256'] },
-        fetch: async (url, init) => {
-          // The provider may be up before the cluster is: its keys are asked for at the first token.
-          own.adopt((await this.#resolver()).toData());
-          return own.fetch(url, init);
-        },
-        network,
-        image: async (name) => (await this.#images(name as ImageName)).reference,
-        labels: { [RUN_LABEL]: this.#options.runId },
-        bindAddress: await gatewayOf(network),
-        resolver: own,
-        onProgress: (message) => this.#options.onProgress(key, message),
-        keycloakServers,
-        accessTokenLifetimeSeconds: ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
-      });
-      this.#identityProviders.set(key, provider);
-      this.#resolvers.set(provider, own);
-      this.#stops.push(() => provider.stop());
-      return provider;
+      const context = await this.#identityProviderContext(key);
+      return this.#adopt(key, await startIdentityProvider(kind, variant, context), context);
     });
+  }
+
+  #adopt(
+    key: string,
+    provider: StartedIdentityProvider,
+    { resolver }: IdentityProviderContext,
+  ): StartedIdentityProvider {
+    this.#identityProviders.set(key, provider);
+    this.#resolvers.set(provider, resolver);
+    this.#stops.push(() => provider.stop());
+    return provider;
+  }
+
+  /** @param alsoTrusts certificates of a server that the run does not start, see {@link Resolver} */
+  async #identityProviderContext(key: string, alsoTrusts: string[] = []): Promise<IdentityProviderContext> {
+    const live = this.#options.cluster === 'kubeconfig';
+    const [pki, resolver, network, keycloakServers] = await Promise.all([
+      this.#pki(),
+      this.#resolver(),
+      // On a live cluster nothing of ours is started beside it.
+      live ? undefined : this.network(),
+      this.#part('Keycloak servers', async () => new KeycloakServers()),
+    ]);
+    const own = new Resolver({ ...resolver.toData(), ...(alsoTrusts.length === 0 ? {} : { alsoTrusts }) });
+    const issuer = `https://${HOSTS.cluster}:${API_SERVER_PORT}`;
+    return {
+      pki,
+      trust: live
+        ? (await this.#referenceCluster()).trust
+        : { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca, algorithms: ['ES256'] },
+      fetch: async (url, init) => {
+        // The provider may be up before the cluster is: its keys are asked for at the first token.
+        own.adopt((await this.#resolver()).toData());
+        return own.fetch(url, init);
+      },
+      ...(network === undefined ? {} : { network }),
+      image: async (name) => (await this.#images(name as ImageName)).reference,
+      labels: { [RUN_LABEL]: this.#options.runId },
+      bindAddress: network === undefined ? '127.0.0.1' : await gatewayOf(network),
+      resolver: own,
+      onProgress: (message) => this.#options.onProgress(key, message),
+      keycloakServers,
+      accessTokenLifetimeSeconds: ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
+    };
   }
 
   /** The identity provider in the slot for a subject. */
@@ -307,7 +334,7 @@ export class Environment {
     const twin = this.#twin(subject);
     const provider = await (twin?.role === 'identity-provider'
       ? this.#identityProvider(twin.identityProvider.kind, twin.identityProvider.variant)
-      : this.#referenceIdentityProvider());
+      : this.#defaultIdentityProvider());
     const cluster = await this.clusterFor(subject);
     for (const { audience } of provider.description.providers) {
       await cluster.setLifetime(audience, this.#options.clock.clientLifetimeSeconds);

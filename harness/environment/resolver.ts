@@ -1,3 +1,4 @@
+import { getCACertificates } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, type RequestInit, type Response, fetch as undiciFetch } from 'undici';
 
 /** Where a name leads from the place of the harness. `host` and `port` are of a published port on loopback, or of a gateway. */
@@ -11,6 +12,8 @@ export interface ResolverData {
   routes: Record<string, Route>;
   /** Certificates, PEM, that this run trusts besides nothing else: the run's own CA. */
   ca: string;
+  /** Further certificates, PEM, for servers that the run did not start; `system` stands for those of the system. */
+  alsoTrusts?: ('system' | (string & {}))[];
 }
 
 /**
@@ -23,8 +26,11 @@ export class Resolver {
   readonly dispatcher: Dispatcher;
 
   constructor(data: ResolverData) {
-    this.#data = { routes: { ...data.routes }, ca: data.ca };
-    const connect = buildConnector({ ca: data.ca, timeout: 15_000 });
+    this.#data = { ...data, routes: { ...data.routes } };
+    const further = (data.alsoTrusts ?? []).flatMap((part) =>
+      part === 'system' ? getCACertificates('default') : [part],
+    );
+    const connect = buildConnector({ ca: [data.ca, ...further], timeout: 15_000 });
     this.dispatcher = new Agent({
       // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in mid-run).
       keepAliveTimeout: 1_000,
@@ -61,7 +67,7 @@ export class Resolver {
 
   /** A copy that can be sent to another process. */
   toData(): ResolverData {
-    return { routes: { ...this.#data.routes }, ca: this.#data.ca };
+    return { ...this.#data, routes: { ...this.#data.routes } };
   }
 
   /** `fetch` of the Fetch standard with this resolver's names and the run's CA. Rejects as `fetch` does. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { RequirementResult } from '../run/protocol.ts';
 import type { Session } from '../run/session.ts';
+import type { Target } from '../target/target-file.ts';
 import { redactData } from '../tokens/redact.ts';
 import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
 
@@ -37,6 +38,24 @@ function withCatalogue(
   };
 }
 
+function fileOf({
+  name,
+  role,
+  version,
+  profile,
+  capabilities,
+  digest,
+}: Target): NonNullable<Report['target']['files']>[number] {
+  return {
+    name,
+    role,
+    ...(version === undefined ? {} : { version }),
+    ...(profile === undefined ? {} : { profile }),
+    capabilities,
+    digest,
+  };
+}
+
 /**
  * Builds the report of a run of one subject, checked against its own schema, every token in it cut.
  *
@@ -57,7 +76,11 @@ export function buildReport(session: Session, faults: string[], environment: Rec
       startedAt: session.startedAt.toISOString(),
       finishedAt: new Date().toISOString(),
       catalogue: { digest: session.catalogue.digest, requirements: session.catalogue.requirements.length },
-      target: { name: subject.name, ...(subject.role === undefined ? {} : { role: subject.role }) },
+      target: {
+        name: subject.name,
+        ...(subject.role === undefined ? {} : { role: subject.role }),
+        ...(subject.targets === undefined ? {} : { files: subject.targets.map(fileOf) }),
+      },
       environment,
       clock: session.clock,
       planned: subject.planned,

@@ -37,6 +37,19 @@ export const reportSchema = z
     target: z.strictObject({
       name: z.string(),
       role: z.enum(ROLES).optional().describe('absent where the references are judged in every role'),
+      files: z
+        .array(
+          z.strictObject({
+            name: z.string(),
+            role: z.enum(ROLES),
+            version: z.string().optional(),
+            profile: z.string().optional(),
+            capabilities: z.array(z.string()),
+            digest: z.string().describe('SHA-256 of the target file'),
+          }),
+        )
+        .optional()
+        .describe('the target files, where there are any'),
     }),
     environment: z
       .record(z.string(), z.unknown())

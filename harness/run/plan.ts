@@ -1,4 +1,5 @@
-import type { Catalogue, Requirement, Twin } from '../requirements/catalogue.ts';
+import type { Catalogue, Requirement, Role, Twin } from '../requirements/catalogue.ts';
+import type { Target } from '../target/target-file.ts';
 import { UsageError } from './errors.ts';
 import type { ClockKind, ClusterKind, Subject } from './protocol.ts';
 
@@ -44,6 +45,26 @@ export function select(catalogue: Catalogue, selection: Selection): Requirement[
 /** The subject of `conformance run` with the references in every slot. */
 export function referencesSubject(requirements: Requirement[]): Subject {
   return { name: 'references', planned: requirements.map((row) => row.id) };
+}
+
+/**
+ * The subject of `conformance run` with targets: each judged in its role, references in every other.
+ *
+ * @throws UsageError for two targets of one role, or a selection that binds none of them
+ */
+export function targetsSubject(targets: Target[], requirements: Requirement[]): Subject {
+  const roles: Role[] = targets.map(({ role }) => role);
+  const twice = roles.filter((role, index) => roles.indexOf(role) !== index);
+  if (twice.length > 0) throw new UsageError(`two targets of the role ${twice.join(', ')}: one slot holds one target`);
+  const planned = requirements.filter(({ role }) => roles.includes(role)).map(({ id }) => id);
+  if (planned.length === 0) throw new UsageError(`what is selected binds no ${roles.join(' or ')}`);
+  const [role] = roles;
+  return {
+    name: targets.map(({ name }) => name).join(' with '),
+    ...(roles.length === 1 && role !== undefined ? { role } : {}),
+    targets,
+    planned,
+  };
 }
 
 /**

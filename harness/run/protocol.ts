@@ -10,6 +10,7 @@ import type {
 import type { ResolverData } from '../environment/resolver.ts';
 import type { Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
+import type { Target } from '../target/target-file.ts';
 
 export type ClusterKind = 'k3s' | 'kubeconfig';
 export type IdentityProviderKind = 'keycloak' | 'embedded';
@@ -22,6 +23,8 @@ export interface Subject {
   role?: Role;
   /** The fault of a twin, in words. */
   fault?: string;
+  /** The implementations under test, of one role each; the other slots hold references. Absent for references and twins. */
+  targets?: Target[];
   /** The variant of the reference token client that a twin of that role deploys. */
   tokenClientVariant?: string;
   /** Ids of the requirements that are planned for this subject. */

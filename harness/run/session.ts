@@ -1,9 +1,10 @@
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment } from '../environment/environment.ts';
 import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
+import type { Target } from '../target/target-file.ts';
 import { type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
 import { HarnessError } from './errors.ts';
-import { checkCombination, referencesSubject, type Selection, select, twinSubjects } from './plan.ts';
+import { checkCombination, referencesSubject, type Selection, select, targetsSubject, twinSubjects } from './plan.ts';
 import type {
   ClockKind,
   ClockSettings,
@@ -24,6 +25,8 @@ export interface RunOptions extends Selection {
   clock: ClockKind;
   /** Leaves the environment running for debugging. */
   keep: boolean;
+  /** The implementations under test; none = the references. */
+  targets?: Target[];
 }
 
 export const DEFAULT_OPTIONS: RunOptions = {
@@ -43,6 +46,13 @@ const CLOCKS: Record<ClockKind, ClockSettings> = {
   accelerated: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
   real: { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 },
 };
+
+function subjectsOf(catalogue: Catalogue, options: RunOptions): Subject[] {
+  if (options.mode === 'prove') return twinSubjects(catalogue, options);
+  const requirements = select(catalogue, options);
+  const { targets = [] } = options;
+  return [targets.length === 0 ? referencesSubject(requirements) : targetsSubject(targets, requirements)];
+}
 
 export type ProgressListener = (part: string, message: string) => void;
 
@@ -65,8 +75,7 @@ export class Session {
     this.options = options;
     this.catalogue = catalogue;
     this.#listener = onProgress;
-    this.subjects =
-      options.mode === 'prove' ? twinSubjects(catalogue, options) : [referencesSubject(select(catalogue, options))];
+    this.subjects = subjectsOf(catalogue, options);
     this.environment = new Environment({
       runId: this.runId,
       cluster: options.cluster,
@@ -74,6 +83,7 @@ export class Session {
       identityProvider: options.identityProvider,
       clock: this.clock,
       catalogue,
+      ...(options.targets === undefined ? {} : { targets: options.targets }),
       onProgress,
     });
   }
