@@ -6,7 +6,6 @@
 import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
-import { Violation } from '../run/errors.ts';
 import {
   BURST_CALLS,
   type Call,
@@ -15,24 +14,16 @@ import {
   rotationsSince,
   type SessionProvider,
 } from './client-session.ts';
-
-/** A reason is read by a person. */
-const FINDINGS_TOLD = 5;
-
-/** @throws Violation that tells the first findings, if there is one */
-export function expectNone(findings: string[]): void {
-  const [told, more] = [findings.slice(0, FINDINGS_TOLD), findings.length - FINDINGS_TOLD];
-  if (told.length > 0) throw new Violation([...told, ...(more > 0 ? [`and ${more} more`] : [])].join('; '));
-}
+import { type Finding, unlessStalled } from './findings.ts';
 
 /** From the reading of a file to the arrival of the request at the recorder, on a busy machine. */
 const READ_TO_ARRIVAL_MS = 2_000;
 
-/** A file that is not there is known at once; the rest is the way to the pod and back on a busy machine. */
+/** A file that is not there is known at once; the rest is the way to the pod and back. */
 const FAIL_FAST_MS = 10_000;
 
-/** Exchanges that begin closer together answer the same need: whether they should be one is TR-25. */
-const SAME_NEED_MS = 1_000;
+/** The half of a token's life, as the client that rounds it to seconds sees it. */
+const ROUNDING_MS = 1_000;
 
 /** Parameters in which a projected token is presented: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
 const TOKEN_PARAMETERS = ['assertion', 'subject_token', 'client_assertion', 'actor_token'];
@@ -65,29 +56,29 @@ export function readsItsTokenFile(session: ClientSession, { pathConfigured }: { 
 }
 
 /** TR-22: no exchange presents a token that its file no longer held, within one process that crossed rotations. */
-export function rereadsAtEveryExchange(session: ClientSession): string[] {
-  const findings = restarts(session);
+export function rereadsAtEveryExchange(session: ClientSession): Finding[] {
+  const findings: Finding[] = restarts(session);
   let crossed = false;
   for (const { name, tokenPath } of session.providers) {
     const observations = observationsOf(session, tokenPath);
     const presented = presentedTokens(session).filter(({ provider }) => provider === name);
     if (new Set(presented.map(({ token }) => token.sha256)).size > 1) crossed = true;
     for (const { at, parameter, token } of presented) {
-      const index = observations.findIndex(({ sha256 }) => sha256 === token.sha256);
-      const replaced = index < 0 ? undefined : observations[index + 1]?.at;
-      if (replaced !== undefined && at > Date.parse(replaced) + READ_TO_ARRIVAL_MS) {
-        findings.push(
-          `${name}: the ${parameter} presented at ${iso(at)} had been replaced in ${tokenPath} at ${replaced}`,
-        );
-      }
+      const replaced = replacedAt(observations, token);
+      // A call that had begun before may have read the file before.
+      if (replaced === undefined || startOfCalls(session, name, at) <= replaced) continue;
+      const excessMs = at - replaced - READ_TO_ARRIVAL_MS;
+      if (excessMs <= 0) continue;
+      const text = `${name}: the ${parameter} presented at ${iso(at)} had been replaced in ${tokenPath} at ${iso(replaced)}`;
+      findings.push({ text, from: replaced, to: at, excessMs });
     }
   }
   return crossed ? findings : [...findings, 'no provider was presented a second token'];
 }
 
 /** TR-23: across rotations and past the first expiry no expired token is presented, and no call fails. */
-export function neverPresentsAnExpiredToken(session: ClientSession): string[] {
-  const findings: string[] = [];
+export function neverPresentsAnExpiredToken(session: ClientSession): Finding[] {
+  const findings: Finding[] = [];
   const began = Date.parse(session.calls.find(({ phase }) => phase === 'paced')?.at ?? '');
   const rotations = session.providers.map(
     ({ tokenPath }) => rotationsSince(observationsOf(session, tokenPath), began).later.length,
@@ -97,21 +88,19 @@ export function neverPresentsAnExpiredToken(session: ClientSession): string[] {
   }
   for (const { at, provider, parameter, token } of presentedTokens(session)) {
     const expiry = Number(token.claims.exp) * 1000;
-    if (expiry <= at)
-      findings.push(`${provider}: the ${parameter} presented at ${iso(at)} had expired at ${iso(expiry)}`);
+    if (!(expiry <= at)) continue;
+    const text = `${provider}: the ${parameter} presented at ${iso(at)} had expired at ${iso(expiry)}`;
+    const from = Math.min(expiry, startOfCalls(session, provider, at));
+    findings.push({ text, from, to: at, excessMs: at - expiry });
   }
   const calls = session.calls.filter(({ phase }) => phase === 'paced' || phase === 'burst');
   if (calls.length === 0) findings.push('no call was made');
-  const failed = calls.filter(({ ok }) => !ok);
-  if (failed[0] !== undefined) {
-    findings.push(`${failed.length} of ${calls.length} calls failed, first ${describeCall(failed[0])}`);
-  }
-  return findings;
+  return [...findings, ...failuresOf(calls, (call) => `a call failed: ${describeCall(call)}`)];
 }
 
 /** TR-24: many calls need one exchange, and the next one comes when the access token's end is near (never before half of its life). */
-export function reusesAccessTokens(session: ClientSession): string[] {
-  const findings: string[] = [];
+export function reusesAccessTokens(session: ClientSession): Finding[] {
+  const findings: Finding[] = [];
   let judged = 0;
   for (const { name } of session.providers) {
     const burst = session.calls.filter(({ phase, provider }) => phase === 'burst' && provider === name);
@@ -119,9 +108,12 @@ export function reusesAccessTokens(session: ClientSession): string[] {
     judged += 1;
     const from = Date.parse(burst[0]?.at ?? '');
     const last = burst.at(-1);
-    const to = Date.parse(last?.at ?? '') + (last?.durationMs ?? 0);
+    const to = last === undefined ? from : endOf(last);
     const exchanges = grantedBy(session, name);
-    const within = exchanges.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) <= to);
+    const needless = exchanges.filter(
+      (exchange, index) => !wasRefused(session, name, exchanges[index - 1], Date.parse(exchange.at)),
+    );
+    const within = needless.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) <= to);
     const halfLife = Math.min(...exchanges.map(({ expiresIn }) => (expiresIn ?? Number.POSITIVE_INFINITY) * 500));
     if (within.length > 1 + Math.floor((to - from) / halfLife)) {
       findings.push(
@@ -130,21 +122,25 @@ export function reusesAccessTokens(session: ClientSession): string[] {
     }
     for (const [index, exchange] of exchanges.entries()) {
       const previous = exchanges[index - 1];
-      if (previous?.expiresIn === undefined) continue;
-      const gap = Date.parse(exchange.at) - Date.parse(previous.at);
-      if (gap <= SAME_NEED_MS || gap >= previous.expiresIn * 500 - SAME_NEED_MS) continue;
-      if (wasRefused(session, name, Date.parse(exchange.at))) continue;
-      findings.push(
-        `${name}: exchanged at ${exchange.at}, ${(gap / 1000).toFixed(1)} s after it got a token for ${previous.expiresIn} s`,
-      );
+      if (previous?.expiresIn === undefined || !needless.includes(exchange)) continue;
+      const at = Date.parse(exchange.at);
+      // A call that began before the answer could not know of it: whether the two should be one is TR-25.
+      if (startOfCalls(session, name, at) < answeredAt(previous)) continue;
+      // The client counts from when it asked, which the recorder cannot see: not before the call that needed it.
+      const asked = startOfCalls(session, name, Date.parse(previous.at));
+      const excessMs = previous.expiresIn * 500 - ROUNDING_MS - (at - asked);
+      if (excessMs <= 0) continue;
+      const gap = ((at - Date.parse(previous.at)) / 1000).toFixed(1);
+      const text = `${name}: exchanged at ${exchange.at}, ${gap} s after it got a token for ${previous.expiresIn} s`;
+      findings.push({ text, from: asked, to: at, excessMs });
     }
   }
   return judged === 0 ? ['no provider answered a series of calls'] : findings;
 }
 
 /** TR-28: with its token file missing or blank the client fails soon and says why, exchanges nothing, and recovers by itself. */
-export function survivesAMissingTokenFile(session: ClientSession): string[] {
-  const findings = restarts(session);
+export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
+  const findings: Finding[] = restarts(session);
   const calls = session.calls.filter(({ provider }) => provider === LATE);
   const [missing, blank, there, recovered] = (['missing', 'blank', 'refused', 'recovered'] as const).map((phase) =>
     calls.find((call) => call.phase === phase),
@@ -152,10 +148,12 @@ export function survivesAMissingTokenFile(session: ClientSession): string[] {
   if (missing === undefined || blank === undefined || there === undefined || recovered === undefined)
     return [...findings, 'no such calls were made'];
   for (const call of [missing, blank]) {
-    if (call.unanswered === true || call.durationMs > FAIL_FAST_MS) {
-      findings.push(
-        `with the token file ${call.phase} the call took ${(call.durationMs / 1000).toFixed(1)} s (${describeCall(call)})`,
-      );
+    const excessMs = call.durationMs - FAIL_FAST_MS;
+    if (excessMs > 0) {
+      const text = `with the token file ${call.phase} the call took ${(call.durationMs / 1000).toFixed(1)} s (${describeCall(call)})`;
+      findings.push({ text, from: Date.parse(call.at), to: endOf(call), excessMs });
+    } else if (call.unanswered === true) {
+      findings.push(`with the token file ${call.phase} the call was not answered (${describeCall(call)})`);
     } else if (call.ok) {
       findings.push(`with the token file ${call.phase} the call succeeded: with whose token?`);
     } else if ((call.error ?? '') === '') {
@@ -168,8 +166,10 @@ export function survivesAMissingTokenFile(session: ClientSession): string[] {
       `a token was presented to ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none`,
     );
   }
-  if (!recovered.ok) findings.push(`with the token in place the call failed: ${describeCall(recovered)}`);
-  return findings;
+  return [
+    ...findings,
+    ...failuresOf([recovered], (call) => `with the token in place the call failed: ${describeCall(call)}`),
+  ];
 }
 
 /** The SHOULD beside TR-28: the error names the path. `undefined` where the calls did not fail. */
@@ -272,7 +272,7 @@ export function sendsEachAccessTokenToItsResourceServer(session: ClientSession):
 }
 
 /** AI-32: while one provider fails, for want of its token, the others that worked until then go on working. */
-export function keepsOthersWorking({ calls, providers }: ClientSession): string[] {
+export function keepsOthersWorking({ calls, providers }: ClientSession): Finding[] {
   const blanked = calls.filter(({ phase }) => phase === 'blanked');
   const failing = blanked.find(({ provider }) => provider === LATE);
   if (failing === undefined) return ['no such calls were made'];
@@ -284,9 +284,10 @@ export function keepsOthersWorking({ calls, providers }: ClientSession): string[
   return worked.flatMap(({ name }) => {
     const made = blanked.filter(({ provider }) => provider === name);
     if (made.length === 0) return [`${name} was not called while ${LATE} failed`];
-    return made
-      .filter(({ ok }) => !ok)
-      .map((call) => `while ${LATE} failed a call of another provider failed too: ${describeCall(call)}`);
+    return failuresOf(
+      made,
+      (call) => `while ${LATE} failed a call of another provider failed too: ${describeCall(call)}`,
+    );
   });
 }
 
@@ -393,12 +394,45 @@ function grantedBy(session: ClientSession, provider: string): ExchangeRecord[] {
   );
 }
 
-/** Whether the provider's resource server had just refused a token: then another exchange is right (TR-26). */
-function wasRefused({ resources }: ClientSession, name: string, at: number): boolean {
+/** Whether the provider's resource server refused a token since the exchange before: then another exchange is right (TR-26). */
+function wasRefused(
+  { resources }: ClientSession,
+  name: string,
+  previous: ExchangeRecord | undefined,
+  at: number,
+): boolean {
+  const since = previous === undefined ? at - READ_TO_ARRIVAL_MS : Date.parse(previous.at);
   return resources.some(({ provider, status, at: when }) => {
-    const before = at - Date.parse(when);
-    return provider === name && status === 401 && before >= 0 && before <= READ_TO_ARRIVAL_MS;
+    return provider === name && status === 401 && Date.parse(when) >= since && Date.parse(when) <= at;
   });
+}
+
+/** When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was. */
+function startOfCalls({ calls }: ClientSession, name: string, instant: number): number {
+  return calls.reduce((first, call) => {
+    const began = Date.parse(call.at);
+    return call.provider === name && began <= instant && endOf(call) >= instant ? Math.min(first, began) : first;
+  }, instant);
+}
+
+/** When a token was first seen to have been replaced in its file. */
+function replacedAt(observations: TokenObservation[], { sha256 }: DecodedToken): number | undefined {
+  const index = observations.findIndex((observation) => observation.sha256 === sha256);
+  const successor = index < 0 ? undefined : observations[index + 1];
+  return successor === undefined ? undefined : Date.parse(successor.at);
+}
+
+function answeredAt({ at, durationMs }: ExchangeRecord): number {
+  return Date.parse(at) + durationMs;
+}
+
+function endOf({ at, durationMs }: Call): number {
+  return Date.parse(at) + durationMs;
+}
+
+/** Those that failed, told by `text`; a machine that stalls may let a call fail that would not. */
+function failuresOf(calls: Call[], text: (call: Call) => string): Finding[] {
+  return calls.filter(({ ok }) => !ok).map((call) => unlessStalled(text(call), Date.parse(call.at), endOf(call)));
 }
 
 function restarts({ before, after }: ClientSession): string[] {

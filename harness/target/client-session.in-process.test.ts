@@ -32,6 +32,7 @@ import {
   writesNoToken,
 } from './client-judgements.ts';
 import { type ClientSession, driveClientSession, LATE, type SessionProvider, summarise } from './client-session.ts';
+import { type Finding, textOf } from './findings.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 
@@ -57,7 +58,7 @@ const ACCESS_TOKEN_SECONDS = 12;
 const CALL_MS = 20;
 const PORT = 8443;
 
-const ROWS: Record<string, (session: ClientSession) => string[]> = {
+const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TR-20': (session) => readsItsTokenFile(session, { pathConfigured: false }),
   'TR-21': (session) => readsItsTokenFile(session, { pathConfigured: true }),
   'TR-22': rereadsAtEveryExchange,
@@ -275,6 +276,7 @@ async function watchClient(index: number): Promise<ClientSession> {
         identity: async () => ({ podUid: 'uid', restarts: 0 }),
         output: async () => written.join(''),
         secrets: async () => [],
+        stalls: async () => [],
         until: (instant) => goOn(instant.getTime()),
         progress: () => {},
       },
@@ -316,7 +318,7 @@ test('what the clients of the catalogue do not do', { timeout: 40_000 }, async (
   if (exchange === undefined || resource?.token === undefined) throw new Error('nothing was recorded');
   const foreign = { ...resource.token, sha256: 'another', claims: { iss: 'https://cluster.test' } };
   const withExchange = (change: object): ClientSession => ({ ...session, exchanges: [{ ...exchange, ...change }] });
-  const wrong: [string[], RegExp][] = [
+  const wrong: [Finding[], RegExp][] = [
     [sendsNoClientSecret(withExchange({ authorization: 'Basic' })), /an Authorization header \(Basic\)/],
     [sendsNoClientSecret(withExchange({ path: '/token?client_secret=s' })), /client_secret in the URL/],
     [sendsNoClientSecret({ ...session, secrets: ['client (volume client)'] }), /given the Secret client/],
@@ -333,7 +335,7 @@ test('what the clients of the catalogue do not do', { timeout: 40_000 }, async (
     ],
     [neverFallsBack({ ...session, resources: [{ ...resource, at: session.calls[0]?.at ?? '' }] }), /was sent a token/],
   ];
-  for (const [findings, told] of wrong) expect(findings).toEqual([expect.stringMatching(told)]);
+  for (const [findings, told] of wrong) expect(findings.map(textOf)).toEqual([expect.stringMatching(told)]);
 });
 
 test('every row of the role has a judgement, and every variant a twin', () => {
@@ -360,6 +362,7 @@ test('a session that saw nothing satisfies no row', () => {
     secrets: [],
     before: { podUid: 'uid', restarts: 0 },
     after: { podUid: 'uid', restarts: 0 },
+    stalls: [],
   };
   for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
 });

@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { Heartbeat, STALL_MS, type Stall, stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { FileObservations, TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotTestable } from '../run/errors.ts';
@@ -65,6 +67,8 @@ export interface ClientSession {
   secrets: string[];
   before: ProcessIdentity;
   after: ProcessIdentity;
+  /** When the harness, the client's pod, the observer or the way to the client stood still: what was late then says nothing. */
+  stalls: Stall[];
 }
 
 /** How a session reaches the client and those who watch it. */
@@ -84,6 +88,10 @@ export interface SessionDriver {
   output(): Promise<string>;
   /** Secrets that the client's pod is given, with where. */
   secrets(): Promise<string[]>;
+  /** Where those who watch the client stood still. */
+  stalls(): Promise<Stall[]>;
+  /** Goes the way to the client and back without asking it anything; absent where there is no such way (a child process). */
+  pulse?(): Promise<void>;
   /** Waits until the next call is due. */
   until(instant: Date): Promise<void>;
   progress(message: string): void;
@@ -101,6 +109,28 @@ export interface SessionPlan {
 const CONCURRENT_CALLS = 5;
 export const BURST_CALLS = 10;
 
+/** Calls that are judged by how long they take. */
+const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank']);
+
+const PULSE_MS = 500;
+
+/** Measures the way to the client for as long as it is answering, and notes when that alone took too long. */
+async function alongPulses<T>(driver: SessionDriver, answering: Promise<T>, slow: Stall[]): Promise<T> {
+  if (driver.pulse === undefined) return answering;
+  let answered = false;
+  const done = answering.finally(() => {
+    answered = true;
+  });
+  while (!answered) {
+    const began = performance.now();
+    await driver.pulse();
+    const took = performance.now() - began;
+    if (took > STALL_MS) slow.push(stallUntil('the way to the client', Date.now(), took));
+    await Promise.race([done.catch(() => undefined), delay(PULSE_MS)]);
+  }
+  return done;
+}
+
 /**
  * Drives a token client through every phase of the plan and returns what all sides saw.
  *
@@ -108,9 +138,12 @@ export const BURST_CALLS = 10;
  */
 export async function driveClientSession(driver: SessionDriver, plan: SessionPlan): Promise<ClientSession> {
   const calls: Call[] = [];
+  const heartbeat = new Heartbeat('the harness').start();
+  const slowWays: Stall[] = [];
   const call = async (phase: Phase, provider: string, burst?: number): Promise<void> => {
     const started = Date.now();
-    const answer = await driver.call(provider, plan.patienceMs);
+    const answering = driver.call(provider, plan.patienceMs);
+    const answer = await (TIMED.has(phase) ? alongPulses(driver, answering, slowWays) : answering);
     const error = answer?.error;
     calls.push({
       phase,
@@ -145,13 +178,15 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     await driver.copy(goodToken, driver.latePath);
   }
 
-  const [files, records, after, output, secrets] = await Promise.all([
+  const [files, records, after, output, secrets, stalls] = await Promise.all([
     driver.observations(),
     driver.records(),
     driver.identity(),
     driver.output(),
     driver.secrets(),
+    driver.stalls(),
   ]);
+  heartbeat.stop();
   const exchanges = records.filter((record) => record.kind === 'exchange');
   return {
     providers: driver.providers,
@@ -167,6 +202,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     secrets,
     before,
     after,
+    stalls: [...heartbeat.stalls(), ...slowWays, ...stalls],
   };
 }
 
@@ -241,7 +277,7 @@ export function rotationsSince(
 
 /** The session in short, without claims: what a report keeps of it. */
 export function summarise(session: ClientSession): object {
-  const { calls, exchanges, resources, files, output, secrets, before, after } = session;
+  const { calls, exchanges, resources, files, output, secrets, before, after, stalls } = session;
   const failed = calls.filter(({ ok }) => !ok);
   return {
     process: { before, after },
@@ -254,6 +290,7 @@ export function summarise(session: ClientSession): object {
     },
     output: { lines: output.lines, tokens: output.leaks.slice(0, 20), tokensTotal: output.leaks.length },
     secrets,
+    stalls,
     rotations: files.map(({ path, observations, reads, missing, empty, partial }) => ({
       path,
       reads,

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
+import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { DEFAULT_TOKEN_PATH } from '../../fixtures/workloads/token-client/config.ts';
 import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
@@ -200,6 +201,16 @@ function driver(
     },
     async observations() {
       return ((await probe('/observations')) as { files: FileObservations[] }).files;
+    },
+    async stalls() {
+      const [client, records] = await Promise.all([
+        probe('/stalls') as Promise<{ stalls: Stall[] }>,
+        observer.stalls(),
+      ]);
+      return [...client.stalls, ...records];
+    },
+    async pulse() {
+      await probe('/pulse');
     },
     records: () => observer.records(),
     refuseNext: (provider) => observer.refuseNext(provider),

@@ -1,6 +1,5 @@
 import { requirement } from '../../harness/run/requirement.ts';
 import {
-  expectNone,
   missingFileErrorNamesThePath,
   neverPresentsAnExpiredToken,
   readsItsTokenFile,
@@ -9,40 +8,41 @@ import {
   survivesAMissingTokenFile,
   writesNoToken,
 } from '../../harness/target/client-judgements.ts';
+import { expectNone } from '../../harness/target/findings.ts';
 import { observeClient, observeRotatingClient } from '../../harness/target/token-client.ts';
 
 requirement('TR-20', async (t) => {
   const session = await observeRotatingClient(t);
-  expectNone(readsItsTokenFile(session, { pathConfigured: false }));
+  expectNone(readsItsTokenFile(session, { pathConfigured: false }), session.stalls);
 });
 
 requirement('TR-21', async (t) => {
   const session = await observeRotatingClient(t);
-  expectNone(readsItsTokenFile(session, { pathConfigured: true }));
+  expectNone(readsItsTokenFile(session, { pathConfigured: true }), session.stalls);
 });
 
 requirement('TR-22', async (t) => {
   const session = await observeRotatingClient(t);
-  expectNone(rereadsAtEveryExchange(session));
+  expectNone(rereadsAtEveryExchange(session), session.stalls);
 });
 
 requirement('TR-23', async (t) => {
   const session = await observeRotatingClient(t);
-  expectNone(neverPresentsAnExpiredToken(session));
+  expectNone(neverPresentsAnExpiredToken(session), session.stalls);
 });
 
 requirement('TR-24', async (t) => {
   const session = await observeRotatingClient(t);
-  expectNone(reusesAccessTokens(session));
+  expectNone(reusesAccessTokens(session), session.stalls);
 });
 
 requirement('TR-28', async (t) => {
   const session = await observeRotatingClient(t);
   t.evidence('the error names the path (SHOULD)', missingFileErrorNamesThePath(session) ?? 'the calls did not fail');
-  expectNone(survivesAMissingTokenFile(session));
+  expectNone(survivesAMissingTokenFile(session), session.stalls);
 });
 
 requirement('TR-30', async (t) => {
   const session = await observeClient(t);
-  expectNone(writesNoToken(session));
+  expectNone(writesNoToken(session), session.stalls);
 });

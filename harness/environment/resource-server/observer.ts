@@ -1,3 +1,4 @@
+import type { Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import type { ObserverConfig } from '../../../fixtures/workloads/observer/config.ts';
 import type { ObserverRecord } from '../../../fixtures/workloads/observer/records.ts';
 import { bundleConfigMap, startWorkloadPod } from '../../kubernetes/workload-pod.ts';
@@ -23,6 +24,8 @@ export interface Observer {
   baseURL(provider: string): string;
   /** Everything that was recorded so far, in order. */
   records(): Promise<ObserverRecord[]>;
+  /** When its pod stood still. */
+  stalls(): Promise<Stall[]>;
   /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
   refuseNext(provider: string): Promise<void>;
 }
@@ -114,6 +117,9 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
       baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
       async records() {
         return ((await ask('/records')) as { records: ObserverRecord[] }).records;
+      },
+      async stalls() {
+        return ((await ask('/stalls')) as { stalls: Stall[] }).stalls;
       },
       async refuseNext(provider) {
         await ask(`/refuse?provider=${encodeURIComponent(provider)}`, { method: 'POST' });
