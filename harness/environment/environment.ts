@@ -7,6 +7,7 @@ import type {
   ClusterKind,
   IdentityProviderData,
   IdentityProviderKind,
+  PodSecurity,
   Subject,
 } from '../run/protocol.ts';
 import { type Target, targetOf } from '../target/target-file.ts';
@@ -34,6 +35,8 @@ export interface EnvironmentOptions {
   identityProvider: IdentityProviderKind;
   clock: ClockSettings;
   catalogue: Catalogue;
+  /** True where twins are judged: their clusters know how to be broken. */
+  judgesTwins: boolean;
   /** The implementations under test: they take the place of the references in their slots. */
   targets?: Target[];
   onProgress: (part: string, message: string) => void;
@@ -162,6 +165,7 @@ export class Environment {
       image: image.reference,
       workloadImage: workload.reference,
       ...(archive === undefined ? {} : { workloadImageArchive: archive }),
+      admissionPolicies: this.#options.judgesTwins,
       serverArguments,
       onProgress: (message) => this.#options.onProgress(name === 'reference' ? 'cluster' : `cluster ${name}`, message),
     });
@@ -234,18 +238,21 @@ export class Environment {
   }
 
   /** A new namespace for a subject, with the fault of a cluster twin at work in it. */
-  async namespace(subject: Subject, purpose: string): Promise<string> {
+  async namespace(subject: Subject, purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<string> {
     const cluster = await this.clusterFor(subject);
     const namespaces = await this.#namespaces(cluster);
     const twin = this.#twin(subject);
-    const name = await namespaces.create(`${subject.name}-${purpose}`);
+    const name = await namespaces.create(`${subject.name}-${purpose}`, podSecurity);
     if (twin?.role === 'cluster') {
-      const { tokenRequests, saboteur, objects } = twin.cluster;
+      const { tokenRequests, saboteur, objects, mutates } = twin.cluster;
       if (tokenRequests !== undefined) {
         await cluster.setTokenRequestFault(name, tokenRequests);
       }
       if (objects !== undefined) {
         await namespaces.applyTo(name, objects);
+      }
+      if (mutates !== undefined) {
+        await namespaces.mutate(name, mutates);
       }
       if (saboteur !== undefined) {
         const started = startSaboteur(saboteur, cluster, name);

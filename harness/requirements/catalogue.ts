@@ -47,6 +47,18 @@ const requirementSchema = z.strictObject({
 
 const requirementsFileSchema = z.strictObject({ requirements: z.array(requirementSchema).min(1) });
 
+/** A change of what is created: exactly one of `set` (CEL ApplyConfiguration) and `patch` (CEL JSONPatch). */
+const mutationSchema = z
+  .strictObject({
+    group: text.optional(),
+    resource: text,
+    operations: z.array(z.enum(['CREATE', 'UPDATE'])).optional(),
+    when: text.optional(),
+    set: text.optional(),
+    patch: text.optional(),
+  })
+  .refine(({ set, patch }) => (set === undefined) !== (patch === undefined), 'exactly one of `set` and `patch`');
+
 /** The ways in which a twin is broken, by its role: data for the part of the environment that plays it. */
 const twinSchema = z.discriminatedUnion('role', [
   z.strictObject({
@@ -62,6 +74,8 @@ const twinSchema = z.discriminatedUnion('role', [
       saboteur: name.optional(),
       /** Objects, for example a MutatingAdmissionPolicy; `$NAMESPACE` stands for each namespace of the twin. */
       objects: z.array(z.record(z.string(), z.unknown())).optional(),
+      /** Changes that the cluster makes to what it is given in this twin's namespaces (harness/environment/cluster/admission-policies.ts). */
+      mutates: z.array(mutationSchema).min(1).optional(),
       /** Further arguments of `server`, as k3s takes them: the twin gets a cluster of its own. */
       serverArguments: z.array(z.string()).optional(),
     }),

@@ -6,7 +6,7 @@ import type {
 } from '../environment/identity-provider/provider.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { Clock } from './clock.ts';
-import type { Subject } from './protocol.ts';
+import type { PodSecurity, Subject } from './protocol.ts';
 
 /** The identity provider in the slot, as a requirement sees it. */
 export interface IdentityProviderHandle extends IdentityProviderDescription {
@@ -18,7 +18,7 @@ export interface IdentityProviderHandle extends IdentityProviderDescription {
   fetch(url: string | URL, init?: RequestInit): Promise<Response>;
 }
 
-/** A namespace of this run, with Pod Security `restricted` enforced. */
+/** A namespace of this run, with Pod Security enforced: `restricted`, where nothing else was asked for. */
 export interface TestNamespace {
   name: string;
 }
@@ -34,8 +34,12 @@ export interface RequirementContext {
   agentImage(): Promise<string>;
   identityProvider(): Promise<IdentityProviderHandle>;
   namespace(): Promise<TestNamespace>;
-  /** A second namespace (and further ones) by its purpose. */
-  namespaceFor(purpose: string): Promise<TestNamespace>;
+  /**
+   * A second namespace (and further ones) by its purpose.
+   *
+   * @param podSecurity what it enforces; `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
+   */
+  namespaceFor(purpose: string, podSecurity?: PodSecurity): Promise<TestNamespace>;
   /** A TLS certificate of the run's CA for a server in a pod. */
   certificate(
     host: string,

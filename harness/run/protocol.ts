@@ -16,6 +16,9 @@ export type ClusterKind = 'k3s' | 'kubeconfig';
 export type IdentityProviderKind = 'keycloak' | 'embedded';
 export type ClockKind = 'accelerated' | 'real';
 
+/** Pod Security Standard that a namespace enforces (Kubernetes, "Pod Security Standards"). */
+export type PodSecurity = 'restricted' | 'baseline';
+
 /** What a test judges: the references together (no role of its own), a target or a twin (one role). */
 export interface Subject {
   name: string;
@@ -75,7 +78,10 @@ export interface IdentityProviderData {
 /** Requests to the control server: path → body and answer. */
 export interface ControlApi {
   '/cluster': { request: { subject: string }; response: ClusterData };
-  '/namespace': { request: { subject: string; purpose: string }; response: { name: string } };
+  '/namespace': {
+    request: { subject: string; purpose: string; podSecurity?: PodSecurity };
+    response: { name: string };
+  };
   '/agent-image': { request: { subject: string }; response: { reference: string } };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
   '/register': { request: { subject: string; provider: string; workload: WorkloadIdentity }; response: Registration };

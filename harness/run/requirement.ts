@@ -8,7 +8,7 @@ import type { IdentityProviderHandle, RequirementContext } from './context.ts';
 import { ask } from './control-client.ts';
 import { toControlError } from './control-error.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
-import type { ControlApi, EvidenceItem, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
+import type { ControlApi, EvidenceItem, PodSecurity, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
 import { Turns } from './turns.ts';
 
 export type { RequirementContext } from './context.ts';
@@ -48,8 +48,8 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     sharedBy(subject, key, make).catch((error: unknown) => {
       throw asHarnessError(`the fixture "${key}" failed`, error);
     });
-  const namespaceFor = (purpose: string): Promise<{ name: string }> =>
-    fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose }));
+  const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
+    fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose, podSecurity }));
   return {
     subject,
     signal,

@@ -83,6 +83,7 @@ export class Session {
       identityProvider: options.identityProvider,
       clock: this.clock,
       catalogue,
+      judgesTwins: options.mode === 'prove',
       ...(options.targets === undefined ? {} : { targets: options.targets }),
       onProgress,
     });
@@ -133,8 +134,8 @@ export class Session {
     }
     this.#control = await startControlServer({
       '/cluster': ({ subject }) => environment.clusterData(this.#subject(subject)),
-      '/namespace': async ({ subject, purpose }) => ({
-        name: await environment.namespace(this.#subject(subject), purpose),
+      '/namespace': async ({ subject, purpose, podSecurity }) => ({
+        name: await environment.namespace(this.#subject(subject), purpose, podSecurity),
       }),
       '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),

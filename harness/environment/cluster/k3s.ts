@@ -10,6 +10,7 @@ import { API_SERVER_PORT, HOSTS, RUN_LABEL } from '../names.ts';
 import type { RunPki } from '../pki.ts';
 import type { Resolver } from '../resolver.ts';
 import { bundleWorkload } from '../workloads.ts';
+import { ADMISSION_POLICY_ARGUMENTS } from './admission-policies.ts';
 import type { StartedCluster } from './cluster.ts';
 import { discoverCluster, openIssuerDiscovery, waitUntilUsable } from './readiness.ts';
 
@@ -36,6 +37,8 @@ export interface K3sOptions {
   workloadImage: string;
   /** Archive of the workload image where no registry can be reached from the node. */
   workloadImageArchive?: string;
+  /** True where twins rewrite objects by MutatingAdmissionPolicy: a cluster of the references is left as it comes. */
+  admissionPolicies: boolean;
   /** Further arguments of `server`. */
   serverArguments?: string[];
   onProgress: (message: string) => void;
@@ -140,6 +143,7 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
     'anonymous-auth=true',
     `audit-policy-file=${CONFORMANCE_FOLDER}/audit-policy.yaml`,
     `audit-log-path=${AUDIT_LOG}`,
+    ...(options.admissionPolicies ? ADMISSION_POLICY_ARGUMENTS : []),
     ...(accelerated ? [`token-auth-file=${CONFORMANCE_FOLDER}/tokens.csv`] : []),
   ];
   const kubeletArguments = [

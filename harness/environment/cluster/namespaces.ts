@@ -7,7 +7,9 @@ import {
   type V1ServiceAccount,
 } from '@kubernetes/client-node';
 import { watchUntil } from '../../kubernetes/watch.ts';
+import type { PodSecurity } from '../../run/protocol.ts';
 import { RUN_OBJECT_LABEL } from '../names.ts';
+import { applyMutations, type Mutation } from './admission-policies.ts';
 
 /** Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label. */
 const SLUG_LENGTH = 30;
@@ -28,11 +30,12 @@ export class Namespaces {
   }
 
   /**
-   * Creates a namespace under Pod Security `restricted` and waits for its default ServiceAccount: no pod can be created before.
+   * Creates a namespace under Pod Security and waits for its default ServiceAccount: no pod can be created before.
    *
    * @param purpose becomes part of its name
+   * @param podSecurity the standard that it enforces
    */
-  async create(purpose: string): Promise<string> {
+  async create(purpose: string, podSecurity: PodSecurity): Promise<string> {
     const slug = purpose
       .toLowerCase()
       .replace(/[^a-z0-9]+/g, '-')
@@ -43,7 +46,7 @@ export class Namespaces {
       body: {
         metadata: {
           name,
-          labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': 'restricted' },
+          labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': podSecurity },
         },
       },
     });
@@ -61,6 +64,11 @@ export class Namespaces {
       const text = JSON.stringify(object).replaceAll('$NAMESPACE', namespace);
       await this.#objects.create(JSON.parse(text) as KubernetesObject);
     }
+  }
+
+  /** Binds changes to a namespace: whatever is created there from now on is rewritten by them. */
+  mutate(namespace: string, mutations: Mutation[]): Promise<void> {
+    return applyMutations(this.#config, namespace, mutations);
   }
 
   /** Deletes all of them and waits until they are gone. */

@@ -1,0 +1,176 @@
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { DeadlineExceeded, HarnessError } from '../run/errors.ts';
+import type { ClusterHandle } from './cluster-handle.ts';
+import type { WatchEvent } from './watch.ts';
+
+/** One event, with the time at which the harness saw it. */
+export interface RecordedEvent<T> extends WatchEvent<T> {
+  at: Date;
+}
+
+export interface RecorderOptions<T> {
+  labelSelector?: string;
+  fieldSelector?: string;
+  /** How an object is told in the message of a wait that failed; default: its status as JSON. */
+  describe?: (object: T) => string;
+  signal?: AbortSignal;
+}
+
+/** A watch is closed by the server after so many seconds, and taken up where it was: before undici gives up a silent body. */
+const WATCH_SECONDS = 240;
+
+/**
+ * Every event of a collection from a moment on, none lost: what is deleted has been seen before it went. Opened before the act that
+ * it is to witness (Kubernetes API concepts, "Efficient detection of changes").
+ */
+export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
+  readonly events: RecordedEvent<T>[] = [];
+  readonly #closed = new AbortController();
+  readonly #listeners = new Set<() => void>();
+  readonly #options: RecorderOptions<T>;
+  #broken: Error | undefined;
+  #done: Promise<void> = Promise.resolve();
+
+  private constructor(options: RecorderOptions<T>) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens a recorder of `path`, for example `/api/v1/namespaces/default/pods`. What happens after this is settled is recorded; what was
+   * there before is not.
+   */
+  static async open<T extends KubernetesObject>(
+    cluster: Pick<ClusterHandle, 'request'>,
+    path: string,
+    options: RecorderOptions<T> = {},
+  ): Promise<Recorder<T>> {
+    const recorder = new Recorder<T>(options);
+    const response = await cluster.request(`${path}?${query(options)}&limit=1`);
+    const list = (await response.json()) as { metadata?: { resourceVersion?: string }; message?: string };
+    const version = list.metadata?.resourceVersion;
+    if (response.status !== 200 || version === undefined) {
+      throw new HarnessError(`GET ${path} was answered ${response.status}: ${list.message}`);
+    }
+    recorder.#done = recorder.#record(cluster, path, version).catch((error: unknown) => {
+      recorder.#broken = new HarnessError(`the watch of ${path} broke`, { cause: error });
+      recorder.#tell();
+    });
+    return recorder;
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) {
+      listener();
+    }
+  }
+
+  #hasEnded(): boolean {
+    return this.#closed.signal.aborted || this.#options.signal?.aborted === true;
+  }
+
+  async #record(cluster: Pick<ClusterHandle, 'request'>, path: string, from: string): Promise<void> {
+    let version = from;
+    const { signal } = this.#closed;
+    while (!this.#hasEnded()) {
+      const asked = `${path}?${query(this.#options)}&watch=true&allowWatchBookmarks=true&timeoutSeconds=${WATCH_SECONDS}&resourceVersion=${version}`;
+      try {
+        const response = await cluster.request(asked, { signal });
+        if (response.status !== 200 || response.body === null) {
+          throw new HarnessError(`${asked} was answered ${response.status}`);
+        }
+        for await (const line of createInterface(Readable.fromWeb(response.body))) {
+          const { type, object } = JSON.parse(line) as {
+            type: WatchEvent<T>['type'] | 'BOOKMARK' | 'ERROR';
+            object: T;
+          };
+          if (type === 'ERROR') {
+            // Also 410 Gone: what happened in between cannot be had any more.
+            throw new HarnessError(`the watch answered ${line}`);
+          }
+          version = object.metadata?.resourceVersion ?? version;
+          if (type !== 'BOOKMARK') {
+            this.events.push({ at: new Date(), type, object });
+            this.#tell();
+          }
+        }
+      } catch (error) {
+        if (this.#hasEnded()) {
+          return;
+        }
+        throw error;
+      }
+    }
+  }
+
+  /** The last state of each object that was seen, by name; deleted ones too. */
+  latest(): Map<string, RecordedEvent<T>> {
+    return new Map(this.events.map((event) => [event.object.metadata?.name ?? '', event]));
+  }
+
+  /**
+   * Waits until `accept` answers something else than undefined of what was recorded.
+   *
+   * @throws DeadlineExceeded with the last event; HarnessError where the watch broke
+   */
+  async until<R>(
+    accept: (events: readonly RecordedEvent<T>[]) => R | undefined,
+    options: { what: string; deadlineSeconds: number },
+  ): Promise<R> {
+    const started = Date.now();
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    const look = (): void => {
+      if (this.#broken !== undefined) {
+        reject(this.#broken);
+        return;
+      }
+      try {
+        const value = accept(this.events);
+        if (value !== undefined) {
+          resolve(value);
+        }
+      } catch (error) {
+        reject(error);
+      }
+    };
+    const timer = setTimeout(() => {
+      reject(new DeadlineExceeded(options.what, (Date.now() - started) / 1000, this.#lastSeen()));
+    }, options.deadlineSeconds * 1000);
+    const aborted = (): void => reject(this.#options.signal?.reason);
+    this.#options.signal?.addEventListener('abort', aborted, { once: true });
+    this.#listeners.add(look);
+    look();
+    try {
+      return await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#options.signal?.removeEventListener('abort', aborted);
+      this.#listeners.delete(look);
+    }
+  }
+
+  #lastSeen(): string {
+    const describe =
+      this.#options.describe ??
+      ((object: T & { status?: unknown }): string => JSON.stringify(object.status ?? {}).slice(0, 600));
+    const states = [...this.latest()].map(([name, { type, object }]) => `${type} ${name}: ${describe(object)}`);
+    return states.join('; ') || 'nothing';
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await this.#done;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function query({ labelSelector, fieldSelector }: RecorderOptions<never>): string {
+  return new URLSearchParams({
+    ...(labelSelector === undefined ? {} : { labelSelector }),
+    ...(fieldSelector === undefined ? {} : { fieldSelector }),
+  }).toString();
+}
