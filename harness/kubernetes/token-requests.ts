@@ -1,4 +1,4 @@
-import type { V1PolicyRule, V1Role, V1RoleBinding } from '@kubernetes/client-node';
+import { ApiException, type V1PolicyRule, type V1Role, type V1RoleBinding } from '@kubernetes/client-node';
 import type { RequirementContext } from '../run/context.ts';
 import { NotTestable } from '../run/errors.ts';
 import { decodeToken } from '../tokens/token.ts';
@@ -52,12 +52,18 @@ export async function postTokenRequest(
 const GRANT_SECONDS = 10;
 const LOOK_EVERY_MS = 100;
 
-/** Gives a ServiceAccount rights in its own namespace, by a Role of its name. */
+/**
+ * Gives a ServiceAccount rights in a namespace, its own or another one, by a Role of its name.
+ *
+ * @param from namespace of the ServiceAccount
+ * @throws NotTestable where the harness may not give them: it holds less itself (a live cluster)
+ */
 export async function grant(
   t: RequirementContext,
   namespace: string,
   serviceAccount: string,
   rules: V1PolicyRule[],
+  from: string = namespace,
 ): Promise<void> {
   const cluster = await t.cluster();
   const apiVersion = 'rbac.authorization.k8s.io/v1';
@@ -68,16 +74,25 @@ export async function grant(
     kind: 'RoleBinding',
     metadata,
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: serviceAccount },
-    subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace }],
+    subjects: [{ kind: 'ServiceAccount', name: serviceAccount, namespace: from }],
   };
-  await cluster.create([role, binding]);
+  try {
+    await cluster.create([role, binding]);
+  } catch (error) {
+    if (error instanceof ApiException && error.code === 403) {
+      throw new NotTestable(
+        `the harness may not give ${JSON.stringify(rules)} in ${namespace}; it needs those rights itself, or bind and escalate on Roles`,
+      );
+    }
+    throw error;
+  }
 }
 
 /** What somebody may do, as a LocalSubjectAccessReview asks it. */
 interface AccessQuestion {
   user: string;
   groups?: string[];
-  resourceAttributes: { verb: string; resource: string; subresource?: string; name?: string };
+  resourceAttributes: { verb: string; group?: string; resource: string; subresource?: string; name?: string };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { decodeToken } from '../../tokens/token.ts';
+import { attributesOf, type RequestAttributes } from './request-attributes.ts';
 
 /** A request to the API server, as it came or as a fault wants it sent. */
 export interface Exchange {
@@ -18,9 +19,10 @@ export interface Answer {
 type Send = (exchange: Exchange) => Promise<Answer>;
 
 /** How a faulty API server differs from the real one. */
-interface Fault {
+export interface Fault {
   /** Whatever it does not concern goes through as it is, streams too. */
   concerns(exchange: Exchange): boolean;
+  /** The answer to a request; for one that asks for an upgrade, 101 grants it. */
   answer(exchange: Exchange, send: Send): Promise<Answer>;
 }
 
@@ -176,6 +178,98 @@ function askedLives(exchange: Exchange, body: TokenRequestBody & PodBody): (Aske
       );
 }
 
+/** The same exchange as the harness itself would have it. */
+function withHarnessRights(exchange: Exchange): Exchange {
+  const { accept, 'content-type': contentType } = exchange.headers;
+  return {
+    ...exchange,
+    headers: {
+      ...(accept === undefined ? {} : { accept }),
+      ...(contentType === undefined ? {} : { 'content-type': contentType }),
+    },
+  };
+}
+
+/** What somebody with a token asks of a resource; reviews of access are left alone. */
+function askedOf(exchange: Exchange): RequestAttributes | undefined {
+  const asked = bearerOf(exchange) === undefined ? undefined : attributesOf(exchange.method, exchange.path);
+  return asked?.group === 'authorization.k8s.io' ? undefined : asked;
+}
+
+const ACCESS_REVIEWS = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+
+interface AccessReviewBody {
+  spec?: { resourceAttributes?: RequestAttributes };
+  status?: { allowed?: boolean; denied?: boolean; reason?: string };
+}
+
+/** Whether the caller of an exchange may do something else, by the review that it could ask for itself. */
+async function mayCaller({ headers }: Exchange, resourceAttributes: RequestAttributes, send: Send): Promise<boolean> {
+  const answer = await send({
+    method: 'POST',
+    path: ACCESS_REVIEWS,
+    headers: { authorization: headers.authorization ?? '', 'content-type': 'application/json' },
+    body: json({
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SelfSubjectAccessReview',
+      spec: { resourceAttributes },
+    }),
+  });
+  return parse<AccessReviewBody>(answer.body).status?.allowed === true;
+}
+
+/** Does with the harness's rights what was refused to a token, where `grants` says so. */
+function grantsMore(grants: (asked: RequestAttributes, exchange: Exchange, send: Send) => Promise<boolean>): Fault {
+  return {
+    concerns: (exchange) => askedOf(exchange) !== undefined,
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      const asked = askedOf(exchange);
+      const granted = real.status === 403 && asked !== undefined && (await grants(asked, exchange, send));
+      return granted ? send(withHarnessRights(exchange)) : real;
+    },
+  };
+}
+
+/** Who was allowed something in one namespace is allowed it everywhere. */
+function roleHoldsEverywhere(): Fault {
+  /** The namespaces in which a call was allowed, by who made it and what it was. */
+  const allowed = new Map<string, Set<string | undefined>>();
+  const keyOf = (exchange: Exchange, { verb, group, resource, subresource }: RequestAttributes): string =>
+    JSON.stringify([decodeToken(bearerOf(exchange) ?? '').claims.sub, verb, group, resource, subresource]);
+  const granting = grantsMore(async (asked, exchange) => {
+    const where = allowed.get(keyOf(exchange, asked));
+    return where !== undefined && !where.has(asked.namespace);
+  });
+  return {
+    ...granting,
+    async answer(exchange, send) {
+      const answer = await granting.answer(exchange, send);
+      const asked = askedOf(exchange);
+      if (asked !== undefined && answer.status !== 401 && answer.status !== 403) {
+        const key = keyOf(exchange, asked);
+        allowed.set(key, (allowed.get(key) ?? new Set()).add(asked.namespace));
+      }
+      return answer;
+    },
+  };
+}
+
+/** Takes no notice of bindings that name a ServiceAccount of another namespace. */
+const foreignAccountIgnored: Fault = {
+  concerns: (exchange) => askedOf(exchange)?.namespace !== undefined,
+  async answer(exchange, send) {
+    const real = await send(exchange);
+    const own = decodeToken(bearerOf(exchange) ?? '').claims['kubernetes.io']?.namespace;
+    if (real.status === 401 || own === undefined || own === askedOf(exchange)?.namespace) {
+      return real;
+    }
+    return { status: 403, body: json({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 403 }) };
+  },
+};
+
+const RBAC = 'rbac.authorization.k8s.io';
+
 /** Fault by the name that suites/SUITE/twins.yaml gives. */
 export const FAULTS: Record<string, () => Fault> = {
   'accepts-expired-tokens': () => remembers(isExpired),
@@ -224,17 +318,7 @@ export const FAULTS: Record<string, () => Fault> = {
       return { status: real.status, body: json(answer) };
     },
   }),
-  'any-user-may-mint': () =>
-    ofTokenRequests((exchange, send) => {
-      const { accept, 'content-type': contentType } = exchange.headers;
-      return send({
-        ...exchange,
-        headers: {
-          ...(accept === undefined ? {} : { accept }),
-          ...(contentType === undefined ? {} : { 'content-type': contentType }),
-        },
-      });
-    }),
+  'any-user-may-mint': () => ofTokenRequests((exchange, send) => send(withHarnessRights(exchange))),
   'audience-dropped': () =>
     ofTokenRequests((exchange, send) => {
       const request = parse<TokenRequestBody>(exchange.body);
@@ -260,6 +344,31 @@ export const FAULTS: Record<string, () => Fault> = {
       }
       const { keys } = parse<{ keys: { kid: string }[] }>(real.body);
       return { status: 200, body: json({ keys: keys.map((key) => ({ ...key, kid: `another-${key.kid}` })) }) };
+    },
+  }),
+  'role-holds-everywhere': roleHoldsEverywhere,
+  'parent-implies-child': () =>
+    grantsMore(async ({ subresource, ...parent }, exchange, send) =>
+      subresource === undefined ? false : mayCaller(exchange, parent, send),
+    ),
+  'escalation-allowed': () =>
+    grantsMore(async (asked, exchange, send) => asked.group === RBAC && mayCaller(exchange, asked, send)),
+  'review-says-yes': () => ({
+    concerns: ({ method, path }) => method === 'POST' && path.startsWith(ACCESS_REVIEWS),
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      const review = parse<AccessReviewBody>(real.body);
+      return { status: real.status, body: json({ ...review, status: { allowed: true } }) };
+    },
+  }),
+  'foreign-account-ignored': () => foreignAccountIgnored,
+  'websocket-needs-get-only': () => ({
+    concerns: ({ headers }) => headers.upgrade !== undefined,
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      const asked = askedOf(exchange);
+      const granted = real.status === 403 && asked !== undefined && (await mayCaller(exchange, asked, send));
+      return real.status === 400 || granted ? { status: 101, body: Buffer.alloc(0) } : real;
     },
   }),
 };

@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
@@ -32,6 +32,20 @@ async function readAll(request: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
+function exchangeOf(request: IncomingMessage, body: Buffer): Exchange {
+  return {
+    method: request.method ?? 'GET',
+    path: request.url ?? '/',
+    headers: Object.fromEntries(
+      FORWARDED.flatMap((name) => {
+        const value = request.headers[name];
+        return typeof value === 'string' ? [[name, value]] : [];
+      }),
+    ),
+    body,
+  };
+}
+
 /**
  * Starts a proxy with one of the faults.
  *
@@ -51,18 +65,12 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
       ? handle.request(path, init)
       : handle.requestWithoutCredentials(path, init);
   };
+  const sendWhole = async (exchange: Exchange): Promise<Answer> => {
+    const real = await send(exchange);
+    return { status: real.status, body: Buffer.from(await real.arrayBuffer()) };
+  };
   const forward = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const exchange: Exchange = {
-      method: request.method ?? 'GET',
-      path: request.url ?? '/',
-      headers: Object.fromEntries(
-        FORWARDED.flatMap((name) => {
-          const value = request.headers[name];
-          return typeof value === 'string' ? [[name, value]] : [];
-        }),
-      ),
-      body: await readAll(request),
-    };
+    const exchange = exchangeOf(request, await readAll(request));
     if (!fault.concerns(exchange)) {
       const real = await send(exchange);
       response.writeHead(real.status, { 'content-type': real.headers.get('content-type') ?? JSON_TYPE });
@@ -73,14 +81,31 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
       }
       return;
     }
-    const given = await fault.answer(exchange, async (changed): Promise<Answer> => {
-      const real = await send(changed);
-      return { status: real.status, body: Buffer.from(await real.arrayBuffer()) };
-    });
+    const given = await fault.answer(exchange, sendWhole);
     response.writeHead(given.status, { 'content-type': JSON_TYPE }).end(given.body);
   };
   const server = createServer((request, response) => {
     forward(request, response).catch(() => response.destroy());
+  });
+  /** Nothing is streamed over an upgraded connection: it is told whether it is granted, and closed. */
+  const answerUpgrade = async (request: IncomingMessage, socket: Duplex): Promise<void> => {
+    const exchange = exchangeOf(request, Buffer.alloc(0));
+    const asked = { ...exchange, headers: { ...exchange.headers, upgrade: request.headers.upgrade ?? '' } };
+    // The upgrade itself is not forwarded.
+    const sendPlain = ({ headers: { upgrade: _upgrade, ...headers }, ...rest }: Exchange): Promise<Answer> =>
+      sendWhole({ ...rest, headers });
+    const { status, body } = fault.concerns(asked) ? await fault.answer(asked, sendPlain) : await sendPlain(asked);
+    const fields =
+      status === 101
+        ? ['connection: upgrade', 'upgrade: websocket']
+        : ['connection: close', `content-type: ${JSON_TYPE}`, `content-length: ${body.length}`];
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${fields.join('\r\n')}\r\n\r\n${body.toString('utf8')}`,
+    );
+  };
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    socket.on('error', () => socket.destroy());
+    answerUpgrade(request, socket).catch(() => socket.destroy());
   });
   await new Promise<void>((resolve) => {
     server.listen(0, '127.0.0.1', resolve);
