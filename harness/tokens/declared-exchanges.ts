@@ -8,7 +8,7 @@ import type {
 import type { RequirementContext } from '../run/context.ts';
 import { NotTestable, Violation } from '../run/errors.ts';
 import { exchange, type TokenResponse } from './exchange.ts';
-import { groupFindings, type Reason, type RefusalSeries, seeRefusals } from './refusal.ts';
+import { groupFindings, type Reason, type Refusal, type RefusalSeries, seeRefusals } from './refusal.ts';
 
 /** Asked of the cluster: the longest life for which a provider must take the same token again (catalogue TX-11). */
 export const LIFE_SECONDS = 3_600;
@@ -136,29 +136,40 @@ export function presentations(exchange: DeclaredExchange): Presentation[] {
   ];
 }
 
-/**
- * Every declared exchange must refuse every bad token, each attempt between two controls (see {@link seeRefusals}).
- * What was seen is kept as evidence.
- *
- * @throws Violation naming every bad token that was not refused as it must be
- * @throws NotTestable if a control was refused, where nothing was violated
- */
-export async function expectRefused(
+/** Every declared exchange must refuse every bad token, as each of the request's tokens: see {@link expectRefusals}. */
+export function expectRefused(
   t: RequirementContext,
   exchanges: DeclaredExchange[],
   badTokens: (exchange: DeclaredExchange) => BadToken[],
 ): Promise<void> {
-  const judge = async (exchange: DeclaredExchange): Promise<[string, RefusalSeries]> => {
-    const refusals = badTokens(exchange).flatMap(({ fault, reasons, make }) =>
+  return expectRefusals(t, exchanges, (exchange) =>
+    badTokens(exchange).flatMap(({ fault, reasons, make }) =>
       presentations(exchange).map(({ as, send }) => ({
         fault,
         reasons,
         ...(as === undefined ? {} : { as }),
         attempt: async () => send(await make(exchange)),
       })),
-    );
-    return [exchange.label, await seeRefusals(async () => exchange.present(await exchange.good()), refusals)];
-  };
+    ),
+  );
+}
+
+/**
+ * Every declared exchange must refuse every attempt, each between two controls (see {@link seeRefusals}).
+ * What was seen is kept as evidence.
+ *
+ * @throws Violation naming every attempt that was not refused as it must be
+ * @throws NotTestable if a control was refused, where nothing was violated
+ */
+export async function expectRefusals(
+  t: RequirementContext,
+  exchanges: DeclaredExchange[],
+  refusals: (exchange: DeclaredExchange) => Refusal[],
+): Promise<void> {
+  const judge = async (exchange: DeclaredExchange): Promise<[string, RefusalSeries]> => [
+    exchange.label,
+    await seeRefusals(async () => exchange.present(await exchange.good()), refusals(exchange)),
+  ];
   const series: [string, RefusalSeries][] = [];
   // One after another: many subjects are judged at the same time, and a provider is not to be tested for load.
   for (const exchange of exchanges) series.push(await judge(exchange));

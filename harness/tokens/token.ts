@@ -74,7 +74,11 @@ export function createForge(pem: string): TokenForge {
     resign(token, change) {
       const { header, claims } = decodeToken(token);
       change(claims, header);
-      return new SignJWT(claims).setProtectedHeader(header as unknown as JWTHeaderParameters).sign(key);
+      // A header may be bad on purpose: jose signs a `crit` only where it is told that it is known.
+      const known = Array.isArray(header.crit) ? header.crit.map((member) => [String(member), true] as const) : [];
+      return new SignJWT(claims)
+        .setProtectedHeader(header as unknown as JWTHeaderParameters)
+        .sign(key, { crit: Object.fromEntries(known) });
     },
   };
 }

@@ -14,10 +14,12 @@ import {
   type BadToken,
   type DeclaredExchange,
   declaredExchanges,
+  expectRefusals,
   expectRefused,
 } from '../../harness/tokens/declared-exchanges.ts';
 import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
-import type { TokenForge } from '../../harness/tokens/token.ts';
+import type { Refusal } from '../../harness/tokens/refusal.ts';
+import { createForge, type TokenForge } from '../../harness/tokens/token.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
 const TEN_MINUTES = 600;
@@ -281,4 +283,84 @@ requirement('AI-10', async (t) => {
         : [accessToken("another provider's access token in its place", () => accessTokenBy(other))]),
     ];
   });
+});
+
+requirement('AI-12', async (t) => {
+  const [all, strangers] = await Promise.all([declaredExchanges(t, 'ai-12'), declaredExchanges(t, 'ai-12-stranger')]);
+  const strangerOf = new Map(all.map((exchange, index) => [exchange, strangers[index]]));
+  const exchanges = all.filter(
+    ({ declaration: { grant, clientAuthentication } }) =>
+      grant !== 'client-assertion' && clientAuthentication === 'subject-token',
+  );
+  if (exchanges.length === 0) {
+    return t.notApplicable('no grant is declared whose requests hold two projected tokens');
+  }
+  for (const exchange of exchanges) {
+    const stranger = strangerOf.get(exchange);
+    const response = await stranger?.present(await stranger.good());
+    if (response !== undefined && !isAccepted(response))
+      throw new NotTestable(
+        `${exchange.label} refuses the stranger's own pair (${describeResponse(response)}), see TX-10`,
+      );
+  }
+  await expectRefusals(t, exchanges, (exchange) => {
+    const own = (): Promise<string> => exchange.good();
+    const strangers = async (): Promise<string> => (await strangerOf.get(exchange)?.good()) ?? '';
+    const pair = (fault: string, token: () => Promise<string>, assertion: () => Promise<string>): Refusal => ({
+      fault,
+      reasons: ['subject'],
+      attempt: async () => exchange.present(await token(), await assertion()),
+    });
+    return [
+      pair("another registered ServiceAccount's subject beside its own client assertion", strangers, own),
+      pair("its own subject beside another registered ServiceAccount's client assertion", own, strangers),
+    ];
+  });
+});
+
+requirement('AI-13', async (t) => {
+  const [exchanges, { cert, key }] = await Promise.all([
+    declaredExchanges(t, 'ai-13'),
+    t.certificate('rogue.conformance.test'),
+  ]);
+  const { alg } = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
+  const rogue = await startRogueIssuer(alg);
+  const bad = (fault: string, sign: (claims: Record<string, unknown>) => string | Promise<string>): BadToken => ({
+    fault,
+    reasons: ['signature'],
+    make: async (exchange) => sign(decodeJwt(await exchange.good())),
+  });
+  // What makes it good to whoever believes it: a certificate of the run's CA, which the provider trusts for TLS.
+  const certificate = cert.replace(/-----END CERTIFICATE-----[\s\S]*/, '').replace(/-----[^-]+-----|\s/g, '');
+  try {
+    await expectRefused(t, exchanges, () => [
+      bad('a key of its own (jwk)', (claims) => rogue.sign(claims, { jwk: rogue.jwk })),
+      bad('the address of its own keys (jku)', (claims) => rogue.sign(claims, { jku: rogue.jwksUri })),
+      bad('the address of its own certificate (x5u)', (claims) => rogue.sign(claims, { x5u: rogue.jwksUri })),
+      bad('a certificate of its own (x5c)', (claims) =>
+        createForge(key).sign(claims, { kid: 'rogue', x5c: [certificate] }),
+      ),
+      bad('a kid that names an empty file, and HS256 with an empty key', (claims) =>
+        signHs256(claims, '', { kid: '../../../../../../dev/null' }),
+      ),
+      bad('a kid that holds SQL', (claims) => rogue.sign(claims, { kid: "' UNION SELECT 'key' -- " })),
+    ]);
+  } finally {
+    await rogue.stop();
+  }
+});
+
+requirement('AI-13a', async (t) => {
+  const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'ai-13a'), t.cluster()]);
+  if (forge === undefined) return t.notApplicable(NO_FORGE);
+  await expectRefused(t, exchanges, () => [
+    {
+      fault: 'a critical header that nobody knows',
+      reasons: ['signature'],
+      make: async (exchange) =>
+        forge.resign(await exchange.good(), (_, header) => {
+          Object.assign(header, { crit: ['conformance'], conformance: true });
+        }),
+    },
+  ]);
 });

@@ -8,6 +8,7 @@ import {
 } from './context.ts';
 import { clientOf, realmOf, userOf } from './keycloak/realm.ts';
 import { administer } from './keycloak/servers.ts';
+import { SubjectPolicies } from './keycloak/subject-policies.ts';
 import type { KeycloakTwin } from './keycloak/twins.ts';
 import type { GrantDeclaration, ProviderDescription, Registration, StartedIdentityProvider } from './provider.ts';
 
@@ -64,6 +65,7 @@ export async function startKeycloak(
   }
 
   const registrations = new Map<string, Promise<Registration>>();
+  const policies = new Map(providers.map(({ name }) => [name, new SubjectPolicies(server.admin, realmName(name))]));
   const register = async (provider: string, workload: Parameters<typeof clientIdOf>[0]): Promise<Registration> => {
     const realm = realmName(provider);
     const clientId = clientIdOf(workload);
@@ -71,6 +73,7 @@ export async function startKeycloak(
     await Promise.all([
       administer(`register client ${clientId}`, server.admin.clients.create({ realm, ...clientOf(clientId, subject) })),
       administer(`register user ${clientId}`, server.admin.users.create({ realm, ...userOf(clientId, subject) })),
+      ...(twin.untied === true ? [] : [policies.get(provider)?.tie(subject)]),
     ]);
     return { clientId };
   };

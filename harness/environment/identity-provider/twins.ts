@@ -1,4 +1,11 @@
-import { type CompactJWSHeaderParameters, compactVerify, decodeJwt, exportSPKI } from 'jose';
+import {
+  type CompactJWSHeaderParameters,
+  compactVerify,
+  decodeJwt,
+  decodeProtectedHeader,
+  EmbeddedJWK,
+  exportSPKI,
+} from 'jose';
 import { type AssertionChecks, AssertionRefused, type Claims, STRICT_CHECKS } from './embedded/assertion.ts';
 import { clusterKeys } from './embedded/cluster-keys.ts';
 import type { EmbeddedBehaviour } from './embedded/provider.ts';
@@ -18,13 +25,18 @@ function audiencesOf(claims: Claims): unknown[] {
   return Array.isArray(claims.aud) ? claims.aud : [claims.aud];
 }
 
-/** The claims, unverified. */
-function readClaims(assertion: string): Claims {
+/** What a decoder of jose reads, unverified. */
+function read<T>(decode: (assertion: string) => T, assertion: string): T {
   try {
-    return decodeJwt(assertion);
+    return decode(assertion);
   } catch {
     throw new AssertionRefused('not a JWT');
   }
+}
+
+/** The claims, unverified. */
+function readClaims(assertion: string): Claims {
+  return read(decodeJwt, assertion);
 }
 
 function bodyOf(answer: unknown): Record<string, unknown> {
@@ -135,6 +147,36 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
     }),
   },
 
+  /** Verifies with the key that the token itself brings (RFC 8725 section 3.10). */
+  'takes-offered-key': {
+    checks: () => ({
+      async signature(assertion, policy) {
+        const offered = read(decodeProtectedHeader, assertion).jwk !== undefined;
+        return STRICT_CHECKS.signature(assertion, offered ? { ...policy, keys: EmbeddedJWK } : policy);
+      },
+    }),
+  },
+
+  /** Does not look at `crit`, and so takes an extension that it does not know for one that it has processed. */
+  'critical-header-ignored': {
+    checks: () => ({
+      async signature(assertion, policy) {
+        const { crit } = read(decodeProtectedHeader, assertion);
+        if (crit === undefined) return STRICT_CHECKS.signature(assertion, policy);
+        try {
+          const known = Object.fromEntries(crit.map((name) => [name, true]));
+          const { payload } = await compactVerify(assertion, policy.keys, {
+            algorithms: policy.algorithms,
+            crit: known,
+          });
+          return JSON.parse(new TextDecoder().decode(payload)) as Claims;
+        } catch {
+          throw new AssertionRefused('signature does not verify');
+        }
+      },
+    }),
+  },
+
   /** Takes its own access tokens, and those of its siblings, as if the cluster had made them. */
   'token-confusion': {
     checks: () => ({
@@ -149,6 +191,14 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
   /** Compares the ServiceAccounts' names, and not their namespaces. */
   'namespace-ignored': {
     behaviour: { maps: (registered, presented) => registered?.split(':').at(-1) === presented.split(':').at(-1) },
+  },
+
+  /** Verifies both tokens of a request, each for itself: a client may bring anybody's who is registered. */
+  'pair-not-compared': {
+    behaviour: {
+      maps: (registered, presented, { authenticated, isRegistered }) =>
+        registered === presented || (authenticated === registered && isRegistered(presented)),
+    },
   },
 
   'iat-unchecked': {

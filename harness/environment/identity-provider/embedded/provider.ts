@@ -96,8 +96,16 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
 
 /** The steps that follow on verification; apart, as {@link AssertionChecks} are, so that a broken provider can be made. */
 export interface EmbeddedBehaviour {
-  /** Whether the subject of an assertion is the one that a client was registered for. */
-  maps(registered: string | undefined, presented: string): boolean;
+  /**
+   * Whether the subject of an assertion is the one that a client was registered for.
+   *
+   * @param request what else is known: whom the request's client assertion has proven, and who is registered at all
+   */
+  maps(
+    registered: string | undefined,
+    presented: string,
+    request: { authenticated: string | undefined; isRegistered(subject: string): boolean },
+  ): boolean;
   /** Those of the scopes asked for that are not granted. */
   ungranted(asked: string[]): string[];
   /** Has the last word on an answer of the token endpoint. */
@@ -224,6 +232,12 @@ export async function createEmbeddedProvider(
     return value;
   };
 
+  const maps = (ctx: TokenEndpointGrantContext, subject: string, authenticated?: string): boolean =>
+    behaviour.maps(clients.get(ctx.oidc.client.clientId)?.subject, subject, {
+      authenticated,
+      isRegistered: (other) => clientIdOfSubject.has(other),
+    });
+
   /** Client authentication by assertion (RFC 7521 section 4.2), where the request has one. Gives the subject that was proven. */
   const authenticate = async (
     ctx: TokenEndpointGrantContext,
@@ -234,7 +248,7 @@ export async function createEmbeddedProvider(
     if (type !== CLIENT_ASSERTION_TYPE) throw oauthError(401, 'invalid_client', 'unknown client_assertion_type');
     if (typeof assertion !== 'string') throw oauthError(401, 'invalid_client', 'client_assertion must be given once');
     const subject = await verifyOnce(assertion, 'invalid_client', 401);
-    if (!behaviour.maps(clients.get(ctx.oidc.client.clientId)?.subject, subject)) {
+    if (!maps(ctx, subject)) {
       throw oauthError(401, 'invalid_client', 'subject of the client_assertion is not this client');
     }
     return subject;
@@ -265,8 +279,13 @@ export async function createEmbeddedProvider(
   };
 
   /** A mapped identity is given to the ServiceAccount that it was registered for, and to no other. */
-  const requireMapped = (ctx: TokenEndpointGrantContext, subject: string, code: string): void => {
-    if (!behaviour.maps(clients.get(ctx.oidc.client.clientId)?.subject, subject)) {
+  const requireMapped = (
+    ctx: TokenEndpointGrantContext,
+    subject: string,
+    code: string,
+    authenticated: string | undefined,
+  ): void => {
+    if (!maps(ctx, subject, authenticated)) {
       throw oauthError(400, code, 'subject of the assertion is not mapped to this client');
     }
   };
@@ -276,9 +295,9 @@ export async function createEmbeddedProvider(
       parameters: ['assertion', 'scope'],
       async handle(ctx) {
         const verifyOnce = verifier();
-        await authenticate(ctx, verifyOnce);
+        const authenticated = await authenticate(ctx, verifyOnce);
         const subject = await verifyOnce(single(ctx, 'assertion'), 'invalid_grant');
-        requireMapped(ctx, subject, 'invalid_grant');
+        requireMapped(ctx, subject, 'invalid_grant', authenticated);
         await answer(ctx, ctx.oidc.client, subject);
       },
     },
@@ -294,7 +313,7 @@ export async function createEmbeddedProvider(
       ],
       async handle(ctx) {
         const verifyOnce = verifier();
-        await authenticate(ctx, verifyOnce);
+        const authenticated = await authenticate(ctx, verifyOnce);
         if (single(ctx, 'subject_token_type') !== TOKEN_TYPE_JWT) {
           throw new errors.InvalidRequest(`subject_token_type must be ${TOKEN_TYPE_JWT}`);
         }
@@ -307,7 +326,7 @@ export async function createEmbeddedProvider(
           throw new errors.InvalidTarget('the requested audience is unknown here');
         }
         const subject = await verifyOnce(single(ctx, 'subject_token'), 'invalid_request');
-        requireMapped(ctx, subject, 'invalid_request');
+        requireMapped(ctx, subject, 'invalid_request', authenticated);
         await answer(ctx, ctx.oidc.client, subject, { issued_token_type: TOKEN_TYPE_ACCESS_TOKEN });
       },
     },

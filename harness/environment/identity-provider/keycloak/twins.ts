@@ -13,6 +13,8 @@ export interface KeycloakTwin {
   realm?(realm: RealmRepresentation, trust: ClusterTrust, audience: string): void;
   /** What a realm's JSON cannot say. */
   finish?(admin: KeycloakAdminClient, realm: string): Promise<void>;
+  /** True where every client may bring assertions of every subject. */
+  untied?: boolean;
   /** The one client of all workloads, where they need no registration. */
   clientId?: string;
 }
@@ -21,9 +23,10 @@ const EXCHANGE_CLIENT = 'exchange';
 
 /** Faults that somebody else wrote: Keycloak's own defaults and its own legacy feature, as measured on 26.7.4. */
 export const KEYCLOAK_TWINS: Record<string, KeycloakTwin> = {
-  /** The JWT authorization grant as it comes: a token is good once, and for 300 s. */
+  /** The JWT authorization grant as it comes: a token is good once, for 300 s, and in the hands of every client. */
   'jwt-grant-defaults': {
     realmPrefix: 'jwt-grant-defaults-',
+    untied: true,
     realm({ identityProviders }) {
       for (const { alias, config } of identityProviders) {
         if (alias !== GRANT_ALIAS) continue;
