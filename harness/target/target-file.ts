@@ -6,10 +6,11 @@ import { z } from 'zod';
 import type { Role } from '../requirements/catalogue.ts';
 import { UsageError } from '../run/errors.ts';
 import { type IdentityProviderTarget, identityProviderTargetSchema } from './identity-provider-target.ts';
+import { type JobRunnerTarget, jobRunnerTargetSchema } from './job-runner-target.ts';
 import { fill, type Values } from './placeholders.ts';
 
 /** The shape of a target file, by its role. */
-export const targetSchema = z.discriminatedUnion('role', [identityProviderTargetSchema]);
+export const targetSchema = z.discriminatedUnion('role', [identityProviderTargetSchema, jobRunnerTargetSchema]);
 
 export type TargetDefinition = z.infer<typeof targetSchema>;
 
@@ -25,7 +26,7 @@ interface TargetFile {
   digest: string;
 }
 
-export type { IdentityProviderTarget };
+export type { IdentityProviderTarget, JobRunnerTarget };
 
 /**
  * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}` …) stays.
