@@ -7,6 +7,7 @@ import { registerExplain, registerList } from './catalogue.ts';
 import { registerClean } from './clean.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
+import { registerInit } from './init.ts';
 import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
@@ -23,6 +24,7 @@ export function createProgram(): Command {
     registerProve,
     registerList,
     registerExplain,
+    registerInit,
     registerDoctor,
     registerSetup,
     registerClean,

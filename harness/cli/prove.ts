@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../requirements/catalogue.ts';
-import { isProven, type KillMatrix, killMatrix } from '../run/matrix.ts';
+import { disturbancesOf, isProven, type KillMatrix, killMatrix, replaceRows } from '../run/matrix.ts';
 import { twinSubjects } from '../run/plan.ts';
 import { redact, redactData } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
@@ -36,8 +36,26 @@ export interface Proof {
   faults: string[];
 }
 
-/** Runs the twins; progress goes to standard error. */
+/** More twins than this that could not be judged are no accident. */
+const JUDGED_AGAIN_AT_MOST = 12;
+
+/**
+ * Runs the twins; progress goes to standard error. A twin that the harness could not judge (a machine that stood still, a part of
+ * the environment that did not answer) is judged once more, without the others beside it, and its row says so. A twin that was
+ * judged is not judged again, whatever came of it.
+ */
 export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
+  const first = await proveOnce(twins, requirements);
+  const disturbed = first.matrix.twins.filter((row) => disturbancesOf(row).length > 0).map(({ name }) => name);
+  if (disturbed.length === 0 || disturbed.length > JUDGED_AGAIN_AT_MOST) {
+    return first;
+  }
+  process.stderr.write(`\n${pc.magenta('harness errors')}; judged once more, alone: ${disturbed.join(', ')}\n`);
+  const again = await proveOnce(disturbed, requirements);
+  return { matrix: replaceRows(first.matrix, again.matrix), faults: [...first.faults, ...again.faults] };
+}
+
+async function proveOnce(twins: string[], requirements: string[]): Promise<Proof> {
   // Wrong use is told before anything is loaded or started.
   twinSubjects(loadCatalogue(), { twins, requirements });
   // Loaded here, so that the small commands start at once.
@@ -59,9 +77,7 @@ async function prove(twins: string[], { json, requirement }: ProveFlags): Promis
   for (const fault of faults) {
     process.stderr.write(`${pc.magenta('harness fault')} ${redact(fault)}\n`);
   }
-  const errors = matrix.twins.some(({ surprises }) =>
-    surprises.some(({ outcome }) => outcome === 'harness error' || outcome === 'not executed'),
-  );
+  const errors = matrix.twins.some((row) => disturbancesOf(row).length > 0);
   if (faults.length > 0 || errors) {
     return EXIT.harnessError;
   }
@@ -71,10 +87,11 @@ async function prove(twins: string[], { json, requirement }: ProveFlags): Promis
 /** The matrix for a person: a line a twin, and a line for each surprise. */
 export function renderMatrix({ twins, survivors }: KillMatrix): string {
   const width = Math.max(0, ...twins.map(({ name }) => name.length));
-  const lines = twins.flatMap(({ name, mustFail, failed, surprises }) => {
+  const lines = twins.flatMap(({ name, mustFail, failed, surprises, disturbedBefore = [] }) => {
     const killed = surprises.length === 0;
     return [
       `${killed ? pc.green('killed  ') : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,
+      ...disturbedBefore.map(({ id, reason }) => `         judged again: ${id} met a harness error: ${reason}`),
       ...surprises.map(({ id, outcome, reason }) => `         ${pc.red(id)} ${outcome}: ${reason}`),
     ];
   });

@@ -12,6 +12,8 @@ export interface TwinRow {
   failed: string[];
   /** Every requirement that came out otherwise than it must, with why; also what was planned and never executed. */
   surprises: { id: string; outcome: Outcome | 'not executed'; reason: string }[];
+  /** Where it was judged a second time: what kept the harness from judging it the first time. */
+  disturbedBefore?: TwinRow['surprises'];
 }
 
 export interface KillMatrix {
@@ -51,6 +53,23 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
   });
   const survivors = rows.filter(({ mustFail, failed }) => !mustFail.every((id) => failed.includes(id)));
   return { twins: rows, survivors: survivors.map(({ name }) => name) };
+}
+
+/** What the harness itself could not do, in a row: it says nothing about the check. */
+export function disturbancesOf({ surprises }: TwinRow): TwinRow['surprises'] {
+  return surprises.filter(({ outcome }) => outcome === 'harness error' || outcome === 'not executed');
+}
+
+/** The matrix with the rows of twins that were judged again in place of their first ones, which say why. */
+export function replaceRows(first: KillMatrix, again: KillMatrix): KillMatrix {
+  const names = new Set(again.twins.map(({ name }) => name));
+  return {
+    twins: first.twins.map((row) => {
+      const second = again.twins.find(({ name }) => name === row.name);
+      return second === undefined ? row : { ...second, disturbedBefore: disturbancesOf(row) };
+    }),
+    survivors: [...first.survivors.filter((name) => !names.has(name)), ...again.survivors],
+  };
 }
 
 /** True when every twin failed exactly where it must, and there was one. */

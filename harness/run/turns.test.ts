@@ -13,7 +13,7 @@ async function isIn(entering: Promise<void>): Promise<boolean> {
 }
 
 test('some subjects of a role at a time, each with all of its requirements', async () => {
-  const turns = new Turns();
+  const turns = new Turns(4);
   const twins = Array.from({ length: 5 }, (_, index) => subject(`twin-${index}`, 'identity-provider'));
   for (const twin of twins) {
     turns.register(twin);

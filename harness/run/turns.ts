@@ -1,17 +1,33 @@
+import { availableParallelism } from 'node:os';
 import type { Role } from '../requirements/catalogue.ts';
 import type { Subject } from './protocol.ts';
 
 /**
- * Twins of one role that a worker judges at the same time. What judges a cluster mostly waits, but starts pods; what judges an
- * identity provider is work for the one process that serves all embedded ones. The references are judged at once.
+ * Twins of one role that a worker judges at the same time, for each core of the machine. What judges a cluster mostly waits, but
+ * starts pods; what judges an identity provider is work for the one process that serves all embedded ones; a token client is
+ * judged by the second, and must not starve. The references are judged at once.
  */
-const AT_ONCE: Partial<Record<Role, number>> = { cluster: 12, 'identity-provider': 4, 'token-client': 8 };
+const AT_ONCE_PER_CORE: Partial<Record<Role, number>> = {
+  cluster: 4,
+  'identity-provider': 1,
+  'token-client': 2.5,
+  'job-runner': 2,
+};
+
+function limitOf(role: Role, cores: number): number {
+  return Math.max(2, Math.floor((AT_ONCE_PER_CORE[role] ?? Number.POSITIVE_INFINITY) * cores));
+}
 
 /** Lets the subjects of a worker in, some at a time: all requirements of a subject together. */
 export class Turns {
+  readonly #cores: number;
   readonly #open = new Map<string, { tests: number; entered: Promise<void> | undefined }>();
   readonly #inside = new Map<Role, number>();
   readonly #waiting = new Map<Role, (() => void)[]>();
+
+  constructor(cores: number = availableParallelism()) {
+    this.#cores = cores;
+  }
 
   /** Counts one requirement of a subject, before any runs. */
   register({ name }: Subject): void {
@@ -52,7 +68,7 @@ export class Turns {
       return Promise.resolve();
     }
     const inside = this.#inside.get(role) ?? 0;
-    if (inside < (AT_ONCE[role] ?? Number.POSITIVE_INFINITY)) {
+    if (inside < limitOf(role, this.#cores)) {
       this.#inside.set(role, inside + 1);
       return Promise.resolve();
     }

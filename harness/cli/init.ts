@@ -1,0 +1,36 @@
+import { constants, copyFileSync, readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Argument, type Command } from 'commander';
+import { UsageError } from '../run/errors.ts';
+
+const TEMPLATES = fileURLToPath(new URL('../../fixtures/targets/templates/', import.meta.url));
+
+/** The roles that there is a commented target file for. */
+export function templateRoles(): string[] {
+  return readdirSync(TEMPLATES)
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => file.slice(0, -'.yaml'.length))
+    .sort();
+}
+
+/** `conformance init`: writes a target file to fill in; never over one that is there. */
+export function registerInit(program: Command): void {
+  program
+    .command('init')
+    .description('write a commented target file for an implementation of a role, to be filled in')
+    .addArgument(new Argument('<role>', 'the role of the implementation').choices(templateRoles()))
+    .argument('[file]', 'where to (default: ROLE.yaml)')
+    .action((role: string, file: string = `${role}.yaml`) => {
+      const to = resolve(file);
+      try {
+        copyFileSync(`${TEMPLATES}${role}.yaml`, to, constants.COPYFILE_EXCL);
+      } catch (error) {
+        const { code, message } = error as NodeJS.ErrnoException;
+        throw new UsageError(
+          code === 'EEXIST' ? `${to} is there already: name another file` : `${to} cannot be written: ${message}`,
+        );
+      }
+      process.stdout.write(`${to} is written; fill it in, then: npm run conformance -- run --target ${file}\n`);
+    });
+}
