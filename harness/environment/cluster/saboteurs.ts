@@ -2,6 +2,7 @@ import {
   CoreV1Api,
   KubeConfig,
   type KubernetesObject,
+  type V1PersistentVolumeClaim,
   type V1Pod,
   type V1ServiceAccount,
   Watch,
@@ -9,6 +10,7 @@ import {
 import { isReady } from '../../kubernetes/cluster-handle.ts';
 import { HarnessError } from '../../run/errors.ts';
 import type { StartedCluster } from './cluster.ts';
+import { folderOfClaim, VOLUME_SABOTEURS } from './saboteurs-volumes.ts';
 
 /** Something that works against the pods or ServiceAccounts of a twin's namespace, as a faulty cluster would. */
 export interface Saboteur {
@@ -91,7 +93,7 @@ const SABOTEURS: Record<string, OnReady> = {
 
 /**
  * Starts a saboteur: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready,
- * or on each of its ServiceAccounts.
+ * on each of its ServiceAccounts, or on each of its claims that is bound.
  *
  * @throws HarnessError for one that does not exist, with those that do
  */
@@ -115,7 +117,13 @@ export function startSaboteur(name: string, cluster: StartedCluster, namespace: 
           onAccount({ name: metadata?.name ?? '', namespace }, core),
     );
   }
-  const known = [...Object.keys(SABOTEURS), ...Object.keys(ACCOUNT_SABOTEURS)];
+  const onVolume = VOLUME_SABOTEURS[name];
+  if (onVolume !== undefined) {
+    return follow<V1PersistentVolumeClaim>(config, `/api/v1/namespaces/${namespace}/persistentvolumeclaims`, (claim) =>
+      claim.status?.phase === 'Bound' ? async () => onVolume(await folderOfClaim(core, claim), cluster) : undefined,
+    );
+  }
+  const known = [SABOTEURS, ACCOUNT_SABOTEURS, VOLUME_SABOTEURS].flatMap(Object.keys);
   throw new HarnessError(`no saboteur is called ${name}; there are ${known.join(', ')}`);
 }
 

@@ -1,0 +1,114 @@
+import { ApiException } from '@kubernetes/client-node';
+import { describePod } from '../../harness/kubernetes/cluster-handle.ts';
+import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
+import { type Claim, createClaim, defaultStorageClass, sharedClaim } from '../../harness/kubernetes/storage.ts';
+import { startVolumeWorker, type VolumeWorkerPod } from '../../harness/kubernetes/volume-worker.ts';
+import type { RequirementContext } from '../../harness/run/context.ts';
+import { DeadlineExceeded, NotTestable } from '../../harness/run/errors.ts';
+
+/** Where every worker sees the whole claim. */
+export const SHARED = '/shared';
+/** Where the editor sees it through a read-only mount, and two of its folders. */
+export const READ_ONLY = '/read-only';
+export const SUB_PATHS = { one: '/one', two: '/two' };
+
+/** The workers that share the ReadWriteMany claim, all on one node; each is started when it is first asked for. */
+export type SharingWorker = 'author' | 'editor' | 'reader';
+
+/**
+ * One of the pods that share the ReadWriteMany claim. The author and the editor may write; the reader has the claim `readOnly`.
+ * The editor has a read-only mount and two sub-paths of it besides.
+ */
+export function worker(t: RequirementContext, name: SharingWorker): Promise<VolumeWorkerPod> {
+  return t.shared(`worker ${name}`, async () => {
+    const { name: claim, namespace } = await sharedClaim(t);
+    const whole = { claim, mountPath: SHARED };
+    const mounts = {
+      author: [whole],
+      editor: [
+        whole,
+        { claim, mountPath: READ_ONLY, readOnly: true },
+        ...Object.entries(SUB_PATHS).map(([subPath, mountPath]) => ({ claim, mountPath, subPath })),
+      ],
+      reader: [{ ...whole, readOnlyClaim: true }],
+    };
+    if (name === 'author') {
+      return startVolumeWorker(t, namespace, { name, mounts: mounts[name] });
+    }
+    // The others are put beside it: one node is what is judged here. All are started at the same time.
+    const [started] = await Promise.all([
+      startVolumeWorker(t, namespace, { name, mounts: mounts[name], beside: 'author' }),
+      worker(t, 'author'),
+    ]);
+    return started;
+  });
+}
+
+/** Several of them at once. */
+export function workers(t: RequirementContext, ...names: SharingWorker[]): Promise<VolumeWorkerPod[]> {
+  return Promise.all(names.map((name) => worker(t, name)));
+}
+
+/** A claim of the cluster's default class, ReadWriteOnce; bound perhaps only when a pod needs it. */
+export function ownClaim(t: RequirementContext): Promise<Claim> {
+  return t.shared('a ReadWriteOnce claim', async () => {
+    const { name: namespace } = await t.namespace();
+    return createClaim(t, namespace, 'own', 'ReadWriteOnce', await defaultStorageClass(t));
+  });
+}
+
+/** One of two pods with the claim of the default class: they are there at the same time, on one node. */
+export function ownWorker(t: RequirementContext, name: 'keeper' | 'victim'): Promise<VolumeWorkerPod> {
+  return t.shared(`worker ${name}`, () => startOwnWorker(t, name));
+}
+
+export async function startOwnWorker(t: RequirementContext, name: 'keeper' | 'victim'): Promise<VolumeWorkerPod> {
+  const { name: claim, namespace } = await ownClaim(t);
+  return startVolumeWorker(t, namespace, {
+    name,
+    mounts: [{ claim, mountPath: SHARED }],
+    ...(name === 'victim' ? { beside: 'keeper' } : {}),
+  });
+}
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof ApiException && error.code === 404;
+}
+
+/** How long one look may take before it is asked anew whether the pod is there at all: a watch does not say so. */
+const LOOK_SECONDS = 10;
+
+/**
+ * Deletes a pod and waits until there is none of its name.
+ *
+ * @param force with a grace period of 0: its processes are killed, and its object is gone at once
+ * @throws NotTestable when it is still there after some time
+ */
+export async function removePod(t: RequirementContext, namespace: string, name: string, force: boolean): Promise<void> {
+  const cluster = await t.cluster();
+  await cluster.core.deleteNamespacedPod({ namespace, name, ...(force ? { gracePeriodSeconds: 0 } : {}) });
+  for (let waited = 0; waited < START_SECONDS; waited += LOOK_SECONDS) {
+    const left = await cluster.core.readNamespacedPod({ namespace, name }).catch((error: unknown) => {
+      if (isAbsent(error)) {
+        return undefined;
+      }
+      throw error;
+    });
+    if (left === undefined) {
+      return;
+    }
+    try {
+      await cluster.watchPod(namespace, name, ({ type }) => (type === 'DELETED' ? true : undefined), {
+        what: `pod ${namespace}/${name} to be gone`,
+        deadlineSeconds: LOOK_SECONDS,
+      });
+      return;
+    } catch (error) {
+      if (!(error instanceof DeadlineExceeded)) {
+        throw error;
+      }
+      t.progress(`still there: ${describePod(left)}`);
+    }
+  }
+  throw new NotTestable(`pod ${namespace}/${name} was deleted and is still there after ${START_SECONDS} s`);
+}
