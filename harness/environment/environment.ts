@@ -17,6 +17,7 @@ import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
 import { startSaboteur } from './cluster/saboteurs.ts';
+import { type TargetAccessData, TargetAccesses, type TargetAccessOptions } from './cluster/target-access.ts';
 import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
 import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
@@ -60,10 +61,13 @@ export class Environment {
   readonly #clusters = new Map<string, StartedCluster>();
   readonly #identityProviders = new Map<string, StartedIdentityProvider>();
   readonly #resolvers = new Map<StartedIdentityProvider, Resolver>();
+  readonly targetAccesses: TargetAccesses;
   #stopping: Promise<void> | undefined;
 
   constructor(options: EnvironmentOptions) {
     this.#options = options;
+    this.targetAccesses = new TargetAccesses(options.runId);
+    this.#stops.push(() => this.targetAccesses.closeAll());
   }
 
   #part<T>(key: string, start: () => Promise<T>): Promise<T> {
@@ -224,6 +228,14 @@ export class Environment {
       await cluster.importImage(await saveImage(reference));
       return reference;
     });
+  }
+
+  /** Access of a target to the subject's cluster, see {@link TargetAccesses}. */
+  async targetAccess(subject: Subject, options: TargetAccessOptions): Promise<TargetAccessData> {
+    const [cluster, pki] = await Promise.all([this.clusterFor(subject), this.#pki()]);
+    // The pods of a live cluster do not reach this host.
+    const pods = cluster.data.owned ? await gatewayOf(await this.network()) : undefined;
+    return this.targetAccesses.open(cluster, pki, options, pods);
   }
 
   #namespaces(cluster: StartedCluster): Promise<Namespaces> {

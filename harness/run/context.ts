@@ -1,4 +1,7 @@
 import type { RequestInit, Response } from 'undici';
+import type { ApiRecord } from '../environment/cluster/api-record.ts';
+import type { PolicyRule, TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
+import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
   IdentityProviderDescription,
   Registration,
@@ -27,6 +30,18 @@ export interface TestNamespace {
 export interface RequirementContext {
   readonly subject: Subject;
   /** Aborted when the run is broken off. */
+/** How a target reaches the API server, and what it did there; see harness/environment/cluster/target-access.ts. */
+export interface TargetAccess extends TargetAccessData {
+  /** Every request so far, in the order of their arrival; those that are open (watches, logs), too. */
+  records(): Promise<ApiRecord[]>;
+  /** Replaces the faults of the proxy; an empty list ends them all. */
+  setFaults(faults: ApiFault[]): Promise<void>;
+  /** Replaces the rules of its Role; settled once the API server acts by them. */
+  setRules(rules: PolicyRule[]): Promise<void>;
+  /** Ends the proxy. The ServiceAccount goes with its namespace. */
+  close(): Promise<void>;
+}
+
   readonly signal: AbortSignal;
   readonly clock: Clock;
   cluster(): Promise<ClusterHandle>;
@@ -36,6 +51,8 @@ export interface RequirementContext {
   namespace(): Promise<TestNamespace>;
   /**
    * A second namespace (and further ones) by its purpose.
+  /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
+  targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
    *
    * @param podSecurity what it enforces; `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
    */

@@ -2,6 +2,9 @@
  * What the main process (which holds the environment) and the test workers (which hold the suites) tell each other.
  * All of it is plain JSON over HTTP on loopback, guarded by a bearer secret of the run.
  */
+import type { ApiRecord } from '../environment/cluster/api-record.ts';
+import type { PolicyRule, TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
+import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
   IdentityProviderDescription,
   Registration,
@@ -90,6 +93,11 @@ export interface ControlApi {
     response: { cert: string; key: string; ca: string };
   };
   /** Claims something that is made once for all files of a subject: the first asker is to make it, the others wait for it. */
+  '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
+  '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };
+  '/target-access/faults': { request: { id: string; faults: ApiFault[] }; response: Record<string, never> };
+  '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
+  '/target-access/close': { request: { id: string }; response: Record<string, never> };
   '/claim': { request: { key: string }; response: { make: true } | { make: false; value: unknown } };
   /** Gives what was claimed to those who wait, or says why it could not be made. */
   '/fulfil': { request: { key: string; value?: unknown; error?: ControlError }; response: Record<string, never> };

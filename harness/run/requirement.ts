@@ -59,6 +59,29 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     agentImage: () =>
       fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
     namespace: () => namespaceFor('main'),
+    targetAccess: async (options) => {
+      const data = await control('/target-access', { subject: subject.name, options });
+      const { id } = data;
+      return {
+        ...data,
+        async records() {
+          const { records, dropped } = await control('/target-access/records', { id });
+          if (dropped > 0) {
+            throw new HarnessError(`${dropped} requests beyond the first ${records.length} were not kept`);
+          }
+          return records;
+        },
+        async setFaults(faults) {
+          await control('/target-access/faults', { id, faults });
+        },
+        async setRules(rules) {
+          await control('/target-access/rules', { id, rules });
+        },
+        async close() {
+          await control('/target-access/close', { id });
+        },
+      };
+    },
     namespaceFor,
     identityProvider: () =>
       fixture('identity provider', async (): Promise<IdentityProviderHandle> => {

@@ -138,6 +138,20 @@ export class Session {
         name: await environment.namespace(this.#subject(subject), purpose, podSecurity),
       }),
       '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
+      '/target-access': ({ subject, options }) => environment.targetAccess(this.#subject(subject), options),
+      '/target-access/records': async ({ id }) => environment.targetAccesses.records(id),
+      '/target-access/faults': async ({ id, faults }) => {
+        environment.targetAccesses.setFaults(id, faults);
+        return {};
+      },
+      '/target-access/rules': async ({ id, rules }) => {
+        await environment.targetAccesses.setRules(id, rules);
+        return {};
+      },
+      '/target-access/close': async ({ id }) => {
+        await environment.targetAccesses.close(id);
+        return {};
+      },
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
       '/register': async ({ subject, provider, workload }) =>
         (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),

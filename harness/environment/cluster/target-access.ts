@@ -1,0 +1,311 @@
+import {
+  ApiException,
+  AuthorizationV1Api,
+  CoreV1Api,
+  KubeConfig,
+  RbacAuthorizationV1Api,
+  type V1PolicyRule,
+} from '@kubernetes/client-node';
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { HarnessError, NotTestable } from '../../run/errors.ts';
+import { RUN_OBJECT_LABEL } from '../names.ts';
+import type { RunPki } from '../pki.ts';
+import type { StartedCluster } from './cluster.ts';
+import { startTargetProxy, type TargetProxy } from './target-proxy.ts';
+import { type ApiFault, apiFaultSchema } from './target-proxy-faults.ts';
+
+/** A rule of a Role, as in its YAML (rbac.authorization.k8s.io/v1 PolicyRule). */
+export interface PolicyRule {
+  apiGroups?: string[] | undefined;
+  resources?: string[] | undefined;
+  resourceNames?: string[] | undefined;
+  nonResourceURLs?: string[] | undefined;
+  verbs: string[];
+}
+
+export interface TargetAccessOptions {
+  /** Where the ServiceAccount lives and its Role holds. */
+  namespace: string;
+  /** Name of the ServiceAccount, its Role and its RoleBinding; default: `target`, with a number. */
+  serviceAccount?: string;
+  /** Of its Role. */
+  rules: PolicyRule[];
+  /** Of a Role in other namespaces that it works in, by their name. */
+  elsewhere?: Record<string, PolicyRule[]>;
+  /** Of a ClusterRole, where it documents one. */
+  clusterRules?: PolicyRule[];
+}
+
+/** How a target reaches the API server: as a ServiceAccount that is bound to exactly its rules, through the recording proxy. Plain data. */
+export interface TargetAccessData {
+  /** Tells it from others of the run. */
+  id: string;
+  namespace: string;
+  serviceAccount: string;
+  /** `system:serviceaccount:NAMESPACE:NAME`. */
+  user: string;
+  /** Kubeconfig, YAML: for a child process on this host. Its current context has the namespace. */
+  kubeConfig: string;
+  /** For a pod that runs as the ServiceAccount: these two variables lead its in-cluster configuration to the proxy. On the harness's own clusters alone. */
+  inCluster?: { KUBERNETES_SERVICE_HOST: string; KUBERNETES_SERVICE_PORT: string };
+}
+
+/** One in the main process. */
+interface OpenAccess {
+  data: TargetAccessData;
+  proxy: TargetProxy;
+  /** Replaces the rules of its Role in its namespace; settled once the API server acts by them. */
+  setRules(rules: PolicyRule[]): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Longer than any run. */
+const TOKEN_SECONDS = 4 * 60 * 60;
+/** How long a change of a Role may take to be known to the API server's authorizer. */
+const KNOWN_SECONDS = 30;
+const LOOK_EVERY_MS = 100;
+
+const ROLE_GROUP = 'rbac.authorization.k8s.io';
+
+/** One right of a list of rules that can be asked for by a SubjectAccessReview. */
+interface Right {
+  verb: string;
+  group: string;
+  resource: string;
+  subresource?: string;
+  name?: string;
+}
+
+function rightsOf(rules: PolicyRule[]): Map<string, Right> {
+  const rights = rules.flatMap(({ verbs, apiGroups = [], resources = [], resourceNames = [undefined] }) =>
+    verbs.flatMap((verb) =>
+      apiGroups.flatMap((group) =>
+        resources.flatMap((spelled) =>
+          resourceNames.map((name) => {
+            const [resource = '', subresource] = spelled.split('/');
+            return { verb, group, resource, ...(subresource && { subresource }), ...(name && { name }) };
+          }),
+        ),
+      ),
+    ),
+  );
+  return new Map(rights.map((right) => [JSON.stringify(right), right]));
+}
+
+function kubeConfigText(server: string, ca: string, token: string, namespace: string): string {
+  return stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'target',
+    clusters: [
+      { name: 'target', cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } },
+    ],
+    users: [{ name: 'target', user: { token } }],
+    contexts: [{ name: 'target', context: { cluster: 'target', user: 'target', namespace } }],
+  });
+}
+
+/**
+ * Makes a ServiceAccount that is bound to exactly these rules and starts a recording proxy for it.
+ *
+ * @param where addresses to listen at: loopback first, then the one that pods reach, where they can
+ * @throws NotTestable where the harness may not give the rules (it holds less itself); HarnessError when they do not take effect
+ */
+async function openTargetAccess(
+  cluster: StartedCluster,
+  pki: RunPki,
+  options: TargetAccessOptions,
+  { id, runId, where }: { id: string; runId: string; where: { loopback: string; pods?: string } },
+): Promise<OpenAccess> {
+  const config = new KubeConfig();
+  config.loadFromString(cluster.data.kubeConfig);
+  const core = config.makeApiClient(CoreV1Api);
+  const rbac = config.makeApiClient(RbacAuthorizationV1Api);
+  const authorization = config.makeApiClient(AuthorizationV1Api);
+  const { namespace, serviceAccount = `target-${id}`, rules, elsewhere = {}, clusterRules = [] } = options;
+  const user = `system:serviceaccount:${namespace}:${serviceAccount}`;
+  const labels = { [RUN_OBJECT_LABEL]: runId };
+  const subjects = [{ kind: 'ServiceAccount', name: serviceAccount, namespace }];
+
+  const isAllowed = async (right: Right, scope?: string): Promise<boolean> => {
+    const { status } = await authorization.createSubjectAccessReview({
+      body: {
+        spec: {
+          user,
+          groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
+          resourceAttributes: { ...right, ...(scope === undefined ? {} : { namespace: scope }) },
+        },
+      },
+    });
+    return status?.allowed === true;
+  };
+  /** The authorizer learns of Roles by a watch of its own, that nobody else can see: it is asked until it knows. */
+  const known = async (rights: Iterable<Right>, expected: boolean, scope?: string): Promise<void> => {
+    const deadline = Date.now() + KNOWN_SECONDS * 1000;
+    for (const right of rights) {
+      while ((await isAllowed(right, scope)) !== expected) {
+        if (Date.now() > deadline) {
+          throw new HarnessError(
+            `${KNOWN_SECONDS} s after its Role was written, ${user} ${expected ? 'still may not' : 'still may'} ${JSON.stringify(right)} in ${scope ?? 'the cluster'}`,
+          );
+        }
+        await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
+      }
+    }
+  };
+  const granted = async (what: PolicyRule[], write: () => Promise<unknown>): Promise<void> => {
+    try {
+      await write();
+    } catch (error) {
+      if (error instanceof ApiException && error.code === 403) {
+        throw new NotTestable(
+          `the harness may not give ${JSON.stringify(what)}; it needs those rights itself, or bind and escalate on Roles`,
+        );
+      }
+      throw error;
+    }
+  };
+  const bind = async (scope: string, what: PolicyRule[]): Promise<void> => {
+    const metadata = { name: serviceAccount, namespace: scope, labels };
+    const roleRef = { apiGroup: ROLE_GROUP, kind: 'Role', name: serviceAccount };
+    await granted(what, () => rbac.createNamespacedRole({ namespace: scope, body: { metadata, rules: whole(what) } }));
+    await rbac.createNamespacedRoleBinding({ namespace: scope, body: { metadata, roleRef, subjects } });
+  };
+  const clusterName = `kac-${runId}-${serviceAccount}-${id}`;
+  const bindCluster = async (): Promise<void> => {
+    const metadata = { name: clusterName, labels };
+    const roleRef = { apiGroup: ROLE_GROUP, kind: 'ClusterRole', name: clusterName };
+    await granted(clusterRules, () => rbac.createClusterRole({ body: { metadata, rules: whole(clusterRules) } }));
+    await rbac.createClusterRoleBinding({ body: { metadata, roleRef, subjects } });
+  };
+
+  await core.createNamespacedServiceAccount({ namespace, body: { metadata: { name: serviceAccount, labels } } });
+  const scopes = Object.entries({ ...elsewhere, [namespace]: rules });
+  await Promise.all([
+    ...scopes.map(([scope, what]) => bind(scope, what)),
+    ...(clusterRules.length === 0 ? [] : [bindCluster()]),
+  ]);
+  const { status } = await core.createNamespacedServiceAccountToken({
+    namespace,
+    name: serviceAccount,
+    body: { spec: { audiences: cluster.data.apiAudiences, expirationSeconds: TOKEN_SECONDS } },
+  });
+  await Promise.all([
+    ...scopes.map(([scope, what]) => known(rightsOf(what).values(), true, scope)),
+    known(rightsOf(clusterRules).values(), true),
+  ]);
+
+  const hosts = [where.loopback, ...(where.pods === undefined ? [] : [where.pods])];
+  const proxy = await startTargetProxy({
+    kubeConfig: cluster.data.kubeConfig,
+    tls: await pki.issue('localhost', { ips: hosts }),
+    hosts,
+  });
+  const [local, inside] = proxy.addresses;
+  let current = rules;
+  return {
+    proxy,
+    data: {
+      id,
+      namespace,
+      serviceAccount,
+      user,
+      kubeConfig: kubeConfigText(`https://${local?.host}:${local?.port}`, pki.ca, status?.token ?? '', namespace),
+      ...(inside === undefined
+        ? {}
+        : {
+            inCluster: { KUBERNETES_SERVICE_HOST: inside.host, KUBERNETES_SERVICE_PORT: String(inside.port) },
+          }),
+    },
+    async setRules(next) {
+      const body = { metadata: { name: serviceAccount, namespace, labels }, rules: whole(next) };
+      await granted(next, () => rbac.replaceNamespacedRole({ namespace, name: serviceAccount, body }));
+      const before = rightsOf(current);
+      const after = rightsOf(next);
+      current = next;
+      await known(after.values(), true, namespace);
+      const gone = [...before].filter(([key]) => !after.has(key)).map(([, right]) => right);
+      // What a wildcard of the new rules, or a grant to every ServiceAccount, still allows is not gone.
+      if (!next.some((rule) => JSON.stringify(rule).includes('*'))) {
+        await known(
+          gone.filter((right) => !isOpenToAll(right)),
+          false,
+          namespace,
+        );
+      }
+    },
+    async close() {
+      await proxy.close();
+      if (clusterRules.length > 0 && !cluster.data.owned) {
+        await rbac.deleteClusterRoleBinding({ name: clusterName });
+        await rbac.deleteClusterRole({ name: clusterName });
+      }
+    },
+  };
+}
+
+/** Every authenticated user may review itself (`system:basic-user`). */
+function isOpenToAll({ verb, group, resource }: Right): boolean {
+  return verb === 'create' && group === 'authorization.k8s.io' && resource.startsWith('selfsubject');
+}
+
+/** As the client wants it: without what is undefined. */
+function whole(rules: PolicyRule[]): V1PolicyRule[] {
+  return JSON.parse(JSON.stringify(rules)) as V1PolicyRule[];
+}
+
+/** Those of a run, by their ids: the workers ask for them through the control server. */
+export class TargetAccesses {
+  readonly #runId: string;
+  readonly #open = new Map<string, OpenAccess>();
+  #count = 0;
+
+  constructor(runId: string) {
+    this.#runId = runId;
+  }
+
+  /** @param pods address at which pods of the cluster reach this host; absent where they do not */
+  async open(
+    cluster: StartedCluster,
+    pki: RunPki,
+    options: TargetAccessOptions,
+    pods?: string,
+  ): Promise<TargetAccessData> {
+    this.#count += 1;
+    const id = String(this.#count);
+    const where = { loopback: '127.0.0.1', ...(pods === undefined ? {} : { pods }) };
+    const access = await openTargetAccess(cluster, pki, options, { id, runId: this.#runId, where });
+    this.#open.set(id, access);
+    return access.data;
+  }
+
+  #of(id: string): OpenAccess {
+    const access = this.#open.get(id);
+    if (access === undefined) {
+      throw new HarnessError(`no access of a target is called ${id}, or it was closed`);
+    }
+    return access;
+  }
+
+  records(id: string): ReturnType<TargetProxy['records']> {
+    return this.#of(id).proxy.records();
+  }
+
+  setFaults(id: string, faults: ApiFault[]): void {
+    this.#of(id).proxy.setFaults(z.array(apiFaultSchema).parse(faults));
+  }
+
+  setRules(id: string, rules: PolicyRule[]): Promise<void> {
+    return this.#of(id).setRules(rules);
+  }
+
+  async close(id: string): Promise<void> {
+    await this.#of(id).close();
+    this.#open.delete(id);
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((id) => this.close(id)));
+  }
+}

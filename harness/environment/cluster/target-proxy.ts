@@ -1,0 +1,418 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Agent, createServer, request as httpsRequest, type RequestOptions, type Server } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { KubeConfig } from '@kubernetes/client-node';
+import { HarnessError } from '../../run/errors.ts';
+import { type ApiRecord, type AskedFor, askedFor, userOf } from './api-record.ts';
+import { type ApiFault, ApiFaults, EXPIRED_MESSAGE, statusBody } from './target-proxy-faults.ts';
+
+/**
+ * The API server as a target sees it: a proxy that passes the target's own credentials on, records every request, and can be told to
+ * fail as API servers and networks do. It speaks HTTP/1.1, so that upgrades (exec, attach, port-forward) pass, too.
+ */
+export interface TargetProxy {
+  /** One address a place to listen at, in the order of `hosts`. */
+  addresses: { host: string; port: number }[];
+  records(): { records: ApiRecord[]; dropped: number };
+  /** Replaces the faults; an empty list ends them all. */
+  setFaults(faults: ApiFault[]): void;
+  close(): Promise<void>;
+}
+
+export interface TargetProxyOptions {
+  /** Kubeconfig, YAML; of it the cluster counts, never the credentials. */
+  kubeConfig: string;
+  /** Server certificate for the addresses, PEM. */
+  tls: { cert: string; key: string };
+  /** Addresses to listen at; each gets a free port. */
+  hosts: string[];
+  /** How many requests are kept; the rest is counted. */
+  keep?: number;
+}
+
+/** Enough for a day's work of a job runner; what a target can make the harness hold has a bound. */
+const KEPT_RECORDS = 100_000;
+
+/** Idle connections to the API server are given up before it does so: one that is closed under a request would look like a fault. */
+const IDLE_MS = 5_000;
+
+/** Not for the other side: they are about one connection (RFC 9110 section 7.6.1). */
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+/** A request under way. */
+interface Exchange {
+  asked: AskedFor;
+  record: ApiRecord;
+  begun: number;
+  done: boolean;
+}
+
+/** An answer that is being passed on and that a fault may end: a watch. */
+interface OpenWatch {
+  exchange: Exchange;
+  end(fault: ApiFault): void;
+}
+
+interface Upstream {
+  options: RequestOptions;
+  agent: Agent;
+  prefix: string;
+}
+
+async function upstreamOf(text: string): Promise<Upstream> {
+  const config = new KubeConfig();
+  config.loadFromString(text);
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) {
+    throw new HarnessError('the kubeconfig has no current context');
+  }
+  const nobody = new KubeConfig();
+  // The harness's own credentials must not stand in for the target's.
+  nobody.loadFromClusterAndUser(cluster, { name: 'nobody' });
+  const { hostname, port, pathname } = new URL(cluster.server);
+  const tls: RequestOptions = {};
+  await nobody.applyToHTTPSOptions(tls);
+  const { ca, servername, rejectUnauthorized } = tls;
+  const trust = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(servername === undefined ? {} : { servername }),
+    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+  };
+  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, ...trust });
+  return { options: { hostname, port: port || 443, agent, ...trust }, agent, prefix: pathname.replace(/\/$/, '') };
+}
+
+function endToEnd(headers: IncomingMessage['headers']): Record<string, string | string[]> {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      value === undefined || HOP_BY_HOP.has(name) || name === 'host' ? [] : [[name, value]],
+    ),
+  );
+}
+
+/** As an API server that is gone: a reset, and no orderly end. Only of the connection itself, below TLS. */
+function reset(socket: Socket): void {
+  if (socket.destroyed) {
+    return;
+  }
+  socket.resetAndDestroy();
+}
+
+/** Starts the proxy. */
+export async function startTargetProxy(options: TargetProxyOptions): Promise<TargetProxy> {
+  const { kubeConfig, tls, hosts, keep = KEPT_RECORDS } = options;
+  const upstream = await upstreamOf(kubeConfig);
+  const faults = new ApiFaults();
+  const exchanges: Exchange[] = [];
+  const watches = new Set<OpenWatch>();
+  const sockets = new Set<Socket>();
+  let dropped = 0;
+
+  const begin = (request: IncomingMessage): Exchange => {
+    const asked = askedFor(request.method ?? 'GET', request.url ?? '/');
+    const record: ApiRecord = {
+      at: new Date().toISOString(),
+      user: userOf(request.headers.authorization),
+      ...asked,
+      code: 0,
+      durationMs: 0,
+      bytes: 0,
+    };
+    const exchange = { asked, record, begun: performance.now(), done: false };
+    if (exchanges.length < keep) {
+      exchanges.push(exchange);
+    } else {
+      dropped += 1;
+    }
+    return exchange;
+  };
+  const finish = (exchange: Exchange): void => {
+    if (!exchange.done) {
+      exchange.done = true;
+      exchange.record.durationMs = Math.round(performance.now() - exchange.begun);
+    }
+  };
+
+  /** The answer of a fault; undefined where the request goes to the API server. */
+  const faulty = (
+    exchange: Exchange,
+    url: URL,
+  ): { code: number; headers: Record<string, string>; body: string } | undefined => {
+    const { asked, record } = exchange;
+    const answer = (fault: ApiFault, code: number, body: string, headers = {}): ReturnType<typeof faulty> => {
+      record.fault = fault.kind;
+      return { code, body, headers: { 'content-type': 'application/json', ...headers } };
+    };
+    const busy = faults.take(['too-many-requests'], asked);
+    if (busy !== undefined) {
+      const seconds = busy.seconds ?? 1;
+      const body = statusBody(429, 'TooManyRequests', 'too many requests, please try again later');
+      return answer(busy, 429, body, { 'retry-after': String(seconds) });
+    }
+    const broken = faults.take(['server-error'], asked);
+    if (broken !== undefined) {
+      return answer(
+        broken,
+        500,
+        statusBody(500, 'InternalError', 'Internal error occurred: etcdserver: leader changed'),
+      );
+    }
+    const version = url.searchParams.get('resourceVersion') ?? '';
+    const old = version !== '' && version !== '0';
+    if (asked.verb === 'watch' && old) {
+      const expired = faults.take(['expired'], asked);
+      if (expired !== undefined) {
+        const object = statusBody(410, 'Expired', EXPIRED_MESSAGE);
+        return answer(expired, 200, `{"type":"ERROR","object":${object}}\n`);
+      }
+    }
+    const exact = url.searchParams.get('resourceVersionMatch') === 'Exact' && old;
+    if (asked.verb === 'list' && (exact || url.searchParams.has('continue'))) {
+      const expired = faults.take(['expired'], asked);
+      if (expired !== undefined) {
+        return answer(expired, 410, statusBody(410, 'Expired', 'The provided continue parameter is too old.'));
+      }
+    }
+    return undefined;
+  };
+
+  const late = async (exchange: Exchange): Promise<void> => {
+    const latency = faults.take(['latency'], exchange.asked);
+    if (latency !== undefined) {
+      exchange.record.fault = latency.kind;
+      await new Promise((resolve) => setTimeout(resolve, (latency.seconds ?? 1) * 1000));
+    }
+  };
+
+  /** Passes the body of an answer on; a watch and a log may be ended on the way. */
+  const pass = (exchange: Exchange, from: IncomingMessage, to: ServerResponse): void => {
+    const { asked, record } = exchange;
+    let stopped = false;
+    const stop = (fault: ApiFault): void => {
+      stopped = true;
+      record.fault = fault.kind;
+      from.destroy();
+      if (fault.clean === true || fault.kind === 'expired') {
+        to.end();
+      } else {
+        // Without its last chunk: the client knows that this was not the end.
+        to.destroy();
+      }
+    };
+    let atLineEnd = true;
+    const watch: OpenWatch = {
+      exchange,
+      end(fault) {
+        watches.delete(watch);
+        if (fault.kind === 'expired' && atLineEnd) {
+          to.write(`{"type":"ERROR","object":${statusBody(410, 'Expired', EXPIRED_MESSAGE)}}\n`);
+        }
+        stop(fault);
+      },
+    };
+    let timer: NodeJS.Timeout | undefined;
+    if (asked.verb === 'watch' && record.code === 200) {
+      const cut = faults.take(['cut-watch'], asked);
+      if (cut === undefined) {
+        watches.add(watch);
+      } else {
+        timer = setTimeout(() => watch.end(cut), (cut.seconds ?? 1) * 1000);
+      }
+    }
+    const cutLog = asked.subresource === 'log' && record.code === 200 ? faults.take(['cut-log'], asked) : undefined;
+    const limit = cutLog === undefined ? Number.POSITIVE_INFINITY : (cutLog.bytes ?? 1);
+    from.on('data', (chunk: Buffer) => {
+      const room = limit - (record.bytes ?? 0);
+      const part = chunk.length <= room ? chunk : chunk.subarray(0, room);
+      record.bytes = (record.bytes ?? 0) + part.length;
+      atLineEnd = part.at(-1) === 0x0a;
+      if (stopped) {
+        return;
+      }
+      if (cutLog !== undefined && part.length < chunk.length) {
+        stopped = true;
+        to.write(part, () => stop(cutLog));
+      } else if (!to.write(part)) {
+        from.pause();
+        to.once('drain', () => from.resume());
+      }
+    });
+    from.on('end', () => {
+      if (!stopped) to.end();
+    });
+    // What broke behind us breaks before us: a cut answer must not look whole.
+    from.on('error', () => {
+      if (!stopped) to.destroy();
+    });
+    to.on('close', () => {
+      clearTimeout(timer);
+      watches.delete(watch);
+      from.destroy();
+      finish(exchange);
+    });
+  };
+
+  const open = (request: IncomingMessage, headers: Record<string, string | string[]>) =>
+    httpsRequest({
+      ...upstream.options,
+      method: request.method,
+      path: upstream.prefix + (request.url ?? '/'),
+      headers,
+    });
+
+  const forward = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const exchange = begin(request);
+    response.on('close', () => finish(exchange));
+    await late(exchange);
+    if (response.destroyed) {
+      return;
+    }
+    const given = faulty(exchange, new URL(request.url ?? '/', 'http://api'));
+    if (given !== undefined) {
+      request.resume();
+      exchange.record.code = given.code;
+      exchange.record.bytes = Buffer.byteLength(given.body);
+      response.writeHead(given.code, given.headers).end(given.body);
+      return;
+    }
+    const outgoing = open(request, endToEnd(request.headers));
+    outgoing.on('response', (answer) => {
+      exchange.record.code = answer.statusCode ?? 0;
+      response.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
+      response.flushHeaders();
+      pass(exchange, answer, response);
+    });
+    outgoing.on('error', () => response.destroy());
+    response.on('close', () => outgoing.destroy());
+    request.pipe(outgoing);
+  };
+
+  const upgrade = async (request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> => {
+    const exchange = begin(request);
+    socket.on('close', () => finish(exchange));
+    await late(exchange);
+    const raw = (code: number, message: string, headers: string[], body = ''): void => {
+      socket.write(`HTTP/1.1 ${code} ${message}\r\n${headers.map((line) => `${line}\r\n`).join('')}\r\n${body}`);
+    };
+    const given = faulty(exchange, new URL(request.url ?? '/', 'http://api'));
+    if (given !== undefined) {
+      exchange.record.code = given.code;
+      const fields = { ...given.headers, connection: 'close', 'content-length': Buffer.byteLength(given.body) };
+      const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
+      raw(given.code, 'refused', lines, given.body);
+      socket.end();
+      return;
+    }
+    const protocol = request.headers.upgrade ?? '';
+    const outgoing = open(request, { ...endToEnd(request.headers), connection: 'Upgrade', upgrade: protocol });
+    const rawLines = (answer: IncomingMessage): string[] => {
+      const lines: string[] = [];
+      for (let index = 0; index + 1 < answer.rawHeaders.length; index += 2) {
+        lines.push(`${answer.rawHeaders[index]}: ${answer.rawHeaders[index + 1]}`);
+      }
+      return lines;
+    };
+    const count = (chunk: Buffer): void => {
+      exchange.record.bytes = (exchange.record.bytes ?? 0) + chunk.length;
+    };
+    outgoing.on('upgrade', (answer, back, backHead) => {
+      exchange.record.code = answer.statusCode ?? 0;
+      exchange.record.upgrade = protocol;
+      raw(answer.statusCode ?? 101, answer.statusMessage ?? '', rawLines(answer));
+      socket.write(backHead);
+      count(backHead);
+      back.write(head);
+      back.on('data', count);
+      back.pipe(socket).pipe(back);
+      back.on('error', () => socket.destroy());
+      back.on('close', () => socket.destroy());
+      socket.on('close', () => back.destroy());
+    });
+    outgoing.on('response', (answer) => {
+      exchange.record.code = answer.statusCode ?? 0;
+      // Its length is what the body says: the connection ends with it.
+      const headers = Object.entries(endToEnd(answer.headers)).map(([name, value]) => `${name}: ${value}`);
+      raw(answer.statusCode ?? 502, answer.statusMessage ?? '', [...headers, 'connection: close']);
+      answer.on('data', count);
+      answer.pipe(socket);
+    });
+    outgoing.on('error', () => socket.destroy());
+    outgoing.end();
+  };
+
+  const serve = async (host: string): Promise<{ server: Server; port: number }> => {
+    const server = createServer({ ...tls, ALPNProtocols: ['http/1.1'] }, (request, response) => {
+      forward(request, response).catch(() => response.destroy());
+    });
+    // A watch is silent for minutes, and an upload may be slow: the API server has its own limits.
+    server.requestTimeout = 0;
+    server.on('connection', (socket: Socket) => {
+      // An API server that is gone resets what comes, before any handshake.
+      if (faults.take(['outage']) !== undefined) {
+        reset(socket);
+        return;
+      }
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+    });
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', () => socket.destroy());
+      upgrade(request, socket, head).catch(() => socket.destroy());
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(0, host, resolve);
+    });
+    return { server, port: (server.address() as AddressInfo).port };
+  };
+  const servers = await Promise.all(hosts.map(serve));
+
+  return {
+    addresses: servers.map(({ port }, index) => ({ host: hosts[index] ?? '', port })),
+    records: () => ({
+      records: exchanges.map(({ record, begun, done }) => ({
+        ...record,
+        durationMs: done ? record.durationMs : Math.round(performance.now() - begun),
+      })),
+      dropped,
+    }),
+    setFaults(list) {
+      faults.set(list, (fault) => {
+        if (fault.kind === 'outage') {
+          for (const exchange of exchanges) {
+            if (!exchange.done) {
+              exchange.record.fault = fault.kind;
+            }
+          }
+          for (const socket of sockets) {
+            reset(socket);
+          }
+        }
+        if (fault.kind === 'cut-watch' || fault.kind === 'expired') {
+          for (const watch of watches) {
+            if (faults.take([fault.kind], watch.exchange.asked, fault) !== undefined) {
+              watch.end(fault);
+            }
+          }
+        }
+      });
+    },
+    async close() {
+      faults.clear();
+      await Promise.all(
+        servers.map(
+          ({ server }) =>
+            new Promise((resolve) => {
+              server.close(resolve);
+              server.closeAllConnections();
+              for (const socket of sockets) {
+                socket.destroy();
+              }
+            }),
+        ),
+      );
+      upstream.agent.destroy();
+    },
+  };
+}
