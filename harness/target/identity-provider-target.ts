@@ -27,6 +27,8 @@ const providerSchema = z.strictObject({
   accessTokenAudience: text,
   /** Life of its access tokens in seconds, as configured. */
   accessTokenLifetimeSeconds: z.number().int().positive(),
+  /** Values of your own, for `${provider.NAME}` in requests and commands. */
+  values: z.record(z.string(), text).optional(),
 });
 
 /** One request to the provider's admin API: relative to `admin.baseUrl`, with the administrator's token, JSON. */

@@ -65,7 +65,9 @@ export async function startTargetIdentityProvider(
     const valuesOf = (provider: (typeof described)[number]): Values => ({
       ...server.values,
       ...cluster,
-      ...Object.fromEntries(Object.entries(provider).map(([name, value]) => [`provider.${name}`, value])),
+      ...Object.fromEntries(
+        Object.entries({ ...provider, ...provider.values }).map(([name, value]) => [`provider.${name}`, value]),
+      ),
     });
     const request = async (requests: AdminRequest[], values: Values, where: string): Promise<void> => {
       if (requests.length === 0) return;
@@ -142,7 +144,7 @@ function workloadValues(workload: WorkloadIdentity): Values {
 
 /** What a target file may say of the cluster. Its keys are fetched only where the file names them. */
 async function clusterValues(
-  { trust, fetch }: IdentityProviderContext,
+  { trust, fetch, clusterReady }: IdentityProviderContext,
   target: IdentityProviderTarget,
 ): Promise<Values> {
   const values: Values = {
@@ -152,6 +154,7 @@ async function clusterValues(
     'cluster.algorithm': trust.algorithms?.[0] ?? 'RS256',
   };
   if (!JSON.stringify([target.setUp, target.register]).includes('${cluster.jwks}')) return values;
+  await clusterReady?.();
   const response = await fetch(trust.jwksUri, { signal: AbortSignal.timeout(30_000) });
   const keys = await response.text();
   if (response.status !== 200) {
