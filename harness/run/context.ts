@@ -26,10 +26,6 @@ export interface TestNamespace {
   name: string;
 }
 
-/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and subject. */
-export interface RequirementContext {
-  readonly subject: Subject;
-  /** Aborted when the run is broken off. */
 /** How a target reaches the API server, and what it did there; see harness/environment/cluster/target-access.ts. */
 export interface TargetAccess extends TargetAccessData {
   /** Every request so far, in the order of their arrival; those that are open (watches, logs), too. */
@@ -42,17 +38,21 @@ export interface TargetAccess extends TargetAccessData {
   close(): Promise<void>;
 }
 
+/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and subject. */
+export interface RequirementContext {
+  readonly subject: Subject;
+  /** Aborted when the run is broken off. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
   cluster(): Promise<ClusterHandle>;
   /** Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it is given. */
   agentImage(): Promise<string>;
+  /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
+  targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
   identityProvider(): Promise<IdentityProviderHandle>;
   namespace(): Promise<TestNamespace>;
   /**
    * A second namespace (and further ones) by its purpose.
-  /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
-  targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
    *
    * @param podSecurity what it enforces; `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
    */

@@ -87,17 +87,17 @@ export interface ControlApi {
   };
   '/agent-image': { request: { subject: string }; response: { reference: string } };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
+  '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
+  '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };
+  '/target-access/faults': { request: { id: string; faults: ApiFault[] }; response: Record<string, never> };
+  '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
+  '/target-access/close': { request: { id: string }; response: Record<string, never> };
   '/register': { request: { subject: string; provider: string; workload: WorkloadIdentity }; response: Registration };
   '/certificate': {
     request: { host: string; names?: string[]; ips?: string[] };
     response: { cert: string; key: string; ca: string };
   };
   /** Claims something that is made once for all files of a subject: the first asker is to make it, the others wait for it. */
-  '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
-  '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };
-  '/target-access/faults': { request: { id: string; faults: ApiFault[] }; response: Record<string, never> };
-  '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
-  '/target-access/close': { request: { id: string }; response: Record<string, never> };
   '/claim': { request: { key: string }; response: { make: true } | { make: false; value: unknown } };
   /** Gives what was claimed to those who wait, or says why it could not be made. */
   '/fulfil': { request: { key: string; value?: unknown; error?: ControlError }; response: Record<string, never> };

@@ -58,7 +58,6 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
       fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
     agentImage: () =>
       fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
-    namespace: () => namespaceFor('main'),
     targetAccess: async (options) => {
       const data = await control('/target-access', { subject: subject.name, options });
       const { id } = data;
@@ -82,6 +81,7 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
         },
       };
     },
+    namespace: () => namespaceFor('main'),
     namespaceFor,
     identityProvider: () =>
       fixture('identity provider', async (): Promise<IdentityProviderHandle> => {
