@@ -332,6 +332,7 @@ export class Environment {
       trust: live
         ? (await this.#referenceCluster()).trust
         : { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca, algorithms: ['ES256'] },
+      clusterReady: () => this.#referenceCluster(),
       fetch: async (url, init) => {
         // The provider may be up before the cluster is: its keys are asked for at the first token.
         own.adopt((await this.#resolver()).toData());
