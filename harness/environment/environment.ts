@@ -21,7 +21,7 @@ import { type TargetAccessData, TargetAccesses, type TargetAccessOptions } from 
 import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
 import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
-import type { StartedIdentityProvider } from './identity-provider/provider.ts';
+import type { ProviderDescription, SecondIssuerTrust, StartedIdentityProvider } from './identity-provider/provider.ts';
 import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target.ts';
 import { ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
@@ -369,7 +369,20 @@ export class Environment {
     if (resolver === undefined) {
       throw new HarnessError('an identity provider without names');
     }
-    return { description: provider.description, resolver: resolver.toData(), ca: (await this.#pki()).ca };
+    const address = this.#options.cluster === 'kubeconfig' ? '127.0.0.1' : await gatewayOf(await this.network());
+    return {
+      description: provider.description,
+      resolver: resolver.toData(),
+      ca: (await this.#pki()).ca,
+      ...(provider.trusting === undefined ? {} : { secondIssuer: { host: HOSTS.issuer, address } }),
+    };
+  }
+
+  /** A further provider on the subject's server, which trusts an issuer that a worker serves. */
+  async trusting(subject: Subject, trust: SecondIssuerTrust): Promise<ProviderDescription> {
+    const provider = await this.identityProviderFor(subject);
+    if (provider.trusting === undefined) throw new HarnessError('the identity provider takes no second issuer');
+    return provider.trusting(trust);
   }
 
   async certificate(

@@ -4,7 +4,9 @@ import type { PolicyRule, TargetAccessData, TargetAccessOptions } from '../envir
 import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
   IdentityProviderDescription,
+  ProviderDescription,
   Registration,
+  SecondIssuerTrust,
   WorkloadIdentity,
 } from '../environment/identity-provider/provider.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
@@ -17,6 +19,8 @@ export interface IdentityProviderHandle extends IdentityProviderDescription {
   ca: string;
   /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent. */
   register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
+  /** Where an issuer can be served that it reaches, and how it is told to trust one (a further provider, which {@link register} knows). */
+  secondIssuer?: { host: string; address: string; trusting(trust: SecondIssuerTrust): Promise<ProviderDescription> };
   /** `fetch` that knows the run's names and trusts the run's CA. */
   fetch(url: string | URL, init?: RequestInit): Promise<Response>;
 }

@@ -24,6 +24,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/target-access/rules': unused,
     '/target-access/close': unused,
     '/register': unused,
+    '/trusting': unused,
     '/certificate': unused,
     '/alive': unused,
     '/progress': unused,

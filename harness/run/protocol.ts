@@ -7,7 +7,9 @@ import type { PolicyRule, TargetAccessData, TargetAccessOptions } from '../envir
 import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
   IdentityProviderDescription,
+  ProviderDescription,
   Registration,
+  SecondIssuerTrust,
   WorkloadIdentity,
 } from '../environment/identity-provider/provider.ts';
 import type { ResolverData } from '../environment/resolver.ts';
@@ -76,6 +78,8 @@ export interface IdentityProviderData {
   resolver: ResolverData;
   /** CA certificate(s) that a pod has to trust to talk to the provider, PEM. */
   ca: string;
+  /** Where a worker can serve an issuer that the provider reaches; absent where the provider cannot be told to trust one. */
+  secondIssuer?: { host: string; address: string };
 }
 
 /** Requests to the control server: path → body and answer. */
@@ -93,6 +97,7 @@ export interface ControlApi {
   '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
   '/target-access/close': { request: { id: string }; response: Record<string, never> };
   '/register': { request: { subject: string; provider: string; workload: WorkloadIdentity }; response: Registration };
+  '/trusting': { request: { subject: string; trust: SecondIssuerTrust }; response: ProviderDescription };
   '/certificate': {
     request: { host: string; names?: string[]; ips?: string[] };
     response: { cert: string; key: string; ca: string };

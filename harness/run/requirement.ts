@@ -1,4 +1,5 @@
 import { inject, test } from 'vitest';
+import type { SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
 import { Resolver } from '../environment/resolver.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { asHarnessError, outcomeOf } from '../requirements/outcome.ts';
@@ -85,12 +86,22 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     namespaceFor,
     identityProvider: () =>
       fixture('identity provider', async (): Promise<IdentityProviderHandle> => {
-        const { description, resolver, ca } = await control('/identity-provider', { subject: subject.name });
+        const { description, resolver, ca, secondIssuer } = await control('/identity-provider', {
+          subject: subject.name,
+        });
         return {
           ...description,
           ca,
           fetch: new Resolver(resolver).fetch,
           register: (provider, workload) => control('/register', { subject: subject.name, provider, workload }),
+          ...(secondIssuer === undefined
+            ? {}
+            : {
+                secondIssuer: {
+                  ...secondIssuer,
+                  trusting: (trust: SecondIssuerTrust) => control('/trusting', { subject: subject.name, trust }),
+                },
+              }),
         };
       }),
     certificate: (host, extra = {}) => control('/certificate', { host, ...extra }),

@@ -155,6 +155,7 @@ export class Session {
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
       '/register': async ({ subject, provider, workload }) =>
         (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),
+      '/trusting': ({ subject, trust }) => environment.trusting(this.#subject(subject), trust),
       '/certificate': ({ host, ...extra }) => environment.certificate(host, extra),
       ...claimHandlers(),
       '/alive': async () => {

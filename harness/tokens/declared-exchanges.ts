@@ -4,8 +4,9 @@ import type {
   ClientAuthentication,
   GrantDeclaration,
   ProviderDescription,
+  Registration,
 } from '../environment/identity-provider/provider.ts';
-import type { RequirementContext } from '../run/context.ts';
+import type { IdentityProviderHandle, RequirementContext } from '../run/context.ts';
 import { NotTestable, Violation } from '../run/errors.ts';
 import { exchange, type TokenResponse } from './exchange.ts';
 import { groupFindings, type Reason, type Refusal, type RefusalSeries, seeRefusals } from './refusal.ts';
@@ -73,7 +74,7 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
   await cluster.create([account]);
   const perProvider = await Promise.all(
     identityProvider.providers.map(async (provider) => {
-      const { clientId, clientSecret } = await identityProvider.register(provider.name, { namespace, serviceAccount });
+      const registration = await identityProvider.register(provider.name, { namespace, serviceAccount });
       const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
         const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
         return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
@@ -86,34 +87,44 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
           claims.jti = randomUUID();
         });
       };
-      return provider.grants.map(
-        (declaration): DeclaredExchange => ({
-          label: labelOf(provider, declaration),
-          provider,
-          declaration,
-          genuine,
-          good,
-          present: (token, clientAssertion, scope) =>
-            exchange(
-              identityProvider.fetch,
-              {
-                tokenEndpoint: provider.tokenEndpoint,
-                declaration,
-                clientId,
-                ...(clientSecret === undefined ? {} : { clientSecret }),
-                token,
-                ...(clientAssertion === undefined ? {} : { clientAssertion }),
-                ...(scope === undefined ? {} : { scope }),
-              },
-              t.signal,
-            ),
-        }),
-      );
+      return exchangesBy(t, identityProvider, provider, registration, { genuine, good });
     }),
   );
   const exchanges = perProvider.flat();
   if (exchanges.length === 0) throw new NotTestable('the identity provider declares no grant');
   return exchanges;
+}
+
+/** The exchanges that one provider declares, for a ServiceAccount that is registered there. */
+export function exchangesBy(
+  t: RequirementContext,
+  { fetch }: IdentityProviderHandle,
+  provider: ProviderDescription,
+  { clientId, clientSecret }: Registration,
+  tokens: Pick<DeclaredExchange, 'genuine' | 'good'>,
+): DeclaredExchange[] {
+  return provider.grants.map(
+    (declaration): DeclaredExchange => ({
+      label: labelOf(provider, declaration),
+      provider,
+      declaration,
+      ...tokens,
+      present: (token, clientAssertion, scope) =>
+        exchange(
+          fetch,
+          {
+            tokenEndpoint: provider.tokenEndpoint,
+            declaration,
+            clientId,
+            ...(clientSecret === undefined ? {} : { clientSecret }),
+            token,
+            ...(clientAssertion === undefined ? {} : { clientAssertion }),
+            ...(scope === undefined ? {} : { scope }),
+          },
+          t.signal,
+        ),
+    }),
+  );
 }
 
 /** One way of sending a bad token in a request. */

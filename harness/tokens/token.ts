@@ -1,5 +1,5 @@
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { decodeJwt, decodeProtectedHeader, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
+import { decodeJwt, decodeProtectedHeader, type JWK, type JWTHeaderParameters, type JWTPayload, SignJWT } from 'jose';
 
 /** The claims of a ServiceAccount token (Kubernetes, "Managing Service Accounts", "Bound service account tokens"). */
 export interface ServiceAccountClaims extends JWTPayload {
@@ -47,6 +47,8 @@ export function decodeToken(token: string): DecodedToken {
  * A refusal can so be shown with a token that differs from an accepted one in a single claim.
  */
 export interface TokenForge {
+  /** The public half of the key, as the API server publishes it. */
+  readonly jwk: JWK;
   /** Signs any claims; the header is the cluster's (`alg`, `kid`) unless given. */
   sign(claims: JWTPayload, header?: Partial<JWTHeaderParameters>): Promise<string>;
   /** Decodes a genuine token, lets `change` edit claims and header in place, and signs the result. */
@@ -70,6 +72,7 @@ export function createForge(pem: string): TokenForge {
   const sign: TokenForge['sign'] = (claims, header = {}) =>
     new SignJWT(claims).setProtectedHeader({ ...own, ...header } as JWTHeaderParameters).sign(key);
   return {
+    jwk: { ...(createPublicKey(key).export({ format: 'jwk' }) as JWK), ...own, use: 'sig' },
     sign,
     resign(token, change) {
       const { header, claims } = decodeToken(token);

@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { createRequire } from 'node:module';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../names.ts';
 import {
@@ -8,9 +9,15 @@ import {
   subjectOf,
 } from './context.ts';
 import { STRICT_CHECKS } from './embedded/assertion.ts';
-import { createEmbeddedProvider, type EmbeddedProvider, STRICT_BEHAVIOUR } from './embedded/provider.ts';
+import { KEY_CACHE } from './embedded/cluster-keys.ts';
+import {
+  createEmbeddedProvider,
+  type EmbeddedProvider,
+  makeAccessTokenKey,
+  STRICT_BEHAVIOUR,
+} from './embedded/provider.ts';
 import { listenHttps } from './listener.ts';
-import type { GrantDeclaration, ProviderDescription, StartedIdentityProvider } from './provider.ts';
+import type { GrantDeclaration, ProviderDescription, SecondIssuerTrust, StartedIdentityProvider } from './provider.ts';
 import type { EmbeddedTwin } from './twins.ts';
 
 const GRANTS: GrantDeclaration[] = [
@@ -23,6 +30,9 @@ const GRANTS: GrantDeclaration[] = [
 /** Its audience is not its issuer, unlike Keycloak's: nobody may assume that it is (catalogue AI-01). */
 export const EMBEDDED_AUDIENCE_PREFIX = 'conformance-';
 
+/** Seconds above the age of cached keys that a fetch may take. */
+const FETCH_SECONDS = 5;
+
 function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescription {
   const issuer = `https://${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}/${name}`;
   return {
@@ -33,6 +43,7 @@ function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescri
     grants: GRANTS,
     accessTokenAudience: `inference-${name}`,
     accessTokenLifetimeSeconds: lifetimeSeconds,
+    withdrawnKeySeconds: KEY_CACHE.maxAgeMs / 1_000 + FETCH_SECONDS,
   };
 }
 
@@ -53,37 +64,42 @@ export async function startEmbedded(
     if (!told.has(message)) context.onProgress(message);
     told.add(message);
   };
+  const mounts: Record<string, RequestListener> = {};
+  const signingKey = twin.oneSigningKey === true ? await makeAccessTokenKey('shared') : undefined;
+  const add = async (
+    { name, issuer, audience, accessTokenAudience, accessTokenLifetimeSeconds }: ProviderDescription,
+    trust: Pick<SecondIssuerTrust, 'issuer' | 'keys'> & { algorithms?: string[] },
+  ): Promise<void> => {
+    const keys = twin.ignoresKeySources === true ? undefined : trust.keys;
+    const provider = await createEmbeddedProvider(
+      {
+        issuer,
+        clusterIssuer: trust.issuer,
+        algorithms: trust.algorithms ?? ['RS256', 'ES256'],
+        ...(keys === undefined ? {} : { keys }),
+        keyCache: { ...KEY_CACHE, ...twin.keyCache },
+        audience,
+        grants: served,
+        accessTokenAudience,
+        accessTokenLifetimeSeconds: twin.accessTokenLifetimeSeconds ?? accessTokenLifetimeSeconds,
+        clockToleranceSeconds: 5,
+      },
+      context.fetch,
+      {
+        checks: { ...STRICT_CHECKS, ...twin.checks?.() },
+        behaviour: { ...STRICT_BEHAVIOUR, ...twin.behaviour },
+        onTrouble: (message) => tellOnce(`${name}: ${message}`),
+        ...(signingKey === undefined ? {} : { signingKey }),
+      },
+    );
+    providers.set(name, provider);
+    mounts[name] = provider.provider.callback();
+  };
   const [{ cert, key }] = await Promise.all([
     context.pki.issue(HOSTS.embedded, { ips: [context.bindAddress] }),
-    ...descriptions.map(async ({ name, issuer, audience, accessTokenAudience, accessTokenLifetimeSeconds }) => {
-      const provider = await createEmbeddedProvider(
-        {
-          issuer,
-          clusterIssuer: context.trust.issuer,
-          algorithms: context.trust.algorithms ?? ['RS256', 'ES256'],
-          audience,
-          grants: served,
-          accessTokenAudience,
-          accessTokenLifetimeSeconds,
-          clockToleranceSeconds: 5,
-        },
-        context.fetch,
-        {
-          checks: { ...STRICT_CHECKS, ...twin.checks?.() },
-          behaviour: { ...STRICT_BEHAVIOUR, ...twin.behaviour },
-          onTrouble: (message) => tellOnce(`${name}: ${message}`),
-        },
-      );
-      providers.set(name, provider);
-    }),
+    ...descriptions.map((description) => add(description, context.trust)),
   ]);
-  const listener = await listenHttps({
-    bindAddress: context.bindAddress,
-    port: 0,
-    cert,
-    key,
-    mounts: Object.fromEntries([...providers].map(([name, { provider }]) => [name, provider.callback()])),
-  });
+  const listener = await listenHttps({ bindAddress: context.bindAddress, port: 0, cert, key, mounts });
   const upstream = { address: listener.address, port: listener.port };
   context.resolver.add(`${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}`, { host: upstream.address, port: upstream.port });
   const { version } = createRequire(import.meta.url)('oidc-provider/package.json') as { version: string };
@@ -93,6 +109,7 @@ export async function startEmbedded(
       kind: 'embedded',
       version: `oidc-provider ${version}`,
       providers: descriptions,
+      keySources: ['key-url', 'static-keys'],
       host: HOSTS.embedded,
       port: IDENTITY_PROVIDER_PORT,
       upstream,
@@ -107,6 +124,12 @@ export async function startEmbedded(
       const clientId = clientIdOf(workload);
       provider.register({ clientId, subject: subjectOf(workload) });
       return { clientId };
+    },
+    async trusting(trust) {
+      for (const [name, route] of Object.entries(trust.routes)) context.resolver.add(name, route);
+      const description = describeEmbedded(`second-issuer-${providers.size}`, lifetime);
+      await add(description, trust);
+      return description;
     },
     async assertAlive() {
       if (!listener.listening) throw new Error('embedded identity provider: its listener is closed');

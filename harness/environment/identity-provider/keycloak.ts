@@ -6,7 +6,7 @@ import {
   type IdentityProviderContext,
   subjectOf,
 } from './context.ts';
-import { clientOf, realmOf, userOf } from './keycloak/realm.ts';
+import { clientOf, type RealmTrust, realmOf, userOf } from './keycloak/realm.ts';
 import { administer } from './keycloak/servers.ts';
 import { SubjectPolicies } from './keycloak/subject-policies.ts';
 import type { KeycloakTwin } from './keycloak/twins.ts';
@@ -27,7 +27,7 @@ export async function startKeycloak(
 ): Promise<StartedIdentityProvider> {
   const image = twin.image ?? 'keycloak';
   const realmName = (name: string): string => `${twin.realmPrefix ?? ''}${name}`;
-  const providers = (context.providers ?? DEFAULT_PROVIDERS).map((name): ProviderDescription => {
+  const describe = (name: string): ProviderDescription => {
     const issuer = `https://${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}/realms/${realmName(name)}`;
     return {
       name,
@@ -39,23 +39,25 @@ export async function startKeycloak(
       accessTokenAudience: `inference-${name}`,
       accessTokenLifetimeSeconds: context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS,
     };
-  });
+  };
+  const providers = (context.providers ?? DEFAULT_PROVIDERS).map(describe);
+  const policies = new Map<string, SubjectPolicies>();
 
   const server = await context.keycloakServers.acquire(context, image);
   const stop = (): Promise<void> => context.keycloakServers.release(image);
+  const add = async (provider: ProviderDescription, trust: RealmTrust): Promise<void> => {
+    const name = realmName(provider.name);
+    const realm = realmOf(name, provider, trust);
+    twin.realm?.(realm, trust, provider.audience);
+    await administer(`make realm ${name}`, server.admin.realms.create(realm));
+    if (twin.finish !== undefined) await administer(`finish realm ${name}`, twin.finish(server.admin, name));
+    await requireDiscovery(context, provider);
+    policies.set(provider.name, new SubjectPolicies(server.admin, name));
+  };
   let version: string;
   try {
     context.resolver.add(`${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`, server.route);
-    await Promise.all(
-      providers.map(async (provider) => {
-        const name = realmName(provider.name);
-        const realm = realmOf(name, provider, context.trust);
-        twin.realm?.(realm, context.trust, provider.audience);
-        await administer(`make realm ${name}`, server.admin.realms.create(realm));
-        if (twin.finish !== undefined) await administer(`finish realm ${name}`, twin.finish(server.admin, name));
-        await requireDiscovery(context, provider);
-      }),
-    );
+    await Promise.all(providers.map((provider) => add(provider, context.trust)));
     version = await server.version();
   } catch (cause) {
     await server.assertAlive().finally(stop);
@@ -64,8 +66,8 @@ export async function startKeycloak(
     });
   }
 
+  let trusted = 0;
   const registrations = new Map<string, Promise<Registration>>();
-  const policies = new Map(providers.map(({ name }) => [name, new SubjectPolicies(server.admin, realmName(name))]));
   const register = async (provider: string, workload: Parameters<typeof clientIdOf>[0]): Promise<Registration> => {
     const realm = realmName(provider);
     const clientId = clientIdOf(workload);
@@ -83,16 +85,15 @@ export async function startKeycloak(
       kind: 'keycloak',
       version,
       providers,
+      keySources: ['key-url', 'static-keys'],
       host: HOSTS.keycloak,
       port: IDENTITY_PROVIDER_PORT,
       upstream: server.upstream,
     },
     register(provider, workload) {
-      if (!providers.some(({ name }) => name === provider)) {
+      if (!policies.has(provider)) {
         return Promise.reject(
-          new Error(
-            `Keycloak: there is no provider "${provider}"; there are ${providers.map(({ name }) => name).join(', ')}`,
-          ),
+          new Error(`Keycloak: there is no provider "${provider}"; there are ${[...policies.keys()].join(', ')}`),
         );
       }
       if (twin.clientId !== undefined) return Promise.resolve({ clientId: twin.clientId });
@@ -100,6 +101,18 @@ export async function startKeycloak(
       const registration = registrations.get(key) ?? register(provider, workload);
       registrations.set(key, registration);
       return registration;
+    },
+    async trusting({ issuer, algorithms, keys }) {
+      trusted += 1;
+      const provider = describe(`second-issuer-${trusted}`);
+      await add(provider, {
+        issuer,
+        algorithms,
+        byDiscovery: keys === undefined,
+        jwksUri: keys !== undefined && 'url' in keys ? keys.url : `${issuer}/openid/v1/jwks`,
+        ...(keys !== undefined && 'jwks' in keys ? { jwks: keys.jwks } : {}),
+      });
+      return provider;
     },
     assertAlive: () => server.assertAlive(),
     stop,

@@ -1,6 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 const KEEP_ALIVE_MS = 60_000;
 
@@ -8,6 +8,8 @@ export interface HttpsListener {
   readonly address: string;
   readonly port: number;
   readonly listening: boolean;
+  /** With false every connection is ended as it comes, as if nobody were there, until it is called with true. */
+  setReachable(reachable: boolean): void;
   close(): Promise<void>;
 }
 
@@ -18,7 +20,7 @@ export interface HttpsListenerOptions {
   port: number;
   cert: string;
   key: string;
-  /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it. */
+  /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it; may grow later. */
   mounts: Record<string, RequestListener>;
 }
 
@@ -43,6 +45,10 @@ export async function listenHttps({
     request.url = rest.startsWith('/') ? rest : `/${rest}`;
     handler(request, response);
   });
+  let reachable = true;
+  server.on('connection', (socket: Socket) => {
+    if (!reachable) socket.destroy();
+  });
   // Clients close idle connections first, or one of them would send its next request into a connection that closes.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
@@ -57,6 +63,10 @@ export async function listenHttps({
     port: bound.port,
     get listening() {
       return server.listening;
+    },
+    setReachable(wanted) {
+      reachable = wanted;
+      if (!wanted) server.closeAllConnections();
     },
     close: () =>
       new Promise((resolve) => {

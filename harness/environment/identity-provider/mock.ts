@@ -25,6 +25,8 @@ export async function startMock(context: IdentityProviderContext): Promise<Start
       accessTokenLifetimeSeconds: LIFETIME_SECONDS,
     };
   });
+  const [described] = providers;
+  if (described === undefined) throw new Error('oauth2-mock-server: no provider is named');
   const services = await Promise.all(
     providers.map(async ({ name, issuer: url }) => {
       const issuer = new OAuth2Issuer();
@@ -57,6 +59,8 @@ export async function startMock(context: IdentityProviderContext): Promise<Start
     },
     // It knows no clients: its access tokens carry whatever `sub` the assertion has.
     register: async (_provider, workload) => ({ clientId: subjectOf(workload) }),
+    // It asks no issuer for anything: every one is as good.
+    trusting: async () => described,
     async assertAlive() {
       if (!listener.listening) throw new Error('oauth2-mock-server: its listener is closed');
     },

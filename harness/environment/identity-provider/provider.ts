@@ -48,7 +48,14 @@ export interface ProviderDescription {
   accessTokenAudience: string;
   /** Life of its access tokens in seconds, as configured. */
   accessTokenLifetimeSeconds: number;
+  /** True where it declares that a projected token may name further audiences beside its own. */
+  acceptsFurtherAudiences?: boolean;
+  /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn, where it declares them. */
+  withdrawnKeySeconds?: number;
 }
+
+/** A way of having the issuer's keys other than by the issuer's discovery: a URL of their own, or the keys themselves. */
+export type KeySource = 'key-url' | 'static-keys';
 
 /** A running identity provider: one server with one or more isolated providers. */
 export interface IdentityProviderDescription {
@@ -57,6 +64,8 @@ export interface IdentityProviderDescription {
   /** Version as the server itself or its package says. */
   version: string;
   providers: ProviderDescription[];
+  /** The ways that it declares besides the issuer's discovery. */
+  keySources?: KeySource[];
   /** Host and port in every issuer URL. */
   host: string;
   port: number;
@@ -87,11 +96,27 @@ export interface ClusterTrust {
   algorithms?: string[];
 }
 
+/** An issuer that the harness serves itself, and that a provider is told to trust in the cluster's place. */
+export interface SecondIssuerTrust {
+  issuer: string;
+  /** `alg` of its tokens. */
+  algorithms: string[];
+  /** Where its keys are, if not where its discovery says: a URL, or a JWK Set as JSON text. */
+  keys?: { url: string } | { jwks: string };
+  /** Where its names lead: `host:port` as in a URL to the address of a listener. */
+  routes: Record<string, { host: string; port: number }>;
+}
+
 /** An identity provider started by this run. Lives in the main process. */
 export interface StartedIdentityProvider {
   readonly description: IdentityProviderDescription;
   /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent: the same workload gets the same registration. */
   register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
+  /**
+   * Makes one more provider on the same server, which trusts another issuer than the cluster; {@link register} then knows it.
+   * Absent where the server cannot be given one.
+   */
+  trusting?(trust: SecondIssuerTrust): Promise<ProviderDescription>;
   /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): told as a harness error. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;

@@ -1,11 +1,10 @@
-import { createPublicKey, randomUUID } from 'node:crypto';
-import { decodeProtectedHeader } from 'jose';
 import { createForge, type TokenForge } from '../../tokens/token.ts';
 import { makePki } from '../pki.ts';
 import { Resolver } from '../resolver.ts';
 import type { IdentityProviderContext } from './context.ts';
 import type { Fetch } from './fetch.ts';
 import { KeycloakServers } from './keycloak/servers.ts';
+import { projectedClaims } from './second-issuer.ts';
 
 /** The issuing half of a cluster, in this process: for tests of identity providers that need no cluster. */
 export interface TestIssuer {
@@ -28,10 +27,7 @@ export interface TestIssuer {
 export async function makeTestIssuer(issuer = 'https://cluster.conformance.test:6443'): Promise<TestIssuer> {
   const pki = await makePki('test');
   const forge = createForge(pki.serviceAccountKey);
-  const { kid, alg } = decodeProtectedHeader(await forge.sign({}));
-  const jwks = {
-    keys: [{ ...createPublicKey(pki.serviceAccountKey).export({ format: 'jwk' }), kid, alg, use: 'sig' }],
-  };
+  const jwks = { keys: [{ ...forge.jwk }] };
   const documents: Record<string, unknown> = {
     [`${issuer}/.well-known/openid-configuration`]: { issuer, jwks_uri: `${issuer}/openid/v1/jwks` },
     [`${issuer}/openid/v1/jwks`]: jwks,
@@ -47,19 +43,7 @@ export async function makeTestIssuer(issuer = 'https://cluster.conformance.test:
       if (!init?.headers?.accept?.includes(type)) return new Response('', { status: 406 });
       return Response.json(documents[url], { headers: { 'content-type': type } });
     },
-    async mint({ namespace, serviceAccount, audiences, expirationSeconds = 3_600 }) {
-      const iat = Math.floor(Date.now() / 1_000);
-      return forge.sign({
-        iss: issuer,
-        sub: `system:serviceaccount:${namespace}:${serviceAccount}`,
-        aud: audiences,
-        iat,
-        nbf: iat,
-        exp: iat + expirationSeconds,
-        jti: randomUUID(),
-        'kubernetes.io': { namespace, serviceaccount: { name: serviceAccount, uid: randomUUID() } },
-      });
-    },
+    mint: (token) => forge.sign(projectedClaims(issuer, token)),
     context: {
       pki,
       trust: { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca },

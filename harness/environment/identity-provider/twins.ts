@@ -7,7 +7,7 @@ import {
   exportSPKI,
 } from 'jose';
 import { type AssertionChecks, AssertionRefused, type Claims, STRICT_CHECKS } from './embedded/assertion.ts';
-import { clusterKeys } from './embedded/cluster-keys.ts';
+import { clusterKeys, type KeyCache, KeysUnavailable } from './embedded/cluster-keys.ts';
 import type { EmbeddedBehaviour } from './embedded/provider.ts';
 import { EMBEDDED_AUDIENCE_PREFIX } from './embedded.ts';
 import type { Grant } from './provider.ts';
@@ -19,6 +19,14 @@ export interface EmbeddedTwin {
   behaviour?: Partial<EmbeddedBehaviour>;
   /** Grants that it declares and does not serve. */
   switchedOff?: Grant[];
+  /** Keeps the issuer's keys otherwise. */
+  keyCache?: Partial<KeyCache>;
+  /** True where it finds keys by the issuer's discovery, whatever it was told. */
+  ignoresKeySources?: boolean;
+  /** True where all of its providers sign with one key. */
+  oneSigningKey?: boolean;
+  /** Life of its access tokens, whatever it declares. */
+  accessTokenLifetimeSeconds?: number;
 }
 
 function audiencesOf(claims: Claims): unknown[] {
@@ -266,6 +274,59 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
   },
 
   'any-scope': { behaviour: { ungranted: () => [] } },
+
+  /** Its providers issue in the name of one of them: one issuer, one key, one audience. */
+  'one-issuer-for-all': {
+    oneSigningKey: true,
+    behaviour: {
+      claims(claims) {
+        claims.iss = String(claims.iss).replace(/[^/]+$/, 'production');
+        claims.aud = 'inference-production';
+      },
+    },
+  },
+
+  'outlives-by-a-day': { accessTokenLifetimeSeconds: 86_400 },
+
+  /** Fetches the issuer's keys once. */
+  'keys-cached-for-ever': { keyCache: { cooldownMs: Number.POSITIVE_INFINITY, maxAgeMs: Number.POSITIVE_INFINITY } },
+
+  /** Fetches the issuer's keys for an unknown `kid` alone, and so never sees that one is gone. */
+  'withdrawn-key-kept': { keyCache: { maxAgeMs: Number.POSITIVE_INFINITY } },
+
+  /** Believes a token while it cannot verify any. */
+  'fails-open': {
+    checks: () => ({
+      async signature(assertion, policy) {
+        try {
+          return await STRICT_CHECKS.signature(assertion, policy);
+        } catch (error) {
+          if (error instanceof KeysUnavailable) return readClaims(assertion);
+          throw error;
+        }
+      },
+    }),
+  },
+
+  /** Gives an issuer up when it could not be reached once. */
+  'never-recovers': {
+    checks: () => {
+      let givenUp: KeysUnavailable | undefined;
+      return {
+        async signature(assertion, policy) {
+          if (givenUp !== undefined) throw givenUp;
+          try {
+            return await STRICT_CHECKS.signature(assertion, policy);
+          } catch (error) {
+            if (error instanceof KeysUnavailable) givenUp = error;
+            throw error;
+          }
+        },
+      };
+    },
+  },
+
+  'key-sources-ignored': { ignoresKeySources: true },
 
   'grant-switched-off': { switchedOff: ['token-exchange'] },
 };

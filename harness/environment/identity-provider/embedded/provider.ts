@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { decodeJwt, exportJWK, generateKeyPair } from 'jose';
+import { type CompactVerifyGetKey, type CryptoKey, decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import Provider, {
   type Adapter,
   type Client,
@@ -11,15 +11,17 @@ import Provider, {
 import type { Fetch } from '../fetch.ts';
 import { CLIENT_ASSERTION_TYPE, GRANT_TYPES, type Grant, TOKEN_TYPE_JWT } from '../provider.ts';
 import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
-import { clusterKeys, KeysUnavailable } from './cluster-keys.ts';
+import { clusterKeys, type KeyCache, KeysUnavailable, staticKeys } from './cluster-keys.ts';
 
 const TOKEN_TYPE_ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 /** One provider as it is configured; plain data, so that a pod can read it from a file. */
 export interface EmbeddedProviderConfig {
   issuer: string;
-  /** Issuer of the cluster whose ServiceAccounts are trusted; its keys are found by its discovery. */
+  /** Issuer of the cluster whose ServiceAccounts are trusted; its keys are found by its discovery, unless `keys` says otherwise. */
   clusterIssuer: string;
+  keys?: { url: string } | { jwks: string };
+  keyCache: KeyCache;
   /** Allowed `alg` values of the cluster's tokens. */
   algorithms: string[];
   /** The audience that a projected token must name. */
@@ -121,7 +123,28 @@ export const STRICT_BEHAVIOUR: EmbeddedBehaviour = {
   claims() {},
 };
 
+function keysOf({ clusterIssuer, keys, keyCache }: EmbeddedProviderConfig, fetch: Fetch): CompactVerifyGetKey {
+  if (keys !== undefined && 'jwks' in keys) return staticKeys(keys.jwks);
+  return clusterKeys(clusterIssuer, fetch, {
+    cache: keyCache,
+    ...(keys === undefined ? {} : { keyUrl: keys.url }),
+  });
+}
+
+/** The key by which a provider signs its access tokens (EC P-256). */
+export interface SigningKey {
+  privateKey: CryptoKey;
+  kid: string;
+}
+
+export async function makeAccessTokenKey(kid: string): Promise<SigningKey> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  return { privateKey, kid };
+}
+
 export interface EmbeddedProviderOptions {
+  /** Key of its access tokens, where it is not one of its own. */
+  signingKey?: SigningKey;
   /** Replaces what is done with a verified assertion; for broken twins. */
   behaviour?: EmbeddedBehaviour;
   /** Replaces the steps of verification; for broken twins. Without it the assertion is verified strictly. */
@@ -138,7 +161,12 @@ export interface EmbeddedProviderOptions {
 export async function createEmbeddedProvider(
   config: EmbeddedProviderConfig,
   fetch: Fetch,
-  { checks = STRICT_CHECKS, behaviour = STRICT_BEHAVIOUR, onTrouble = () => {} }: EmbeddedProviderOptions = {},
+  {
+    checks = STRICT_CHECKS,
+    behaviour = STRICT_BEHAVIOUR,
+    onTrouble = () => {},
+    signingKey,
+  }: EmbeddedProviderOptions = {},
 ): Promise<EmbeddedProvider> {
   const clients = new Map<string, RegisteredClient>();
   const clientIdOfSubject = new Map<string, string>();
@@ -147,14 +175,14 @@ export async function createEmbeddedProvider(
       issuer: config.clusterIssuer,
       audience: config.audience,
       algorithms: config.algorithms,
-      keys: clusterKeys(config.clusterIssuer, fetch),
+      keys: keysOf(config, fetch),
       fetch,
       clockToleranceSeconds: config.clockToleranceSeconds,
     },
     checks,
   );
   const { host, pathname } = new URL(config.issuer);
-  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const { privateKey, kid } = signingKey ?? (await makeAccessTokenKey(`${pathname.slice(1)}-1`));
   const provider = new Provider(config.issuer, {
     adapter: (model: string) =>
       adapter(
@@ -163,7 +191,7 @@ export async function createEmbeddedProvider(
         config.grants.map((grant) => GRANT_TYPES[grant]),
       ),
     jwks: {
-      keys: [{ ...(await exportJWK(privateKey)), kid: `${pathname.slice(1)}-1`, alg: 'ES256', use: 'sig' }],
+      keys: [{ ...(await exportJWK(privateKey)), kid, alg: 'ES256', use: 'sig' }],
     },
     clientAuthMethods: ['none'],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },

@@ -7,6 +7,14 @@ export const GRANT_ALIAS = 'cluster-grant';
 /** A part of Keycloak's realm representation (JSON of its Admin REST API). */
 export type RealmRepresentation = Record<string, unknown> & { identityProviders: Record<string, unknown>[] };
 
+/** How a realm is told to trust an issuer: what the cluster says of itself, unless there are keys of another source. */
+export type RealmTrust = Pick<ClusterTrust, 'issuer' | 'jwksUri' | 'algorithms'> & {
+  /** False where the issuer may be out of reach: the `kubernetes` provider would ask it for its discovery, so that `oidc` stands in its place. */
+  byDiscovery?: boolean;
+  /** The keys themselves, a JWK Set as JSON text, in place of `jwksUri`. */
+  jwks?: string;
+};
+
 /**
  * A whole realm. It trusts the cluster by its issuer, discovery and keys, over TLS, never by a copied key:
  * - "Kubernetes service accounts trust relationship provider" for client authentication by projected token;
@@ -15,8 +23,12 @@ export type RealmRepresentation = Record<string, unknown> & { identityProviders:
  * It has an elliptic-curve key and one client scope of its own: Keycloak makes its RSA keys and ten scopes only where none
  * are given, which takes longer than all the rest.
  */
-export function realmOf(realm: string, provider: ProviderDescription, trust: ClusterTrust): RealmRepresentation {
+export function realmOf(realm: string, provider: ProviderDescription, trust: RealmTrust): RealmRepresentation {
   const [algorithm, ...others] = trust.algorithms ?? [];
+  const keys =
+    trust.jwks === undefined
+      ? { useJwksUrl: 'true', jwksUrl: trust.jwksUri }
+      : { useJwksUrl: 'false', publicKeySignatureVerifier: trust.jwks };
   return {
     realm,
     enabled: true,
@@ -34,15 +46,29 @@ export function realmOf(realm: string, provider: ProviderDescription, trust: Clu
     clientScopes: [workloadScope(provider.accessTokenAudience)],
     defaultDefaultClientScopes: ['workload'],
     identityProviders: [
-      { alias: CLIENT_ALIAS, providerId: 'kubernetes', enabled: true, config: { issuer: trust.issuer } },
+      trust.byDiscovery === false
+        ? {
+            alias: CLIENT_ALIAS,
+            providerId: 'oidc',
+            enabled: true,
+            config: {
+              issuer: trust.issuer,
+              ...keys,
+              validateSignature: 'true',
+              clientId: CLIENT_ALIAS,
+              supportsClientAssertions: 'true',
+              supportsClientAssertionReuse: 'true',
+              fedClientAssertionMaxExp: '3600',
+            },
+          }
+        : { alias: CLIENT_ALIAS, providerId: 'kubernetes', enabled: true, config: { issuer: trust.issuer } },
       {
         alias: GRANT_ALIAS,
         providerId: 'jwt-authorization-grant',
         enabled: true,
         config: {
           issuer: trust.issuer,
-          useJwksUrl: 'true',
-          jwksUrl: trust.jwksUri,
+          ...keys,
           jwtAuthorizationGrantAssertionReuseAllowed: 'true',
           jwtAuthorizationGrantMaxAllowedAssertionExpiration: '3600',
           ...(algorithm === undefined || others.length > 0

@@ -1,6 +1,6 @@
 import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
-import type { ClusterTrust, GrantDeclaration } from '../provider.ts';
-import { GRANT_ALIAS, type RealmRepresentation } from './realm.ts';
+import type { GrantDeclaration } from '../provider.ts';
+import { GRANT_ALIAS, type RealmRepresentation, type RealmTrust } from './realm.ts';
 
 /** What a Keycloak that is set up badly has otherwise than the reference. */
 export interface KeycloakTwin {
@@ -10,7 +10,7 @@ export interface KeycloakTwin {
   realmPrefix?: string;
   grants?: GrantDeclaration[];
   /** Changes the realm before it is made. */
-  realm?(realm: RealmRepresentation, trust: ClusterTrust, audience: string): void;
+  realm?(realm: RealmRepresentation, trust: RealmTrust, audience: string): void;
   /** What a realm's JSON cannot say. */
   finish?(admin: KeycloakAdminClient, realm: string): Promise<void>;
   /** True where every client may bring assertions of every subject. */

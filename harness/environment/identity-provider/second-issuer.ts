@@ -1,0 +1,127 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto';
+import type { RequestListener } from 'node:http';
+import type { JWTPayload } from 'jose';
+import { createForge, type TokenForge } from '../../tokens/token.ts';
+import { subjectOf } from './context.ts';
+import { type HttpsListener, listenHttps } from './listener.ts';
+import type { SecondIssuerTrust, WorkloadIdentity } from './provider.ts';
+
+/** The claims of a projected token as the API server writes them, issued now. */
+export function projectedClaims(
+  issuer: string,
+  {
+    audiences,
+    expirationSeconds = 3_600,
+    ...workload
+  }: WorkloadIdentity & { audiences: string[]; expirationSeconds?: number },
+): JWTPayload {
+  const iat = Math.floor(Date.now() / 1_000);
+  return {
+    iss: issuer,
+    sub: subjectOf(workload),
+    aud: audiences,
+    iat,
+    nbf: iat,
+    exp: iat + expirationSeconds,
+    jti: randomUUID(),
+    'kubernetes.io': {
+      namespace: workload.namespace,
+      serviceaccount: { name: workload.serviceAccount, uid: randomUUID() },
+    },
+  };
+}
+
+/** Where an issuer of the harness's own can be served, so that the identity provider reaches it. */
+export interface IssuerPlace {
+  /** Name in its URL. */
+  host: string;
+  /** Address to bind. */
+  address: string;
+  cert: string;
+  key: string;
+}
+
+/** The issuing half of a cluster, served by the harness: its keys can be rolled and withdrawn, and it can be out of reach. */
+export interface SecondIssuer {
+  readonly issuer: string;
+  /** By its discovery; `keys` tells to find them otherwise. */
+  trust(keys?: SecondIssuerTrust['keys']): SecondIssuerTrust;
+  /** From now on these are its public keys, and no others. */
+  publish(...keys: TokenForge[]): void;
+  setReachable(reachable: boolean): void;
+  /** A public copy of its discovery and keys under another URL, which stays in reach. */
+  mirror(): Promise<{ keyUrl: string; requests: string[] }>;
+  /** Paths that were asked of it. */
+  readonly requests: string[];
+  stop(): Promise<void>;
+}
+
+/** A signing key of an issuer (EC P-256). */
+export function makeSigningKey(): TokenForge {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  return createForge(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+}
+
+const KEYS_PATH = '/openid/v1/jwks';
+
+/** Starts an issuer on a port of its own, with no key published yet. */
+export async function startSecondIssuer({ host, address, cert, key }: IssuerPlace): Promise<SecondIssuer> {
+  const listeners: HttpsListener[] = [];
+  const routes: SecondIssuerTrust['routes'] = {};
+  let published: TokenForge[] = [];
+  const jwks = (): string => JSON.stringify({ keys: published.map(({ jwk }) => jwk) });
+
+  const serve = async (
+    issuerOf: (url: string) => string,
+  ): Promise<{ url: string; requests: string[]; listener: HttpsListener }> => {
+    const requests: string[] = [];
+    let url = '';
+    const answering =
+      (path: string, body: () => string): RequestListener =>
+      (request, response) => {
+        requests.push(path);
+        request.resume();
+        response.writeHead(200, { 'content-type': 'application/json' }).end(body());
+      };
+    const listener = await listenHttps({
+      bindAddress: address,
+      port: 0,
+      cert,
+      key,
+      mounts: {
+        '.well-known': answering('/.well-known/openid-configuration', () =>
+          JSON.stringify({
+            issuer: issuerOf(url),
+            jwks_uri: `${url}${KEYS_PATH}`,
+            response_types_supported: ['id_token'],
+            subject_types_supported: ['public'],
+            id_token_signing_alg_values_supported: ['ES256'],
+          }),
+        ),
+        openid: answering(KEYS_PATH, jwks),
+      },
+    });
+    listeners.push(listener);
+    routes[`${host}:${listener.port}`] = { host: listener.address, port: listener.port };
+    url = `https://${host}:${listener.port}`;
+    return { url, requests, listener };
+  };
+
+  const { url: issuer, requests, listener } = await serve((url) => url);
+  return {
+    issuer,
+    requests,
+    trust: (keys) => ({ issuer, algorithms: ['ES256'], routes, ...(keys === undefined ? {} : { keys }) }),
+    publish(...keys) {
+      published = keys;
+    },
+    setReachable: (reachable) => listener.setReachable(reachable),
+    async mirror() {
+      const copy = await serve(() => issuer);
+      return { keyUrl: `${copy.url}${KEYS_PATH}`, requests: copy.requests };
+    },
+    async stop() {
+      await Promise.all(listeners.map((one) => one.close()));
+    },
+  };
+}

@@ -1,0 +1,97 @@
+import type { SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
+import {
+  makeSigningKey,
+  projectedClaims,
+  type SecondIssuer,
+  startSecondIssuer,
+} from '../environment/identity-provider/second-issuer.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { type DeclaredExchange, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
+import { describeResponse, isAccepted } from './exchange.ts';
+import { redact } from './redact.ts';
+import type { TokenForge } from './token.ts';
+
+/** An issuer beside the cluster, with a signing key that is published. */
+export interface IssuerUnderControl {
+  issuer: SecondIssuer;
+  key: TokenForge;
+  /** Makes a provider that trusts it, registers a ServiceAccount there, and gives its exchanges; their tokens are signed by `key`. */
+  exchanges(keys?: SecondIssuerTrust['keys']): Promise<DeclaredExchange[]>;
+  /** The token that an exchange takes, signed by another key. */
+  signedBy(exchange: DeclaredExchange, key: TokenForge): Promise<string>;
+}
+
+/**
+ * Serves an issuer for as long as `body` takes: the cluster's own keys cannot be rolled for one requirement alone.
+ *
+ * @throws NotApplicable where the provider cannot be told to trust one
+ */
+export async function withSecondIssuer(
+  t: RequirementContext,
+  serviceAccount: string,
+  body: (control: IssuerUnderControl) => Promise<void>,
+): Promise<void> {
+  const identityProvider = await t.identityProvider();
+  const { secondIssuer } = identityProvider;
+  if (secondIssuer === undefined) {
+    return t.notApplicable('this provider cannot be told to trust a second issuer, whose keys the harness could roll');
+  }
+  const { host, address } = secondIssuer;
+  const issuer = await startSecondIssuer({ host, address, ...(await t.certificate(host)) });
+  try {
+    const key = makeSigningKey();
+    issuer.publish(key);
+    const workload = { namespace: 'second-issuer', serviceAccount };
+    const mint = (audiences: string[], by: TokenForge, expirationSeconds = LIFE_SECONDS): Promise<string> =>
+      by.sign(projectedClaims(issuer.issuer, { ...workload, audiences, expirationSeconds }));
+    await body({
+      issuer,
+      key,
+      async exchanges(keys) {
+        const provider = await secondIssuer.trusting(issuer.trust(keys));
+        const registration = await identityProvider.register(provider.name, workload);
+        return exchangesBy(t, identityProvider, provider, registration, {
+          genuine: ({ audiences = [provider.audience], expirationSeconds } = {}) =>
+            mint(audiences, key, expirationSeconds),
+          good: () => mint([provider.audience], key),
+        });
+      },
+      signedBy: ({ provider }, by) => mint([provider.audience], by),
+    });
+  } finally {
+    await issuer.stop();
+  }
+}
+
+/** One answer on the way to the first token, for evidence. */
+export interface Answered {
+  afterSeconds: number;
+  answer: string;
+}
+
+/** Between two attempts: a provider answers at once, and may ask the issuer again only every so often. */
+const ATTEMPT_EVERY_MS = 2_000;
+
+/**
+ * Presents a fresh token again and again until it is accepted; the last time when `withinSeconds` have passed since `from`.
+ * There is nothing to watch: a provider asks for keys when it is shown a token.
+ */
+export async function presentUntilAccepted(
+  t: RequirementContext,
+  exchange: DeclaredExchange,
+  token: () => Promise<string>,
+  { from, withinSeconds, why }: { from: number; withinSeconds: number; why: string },
+): Promise<{ accepted: boolean; answers: Answered[] }> {
+  const answers: Answered[] = [];
+  for (let after = 0; ; after = Math.min(after + ATTEMPT_EVERY_MS, withinSeconds * 1_000)) {
+    await t.clock.until(new Date(from + after), why);
+    const last = after >= withinSeconds * 1_000;
+    const response = await exchange.present(await token());
+    const answer = redact(describeResponse(response));
+    const accepted = isAccepted(response);
+    if (accepted || answers.at(-1)?.answer !== answer) {
+      answers.push({ afterSeconds: Math.round((Date.now() - from) / 100) / 10, answer });
+    }
+    if (accepted || last) return { accepted, answers };
+  }
+}
