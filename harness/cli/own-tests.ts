@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,13 +10,15 @@ import { startVitest } from 'vitest/node';
 import { sweepDeadRuns } from '../environment/containers.ts';
 import { RUN_OBJECT_LABEL } from '../environment/names.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { reportSchema } from '../report/report.ts';
 import { loadCatalogue, type Role } from '../requirements/catalogue.ts';
+import type { Outcome } from '../requirements/outcome.ts';
 import { describeError, HarnessError } from '../run/errors.ts';
 import { execute } from '../run/execute.ts';
 import { isProven } from '../run/matrix.ts';
 import type { IdentityProviderKind } from '../run/protocol.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
-import { redact } from '../tokens/redact.ts';
+import { redact, wholeTokensIn } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -24,6 +26,7 @@ import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** What one part of the project's own tests came to. */
 interface Tally {
@@ -89,21 +92,67 @@ function idsOf(roles: readonly Role[], suite?: string): string[] {
     .map(({ id }) => id);
 }
 
+/** True verdicts about references that are not `passed`, each with why; every other requirement must pass on them. */
+const TRUE_VERDICTS: Record<IdentityProviderKind, Record<string, { outcome: Outcome; why: string }>> = {
+  keycloak: {},
+  embedded: {},
+};
+
 /**
- * Every requirement must pass on the references: one that is not applicable there is never seen to work.
+ * The suites on the references, by the command line as a user has it. Every requirement must come to its true verdict, the report
+ * must be as its schema says, and no artefact of the run may hold a token that is whole.
  *
  * @param requirements ids; absent: all
  */
 async function references(identityProvider: IdentityProviderKind, requirements: string[] = []): Promise<Tally> {
   process.stderr.write(`\n${pc.bold(`the suites on the references, identity provider ${identityProvider}`)}\n`);
-  const output = new Console();
-  const session = new Session({ ...DEFAULT_OPTIONS, identityProvider, requirements }, output.progress);
-  const { faults } = await execute(session, (result) => output.result(result));
-  const passed = session.results.filter(({ outcome }) => outcome === 'passed').length;
-  for (const fault of faults) {
-    process.stderr.write(`${pc.magenta('harness fault')} ${fault}\n`);
+  const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
+  try {
+    const named = requirements.flatMap((id) => ['--requirement', id]);
+    const written = await commandLine(['run', '--idp', identityProvider, '--report', folder, ...named]);
+    const artefacts: Record<string, string> = { ...written, ...readFiles(folder) };
+    const report = reportSchema.parse(JSON.parse(artefacts['report.json'] ?? ''));
+    const wrong = [
+      ...report.planned.flatMap((id) => {
+        const expected = TRUE_VERDICTS[identityProvider][id]?.outcome ?? 'passed';
+        const { outcome = 'not executed', reason = '' } = report.results.find((result) => result.id === id) ?? {};
+        return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
+      }),
+    ];
+    const broken = [
+      ...report.faults,
+      ...Object.entries(artefacts).flatMap(([name, text]) =>
+        wholeTokensIn(text).map((token) => `${name} holds a whole token: ${token}`),
+      ),
+    ];
+    for (const message of [...wrong, ...broken]) process.stderr.write(`${pc.red('wrong')} ${redact(message)}\n`);
+    return { passed: report.planned.length - wrong.length, failed: wrong.length + broken.length };
+  } finally {
+    rmSync(folder, { recursive: true });
   }
-  return { passed, failed: session.planned.length - passed + faults.length };
+}
+
+/** Runs the command line as a process of its own; what it writes is shown, and given. */
+async function commandLine(words: string[]): Promise<Record<'stdout' | 'stderr', string>> {
+  const child = spawn(process.execPath, [MAIN, ...words], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'exit');
+  const written = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      written[name] += text;
+      process.stderr.write(text);
+    });
+  }
+  await ended;
+  return written;
+}
+
+function readFiles(folder: string): Record<string, string> {
+  return Object.fromEntries(
+    readdirSync(folder, { recursive: true, encoding: 'utf8' })
+      .filter((name) => statSync(join(folder, name)).isFile())
+      .map((name) => [name, readFileSync(join(folder, name), 'utf8')]),
+  );
 }
 
 /**
@@ -178,8 +227,7 @@ async function brokenOff(): Promise<Tally> {
 /** Starts a run as a process of its own and sends it a signal when its cluster is ready. */
 async function breakOff(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
   const report = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
-  const main = fileURLToPath(new URL('./main.ts', import.meta.url));
-  const child = spawn(process.execPath, [main, 'run', '--requirement', 'TR-07', '--report', report], {
+  const child = spawn(process.execPath, [MAIN, 'run', '--requirement', 'TR-07', '--report', report], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const ended = once(child, 'exit');

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { jwtVerify, SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { redact, redactData, SIGNATURE_CUT } from './redact.ts';
+import { redact, redactData, SIGNATURE_CUT, wholeTokensIn } from './redact.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const token = await new SignJWT({ sub: 'system:serviceaccount:ns:sa' })
@@ -33,4 +33,9 @@ test('leaves other text alone, and data in its shape', () => {
   const data = { list: [1, null, { deep: token }], text };
   expect(redactData(data)).toEqual({ list: [1, null, { deep: redact(token) }], text });
   expect(data.list[2]).toEqual({ deep: token });
+});
+
+test('a whole token in an artefact is found, a cut one is not', () => {
+  expect(wholeTokensIn(`before ${token} after`)).toEqual([redact(token)]);
+  expect(wholeTokensIn(redact(token))).toEqual([]);
 });
