@@ -34,4 +34,7 @@ test('the files of the cluster are those of k3s’ custom CA', async () => {
   expect(pki.clusterFiles['server-ca.crt']).toBe(pki.ca);
   expect(createPrivateKey(pki.serviceAccountKey).asymmetricKeyType).toBe('ec');
   expect(pki.serviceAccountKey, 'Kubernetes takes no PKCS #8 here').toContain('BEGIN EC PRIVATE KEY');
+  expect(pki.clusterFiles['service.key'], 'tokens are signed with the first key of the file').toBe(
+    pki.serviceAccountKey + pki.previousServiceAccountKey,
+  );
 });

@@ -20,8 +20,13 @@ export interface RunPki {
    * (https://docs.k3s.io/cli/certificate, "Using custom CA certificates").
    */
   readonly clusterFiles: Record<string, string>;
-  /** Private half of the ServiceAccount signing key (`service.key`), PEM: tokens of the cluster can be re-signed with it. */
+  /** Private half of the ServiceAccount signing key, PEM: tokens of the cluster can be re-signed with it. */
   readonly serviceAccountKey: string;
+  /**
+   * The same of the key that was rolled over to it. `service.key` holds both, the new one first: so k3s describes the rollover
+   * (https://docs.k3s.io/cli/certificate, "Service-Account Issuer Key Rotation").
+   */
+  readonly previousServiceAccountKey: string;
 }
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
@@ -72,16 +77,18 @@ async function makeAuthority(
  */
 export async function makePki(runId: string): Promise<RunPki> {
   x509.cryptoProvider.set(crypto);
-  const [server, client, requestHeader, service] = await Promise.all([
+  const [server, client, requestHeader, service, previousService] = await Promise.all([
     makeAuthority(`kube-agent-conformance ${runId}`),
     makeAuthority(`kube-agent-conformance ${runId} client`),
     makeAuthority(`kube-agent-conformance ${runId} request header`),
+    makeKey(),
     makeKey(),
   ]);
   const ca = server.cert.toString('pem');
   return {
     ca,
     serviceAccountKey: toSec1(service.pem),
+    previousServiceAccountKey: toSec1(previousService.pem),
     clusterFiles: {
       'server-ca.crt': ca,
       'server-ca.key': toSec1(server.pem),
@@ -89,7 +96,7 @@ export async function makePki(runId: string): Promise<RunPki> {
       'client-ca.key': toSec1(client.pem),
       'request-header-ca.crt': requestHeader.cert.toString('pem'),
       'request-header-ca.key': toSec1(requestHeader.pem),
-      'service.key': toSec1(service.pem),
+      'service.key': toSec1(service.pem) + toSec1(previousService.pem),
     },
     async issue(host, extra = {}) {
       const { keys, pem } = await makeKey();

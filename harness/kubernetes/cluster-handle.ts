@@ -57,6 +57,8 @@ export interface ClusterHandle {
   readonly workloadImage: string;
   /** Signs with the cluster's own key; only where the harness holds it. */
   readonly forge?: TokenForge;
+  /** The same with the key before it, where the harness has rolled the key over. */
+  readonly previousForge?: TokenForge;
   createToken(options: TokenRequestOptions): Promise<IssuedToken>;
   reviewToken(token: string, audiences?: string[]): Promise<TokenReviewResult>;
   /** HTTP status of an API call that every authenticated ServiceAccount may make (a self-review), made with `token` alone. */
@@ -147,6 +149,7 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
     owned: data.owned,
     workloadImage: data.workloadImage,
     ...(data.signingKey === undefined ? {} : { forge: createForge(data.signingKey) }),
+    ...(data.previousSigningKey === undefined ? {} : { previousForge: createForge(data.previousSigningKey) }),
     async createToken({ namespace, serviceAccount, audiences = [], expirationSeconds, boundPod }) {
       const answer = await core.createNamespacedServiceAccountToken({
         namespace,

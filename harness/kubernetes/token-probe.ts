@@ -3,7 +3,7 @@ import type { FileObservations } from '../../fixtures/workloads/token-probe/prob
 import { bundleWorkload } from '../environment/workloads.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import { podSpec, START_SECONDS, startInTurn } from './pods.ts';
+import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
 
 export type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 
@@ -15,6 +15,14 @@ export interface ProbePodOptions {
   serviceAccount: string;
   /** Volumes by name, mounted at `/var/run/secrets/tokens/NAME`. */
   volumes: Record<string, TokenVolume>;
+  /** What is asked for each token, in seconds; default {@link ASKED_SECONDS}. */
+  askedSeconds?: number;
+  /** `defaultMode` of the volumes; default: Kubernetes' own. */
+  defaultMode?: number;
+  /** True where the pod has no `fsGroup`. */
+  withoutGroup?: boolean;
+  /** True where the pod mounts its API token too, and the probe watches it. */
+  apiToken?: boolean;
 }
 
 /** A pod in which a probe watches token files (fixtures/workloads/token-probe), read through the API server's pod proxy. */
@@ -37,12 +45,14 @@ export const API_TOKEN_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
 /** What the harness asks for: Kubernetes' minimum. */
 export const ASKED_SECONDS = 600;
 
-function tokenVolume(name: string, tokens: TokenVolume): V1Volume {
+function tokenVolume(name: string, tokens: TokenVolume, options: ProbePodOptions): V1Volume {
+  const { askedSeconds: expirationSeconds = ASKED_SECONDS, defaultMode } = options;
   return {
     name,
     projected: {
+      ...(defaultMode === undefined ? {} : { defaultMode }),
       sources: Object.entries(tokens).map(([path, audience]) => ({
-        serviceAccountToken: { path, audience, expirationSeconds: ASKED_SECONDS },
+        serviceAccountToken: { path, audience, expirationSeconds },
       })),
     },
   };
@@ -73,7 +83,11 @@ export async function startProbePod(
   await installBundle(t, namespace);
   const volumes = Object.entries(options.volumes);
   const path = (volume: string, file: string): string => `${TOKENS_FOLDER}/${volume}/${file}`;
-  const files = volumes.flatMap(([volume, tokens]) => Object.keys(tokens).map((file) => path(volume, file)));
+  const files = [
+    ...volumes.flatMap(([volume, tokens]) => Object.keys(tokens).map((file) => path(volume, file))),
+    ...(options.apiToken === true ? [`${API_TOKEN_FOLDER}/token`] : []),
+  ];
+  const { fsGroup, ...withoutGroup } = RESTRICTED_POD;
   const mounts: V1VolumeMount[] = volumes.map(([name]) => ({
     name,
     mountPath: `${TOKENS_FOLDER}/${name}`,
@@ -98,9 +112,11 @@ export async function startProbePod(
           readinessProbe: { httpGet: { path: '/healthz', port: PORT }, periodSeconds: 1 },
           volumeMounts: [{ name: 'app', mountPath: '/app', readOnly: true }, ...mounts],
         }),
+        securityContext: options.withoutGroup === true ? withoutGroup : { ...withoutGroup, fsGroup },
+        ...(options.apiToken === true ? { automountServiceAccountToken: true } : {}),
         volumes: [
           { name: 'app', configMap: { name: BUNDLE } },
-          ...volumes.map(([name, tokens]) => tokenVolume(name, tokens)),
+          ...volumes.map(([name, tokens]) => tokenVolume(name, tokens, options)),
         ],
       },
     },

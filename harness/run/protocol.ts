@@ -3,7 +3,7 @@
  * All of it is plain JSON over HTTP on loopback, guarded by a bearer secret of the run.
  */
 import type { ApiRecord } from '../environment/cluster/api-record.ts';
-import type { PolicyRule, TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
+import type { TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
 import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
   IdentityProviderDescription,
@@ -13,6 +13,7 @@ import type {
   WorkloadIdentity,
 } from '../environment/identity-provider/provider.ts';
 import type { ResolverData } from '../environment/resolver.ts';
+import type { PolicyRule } from '../kubernetes/rbac.ts';
 import type { Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
 import type { Target } from '../target/target-file.ts';
@@ -68,6 +69,8 @@ export interface ClusterData {
   owned: boolean;
   /** The ServiceAccount signing key, PEM, where the harness holds it. */
   signingKey?: string;
+  /** The same of the key before it, which the cluster still publishes, where the harness has rolled it over. */
+  previousSigningKey?: string;
   /** Image of the pods that the harness starts: a stock Node image. */
   workloadImage: string;
   resolver: ResolverData;
@@ -93,6 +96,8 @@ export interface ControlApi {
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
   '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };
+  /** `records` is absent where the cluster is not the harness's own. */
+  '/target-access/audit': { request: { id: string }; response: { records?: ApiRecord[] } };
   '/target-access/faults': { request: { id: string; faults: ApiFault[] }; response: Record<string, never> };
   '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
   '/target-access/close': { request: { id: string }; response: Record<string, never> };

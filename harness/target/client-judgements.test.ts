@@ -62,7 +62,17 @@ const C = token('c', 57);
 /** A file that held A from 0 s, B from 16 s and C from 32 s. */
 function session(change: Partial<ClientSession>): ClientSession {
   const observations = [A, { ...B, at: iso(16) }, { ...C, at: iso(32) }];
-  const file = { path: '/token', reads: 0, burstReads: 0, absent: 0, missing: 0, empty: 0, partial: 0, defects: [] };
+  const file = {
+    path: '/token',
+    reads: 0,
+    burstReads: 0,
+    absent: 0,
+    missing: 0,
+    empty: 0,
+    partial: 0,
+    modes: [],
+    defects: [],
+  };
   return {
     providers: [
       {

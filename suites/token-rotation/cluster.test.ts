@@ -1,11 +1,16 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
+import type { TokenReviewResult } from '../../harness/kubernetes/cluster-handle.ts';
 import { createServiceAccount, podSpec, startIdlePod } from '../../harness/kubernetes/pods.ts';
 import { ASKED_SECONDS } from '../../harness/kubernetes/token-probe.ts';
 import { postTokenRequest, type TokenRequestAnswer } from '../../harness/kubernetes/token-requests.ts';
+import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
 import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
-import { decodeToken, type ServiceAccountClaims } from '../../harness/tokens/token.ts';
+import { createForge, decodeToken, type ServiceAccountClaims, type TokenForge } from '../../harness/tokens/token.ts';
 import {
+  observeGuardedPods,
   observeRotation,
   PRODUCTION,
   restartsOf,
@@ -197,10 +202,8 @@ requirement('TR-07', async (t) => {
 /** Seconds after a pod is gone at which its tokens must be refused: the API server's cache of successes, and slack. */
 const INVALID_AFTER_SECONDS = 15;
 
-requirement('TR-08', async (t) => {
+async function judgeDeletedPod(t: RequirementContext, namespace: string): Promise<void> {
   const cluster = await t.cluster();
-  const { name: namespace } = await t.namespaceFor('bound');
-  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
   /** A running pod, and two tokens that are bound to it by the API itself. */
   const start = async (name: string): Promise<{ name: string; provider: string; api: string }> => {
     const pod = await startIdlePod(t, namespace, name, SERVICE_ACCOUNT);
@@ -242,6 +245,183 @@ requirement('TR-08', async (t) => {
     review: { authenticated: false },
   });
   expect((after.deleted.review as { error?: string }).error, 'the reason').toContain('invalidated');
+}
+
+/** Seconds after `deletionTimestamp` at which a pod's tokens must be refused though it lingers: leeway, cache, and slack. */
+const INVALID_AFTER_DELETION_SECONDS = 70;
+
+/** A pod that a finalizer keeps after it was deleted. It never runs: its tokens are bound to the object. */
+async function judgeLingeringPod(t: RequirementContext, namespace: string): Promise<void> {
+  const { core, createToken, callWithToken, reviewToken, workloadImage, apiAudiences } = await t.cluster();
+  const name = 'lingering';
+  const { metadata } = await core.createNamespacedPod({
+    namespace,
+    body: {
+      metadata: { name, finalizers: ['conformance.test/lingers'] },
+      spec: {
+        ...podSpec(workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
+        schedulingGates: [{ name: 'conformance.test/never' }],
+      },
+    },
+  });
+  try {
+    const boundPod = { name, uid: metadata?.uid ?? '' };
+    const base = { namespace, serviceAccount: SERVICE_ACCOUNT, expirationSeconds: 900 };
+    const tokens = {
+      bound: {
+        provider: (await createToken({ ...base, boundPod, audiences: [PRODUCTION] })).token,
+        api: (await createToken({ ...base, boundPod, audiences: apiAudiences })).token,
+      },
+      free: {
+        provider: (await createToken({ ...base, audiences: [PRODUCTION] })).token,
+        api: (await createToken({ ...base, audiences: apiAudiences })).token,
+      },
+    };
+    const look = async ({ provider, api }: Tokens): Promise<Record<string, unknown>> => ({
+      call: await callWithToken(api),
+      review: await reviewToken(provider, [PRODUCTION]),
+    });
+    const good = { call: 201, review: { authenticated: true } };
+    await core.deleteNamespacedPod({ name, namespace, gracePeriodSeconds: 0 });
+    const deletedAt = new Date();
+    const before = { bound: await look(tokens.bound), free: await look(tokens.free) };
+    t.evidence('a pod that lingers, as soon as it was deleted', before);
+    expect(before, 'control: tokens as soon as the pod was deleted, which a finalizer keeps').toMatchObject({
+      bound: good,
+      free: good,
+    });
+    await t.clock.until(
+      new Date(deletedAt.getTime() + INVALID_AFTER_DELETION_SECONDS * 1000),
+      'deletionTimestamp + 60 s + 10 s cache',
+    );
+    const after = { bound: await look(tokens.bound), free: await look(tokens.free) };
+    t.evidence(`a pod that lingers, ${INVALID_AFTER_DELETION_SECONDS} s after it was deleted`, after);
+    expect(after.free, 'control: a token that is bound to no pod').toMatchObject(good);
+    expect(after.bound, 'the token of the pod that was deleted and lingers').toMatchObject({
+      call: 401,
+      review: { authenticated: false },
+    });
+    expect((after.bound.review as { error?: string }).error, 'the reason').toContain('invalidated');
+  } finally {
+    await core.patchNamespacedPod(
+      { name, namespace, body: { metadata: { finalizers: null } } },
+      setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
+    );
+  }
+}
+
+requirement('TR-08', async (t) => {
+  const { owned } = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('bound');
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  const judged = [judgeDeletedPod(t, namespace)];
+  if (owned) {
+    judged.push(judgeLingeringPod(t, namespace));
+  } else {
+    t.evidence('a pod that lingers', 'not judged: the finalizer of a run that was broken off would hold the namespace');
+  }
+  const outcomes = await Promise.allSettled(judged);
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (failed !== undefined) {
+    throw failed.reason;
+  }
+});
+
+requirement('TR-09', async (t) => {
+  const { pods } = await observeGuardedPods(t);
+  for (const { probe, files } of pods) {
+    const { fsGroup } = probe.pod.spec?.securityContext ?? {};
+    const container = probe.pod.spec?.containers[0]?.securityContext;
+    const runAsUser = container?.runAsUser ?? probe.pod.spec?.securityContext?.runAsUser;
+    for (const { path, modes, observations } of files) {
+      const what = `${path} of the pod ${probe.name}`;
+      t.evidence(what, { fsGroup, runAsUser, modes, contents: observations.length });
+      expect(modes.length, `modes of ${what}`).toBeGreaterThan(0);
+      for (const { mode, uid, gid, at } of modes) {
+        if (fsGroup === undefined) {
+          expect({ mode, uid }, `${what} at ${at}, without fsGroup`).toEqual({ mode: '0600', uid: runAsUser });
+        } else {
+          expect({ mode, gid }, `${what} at ${at}, with fsGroup`).toEqual({ mode: '0640', gid: fsGroup });
+        }
+      }
+    }
+  }
+});
+
+/** How long before `exp` the replaced token is looked at for the last time, in seconds. */
+const LAST_LOOK_SECONDS = 3;
+
+requirement('TR-13', async (t) => {
+  const { reviewToken } = await t.cluster();
+  const { window, pods } = await observeGuardedPods(t);
+  const [{ probe, files } = { files: [] }] = pods;
+  const [before, after] = files.find(({ path }) => path === probe?.path('production', 'token'))?.observations ?? [];
+  if (probe === undefined || before === undefined || after === undefined) {
+    throw new NotTestable('nothing rotated in time (see TR-03), so nothing can be said of the token before');
+  }
+  const tokens = { before: await probe.token(before.sha256), after: await probe.token(after.sha256) };
+  for (const instant of [Date.now() / 1000, window.expires - LAST_LOOK_SECONDS]) {
+    await t.clock.until(new Date(instant * 1000), 'the replaced token is about to expire');
+    const reviews = {
+      after: await reviewToken(tokens.after, [PRODUCTION]),
+      before: await reviewToken(tokens.before, [PRODUCTION]),
+    };
+    const left = window.expires - Date.now() / 1000;
+    t.evidence('reviews after the rotation', { ...reviews, replacedAt: after.at, secondsLeft: left });
+    if (left <= 0) {
+      throw new HarnessError(
+        `the replaced token was looked at ${(-left).toFixed(1)} s after its exp: the machine is too slow`,
+      );
+    }
+    expect(reviews.after, 'control: the token that took its place').toMatchObject({ authenticated: true });
+    expect(reviews.before, `the token that was replaced, ${left.toFixed(1)} s before its exp`).toMatchObject({
+      authenticated: true,
+    });
+  }
+});
+
+requirement('TR-11', async (t) => {
+  const cluster = await t.cluster();
+  const { previousForge } = cluster;
+  if (previousForge === undefined) {
+    return t.notApplicable('the harness holds no signing key of this cluster, so that it cannot roll it');
+  }
+  const account = await accountForRequests(t);
+  const mint = async (audiences: string[]): Promise<string> =>
+    (await cluster.createToken({ ...account, audiences, expirationSeconds: 900 })).token;
+  const current: Tokens = { provider: await mint([PRODUCTION]), api: await mint(cluster.apiAudiences) };
+  /** The same claims under another key. */
+  const signedBy = async ({ sign }: TokenForge): Promise<Tokens> => ({
+    provider: await sign(decodeToken(current.provider).claims),
+    api: await sign(decodeToken(current.api).claims),
+  });
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const tokens = {
+    current,
+    previous: await signedBy(previousForge),
+    stranger: await signedBy(createForge(privateKey.export({ type: 'sec1', format: 'pem' }).toString())),
+  };
+  const published = (await getJson<JSONWebKeySet>(t, '/openid/v1/jwks')).keys.map(({ kid }) => kid);
+  const seen: Record<string, { kid: unknown; call: number; review: TokenReviewResult }> = {};
+  for (const [name, { provider, api }] of Object.entries(tokens)) {
+    seen[name] = {
+      kid: decodeToken(provider).header.kid,
+      call: await cluster.callWithToken(api),
+      review: await cluster.reviewToken(provider, [PRODUCTION]),
+    };
+  }
+  t.evidence('published key ids', published);
+  t.evidence('tokens by the key that signed them', seen);
+  const good = { call: 201, review: { authenticated: true } };
+  expect(seen.current, 'control: a token of the key after the rollover').toMatchObject(good);
+  expect(seen.stranger, 'control: the same claims under a key that was never the cluster’s').toMatchObject({
+    call: 401,
+    review: { authenticated: false },
+  });
+  expect(seen.current?.kid, 'the key of a new token is another than before').not.toBe(seen.previous?.kid);
+  expect(published, 'the published keys').toContain(seen.current?.kid);
+  expect(published, 'the published keys, with the one before the rollover').toContain(seen.previous?.kid);
+  expect(seen.previous, 'an unexpired token of the key before the rollover').toMatchObject(good);
 });
 
 /** An account for requests that no pod makes. */

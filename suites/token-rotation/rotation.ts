@@ -1,6 +1,12 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { createServiceAccount } from '../../harness/kubernetes/pods.ts';
-import { type FileObservations, type ProbePod, startProbePod } from '../../harness/kubernetes/token-probe.ts';
+import {
+  ASKED_SECONDS,
+  type FileObservations,
+  type ProbePod,
+  type ProbePodOptions,
+  startProbePod,
+} from '../../harness/kubernetes/token-probe.ts';
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
 import type { ServiceAccountClaims } from '../../harness/tokens/token.ts';
@@ -28,6 +34,45 @@ export function rotatingPod(t: RequirementContext): Promise<ProbePod> {
       serviceAccount: SERVICE_ACCOUNT,
       volumes: { production: { token: PRODUCTION }, staging: { token: STAGING } },
     });
+  });
+}
+
+/**
+ * What is asked for a token that must still be good for a while after it was replaced: on the accelerated clock 60 s leave less
+ * than ten of them.
+ */
+const LONG_ASKED_SECONDS = 900;
+
+/** Pods whose token files are looked at for who may read them, and one of which is asked for a token that it no longer has. */
+export function guardedPods(t: RequirementContext): Promise<Record<'group' | 'user', ProbePod>> {
+  return t.shared('guarded pods', async () => {
+    const { name: namespace } = await t.namespaceFor('modes');
+    await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+    const start = (name: string, options: Partial<ProbePodOptions>): Promise<ProbePod> =>
+      startProbePod(t, namespace, {
+        name,
+        serviceAccount: SERVICE_ACCOUNT,
+        volumes: { production: { token: PRODUCTION } },
+        askedSeconds: t.clock.kind === 'accelerated' ? LONG_ASKED_SECONDS : ASKED_SECONDS,
+        ...options,
+      });
+    const [group, user] = await Promise.all([
+      start('group', { apiToken: true }),
+      start('user', { withoutGroup: true, defaultMode: 0o444 }),
+    ]);
+    return { group, user };
+  });
+}
+
+/** What was seen of the guarded pods until the first token had to be replaced; with that token's window. */
+export async function observeGuardedPods(
+  t: RequirementContext,
+): Promise<{ window: RotationWindow; pods: { probe: ProbePod; files: FileObservations[] }[] }> {
+  const { group, user } = await guardedPods(t);
+  const window = await dueOf(t, group);
+  return t.shared('guarded files', async () => {
+    const pods = await Promise.all([group, user].map(async (probe) => ({ probe, files: await probe.observations() })));
+    return { window, pods };
   });
 }
 
@@ -73,11 +118,10 @@ function fileOf(files: FileObservations[], path: string): FileObservations {
   return file;
 }
 
-/** Waits until the first token must have been replaced, then takes stock; once for all requirements of the file. */
-export async function observeRotation(t: RequirementContext): Promise<Rotation> {
-  const probe = await rotatingPod(t);
+/** Waits until the first token of a pod's volume `production` must have been replaced, and answers when that was. */
+async function dueOf(t: RequirementContext, probe: ProbePod): Promise<RotationWindow> {
   const path = probe.path('production', 'token');
-  const first = await t.shared('first content', async () => {
+  const first = await t.shared(`first content of ${probe.name}`, async () => {
     const [observation] = fileOf(await probe.observations(), path).observations;
     if (observation === undefined) {
       throw new NotTestable(`the pod is Ready, but there is no token at ${path}`);
@@ -92,6 +136,13 @@ export async function observeRotation(t: RequirementContext): Promise<Rotation> 
     );
   }
   await t.clock.until(new Date(window.latest * 1000), 'the kubelet replaces the token until then');
+  return window;
+}
+
+/** Waits until the first token must have been replaced, then takes stock; once for all requirements of the file. */
+export async function observeRotation(t: RequirementContext): Promise<Rotation> {
+  const probe = await rotatingPod(t);
+  const window = await dueOf(t, probe);
   return t.shared('rotation', async () => {
     const { core } = await t.cluster();
     const before = probe.pod;

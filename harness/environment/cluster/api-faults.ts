@@ -68,6 +68,10 @@ function isPodCreation({ method, path }: Exchange): boolean {
   return method === 'POST' && /^\/api\/v1\/namespaces\/[^/]+\/pods(\?|$)/.test(path);
 }
 
+function isKeySet({ method, path }: Exchange): boolean {
+  return method === 'GET' && path.startsWith('/openid/v1/jwks');
+}
+
 function bearerOf({ headers }: Exchange): string | undefined {
   return headers.authorization?.replace(/^Bearer /, '');
 }
@@ -115,7 +119,7 @@ function remembers(still: (token: string, send: Send) => boolean | Promise<boole
   };
 }
 
-/** Whether there are a ServiceAccount and a pod of the names that a token holds, whatever their uids are. */
+/** Whether there are a ServiceAccount and a pod of the names that a token holds, not being deleted, whatever their uids are. */
 async function namesExist(token: string, send: Send): Promise<boolean> {
   const own = decodeToken(token).claims['kubernetes.io'];
   const paths = [
@@ -132,7 +136,19 @@ async function namesExist(token: string, send: Send): Promise<boolean> {
       }),
     ),
   );
-  return answers.every(({ status }) => status === 200);
+  return answers.every(
+    ({ status, body }) =>
+      status === 200 &&
+      parse<{ metadata?: { deletionTimestamp?: string } }>(body).metadata?.deletionTimestamp === undefined,
+  );
+}
+
+/** A refusal of the token that an exchange shows, in place of the real answer. */
+function refuseToken(exchange: Exchange, real: Answer, error: string): Answer {
+  if (!isTokenReview(exchange)) {
+    return { status: 401, body: json({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 401 }) };
+  }
+  return { status: real.status, body: json({ ...parse<TokenReviewBody>(real.body), status: { error } }) };
 }
 
 /** Refuses a token as soon as it has seen the next one of the same pod for the same audience. */
@@ -156,11 +172,7 @@ function refusesReplacedTokens(): Fault {
       if (iat === latest) {
         return real;
       }
-      if (!isTokenReview(exchange)) {
-        return { status: 401, body: json({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 401 }) };
-      }
-      const review = parse<TokenReviewBody>(real.body);
-      return { status: real.status, body: json({ ...review, status: { error: 'the token was replaced' } }) };
+      return refuseToken(exchange, real, 'the token was replaced');
     },
   };
 }
@@ -269,6 +281,38 @@ const foreignAccountIgnored: Fault = {
   },
 };
 
+/** The id of the key that the cluster signs with now, from a token of its own. */
+async function currentKeyId(send: Send): Promise<unknown> {
+  const answer = await send({
+    method: 'POST',
+    path: '/api/v1/namespaces/default/serviceaccounts/default/token',
+    headers: { 'content-type': 'application/json' },
+    body: json({ apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { audiences: [] } }),
+  });
+  return decodeToken(parse<{ status: { token: string } }>(answer.body).status.token).header.kid;
+}
+
+/** Knows the key that it signs with and none before it. */
+function previousKeyForgotten(): Fault {
+  let current: Promise<unknown> | undefined;
+  return {
+    concerns: (exchange) => isKeySet(exchange) || showsToken(exchange),
+    async answer(exchange, send) {
+      const real = await send(exchange);
+      current ??= currentKeyId(send);
+      const kid = await current;
+      if (isKeySet(exchange) && real.status === 200) {
+        const { keys } = parse<{ keys: { kid: string }[] }>(real.body);
+        return { status: 200, body: json({ keys: keys.filter((key) => key.kid === kid) }) };
+      }
+      const token = tokenOf(exchange);
+      return token === undefined || decodeToken(token).header.kid === kid
+        ? real
+        : refuseToken(exchange, real, 'invalid signature, no keys found');
+    },
+  };
+}
+
 const RBAC = 'rbac.authorization.k8s.io';
 
 /** Fault by the name that suites/SUITE/twins.yaml gives. */
@@ -338,7 +382,7 @@ export const FAULTS: Record<string, () => Fault> = {
       return { status: real.status, body: json(answer) };
     }),
   'signing-key-not-published': () => ({
-    concerns: ({ method, path }) => method === 'GET' && path.startsWith('/openid/v1/jwks'),
+    concerns: isKeySet,
     async answer(exchange, send) {
       const real = await send(exchange);
       if (real.status !== 200) {
@@ -348,6 +392,7 @@ export const FAULTS: Record<string, () => Fault> = {
       return { status: 200, body: json({ keys: keys.map((key) => ({ ...key, kid: `another-${key.kid}` })) }) };
     },
   }),
+  'previous-key-forgotten': previousKeyForgotten,
   'role-holds-everywhere': roleHoldsEverywhere,
   'parent-implies-child': () =>
     grantsMore(async ({ subresource, ...parent }, exchange, send) =>

@@ -358,3 +358,30 @@ test.each([
     .end();
   expect(await promise).toBe(status);
 });
+
+test('previous-key-forgotten: publishes and accepts the key alone that the cluster signs with now', async () => {
+  const cluster = await through('previous-key-forgotten');
+  const keyId = (kid: string) => `${Buffer.from(JSON.stringify({ alg: 'none', kid })).toString('base64url')}.e30.`;
+  answers['POST /api/v1/namespaces/default/serviceaccounts/default/token'] = () => ({
+    status: 201,
+    body: { status: { token: keyId('new') } },
+  });
+  answers['GET /openid/v1/jwks'] = () => ({ status: 200, body: { keys: [{ kid: 'new' }, { kid: 'old' }] } });
+  accept([keyId('new'), keyId('old')]);
+  expect(await (await cluster.request('/openid/v1/jwks')).json()).toEqual({ keys: [{ kid: 'new' }] });
+  expect(await cluster.callWithToken(keyId('new'))).toBe(201);
+  expect(await cluster.reviewToken(keyId('new'))).toMatchObject({ authenticated: true });
+  expect(await cluster.callWithToken(keyId('old'))).toBe(401);
+  expect(await cluster.reviewToken(keyId('old'))).toMatchObject({ authenticated: false });
+});
+
+test('uid-ignored: what is being deleted is not there', async () => {
+  const cluster = await through('uid-ignored');
+  const shown = token();
+  accept([shown]);
+  await cluster.callWithToken(shown);
+  accept([]);
+  const metadata = { deletionTimestamp: '2030-01-01T00:00:00Z' };
+  answers['GET /api/v1/namespaces/ns/serviceaccounts/agent'] = () => ({ status: 200, body: { metadata } });
+  expect(await cluster.callWithToken(shown)).toBe(401);
+});

@@ -11,6 +11,7 @@ import type { RunPki } from '../pki.ts';
 import type { Resolver } from '../resolver.ts';
 import { bundleWorkload } from '../workloads.ts';
 import { ADMISSION_POLICY_ARGUMENTS } from './admission-policies.ts';
+import { AUDIT_LOG } from './audit-log.ts';
 import type { StartedCluster } from './cluster.ts';
 import { discoverCluster, openIssuerDiscovery, waitUntilUsable } from './readiness.ts';
 
@@ -19,7 +20,6 @@ const CONFORMANCE_FOLDER = '/etc/conformance';
 const K3S_TLS_FOLDER = '/var/lib/rancher/k3s/server/tls';
 /** k3s imports the image archives that it finds here at its start (https://docs.k3s.io/installation/airgap). */
 const K3S_IMAGES_FOLDER = '/var/lib/rancher/k3s/agent/images';
-const AUDIT_LOG = '/var/log/conformance-audit.log';
 const ACCELERATOR_CONTROL_PORT = 8081;
 const CLUSTER_API_AUDIENCES = ['https://kubernetes.default.svc.cluster.local', 'k3s'];
 
@@ -300,6 +300,7 @@ function startedCluster({
     apiAudiences: CLUSTER_API_AUDIENCES,
     owned: true,
     signingKey: options.pki.serviceAccountKey,
+    previousSigningKey: options.pki.previousServiceAccountKey,
     workloadImage: options.workloadImage,
     resolver: options.resolver.toData(),
   };

@@ -47,6 +47,21 @@ const rewritesTokensInPlace: OnReady = async (pod, cluster) => {
   await cluster.nodeExec(['sh', '-c', script]);
 };
 
+/** How often the token files of a pod are opened to all, and how many times; bounded, so that it ends by itself. */
+const OPEN_EVERY_SECONDS = 2;
+const OPENINGS = 60;
+
+/** Lets everybody read those projected token files of a pod whose volume's name begins so, whoever the pod runs as. */
+function opensTokensToAll(volumes: string): OnReady {
+  return async (pod, cluster) => {
+    const folder = `/var/lib/kubelet/pods/${pod.metadata?.uid}/volumes/kubernetes.io~projected`;
+    const script = `i=0; while [ $i -lt ${OPENINGS} ] && [ -d "${folder}" ]; do i=$((i+1)); for f in "${folder}"/${volumes}*/..data/*; do
+      case "$(stat -c %a "$f")" in *4) ;; *) chmod o+r "$f";; esac
+    done; sleep ${OPEN_EVERY_SECONDS}; done`;
+    await cluster.nodeExec(['sh', '-c', script]);
+  };
+}
+
 /** Replaces a pod by one of the same name: what a rotation must never need. */
 const recreatesPods: OnReady = async (pod, _cluster, core) => {
   const { name, namespace, labels, annotations } = pod.metadata ?? {};
@@ -89,6 +104,8 @@ const ACCOUNT_SABOTEURS: Record<string, OnAccount> = {
 const SABOTEURS: Record<string, OnReady> = {
   'rewrites-tokens-in-place': rewritesTokensInPlace,
   'recreates-pods': recreatesPods,
+  'opens-tokens-to-all': opensTokensToAll(''),
+  'opens-api-tokens-to-all': opensTokensToAll('kube-api-access'),
 };
 
 /**
