@@ -1,6 +1,6 @@
 import type { RequestInit, Response } from 'undici';
 import type { ApiRecord } from '../environment/cluster/api-record.ts';
-import type { PolicyRule, TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
+import type { TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
 import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
   IdentityProviderDescription,
@@ -10,6 +10,7 @@ import type {
   WorkloadIdentity,
 } from '../environment/identity-provider/provider.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import type { PolicyRule } from '../kubernetes/rbac.ts';
 import type { Clock } from './clock.ts';
 import type { PodSecurity, Subject } from './protocol.ts';
 
@@ -34,6 +35,8 @@ export interface TestNamespace {
 export interface TargetAccess extends TargetAccessData {
   /** Every request so far, in the order of their arrival; those that are open (watches, logs), too. */
   records(): Promise<ApiRecord[]>;
+  /** The same from the API server's audit log; undefined where the cluster is not the harness's own. */
+  auditRecords(): Promise<ApiRecord[] | undefined>;
   /** Replaces the faults of the proxy; an empty list ends them all. */
   setFaults(faults: ApiFault[]): Promise<void>;
   /** Replaces the rules of its Role; settled once the API server acts by them. */

@@ -71,6 +71,9 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
           }
           return records;
         },
+        async auditRecords() {
+          return (await control('/target-access/audit', { id })).records;
+        },
         async setFaults(faults) {
           await control('/target-access/faults', { id, faults });
         },

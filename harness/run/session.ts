@@ -140,6 +140,10 @@ export class Session {
       '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
       '/target-access': ({ subject, options }) => environment.targetAccess(this.#subject(subject), options),
       '/target-access/records': async ({ id }) => environment.targetAccesses.records(id),
+      '/target-access/audit': async ({ id }) => {
+        const records = await environment.targetAccesses.audit(id);
+        return records === undefined ? {} : { records };
+      },
       '/target-access/faults': async ({ id, faults }) => {
         environment.targetAccesses.setFaults(id, faults);
         return {};

@@ -8,21 +8,22 @@ import {
 } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import {
+  describeRight,
+  isSelfReview,
+  type PolicyRule,
+  type Right,
+  rightsOf,
+  ruleAllows,
+} from '../../kubernetes/rbac.ts';
 import { HarnessError, NotTestable } from '../../run/errors.ts';
 import { RUN_OBJECT_LABEL } from '../names.ts';
 import type { RunPki } from '../pki.ts';
+import type { ApiRecord } from './api-record.ts';
+import { auditRecords } from './audit-log.ts';
 import type { StartedCluster } from './cluster.ts';
 import { startTargetProxy, type TargetProxy } from './target-proxy.ts';
 import { type ApiFault, apiFaultSchema } from './target-proxy-faults.ts';
-
-/** A rule of a Role, as in its YAML (rbac.authorization.k8s.io/v1 PolicyRule). */
-export interface PolicyRule {
-  apiGroups?: string[] | undefined;
-  resources?: string[] | undefined;
-  resourceNames?: string[] | undefined;
-  nonResourceURLs?: string[] | undefined;
-  verbs: string[];
-}
 
 export interface TargetAccessOptions {
   /** Where the ServiceAccount lives and its Role holds. */
@@ -54,6 +55,7 @@ export interface TargetAccessData {
 /** One in the main process. */
 interface OpenAccess {
   data: TargetAccessData;
+  cluster: StartedCluster;
   proxy: TargetProxy;
   /** Replaces the rules of its Role in its namespace; settled once the API server acts by them. */
   setRules(rules: PolicyRule[]): Promise<void>;
@@ -67,31 +69,6 @@ const KNOWN_SECONDS = 30;
 const LOOK_EVERY_MS = 100;
 
 const ROLE_GROUP = 'rbac.authorization.k8s.io';
-
-/** One right of a list of rules that can be asked for by a SubjectAccessReview. */
-interface Right {
-  verb: string;
-  group: string;
-  resource: string;
-  subresource?: string;
-  name?: string;
-}
-
-function rightsOf(rules: PolicyRule[]): Map<string, Right> {
-  const rights = rules.flatMap(({ verbs, apiGroups = [], resources = [], resourceNames = [undefined] }) =>
-    verbs.flatMap((verb) =>
-      apiGroups.flatMap((group) =>
-        resources.flatMap((spelled) =>
-          resourceNames.map((name) => {
-            const [resource = '', subresource] = spelled.split('/');
-            return { verb, group, resource, ...(subresource && { subresource }), ...(name && { name }) };
-          }),
-        ),
-      ),
-    ),
-  );
-  return new Map(rights.map((right) => [JSON.stringify(right), right]));
-}
 
 function kubeConfigText(server: string, ca: string, token: string, namespace: string): string {
   return stringify({
@@ -129,25 +106,33 @@ async function openTargetAccess(
   const subjects = [{ kind: 'ServiceAccount', name: serviceAccount, namespace }];
 
   const isAllowed = async (right: Right, scope?: string): Promise<boolean> => {
+    const [resource = '', subresource] = right.resource.split('/');
     const { status } = await authorization.createSubjectAccessReview({
       body: {
         spec: {
           user,
           groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
-          resourceAttributes: { ...right, ...(scope === undefined ? {} : { namespace: scope }) },
+          resourceAttributes: {
+            verb: right.verb,
+            group: right.group,
+            resource,
+            ...(subresource === undefined ? {} : { subresource }),
+            ...(right.name === undefined ? {} : { name: right.name }),
+            ...(scope === undefined ? {} : { namespace: scope }),
+          },
         },
       },
     });
     return status?.allowed === true;
   };
   /** The authorizer learns of Roles by a watch of its own, that nobody else can see: it is asked until it knows. */
-  const known = async (rights: Iterable<Right>, expected: boolean, scope?: string): Promise<void> => {
+  const known = async (rights: Right[], expected: boolean, scope?: string): Promise<void> => {
     const deadline = Date.now() + KNOWN_SECONDS * 1000;
     for (const right of rights) {
       while ((await isAllowed(right, scope)) !== expected) {
         if (Date.now() > deadline) {
           throw new HarnessError(
-            `${KNOWN_SECONDS} s after its Role was written, ${user} ${expected ? 'still may not' : 'still may'} ${JSON.stringify(right)} in ${scope ?? 'the cluster'}`,
+            `${KNOWN_SECONDS} s after its Role was written, ${user} ${expected ? 'still may not' : 'still may'} ${describeRight(right)} in ${scope ?? 'the cluster'}`,
           );
         }
         await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
@@ -192,8 +177,8 @@ async function openTargetAccess(
     body: { spec: { audiences: cluster.data.apiAudiences, expirationSeconds: TOKEN_SECONDS } },
   });
   await Promise.all([
-    ...scopes.map(([scope, what]) => known(rightsOf(what).values(), true, scope)),
-    known(rightsOf(clusterRules).values(), true),
+    ...scopes.map(([scope, what]) => known(rightsOf(what), true, scope)),
+    known(rightsOf(clusterRules), true),
   ]);
 
   const hosts = [where.loopback, ...(where.pods === undefined ? [] : [where.pods])];
@@ -205,6 +190,7 @@ async function openTargetAccess(
   const [local, inside] = proxy.addresses;
   let current = rules;
   return {
+    cluster,
     proxy,
     data: {
       id,
@@ -221,19 +207,9 @@ async function openTargetAccess(
     async setRules(next) {
       const body = { metadata: { name: serviceAccount, namespace, labels }, rules: whole(next) };
       await granted(next, () => rbac.replaceNamespacedRole({ namespace, name: serviceAccount, body }));
-      const before = rightsOf(current);
-      const after = rightsOf(next);
+      const gone = rightsOf(current).filter((right) => !isKept(right, next));
       current = next;
-      await known(after.values(), true, namespace);
-      const gone = [...before].filter(([key]) => !after.has(key)).map(([, right]) => right);
-      // What a wildcard of the new rules, or a grant to every ServiceAccount, still allows is not gone.
-      if (!next.some((rule) => JSON.stringify(rule).includes('*'))) {
-        await known(
-          gone.filter((right) => !isOpenToAll(right)),
-          false,
-          namespace,
-        );
-      }
+      await Promise.all([known(rightsOf(next), true, namespace), known(gone, false, namespace)]);
     },
     async close() {
       await proxy.close();
@@ -245,9 +221,11 @@ async function openTargetAccess(
   };
 }
 
-/** Every authenticated user may review itself (`system:basic-user`). */
-function isOpenToAll({ verb, group, resource }: Right): boolean {
-  return verb === 'create' && group === 'authorization.k8s.io' && resource.startsWith('selfsubject');
+/** What other rules, or those of every authenticated user, still allow is not gone. */
+function isKept(right: Right, rules: PolicyRule[]): boolean {
+  const [resource = '', subresource] = right.resource.split('/');
+  const action = { ...right, resource, ...(subresource === undefined ? {} : { subresource }) };
+  return isSelfReview(right) || rules.some((rule) => ruleAllows(rule, action));
 }
 
 /** As the client wants it: without what is undefined. */
@@ -286,6 +264,12 @@ export class TargetAccesses {
       throw new HarnessError(`no access of a target is called ${id}, or it was closed`);
     }
     return access;
+  }
+
+  /** What the API server's own log says of it; undefined where the cluster is not the harness's. */
+  async audit(id: string): Promise<ApiRecord[] | undefined> {
+    const { cluster, data } = this.#of(id);
+    return cluster.data.owned ? auditRecords(cluster, data.user) : undefined;
   }
 
   records(id: string): ReturnType<TargetProxy['records']> {
