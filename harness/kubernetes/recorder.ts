@@ -15,6 +15,8 @@ export interface RecorderOptions<T> {
   fieldSelector?: string;
   /** How an object is told in the message of a wait that failed; default: its status as JSON. */
   describe?: (object: T) => string;
+  /** Called with each event as it comes. */
+  onEvent?: (event: RecordedEvent<T>) => void;
   signal?: AbortSignal;
 }
 
@@ -91,7 +93,9 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
           }
           version = object.metadata?.resourceVersion ?? version;
           if (type !== 'BOOKMARK') {
-            this.events.push({ at: new Date(), type, object });
+            const event = { at: new Date(), type, object };
+            this.events.push(event);
+            this.#options.onEvent?.(event);
             this.#tell();
           }
         }

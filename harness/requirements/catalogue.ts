@@ -95,6 +95,13 @@ const twinSchema = z.discriminatedUnion('role', [
     fault: text,
     tokenClient: z.strictObject({ variant: name }),
   }),
+  z.strictObject({
+    name,
+    role: z.literal('job-runner'),
+    fault: text,
+    /** A folder of fixtures/workloads/job-runner-twins. */
+    jobRunner: z.strictObject({ variant: name }),
+  }),
 ]);
 
 const twinsFileSchema = z.strictObject({ twins: z.array(twinSchema).min(1) });

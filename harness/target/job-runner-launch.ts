@@ -1,0 +1,437 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import {
+  ApiException,
+  type KubeConfig,
+  type KubernetesObject,
+  RbacAuthorizationV1Api,
+  type V1PolicyRule,
+} from '@kubernetes/client-node';
+import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { createServiceAccount } from '../kubernetes/pods.ts';
+import { Recorder } from '../kubernetes/recorder.ts';
+import { grant } from '../kubernetes/token-requests.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { DeadlineExceeded, describeError, HarnessError, NotTestable } from '../run/errors.ts';
+import type {
+  JobRunnerDriver,
+  Readiness,
+  RunnerEvent,
+  RunnerExit,
+  RunnerSettings,
+  StartedJobRunner,
+  Task,
+} from './job-runner.ts';
+import { jsonLinesDriver } from './job-runner-process.ts';
+import { fill } from './placeholders.ts';
+import { loadTarget, type Target, targetOf } from './target-file.ts';
+
+const REFERENCE = fileURLToPath(new URL('../../fixtures/targets/job-runners/reference.yaml', import.meta.url));
+
+/** Name of the ServiceAccount that the runner's kubeconfig is for. */
+const SERVICE_ACCOUNT = 'job-runner';
+const TOKEN_SECONDS = 3600;
+
+/** Beyond the time that a target documents for its start: a small machine is shared by many. */
+const START_SLACK_SECONDS = 60;
+
+/** A part of a name that tells which task an object is of, wherever the runner put it. */
+const MARKER = /conformance-task-[a-z0-9-]+/g;
+const MARKER_VARIABLE = 'CONFORMANCE_TASK';
+
+/** One event of an object in the runner's namespace, as plain data. */
+export interface ObjectEvent {
+  /** When the harness saw it, in milliseconds since the epoch. */
+  at: number;
+  type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  kind: ObservedKind;
+  /** Without managed fields and, for a Secret, without values. */
+  object: KubernetesObject & { spec?: unknown; status?: unknown };
+  /** Markers of tasks that stand anywhere in it, values of a Secret too. */
+  markers: string[];
+}
+
+const KINDS = {
+  Job: ['/apis/batch/v1', 'jobs'],
+  Pod: ['/api/v1', 'pods'],
+  Secret: ['/api/v1', 'secrets'],
+  ConfigMap: ['/api/v1', 'configmaps'],
+  PersistentVolumeClaim: ['/api/v1', 'persistentvolumeclaims'],
+} as const;
+export type ObservedKind = keyof typeof KINDS;
+
+/** A task as it was handed over. `marker` stands in the environment of its agent. */
+export interface SubmittedTask {
+  label: string;
+  task: Task;
+  marker: string;
+  at: number;
+}
+
+/** Everything that was seen of a runner, as plain data. */
+export interface RunnerRecord {
+  namespace: string;
+  startedAt: number;
+  /** Absent: it neither became ready nor refused in time. */
+  readiness?: Readiness;
+  tasks: SubmittedTask[];
+  cancelled: { label: string; at: number }[];
+  events: RunnerEvent[];
+  objects: ObjectEvent[];
+  exit?: RunnerExit;
+  /** When the harness stood still. */
+  stalls: Stall[];
+  /** When the harness stopped looking. */
+  endedAt: number;
+}
+
+export interface LaunchOptions {
+  /** Part of the namespace's name, and of nothing else. */
+  purpose: string;
+  settings?: Partial<RunnerSettings>;
+  /** Instead of the documented rights. */
+  rules?: V1PolicyRule[];
+  /** Objects in the namespace before the start, for example a quota. */
+  objects?: KubernetesObject[];
+  /** The runner's kubeconfig, changed, for example to one whose server is a proxy. */
+  through?: (kubeConfig: string) => Promise<string>;
+}
+
+/** A runner under observation. */
+export interface LaunchedRunner {
+  readonly target: Target<'job-runner'>;
+  readonly cluster: ClusterHandle;
+  readonly namespace: string;
+  readonly tasks: SubmittedTask[];
+  readonly events: RunnerEvent[];
+  readonly objects: ObjectEvent[];
+  readonly started: StartedJobRunner;
+  /** Hands over a task whose id and agent are made of the label, unless they are given. */
+  submit(label: string, task: Partial<Task>): Promise<SubmittedTask>;
+  cancel(label: string): Promise<void>;
+  /** Waits until `accept` answers something else than undefined; undefined when it has not in time: what that means is the judge's. */
+  until<R>(accept: () => R | undefined, deadlineSeconds: number): Promise<R | undefined>;
+  /** Starts it again with the same settings; the process before has to have ended. */
+  restart(): Promise<Readiness | undefined>;
+  record(): RunnerRecord;
+}
+
+/** The job runner in the slot: the target, or the reference or a twin's variant of it. */
+export function jobRunnerTarget(t: Pick<RequirementContext, 'subject'>): Target<'job-runner'> {
+  const given = targetOf(t.subject.targets, 'job-runner');
+  if (given !== undefined) return given;
+  const reference = loadTarget(REFERENCE) as Target<'job-runner'>;
+  const variant = t.subject.jobRunnerVariant;
+  if (variant === undefined || !('command' in reference.start)) return reference;
+  const command = reference.start.command.map((part) =>
+    part.replace('/job-runner/main.ts', `/job-runner-twins/${variant}/main.ts`),
+  );
+  return { ...reference, start: { ...reference.start, command } };
+}
+
+/** Ends the requirement where the target does not declare a capability. */
+export function needsCapability(
+  t: RequirementContext,
+  capability: Target<'job-runner'>['capabilities'][number],
+): Target<'job-runner'> {
+  const target = jobRunnerTarget(t);
+  if (!target.capabilities.includes(capability)) {
+    const declared = target.capabilities.join(', ') || 'none';
+    t.notApplicable(`the target file does not declare the capability \`${capability}\`; it declares ${declared}`);
+  }
+  return target;
+}
+
+/**
+ * Starts the runner in a namespace of its own, with its documented rights, under watches that were opened before; gives it to `act`, and
+ * ends it whatever happens. Only what it proves before it is ready may be judged where it is not.
+ */
+export async function withJobRunner<R>(
+  t: RequirementContext,
+  options: LaunchOptions,
+  act: (runner: LaunchedRunner) => Promise<R>,
+): Promise<R> {
+  const target = jobRunnerTarget(t);
+  const [cluster, image, { name: namespace }, workFolder] = await Promise.all([
+    t.cluster(),
+    t.agentImage(),
+    t.namespaceFor(`runner ${options.purpose}`),
+    mkdtemp(join(tmpdir(), 'conformance-job-runner-')),
+  ]);
+  const heartbeat = new Heartbeat('the harness').start();
+  const objects: ObjectEvent[] = [];
+  const events: RunnerEvent[] = [];
+  const tasks: SubmittedTask[] = [];
+  const cancelled: RunnerRecord['cancelled'] = [];
+  const listeners = new Set<() => void>();
+  const changed = (): void => {
+    for (const listener of listeners) listener();
+  };
+  const recorders: Recorder<KubernetesObject>[] = [];
+  let started: StartedJobRunner | undefined;
+  let exit: RunnerExit | undefined;
+  try {
+    if (target.podSecurity !== 'restricted') {
+      const body = { metadata: { labels: { 'pod-security.kubernetes.io/enforce': target.podSecurity } } };
+      await cluster.request(`/api/v1/namespaces/${namespace}`, {
+        method: 'PATCH',
+        headers: { 'content-type': 'application/merge-patch+json' },
+        body: JSON.stringify(body),
+      });
+    }
+    const workerId = `worker-${randomBytes(4).toString('hex')}`;
+    const values = { namespace, 'worker.id': workerId, image, serviceAccount: SERVICE_ACCOUNT };
+    await createServiceAccount(t, namespace, SERVICE_ACCOUNT);
+    await grantRights(t, cluster, namespace, target, options.rules);
+    const own = fill(target.objects, values, target.file) as KubernetesObject[];
+    await cluster.create([...own, ...(options.objects ?? [])].map((object) => inNamespace(object, namespace)));
+    for (const kind of Object.keys(KINDS) as ObservedKind[]) {
+      const [base, plural] = KINDS[kind];
+      const recorder = await Recorder.open<KubernetesObject>(cluster, `${base}/namespaces/${namespace}/${plural}`, {
+        signal: t.signal,
+        onEvent: ({ at, type, object }) => {
+          objects.push({ at: at.getTime(), type, kind, ...trimmed(object) });
+          changed();
+        },
+      });
+      recorders.push(recorder);
+    }
+    const kubeConfig = await runnerKubeConfig(cluster, namespace);
+    const kubeconfig = join(workFolder, 'kubeconfig');
+    await writeFile(kubeconfig, (await options.through?.(kubeConfig)) ?? kubeConfig, { mode: 0o600 });
+    const settings: RunnerSettings = {
+      namespace,
+      workerId,
+      image,
+      imagePullPolicy: 'IfNotPresent',
+      ...options.settings,
+    };
+    const driver = await driverOf(target);
+    const start = target.start;
+    const startOnce = async (): Promise<Readiness | undefined> => {
+      exit = undefined;
+      started = await driver.start({
+        settings,
+        kubeconfig,
+        env: fill(start.env, values, target.file),
+        options: 'module' in start ? fill(start.options, values, target.file) : {},
+        folder: target.folder,
+        workFolder,
+        signal: t.signal,
+        onEvent: (event) => {
+          events.push(event);
+          changed();
+        },
+      });
+      void started.exited.then((seen) => {
+        exit = seen;
+        changed();
+      });
+      const late = Promise.withResolvers<undefined>();
+      const timer = setTimeout(() => late.resolve(undefined), (target.startSeconds + START_SLACK_SECONDS) * 1000);
+      try {
+        return await Promise.race([started.readiness, late.promise]);
+      } finally {
+        clearTimeout(timer);
+      }
+    };
+    const startedAt = Date.now();
+    const readiness = await startOnce();
+    const current = (): StartedJobRunner => {
+      if (started === undefined) throw new HarnessError('the job runner was not started');
+      return started;
+    };
+    const runner: LaunchedRunner = {
+      target,
+      cluster,
+      namespace,
+      tasks,
+      events,
+      objects,
+      get started() {
+        return current();
+      },
+      async submit(label, task) {
+        const marker = `conformance-task-${label}-${randomBytes(5).toString('hex')}`;
+        const whole: Task = {
+          id: `${label}-${randomBytes(6).toString('hex')}`,
+          agent: `agent-${label}-${randomBytes(4).toString('hex')}`,
+          prompt: `Do what ${label} says.`,
+          ...task,
+          env: { ...task.env, [MARKER_VARIABLE]: marker },
+        };
+        const submitted = { label, task: whole, marker, at: Date.now() };
+        tasks.push(submitted);
+        await current().submit(whole);
+        return submitted;
+      },
+      async cancel(label) {
+        const submitted = tasks.find((task) => task.label === label);
+        if (submitted === undefined) throw new HarnessError(`no task ${label} was submitted`);
+        cancelled.push({ label, at: Date.now() });
+        await current().cancel(submitted.task.id);
+      },
+      async until(accept, deadlineSeconds) {
+        const { promise, resolve: found, reject } = Promise.withResolvers<ReturnType<typeof accept>>();
+        const look = (): void => {
+          try {
+            const value = accept();
+            if (value !== undefined) found(value);
+          } catch (error) {
+            reject(error);
+          }
+        };
+        const timer = setTimeout(() => found(undefined), deadlineSeconds * 1000);
+        const aborted = (): void => reject(t.signal.reason);
+        t.signal.addEventListener('abort', aborted, { once: true });
+        listeners.add(look);
+        look();
+        try {
+          return await promise;
+        } finally {
+          clearTimeout(timer);
+          listeners.delete(look);
+          t.signal.removeEventListener('abort', aborted);
+        }
+      },
+      async restart() {
+        await current().stop();
+        return startOnce();
+      },
+      record: () => ({
+        namespace,
+        startedAt,
+        ...(readiness === undefined ? {} : { readiness }),
+        tasks,
+        cancelled,
+        events,
+        objects,
+        ...(exit === undefined ? {} : { exit }),
+        stalls: heartbeat.stalls(),
+        endedAt: Date.now(),
+      }),
+    };
+    return await act(runner);
+  } finally {
+    await started?.stop();
+    await Promise.all(recorders.map((recorder) => recorder.close()));
+    heartbeat.stop();
+    await rm(workFolder, { recursive: true, force: true });
+  }
+}
+
+/** The same, where nothing can be said of a runner that does not accept work. @throws NotTestable then */
+export function withReadyJobRunner<R>(
+  t: RequirementContext,
+  options: LaunchOptions,
+  act: (runner: LaunchedRunner) => Promise<R>,
+): Promise<R> {
+  return withJobRunner(t, options, async (runner) => {
+    const { readiness } = runner.record();
+    if (readiness?.ready !== true) {
+      const why = readiness === undefined ? 'it said nothing' : readiness.reason;
+      throw new NotTestable(`the job runner does not accept work: ${why}${lastWords(runner.events)}`);
+    }
+    return act(runner);
+  });
+}
+
+function lastWords(events: RunnerEvent[]): string {
+  const said = events.flatMap((event) => (event.type === 'log' ? [event.text] : [])).slice(-5);
+  return said.length === 0 ? '' : `; its last words: ${said.join(' / ')}`;
+}
+
+async function driverOf({ start, folder, file }: Target<'job-runner'>): Promise<JobRunnerDriver> {
+  if ('command' in start) return jsonLinesDriver(start.command);
+  const path = resolve(folder, start.module);
+  const module = (await import(/* @vite-ignore */ pathToFileURL(path).href).catch((error: unknown) => {
+    throw new HarnessError(`the driver ${path} of ${file} cannot be loaded: ${describeError(error)}`);
+  })) as { driver?: JobRunnerDriver };
+  if (typeof module.driver?.start !== 'function') {
+    throw new HarnessError(`${path} exports no \`driver\` (JobRunnerDriver of harness/target/job-runner.ts)`);
+  }
+  return module.driver;
+}
+
+async function grantRights(
+  t: RequirementContext,
+  cluster: ClusterHandle,
+  namespace: string,
+  target: Target<'job-runner'>,
+  rules: V1PolicyRule[] | undefined,
+): Promise<void> {
+  const given = rules ?? (target.rules.namespaced as V1PolicyRule[]);
+  if (given.length > 0) await grant(t, namespace, SERVICE_ACCOUNT, given);
+  if (target.rules.cluster.length === 0) return;
+  const rbac = cluster.kubeConfig.makeApiClient(RbacAuthorizationV1Api);
+  const metadata = { name: `${namespace}-job-runner` };
+  try {
+    await rbac.createClusterRole({ body: { metadata, rules: target.rules.cluster as V1PolicyRule[] } });
+    await rbac.createClusterRoleBinding({
+      body: {
+        metadata,
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: metadata.name },
+        subjects: [{ kind: 'ServiceAccount', name: SERVICE_ACCOUNT, namespace }],
+      },
+    });
+  } catch (error) {
+    if (error instanceof ApiException && error.code === 403) {
+      throw new NotTestable('the harness may not give the cluster-wide rights that the target documents');
+    }
+    throw error;
+  }
+}
+
+/** A kubeconfig with a token of the runner's ServiceAccount, and nothing of the harness's own rights. */
+async function runnerKubeConfig(cluster: ClusterHandle, namespace: string): Promise<string> {
+  const { token } = await cluster.createToken({
+    namespace,
+    serviceAccount: SERVICE_ACCOUNT,
+    expirationSeconds: TOKEN_SECONDS,
+  });
+  const own: KubeConfig = cluster.kubeConfig;
+  const { server, caData, caFile, tlsServerName, skipTLSVerify } = own.getCurrentCluster() ?? { server: '' };
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'runner',
+    contexts: [{ name: 'runner', context: { cluster: 'cluster', user: 'runner', namespace } }],
+    users: [{ name: 'runner', user: { token } }],
+    clusters: [
+      {
+        name: 'cluster',
+        cluster: {
+          server,
+          ...(caData === undefined ? {} : { 'certificate-authority-data': caData }),
+          ...(caFile === undefined ? {} : { 'certificate-authority': caFile }),
+          ...(tlsServerName === undefined ? {} : { 'tls-server-name': tlsServerName }),
+          ...(skipTLSVerify === true ? { 'insecure-skip-tls-verify': true } : {}),
+        },
+      },
+    ],
+  });
+}
+
+function inNamespace(object: KubernetesObject, namespace: string): KubernetesObject {
+  return { ...object, metadata: { ...object.metadata, namespace } };
+}
+
+function trimmed(object: KubernetesObject): Pick<ObjectEvent, 'object' | 'markers'> {
+  const { managedFields: _, ...metadata } = object.metadata ?? {};
+  const secret = object as { data?: Record<string, string>; stringData?: unknown };
+  const values = Object.values(secret.data ?? {}).map((value) => Buffer.from(value, 'base64').toString('latin1'));
+  const text = [JSON.stringify(object), ...values].join('\n');
+  const markers = [...new Set(text.match(MARKER) ?? [])];
+  const { data: __, ...rest } = object as KubernetesObject & { data?: unknown };
+  return { object: { ...rest, metadata }, markers };
+}
+
+/** @throws DeadlineExceeded with what was waited for */
+export function must<R>(value: R | undefined, what: string, deadlineSeconds: number, lastSeen: string): R {
+  if (value === undefined) throw new DeadlineExceeded(what, deadlineSeconds, lastSeen);
+  return value;
+}
