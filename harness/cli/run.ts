@@ -6,6 +6,7 @@ import { OUTCOMES } from '../requirements/outcome.ts';
 import { checkCombination, select, targetsSubject } from '../run/plan.ts';
 import type { ClockKind, ClusterKind, IdentityProviderKind } from '../run/protocol.ts';
 import { loadTarget } from '../target/target-file.ts';
+import { installTarget } from '../target/token-client-target-install.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -111,6 +112,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   );
   if (session.needsEngine) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
+  }
+  for (const target of targets) {
+    if (target.role === 'token-client') await installTarget(target, (message) => output.progress(target.name, message));
   }
   const { faults, environment } = await execute(session, (result) => output.result(result));
   const report = buildReport(session, faults, environment);

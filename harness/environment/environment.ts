@@ -46,6 +46,9 @@ export interface EnvironmentOptions {
 /** Life of the access tokens of the references' provider in seconds: short, so that a run sees several exchanges. */
 const ACCESS_TOKEN_LIFETIME_SECONDS = { accelerated: 12, real: 60 } as const;
 
+/** What is left of an access token's life before the time in which a target takes it for expired: enough for some of its calls. */
+const BEYOND_SKEW_SECONDS = 12;
+
 /** Where a live cluster finds the workload image. */
 const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
 
@@ -345,7 +348,10 @@ export class Environment {
       resolver: own,
       onProgress: (message) => this.#options.onProgress(key, message),
       keycloakServers,
-      accessTokenLifetimeSeconds: ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
+      accessTokenLifetimeSeconds: Math.max(
+        ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
+        (targetOf(this.#options.targets, 'token-client')?.skewSeconds ?? 0) + BEYOND_SKEW_SECONDS,
+      ),
     };
   }
 

@@ -8,9 +8,14 @@ import { UsageError } from '../run/errors.ts';
 import { type IdentityProviderTarget, identityProviderTargetSchema } from './identity-provider-target.ts';
 import { type JobRunnerTarget, jobRunnerTargetSchema } from './job-runner-target.ts';
 import { fill, type Values } from './placeholders.ts';
+import { type TokenClientTarget, tokenClientTargetSchema } from './token-client-target.ts';
 
 /** The shape of a target file, by its role. */
-export const targetSchema = z.discriminatedUnion('role', [identityProviderTargetSchema, jobRunnerTargetSchema]);
+export const targetSchema = z.discriminatedUnion('role', [
+  identityProviderTargetSchema,
+  jobRunnerTargetSchema,
+  tokenClientTargetSchema,
+]);
 
 export type TargetDefinition = z.infer<typeof targetSchema>;
 
@@ -26,7 +31,7 @@ interface TargetFile {
   digest: string;
 }
 
-export type { IdentityProviderTarget, JobRunnerTarget };
+export type { IdentityProviderTarget, JobRunnerTarget, TokenClientTarget };
 
 /**
  * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}` …) stays.

@@ -7,6 +7,7 @@ import type { ProviderDescription } from '../environment/identity-provider/provi
 import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { bundleConfigMap, startWorkloadPod } from '../kubernetes/workload-pod.ts';
+import { TIMELINE, timelineOf } from '../report/timeline.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, NotTestable } from '../run/errors.ts';
 import {
@@ -20,6 +21,8 @@ import {
   summarise,
 } from './client-session.ts';
 import { secretsOf } from './pod-secrets.ts';
+import { targetOf } from './target-file.ts';
+import { startTargetClient } from './token-client-target-start.ts';
 
 const NAME = 'token-client';
 const CLIENT_PORT = 8080;
@@ -263,9 +266,18 @@ export function observeRotatingClient(t: RequirementContext): Promise<ClientSess
 }
 
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {
-  const session = await t.sharedByAllFiles('client session', async () =>
-    driveClientSession(await deployTokenClient(t), { ...plan, paceMs: 1_000, patienceMs: 15_000 }),
-  );
+  const target = targetOf(t.subject.targets, 'token-client');
+  const session = await t.sharedByAllFiles('client session', async () => {
+    const pace = { ...plan, paceMs: 1_000, patienceMs: 15_000 };
+    if (target === undefined) return driveClientSession(await deployTokenClient(t), pace);
+    const client = await startTargetClient(t, target);
+    try {
+      return await driveClientSession(client, pace);
+    } finally {
+      await client.stop();
+    }
+  });
   t.evidence('client session', summarise(session));
+  t.evidence(TIMELINE, timelineOf(session.files, session.exchanges, session.resources));
   return session;
 }

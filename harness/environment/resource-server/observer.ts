@@ -6,7 +6,7 @@ import type { RequirementContext } from '../../run/context.ts';
 import { HarnessError } from '../../run/errors.ts';
 
 /** By this name pods know the resource servers: `https://models.conformance.test:PORT/PROVIDER/v1`. */
-const RESOURCE_SERVER_HOST = 'models.conformance.test';
+export const RESOURCE_SERVER_HOST = 'models.conformance.test';
 
 const HTTPS_PORT = 8443;
 const HTTP_PORT = 8080;

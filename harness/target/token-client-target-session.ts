@@ -1,0 +1,125 @@
+import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { HarnessError, NotTestable } from '../run/errors.ts';
+import { CLIENT_CAPABILITIES, LATE, type SessionDriver } from './client-session.ts';
+import type { Values } from './placeholders.ts';
+import type { Target } from './target-file.ts';
+import { agreeOnGrant, type ConfiguredProvider, configurationFiles } from './token-client-target-config.ts';
+
+type TokenClientTarget = Target<'token-client'>;
+
+/** A client of a target file, ready to be driven. */
+export interface TargetClient extends SessionDriver {
+  stop(): Promise<void>;
+}
+
+/**
+ * Makes the target's ServiceAccount known to the two providers that it is judged with, and says how it is to be configured for them.
+ *
+ * @param options.tokenPath where the token file of a provider is; the first provider's comes first
+ * @throws NotApplicable where client and provider do not go together
+ * @throws NotTestable where there are not two providers
+ */
+export async function registerProviders(
+  t: RequirementContext,
+  target: TokenClientTarget,
+  options: {
+    serviceAccount: string;
+    tokenPath: (provider: string, index: number) => { path: string; configured: boolean };
+    baseURL: (provider: string) => string;
+  },
+): Promise<ConfiguredProvider[]> {
+  const [identityProvider, { name: namespace }] = await Promise.all([t.identityProvider(), t.namespace()]);
+  const described = identityProvider.providers.slice(0, 2);
+  if (described.length < 2) {
+    throw new NotTestable(`the identity provider has ${described.length} providers; two are needed`);
+  }
+  const agreed = described.map((provider) => agreeOnGrant(target, identityProvider.kind, provider));
+  return Promise.all(
+    described.map(async (provider: ProviderDescription, index): Promise<ConfiguredProvider> => {
+      const { name, issuer, tokenEndpoint, audience, accessTokenLifetimeSeconds } = provider;
+      const { path, configured } = options.tokenPath(name, index);
+      const { clientId } = await identityProvider.register(name, { namespace, serviceAccount: options.serviceAccount });
+      return {
+        ...(agreed[index] as (typeof agreed)[number]),
+        name,
+        issuer,
+        tokenEndpoint,
+        audience,
+        clientId,
+        scopes: target.scopes,
+        tokenPath: path,
+        pathConfigured: configured,
+        accessTokenLifetimeSeconds,
+        skewSeconds: target.skewSeconds,
+        baseURL: options.baseURL(name),
+      };
+    }),
+  );
+}
+
+/** What a target file says of the client for the session. */
+export function sessionSettings(
+  target: TokenClientTarget,
+): Pick<SessionDriver, 'capabilities' | 'played' | 'timeLimitMs' | 'defaultLifeSeconds'> {
+  return {
+    capabilities: CLIENT_CAPABILITIES.filter((capability) => target.capabilities.includes(capability)),
+    played: [],
+    timeLimitMs: target.timeLimitSeconds * 1000,
+    ...(target.defaultLifeSeconds === undefined ? {} : { defaultLifeSeconds: target.defaultLifeSeconds }),
+  };
+}
+
+/**
+ * Which providers stand in the configuration of one call. A client may look after all that it knows at its start, whichever is called:
+ * the late provider, which shares endpoint and token with the first one, must not stand beside it while it has a token.
+ */
+const SETS = {
+  late: ['second', 'late'],
+  usual: ['first', 'second'],
+  all: ['first', 'second', 'late'],
+} as const;
+
+/** The configuration folders of a client, one for each set of providers. */
+export class ConfigurationSets {
+  readonly files: Record<string, Record<string, string>>;
+  #lateIsBlank = false;
+  readonly #latePath: string;
+
+  /** @param values placeholders that are known by now */
+  constructor(target: TokenClientTarget, providers: ConfiguredProvider[], latePath: string, values: Values) {
+    const [first, second] = providers;
+    if (first === undefined || second === undefined) throw new HarnessError('two providers are needed');
+    const late: ConfiguredProvider = { ...first, name: LATE, tokenPath: latePath, pathConfigured: true };
+    const known = { first, second, late };
+    this.#latePath = latePath;
+    this.files = Object.fromEntries(
+      Object.entries(SETS).map(([set, members]) => {
+        return [
+          set,
+          configurationFiles(
+            target,
+            members.map((member) => known[member]),
+            values,
+          ),
+        ];
+      }),
+    );
+  }
+
+  /** Is told what was put into the late provider's token file. */
+  copied(from: string, to: string): void {
+    if (to === this.#latePath) this.#lateIsBlank = from === '/dev/null';
+  }
+
+  /** Name of the set for the next call of a provider. */
+  setFor(provider: string): keyof typeof SETS {
+    if (provider === LATE) return 'late';
+    return this.#lateIsBlank ? 'all' : 'usual';
+  }
+}
+
+/** The values of an environment as text, for a process. */
+export function asText(values: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+}

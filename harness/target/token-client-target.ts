@@ -1,0 +1,87 @@
+import { z } from 'zod';
+import { CLIENT_CAPABILITIES } from './client-session.ts';
+import { targetBase } from './target-schema.ts';
+
+const text = z.string().trim().min(1);
+const absolutePath = z.string().regex(/^\/[^:]*[^/:]$/, 'an absolute path');
+const command = z.array(text).min(1);
+const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string());
+
+/**
+ * What a token client can do, as its target file declares it. `jwt_bearer`: the grant of RFC 7523 section 2.1; `client_assertion`: it
+ * presents the projected token as `client_assertion` (RFC 7523 section 2.2) too, where the provider wants that.
+ */
+const CAPABILITIES = ['jwt_bearer', 'client_assertion', ...CLIENT_CAPABILITIES] as const;
+
+/** How one call looks like where the client is a process of its own for each, and how it is seen to have succeeded beside exit code 0. */
+const runSchema = z.strictObject({
+  /** Of one call. */
+  command,
+  /** A regular expression that its output fits when, and only when, the resource server's answer came back. */
+  success: text.optional(),
+});
+
+const processSchema = z.strictObject({
+  form: z.literal('process'),
+  /**
+   * What has to be installed once, before anything else: commands whose working folder is `${install.folder}`. The folder is kept
+   * between runs, under a name that depends on these commands.
+   */
+  install: z.array(command).default([]),
+  env: environment.default({}),
+  trigger: runSchema.extend({ kind: z.literal('run-to-completion') }),
+});
+
+const podSchema = z.strictObject({
+  form: z.literal('pod'),
+  /** A Pod as Kubernetes takes it. The harness names it, and adds what it watches it by. */
+  pod: z.looseObject({ spec: z.looseObject({ containers: z.array(z.looseObject({ name: text })).min(1) }) }),
+  /** Its container that is the client. */
+  container: text,
+  /** Where the folder of configuration files is mounted. */
+  configFolder: absolutePath,
+  /** Where the volume of projected tokens is mounted. */
+  tokenFolder: absolutePath,
+  /** The documented path at which it looks for its token when none is configured: the first provider's, in `tokenFolder`. */
+  defaultTokenPath: absolutePath.optional(),
+  /** Longest time until it is ready. */
+  startSeconds: z.number().positive().default(120),
+  trigger: z.discriminatedUnion('kind', [
+    /** One command in the pod is one call. */
+    runSchema.extend({ kind: z.literal('exec') }),
+    /** One request to the pod is one call: it is answered by `{"ok": true}` or `{"ok": false, "error": …}`, or by a status. */
+    z.strictObject({
+      kind: z.literal('http'),
+      port: z.number().int().positive(),
+      method: z.enum(['GET', 'POST']).default('POST'),
+      path: text,
+      body: z.unknown().optional(),
+    }),
+  ]),
+});
+
+/**
+ * A target file of the role `token-client`. The placeholders of `files`, `provider` and `run` are those of
+ * fixtures/targets/token-clients/README.md.
+ */
+export const tokenClientTargetSchema = z.strictObject({
+  ...targetBase,
+  role: z.literal('token-client'),
+  capabilities: z.array(z.enum(CAPABILITIES)).min(1),
+  /** Scopes that it is configured with. */
+  scopes: z.array(text).default(['openid']),
+  /** It takes an access token for expired so many seconds before its end, as it documents. */
+  skewSeconds: z.number().nonnegative().default(0),
+  /** Seconds within which a call of it ends, whatever the provider does, as it documents. */
+  timeLimitSeconds: z.number().positive().default(60),
+  /** Seconds that it takes an access token to live that comes without `expires_in`, where it documents that. */
+  defaultLifeSeconds: z.number().positive().optional(),
+  /** Its configuration files: path in the configuration folder → content, JSON where it is a tree. */
+  files: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/), z.unknown()).default({}),
+  /** What stands in these files for one provider: `${providers}` is the object of them, by name. A key whose value is null is left out. */
+  provider: z.unknown(),
+  run: z.discriminatedUnion('form', [processSchema, podSchema]),
+});
+
+export type TokenClientTarget = z.infer<typeof tokenClientTargetSchema>;
+export type TokenClientCapability = (typeof CAPABILITIES)[number];
