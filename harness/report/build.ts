@@ -4,6 +4,7 @@ import type { Session } from '../run/session.ts';
 import type { Target } from '../target/target-file.ts';
 import { redactData } from '../tokens/redact.ts';
 import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
+import { collectTimeline, TIMELINE } from './timeline.ts';
 
 function packageVersion(): { name: string; version: string } {
   const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -84,7 +85,12 @@ export function buildReport(session: Session, faults: string[], environment: Rec
       environment,
       clock: session.clock,
       planned: subject.planned,
-      results,
+      // What the timeline has is not told a second time.
+      results: results.map((result) => ({
+        ...result,
+        evidence: result.evidence.filter(({ label }) => label !== TIMELINE),
+      })),
+      timeline: collectTimeline(results.flatMap(({ evidence }) => evidence)),
       faults,
       summary: summarize(results),
       conformant,

@@ -34,6 +34,7 @@ function report(results: ReportResult[], planned = results.map(({ id }) => id)):
     clock: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
     planned,
     results,
+    timeline: [],
     faults: [],
     summary: summarize(results),
     conformant,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ROLES } from '../requirements/catalogue.ts';
 import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
+import { timelineEventSchema } from './timeline.ts';
 
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
 const count = z.int().nonnegative();
@@ -62,6 +63,7 @@ export const reportSchema = z
     }),
     planned: z.array(z.string()),
     results: z.array(resultSchema),
+    timeline: z.array(timelineEventSchema).describe('what happened to each token that was seen, in the order of time'),
     faults: z.array(z.string()).describe('what went wrong in the harness outside of any requirement'),
     summary: z.record(z.enum(OUTCOMES), count),
     conformant: z.boolean(),
