@@ -3,6 +3,7 @@ import type { RequirementResult } from '../run/protocol.ts';
 import type { Session } from '../run/session.ts';
 import type { Target } from '../target/target-file.ts';
 import { redactData } from '../tokens/redact.ts';
+import { collectIncompatibilities } from './incompatibilities.ts';
 import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
 import { collectTimeline, TIMELINE } from './timeline.ts';
 
@@ -68,6 +69,7 @@ export function buildReport(session: Session, faults: string[], environment: Rec
     throw new Error('a run without a subject');
   }
   const results = resultsOf(session, subject.name);
+  const incompatibilities = collectIncompatibilities(results);
   const { conformant, reasons } = judge(subject.planned, results, faults);
   return reportSchema.parse(
     redactData({
@@ -91,6 +93,7 @@ export function buildReport(session: Session, faults: string[], environment: Rec
         evidence: result.evidence.filter(({ label }) => label !== TIMELINE),
       })),
       timeline: collectTimeline(results.flatMap(({ evidence }) => evidence)),
+      ...(incompatibilities.length === 0 ? {} : { incompatibilities }),
       faults,
       summary: summarize(results),
       conformant,

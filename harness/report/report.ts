@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ROLES } from '../requirements/catalogue.ts';
 import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
+import { incompatibilitySchema } from './incompatibilities.ts';
 import { timelineEventSchema } from './timeline.ts';
 
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
@@ -64,6 +65,10 @@ export const reportSchema = z
     planned: z.array(z.string()),
     results: z.array(resultSchema),
     timeline: z.array(timelineEventSchema).describe('what happened to each token that was seen, in the order of time'),
+    incompatibilities: z
+      .array(incompatibilitySchema)
+      .optional()
+      .describe('pairs of good parts that cannot work together: neither has failed; absent where there is none'),
     faults: z.array(z.string()).describe('what went wrong in the harness outside of any requirement'),
     summary: z.record(z.enum(OUTCOMES), count),
     conformant: z.boolean(),
