@@ -3,19 +3,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import {
-  ApiException,
-  type KubeConfig,
-  type KubernetesObject,
-  RbacAuthorizationV1Api,
-  type V1PolicyRule,
-} from '@kubernetes/client-node';
+import type { KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
-import { createServiceAccount } from '../kubernetes/pods.ts';
+import type { PolicyRule } from '../kubernetes/rbac.ts';
 import { Recorder } from '../kubernetes/recorder.ts';
-import { grant } from '../kubernetes/token-requests.ts';
-import type { RequirementContext } from '../run/context.ts';
+import type { RequirementContext, TargetAccess } from '../run/context.ts';
 import { DeadlineExceeded, describeError, HarnessError, NotTestable } from '../run/errors.ts';
 import type {
   JobRunnerDriver,
@@ -34,7 +27,6 @@ const REFERENCE = fileURLToPath(new URL('../../fixtures/targets/job-runners/refe
 
 /** Name of the ServiceAccount that the runner's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'job-runner';
-const TOKEN_SECONDS = 3600;
 
 /** Beyond the time that a target documents for its start: a small machine is shared by many. */
 const START_SLACK_SECONDS = 60;
@@ -94,11 +86,9 @@ export interface LaunchOptions {
   purpose: string;
   settings?: Partial<RunnerSettings>;
   /** Instead of the documented rights. */
-  rules?: V1PolicyRule[];
+  rules?: PolicyRule[];
   /** Objects in the namespace before the start, for example a quota. */
   objects?: KubernetesObject[];
-  /** The runner's kubeconfig, changed, for example to one whose server is a proxy. */
-  through?: (kubeConfig: string) => Promise<string>;
 }
 
 /** A runner under observation. */
@@ -110,6 +100,8 @@ export interface LaunchedRunner {
   readonly events: RunnerEvent[];
   readonly objects: ObjectEvent[];
   readonly started: StartedJobRunner;
+  /** The proxy by which it reaches the API server: what it asked for there, and faults. */
+  readonly access: TargetAccess;
   /** Hands over a task whose id and agent are made of the label, unless they are given. */
   submit(label: string, task: Partial<Task>): Promise<SubmittedTask>;
   cancel(label: string): Promise<void>;
@@ -174,6 +166,7 @@ export async function withJobRunner<R>(
   const recorders: Recorder<KubernetesObject>[] = [];
   let started: StartedJobRunner | undefined;
   let exit: RunnerExit | undefined;
+  let closeAccess: (() => Promise<void>) | undefined;
   try {
     if (target.podSecurity !== 'restricted') {
       const body = { metadata: { labels: { 'pod-security.kubernetes.io/enforce': target.podSecurity } } };
@@ -185,8 +178,13 @@ export async function withJobRunner<R>(
     }
     const workerId = `worker-${randomBytes(4).toString('hex')}`;
     const values = { namespace, 'worker.id': workerId, image, serviceAccount: SERVICE_ACCOUNT };
-    await createServiceAccount(t, namespace, SERVICE_ACCOUNT);
-    await grantRights(t, cluster, namespace, target, options.rules);
+    const access = await t.targetAccess({
+      namespace,
+      serviceAccount: SERVICE_ACCOUNT,
+      rules: options.rules ?? target.rules.namespaced,
+      clusterRules: target.rules.cluster,
+    });
+    closeAccess = access.close;
     const own = fill(target.objects, values, target.file) as KubernetesObject[];
     await cluster.create([...own, ...(options.objects ?? [])].map((object) => inNamespace(object, namespace)));
     for (const kind of Object.keys(KINDS) as ObservedKind[]) {
@@ -200,9 +198,8 @@ export async function withJobRunner<R>(
       });
       recorders.push(recorder);
     }
-    const kubeConfig = await runnerKubeConfig(cluster, namespace);
     const kubeconfig = join(workFolder, 'kubeconfig');
-    await writeFile(kubeconfig, (await options.through?.(kubeConfig)) ?? kubeConfig, { mode: 0o600 });
+    await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
     const settings: RunnerSettings = {
       namespace,
       workerId,
@@ -252,6 +249,7 @@ export async function withJobRunner<R>(
       tasks,
       events,
       objects,
+      access,
       get started() {
         return current();
       },
@@ -318,6 +316,7 @@ export async function withJobRunner<R>(
     return await act(runner);
   } finally {
     await started?.stop();
+    await closeAccess?.();
     await Promise.all(recorders.map((recorder) => recorder.close()));
     heartbeat.stop();
     await rm(workFolder, { recursive: true, force: true });
@@ -355,65 +354,6 @@ async function driverOf({ start, folder, file }: Target<'job-runner'>): Promise<
     throw new HarnessError(`${path} exports no \`driver\` (JobRunnerDriver of harness/target/job-runner.ts)`);
   }
   return module.driver;
-}
-
-async function grantRights(
-  t: RequirementContext,
-  cluster: ClusterHandle,
-  namespace: string,
-  target: Target<'job-runner'>,
-  rules: V1PolicyRule[] | undefined,
-): Promise<void> {
-  const given = rules ?? (target.rules.namespaced as V1PolicyRule[]);
-  if (given.length > 0) await grant(t, namespace, SERVICE_ACCOUNT, given);
-  if (target.rules.cluster.length === 0) return;
-  const rbac = cluster.kubeConfig.makeApiClient(RbacAuthorizationV1Api);
-  const metadata = { name: `${namespace}-job-runner` };
-  try {
-    await rbac.createClusterRole({ body: { metadata, rules: target.rules.cluster as V1PolicyRule[] } });
-    await rbac.createClusterRoleBinding({
-      body: {
-        metadata,
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: metadata.name },
-        subjects: [{ kind: 'ServiceAccount', name: SERVICE_ACCOUNT, namespace }],
-      },
-    });
-  } catch (error) {
-    if (error instanceof ApiException && error.code === 403) {
-      throw new NotTestable('the harness may not give the cluster-wide rights that the target documents');
-    }
-    throw error;
-  }
-}
-
-/** A kubeconfig with a token of the runner's ServiceAccount, and nothing of the harness's own rights. */
-async function runnerKubeConfig(cluster: ClusterHandle, namespace: string): Promise<string> {
-  const { token } = await cluster.createToken({
-    namespace,
-    serviceAccount: SERVICE_ACCOUNT,
-    expirationSeconds: TOKEN_SECONDS,
-  });
-  const own: KubeConfig = cluster.kubeConfig;
-  const { server, caData, caFile, tlsServerName, skipTLSVerify } = own.getCurrentCluster() ?? { server: '' };
-  return JSON.stringify({
-    apiVersion: 'v1',
-    kind: 'Config',
-    'current-context': 'runner',
-    contexts: [{ name: 'runner', context: { cluster: 'cluster', user: 'runner', namespace } }],
-    users: [{ name: 'runner', user: { token } }],
-    clusters: [
-      {
-        name: 'cluster',
-        cluster: {
-          server,
-          ...(caData === undefined ? {} : { 'certificate-authority-data': caData }),
-          ...(caFile === undefined ? {} : { 'certificate-authority': caFile }),
-          ...(tlsServerName === undefined ? {} : { 'tls-server-name': tlsServerName }),
-          ...(skipTLSVerify === true ? { 'insecure-skip-tls-verify': true } : {}),
-        },
-      },
-    ],
-  });
 }
 
 function inNamespace(object: KubernetesObject, namespace: string): KubernetesObject {
