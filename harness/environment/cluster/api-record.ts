@@ -23,6 +23,8 @@ export interface ApiRecord {
   resourceVersion?: string;
   /** Status of the answer; 0 where the connection went before there was one. */
   code: number;
+  /** `message` of a refusal (401, 403). */
+  message?: string;
   /** From the request's arrival to the end of its answer; of a watch or a log that is still open, until now. */
   durationMs: number;
   /** Length of the answer's body (after an upgrade: of all that came back). The audit log does not know it. */
@@ -47,7 +49,10 @@ export function userOf(authorization: string | undefined): string {
 }
 
 /** What of a record is known from its request alone. */
-export type AskedFor = Omit<ApiRecord, 'at' | 'user' | 'code' | 'durationMs' | 'bytes' | 'fault' | 'upgrade'>;
+export type AskedFor = Omit<
+  ApiRecord,
+  'at' | 'user' | 'code' | 'durationMs' | 'bytes' | 'fault' | 'message' | 'upgrade'
+>;
 
 /** Verbs for which a field selector of one name stands for that name (Kubernetes, `RequestInfoFactory`). */
 const SELECTING_VERBS = new Set(['list', 'watch', 'deletecollection']);
@@ -85,4 +90,17 @@ export function describeRecord({ verb, group, resource, subresource, namespace, 
   }
   const kind = `${resource}${group ? `.${group}` : ''}${subresource === undefined ? '' : `/${subresource}`}`;
   return `${verb} ${kind}${name === undefined ? '' : ` ${name}`}${namespace === undefined ? '' : ` in ${namespace}`}`;
+}
+
+/** Of a refusal so much is kept. */
+const MESSAGE_LENGTH = 500;
+
+/** Words of a `Status` object (meta/v1), where a body is one. */
+export function messageOf(body: string): string | undefined {
+  try {
+    const { message } = JSON.parse(body) as { message?: unknown };
+    return typeof message === 'string' ? message.slice(0, MESSAGE_LENGTH) : undefined;
+  } catch {
+    return undefined;
+  }
 }

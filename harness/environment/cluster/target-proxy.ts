@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { KubeConfig } from '@kubernetes/client-node';
 import { HarnessError } from '../../run/errors.ts';
-import { type ApiRecord, type AskedFor, askedFor, userOf } from './api-record.ts';
+import { type ApiRecord, type AskedFor, askedFor, messageOf, userOf } from './api-record.ts';
 import { type ApiFault, ApiFaults, EXPIRED_MESSAGE, statusBody } from './target-proxy-faults.ts';
 
 /**
@@ -36,6 +36,9 @@ const KEPT_RECORDS = 100_000;
 
 /** Idle connections to the API server are given up before it does so: one that is closed under a request would look like a fault. */
 const IDLE_MS = 5_000;
+
+/** Longer bodies are no refusals of an API server. */
+const LONGEST_REFUSAL = 16_384;
 
 /** Not for the other side: they are about one connection (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
@@ -97,6 +100,13 @@ function reset(socket: Socket): void {
     return;
   }
   socket.resetAndDestroy();
+}
+
+function keepMessage(record: ApiRecord, body: Buffer[] | undefined): void {
+  const message = body === undefined ? undefined : messageOf(Buffer.concat(body).toString('utf8'));
+  if (message !== undefined) {
+    record.message = message;
+  }
 }
 
 /** Starts the proxy. */
@@ -221,12 +231,16 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       }
     }
     const cutLog = asked.subresource === 'log' && record.code === 200 ? faults.take(['cut-log'], asked) : undefined;
+    const refusal: Buffer[] | undefined = record.code === 401 || record.code === 403 ? [] : undefined;
     const limit = cutLog === undefined ? Number.POSITIVE_INFINITY : (cutLog.bytes ?? 1);
     from.on('data', (chunk: Buffer) => {
       const room = limit - (record.bytes ?? 0);
       const part = chunk.length <= room ? chunk : chunk.subarray(0, room);
       record.bytes = (record.bytes ?? 0) + part.length;
       atLineEnd = part.at(-1) === 0x0a;
+      if (refusal !== undefined && record.bytes <= LONGEST_REFUSAL) {
+        refusal.push(part);
+      }
       if (stopped) {
         return;
       }
@@ -239,6 +253,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       }
     });
     from.on('end', () => {
+      keepMessage(record, refusal);
       if (!stopped) to.end();
     });
     // What broke behind us breaks before us: a cut answer must not look whole.
@@ -334,7 +349,12 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       // Its length is what the body says: the connection ends with it.
       const headers = Object.entries(endToEnd(answer.headers)).map(([name, value]) => `${name}: ${value}`);
       raw(answer.statusCode ?? 502, answer.statusMessage ?? '', [...headers, 'connection: close']);
-      answer.on('data', count);
+      const refusal: Buffer[] = [];
+      answer.on('data', (chunk: Buffer) => {
+        count(chunk);
+        refusal.push(chunk);
+      });
+      answer.on('end', () => keepMessage(exchange.record, refusal));
       answer.pipe(socket);
     });
     outgoing.on('error', () => socket.destroy());
