@@ -11,6 +11,9 @@ export interface Clock extends ClockSettings {
   until(instant: Date, why: string): Promise<void>;
 }
 
+/** A wait that a person would wonder about. */
+const WORTH_TELLING_MS = 5_000;
+
 export function createClock(
   settings: ClockSettings,
   progress: (message: string) => void,
@@ -23,7 +26,8 @@ export function createClock(
       if (remaining <= 0) {
         return Promise.resolve();
       }
-      progress(`waits until ${instant.toISOString().slice(11, 19)} (${Math.ceil(remaining / 1000)} s): ${why}`);
+      if (remaining >= WORTH_TELLING_MS)
+        progress(`waits until ${instant.toISOString().slice(11, 19)} (${Math.ceil(remaining / 1000)} s): ${why}`);
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
           signal?.removeEventListener('abort', broken);

@@ -7,9 +7,9 @@ import type {
   Registration,
 } from '../environment/identity-provider/provider.ts';
 import type { IdentityProviderHandle, RequirementContext } from '../run/context.ts';
-import { NotTestable, Violation } from '../run/errors.ts';
+import { NotTestable } from '../run/errors.ts';
 import { exchange, type TokenResponse } from './exchange.ts';
-import { groupFindings, type Reason, type Refusal, type RefusalSeries, seeRefusals } from './refusal.ts';
+import { conclude, type Reason, type Refusal, type RefusalSeries, seeRefusals } from './refusal.ts';
 
 /** Asked of the cluster: the longest life for which a provider must take the same token again (catalogue TX-11). */
 export const LIFE_SECONDS = 3_600;
@@ -194,6 +194,5 @@ export async function expectRefusals(
   const untestable = series.flatMap(([where, { controlRefused }]) =>
     controlRefused === undefined ? [] : [{ finding: controlRefused, where }],
   );
-  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
-  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+  conclude(violations, untestable);
 }

@@ -1,3 +1,4 @@
+import { NotTestable, Violation } from '../run/errors.ts';
 import { describeResponse, isAccepted, type TokenResponse } from './exchange.ts';
 import { redact } from './redact.ts';
 
@@ -105,8 +106,14 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
 /** Places that are named for a finding; the evidence has all of them. */
 const NAMED_PLACES = 3;
 
+/** What was found, and by which exchange. */
+export interface Finding {
+  finding: string;
+  where: string;
+}
+
 /** One line for each finding, with where it was found: `accepted …: production jwt-bearer; staging jwt-bearer; 4 more`. */
-export function groupFindings(findings: { finding: string; where: string }[]): string {
+export function groupFindings(findings: Finding[]): string {
   const places = Map.groupBy(findings, ({ finding }) => finding);
   return [...places]
     .map(([finding, found]) => {
@@ -115,4 +122,20 @@ export function groupFindings(findings: { finding: string; where: string }[]): s
       return `${finding}: ${[...named, ...more].join('; ')}`;
     })
     .join('\n');
+}
+
+/**
+ * Ends a requirement by what was found.
+ *
+ * @throws Violation with all of it, if there is a violation
+ * @throws NotTestable if nothing is known but that something could not be judged
+ */
+export function conclude(violations: Finding[], untestable: Finding[]): void {
+  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
+  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+}
+
+/** An exchange that refuses what it must take: nothing can be said of what it refuses beside. */
+export function refusesGood({ label }: { label: string }, response: TokenResponse): Finding {
+  return { finding: `refuses a good token (${redact(describeResponse(response))}), see TX-10`, where: label };
 }

@@ -6,19 +6,27 @@ import {
   startSecondIssuer,
 } from '../environment/identity-provider/second-issuer.ts';
 import type { RequirementContext } from '../run/context.ts';
-import { type DeclaredExchange, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
+import { type DeclaredExchange, declaredExchanges, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
 import { describeResponse, isAccepted } from './exchange.ts';
 import { redact } from './redact.ts';
+import { type Finding, refusesGood } from './refusal.ts';
 import type { TokenForge } from './token.ts';
+
+export { makeSigningKey };
 
 /** An issuer beside the cluster, with a signing key that is published. */
 export interface IssuerUnderControl {
   issuer: SecondIssuer;
   key: TokenForge;
-  /** Makes a provider that trusts it, registers a ServiceAccount there, and gives its exchanges; their tokens are signed by `key`. */
+  /**
+   * Makes a provider that trusts it, registers a ServiceAccount there, and gives its exchanges; their tokens are signed by `key`.
+   * Those by which the cluster's own tokens are refused are left out.
+   */
   exchanges(keys?: SecondIssuerTrust['keys']): Promise<DeclaredExchange[]>;
   /** The token that an exchange takes, signed by another key. */
   signedBy(exchange: DeclaredExchange, key: TokenForge): Promise<string>;
+  /** What was left out. */
+  untestable: Finding[];
 }
 
 /**
@@ -36,6 +44,13 @@ export async function withSecondIssuer(
   if (secondIssuer === undefined) {
     return t.notApplicable('this provider cannot be told to trust a second issuer, whose keys the harness could roll');
   }
+  const isDead = new Map<string, boolean>();
+  const untestable: Finding[] = [];
+  for (const exchange of await declaredExchanges(t, serviceAccount)) {
+    const control = await exchange.present(await exchange.good());
+    isDead.set(declarationOf(exchange), !isAccepted(control));
+    if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
+  }
   const { host, address } = secondIssuer;
   const issuer = await startSecondIssuer({ host, address, ...(await t.certificate(host)) });
   try {
@@ -50,18 +65,23 @@ export async function withSecondIssuer(
       async exchanges(keys) {
         const provider = await secondIssuer.trusting(issuer.trust(keys));
         const registration = await identityProvider.register(provider.name, workload);
-        return exchangesBy(t, identityProvider, provider, registration, {
+        const all = exchangesBy(t, identityProvider, provider, registration, {
           genuine: ({ audiences = [provider.audience], expirationSeconds } = {}) =>
             mint(audiences, key, expirationSeconds),
           good: () => mint([provider.audience], key),
         });
+        return all.filter((exchange) => isDead.get(declarationOf(exchange)) !== true);
       },
+      untestable,
       signedBy: ({ provider }, by) => mint([provider.audience], by),
     });
   } finally {
     await issuer.stop();
   }
 }
+
+const declarationOf = ({ declaration: { grant, clientAuthentication } }: DeclaredExchange): string =>
+  `${grant} ${clientAuthentication}`;
 
 /** One answer on the way to the first token, for evidence. */
 export interface Answered {

@@ -18,7 +18,10 @@ import {
   expectRefused,
 } from '../../harness/tokens/declared-exchanges.ts';
 import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
-import type { Refusal } from '../../harness/tokens/refusal.ts';
+import { redact } from '../../harness/tokens/redact.ts';
+import { conclude, type Finding, type Refusal, refusesGood } from '../../harness/tokens/refusal.ts';
+import { resourceServerOf } from '../../harness/tokens/resource-server.ts';
+import { makeSigningKey, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
 import { createForge, type TokenForge } from '../../harness/tokens/token.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
@@ -285,6 +288,39 @@ requirement('AI-10', async (t) => {
   });
 });
 
+requirement('AI-11', async (t) => {
+  const [exchanges, { fetch }] = await Promise.all([declaredExchanges(t, 'ai-11'), t.identityProvider()]);
+  const providers = [...new Map(exchanges.map(({ provider }) => [provider.name, provider])).values()];
+  if (providers.length === 1) {
+    return t.notApplicable('there is one provider alone, and so no other provider whose tokens could be taken');
+  }
+  const servers = await Promise.all(
+    providers.map(async (provider) => ({ name: provider.name, refusal: await resourceServerOf(fetch, provider) })),
+  );
+  const seen: Record<string, Record<string, string>> = {};
+  const violations: Finding[] = [];
+  const untestable: Finding[] = [];
+  await Promise.all(
+    exchanges.map(async (exchange) => {
+      const response = await exchange.present(await exchange.good());
+      if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
+      for (const { name, refusal } of servers) {
+        const refused = await refusal(response.accessToken ?? '');
+        seen[exchange.label] = { ...seen[exchange.label], [name]: refused ?? 'accepts it' };
+        const own = name === exchange.provider.name;
+        if (own && refused !== undefined) {
+          const finding = `issues what its own resource server refuses (${refused}), so that another's refusal proves nothing`;
+          untestable.push({ finding, where: exchange.label });
+        } else if (!own && refused === undefined) {
+          violations.push({ finding: `issues what the resource server of ${name} accepts`, where: exchange.label });
+        }
+      }
+    }),
+  );
+  t.evidence('what the resource server of each provider says of the access tokens of each exchange', seen);
+  conclude(violations, untestable);
+});
+
 requirement('AI-12', async (t) => {
   const [all, strangers] = await Promise.all([declaredExchanges(t, 'ai-12'), declaredExchanges(t, 'ai-12-stranger')]);
   const strangerOf = new Map(all.map((exchange, index) => [exchange, strangers[index]]));
@@ -364,3 +400,51 @@ requirement('AI-13a', async (t) => {
     },
   ]);
 });
+
+/** Where a provider declares no time of its own. */
+const WITHDRAWN_SECONDS = 60;
+
+requirement('AI-14', (t) =>
+  withSecondIssuer(t, 'ai-14', async ({ issuer, key, exchanges, signedBy, untestable }) => {
+    const kept = makeSigningKey();
+    issuer.publish(key, kept);
+    const all = await exchanges();
+    const seen: Record<string, unknown> = {};
+    const violations: Finding[] = [];
+    const ready: DeclaredExchange[] = [];
+    for (const exchange of all) {
+      const controls = [
+        await exchange.present(await exchange.good()),
+        await exchange.present(await signedBy(exchange, kept)),
+      ];
+      const refused = controls.find((response) => !isAccepted(response));
+      if (refused === undefined) ready.push(exchange);
+      else untestable.push(refusesGood(exchange, refused));
+    }
+    issuer.publish(kept);
+    const withdrawnAt = Date.now();
+    await Promise.all(
+      ready.map(async (exchange) => {
+        const { label: where, provider } = exchange;
+        const seconds = provider.withdrawnKeySeconds ?? WITHDRAWN_SECONDS;
+        const atOnce = await exchange.present(await exchange.good());
+        await t.clock.until(new Date(withdrawnAt + seconds * 1_000), 'a withdrawn signing key must be refused then');
+        const response = await exchange.present(await exchange.good());
+        const control = await exchange.present(await signedBy(exchange, kept));
+        seen[where] = {
+          [provider.withdrawnKeySeconds === undefined ? 'seconds (none are declared)' : 'declared seconds']: seconds,
+          'at once': redact(describeResponse(atOnce)),
+          'when they are over': redact(describeResponse(response)),
+          'control: the key that is left': redact(describeResponse(control)),
+        };
+        if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
+        else if (isAccepted(response)) {
+          violations.push({ finding: `accepts a token of a key that was withdrawn ${seconds} s ago`, where });
+        }
+      }),
+    );
+    t.evidence('answers to tokens of a withdrawn key', seen);
+    t.evidence('what the issuer was asked', issuer.requests);
+    conclude(violations, untestable);
+  }),
+);

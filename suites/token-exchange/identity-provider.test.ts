@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import type { RequirementContext } from '../../harness/run/context.ts';
-import { NotTestable, Violation } from '../../harness/run/errors.ts';
+import { Violation } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
   type DeclaredExchange,
@@ -11,7 +11,8 @@ import {
 } from '../../harness/tokens/declared-exchanges.ts';
 import { describeResponse, isAccepted, type TokenResponse } from '../../harness/tokens/exchange.ts';
 import { redact } from '../../harness/tokens/redact.ts';
-import { groupFindings } from '../../harness/tokens/refusal.ts';
+import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/tokens/refusal.ts';
+import { makeSigningKey, presentUntilAccepted, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
 import type { TokenForge } from '../../harness/tokens/token.ts';
 
 /** Claims of an access token, where it is a JWT. */
@@ -107,24 +108,127 @@ requirement('TX-11', async (t) => {
     }),
   );
   t.evidence('answers to the same token', seen);
-  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
-  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+  conclude(violations, untestable);
 });
 
-interface Finding {
-  finding: string;
-  where: string;
-}
+/** How long a provider may take to see what has changed at an issuer (catalogue TX-15). */
+const A_MINUTE_SECONDS = 60;
 
-/** Ends a requirement by what was found; `untestable` alone is no verdict about the target. */
-function conclude(violations: Finding[], untestable: Finding[]): void {
-  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
-  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
-}
+requirement('TX-15', (t) =>
+  withSecondIssuer(t, 'tx-15', async ({ issuer, key, exchanges, signedBy, untestable }) => {
+    const next = makeSigningKey();
+    const all = await exchanges();
+    const ready: DeclaredExchange[] = [];
+    for (const exchange of all) {
+      const control = await exchange.present(await exchange.good());
+      if (isAccepted(control)) ready.push(exchange);
+      else untestable.push(refusesGood(exchange, control));
+    }
+    issuer.publish(key, next);
+    const from = Date.now();
+    const seen: Record<string, unknown> = {};
+    const violations: Finding[] = [];
+    await Promise.all(
+      ready.map(async (exchange) => {
+        const { accepted, answers } = await presentUntilAccepted(t, exchange, () => signedBy(exchange, next), {
+          from,
+          withinSeconds: A_MINUTE_SECONDS,
+          why: 'the new signing key may not be known yet',
+        });
+        seen[exchange.label] = answers;
+        if (accepted) return;
+        const finding = `refuses tokens of a signing key that was published ${A_MINUTE_SECONDS} s ago (${answers.at(-1)?.answer})`;
+        violations.push({ finding, where: exchange.label });
+      }),
+    );
+    t.evidence('answers to tokens of a new signing key, from its publication on', seen);
+    t.evidence('what the issuer was asked', issuer.requests);
+    conclude(violations, untestable);
+  }),
+);
 
-const refusesGood = (exchange: DeclaredExchange, response: TokenResponse): Finding => ({
-  finding: `refuses a good token (${redact(describeResponse(response))}), see TX-10`,
-  where: exchange.label,
+requirement('TX-16', (t) =>
+  withSecondIssuer(t, 'tx-16', async ({ issuer, exchanges, signedBy, untestable }) => {
+    const rogue = makeSigningKey();
+    issuer.setReachable(false);
+    const all = await exchanges();
+    const seen: Record<string, unknown> = {};
+    const violations: Finding[] = [];
+    for (const exchange of all) {
+      const { label: where } = exchange;
+      const good = await exchange.present(await exchange.good());
+      const bad = await exchange.present(await signedBy(exchange, rogue));
+      const answers = [good, bad].map((response) => redact(describeResponse(response)));
+      seen[where] = { whileUnreachable: { 'a good token': answers[0], 'one of another key': answers[1] } };
+      if ([good, bad].some(({ status, accessToken }) => accessToken !== undefined || (status >= 200 && status < 300))) {
+        const finding = `accepts tokens while the issuer cannot be reached and no key is known (${answers.join('; ')})`;
+        violations.push({ finding, where });
+      }
+    }
+    issuer.setReachable(true);
+    const from = Date.now();
+    await Promise.all(
+      all.map(async (exchange) => {
+        const { label: where } = exchange;
+        const { accepted, answers } = await presentUntilAccepted(t, exchange, () => exchange.good(), {
+          from,
+          withinSeconds: A_MINUTE_SECONDS,
+          why: 'the issuer has just come back',
+        });
+        const bad = await exchange.present(await signedBy(exchange, rogue));
+        seen[where] = {
+          ...(seen[where] as object),
+          whenReachableAgain: { 'a good token': answers, 'one of another key': redact(describeResponse(bad)) },
+        };
+        if (!accepted) {
+          const finding = `does not work again ${A_MINUTE_SECONDS} s after the issuer can be reached (${answers.at(-1)?.answer})`;
+          violations.push({ finding, where });
+        } else if (isAccepted(bad)) {
+          violations.push({ finding: 'accepts a token of another key once the issuer can be reached', where });
+        }
+      }),
+    );
+    t.evidence('answers', seen);
+    conclude(violations, untestable);
+  }),
+);
+
+requirement('TX-17', async (t) => {
+  const { keySources = [], kind } = await t.identityProvider();
+  if (keySources.length === 0) {
+    return t.notApplicable(`${kind} declares neither a key URL nor static keys: it knows the issuer's discovery alone`);
+  }
+  const seen: Record<string, unknown> = {};
+  const violations: Finding[] = [];
+  const refused: Finding[] = [];
+  for (const source of keySources) {
+    await withSecondIssuer(t, `tx-17-${source}`, async ({ issuer, key, exchanges, signedBy, untestable }) => {
+      refused.push(...untestable);
+      const rogue = makeSigningKey();
+      const mirror = await issuer.mirror();
+      issuer.setReachable(false);
+      const all = await exchanges(
+        source === 'key-url' ? { url: mirror.keyUrl } : { jwks: JSON.stringify({ keys: [key.jwk] }) },
+      );
+      for (const exchange of all) {
+        const where = `${exchange.label}, ${source}`;
+        const good = await exchange.present(await exchange.good());
+        const bad = await exchange.present(await signedBy(exchange, rogue));
+        const [said, refusal] = [good, bad].map((response) => redact(describeResponse(response)));
+        seen[where] = { 'a good token': said, 'one of another key': refusal };
+        if (!isAccepted(good)) {
+          violations.push({
+            finding: `refuses a good token while the issuer itself cannot be reached (${said})`,
+            where,
+          });
+        }
+        if (isAccepted(bad)) violations.push({ finding: `accepts a token of another key (${refusal})`, where });
+      }
+      seen[`asked of the mirror, ${source}`] = mirror.requests;
+    });
+  }
+  t.evidence('answers while only a mirror can be reached', seen);
+  conclude(violations, refused);
 });
 
 interface Answer {
@@ -358,6 +462,50 @@ requirement('TX-18', async (t) => {
     }),
   );
   t.evidence('claims that tell two ServiceAccounts apart', seen);
+  conclude(violations, untestable);
+});
+
+/** A token with little life left, where the harness can make one. */
+const SHORT_LIFE_SECONDS = 60;
+
+/** By how much the clocks of provider and harness may differ. */
+const SKEW_SECONDS = 60;
+
+requirement('TX-19', async (t) => {
+  const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'tx-19'), t.cluster()]);
+  const seen: Record<string, unknown> = {};
+  const violations: Finding[] = [];
+  const untestable: Finding[] = [];
+  const judge = async (exchange: DeclaredExchange): Promise<void> => {
+    const { label: where, provider } = exchange;
+    const declared = provider.accessTokenLifetimeSeconds;
+    const token =
+      forge === undefined
+        ? await exchange.genuine({ expirationSeconds: 600 })
+        : await forge.resign(await exchange.good(), (claims) => {
+            claims.exp = Math.floor(Date.now() / 1_000) + SHORT_LIFE_SECONDS;
+          });
+    const { exp: subjectExpires = 0 } = decodeJwt(token);
+    const response = await exchange.present(token);
+    if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
+    const claims = claimsOf(response.accessToken);
+    const says = response.body.expires_in;
+    const expiries = [
+      ...(typeof claims === 'object' && claims !== null && 'exp' in claims ? [Number(claims.exp)] : []),
+      ...(typeof says === 'number' ? [Math.floor(Date.now() / 1_000) + says] : []),
+    ];
+    if (expiries.length === 0) {
+      return void untestable.push({ finding: 'says nowhere when its access tokens expire', where });
+    }
+    const outlives = Math.max(...expiries) - subjectExpires;
+    seen[where] = { declaredSeconds: declared, outlivesSubjectTokenBySeconds: outlives };
+    if (outlives > declared + SKEW_SECONDS) {
+      const finding = `issues access tokens that outlive the subject token by ${outlives} s, where it declares ${declared} s`;
+      violations.push({ finding, where });
+    }
+  };
+  await Promise.all(exchanges.map(judge));
+  t.evidence('access tokens and the subject token that they were issued for', seen);
   conclude(violations, untestable);
 });
 

@@ -59,6 +59,7 @@ export async function startEmbedded(
   const descriptions = (context.providers ?? DEFAULT_PROVIDERS).map((name) => describeEmbedded(name, lifetime));
   const served = [...new Set(GRANTS.map(({ grant }) => grant))].filter((grant) => !twin.switchedOff?.includes(grant));
   const providers = new Map<string, EmbeddedProvider>();
+  let trusted = 0;
   const told = new Set<string>();
   const tellOnce = (message: string): void => {
     if (!told.has(message)) context.onProgress(message);
@@ -127,7 +128,8 @@ export async function startEmbedded(
     },
     async trusting(trust) {
       for (const [name, route] of Object.entries(trust.routes)) context.resolver.add(name, route);
-      const description = describeEmbedded(`second-issuer-${providers.size}`, lifetime);
+      trusted += 1;
+      const description = describeEmbedded(`second-issuer-${trusted}`, lifetime);
       await add(description, trust);
       return description;
     },

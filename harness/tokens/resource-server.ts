@@ -1,0 +1,59 @@
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import type { Fetch } from '../environment/identity-provider/fetch.ts';
+import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
+import { NotTestable } from '../run/errors.ts';
+
+/** Algorithms by asymmetric keys: a resource server shares no secret with the provider. */
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+const DEADLINE_MS = 30_000;
+
+async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) });
+  const text = await response.text();
+  try {
+    if (response.status === 200) return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    // Told below, with what it is.
+  }
+  throw new NotTestable(`GET ${url} answered ${response.status} and no JSON document: ${text.slice(0, 100)}`);
+}
+
+/**
+ * The resource server of a provider: it takes access tokens that the provider's published keys verify, with the provider's
+ * `iss`, its own `aud`, and an `exp` to come (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
+ *
+ * @throws NotTestable where the provider publishes no discovery document or no keys
+ */
+export async function resourceServerOf(
+  fetch: Fetch,
+  { issuer, accessTokenAudience }: ProviderDescription,
+): Promise<(accessToken: string) => Promise<string | undefined>> {
+  const discovery = await getJson(fetch, `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  const keys = createLocalJWKSet((await getJson(fetch, String(discovery.jwks_uri))) as unknown as JSONWebKeySet);
+  return async (accessToken) => {
+    try {
+      await jwtVerify(accessToken, keys, {
+        issuer,
+        audience: accessTokenAudience,
+        algorithms: ALGORITHMS,
+        requiredClaims: ['exp'],
+      });
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+}
