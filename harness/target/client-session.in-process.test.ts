@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { copyFileSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,10 +9,12 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { close, listen, readBody, sendJson, urlOf } from '../../fixtures/workloads/lib/http.ts';
 import { Observer } from '../../fixtures/workloads/observer/observer.ts';
 import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
-import type { TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import { copyInPlace, projectInPlace, remainingFiles } from '../../fixtures/workloads/token-probe/files.ts';
 import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
 import { makePki, type RunPki } from '../environment/pki.ts';
 import { Resolver } from '../environment/resolver.ts';
+import { type PlayedHosts, playedProviders, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { listWorkloads } from '../environment/workloads.ts';
 import { loadCatalogue } from '../requirements/catalogue.ts';
 import {
@@ -33,6 +35,19 @@ import {
 } from './client-judgements.ts';
 import { type ClientSession, driveClientSession, LATE, type SessionProvider, summarise } from './client-session.ts';
 import { type Finding, textOf } from './findings.ts';
+import {
+  doesNotGuessALife,
+  exchangesBySubjectToken,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  findsAnIssuerWithAPath,
+  followsTheSymlinkSwap,
+  neverTurnsToAPerson,
+  persistsAccessTokensPrivately,
+  refusesMetadataOfAnotherIssuer,
+  sendsNoTokenToStrangers,
+  survivesAnOutage,
+} from './played-judgements.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 
@@ -57,6 +72,9 @@ const SUBJECT_TOKEN_SECONDS = 25;
 const ACCESS_TOKEN_SECONDS = 12;
 const CALL_MS = 20;
 const PORT = 8443;
+/** Time limit of a request to the provider with an outage; this and the client's patience are the only lengths of real time. */
+const TIMEOUT_MS = 300;
+const HANGING = ['hangs-on-missing-file', 'no-time-limit'];
 
 const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TR-20': (session) => readsItsTokenFile(session, { pathConfigured: false }),
@@ -73,6 +91,17 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'AI-31': sendsEachAccessTokenToItsResourceServer,
   'AI-32': keepsOthersWorking,
   'AI-33': neverFallsBack,
+  'TR-25': exchangesOnceForManyCalls,
+  'TR-26': exchangesOnceMoreWhenRefused,
+  'TR-27': doesNotGuessALife,
+  'TR-29': survivesAnOutage,
+  'TR-31': persistsAccessTokensPrivately,
+  'TR-35': neverTurnsToAPerson,
+  'TR-36': followsTheSymlinkSwap,
+  'TX-02': exchangesBySubjectToken,
+  'TX-04': findsAnIssuerWithAPath,
+  'TX-06': refusesMetadataOfAnotherIssuer,
+  'TX-07': sendsNoTokenToStrangers,
 };
 
 /** The rows that each client must fail, by the catalogue: all others pass. The first one is the reference. */
@@ -85,6 +114,13 @@ const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
   ),
 ];
 
+/** As in `conformance prove`: all rows of the suites in which a twin must fail; for the reference all there are. */
+function rowsOf(mustFail: string[]): Set<string> {
+  const { requirements } = loadCatalogue();
+  const suites = new Set(requirements.filter(({ id }) => mustFail.includes(id)).map(({ suite }) => suite));
+  return new Set(requirements.filter(({ suite }) => mustFail.length === 0 || suites.has(suite)).map(({ id }) => id));
+}
+
 const stops: (() => unknown)[] = [];
 const resolverRoutes: Record<string, { host: string; port: number }> = {};
 /** One for all sessions: they share the folder. */
@@ -92,6 +128,7 @@ let probe: TokenProbe;
 let projectedAt = 0;
 let pki: RunPki;
 let resolver: Resolver;
+let stranger: { cert: string; key: string };
 let provider: { port: number; certificate: string; key: string };
 
 beforeAll(async () => {
@@ -100,7 +137,12 @@ beforeAll(async () => {
   }
   pki = await makePki('unit');
   const hosts = CLIENTS.flatMap((_, index) => [`idp-${index}.test`, `models-${index}.test`]);
-  const { cert, key } = await pki.issue('localhost', { names: hosts });
+  const { cert, key } = await pki.issue('localhost', {
+    names: CLIENTS.flatMap((_, index) => [...hosts, ...Object.values(hostsOf(index))]),
+  });
+  stranger = await (await makePki('stranger')).issue('localhost', {
+    names: CLIENTS.map((_, index) => hostsOf(index).stranger),
+  });
   provider = { port: await startProvider(cert, key), certificate: cert, key };
   vi.useFakeTimers({ toFake: ['Date'] });
   await projectTokens();
@@ -120,6 +162,16 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
+function hostsOf(index: number): PlayedHosts {
+  const host = (name: string): string => `${name}-${index}.test`;
+  return {
+    played: host('played'),
+    tenants: host('tenants'),
+    stranger: host('stranger'),
+    elsewhere: host('elsewhere'),
+  };
+}
+
 /** Two realms on any host name: assertions for their own audience, unexpired, become ES256 access tokens. */
 async function startProvider(cert: string, key: string): Promise<number> {
   const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -129,7 +181,7 @@ async function startProvider(cert: string, key: string): Promise<number> {
       const { pathname } = urlOf(request);
       const [, realm = ''] = /^\/realms\/(\w+)\//.exec(pathname) ?? [];
       const issuer = `https://${request.headers.host}/realms/${realm}`;
-      if (pathname.endsWith('/.well-known/openid-configuration')) {
+      if (realm !== '' && pathname.endsWith('/.well-known/openid-configuration')) {
         sendJson(response, 200, { issuer, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/certs` });
         return;
       }
@@ -195,6 +247,15 @@ async function goOn(instant: number): Promise<void> {
 const observed = (): number => probe.observations().reduce((sum, { observations }) => sum + observations.length, 0);
 
 async function watchClient(index: number): Promise<ClientSession> {
+  const own = mkdtempSync(join(tmpdir(), 'client-session-own-'));
+  const cacheDir = join(own, 'cache');
+  const hosts = hostsOf(index);
+  const setups = playedSetups({
+    hosts,
+    port: PORT,
+    tokenPath: join(folder, 'staging-token'),
+    swappedPath: join(own, 'swapped', 'token'),
+  });
   const observer = new Observer({
     ports: { https: 0, http: 0 },
     address: '127.0.0.1',
@@ -210,13 +271,17 @@ async function watchClient(index: number): Promise<ClientSession> {
       tokenEndpoint: `https://idp-${index}.test:${PORT}/realms/${name}/token`,
       accessTokenAudience: `models-${name}`,
     })),
+    played: {
+      providers: playedProviders({ hosts, port: PORT, holdMs: 150 }),
+      elsewhere: hosts.elsewhere,
+      stranger: { host: hosts.stranger, certificate: stranger.cert, key: stranger.key },
+    },
   });
   const { https, http } = await observer.start();
-  for (const host of [`idp-${index}.test`, `models-${index}.test`]) {
+  for (const host of [`idp-${index}.test`, `models-${index}.test`, ...Object.values(hosts)]) {
     resolver.add(`${host}:${PORT}`, { host: '127.0.0.1', port: https });
   }
-  const lateFolder = mkdtempSync(join(tmpdir(), 'client-session-late-'));
-  const latePath = join(lateFolder, 'token');
+  const latePath = join(own, 'late-token');
   const providers: SessionProvider[] = ['production', 'staging'].map((name, number) => ({
     name,
     audience: `audience-${name}`,
@@ -226,41 +291,66 @@ async function watchClient(index: number): Promise<ClientSession> {
     pathConfigured: number > 0,
     accessTokenLifetimeSeconds: ACCESS_TOKEN_SECONDS,
   }));
-  stops.push(() => rmSync(lateFolder, { recursive: true }));
+  stops.push(() => rmSync(own, { recursive: true }));
   const written: string[] = [];
   const output = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
     written.push(String(chunk));
     return true;
   });
   const create = created[index];
-  const configOf = (name: string, tokenPath: string): TokenClientConfig['providers'][string] => ({
-    baseURL: `https://models-${index}.test:${PORT}/${name}/v1`,
+  const baseURL = (name: string): string => `https://models-${index}.test:${PORT}/${name}/v1`;
+  const configOf = (name: string, tokenPath: string): object => ({
+    baseURL: baseURL(name),
     oauth2: {
       issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
       clientId: `client-${name}`,
       scopes: ['openid'],
       authFlow: 'jwt_bearer',
       subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
-      clientAuthentication: 'none',
     },
   });
-  const client = create?.({
+  const config = parseConfig({
+    cacheDir,
     providers: {
       ...Object.fromEntries(providers.map(({ name, tokenPath }) => [name, configOf(name, tokenPath)])),
       [LATE]: configOf('production', latePath),
+      ...Object.fromEntries(
+        setups.map(({ name, tokenPath, impatient, ...setup }) => [
+          name,
+          {
+            baseURL: baseURL(name),
+            oauth2: {
+              ...setup,
+              subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
+              ...(impatient === true ? { timeoutMs: TIMEOUT_MS } : {}),
+            },
+          },
+        ]),
+      ),
     },
+  });
+  const start = (): TokenClient => {
+    if (create === undefined) throw new Error(`no client has the number ${index}`);
+    return create(config);
+  };
+  let client = start();
+  let restarts = 0;
+  const exit = vi.spyOn(process, 'exit').mockImplementation((code) => {
+    restarts += 1;
+    client = start();
+    throw new Error(`the process ended with ${code}`);
   });
   try {
     return await driveClientSession(
       {
         providers,
         latePath,
+        capabilities: ['cache', 'discovery', 'resident', 'token_exchange'],
+        played: setups,
+        timeLimitMs: TIMEOUT_MS,
         async call(name, patienceMs) {
           await goOn(Date.now() + CALL_MS);
-          const result = await Promise.race([
-            client?.call(name) ?? Promise.reject(new Error('no client')),
-            delay(patienceMs, undefined, { ref: false }),
-          ]);
+          const result = await Promise.race([client.call(name), delay(patienceMs, undefined, { ref: false })]);
           written.push(`${JSON.stringify(result) ?? ''}\n`);
           return result;
         },
@@ -272,8 +362,13 @@ async function watchClient(index: number): Promise<ClientSession> {
         refuseNext: async (name) => {
           await fetch(`http://127.0.0.1:${http}/refuse?provider=${name}`, { method: 'POST' });
         },
-        copy: async (from, to) => copyFileSync(from, to),
-        identity: async () => ({ podUid: 'uid', restarts: 0 }),
+        act: async (name, act) => {
+          await fetch(`http://127.0.0.1:${http}/act?provider=${name}&act=${act}`, { method: 'POST' });
+        },
+        copy: async (from, to) => copyInPlace(from, to),
+        project: async (from, to) => projectInPlace(from, to),
+        remaining: async () => remainingFiles(cacheDir),
+        identity: async () => ({ podUid: 'uid', restarts }),
         output: async () => written.join(''),
         secrets: async () => [],
         stalls: async () => [],
@@ -282,13 +377,15 @@ async function watchClient(index: number): Promise<ClientSession> {
       },
       {
         paceMs: 1_000,
-        // The one length of real time: the client that hangs must not be waited for, all others however long they take.
-        patienceMs: CLIENTS[index]?.name === 'hangs-on-missing-file' ? 2_000 : 30_000,
+        // A client that hangs must not be waited for, all others however long they take.
+        patienceMs: HANGING.includes(CLIENTS[index]?.name ?? '') ? 2_000 : 30_000,
         rotations: { each: 2, total: 4, deadlineSeconds: 120 },
       },
     );
   } finally {
     output.mockRestore();
+    exit.mockRestore();
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
     await observer.stop();
   }
 }
@@ -297,8 +394,10 @@ describe('a session with', () => {
   test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async (client) => {
     const index = CLIENTS.indexOf(client);
     const session = await watchClient(index);
+    const judged = rowsOf(client.mustFail);
     const findings = Object.fromEntries(
       Object.entries(ROWS)
+        .filter(([id]) => judged.has(id))
         .map(([id, judge]) => [id, judge(session)] as const)
         .filter(([, found]) => found.length > 0),
     );
@@ -357,11 +456,17 @@ test('a session that saw nothing satisfies no row', () => {
     files: [],
     exchanges: [],
     resources: [],
+    lookups: [],
+    elsewhere: [],
     calls: [],
-    output: { lines: 0, leaks: [] },
+    capabilities: [],
+    played: [],
+    timeLimitMs: 0,
+    output: { lines: 0, leaks: [], prompts: [] },
     secrets: [],
     before: { podUid: 'uid', restarts: 0 },
     after: { podUid: 'uid', restarts: 0 },
+    afterOutage: { podUid: 'uid', restarts: 0 },
     stalls: [],
   };
   for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);

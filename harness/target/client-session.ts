@@ -1,9 +1,21 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Heartbeat, STALL_MS, type Stall, stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
-import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { Act } from '../../fixtures/workloads/observer/played.ts';
+import { INTERACTIVE } from '../../fixtures/workloads/observer/played.ts';
+import type {
+  ElsewhereRecord,
+  ExchangeRecord,
+  ObserverRecord,
+  ProviderRecord,
+  ResourceRecord,
+} from '../../fixtures/workloads/observer/records.ts';
+import type { RemainingFile } from '../../fixtures/workloads/token-probe/files.ts';
+import type { Listener } from '../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations, TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
+import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
 import { NotTestable } from '../run/errors.ts';
 import { redact } from '../tokens/redact.ts';
+import { callPlayedProviders, endWithAnOutage } from './played-calls.ts';
 import { findTokenLeaks, type TokenLeak } from './token-leaks.ts';
 
 /** A provider as the token client under test is configured for it. */
@@ -18,6 +30,8 @@ export interface SessionProvider {
   /** False where `tokenPath` is the default, which the configuration does not name. */
   pathConfigured: boolean;
   accessTokenLifetimeSeconds: number;
+  /** The client documents that it takes an access token for expired so many seconds before its end. */
+  skewSeconds?: number;
 }
 
 /** Name under which the client knows the provider whose token file comes late. */
@@ -27,9 +41,21 @@ export const LATE = 'late';
  * When a call was made: with the late provider's token file `missing`, then `blank`, then there but `refused`, then good (`recovered`); from a cold
  * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
  * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
- * its access token expired (`blanked`).
+ * its access token expired (`blanked`), and the late one once more with its token (`restored`); each played provider as often as
+ * its part needs (`played`), the one with an outage at the very end (`outage`).
  */
-type Phase = 'missing' | 'blank' | 'refused' | 'recovered' | 'concurrent' | 'burst' | 'paced' | 'blanked';
+export type Phase =
+  | 'missing'
+  | 'blank'
+  | 'refused'
+  | 'recovered'
+  | 'concurrent'
+  | 'burst'
+  | 'paced'
+  | 'blanked'
+  | 'restored'
+  | 'played'
+  | 'outage';
 
 /** One call that the client was told to make, and how it says it ended. */
 export interface Call {
@@ -37,6 +63,8 @@ export interface Call {
   provider: string;
   /** Number of the burst. */
   burst?: number;
+  /** What the played provider had been told before. */
+  act?: Act;
   at: string;
   durationMs: number;
   ok: boolean;
@@ -46,8 +74,15 @@ export interface Call {
   unanswered?: true;
 }
 
+/**
+ * What a client can do, as it declares: have its access tokens by RFC 8693 (`token_exchange`); keep them where they outlive its process
+ * (`cache`); find the token endpoint by discovery (`discovery`); answer many calls in one process (`resident`).
+ */
+export const CLIENT_CAPABILITIES = ['token_exchange', 'cache', 'discovery', 'resident'] as const;
+export type ClientCapability = (typeof CLIENT_CAPABILITIES)[number];
+
 /** What identifies the client's process: it changes with a restart. */
-interface ProcessIdentity {
+export interface ProcessIdentity {
   podUid: string;
   restarts: number;
 }
@@ -60,13 +95,32 @@ export interface ClientSession {
   files: FileObservations[];
   exchanges: ExchangeRecord[];
   resources: ResourceRecord[];
+  /** All other requests to identity providers. */
+  lookups: ProviderRecord[];
+  /** What came to another origin along a redirect. */
+  elsewhere: ElsewhereRecord[];
   calls: Call[];
-  /** Lines of the client's output, and the tokens found in it. */
-  output: { lines: number; leaks: TokenLeak[] };
+  /** How many of them are a burst of one provider. */
+  burstCalls?: number;
+  capabilities: ClientCapability[];
+  /** The providers that the observer played; none where the client could not be configured for them. */
+  played: PlayedSetup[];
+  /** Milliseconds within which a call of the client ends, as declared, whatever the provider does. */
+  timeLimitMs: number;
+  /** Seconds that it takes an access token to live of which it is told nothing, where that is declared. */
+  defaultLifeSeconds?: number;
+  /** Files that it left in the folders that it may write to; absent where nobody can look. */
+  remaining?: RemainingFile[];
+  /** Ports that were listened on where it runs; absent where nobody can look. */
+  listeners?: Listener[];
+  /** Lines of the client's output, the tokens found in it, and the lines that ask somebody to log in at a played provider. */
+  output: { lines: number; leaks: TokenLeak[]; prompts: number[] };
   /** Secrets that the client's pod is given, with where. */
   secrets: string[];
   before: ProcessIdentity;
   after: ProcessIdentity;
+  /** The process after the outage of the played provider. */
+  afterOutage: ProcessIdentity;
   /** When the harness, the client's pod, the observer or the way to the client stood still: what was late then says nothing. */
   stalls: Stall[];
 }
@@ -75,14 +129,28 @@ export interface ClientSession {
 export interface SessionDriver {
   providers: SessionProvider[];
   latePath: string;
+  capabilities: ClientCapability[];
+  played: PlayedSetup[];
+  timeLimitMs: number;
+  defaultLifeSeconds?: number;
+  /** Every call starts the client anew, which takes its time: few are made, with more patience. */
+  startsForEachCall?: true;
   /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
   call(provider: string, patienceMs: number): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined>;
   observations(): Promise<FileObservations[]>;
   records(): Promise<ObserverRecord[]>;
   /** Lets the next token request to a provider be refused, with an error that repeats the request. */
   refuseNext(provider: string): Promise<void>;
-  /** Puts a copy of a file in the client's pod in place. */
+  /** Tells a played provider how to behave from now on. */
+  act(provider: string, act: Act): Promise<void>;
+  /** Puts a copy of a file where the client runs in place. */
   copy(from: string, to: string): Promise<void>;
+  /** The same as the kubelet does it: by the swap of a symlink behind the path. */
+  project(from: string, to: string): Promise<void>;
+  /** Files in the folders that the client may write to. */
+  remaining?(): Promise<RemainingFile[]>;
+  /** Ports that were listened on where the client runs. */
+  listeners?(): Promise<Listener[]>;
   identity(): Promise<ProcessIdentity>;
   /** All that the client wrote since it started; not kept. */
   output(): Promise<string>;
@@ -108,9 +176,16 @@ export interface SessionPlan {
 
 const CONCURRENT_CALLS = 5;
 export const BURST_CALLS = 10;
+/** The same of a client that is started for each call. */
+const CONCURRENT_STARTS = 1;
+const BURST_STARTS = 4;
+const START_PATIENCE_MS = 60_000;
+
+/** Lets the client make one call, and writes it down. */
+export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst' | 'act'>) => Promise<Call>;
 
 /** Calls that are judged by how long they take. */
-const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank']);
+const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'outage']);
 
 const PULSE_MS = 500;
 
@@ -140,20 +215,26 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   const calls: Call[] = [];
   const heartbeat = new Heartbeat('the harness').start();
   const slowWays: Stall[] = [];
-  const call = async (phase: Phase, provider: string, burst?: number): Promise<void> => {
+  const starts = driver.startsForEachCall === true;
+  const burstCalls = starts ? BURST_STARTS : BURST_CALLS;
+  const call: MakeCall = async (phase, provider, { burst, act } = {}) => {
+    const patienceMs = (starts ? START_PATIENCE_MS : plan.patienceMs) + (phase === 'outage' ? driver.timeLimitMs : 0);
     const started = Date.now();
-    const answering = driver.call(provider, plan.patienceMs);
+    const answering = driver.call(provider, patienceMs);
     const answer = await (TIMED.has(phase) ? alongPulses(driver, answering, slowWays) : answering);
     const error = answer?.error;
-    calls.push({
+    const made: Call = {
       phase,
       provider,
       ...(burst === undefined ? {} : { burst }),
+      ...(act === undefined ? {} : { act }),
       at: new Date(started).toISOString(),
       durationMs: Date.now() - started,
-      ...(answer ?? { ok: false, unanswered: true, error: `no answer within ${plan.patienceMs / 1000} s` }),
+      ...(answer ?? { ok: false, unanswered: true, error: `no answer within ${patienceMs / 1000} s` }),
       ...(error === undefined ? {} : { error: redact(error) }),
-    });
+    };
+    calls.push(made);
+    return made;
   };
   const names = driver.providers.map(({ name }) => name);
   const before = await driver.identity();
@@ -165,26 +246,33 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await driver.refuseNext(driver.providers[0]?.name ?? '');
   await call('refused', LATE);
   await call('recovered', LATE);
-  const cold = Array.from({ length: CONCURRENT_CALLS }, () => names).flat();
+  const cold = Array.from({ length: starts ? CONCURRENT_STARTS : CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
   for (const [burst, name] of names.entries()) {
-    for (let count = 0; count < BURST_CALLS; count += 1) await call('burst', name, burst);
+    for (let count = 0; count < burstCalls; count += 1) await call('burst', name, { burst });
   }
   for (const name of names) await call('paced', name);
+  const parts = callPlayedProviders(driver, call);
   if (plan.rotations !== undefined) {
-    await pace(driver, plan, plan.rotations, call);
+    await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
     for (const name of [LATE, ...names]) await call('blanked', name);
     await driver.copy(goodToken, driver.latePath);
+    await call('restored', LATE);
   }
+  for (const part of parts.splice(0)) await part();
+  const after = await driver.identity();
+  await endWithAnOutage(driver, call);
 
-  const [files, records, after, output, secrets, stalls] = await Promise.all([
+  const [files, records, afterOutage, output, secrets, stalls, remaining, listeners] = await Promise.all([
     driver.observations(),
     driver.records(),
     driver.identity(),
     driver.output(),
     driver.secrets(),
     driver.stalls(),
+    driver.remaining?.(),
+    driver.listeners?.(),
   ]);
   heartbeat.stop();
   const exchanges = records.filter((record) => record.kind === 'exchange');
@@ -194,16 +282,33 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     files,
     exchanges,
     resources: records.filter((record) => record.kind === 'resource'),
+    lookups: records.filter((record) => record.kind === 'provider'),
+    elsewhere: records.filter((record) => record.kind === 'elsewhere'),
     calls,
+    burstCalls,
+    capabilities: driver.capabilities,
+    played: driver.played,
+    timeLimitMs: driver.timeLimitMs,
+    ...(driver.defaultLifeSeconds === undefined ? {} : { defaultLifeSeconds: driver.defaultLifeSeconds }),
+    ...(remaining === undefined ? {} : { remaining }),
+    ...(listeners === undefined ? {} : { listeners }),
     output: {
       lines: output.split('\n').filter((line) => line !== '').length,
       leaks: findTokenLeaks(output, digestsOf(files, exchanges)),
+      prompts: promptsIn(output, driver.played),
     },
     secrets,
     before,
     after,
+    afterOutage,
     stalls: [...heartbeat.stalls(), ...slowWays, ...stalls],
   };
+}
+
+/** Numbers of the lines that name a page on which a person would log in. */
+function promptsIn(output: string, played: PlayedSetup[]): number[] {
+  const pages = played.flatMap(({ issuer }) => INTERACTIVE.map((page) => `${issuer}/${page}`));
+  return output.split('\n').flatMap((line, index) => (pages.some((page) => line.includes(page)) ? [index + 1] : []));
 }
 
 /** Of all subject tokens that were in a file or presented, and of all access tokens that were issued. */
@@ -219,12 +324,16 @@ function digestsOf(files: FileObservations[], exchanges: ExchangeRecord[]): Set<
   ]);
 }
 
-/** One call of each provider a turn, one after another, until the tokens have rotated often enough. */
+/**
+ * One call of each provider a turn, one after another, until the tokens have rotated often enough. In each turn one of the further
+ * parts has its place, until none is left.
+ */
 async function pace(
   driver: SessionDriver,
   { paceMs }: SessionPlan,
   rotations: NonNullable<SessionPlan['rotations']>,
-  call: (phase: Phase, provider: string) => Promise<void>,
+  call: MakeCall,
+  parts: (() => Promise<void>)[],
 ): Promise<void> {
   const began = Date.now();
   const deadline = began + rotations.deadlineSeconds * 1000;
@@ -239,6 +348,7 @@ async function pace(
     told = seen;
     await driver.until(new Date(turn));
     for (const { name } of driver.providers) await call('paced', name);
+    await parts.shift()?.();
   }
 }
 
@@ -290,6 +400,7 @@ export function summarise(session: ClientSession): object {
     },
     output: { lines: output.lines, tokens: output.leaks.slice(0, 20), tokensTotal: output.leaks.length },
     secrets,
+    capabilities: session.capabilities,
     stalls,
     rotations: files.map(({ path, observations, reads, missing, empty, partial }) => ({
       path,

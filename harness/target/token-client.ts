@@ -2,9 +2,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { DEFAULT_TOKEN_PATH } from '../../fixtures/workloads/token-client/config.ts';
+import type { RemainingFile } from '../../fixtures/workloads/token-probe/files.ts';
+import type { Listener } from '../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
 import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
+import {
+  PLAYED_HOSTS,
+  type PlayedName,
+  type PlayedSetup,
+  playedSetups,
+} from '../environment/resource-server/played-providers.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { bundleConfigMap, startWorkloadPod } from '../kubernetes/workload-pod.ts';
 import { TIMELINE, timelineOf } from '../report/timeline.ts';
@@ -12,6 +20,8 @@ import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, NotTestable } from '../run/errors.ts';
 import {
   type Call,
+  CLIENT_CAPABILITIES,
+  type ClientCapability,
   type ClientSession,
   driveClientSession,
   LATE,
@@ -29,6 +39,10 @@ const CLIENT_PORT = 8080;
 const PROBE_PORT = 8081;
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const LATE_FOLDER = '/var/run/late';
+const CACHE_FOLDER = '/var/cache/token-client';
+
+/** Of one request to the provider with an outage; a call of the client is one such request then. */
+const SHORT_TIMEOUT_MS = 3_000;
 const SCOPES = ['openid'];
 
 /** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
@@ -78,8 +92,16 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
     const latePath = `${LATE_FOLDER}/token`;
     const workload =
       t.subject.tokenClientVariant === undefined ? NAME : `token-client-twins/${t.subject.tokenClientVariant}`;
+    const played = playedSetups({
+      hosts: PLAYED_HOSTS,
+      port: observer.port,
+      tokenPath: second.tokenPath,
+      swappedPath: `${LATE_FOLDER}/swapped/token`,
+    });
     const config = {
+      cacheDir: CACHE_FOLDER,
       providers: {
+        ...Object.fromEntries(played.map((setup) => [setup.name, playedConfig(observer, setup)])),
         [first.name]: clientConfig(observer, production, first),
         [second.name]: clientConfig(observer, staging, second),
         [LATE]: clientConfig(observer, production, { ...first, tokenPath: latePath, pathConfigured: true }),
@@ -88,6 +110,7 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
     const tokenMounts = [
       { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
       { name: 'late', mountPath: LATE_FOLDER },
+      { name: 'cache', mountPath: CACHE_FOLDER },
     ];
     await cluster.create([
       await bundleConfigMap(namespace, workload),
@@ -130,6 +153,7 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       volumes: [
         { name: 'config', configMap: { name: NAME } },
         { name: 'late', emptyDir: {} },
+        { name: 'cache', emptyDir: {} },
         {
           name: 'tokens',
           projected: {
@@ -144,7 +168,16 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
         },
       ],
     });
-    return { pod: NAME, observer, latePath, providers: [first, second], ...driver(t, cluster, namespace, observer) };
+    return {
+      pod: NAME,
+      observer,
+      latePath,
+      providers: [first, second],
+      played,
+      capabilities: [...CLIENT_CAPABILITIES],
+      timeLimitMs: SHORT_TIMEOUT_MS,
+      ...driver(t, cluster, namespace, observer),
+    };
   });
 }
 
@@ -169,12 +202,28 @@ function clientConfig(observer: Observer, description: ProviderDescription, prov
   };
 }
 
+function playedConfig(observer: Observer, setup: PlayedSetup): object {
+  const { name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath, impatient } = setup;
+  return {
+    baseURL: observer.baseURL(name),
+    oauth2: {
+      issuer,
+      clientId,
+      scopes,
+      authFlow,
+      subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
+      ...(tokenExchangeAudience === undefined ? {} : { tokenExchangeAudience }),
+      ...(impatient === true ? { timeoutMs: SHORT_TIMEOUT_MS } : {}),
+    },
+  };
+}
+
 function driver(
   t: RequirementContext,
   cluster: ClusterHandle,
   namespace: string,
   observer: Observer,
-): Omit<SessionDriver, 'providers' | 'latePath'> {
+): Omit<SessionDriver, 'providers' | 'latePath' | 'played' | 'capabilities' | 'timeLimitMs'> {
   const post = { method: 'POST', headers: { 'content-type': 'application/json' } };
   const probe = async (path: string, body?: object): Promise<unknown> => {
     const init = body === undefined ? {} : { ...post, body: JSON.stringify(body) };
@@ -217,8 +266,18 @@ function driver(
     },
     records: () => observer.records(),
     refuseNext: (provider) => observer.refuseNext(provider),
+    act: (provider, act) => observer.act(provider, act),
     async copy(from, to) {
       await probe('/copy', { from, to });
+    },
+    async project(from, to) {
+      await probe('/project', { from, to });
+    },
+    async remaining() {
+      return ((await probe(`/remaining?path=${CACHE_FOLDER}`)) as { files: RemainingFile[] }).files;
+    },
+    async listeners() {
+      return ((await probe('/listeners')) as { listeners: Listener[] }).listeners;
     },
     async identity() {
       const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
@@ -263,6 +322,28 @@ export function observeRotatingClient(t: RequirementContext): Promise<ClientSess
   const deadlineSeconds = (accelerated ? 3 * t.clock.clientLifetimeSeconds : 1.2 * EXPIRATION_SECONDS) + 60;
   const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2, deadlineSeconds };
   return observe(t, { rotations });
+}
+
+/**
+ * The session of {@link observeClient}, for a requirement that is seen at a provider that the observer plays. Not applicable where the
+ * client could not be configured for it, or does not declare what it needs.
+ */
+export async function observePlayedProviders(
+  t: RequirementContext,
+  name: PlayedName,
+  needed: ClientCapability[] = [],
+): Promise<ClientSession> {
+  const session = await observeClient(t);
+  const missing = needed.filter((capability) => !session.capabilities.includes(capability));
+  if (missing.length > 0) {
+    t.notApplicable(
+      `the client declares the capabilities [${session.capabilities.join(', ')}], not ${missing.join(', ')}`,
+    );
+  }
+  if (!session.played.some((played) => played.name === name)) {
+    t.notApplicable(`the client is not configured for the provider "${name}" that the harness plays`);
+  }
+  return session;
 }
 
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {

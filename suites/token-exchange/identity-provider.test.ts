@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
+import { makeSigningKey } from '../../harness/environment/identity-provider/second-issuer.ts';
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { Violation } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
@@ -12,7 +13,7 @@ import {
 import { describeResponse, isAccepted, type TokenResponse } from '../../harness/tokens/exchange.ts';
 import { redact } from '../../harness/tokens/redact.ts';
 import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/tokens/refusal.ts';
-import { makeSigningKey, presentUntilAccepted, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
+import { presentUntilAccepted, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
 import type { TokenForge } from '../../harness/tokens/token.ts';
 
 /** Claims of an access token, where it is a JWT. */

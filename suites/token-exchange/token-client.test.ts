@@ -5,7 +5,13 @@ import {
   sendsNoClientSecret,
 } from '../../harness/target/client-judgements.ts';
 import { expectNone } from '../../harness/target/findings.ts';
-import { observeClient } from '../../harness/target/token-client.ts';
+import {
+  exchangesBySubjectToken,
+  findsAnIssuerWithAPath,
+  refusesMetadataOfAnotherIssuer,
+  sendsNoTokenToStrangers,
+} from '../../harness/target/played-judgements.ts';
+import { observeClient, observePlayedProviders } from '../../harness/target/token-client.ts';
 
 requirement('TX-01', async (t) => {
   const session = await observeClient(t);
@@ -21,4 +27,25 @@ requirement('TX-03', async (t) => {
 requirement('TX-05', async (t) => {
   const session = await observeClient(t);
   expectNone(neverForwardsTheSubjectToken(session), session.stalls);
+});
+
+requirement('TX-02', async (t) => {
+  const session = await observePlayedProviders(t, 'exchange', ['token_exchange']);
+  expectNone(exchangesBySubjectToken(session), session.stalls);
+});
+
+requirement('TX-04', async (t) => {
+  const session = await observePlayedProviders(t, 'tenant', ['discovery']);
+  expectNone(findsAnIssuerWithAPath(session), session.stalls);
+});
+
+requirement('TX-06', async (t) => {
+  const session = await observePlayedProviders(t, 'other-issuer', ['discovery']);
+  expectNone(refusesMetadataOfAnotherIssuer(session), session.stalls);
+});
+
+requirement('TX-07', async (t) => {
+  const session = await observePlayedProviders(t, 'stranger', ['discovery']);
+  t.evidence('requests at another origin', session.elsewhere);
+  expectNone(sendsNoTokenToStrangers(session), session.stalls);
 });

@@ -1,3 +1,4 @@
+import { SHORT_LIFE_SECONDS } from '../../harness/environment/resource-server/played-providers.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
   missingFileErrorNamesThePath,
@@ -9,7 +10,16 @@ import {
   writesNoToken,
 } from '../../harness/target/client-judgements.ts';
 import { expectNone } from '../../harness/target/findings.ts';
-import { observeClient, observeRotatingClient } from '../../harness/target/token-client.ts';
+import {
+  doesNotGuessALife,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  followsTheSymlinkSwap,
+  neverTurnsToAPerson,
+  persistsAccessTokensPrivately,
+  survivesAnOutage,
+} from '../../harness/target/played-judgements.ts';
+import { observeClient, observePlayedProviders, observeRotatingClient } from '../../harness/target/token-client.ts';
 
 requirement('TR-20', async (t) => {
   const session = await observeRotatingClient(t);
@@ -48,4 +58,52 @@ requirement('TR-28', async (t) => {
 requirement('TR-30', async (t) => {
   const session = await observeClient(t);
   expectNone(writesNoToken(session), session.stalls);
+});
+
+requirement('TR-25', async (t) => {
+  const session = await observePlayedProviders(t, 'slow', ['resident']);
+  expectNone(exchangesOnceForManyCalls(session), session.stalls);
+});
+
+requirement('TR-26', async (t) => {
+  const session = await observePlayedProviders(t, 'revoking');
+  expectNone(exchangesOnceMoreWhenRefused(session), session.stalls);
+});
+
+requirement('TR-27', async (t) => {
+  const session = await observePlayedProviders(t, 'no-expiry');
+  const findings = doesNotGuessALife(session);
+  const { defaultLifeSeconds = 0 } = session;
+  if (findings.length > 0 && defaultLifeSeconds > SHORT_LIFE_SECONDS) {
+    t.notApplicable(
+      `the client declares a default life of ${defaultLifeSeconds} s (defaultLifeSeconds); the token lived ${SHORT_LIFE_SECONDS} s`,
+    );
+  }
+  expectNone(findings, session.stalls);
+});
+
+requirement('TR-29', async (t) => {
+  const session = await observePlayedProviders(t, 'outage');
+  expectNone(survivesAnOutage(session), session.stalls);
+});
+
+requirement('TR-31', async (t) => {
+  const session = await observeClient(t);
+  const { remaining } = session;
+  if (remaining === undefined) return t.notApplicable('nobody can look into the folders that the client may write to');
+  t.evidence(
+    'files that the client left',
+    remaining.map(({ path, mode, uid, unreadable }) => ({ path, mode, uid, unreadable })),
+  );
+  expectNone(persistsAccessTokensPrivately(session), session.stalls);
+});
+
+requirement('TR-35', async (t) => {
+  const session = await observePlayedProviders(t, 'refusing');
+  expectNone(neverTurnsToAPerson(session), session.stalls);
+});
+
+requirement('TR-36', async (t) => {
+  const session = await observePlayedProviders(t, 'swapped');
+  expectNone(followsTheSymlinkSwap(session), session.stalls);
 });

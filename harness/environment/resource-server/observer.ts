@@ -1,12 +1,18 @@
 import type { Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import type { ObserverConfig } from '../../../fixtures/workloads/observer/config.ts';
+import type { Act } from '../../../fixtures/workloads/observer/played.ts';
 import type { ObserverRecord } from '../../../fixtures/workloads/observer/records.ts';
 import { bundleConfigMap, startWorkloadPod } from '../../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../../run/context.ts';
 import { HarnessError } from '../../run/errors.ts';
+import { makePki } from '../pki.ts';
+import { PLAYED_HOSTS, playedProviders } from './played-providers.ts';
 
 /** By this name pods know the resource servers: `https://models.conformance.test:PORT/PROVIDER/v1`. */
 export const RESOURCE_SERVER_HOST = 'models.conformance.test';
+
+/** The hosts that it plays with a certificate of the run. */
+const PLAYED = [PLAYED_HOSTS.played, PLAYED_HOSTS.tenants, PLAYED_HOSTS.elsewhere];
 
 const HTTPS_PORT = 8443;
 const HTTP_PORT = 8080;
@@ -28,6 +34,10 @@ export interface Observer {
   stalls(): Promise<Stall[]>;
   /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
   refuseNext(provider: string): Promise<void>;
+  /** Port at which the issuers of the played providers are, beside {@link PLAYED_HOSTS}. */
+  port: number;
+  /** Tells a played provider how to behave from now on. */
+  act(provider: string, act: Act): Promise<void>;
 }
 
 /** Deploys the observer into the test's namespace; once per file and subject. Rejects when it does not become ready. */
@@ -39,7 +49,9 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
       t.namespace(),
     ]);
     const { host, port, upstream, providers } = identityProvider;
-    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST] });
+    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...PLAYED] });
+    // Of a CA that is made for it and then forgotten: nobody trusts it.
+    const stranger = await (await makePki('stranger')).issue(PLAYED_HOSTS.stranger);
     const config: ObserverConfig = {
       ports: { https: HTTPS_PORT, http: HTTP_PORT },
       tls: { certificateFile: '/etc/tls/tls.crt', keyFile: '/etc/tls/tls.key', caFile: '/etc/tls/ca.crt' },
@@ -50,6 +62,15 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
         tokenEndpoint,
         accessTokenAudience,
       })),
+      played: {
+        providers: playedProviders({ hosts: PLAYED_HOSTS, port }),
+        elsewhere: PLAYED_HOSTS.elsewhere,
+        stranger: {
+          host: PLAYED_HOSTS.stranger,
+          certificateFile: '/etc/tls/stranger.crt',
+          keyFile: '/etc/tls/stranger.key',
+        },
+      },
     };
     const metadata = { namespace, name: NAME };
     await cluster.create([
@@ -61,7 +82,13 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
         kind: 'Secret',
         metadata,
         type: 'kubernetes.io/tls',
-        stringData: { 'tls.crt': cert, 'tls.key': key, 'ca.crt': identityProvider.ca },
+        stringData: {
+          'tls.crt': cert,
+          'tls.key': key,
+          'ca.crt': identityProvider.ca,
+          'stranger.crt': stranger.cert,
+          'stranger.key': stranger.key,
+        },
       } as object,
       {
         apiVersion: 'v1',
@@ -111,7 +138,7 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
       return response.json();
     };
     return {
-      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST] }],
+      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST, ...Object.values(PLAYED_HOSTS)] }],
       reach: `${ip}:${port}`,
       ca: identityProvider.ca,
       baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
@@ -123,6 +150,10 @@ export function deployObserver(t: RequirementContext): Promise<Observer> {
       },
       async refuseNext(provider) {
         await ask(`/refuse?provider=${encodeURIComponent(provider)}`, { method: 'POST' });
+      },
+      port,
+      async act(provider, act) {
+        await ask(`/act?provider=${encodeURIComponent(provider)}&act=${act}`, { method: 'POST' });
       },
     };
   });

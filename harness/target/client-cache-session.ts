@@ -1,0 +1,241 @@
+/**
+ * A client that is started anew with the cache that it left: TR-32, TR-33 and TR-34. A session of its own, since it costs a pod for each
+ * start.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
+import { redact } from '../tokens/redact.ts';
+import { type Finding, unlessStalled } from './findings.ts';
+
+/**
+ * One start of the client: with a cache that is new and `kept` for the next starts; in a pod that `replaced` the first one, where some
+ * providers are configured otherwise under the same name; with a cache of its pod's own (`emptied`); with the kept one, of which
+ * every file was `corrupt`; with the kept one, which cannot be written (`unwritable`).
+ */
+const STARTS = ['kept', 'replaced', 'emptied', 'corrupt', 'unwritable'] as const;
+export type Start = (typeof STARTS)[number];
+
+/** What a provider of the client's configuration is to a start. */
+export interface CacheProvider extends Omit<PlayedSetup, 'name'> {
+  /** Under which the client knows it. */
+  name: string;
+  /** The played provider that it is. */
+  played: 'cached' | 'cached-elsewhere';
+}
+
+/** The names under which the client knows its providers; all but the first one are configured otherwise after the first start. */
+export const CACHE_PROVIDERS = ['same', 'issuer', 'client', 'audience'] as const;
+type CacheProviderName = (typeof CACHE_PROVIDERS)[number];
+
+/** A provider that is not in the cache until a start calls it. */
+const FRESH = 'fresh';
+
+export interface CacheCall {
+  start: Start;
+  provider: string;
+  at: string;
+  durationMs: number;
+  ok: boolean;
+  error?: string;
+}
+
+export interface CacheSession {
+  calls: CacheCall[];
+  /** Starts that did not come to where the client can be called, with why. */
+  failedStarts: { start: Start; reason: string; from: string; to: string }[];
+  exchanges: ExchangeRecord[];
+  resources: ResourceRecord[];
+  stalls: Stall[];
+}
+
+/** How the session starts the client and reaches those who watch it. */
+export interface CacheDriver {
+  /** How the client is configured for the two played providers by default. */
+  setup(played: CacheProvider['played']): PlayedSetup;
+  /**
+   * Starts the client in the place of the one before, which has ended.
+   *
+   * @returns why it cannot be called, where it ended by itself
+   */
+  start(start: Start, providers: CacheProvider[]): Promise<string | undefined>;
+  /** Ends it, and makes sure that it has ended; its kept cache stays. */
+  end(): Promise<void>;
+  /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
+  call(provider: string, patienceMs: number): Promise<{ ok: boolean; error?: string } | undefined>;
+  /** Overwrites every file of the kept cache, while no client runs. */
+  corrupt(): Promise<void>;
+  records(): Promise<ObserverRecord[]>;
+  stalls(): Promise<Stall[]>;
+  progress(message: string): void;
+}
+
+/** Calls of one provider after each start. */
+const CALLS = 2;
+
+/** Drives the client through every start, and returns what was seen. */
+export async function driveCacheSession(driver: CacheDriver, patienceMs: number): Promise<CacheSession> {
+  const heartbeat = new Heartbeat('the harness').start();
+  const calls: CacheCall[] = [];
+  const failedStarts: CacheSession['failedStarts'] = [];
+  for (const start of STARTS) {
+    driver.progress(`starts the client: its cache is ${start}`);
+    if (start === 'corrupt') await driver.corrupt();
+    const from = Date.now();
+    const reason = await driver.start(start, providersOf(driver, start));
+    if (reason === undefined) {
+      for (const provider of [...CACHE_PROVIDERS, FRESH]) {
+        for (let count = 0; count < CALLS; count += 1) {
+          const began = Date.now();
+          const answer = await driver.call(provider, patienceMs);
+          const error = answer === undefined ? `no answer within ${patienceMs / 1000} s` : answer.error;
+          calls.push({
+            start,
+            provider,
+            at: new Date(began).toISOString(),
+            durationMs: Date.now() - began,
+            ok: answer?.ok ?? false,
+            ...(error === undefined ? {} : { error: redact(error) }),
+          });
+          // A record is told to its call by its time, to the millisecond.
+          await delay(2);
+        }
+      }
+    } else {
+      failedStarts.push({
+        start,
+        reason: redact(reason),
+        from: new Date(from).toISOString(),
+        to: new Date().toISOString(),
+      });
+    }
+    await driver.end();
+  }
+  const [records, stalls] = await Promise.all([driver.records(), driver.stalls()]);
+  heartbeat.stop();
+  return {
+    calls,
+    failedStarts,
+    exchanges: records.filter((record) => record.kind === 'exchange'),
+    resources: records.filter((record) => record.kind === 'resource'),
+    stalls: [...heartbeat.stalls(), ...stalls],
+  };
+}
+
+/** The configuration of a start: after the first one, three providers keep their name and are otherwise than they were. */
+function providersOf(driver: CacheDriver, start: Start): CacheProvider[] {
+  const { name: _name, ...usual } = driver.setup('cached');
+  const { name: _other, ...elsewhere } = driver.setup('cached-elsewhere');
+  const provider = (name: CacheProviderName | typeof FRESH, change: Partial<CacheProvider> = {}): CacheProvider => ({
+    ...usual,
+    // Each has a client of its own, so that none can take the token of another.
+    clientId: `client-${name}${name === FRESH ? `-${start}` : ''}`,
+    authFlow: name === 'audience' ? 'token_exchange' : 'jwt_bearer',
+    ...(name === 'audience' ? { tokenExchangeAudience: 'models' } : {}),
+    name,
+    played: 'cached',
+    ...change,
+  });
+  const first = start === 'kept';
+  return [
+    provider('same'),
+    provider('issuer', first ? {} : { issuer: elsewhere.issuer, played: 'cached-elsewhere' }),
+    provider('client', first ? {} : { clientId: 'client-client-2' }),
+    provider('audience', first ? {} : { tokenExchangeAudience: 'other-models' }),
+    provider(FRESH),
+  ];
+}
+
+/** TR-32: a token in a cache that is kept needs no exchange after the pod was replaced; in a cache that is not, exactly one. */
+export function reusesTheKeptCache(session: CacheSession): Finding[] {
+  return [
+    ...failures(session, ['kept', 'replaced', 'emptied'], ['same']),
+    ...exactly(session, 'kept', 1),
+    ...exactly(session, 'replaced', 0),
+    ...exactly(session, 'emptied', 1),
+  ];
+}
+
+function exactly(session: CacheSession, start: Start, wanted: number): Finding[] {
+  const made = exchangesOf(session, start, 'same').length;
+  if (made === wanted || callsOf(session, start, 'same').length === 0) return [];
+  return [`with a cache that is ${start} ${CALLS} calls made ${made} exchanges, not ${wanted}`];
+}
+
+/** TR-33: what was cached for another issuer, client or audience is not used. */
+export function keepsConfigurationsApart(session: CacheSession): Finding[] {
+  const changed = ['issuer', 'client', 'audience'] as const;
+  return [
+    ...failures(session, ['kept', 'replaced'], changed),
+    ...changed.flatMap((provider): Finding[] => {
+      const granted = new Set<unknown>(
+        exchangesOf(session, 'replaced', provider).map(({ accessToken }) => accessToken),
+      );
+      const foreign = during(session.resources, callsOf(session, 'replaced', provider)).filter(
+        ({ token }) => token !== undefined && !granted.has(token.sha256),
+      );
+      return [
+        ...foreign.map(
+          ({ at }) =>
+            `at ${at} a token was used that had been cached for another ${provider} of the provider "${provider}"`,
+        ),
+        ...(granted.size === 0 && callsOf(session, 'replaced', provider).length > 0
+          ? [`no exchange was made for the provider "${provider}", whose ${provider} is another one now`]
+          : []),
+      ];
+    }),
+  ];
+}
+
+/** TR-34: the client starts, and its calls succeed, with a cache that is corrupt or cannot be written. */
+export function survivesABadCache(session: CacheSession): Finding[] {
+  return failures(session, ['kept', 'corrupt', 'unwritable'], ['same', FRESH]);
+}
+
+function failures({ calls, failedStarts }: CacheSession, starts: Start[], providers: readonly string[]): Finding[] {
+  return starts.flatMap((start) => {
+    const failed = failedStarts.filter((each) => each.start === start);
+    const made = calls.filter((call) => call.start === start && providers.includes(call.provider));
+    return [
+      ...failed.map(({ reason, from, to }) =>
+        unlessStalled(
+          `with a cache that is ${start} the client did not start: ${reason}`,
+          Date.parse(from),
+          Date.parse(to),
+        ),
+      ),
+      ...(failed.length === 0 && made.length === 0 ? [`with a cache that is ${start} no call was made`] : []),
+      ...made
+        .filter(({ ok }) => !ok)
+        .map(({ provider, at, durationMs, error = 'no error' }) =>
+          unlessStalled(
+            `with a cache that is ${start} a call of ${provider} failed at ${at}: ${error}`,
+            Date.parse(at),
+            Date.parse(at) + durationMs,
+          ),
+        ),
+    ];
+  });
+}
+
+function callsOf({ calls }: CacheSession, start: Start, provider: string): CacheCall[] {
+  return calls.filter((call) => call.start === start && call.provider === provider);
+}
+
+function exchangesOf(session: CacheSession, start: Start, provider: string): ExchangeRecord[] {
+  return during(session.exchanges, callsOf(session, start, provider)).filter(
+    ({ accessToken }) => accessToken !== undefined,
+  );
+}
+
+/** Calls are made one after another, so that what was recorded during a call is of that call. */
+function during<R extends { at: string }>(records: R[], calls: CacheCall[]): R[] {
+  return records.filter(({ at: when }) =>
+    calls.some(({ at, durationMs }) => {
+      const [instant, began] = [Date.parse(when), Date.parse(at)];
+      return instant >= began && instant <= began + durationMs;
+    }),
+  );
+}

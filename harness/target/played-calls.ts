@@ -1,0 +1,82 @@
+import { type PlayedName, SHORT_LIFE_SECONDS } from '../environment/resource-server/played-providers.ts';
+import type { ClientCapability, MakeCall, SessionDriver } from './client-session.ts';
+
+/** A client is not asked to count seconds more exactly than that. */
+const MARGIN_MS = 500;
+
+/** Calls that are made at the same time, to see whether they share one exchange. */
+const AT_ONCE = 5;
+
+/** How often a client is called after an outage before it must have recovered, once a second. */
+const RECOVERY_CALLS = 10;
+
+/**
+ * The calls of the played providers, in short parts, so that they find their place between others. They are to be made in this order,
+ * one after another.
+ */
+export function callPlayedProviders(driver: SessionDriver, call: MakeCall): (() => Promise<void>)[] {
+  if (driver.played.length === 0) return [];
+  const once = (name: PlayedName) => async (): Promise<void> => {
+    await call('played', name);
+  };
+  const can = (capability: ClientCapability, ...parts: (() => Promise<void>)[]): (() => Promise<void>)[] =>
+    driver.capabilities.includes(capability) ? parts : [];
+  const [first, second] = driver.providers.map(({ tokenPath }) => tokenPath);
+  const swappedPath = driver.played.find(({ name }) => name === 'swapped')?.tokenPath ?? '';
+  const project = (from = ''): Promise<void> => driver.project(from, swappedPath);
+  const expired: Partial<Record<PlayedName, number>> = {};
+  const shortLived = (name: PlayedName) => async (): Promise<void> => {
+    await call('played', name);
+    expired[name] ??= Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
+  };
+  const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
+  return [
+    once('plain'),
+    async () => {
+      await project(first);
+      await shortLived('swapped')();
+    },
+    shortLived('no-expiry'),
+    ...can('discovery', once('other-issuer'), once('tenant'), once('stranger')),
+    once('redirecting-endpoint'),
+    once('redirecting-server'),
+    once('refusing'),
+    once('revoking'),
+    async () => {
+      await driver.act('revoking', 'refuse-next-token');
+      await call('played', 'revoking', { act: 'refuse-next-token' });
+      await driver.act('revoking', 'refuse-tokens');
+      await call('played', 'revoking', { act: 'refuse-tokens' });
+    },
+    async () => {
+      await Promise.all(Array.from({ length: AT_ONCE }, () => call('played', 'slow')));
+    },
+    ...can('token_exchange', once('exchange'), once('exchange-audience')),
+    async () => {
+      await untilExpired('swapped');
+      await project(second);
+      await call('played', 'swapped');
+    },
+    async () => {
+      await untilExpired('no-expiry');
+      await call('played', 'no-expiry');
+    },
+  ];
+}
+
+/** A provider that closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
+export async function endWithAnOutage(driver: SessionDriver, call: MakeCall): Promise<void> {
+  if (driver.played.length === 0) return;
+  await call('outage', 'outage', { act: 'good' });
+  await driver.until(new Date(Date.now() + 1_000 + MARGIN_MS));
+  for (const act of ['closed', 'failing', 'silent'] as const) {
+    await driver.act('outage', act);
+    await call('outage', 'outage', { act });
+  }
+  await driver.act('outage', 'good');
+  for (let count = 0; count < RECOVERY_CALLS; count += 1) {
+    const { ok, unanswered = false } = await call('outage', 'outage', { act: 'good' });
+    if (ok || unanswered) return;
+    await driver.until(new Date(Date.now() + 1_000));
+  }
+}
