@@ -23,7 +23,7 @@ import { type IdentityProviderContext, startIdentityProvider } from './identity-
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import type { ProviderDescription, SecondIssuerTrust, StartedIdentityProvider } from './identity-provider/provider.ts';
 import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target.ts';
-import { ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
+import { engineHasImage, ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
 import { makePki, type RunPki } from './pki.ts';
 import { Resolver } from './resolver.ts';
@@ -233,6 +233,18 @@ export class Environment {
     });
   }
 
+  /**
+   * Gives an image of this host's engine to the nodes of the subject's cluster. What the engine does not have, and what a live cluster
+   * needs, the nodes pull themselves.
+   */
+  async provideImage(subject: Subject, reference: string): Promise<void> {
+    const cluster = await this.clusterFor(subject);
+    if (!cluster.data.owned) return;
+    await this.#part(`image ${reference} on ${cluster.data.issuer}`, async () => {
+      if (await engineHasImage(reference)) await cluster.importImage(await saveImage(reference));
+    });
+  }
+
   /** Access of a target to the subject's cluster, see {@link TargetAccesses}. */
   async targetAccess(subject: Subject, options: TargetAccessOptions): Promise<TargetAccessData> {
     const [cluster, pki] = await Promise.all([this.clusterFor(subject), this.#pki()]);
@@ -380,7 +392,7 @@ export class Environment {
       description: provider.description,
       resolver: resolver.toData(),
       ca: (await this.#pki()).ca,
-      ...(provider.trusting === undefined ? {} : { secondIssuer: { host: HOSTS.issuer, address } }),
+      ...(provider.trusting === undefined ? {} : { secondIssuer: { address } }),
     };
   }
 

@@ -37,6 +37,11 @@ export async function bundleConfigMap(namespace: string, workload: string): Prom
   };
 }
 
+/** The volume with a workload's bundle. */
+export function bundleVolume(workload: string): V1Volume {
+  return { name: bundleName(workload), configMap: { name: bundleName(workload) } };
+}
+
 /**
  * A pod of stock Node that runs bundled workloads, one a container, and fulfils the Pod Security Standard `restricted`.
  * It is Ready when each answers `GET /healthz`. No API token is mounted.
@@ -55,19 +60,14 @@ function workloadPod(pod: WorkloadPod): V1Pod {
       terminationGracePeriodSeconds: 2,
       securityContext: RESTRICTED_POD,
       ...(hostAliases === undefined ? {} : { hostAliases }),
-      containers: containers.map((container) => toContainer(container, image)),
-      volumes: [
-        ...[...new Set(containers.map(({ workload }) => workload))].map((workload) => ({
-          name: bundleName(workload),
-          configMap: { name: bundleName(workload) },
-        })),
-        ...volumes,
-      ],
+      containers: containers.map((container) => workloadContainer(container, image)),
+      volumes: [...[...new Set(containers.map(({ workload }) => workload))].map(bundleVolume), ...volumes],
     },
   };
 }
 
-function toContainer(
+/** A container of a bundled workload; the pod needs its {@link bundleVolume}. */
+export function workloadContainer(
   { name, workload, port, env = {}, volumeMounts = [] }: WorkloadContainer,
   image: string,
 ): V1Container {

@@ -20,8 +20,8 @@ export interface IdentityProviderHandle extends IdentityProviderDescription {
   ca: string;
   /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent. */
   register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
-  /** Where an issuer can be served that it reaches, and how it is told to trust one (a further provider, which {@link register} knows). */
-  secondIssuer?: { host: string; address: string; trusting(trust: SecondIssuerTrust): Promise<ProviderDescription> };
+  /** The address where an issuer can be served that it reaches, and how it is told to trust one (a further provider, which {@link register} knows). */
+  secondIssuer?: { address: string; trusting(trust: SecondIssuerTrust): Promise<ProviderDescription> };
   /** `fetch` that knows the run's names and trusts the run's CA. */
   fetch(url: string | URL, init?: RequestInit): Promise<Response>;
 }
@@ -54,6 +54,8 @@ export interface RequirementContext {
   cluster(): Promise<ClusterHandle>;
   /** Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it is given. */
   agentImage(): Promise<string>;
+  /** Sees to it that the nodes of the harness's own cluster have an image that the engine of this host has. */
+  provideImage(reference: string): Promise<void>;
   /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
   targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
   identityProvider(): Promise<IdentityProviderHandle>;

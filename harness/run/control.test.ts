@@ -15,6 +15,7 @@ const unused = async (): Promise<never> => {
 async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings> {
   server = await startControlServer({
     '/cluster': unused,
+    '/provide-image': unused,
     '/agent-image': unused,
     '/namespace': unused,
     '/identity-provider': unused,

@@ -36,6 +36,8 @@ export interface Subject {
   targets?: Target[];
   /** The variant of the reference token client that a twin of that role deploys. */
   tokenClientVariant?: string;
+  /** The variant of the reference job runner that a twin of that role starts. */
+  jobRunnerVariant?: string;
   /** Ids of the requirements that are planned for this subject. */
   planned: string[];
 }
@@ -81,8 +83,8 @@ export interface IdentityProviderData {
   resolver: ResolverData;
   /** CA certificate(s) that a pod has to trust to talk to the provider, PEM. */
   ca: string;
-  /** Where a worker can serve an issuer that the provider reaches; absent where the provider cannot be told to trust one. */
-  secondIssuer?: { host: string; address: string };
+  /** The address where a worker can serve an issuer that the provider reaches; absent where it cannot be told to trust one. */
+  secondIssuer?: { address: string };
 }
 
 /** Requests to the control server: path → body and answer. */
@@ -92,6 +94,8 @@ export interface ControlApi {
     request: { subject: string; purpose: string; podSecurity?: PodSecurity };
     response: { name: string };
   };
+  /** Gives an image to the nodes of the subject's cluster, see Environment.provideImage. */
+  '/provide-image': { request: { subject: string; reference: string }; response: Record<string, never> };
   '/agent-image': { request: { subject: string }; response: { reference: string } };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };

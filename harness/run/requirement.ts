@@ -57,6 +57,10 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     clock: createClock(settings.clock, progress, signal),
     cluster: () =>
       fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
+    provideImage: (reference) =>
+      fixture(`image ${reference}`, async () => {
+        await control('/provide-image', { subject: subject.name, reference });
+      }),
     agentImage: () =>
       fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
     targetAccess: async (options) => {

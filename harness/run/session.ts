@@ -137,6 +137,10 @@ export class Session {
       '/namespace': async ({ subject, purpose, podSecurity }) => ({
         name: await environment.namespace(this.#subject(subject), purpose, podSecurity),
       }),
+      '/provide-image': async ({ subject, reference }) => {
+        await environment.provideImage(this.#subject(subject), reference);
+        return {};
+      },
       '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
       '/target-access': ({ subject, options }) => environment.targetAccess(this.#subject(subject), options),
       '/target-access/records': async ({ id }) => environment.targetAccesses.records(id),

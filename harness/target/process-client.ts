@@ -37,7 +37,8 @@ const KILL_AFTER_MS = 2_000;
 /** How much of a failed call's output is told. */
 const ERROR_CHARACTERS = 1_500;
 
-interface Ended {
+/** How a command that is one call came to its end. */
+export interface CommandEnded {
   exitCode: number | null;
   signal: NodeJS.Signals | null;
   output: string;
@@ -53,7 +54,7 @@ export async function runToCompletion(
   [file = '', ...args]: string[],
   options: { env: Record<string, string>; cwd: string; patienceMs: number; signal: AbortSignal },
   onOutput: (text: string) => void,
-): Promise<Ended | undefined> {
+): Promise<CommandEnded | undefined> {
   const child = spawn(file, args, {
     cwd: options.cwd,
     env: options.env,
@@ -76,7 +77,7 @@ export async function runToCompletion(
       onOutput(text);
     });
   }
-  const ended = new Promise<Ended>((resolve, reject) => {
+  const ended = new Promise<CommandEnded>((resolve, reject) => {
     child.once('error', (error) => reject(new HarnessError(`${file} cannot be started: ${error.message}`)));
     child.once('close', (exitCode, signal) => resolve({ exitCode, signal, output }));
   });
@@ -101,7 +102,7 @@ export async function runToCompletion(
 
 /** What came of a call that is a command: exit code 0, and what the target file says of the output. */
 export function resultOf(
-  { exitCode, signal, output }: Ended,
+  { exitCode, signal, output }: CommandEnded,
   success: string | undefined,
 ): Pick<Call, 'ok' | 'status' | 'error'> {
   const told = redact(output).trim().slice(-ERROR_CHARACTERS);

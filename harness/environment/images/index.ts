@@ -282,6 +282,18 @@ export async function imageStates(docker: Docker): Promise<ImageState[]> {
   );
 }
 
+/** Whether the engine has an image by this reference. */
+export async function engineHasImage(reference: string): Promise<boolean> {
+  const { docker } = await ensureEngine({});
+  try {
+    await docker.getImage(reference).inspect();
+    return true;
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    throw error;
+  }
+}
+
 /**
  * Saves an image as a docker-archive, for a container runtime that is not the engine (a node's air-gap folder).
  *

@@ -1,0 +1,144 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { V1Pod } from '@kubernetes/client-node';
+import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import type { RemainingFile } from '../../fixtures/workloads/token-probe/files.ts';
+import type { Listener } from '../../fixtures/workloads/token-probe/listeners.ts';
+import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
+import type { Observer } from '../environment/resource-server/observer.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { HarnessError } from '../run/errors.ts';
+import type { Call, SessionDriver } from './client-session.ts';
+import { secretsOf } from './pod-secrets.ts';
+
+/** A pod in which a token client runs, with a token probe beside it that watches the same files. */
+export interface ClientPod {
+  namespace: string;
+  name: string;
+  /** The container that is the client. */
+  container: string;
+  probePort: number;
+  /** Folders that the client may write to, as both containers see them. */
+  writableFolders: string[];
+}
+
+type PodDriver = Omit<
+  SessionDriver,
+  'providers' | 'latePath' | 'played' | 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds' | 'call'
+>;
+
+/** Everything of a driver that does not depend on how the client is called. */
+export function podDriver(
+  t: RequirementContext,
+  cluster: ClusterHandle,
+  client: ClientPod,
+  observer: Observer,
+): PodDriver {
+  const { namespace, name, container } = client;
+  const probe = async (path: string, body?: object): Promise<unknown> => {
+    const init =
+      body === undefined
+        ? {}
+        : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    const response = await cluster.podFetch(namespace, name, client.probePort, path, init);
+    if (!response.ok)
+      throw new HarnessError(`the token probe answers ${response.status} to ${path}: ${await response.text()}`);
+    return response.json();
+  };
+  const read = (): Promise<V1Pod> => cluster.core.readNamespacedPod({ namespace, name });
+  const restartsOf = (pod: V1Pod): number =>
+    pod.status?.containerStatuses?.find((status) => status.name === container)?.restartCount ?? 0;
+  return {
+    async observations() {
+      return ((await probe('/observations')) as { files: FileObservations[] }).files;
+    },
+    async stalls() {
+      const [beside, observed] = await Promise.all([
+        probe('/stalls') as Promise<{ stalls: Stall[] }>,
+        observer.stalls(),
+      ]);
+      return [...beside.stalls, ...observed];
+    },
+    async pulse() {
+      await probe('/pulse');
+    },
+    records: () => observer.records(),
+    refuseNext: (provider) => observer.refuseNext(provider),
+    act: (provider, act) => observer.act(provider, act),
+    async copy(from, to) {
+      await probe('/copy', { from, to });
+    },
+    async project(from, to) {
+      await probe('/project', { from, to });
+    },
+    async remaining() {
+      const folders = await Promise.all(
+        client.writableFolders.map((folder) => probe(`/remaining?path=${encodeURIComponent(folder)}`)),
+      );
+      return folders.flatMap((folder) => (folder as { files: RemainingFile[] }).files);
+    },
+    async listeners() {
+      return ((await probe('/listeners')) as { listeners: Listener[] }).listeners;
+    },
+    async identity() {
+      const pod = await read();
+      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod) };
+    },
+    async output() {
+      const log = { namespace, name, container };
+      const parts =
+        restartsOf(await read()) > 0 ? [await cluster.core.readNamespacedPodLog({ ...log, previous: true })] : [];
+      // The client of the API gives an empty log as undefined.
+      return [...parts, await cluster.core.readNamespacedPodLog(log)].map((part) => part ?? '').join('\n');
+    },
+    async secrets() {
+      return secretsOf(await read());
+    },
+    until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
+    progress: (message) => t.progress(message),
+  };
+}
+
+/** One request to the client's pod is one call: it answers by `{"ok", "status"?, "error"?}`, or by an HTTP status alone. */
+export async function callByHttp(
+  cluster: ClusterHandle,
+  { namespace, name }: ClientPod,
+  request: { port: number; method: string; path: string; body?: unknown },
+  patienceMs: number,
+): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined> {
+  const patience = AbortSignal.timeout(patienceMs);
+  try {
+    const response = await cluster.podFetch(namespace, name, request.port, request.path, {
+      method: request.method,
+      signal: patience,
+      ...(request.body === undefined
+        ? {}
+        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(request.body) }),
+    });
+    const answer = await response.text();
+    const told = readAnswer(answer);
+    if (told !== undefined) return told;
+    if (response.ok) return { ok: true, status: response.status };
+    return { ok: false, error: `the client's pod answered ${response.status}: ${answer.slice(0, 200)}` };
+  } catch (error) {
+    if (patience.aborted) return undefined;
+    throw error;
+  }
+}
+
+function readAnswer(text: string): Pick<Call, 'ok' | 'status' | 'error'> | undefined {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof answer !== 'object' || answer === null || !('ok' in answer) || typeof answer.ok !== 'boolean')
+    return undefined;
+  const { ok, status, error } = answer as { ok: boolean; status?: unknown; error?: unknown };
+  return {
+    ok,
+    ...(typeof status === 'number' ? { status } : {}),
+    ...(error === undefined ? {} : { error: String(error) }),
+  };
+}
