@@ -24,5 +24,12 @@ export const IDENTITY_PROVIDER_PORT = 8443;
 /** Label of every container and network of a run: its value is the run's id. */
 export const RUN_LABEL = 'kube-agent-conformance.run';
 
+/** Taint of the nodes that are added to a cluster of the harness's own: only pods that are made for them run there. */
+export const FURTHER_NODE_TAINT = {
+  key: 'kube-agent-conformance/further-node',
+  value: 'true',
+  effect: 'NoSchedule',
+} as const;
+
 /** Label of every Kubernetes object of a run: its value is the run's id. */
 export const RUN_OBJECT_LABEL = 'kube-agent-conformance/run';

@@ -59,6 +59,11 @@ export interface RequirementContext {
   /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
   targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
   identityProvider(): Promise<IdentityProviderHandle>;
+  /**
+   * Sees to it that the cluster has so many nodes, where the harness owns it; a live cluster stays as it is.
+   * Nodes that are added have {@link ../environment/names.ts FURTHER_NODE_TAINT}.
+   */
+  addNodes(atLeast: number): Promise<void>;
   namespace(): Promise<TestNamespace>;
   /**
    * A second namespace (and further ones) by its purpose.

@@ -97,6 +97,7 @@ export interface ControlApi {
   /** Gives an image to the nodes of the subject's cluster, see Environment.provideImage. */
   '/provide-image': { request: { subject: string; reference: string }; response: Record<string, never> };
   '/agent-image': { request: { subject: string }; response: { reference: string } };
+  '/nodes': { request: { subject: string; atLeast: number }; response: Record<string, never> };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
   '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };

@@ -89,6 +89,9 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
         },
       };
     },
+    async addNodes(atLeast) {
+      await fixture(`${atLeast} nodes`, () => control('/nodes', { subject: subject.name, atLeast }));
+    },
     namespace: () => namespaceFor('main'),
     namespaceFor,
     identityProvider: () =>

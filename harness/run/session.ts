@@ -160,6 +160,10 @@ export class Session {
         await environment.targetAccesses.close(id);
         return {};
       },
+      '/nodes': async ({ subject, atLeast }) => {
+        await (await environment.clusterFor(this.#subject(subject))).addNodes(atLeast);
+        return {};
+      },
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
       '/register': async ({ subject, provider, workload }) =>
         (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),

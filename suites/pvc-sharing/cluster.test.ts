@@ -7,6 +7,7 @@ import { type ClaimMount, claimVolumes, type VolumeWorkerPod } from '../../harne
 import { DeadlineExceeded, HarnessError, Violation } from '../../harness/run/errors.ts';
 import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
 import {
+  distantWorker,
   ownClaim,
   ownWorker,
   READ_ONLY,
@@ -50,6 +51,12 @@ requirement('PV-01', async (t) => {
   ];
   await exchange(t, author, [editor, reader]);
   await exchange(t, editor, [author, reader]);
+});
+
+requirement('PV-02', async (t) => {
+  const [author, distant] = await Promise.all([worker(t, 'author'), distantWorker(t)]);
+  await exchange(t, author, [distant]);
+  await exchange(t, distant, [author]);
 });
 
 /** Lines that a pod has appended when it is killed, at least. */

@@ -1,4 +1,5 @@
-import { ApiException } from '@kubernetes/client-node';
+import { ApiException, type V1Node } from '@kubernetes/client-node';
+import { FURTHER_NODE_TAINT } from '../../harness/environment/names.ts';
 import { describePod } from '../../harness/kubernetes/cluster-handle.ts';
 import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
 import { type Claim, createClaim, defaultStorageClass, sharedClaim } from '../../harness/kubernetes/storage.ts';
@@ -47,6 +48,40 @@ export function worker(t: RequirementContext, name: SharingWorker): Promise<Volu
 /** Several of them at once. */
 export function workers(t: RequirementContext, ...names: SharingWorker[]): Promise<VolumeWorkerPod[]> {
   return Promise.all(names.map((name) => worker(t, name)));
+}
+
+/** Taints that keep a pod away. */
+const KEEPING_AWAY = ['NoSchedule', 'NoExecute'];
+
+/** A node beside `node` on which a pod can run. */
+function isSecondNode({ metadata, spec, status }: V1Node, node: string | undefined): boolean {
+  const { key } = FURTHER_NODE_TAINT;
+  return (
+    metadata?.name !== node &&
+    spec?.unschedulable !== true &&
+    metadata?.labels?.['kubernetes.io/os'] === 'linux' &&
+    status?.conditions?.some(({ type, status: state }) => type === 'Ready' && state === 'True') === true &&
+    !(spec?.taints ?? []).some((taint) => taint.key !== key && KEEPING_AWAY.includes(taint.effect))
+  );
+}
+
+/** A pod with the ReadWriteMany claim on another node than the author's. Not applicable where there is none. */
+export async function distantWorker(t: RequirementContext): Promise<VolumeWorkerPod> {
+  const [author] = await Promise.all([worker(t, 'author'), t.addNodes(2)]);
+  const { core } = await t.cluster();
+  const nodes = (await core.listNode()).items;
+  const node = nodes.find((candidate) => isSecondNode(candidate, author.pod.spec?.nodeName))?.metadata?.name;
+  if (node === undefined) {
+    t.notApplicable(`the cluster has one schedulable node: ${nodes.length} in all`);
+  }
+  const { name: claim, namespace } = await sharedClaim(t);
+  const { key } = FURTHER_NODE_TAINT;
+  return startVolumeWorker(t, namespace, {
+    name: 'distant',
+    mounts: [{ claim, mountPath: SHARED }],
+    node,
+    tolerations: [{ key, operator: 'Exists' }],
+  });
 }
 
 /** A claim of the cluster's default class, ReadWriteOnce; bound perhaps only when a pod needs it. */

@@ -16,6 +16,8 @@ export interface StartedCluster {
   nodeExec(command: string[]): Promise<{ exitCode: number; output: string }>;
   /** Gives its nodes an image that no registry has. @param archive path of a docker-archive on this host */
   importImage(archive: string): Promise<void>;
+  /** Adds nodes until there are so many, where the harness owns the cluster; a live one stays as it is. */
+  addNodes(atLeast: number): Promise<void>;
   /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;

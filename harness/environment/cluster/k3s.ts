@@ -13,7 +13,8 @@ import { bundleWorkload } from '../workloads.ts';
 import { ADMISSION_POLICY_ARGUMENTS } from './admission-policies.ts';
 import { AUDIT_LOG } from './audit-log.ts';
 import type { StartedCluster } from './cluster.ts';
-import { discoverCluster, openIssuerDiscovery, waitUntilUsable } from './readiness.ts';
+import { startAgent } from './k3s-agent.ts';
+import { discoverCluster, openIssuerDiscovery, waitUntilNodeReady, waitUntilUsable } from './readiness.ts';
 
 const NODE_NAME = 'node-0';
 const CONFORMANCE_FOLDER = '/etc/conformance';
@@ -75,6 +76,13 @@ function kubeletKubeconfig(acceleratorHost: string, token: string): string {
   });
 }
 
+/** The archive of the workload image, where it has to be brought along. */
+function workloadFiles({ workloadImageArchive }: K3sOptions): { source: string; target: string }[] {
+  return workloadImageArchive === undefined
+    ? []
+    : [{ source: workloadImageArchive, target: `${K3S_IMAGES_FOLDER}/workload.tar` }];
+}
+
 /** Network aliases of a second cluster must differ on the run's network: the first keeps the plain names. */
 function hostOf(host: string, name: string): string {
   return name === 'reference' ? host : `${name}.${host}`;
@@ -134,6 +142,7 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
   const issuer = `https://${host}:${API_SERVER_PORT}`;
   const kubeletToken = randomBytes(24).toString('base64url');
   const controlSecret = randomBytes(24).toString('base64url');
+  const agentToken = randomBytes(24).toString('base64url');
   const accelerated = clock.kind === 'accelerated';
   const apiServerArguments = [
     `service-account-issuer=${issuer}`,
@@ -158,6 +167,7 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
       '--disable=metrics-server',
       `--node-name=${NODE_NAME}`,
       `--tls-san=${host}`,
+      `--token=${agentToken}`,
       ...apiServerArguments.map((argument) => `--kube-apiserver-arg=${argument}`),
       ...kubeletArguments.map((argument) => `--kubelet-arg=${argument}`),
       ...(options.serverArguments ?? []),
@@ -184,11 +194,7 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
         mode: 0o600,
       },
     ])
-    .withCopyFilesToContainer(
-      options.workloadImageArchive === undefined
-        ? []
-        : [{ source: options.workloadImageArchive, target: `${K3S_IMAGES_FOLDER}/workload.tar` }],
-    )
+    .withCopyFilesToContainer(workloadFiles(options))
     .withStartupTimeout(120_000);
 
   const log: string[] = [];
@@ -214,7 +220,14 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
     }),
   );
 
+  const agents: Promise<StartedTestContainer>[] = [];
   const stop = async (): Promise<void> => {
+    // They share storage of the node.
+    await Promise.all(
+      (await Promise.allSettled(agents)).map(
+        async (agent) => agent.status === 'fulfilled' && agent.value.stop({ timeout: 5_000 }),
+      ),
+    );
     await Promise.all([node.stop({ timeout: 5_000 }), accelerator?.stop({ timeout: 0 })]);
   };
   try {
@@ -222,7 +235,20 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
     const kubeConfig = named(node.getKubeConfig(), host);
     options.onProgress('waiting for the node, the default ServiceAccount and cluster DNS');
     await Promise.all([waitUntilUsable(kubeConfig), openIssuerDiscovery(kubeConfig)]);
-    return startedCluster({ options, node, accelerator, controlSecret, kubeConfig, issuer, stop, log });
+    const addAgent = (): Promise<StartedTestContainer> =>
+      joinAgent({ options, node, kubeConfig, url: issuer, token: agentToken, nodeName: `node-${agents.length + 1}` });
+    return startedCluster({
+      options,
+      node,
+      accelerator,
+      controlSecret,
+      kubeConfig,
+      issuer,
+      stop,
+      log,
+      agents,
+      addAgent,
+    });
   } catch (error) {
     await stop();
     throw error;
@@ -256,6 +282,44 @@ async function settleBoth<
   return [await first, await second];
 }
 
+interface AgentParts {
+  options: K3sOptions;
+  node: StartedK3sContainer;
+  kubeConfig: string;
+  url: string;
+  token: string;
+  nodeName: string;
+}
+
+/** @throws HarnessError when it does not become Ready in time, with the last lines of its log */
+async function joinAgent({
+  options,
+  node,
+  kubeConfig,
+  nodeName,
+  ...server
+}: AgentParts): Promise<StartedTestContainer> {
+  options.onProgress(`starting ${nodeName}`);
+  const { container, log } = await startAgent({
+    runId: options.runId,
+    image: options.image,
+    networkName: options.networkName,
+    pki: options.pki,
+    serverContainer: node.getId(),
+    ...server,
+    nodeName,
+    kubeletArguments: [`sync-frequency=${options.clock.syncFrequencySeconds}s`],
+    files: workloadFiles(options),
+  });
+  try {
+    await waitUntilNodeReady(kubeConfig, nodeName);
+    return container;
+  } catch (error) {
+    await container.stop({ timeout: 0 });
+    throw new HarnessError(`${nodeName} did not become Ready; its last lines:\n${log.join('\n')}`, { cause: error });
+  }
+}
+
 interface Parts {
   options: K3sOptions;
   node: StartedK3sContainer;
@@ -265,6 +329,9 @@ interface Parts {
   issuer: string;
   stop: () => Promise<void>;
   log: string[];
+  /** The nodes beside the first one, those that are starting too. */
+  agents: Promise<StartedTestContainer>[];
+  addAgent: () => Promise<StartedTestContainer>;
 }
 
 function startedCluster({
@@ -276,6 +343,8 @@ function startedCluster({
   issuer,
   stop,
   log,
+  agents,
+  addAgent,
 }: Parts): StartedCluster {
   const control = async (method: string, path: string, body: unknown): Promise<void> => {
     if (accelerator === undefined) {
@@ -339,6 +408,12 @@ function startedCluster({
           `cluster ${options.name} did not take the image archive ${basename(archive)}: ${output}`,
         );
       }
+    },
+    async addNodes(atLeast) {
+      while (1 + agents.length < atLeast) {
+        agents.push(addAgent());
+      }
+      await Promise.all(agents);
     },
     async assertAlive() {
       try {

@@ -75,6 +75,7 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
     setLifetime: () => Promise.resolve(),
     importImage: () => Promise.reject(new HarnessError(CANNOT)),
     nodeExec: () => Promise.reject(new HarnessError(CANNOT)),
+    addNodes: () => Promise.resolve(),
     async assertAlive() {
       const response = await createClusterHandle(data).request('/version');
       await response.arrayBuffer();

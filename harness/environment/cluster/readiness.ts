@@ -45,6 +45,19 @@ export async function waitUntilUsable(kubeConfig: string, deadlineSeconds = 90):
   ]);
 }
 
+/** @throws DeadlineExceeded with what was seen last */
+export async function waitUntilNodeReady(kubeConfig: string, name: string, deadlineSeconds = 90): Promise<void> {
+  await watchUntil<V1Node, true>(
+    load(kubeConfig),
+    '/api/v1/nodes',
+    ({ object }) =>
+      (object.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true &&
+        object.spec?.taints?.some(({ key }) => key === 'node.kubernetes.io/not-ready') !== true) ||
+      undefined,
+    { what: `node ${name} to be Ready`, fieldSelector: `metadata.name=${name}`, deadlineSeconds },
+  );
+}
+
 /**
  * Lets anybody read the issuer's discovery document and keys, as an identity provider outside the cluster has to
  * (Kubernetes, "Configure Service Accounts for Pods", "ServiceAccount issuer discovery"). Only on clusters that the harness owns.
