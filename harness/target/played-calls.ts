@@ -48,9 +48,9 @@ export function callPlayedProviders(driver: SessionDriver, call: MakeCall): (() 
       await driver.act('revoking', 'refuse-tokens');
       await call('played', 'revoking', { act: 'refuse-tokens' });
     },
-    async () => {
+    ...can('resident', async () => {
       await Promise.all(Array.from({ length: AT_ONCE }, () => call('played', 'slow')));
-    },
+    }),
     ...can('token_exchange', once('exchange'), once('exchange-audience')),
     async () => {
       await untilExpired('swapped');

@@ -1,5 +1,6 @@
 import type { V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { deployObserver } from '../environment/resource-server/observer.ts';
+import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { createServiceAccount, startInTurn } from '../kubernetes/pods.ts';
 import { bundleConfigMap, bundleVolume, workloadContainer } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
@@ -12,6 +13,8 @@ import type { Target } from './target-file.ts';
 import { type ConfiguredProvider, callValues } from './token-client-target-config.ts';
 import {
   ConfigurationSets,
+  configuredPlayed,
+  EVERYTHING,
   registerProviders,
   sessionSettings,
   type TargetClient,
@@ -152,14 +155,24 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     'pod.serviceAccount': NAME,
     'tokens.sources': providers.map(tokenSource(tokenFolder)),
   };
-  const sets = new ConfigurationSets(target, providers, latePath, values);
+  const { played, configured } = configuredPlayed(
+    target,
+    playedSetups({
+      hosts: PLAYED_HOSTS,
+      port: observer.port,
+      tokenPath: providers[1]?.tokenPath ?? '',
+      swappedPath: `${LATE_FOLDER}/swapped/token`,
+    }),
+    (name) => observer.baseURL(name),
+  );
+  const sets = new ConfigurationSets(target, providers, configured, latePath, values);
   const entries = Object.entries(sets.files).flatMap(([set, files]) =>
     Object.entries(files).map(([path, content]) => ({ key: keyOf(set, path), path: `${set}/${path}`, content })),
   );
   const known: Values = {
     ...values,
     // What is called by HTTP is one process, which knows all its providers from the start.
-    'config.folder': `${configFolder}/all`,
+    'config.folder': `${configFolder}/${EVERYTHING}`,
     'config.configMap': {
       name: NAME,
       items: [{ key: CA_FILE, path: CA_FILE }, ...entries.map(({ key, path }) => ({ key, path }))],
@@ -204,9 +217,10 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     ...driver,
     ...(trigger.kind === 'exec' ? { startsForEachCall: true } : {}),
     providers,
+    played,
     latePath,
     async call(name, patienceMs): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined> {
-      const set = trigger.kind === 'exec' ? sets.setFor(name) : 'all';
+      const set = trigger.kind === 'exec' ? sets.setFor(name) : EVERYTHING;
       const where = `${target.file}: run.trigger`;
       const forThis = { ...known, ...callValues(name, `${configFolder}/${set}`) };
       if (trigger.kind === 'http') return callByHttp(cluster, client, fill(trigger, forThis, where), patienceMs);

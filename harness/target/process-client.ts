@@ -8,7 +8,9 @@ import { Observer } from '../../fixtures/workloads/observer/observer.ts';
 import type { ObserverRecord } from '../../fixtures/workloads/observer/records.ts';
 import { projectInPlace, remainingFiles } from '../../fixtures/workloads/token-probe/files.ts';
 import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
+import { makePki } from '../environment/pki.ts';
 import { RESOURCE_SERVER_HOST } from '../environment/resource-server/observer.ts';
+import { PLAYED_HOSTS, playedProviders, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { createServiceAccount } from '../kubernetes/pods.ts';
 import { startProbePod } from '../kubernetes/token-probe.ts';
 import type { RequirementContext } from '../run/context.ts';
@@ -24,6 +26,7 @@ import { installFolder } from './token-client-target-install.ts';
 import {
   asText,
   ConfigurationSets,
+  configuredPlayed,
   registerProviders,
   sessionSettings,
   type TargetClient,
@@ -135,17 +138,22 @@ export async function startProcessClient(t: RequirementContext, target: TokenCli
     const at = (name: string): string => join(folder, name);
     for (const name of ['home', 'cache', 'work', 'late', 'config']) mkdirSync(at(name), { mode: 0o700 });
     const { host, port, upstream, providers: described, ca } = identityProvider;
+    const baseURL = (name: string): string => `https://${RESOURCE_SERVER_HOST}:${port}/${name}/v1`;
     const providers = await registerProviders(t, target, {
       serviceAccount: NAME,
       tokenPath: (name) => ({ path: join(tokens, `${name}-token`), configured: true }),
-      baseURL: (name) => `https://${RESOURCE_SERVER_HOST}:${port}/${name}/v1`,
+      baseURL,
     });
     await createServiceAccount(t, namespace, NAME, false);
     const audiences = Object.fromEntries(providers.map(({ name, audience }) => [`${name}-token`, audience]));
     const [probePod, { cert, key }] = await Promise.all([
       startProbePod(t, namespace, { name: NAME, serviceAccount: NAME, volumes: { oauth2: audiences } }),
-      t.certificate(host, { names: [RESOURCE_SERVER_HOST] }),
+      t.certificate(host, {
+        names: [RESOURCE_SERVER_HOST, PLAYED_HOSTS.played, PLAYED_HOSTS.tenants, PLAYED_HOSTS.elsewhere],
+      }),
     ]);
+    // Of a CA that is made for it and then forgotten: nobody trusts it.
+    const stranger = await (await makePki('stranger')).issue(PLAYED_HOSTS.stranger);
     let broken: Error | undefined;
     const mirror = await mirrorTokens(
       probePod,
@@ -162,13 +170,16 @@ export async function startProcessClient(t: RequirementContext, target: TokenCli
       tls: { certificate: cert, key, ca },
       identityProvider: { host, port, upstream },
       providers: described,
+      played: {
+        providers: playedProviders({ hosts: PLAYED_HOSTS, port }),
+        elsewhere: PLAYED_HOSTS.elsewhere,
+        stranger: { host: PLAYED_HOSTS.stranger, certificate: stranger.cert, key: stranger.key },
+      },
     });
     const ports = await observer.start();
     stops.push(() => observer.stop());
-    const proxy = await startObservingProxy({
-      [`${host}:${port}`]: ports.https,
-      [`${RESOURCE_SERVER_HOST}:${port}`]: ports.https,
-    });
+    const hosts = [host, RESOURCE_SERVER_HOST, ...Object.values(PLAYED_HOSTS)];
+    const proxy = await startObservingProxy(Object.fromEntries(hosts.map((each) => [`${each}:${port}`, ports.https])));
     stops.push(() => proxy.stop());
     const probe = new TokenProbe({
       files: [...providers.map(({ tokenPath }) => tokenPath), latePath],
@@ -189,7 +200,17 @@ export async function startProcessClient(t: RequirementContext, target: TokenCli
       'install.folder': installFolder(target),
       'harness.node': process.execPath,
     };
-    const sets = new ConfigurationSets(target, providers, latePath, values);
+    const { played, configured } = configuredPlayed(
+      target,
+      playedSetups({
+        hosts: PLAYED_HOSTS,
+        port,
+        tokenPath: providers[1]?.tokenPath ?? '',
+        swappedPath: join(folder, 'late', 'swapped', 'token'),
+      }),
+      baseURL,
+    );
+    const sets = new ConfigurationSets(target, providers, configured, latePath, values);
     for (const [set, files] of Object.entries(sets.files)) {
       for (const [path, content] of Object.entries(files)) {
         const file = join(at('config'), set, path);
@@ -208,6 +229,7 @@ export async function startProcessClient(t: RequirementContext, target: TokenCli
       ...sessionSettings(target),
       startsForEachCall: true,
       providers,
+      played,
       latePath,
       async call(name, patienceMs) {
         if (broken !== undefined) throw new HarnessError(broken.message);

@@ -1,4 +1,5 @@
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
+import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, NotTestable } from '../run/errors.ts';
 import { CLIENT_CAPABILITIES, LATE, type SessionDriver } from './client-session.ts';
@@ -61,10 +62,9 @@ export async function registerProviders(
 /** What a target file says of the client for the session. */
 export function sessionSettings(
   target: TokenClientTarget,
-): Pick<SessionDriver, 'capabilities' | 'played' | 'timeLimitMs' | 'defaultLifeSeconds'> {
+): Pick<SessionDriver, 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds'> {
   return {
     capabilities: CLIENT_CAPABILITIES.filter((capability) => target.capabilities.includes(capability)),
-    played: [],
     timeLimitMs: target.timeLimitSeconds * 1000,
     ...(target.defaultLifeSeconds === undefined ? {} : { defaultLifeSeconds: target.defaultLifeSeconds }),
   };
@@ -80,30 +80,40 @@ const SETS = {
   all: ['first', 'second', 'late'],
 } as const;
 
+/** The set of a client that is one process for all its calls: it is configured once. */
+export const EVERYTHING = 'everything';
+
 /** The configuration folders of a client, one for each set of providers. */
 export class ConfigurationSets {
   readonly files: Record<string, Record<string, string>>;
   #lateIsBlank = false;
   readonly #latePath: string;
 
-  /** @param values placeholders that are known by now */
-  constructor(target: TokenClientTarget, providers: ConfiguredProvider[], latePath: string, values: Values) {
+  /**
+   * @param played providers that the observer plays: each has a set of its own
+   * @param values placeholders that are known by now
+   */
+  constructor(
+    target: TokenClientTarget,
+    providers: ConfiguredProvider[],
+    played: ConfiguredProvider[],
+    latePath: string,
+    values: Values,
+  ) {
     const [first, second] = providers;
     if (first === undefined || second === undefined) throw new HarnessError('two providers are needed');
     const late: ConfiguredProvider = { ...first, name: LATE, tokenPath: latePath, pathConfigured: true };
     const known = { first, second, late };
     this.#latePath = latePath;
+    const sets: Record<string, ConfiguredProvider[]> = {
+      ...Object.fromEntries(
+        Object.entries(SETS).map(([set, members]) => [set, members.map((member) => known[member])]),
+      ),
+      ...Object.fromEntries(played.map((provider) => [playedSet(provider.name), [provider]])),
+      [EVERYTHING]: [first, second, late, ...played],
+    };
     this.files = Object.fromEntries(
-      Object.entries(SETS).map(([set, members]) => {
-        return [
-          set,
-          configurationFiles(
-            target,
-            members.map((member) => known[member]),
-            values,
-          ),
-        ];
-      }),
+      Object.entries(sets).map(([set, members]) => [set, configurationFiles(target, members, values)]),
     );
   }
 
@@ -113,10 +123,47 @@ export class ConfigurationSets {
   }
 
   /** Name of the set for the next call of a provider. */
-  setFor(provider: string): keyof typeof SETS {
+  setFor(provider: string): string {
     if (provider === LATE) return 'late';
+    if (Object.hasOwn(this.files, playedSet(provider))) return playedSet(provider);
     return this.#lateIsBlank ? 'all' : 'usual';
   }
+}
+
+function playedSet(provider: string): string {
+  return `played-${provider}`;
+}
+
+/** The played providers that a client can be configured for, and how its configuration files have them. */
+export function configuredPlayed(
+  target: Pick<TokenClientTarget, 'capabilities'>,
+  setups: PlayedSetup[],
+  baseURL: (provider: string) => string,
+): { played: PlayedSetup[]; configured: ConfiguredProvider[] } {
+  const flows = (['jwt_bearer', 'token_exchange'] as const).filter((flow) => target.capabilities.includes(flow));
+  // Where nothing is said of the grant, any will do.
+  const played = setups.flatMap((setup): PlayedSetup[] => {
+    if (flows.includes(setup.authFlow)) return [setup];
+    return setup.authFlow === 'jwt_bearer' && flows.length > 0 ? [{ ...setup, authFlow: 'token_exchange' }] : [];
+  });
+  return {
+    played,
+    configured: played.map(({ name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath }) => ({
+      name,
+      issuer,
+      tokenEndpoint: `${issuer}/token`,
+      audience: issuer,
+      clientId,
+      scopes,
+      tokenPath,
+      pathConfigured: true,
+      accessTokenLifetimeSeconds: Number.POSITIVE_INFINITY,
+      baseURL: baseURL(name),
+      grant: authFlow === 'jwt_bearer' ? 'jwt-bearer' : 'token-exchange',
+      clientAuthentication: 'none',
+      ...(tokenExchangeAudience === undefined ? {} : { tokenExchangeAudience }),
+    })),
+  };
 }
 
 /** The values of an environment as text, for a process. */

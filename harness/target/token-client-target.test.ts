@@ -87,7 +87,7 @@ describe('the grant', () => {
 });
 
 describe('the configuration', () => {
-  const sets = new ConfigurationSets(opencode, [provider('production'), provider('staging')], '/late/token', {});
+  const sets = new ConfigurationSets(opencode, [provider('production'), provider('staging')], [], '/late/token', {});
   const configured = (set: string): Record<string, { options: { oauth2: object } }> =>
     JSON.parse(sets.files[set]?.['opencode.json'] ?? '').provider;
 
@@ -109,7 +109,7 @@ describe('the configuration', () => {
 
   test('names no path where the default is to be used', () => {
     const [production, staging] = [{ ...provider('production'), pathConfigured: false }, provider('staging')];
-    const { files } = new ConfigurationSets(opencode, [production, staging], '/late/token', {});
+    const { files } = new ConfigurationSets(opencode, [production, staging], [], '/late/token', {});
     const written = JSON.parse(files.usual?.['opencode.json'] ?? '').provider;
     expect(written.production.options.oauth2.subjectTokenSource).toEqual({ type: 'kubernetes_sa' });
     expect(written.staging.options.oauth2.subjectTokenSource.tokenPath).toBe('/tokens/staging');
