@@ -6,7 +6,6 @@ import type {
   StartedIdentityProvider,
 } from '../harness/environment/identity-provider/provider.ts';
 import { makeTestIssuer, type TestIssuer } from '../harness/environment/identity-provider/test-issuer.ts';
-import { HOSTS } from '../harness/environment/names.ts';
 import { loadCatalogue } from '../harness/requirements/catalogue.ts';
 import { outcomeOf } from '../harness/requirements/outcome.ts';
 import type { RequirementContext } from '../harness/run/context.ts';
@@ -69,7 +68,6 @@ function contextOf(
         ? {}
         : {
             secondIssuer: {
-              host: HOSTS.issuer,
               address: '127.0.0.1',
               trusting: async (trust: SecondIssuerTrust) => {
                 const trusting = await provider.trusting?.(trust);
@@ -109,9 +107,8 @@ async function judge(
   const { serve } = issuer;
   // The rogue issuers of the suites listen on loopback.
   issuer.serve = (url, init) => {
-    if (url.startsWith('http://127.0.0.1:')) return fetch(url, init);
-    if (new URL(url).hostname === HOSTS.issuer) return issuer.context.resolver.fetch(url, init);
-    return serve(url, init);
+    const { hostname } = new URL(url);
+    return hostname === '127.0.0.1' ? issuer.context.resolver.fetch(url, init) : serve(url, init);
   };
   const provider = await startIdentityProvider(kind, variant, issuer.context);
   started.push(provider);

@@ -11,8 +11,6 @@ export const HOSTS = {
   keycloak: 'keycloak.conformance.test',
   embedded: 'embedded.conformance.test',
   mock: 'mock.conformance.test',
-  /** Issuers that the harness serves itself, with keys that it can roll. */
-  issuer: 'issuer.conformance.test',
 } as const;
 
 /** Port of the API server, of the token accelerator and of the issuer URL of a cluster that the harness starts. */

@@ -12,8 +12,6 @@ import { redact } from './redact.ts';
 import { type Finding, refusesGood } from './refusal.ts';
 import type { TokenForge } from './token.ts';
 
-export { makeSigningKey };
-
 /** An issuer beside the cluster, with a signing key that is published. */
 export interface IssuerUnderControl {
   issuer: SecondIssuer;
@@ -51,8 +49,10 @@ export async function withSecondIssuer(
     isDead.set(declarationOf(exchange), !isAccepted(control));
     if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
   }
-  const { host, address } = secondIssuer;
-  const issuer = await startSecondIssuer({ host, address, ...(await t.certificate(host)) });
+  const issuer = await startSecondIssuer({
+    address: secondIssuer.address,
+    ...(await t.certificate(secondIssuer.address)),
+  });
   try {
     const key = makeSigningKey();
     issuer.publish(key);

@@ -8,7 +8,8 @@ import {
   tamper,
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
-import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
+import { makeSigningKey, startSecondIssuer } from '../../harness/environment/identity-provider/second-issuer.ts';
+import { HarnessError, NotTestable, Violation } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
   type BadToken,
@@ -21,7 +22,7 @@ import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
 import { redact } from '../../harness/tokens/redact.ts';
 import { conclude, type Finding, type Refusal, refusesGood } from '../../harness/tokens/refusal.ts';
 import { resourceServerOf } from '../../harness/tokens/resource-server.ts';
-import { makeSigningKey, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
+import { withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
 import { createForge, type TokenForge } from '../../harness/tokens/token.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
@@ -86,7 +87,15 @@ requirement('AI-03', async (t) => {
 
 requirement('AI-04', async (t) => {
   const exchanges = await declaredExchanges(t, 'ai-04');
-  await expectRefused(t, exchanges, ({ provider: { name, audience } }) => {
+  const declaring = exchanges.filter(({ provider }) => provider.acceptsFurtherAudiences === true);
+  if (declaring.length > 0)
+    t.evidence(
+      'accept further audiences, as they declare',
+      declaring.map(({ label }) => label),
+    );
+  const bound = exchanges.filter((exchange) => !declaring.includes(exchange));
+  if (bound.length === 0) return t.notApplicable('all providers declare that they accept further audiences');
+  await expectRefused(t, bound, ({ provider: { name, audience } }) => {
     const others = exchanges.filter(({ provider }) => provider.name !== name);
     const other = others[0]?.provider.audience ?? 'https://another-provider.conformance.test';
     const withAudiences = (fault: string, audiences: string[]): BadToken => ({
@@ -355,34 +364,41 @@ requirement('AI-12', async (t) => {
 });
 
 requirement('AI-13', async (t) => {
-  const [exchanges, { cert, key }] = await Promise.all([
-    declaredExchanges(t, 'ai-13'),
-    t.certificate('rogue.conformance.test'),
-  ]);
+  const [exchanges, { secondIssuer }] = await Promise.all([declaredExchanges(t, 'ai-13'), t.identityProvider()]);
+  // Where the provider reaches it, or nobody does: then it is judged by what it accepts alone.
+  const address = secondIssuer?.address ?? '127.0.0.1';
+  const { cert, key } = await t.certificate(address);
   const { alg } = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
-  const rogue = await startRogueIssuer(alg);
+  const rogue = makeSigningKey(alg);
+  const issuer = await startSecondIssuer({ address, cert, key });
+  issuer.publish(rogue);
   const bad = (fault: string, sign: (claims: Record<string, unknown>) => string | Promise<string>): BadToken => ({
     fault,
     reasons: ['signature'],
     make: async (exchange) => sign(decodeJwt(await exchange.good())),
   });
   // What makes it good to whoever believes it: a certificate of the run's CA, which the provider trusts for TLS.
+  const certified = createForge(key);
   const certificate = cert.replace(/-----END CERTIFICATE-----[\s\S]*/, '').replace(/-----[^-]+-----|\s/g, '');
   try {
     await expectRefused(t, exchanges, () => [
       bad('a key of its own (jwk)', (claims) => rogue.sign(claims, { jwk: rogue.jwk })),
-      bad('the address of its own keys (jku)', (claims) => rogue.sign(claims, { jku: rogue.jwksUri })),
-      bad('the address of its own certificate (x5u)', (claims) => rogue.sign(claims, { x5u: rogue.jwksUri })),
-      bad('a certificate of its own (x5c)', (claims) =>
-        createForge(key).sign(claims, { kid: 'rogue', x5c: [certificate] }),
+      bad('the address of its own keys (jku)', (claims) => rogue.sign(claims, { jku: issuer.keyUrl })),
+      bad('the address of its own certificate (x5u)', (claims) =>
+        certified.sign(claims, { x5u: issuer.certificateUrl }),
       ),
+      bad('a certificate of its own (x5c)', (claims) => certified.sign(claims, { x5c: [certificate] })),
       bad('a kid that names an empty file, and HS256 with an empty key', (claims) =>
         signHs256(claims, '', { kid: '../../../../../../dev/null' }),
       ),
       bad('a kid that holds SQL', (claims) => rogue.sign(claims, { kid: "' UNION SELECT 'key' -- " })),
     ]);
+    t.evidence('what was asked at the addresses that tokens offered', issuer.requests);
+    if (issuer.requests.length > 0) {
+      throw new Violation(`asks at the address that a token offers (${[...new Set(issuer.requests)].join(', ')})`);
+    }
   } finally {
-    await rogue.stop();
+    await issuer.stop();
   }
 });
 

@@ -127,7 +127,6 @@ export async function startEmbedded(
       return { clientId };
     },
     async trusting(trust) {
-      for (const [name, route] of Object.entries(trust.routes)) context.resolver.add(name, route);
       trusted += 1;
       const description = describeEmbedded(`second-issuer-${trusted}`, lifetime);
       await add(description, trust);

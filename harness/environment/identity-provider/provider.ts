@@ -103,8 +103,6 @@ export interface SecondIssuerTrust {
   algorithms: string[];
   /** Where its keys are, if not where its discovery says: a URL, or a JWK Set as JSON text. */
   keys?: { url: string } | { jwks: string };
-  /** Where its names lead: `host:port` as in a URL to the address of a listener. */
-  routes: Record<string, { host: string; port: number }>;
 }
 
 /** An identity provider started by this run. Lives in the main process. */

@@ -23,9 +23,6 @@ export async function makeRogueIssuer(algorithm = 'ES256'): Promise<RogueIssuer>
 /** A rogue issuer whose discovery document and keys can be had on the loopback interface. */
 export interface ListeningRogueIssuer extends RogueIssuer {
   readonly issuer: string;
-  readonly jwksUri: string;
-  /** Its public key. */
-  readonly jwk: JWK;
   stop(): Promise<void>;
 }
 
@@ -35,12 +32,9 @@ export async function startRogueIssuer(algorithm = 'ES256'): Promise<ListeningRo
   await server.issuer.keys.generate(algorithm, { kid: 'rogue' });
   await server.start(0, '127.0.0.1');
   server.issuer.url = `http://127.0.0.1:${server.address().port}`;
-  const [jwk] = server.issuer.keys.toJSON();
   return {
     ...rogueOf(server.issuer),
     issuer: server.issuer.url,
-    jwksUri: `${server.issuer.url}/jwks`,
-    jwk: { ...jwk } as JWK,
     stop: () => server.stop(),
   };
 }

@@ -33,10 +33,9 @@ export function projectedClaims(
 
 /** Where an issuer of the harness's own can be served, so that the identity provider reaches it. */
 export interface IssuerPlace {
-  /** Name in its URL. */
-  host: string;
-  /** Address to bind. */
+  /** IP address to bind, and its host in URLs. */
   address: string;
+  /** Certificate for the address, and its key, PEM. */
   cert: string;
   key: string;
 }
@@ -51,23 +50,29 @@ export interface SecondIssuer {
   setReachable(reachable: boolean): void;
   /** A public copy of its discovery and keys under another URL, which stays in reach. */
   mirror(): Promise<{ keyUrl: string; requests: string[] }>;
+  /** URLs of its keys (`jku`) and of its TLS certificate (`x5u`). */
+  readonly keyUrl: string;
+  readonly certificateUrl: string;
   /** Paths that were asked of it. */
   readonly requests: string[];
   stop(): Promise<void>;
 }
 
-/** A signing key of an issuer (EC P-256). */
-export function makeSigningKey(): TokenForge {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+/** A signing key of an issuer. @param algorithm RS256 or ES256 */
+export function makeSigningKey(algorithm = 'ES256'): TokenForge {
+  const { privateKey } =
+    algorithm === 'RS256'
+      ? generateKeyPairSync('rsa', { modulusLength: 2_048 })
+      : generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return createForge(privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
 }
 
 const KEYS_PATH = '/openid/v1/jwks';
+const CERTIFICATE_PATH = '/certificate.pem';
 
 /** Starts an issuer on a port of its own, with no key published yet. */
-export async function startSecondIssuer({ host, address, cert, key }: IssuerPlace): Promise<SecondIssuer> {
+export async function startSecondIssuer({ address, cert, key }: IssuerPlace): Promise<SecondIssuer> {
   const listeners: HttpsListener[] = [];
-  const routes: SecondIssuerTrust['routes'] = {};
   let published: TokenForge[] = [];
   const jwks = (): string => JSON.stringify({ keys: published.map(({ jwk }) => jwk) });
 
@@ -99,19 +104,21 @@ export async function startSecondIssuer({ host, address, cert, key }: IssuerPlac
           }),
         ),
         openid: answering(KEYS_PATH, jwks),
+        'certificate.pem': answering(CERTIFICATE_PATH, () => cert),
       },
     });
     listeners.push(listener);
-    routes[`${host}:${listener.port}`] = { host: listener.address, port: listener.port };
-    url = `https://${host}:${listener.port}`;
+    url = `https://${listener.address}:${listener.port}`;
     return { url, requests, listener };
   };
 
   const { url: issuer, requests, listener } = await serve((url) => url);
   return {
     issuer,
+    keyUrl: `${issuer}${KEYS_PATH}`,
+    certificateUrl: `${issuer}${CERTIFICATE_PATH}`,
     requests,
-    trust: (keys) => ({ issuer, algorithms: ['ES256'], routes, ...(keys === undefined ? {} : { keys }) }),
+    trust: (keys) => ({ issuer, algorithms: ['ES256'], ...(keys === undefined ? {} : { keys }) }),
     publish(...keys) {
       published = keys;
     },

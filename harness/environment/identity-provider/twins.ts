@@ -165,6 +165,17 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
     }),
   },
 
+  /** Fetches the keys that the token's header gives the address of, and takes none of them. */
+  'calls-offered-address': {
+    checks: () => ({
+      async signature(assertion, policy) {
+        const { jku } = read(decodeProtectedHeader, assertion);
+        if (jku !== undefined) await policy.fetch(jku);
+        return STRICT_CHECKS.signature(assertion, policy);
+      },
+    }),
+  },
+
   /** Does not look at `crit`, and so takes an extension that it does not know for one that it has processed. */
   'critical-header-ignored': {
     checks: () => ({

@@ -82,7 +82,6 @@ async function startServer(context: IdentityProviderContext, imageName: string):
   const container = await new KeycloakContainer(image)
     .withNetwork(network)
     .withNetworkAliases(HOSTS.keycloak)
-    .withExtraHosts([{ host: HOSTS.issuer, ipAddress: context.bindAddress }])
     .withLabels(context.labels)
     .withExposedPorts(IDENTITY_PROVIDER_PORT, ADMIN_PORT)
     .withCopyContentToContainer([
