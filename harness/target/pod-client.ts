@@ -8,7 +8,7 @@ import { HarnessError, UsageError } from '../run/errors.ts';
 import type { Call } from './client-session.ts';
 import { fill, type Values } from './placeholders.ts';
 import { type ClientPod, callByHttp, podDriver } from './pod-driver.ts';
-import { type CommandEnded, resultOf } from './process-client.ts';
+import { type CommandEnded, resultOf } from './process-client-run.ts';
 import type { Target } from './target-file.ts';
 import { type ConfiguredProvider, callValues } from './token-client-target-config.ts';
 import {

@@ -8,8 +8,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { close, listen } from '../../fixtures/workloads/lib/http.ts';
 import type { ProbePod } from '../kubernetes/token-probe.ts';
-import { resultOf, runToCompletion } from './process-client.ts';
 import { startObservingProxy } from './process-client-network.ts';
+import { resultOf, runToCompletion } from './process-client-run.ts';
 import { mirrorTokens } from './process-client-tokens.ts';
 
 const stops: (() => unknown)[] = [];

@@ -1,0 +1,146 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import type { Act } from '../../fixtures/workloads/observer/played.ts';
+import type { ObserverRecord } from '../../fixtures/workloads/observer/records.ts';
+import { makePki } from '../environment/pki.ts';
+import { RESOURCE_SERVER_HOST } from '../environment/resource-server/observer.ts';
+import { PLAYED_HOSTS, playedProviders } from '../environment/resource-server/played-providers.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { HarnessError } from '../run/errors.ts';
+import type { Call } from './client-session.ts';
+import { fill, type Values } from './placeholders.ts';
+import { startObservingProxy } from './process-client-network.ts';
+import { resultOf, runToCompletion } from './process-client-run.ts';
+import type { Target } from './target-file.ts';
+import { callValues } from './token-client-target-config.ts';
+import { installFolder } from './token-client-target-install.ts';
+import { asText } from './token-client-target-session.ts';
+
+type TokenClientTarget = Target<'token-client'>;
+
+/** What a process of this host is run with: folders of its own, an observer in this process, and the way to it. */
+export interface ProcessRig {
+  /** A path in the rig's folder. */
+  at(...names: string[]): string;
+  /** Port of the issuers of the played providers. */
+  port: number;
+  values: Values;
+  baseURL(provider: string): string;
+  /** Writes the files of a set of providers; they are in `at('config', set)` then. */
+  writeFiles(set: string, files: Record<string, string>): void;
+  /** Runs the client's command for one call, with the configuration of a set. */
+  call(provider: string, set: string, patienceMs: number): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined>;
+  /** All that it wrote. */
+  output(): string;
+  records(): Promise<ObserverRecord[]>;
+  stalls(): Promise<Stall[]>;
+  refuseNext(provider: string): Promise<void>;
+  act(provider: string, act: Act): Promise<void>;
+  /** To be done before the rest, when it is stopped. */
+  onStop(stop: () => Promise<unknown> | unknown): void;
+  stop(): Promise<void>;
+}
+
+/** Folders that the client may write to. */
+export const WRITABLE = ['home', 'cache', 'work'];
+
+/** Makes the rig; its folder goes when it is stopped, or with this process. */
+export async function startProcessRig(t: RequirementContext, target: TokenClientTarget): Promise<ProcessRig> {
+  const { run } = target;
+  if (run.form !== 'process') throw new HarnessError(`${target.file} describes a pod`);
+  const { host, port, upstream, providers, ca } = await t.identityProvider();
+  const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-client-'));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  process.once('exit', remove);
+  const stops: (() => Promise<unknown> | unknown)[] = [() => process.removeListener('exit', remove), remove];
+  const stop = async (): Promise<void> => {
+    for (const each of stops.splice(0).reverse()) await each();
+  };
+  try {
+    const at = (...names: string[]): string => join(folder, ...names);
+    for (const name of [...WRITABLE, 'late', 'config']) mkdirSync(at(name), { mode: 0o700 });
+    const { cert, key } = await t.certificate(host, {
+      names: [RESOURCE_SERVER_HOST, PLAYED_HOSTS.played, PLAYED_HOSTS.tenants, PLAYED_HOSTS.elsewhere],
+    });
+    // Of a CA that is made for it and then forgotten: nobody trusts it.
+    const stranger = await (await makePki('stranger')).issue(PLAYED_HOSTS.stranger);
+    const observer = new Observer({
+      ports: { https: 0, http: 0 },
+      address: '127.0.0.1',
+      tls: { certificate: cert, key, ca },
+      identityProvider: { host, port, upstream },
+      providers,
+      played: {
+        providers: playedProviders({ hosts: PLAYED_HOSTS, port }),
+        elsewhere: PLAYED_HOSTS.elsewhere,
+        stranger: { host: PLAYED_HOSTS.stranger, certificate: stranger.cert, key: stranger.key },
+      },
+    });
+    const ports = await observer.start();
+    stops.push(() => observer.stop());
+    const hosts = [host, RESOURCE_SERVER_HOST, ...Object.values(PLAYED_HOSTS)];
+    const proxy = await startObservingProxy(Object.fromEntries(hosts.map((each) => [`${each}:${port}`, ports.https])));
+    stops.push(() => proxy.stop());
+    writeFileSync(at('ca.crt'), ca);
+    const values: Values = {
+      'ca.file': at('ca.crt'),
+      'proxy.url': proxy.url,
+      'work.folder': at('work'),
+      'work.home': at('home'),
+      'work.cache': at('cache'),
+      'target.folder': target.folder,
+      'install.folder': installFolder(target),
+      'harness.node': process.execPath,
+    };
+    const written: string[] = [];
+    const ask = async (path: string, method = 'GET'): Promise<unknown> => {
+      const response = await fetch(`http://127.0.0.1:${ports.http}${path}`, { method });
+      if (!response.ok) throw new HarnessError(`the observer answers ${response.status} to ${path}`);
+      return response.json();
+    };
+    return {
+      at,
+      port,
+      values,
+      baseURL: (name) => `https://${RESOURCE_SERVER_HOST}:${port}/${name}/v1`,
+      writeFiles(set, files) {
+        for (const [path, content] of Object.entries(files)) {
+          mkdirSync(dirname(at('config', set, path)), { recursive: true });
+          writeFileSync(at('config', set, path), content, { mode: 0o600 });
+        }
+      },
+      async call(name, set, patienceMs) {
+        const known = { ...values, ...callValues(name, at('config', set)) };
+        const where = `${target.file}: run`;
+        const ended = await runToCompletion(
+          fill(run.trigger.command, known, `${where}.trigger.command`),
+          {
+            env: { PATH: process.env.PATH ?? '', ...asText(fill(run.env, known, `${where}.env`)) },
+            cwd: at('work'),
+            patienceMs,
+            signal: t.signal,
+          },
+          (text) => written.push(text),
+        );
+        return ended === undefined ? undefined : resultOf(ended, run.trigger.success);
+      },
+      output: () => written.join(''),
+      records: async () => ((await ask('/records')) as { records: ObserverRecord[] }).records,
+      stalls: async () => ((await ask('/stalls')) as { stalls: Stall[] }).stalls,
+      async refuseNext(name) {
+        await ask(`/refuse?provider=${encodeURIComponent(name)}`, 'POST');
+      },
+      async act(name, act) {
+        await ask(`/act?provider=${encodeURIComponent(name)}&act=${act}`, 'POST');
+      },
+      onStop: (each) => stops.push(each),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
