@@ -77,7 +77,7 @@ export const tokenClientTargetSchema = z.strictObject({
   /** Seconds that it takes an access token to live that comes without `expires_in`, where it documents that. */
   defaultLifeSeconds: z.number().positive().optional(),
   /** Its configuration files: path in the configuration folder → content, JSON where it is a tree. */
-  files: z.record(z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]*$/), z.unknown()).default({}),
+  files: z.record(z.string().regex(/^[A-Za-z0-9.][A-Za-z0-9._/-]*$/), z.unknown()).default({}),
   /** What stands in these files for one provider: `${providers}` is the object of them, by name. A key whose value is null is left out. */
   provider: z.unknown(),
   run: z.discriminatedUnion('form', [processSchema, podSchema]),
