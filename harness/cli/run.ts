@@ -127,7 +127,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     '',
     `${report.planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${report.clock.kind}`,
     ...(report.incompatibilities ?? []).map(({ between: [one, other], why, remedy, requirements: ids }) =>
-      pc.yellow(`  ${one} and ${other} cannot work together (${ids.join(', ')}): ${why} ${remedy}`),
+      pc.yellow(`  ${one} and ${other} cannot work together (${ids.join(', ')}): ${why} Remedy: ${remedy}`),
     ),
     ...verdict.reasons.map((reason) => pc.red(`  ${reason}`)),
     `report: ${files.json}, ${files.junit}`,

@@ -16,6 +16,11 @@ import { observeClient, observePlayedProviders } from '../../harness/target/toke
 requirement('TX-01', async (t) => {
   const session = await observeClient(t);
   t.evidence('token requests', session.exchanges);
+  if (session.providers.every(({ grant }) => grant === 'token-exchange')) {
+    t.notApplicable(
+      'the client has its access tokens by token exchange, since its provider takes no other grant of those that it declares',
+    );
+  }
   expectNone(exchangesByOneForm(session), session.stalls);
 });
 
