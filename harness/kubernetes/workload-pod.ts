@@ -46,7 +46,7 @@ export function bundleVolume(workload: string): V1Volume {
  * A pod of stock Node that runs bundled workloads, one a container, and fulfils the Pod Security Standard `restricted`.
  * It is Ready when each answers `GET /healthz`. No API token is mounted.
  */
-function workloadPod(pod: WorkloadPod): V1Pod {
+export function workloadPod(pod: WorkloadPod): V1Pod {
   const { namespace, name, image, serviceAccount, containers, volumes = [], hostAliases } = pod;
   return {
     apiVersion: 'v1',

@@ -3,7 +3,6 @@
  * start.
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
 import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
@@ -44,6 +43,8 @@ export interface CacheCall {
 
 export interface CacheSession {
   calls: CacheCall[];
+  /** The places of the observer's records at which each of the calls began. */
+  marks: number[];
   /** Starts that did not come to where the client can be called, with why. */
   failedStarts: { start: Start; reason: string; from: string; to: string }[];
   exchanges: ExchangeRecord[];
@@ -56,7 +57,7 @@ export interface CacheDriver {
   /** How the client is configured for the two played providers by default. */
   setup(played: CacheProvider['played']): PlayedSetup;
   /**
-   * Starts the client in the place of the one before, which has ended.
+   * Starts the client in the place of the one before, which has ended. For `corrupt` every file of the kept cache is overwritten first.
    *
    * @returns why it cannot be called, where it ended by itself
    */
@@ -65,8 +66,8 @@ export interface CacheDriver {
   end(): Promise<void>;
   /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
   call(provider: string, patienceMs: number): Promise<{ ok: boolean; error?: string } | undefined>;
-  /** Overwrites every file of the kept cache, while no client runs. */
-  corrupt(): Promise<void>;
+  /** Lets the observer write down that another call begins: as what it was told, see {@link CacheSession.marks}. */
+  mark(): Promise<void>;
   records(): Promise<ObserverRecord[]>;
   stalls(): Promise<Stall[]>;
   progress(message: string): void;
@@ -82,12 +83,12 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   const failedStarts: CacheSession['failedStarts'] = [];
   for (const start of STARTS) {
     driver.progress(`starts the client: its cache is ${start}`);
-    if (start === 'corrupt') await driver.corrupt();
     const from = Date.now();
     const reason = await driver.start(start, providersOf(driver, start));
     if (reason === undefined) {
       for (const provider of [...CACHE_PROVIDERS, FRESH]) {
         for (let count = 0; count < CALLS; count += 1) {
+          await driver.mark();
           const began = Date.now();
           const answer = await driver.call(provider, patienceMs);
           const error = answer === undefined ? `no answer within ${patienceMs / 1000} s` : answer.error;
@@ -99,8 +100,6 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
             ok: answer?.ok ?? false,
             ...(error === undefined ? {} : { error: redact(error) }),
           });
-          // A record is told to its call by its time, to the millisecond.
-          await delay(2);
         }
       }
     } else {
@@ -117,6 +116,7 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   heartbeat.stop();
   return {
     calls,
+    marks: records.flatMap((record) => (record.kind === 'act' ? [record.place ?? 0] : [])),
     failedStarts,
     exchanges: records.filter((record) => record.kind === 'exchange'),
     resources: records.filter((record) => record.kind === 'resource'),
@@ -173,7 +173,7 @@ export function keepsConfigurationsApart(session: CacheSession): Finding[] {
       const granted = new Set<unknown>(
         exchangesOf(session, 'replaced', provider).map(({ accessToken }) => accessToken),
       );
-      const foreign = during(session.resources, callsOf(session, 'replaced', provider)).filter(
+      const foreign = during(session, session.resources, callsOf(session, 'replaced', provider)).filter(
         ({ token }) => token !== undefined && !granted.has(token.sha256),
       );
       return [
@@ -225,17 +225,16 @@ function callsOf({ calls }: CacheSession, start: Start, provider: string): Cache
 }
 
 function exchangesOf(session: CacheSession, start: Start, provider: string): ExchangeRecord[] {
-  return during(session.exchanges, callsOf(session, start, provider)).filter(
+  return during(session, session.exchanges, callsOf(session, start, provider)).filter(
     ({ accessToken }) => accessToken !== undefined,
   );
 }
 
-/** Calls are made one after another, so that what was recorded during a call is of that call. */
-function during<R extends { at: string }>(records: R[], calls: CacheCall[]): R[] {
-  return records.filter(({ at: when }) =>
-    calls.some(({ at, durationMs }) => {
-      const [instant, began] = [Date.parse(when), Date.parse(at)];
-      return instant >= began && instant <= began + durationMs;
-    }),
-  );
+/** Calls are made one after another, so that what was recorded between two marks is of the call between them. */
+function during<R extends { place?: number }>({ calls, marks }: CacheSession, records: R[], of: CacheCall[]): R[] {
+  return of.flatMap((call) => {
+    const index = calls.indexOf(call);
+    const [from = 0, to = Number.POSITIVE_INFINITY] = [marks[index], marks[index + 1]];
+    return records.filter(({ place = -1 }) => place >= from && place < to);
+  });
 }

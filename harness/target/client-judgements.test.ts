@@ -91,6 +91,7 @@ function session(change: Partial<ClientSession>): ClientSession {
     resources: [],
     calls: [call('concurrent', 0, 0.1)],
     lookups: [],
+    acts: [],
     elsewhere: [],
     capabilities: [],
     played: [],

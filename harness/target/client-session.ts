@@ -3,6 +3,7 @@ import { Heartbeat, STALL_MS, type Stall, stallUntil } from '../../fixtures/work
 import type { Act } from '../../fixtures/workloads/observer/played.ts';
 import { INTERACTIVE } from '../../fixtures/workloads/observer/played.ts';
 import type {
+  ActRecord,
   ElsewhereRecord,
   ExchangeRecord,
   ObserverRecord,
@@ -30,6 +31,8 @@ export interface SessionProvider {
   /** False where `tokenPath` is the default, which the configuration does not name. */
   pathConfigured: boolean;
   accessTokenLifetimeSeconds: number;
+  /** By which it has its access tokens; absent: `jwt-bearer`. */
+  grant?: 'jwt-bearer' | 'token-exchange';
   /** The client documents that it takes an access token for expired so many seconds before its end. */
   skewSeconds?: number;
 }
@@ -97,6 +100,8 @@ export interface ClientSession {
   resources: ResourceRecord[];
   /** All other requests to identity providers. */
   lookups: ProviderRecord[];
+  /** What played providers were told. */
+  acts: ActRecord[];
   /** What came to another origin along a redirect. */
   elsewhere: ElsewhereRecord[];
   calls: Call[];
@@ -283,6 +288,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     exchanges,
     resources: records.filter((record) => record.kind === 'resource'),
     lookups: records.filter((record) => record.kind === 'provider'),
+    acts: records.filter((record) => record.kind === 'act'),
     elsewhere: records.filter((record) => record.kind === 'elsewhere'),
     calls,
     burstCalls,

@@ -23,6 +23,9 @@ import { type Finding, unlessStalled } from './findings.ts';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 
+/** The calls around a swap are further apart than the lives of a token; clocks may differ by so much. */
+const SWAP_MS = 1_000;
+
 /** TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is one. */
 export function exchangesBySubjectToken(session: ClientSession): Finding[] {
   const names = ['exchange', 'exchange-audience'] as const;
@@ -49,9 +52,8 @@ export function exchangesBySubjectToken(session: ClientSession): Finding[] {
 /** TX-04: the metadata of an issuer with a path is found, not that of its neighbour without one. */
 export function findsAnIssuerWithAPath(session: ClientSession): Finding[] {
   const issuer = session.played.find(({ name }) => name === 'tenant')?.issuer ?? '';
-  const astray = exchangesOf(session, 'tenant').filter(
-    ({ path }) => !`${issuer}/`.endsWith(path.replace(/token$/, '')),
-  );
+  const own = issuer === '' ? '' : `${new URL(issuer).pathname}/token`;
+  const astray = exchangesOf(session, 'tenant').filter(({ path }) => path !== own);
   return [
     ...control(session),
     ...astray.map(({ at, path }) => `a token for the issuer ${issuer} was asked for at ${path} of its origin at ${at}`),
@@ -120,11 +122,18 @@ export function exchangesOnceForManyCalls(session: ClientSession): Finding[] {
 export function exchangesOnceMoreWhenRefused(session: ClientSession): Finding[] {
   const [first, refused, refusedAgain] = callsOf(session, 'revoking');
   if (first === undefined || refused === undefined || refusedAgain === undefined) return ['no such calls were made'];
-  const during = <R extends { at: string; provider: string }>(records: R[], call: Call): R[] =>
-    records.filter(
-      ({ at, provider }) =>
-        provider === call.provider && Date.parse(at) > Date.parse(call.at) && Date.parse(at) <= endOf(call),
-    );
+  const [told, toldAgain] = session.acts.filter(({ provider }) => provider === 'revoking').map(({ place }) => place);
+  if (told === undefined || toldAgain === undefined) return ['no token was refused'];
+  // Told apart by what the observer was told in between, so that no clocks are compared.
+  const parts = new Map([
+    [first, [0, told]],
+    [refused, [told, toldAgain]],
+    [refusedAgain, [toldAgain, Number.POSITIVE_INFINITY]],
+  ]);
+  const during = <R extends { place?: number; provider: string }>(records: R[], call: Call): R[] => {
+    const [from = 0, to = 0] = parts.get(call) ?? [];
+    return records.filter(({ place = -1, provider }) => provider === 'revoking' && place >= from && place < to);
+  };
   const usual = during(session.resources, first).length;
   const loops = [refused, refusedAgain].flatMap((call) => {
     const requests = during(session.resources, call).length;
@@ -245,10 +254,11 @@ export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
   if (first === undefined || second === undefined || old === undefined || recent === undefined)
     return ['no such calls were made'];
   const presented = tokensIn(exchangesOf(session, 'swapped'));
-  const after = presented.filter(({ at }) => at >= Date.parse(second.at));
+  const swapped = Date.parse(second.at) - SWAP_MS;
+  const after = presented.filter(({ at }) => at >= swapped);
   return [
     ...failuresOf([first, second], (call) => `a call failed: ${describeCall(call)}`),
-    ...(presented.some(({ at, token }) => at < Date.parse(second.at) && old.has(token.sha256))
+    ...(presented.some(({ at, token }) => at < swapped && old.has(token.sha256))
       ? []
       : unseen([first], 'the token before the swap was not presented')),
     ...(after.length === 0 ? unseen([second], 'no exchange was made after the swap') : []),

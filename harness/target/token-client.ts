@@ -18,8 +18,8 @@ import { bundleConfigMap, startWorkloadPod } from '../kubernetes/workload-pod.ts
 import { TIMELINE, timelineOf } from '../report/timeline.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, NotTestable } from '../run/errors.ts';
+import { callWithin } from './client-service.ts';
 import {
-  type Call,
   CLIENT_CAPABILITIES,
   type ClientCapability,
   type ClientSession,
@@ -233,24 +233,8 @@ function driver(
     return response.json();
   };
   return {
-    async call(provider, patienceMs) {
-      const patience = AbortSignal.timeout(patienceMs);
-      try {
-        const response = await cluster.podFetch(namespace, NAME, CLIENT_PORT, '/call', {
-          ...post,
-          body: JSON.stringify({ provider }),
-          signal: patience,
-        });
-        if (response.ok) return (await response.json()) as Pick<Call, 'ok' | 'status' | 'error'>;
-        return {
-          ok: false,
-          error: `the client's pod answered ${response.status}: ${(await response.text()).slice(0, 200)}`,
-        };
-      } catch (error) {
-        if (patience.aborted) return undefined;
-        throw error;
-      }
-    },
+    call: (provider, patienceMs) =>
+      callWithin(cluster, { namespace, pod: NAME, port: CLIENT_PORT, provider, patienceMs }),
     async observations() {
       return ((await probe('/observations')) as { files: FileObservations[] }).files;
     },

@@ -1,6 +1,11 @@
 import { SHORT_LIFE_SECONDS } from '../../harness/environment/resource-server/played-providers.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
+  keepsConfigurationsApart,
+  reusesTheKeptCache,
+  survivesABadCache,
+} from '../../harness/target/client-cache-session.ts';
+import {
   missingFileErrorNamesThePath,
   neverPresentsAnExpiredToken,
   readsItsTokenFile,
@@ -20,6 +25,7 @@ import {
   survivesAnOutage,
 } from '../../harness/target/played-judgements.ts';
 import { observeClient, observePlayedProviders, observeRotatingClient } from '../../harness/target/token-client.ts';
+import { observeRestartedClient } from '../../harness/target/token-client-cache.ts';
 
 requirement('TR-20', async (t) => {
   const session = await observeRotatingClient(t);
@@ -106,4 +112,19 @@ requirement('TR-35', async (t) => {
 requirement('TR-36', async (t) => {
   const session = await observePlayedProviders(t, 'swapped');
   expectNone(followsTheSymlinkSwap(session), session.stalls);
+});
+
+requirement('TR-32', async (t) => {
+  const session = await observeRestartedClient(t);
+  expectNone(reusesTheKeptCache(session), session.stalls);
+});
+
+requirement('TR-33', async (t) => {
+  const session = await observeRestartedClient(t);
+  expectNone(keepsConfigurationsApart(session), session.stalls);
+});
+
+requirement('TR-34', async (t) => {
+  const session = await observeRestartedClient(t);
+  expectNone(survivesABadCache(session), session.stalls);
 });

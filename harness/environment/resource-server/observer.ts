@@ -3,7 +3,7 @@ import type { ObserverConfig } from '../../../fixtures/workloads/observer/config
 import type { Act } from '../../../fixtures/workloads/observer/played.ts';
 import type { ObserverRecord } from '../../../fixtures/workloads/observer/records.ts';
 import { bundleConfigMap, startWorkloadPod } from '../../kubernetes/workload-pod.ts';
-import type { RequirementContext } from '../../run/context.ts';
+import type { RequirementContext, TestNamespace } from '../../run/context.ts';
 import { HarnessError } from '../../run/errors.ts';
 import { makePki } from '../pki.ts';
 import { PLAYED_HOSTS, playedProviders } from './played-providers.ts';
@@ -40,14 +40,11 @@ export interface Observer {
   act(provider: string, act: Act): Promise<void>;
 }
 
-/** Deploys the observer into the test's namespace; once per file and subject. Rejects when it does not become ready. */
-export function deployObserver(t: RequirementContext): Promise<Observer> {
-  return t.shared('observer', async () => {
-    const [cluster, identityProvider, { name: namespace }] = await Promise.all([
-      t.cluster(),
-      t.identityProvider(),
-      t.namespace(),
-    ]);
+/** Deploys the observer into a namespace (the test's own by default); once per file and subject. Rejects when it does not become ready. */
+export async function deployObserver(t: RequirementContext, where?: TestNamespace): Promise<Observer> {
+  const { name: namespace } = where ?? (await t.namespace());
+  return t.shared(`observer in ${namespace}`, async () => {
+    const [cluster, identityProvider] = await Promise.all([t.cluster(), t.identityProvider()]);
     const { host, port, upstream, providers } = identityProvider;
     const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...PLAYED] });
     // Of a CA that is made for it and then forgotten: nobody trusts it.

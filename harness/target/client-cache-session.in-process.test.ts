@@ -1,0 +1,165 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
+import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import { makePki } from '../environment/pki.ts';
+import { Resolver } from '../environment/resolver.ts';
+import { type PlayedHosts, playedProviders, playedSetups } from '../environment/resource-server/played-providers.ts';
+import { loadCatalogue } from '../requirements/catalogue.ts';
+import {
+  type CacheSession,
+  driveCacheSession,
+  keepsConfigurationsApart,
+  reusesTheKeptCache,
+  survivesABadCache,
+} from './client-cache-session.ts';
+import type { Finding } from './findings.ts';
+
+type CreateClient = (config: TokenClientConfig) => TokenClient;
+
+const created = vi.hoisted(() => [] as CreateClient[]);
+
+// The entry of each client is taken as it is; its process is not.
+vi.mock('../../fixtures/workloads/token-client/service.ts', () => ({
+  runTokenClient: (create: CreateClient) => created.push(create),
+}));
+
+const ROWS: Record<string, (session: CacheSession) => Finding[]> = {
+  'TR-32': reusesTheKeptCache,
+  'TR-33': keepsConfigurationsApart,
+  'TR-34': survivesABadCache,
+};
+
+const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
+  { name: 'reference', workload: 'token-client', mustFail: [] },
+  ...loadCatalogue().twins.flatMap((twin) => {
+    const mustFail = twin.mustFail.filter((id) => id in ROWS);
+    return twin.role === 'token-client' && mustFail.length > 0
+      ? [{ name: twin.name, workload: `token-client-twins/${twin.tokenClient.variant}`, mustFail }]
+      : [];
+  }),
+];
+
+const PORT = 8443;
+const HOSTS: PlayedHosts = {
+  played: 'played.test',
+  tenants: 'tenants.test',
+  stranger: 'stranger.test',
+  elsewhere: 'elsewhere.test',
+};
+
+let folder: string;
+let observer: Observer;
+let resolver: Resolver;
+let http: number;
+let next = 0;
+
+beforeAll(async () => {
+  for (const { workload } of CLIENTS) {
+    await import(/* @vite-ignore */ new URL(`../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href);
+  }
+  folder = mkdtempSync(join(tmpdir(), 'client-cache-session-'));
+  writeFileSync(join(folder, 'token'), 'subject-token');
+  const pki = await makePki('unit');
+  const { cert, key } = await pki.issue('models.test', { names: Object.values(HOSTS) });
+  observer = new Observer({
+    ports: { https: 0, http: 0 },
+    address: '127.0.0.1',
+    tls: { certificate: cert, key, ca: pki.ca },
+    identityProvider: { host: 'idp.test', port: PORT, upstream: { address: '127.0.0.1', port: 9 } },
+    providers: [],
+    played: {
+      providers: playedProviders({ hosts: HOSTS, port: PORT }),
+      elsewhere: HOSTS.elsewhere,
+      stranger: { host: HOSTS.stranger, certificate: cert, key },
+    },
+  });
+  const ports = await observer.start();
+  http = ports.http;
+  const route = { host: '127.0.0.1', port: ports.https };
+  resolver = new Resolver({
+    ca: pki.ca,
+    routes: { [`models.test:${PORT}`]: route, [`${HOSTS.played}:${PORT}`]: route },
+  });
+  vi.stubGlobal('fetch', resolver.fetch);
+});
+
+afterAll(async () => {
+  vi.unstubAllGlobals();
+  await resolver.close();
+  await observer.stop();
+  rmSync(folder, { recursive: true });
+});
+
+async function restartClient(create: CreateClient): Promise<CacheSession> {
+  const cache = mkdtempSync(join(folder, 'cache-'));
+  const setups = playedSetups({
+    hosts: HOSTS,
+    port: PORT,
+    tokenPath: join(folder, 'token'),
+    swappedPath: join(folder, 'swapped', 'token'),
+  });
+  const read = async (path: string): Promise<unknown> => (await fetch(`http://127.0.0.1:${http}${path}`)).json();
+  const seen = ((await read('/records')) as { records: [] }).records.length;
+  let client: TokenClient | undefined;
+  return driveCacheSession(
+    {
+      setup: (played) => setups.find(({ name }) => name === played) as (typeof setups)[number],
+      async start(start, providers) {
+        if (start === 'corrupt') for (const name of readdirSync(cache)) writeFileSync(join(cache, name), '{"key":');
+        // Nobody can write below a file, not even a user who may write everywhere.
+        const folders = { emptied: mkdtempSync(join(folder, 'emptied-')), unwritable: join(folder, 'token', 'cache') };
+        const config = {
+          cacheDir: start === 'emptied' || start === 'unwritable' ? folders[start] : cache,
+          providers: Object.fromEntries(
+            providers.map(({ name, played, tokenPath, ...oauth2 }) => [
+              name,
+              {
+                baseURL: `https://models.test:${PORT}/${played}/v1`,
+                oauth2: { ...oauth2, subjectTokenSource: { type: 'kubernetes_sa', tokenPath } },
+              },
+            ]),
+          ),
+        };
+        try {
+          client = create(parseConfig(config));
+          return undefined;
+        } catch (error) {
+          return (error as Error).message;
+        }
+      },
+      end: async () => {
+        client = undefined;
+      },
+      call: async (provider) => client?.call(provider),
+      mark: async () => {
+        await fetch(`http://127.0.0.1:${http}/act?provider=cached&act=good`, { method: 'POST' });
+      },
+      records: async () => ((await read(`/records?since=${seen}`)) as { records: [] }).records,
+      stalls: async () => [],
+      progress: () => {},
+    },
+    10_000,
+  );
+}
+
+test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async ({ mustFail }) => {
+  const create = created[next];
+  next += 1;
+  if (create === undefined) throw new Error('no such client');
+  const session = await restartClient(create);
+  const findings = Object.fromEntries(
+    Object.entries(ROWS)
+      .map(([id, judge]) => [id, judge(session)] as const)
+      .filter(([, found]) => found.length > 0),
+  );
+  expect(Object.keys(findings), JSON.stringify({ findings, calls: session.calls }, undefined, 1)).toEqual(mustFail);
+});
+
+test('a session that saw nothing satisfies no row', () => {
+  const nothing: CacheSession = { calls: [], marks: [], failedStarts: [], exchanges: [], resources: [], stalls: [] };
+  for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
+});
