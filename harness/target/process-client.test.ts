@@ -1,5 +1,14 @@
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -8,6 +17,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import { close, listen } from '../../fixtures/workloads/lib/http.ts';
 import type { ProbePod } from '../kubernetes/token-probe.ts';
+import { CacheFolder } from './process-client-cache.ts';
 import { startObservingProxy } from './process-client-network.ts';
 import { resultOf, runToCompletion } from './process-client-run.ts';
 import { mirrorTokens } from './process-client-tokens.ts';
@@ -128,4 +138,28 @@ test('tokens of a pod come to the folder as a kubelet would write them', async (
   expect(readlinkSync(join(tokens, '..data'))).not.toBe(before);
   await delay(20);
   expect(readdirSync(tokens)).not.toContain(before);
+});
+
+test('the folder of a cache is what a start wants it to be', () => {
+  const path = join(folder(), 'cache', 'client');
+  const cache = new CacheFolder(path);
+  const write = (): void => writeFileSync(join(path, 'token.json'), '{"good":true}');
+  const read = (): string => readFileSync(join(path, 'token.json'), 'utf8');
+  cache.prepare('kept');
+  mkdirSync(path);
+  write();
+  cache.restore();
+  cache.prepare('replaced');
+  expect(read()).toBe('{"good":true}');
+  cache.prepare('emptied');
+  expect(existsSync(path)).toBe(false);
+  mkdirSync(path);
+  cache.restore();
+  expect(read()).toBe('{"good":true}');
+  cache.prepare('unwritable');
+  expect(() => mkdirSync(join(path, 'below'), { recursive: true })).toThrow(/ENOTDIR|EEXIST/);
+  cache.restore();
+  expect(read()).toBe('{"good":true}');
+  cache.prepare('corrupt');
+  expect(() => JSON.parse(read())).toThrow(SyntaxError);
 });

@@ -10,6 +10,7 @@ import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
 import { type CacheDriver, type CacheSession, driveCacheSession, type Start } from './client-cache-session.ts';
 import { callWithin } from './client-service.ts';
+import { START_PATIENCE_MS, startProcessWithCache, whyNoCache } from './process-client-cache.ts';
 import { targetOf } from './target-file.ts';
 
 const NAME = 'token-client';
@@ -33,16 +34,17 @@ for (const file of fs.readdirSync('${CACHE_FOLDER}')) {
  */
 export async function observeRestartedClient(t: RequirementContext): Promise<CacheSession> {
   const target = targetOf(t.subject.targets, 'token-client');
-  if (target !== undefined) {
-    t.notApplicable(
-      target.capabilities.includes('cache')
-        ? 'the harness starts no client of a target file with a cache that another start left'
-        : `the client declares the capabilities [${target.capabilities.join(', ')}], not cache`,
-    );
-  }
-  const session = await t.sharedByAllFiles('client cache session', async () =>
-    driveCacheSession(await deployForRestarts(t), PATIENCE_MS),
-  );
+  const whyNot = target === undefined ? undefined : whyNoCache(target);
+  if (whyNot !== undefined) t.notApplicable(whyNot);
+  const session = await t.sharedByAllFiles('client cache session', async () => {
+    if (target === undefined) return driveCacheSession(await deployForRestarts(t), PATIENCE_MS);
+    const client = await startProcessWithCache(t, target);
+    try {
+      return await driveCacheSession(client, START_PATIENCE_MS);
+    } finally {
+      await client.stop();
+    }
+  });
   const { calls, failedStarts, exchanges, stalls } = session;
   t.evidence('starts with a cache', {
     calls,

@@ -16,6 +16,7 @@ export interface AgreedGrant {
 
 /** A provider as the client's configuration files have it. */
 export interface ConfiguredProvider extends SessionProvider, AgreedGrant {
+  grant: AgreedGrant['grant'];
   issuer: string;
   tokenEndpoint: string;
   /** Base of the OpenAI-compatible interface that takes its access tokens. */

@@ -29,6 +29,8 @@ const processSchema = z.strictObject({
    */
   install: z.array(command).default([]),
   env: environment.default({}),
+  /** The folder, below `${work.home}`, `${work.cache}` or `${work.folder}`, in which it keeps access tokens beyond its process. */
+  cacheFolder: text.optional(),
   trigger: runSchema.extend({ kind: z.literal('run-to-completion') }),
 });
 

@@ -1,0 +1,117 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
+import { createServiceAccount } from '../kubernetes/pods.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { HarnessError } from '../run/errors.ts';
+import type { CacheDriver, Start } from './client-cache-session.ts';
+import { fill } from './placeholders.ts';
+import { startProcessRig } from './process-client-rig.ts';
+import type { Target } from './target-file.ts';
+import { configurationFiles } from './token-client-target-config.ts';
+import { configuredPlayed } from './token-client-target-session.ts';
+
+const NAME = 'token-client';
+
+/** How long a process may take for a call, its start included. */
+export const START_PATIENCE_MS = 60_000;
+
+/** Why a client of a target file cannot be judged by its cache; undefined where it can. */
+export function whyNoCache({ capabilities, run }: Target<'token-client'>): string | undefined {
+  const missing = (['cache', 'jwt_bearer', 'token_exchange'] as const).filter((one) => !capabilities.includes(one));
+  if (missing.length > 0)
+    return `the client declares the capabilities [${capabilities.join(', ')}], not ${missing.join(', ')}`;
+  if (run.form !== 'process') return 'the harness starts no pod of a target file with a cache that another one left';
+  if (run.cacheFolder === undefined) return 'the target file does not say where the cache is (run.cacheFolder)';
+  return undefined;
+}
+
+/** Makes the folder of the cache what a start wants it to be. The kept one stands aside where a start has another. */
+export class CacheFolder {
+  readonly #folder: string;
+  readonly #aside: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#aside = `${folder}.kept`;
+  }
+
+  prepare(start: Start): void {
+    mkdirSync(dirname(this.#folder), { recursive: true, mode: 0o700 });
+    if (start === 'kept') rmSync(this.#folder, { recursive: true, force: true });
+    if ((start === 'emptied' || start === 'unwritable') && existsSync(this.#folder))
+      renameSync(this.#folder, this.#aside);
+    // No permission keeps root from writing, but nobody can make a folder where a file is.
+    if (start === 'unwritable') writeFileSync(this.#folder, '');
+    if (start === 'corrupt') {
+      for (const file of filesOf(this.#folder)) writeFileSync(file, '{"key":');
+    }
+  }
+
+  restore(): void {
+    if (!existsSync(this.#aside)) return;
+    rmSync(this.#folder, { recursive: true, force: true });
+    renameSync(this.#aside, this.#folder);
+  }
+}
+
+function filesOf(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile());
+}
+
+/** The client of a target file, a process for each call, started with the cache that another start left. */
+export async function startProcessWithCache(
+  t: RequirementContext,
+  target: Target<'token-client'>,
+): Promise<CacheDriver & { stop(): Promise<void> }> {
+  const { run } = target;
+  if (run.form !== 'process' || run.cacheFolder === undefined) throw new HarnessError(`${target.file} names no cache`);
+  const rig = await startProcessRig(t, target);
+  try {
+    const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('client cache')]);
+    await createServiceAccount(t, namespace, NAME, false);
+    const tokenPath = rig.at('late', 'token');
+    // The played providers take every subject token.
+    const { token } = await cluster.createToken({ namespace, serviceAccount: NAME, audiences: ['cache'] });
+    writeFileSync(tokenPath, token, { mode: 0o600 });
+    const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
+    const setups = playedSetups({ hosts: PLAYED_HOSTS, port: rig.port, tokenPath, swappedPath: tokenPath });
+    return {
+      startsForEachCall: true,
+      setup(played) {
+        const setup = setups.find(({ name }) => name === played);
+        if (setup === undefined) throw new HarnessError(`nobody plays the provider ${played}`);
+        return setup;
+      },
+      async start(start, providers) {
+        cache.prepare(start);
+        for (const { name, played, ...setup } of providers) {
+          const { configured } = configuredPlayed(target, [{ ...setup, name: played }], rig.baseURL);
+          rig.writeFiles(
+            `cache-${name}`,
+            configurationFiles(
+              target,
+              configured.map((provider) => ({ ...provider, name })),
+              rig.values,
+            ),
+          );
+        }
+        return undefined;
+      },
+      // No process is left of a call that has ended.
+      end: async () => cache.restore(),
+      call: (provider, patienceMs) => rig.call(provider, `cache-${provider}`, patienceMs),
+      mark: () => rig.act('cached', 'good'),
+      records: rig.records,
+      stalls: rig.stalls,
+      progress: (message) => t.progress(message),
+      stop: rig.stop,
+    };
+  } catch (error) {
+    await rig.stop();
+    throw error;
+  }
+}
