@@ -1,0 +1,108 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import { afterAll, expect, test } from 'vitest';
+import { makePki } from '../environment/pki.ts';
+import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
+import type { RequirementContext } from '../run/context.ts';
+import { startProcessRig } from './process-client-rig.ts';
+import type { Target } from './target-file.ts';
+import { configurationFiles } from './token-client-target-config.ts';
+import { configuredPlayed } from './token-client-target-session.ts';
+
+/** A client in a few lines, for a Node that knows its proxy by the environment. */
+const CLIENT = `
+const { readFileSync } = require('node:fs');
+const [config, name] = process.argv.slice(1);
+(async () => {
+  const { issuer, tokenPath, clientId, baseURL } = JSON.parse(readFileSync(config, 'utf8'))[name];
+  const { token_endpoint } = await (await fetch(issuer + '/.well-known/openid-configuration')).json();
+  const form = { grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer', assertion: readFileSync(tokenPath, 'utf8'), client_id: clientId };
+  const { access_token } = await (await fetch(token_endpoint, { method: 'POST', body: new URLSearchParams(form) })).json();
+  const answer = await fetch(baseURL + '/models', { headers: { authorization: 'Bearer ' + access_token } });
+  console.log('answered', answer.status, await answer.text());
+})().catch((error) => { console.error(String(error.cause ?? error)); process.exit(1); });
+`;
+
+const target = {
+  file: 'client.yaml',
+  folder: '/',
+  capabilities: ['jwt_bearer'],
+  files: { 'client.json': '${providers}' },
+  provider: {
+    issuer: '${provider.issuer}',
+    tokenPath: '${provider.tokenPath}',
+    clientId: '${provider.clientId}',
+    baseURL: '${provider.baseURL}',
+  },
+  run: {
+    form: 'process',
+    install: [],
+    env: { HTTPS_PROXY: '${proxy.url}', NODE_USE_ENV_PROXY: '1', NODE_EXTRA_CA_CERTS: '${ca.file}' },
+    trigger: {
+      kind: 'run-to-completion',
+      command: ['${harness.node}', '-e', CLIENT, '${config.folder}/client.json', '${call.provider}'],
+      success: 'answered 200',
+    },
+  },
+} as unknown as Target<'token-client'>;
+
+const stops: (() => Promise<unknown>)[] = [];
+afterAll(async () => {
+  for (const stop of stops.reverse()) await stop();
+});
+
+test('a process of this host reaches those who watch it by their names, and nobody else', {
+  timeout: 30_000,
+}, async () => {
+  const pki = await makePki('unit');
+  const context = {
+    identityProvider: async () => ({
+      host: 'idp.conformance.test',
+      port: 8443,
+      upstream: { address: '127.0.0.1', port: 9 },
+      providers: [],
+      ca: pki.ca,
+    }),
+    certificate: (host: string, extra?: { names?: string[] }) => pki.issue(host, extra),
+    signal: new AbortController().signal,
+  } as unknown as RequirementContext;
+  const rig = await startProcessRig(context, target);
+  stops.push(rig.stop);
+  writeFileSync(rig.at('late', 'token'), 'a subject token');
+  const { configured } = configuredPlayed(
+    target,
+    playedSetups({
+      hosts: PLAYED_HOSTS,
+      port: rig.port,
+      tokenPath: rig.at('late', 'token'),
+      swappedPath: rig.at('late', 'token'),
+    }),
+    rig.baseURL,
+  );
+  rig.writeFiles('all', configurationFiles(target, configured, rig.values));
+
+  expect(await rig.call('plain', 'all', 20_000)).toEqual({ ok: true });
+  expect(await rig.call('refusing', 'all', 20_000)).toEqual({
+    ok: false,
+    error: expect.stringMatching(/does not fit.*answered 401/s),
+  });
+  expect(await rig.call('stranger', 'all', 20_000)).toEqual({
+    ok: false,
+    error: expect.stringMatching(/exit code 1: .*certificate/s),
+  });
+  const records = await rig.records();
+  expect(
+    records.filter((record) => record.kind === 'exchange').map(({ provider, status }) => [provider, status]),
+  ).toEqual([
+    ['plain', 200],
+    ['refusing', 400],
+  ]);
+  expect(
+    records.filter((record) => record.kind === 'resource').map(({ provider, status }) => [provider, status]),
+  ).toEqual([
+    ['plain', 200],
+    ['refusing', 401],
+  ]);
+  expect(rig.output()).toContain('reference-model');
+  await rig.stop();
+  expect(existsSync(rig.at())).toBe(false);
+});
