@@ -16,7 +16,7 @@ import type { FileObservations, TokenObservation } from '../../fixtures/workload
 import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
 import { NotTestable } from '../run/errors.ts';
 import { redact } from '../tokens/redact.ts';
-import { callPlayedProviders, endWithAnOutage } from './played-calls.ts';
+import { callsOfPlayedProviders } from './played-calls.ts';
 import { findTokenLeaks, type TokenLeak } from './token-leaks.ts';
 
 /** A provider as the token client under test is configured for it. */
@@ -88,6 +88,8 @@ export type ClientCapability = (typeof CLIENT_CAPABILITIES)[number];
 export interface ProcessIdentity {
   podUid: string;
   restarts: number;
+  /** The pod's address; absent for a process of this host. */
+  address?: string;
 }
 
 /** One client watched over some time, from every side. */
@@ -257,7 +259,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     for (let count = 0; count < burstCalls; count += 1) await call('burst', name, { burst });
   }
   for (const name of names) await call('paced', name);
-  const parts = callPlayedProviders(driver, call);
+  const { parts, outage } = callsOfPlayedProviders(driver, call);
   if (plan.rotations !== undefined) {
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
@@ -267,7 +269,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   }
   for (const part of parts.splice(0)) await part();
   const after = await driver.identity();
-  await endWithAnOutage(driver, call);
+  await outage();
 
   const [files, records, afterOutage, output, secrets, stalls, remaining, listeners] = await Promise.all([
     driver.observations(),

@@ -10,12 +10,16 @@ const AT_ONCE = 5;
 /** How often a client is called after an outage before it must have recovered, once a second. */
 const RECOVERY_CALLS = 10;
 
-/**
- * The calls of the played providers, in short parts, so that they find their place between others. They are to be made in this order,
- * one after another.
- */
-export function callPlayedProviders(driver: SessionDriver, call: MakeCall): (() => Promise<void>)[] {
-  if (driver.played.length === 0) return [];
+interface PlayedCalls {
+  /** To be made in this order, one after another; short, so that they find their place between other calls. */
+  parts: (() => Promise<void>)[];
+  /** A provider closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
+  outage(): Promise<void>;
+}
+
+/** The calls of the played providers. */
+export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): PlayedCalls {
+  if (driver.played.length === 0) return { parts: [], outage: async () => {} };
   const once = (name: PlayedName) => async (): Promise<void> => {
     await call('played', name);
   };
@@ -30,7 +34,7 @@ export function callPlayedProviders(driver: SessionDriver, call: MakeCall): (() 
     expired[name] ??= Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
   };
   const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
-  return [
+  const parts = [
     once('plain'),
     async () => {
       await project(first);
@@ -61,22 +65,23 @@ export function callPlayedProviders(driver: SessionDriver, call: MakeCall): (() 
       await untilExpired('no-expiry');
       await call('played', 'no-expiry');
     },
+    async () => {
+      await call('outage', 'outage', { act: 'good' });
+      expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
+    },
   ];
-}
-
-/** A provider that closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
-export async function endWithAnOutage(driver: SessionDriver, call: MakeCall): Promise<void> {
-  if (driver.played.length === 0) return;
-  await call('outage', 'outage', { act: 'good' });
-  await driver.until(new Date(Date.now() + 1_000 + MARGIN_MS));
-  for (const act of ['closed', 'failing', 'silent'] as const) {
-    await driver.act('outage', act);
-    await call('outage', 'outage', { act });
-  }
-  await driver.act('outage', 'good');
-  for (let count = 0; count < RECOVERY_CALLS; count += 1) {
-    const { ok, unanswered = false } = await call('outage', 'outage', { act: 'good' });
-    if (ok || unanswered) return;
-    await driver.until(new Date(Date.now() + 1_000));
-  }
+  const outage = async (): Promise<void> => {
+    await untilExpired('outage');
+    for (const act of ['closed', 'failing', 'silent'] as const) {
+      await driver.act('outage', act);
+      await call('outage', 'outage', { act });
+    }
+    await driver.act('outage', 'good');
+    for (let count = 0; count < RECOVERY_CALLS; count += 1) {
+      const { ok, unanswered = false } = await call('outage', 'outage', { act: 'good' });
+      if (ok || unanswered) return;
+      await driver.until(new Date(Date.now() + 1_000));
+    }
+  };
+  return { parts, outage };
 }

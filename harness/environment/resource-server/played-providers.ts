@@ -66,7 +66,7 @@ const PLAYED = {
   refusing: { manner: { refuses: true } },
   'no-expiry': { manner: { withoutExpiresIn: true, lifeSeconds: SHORT_LIFE_SECONDS } },
   swapped: { manner: { lifeSeconds: SHORT_LIFE_SECONDS } },
-  outage: { manner: { lifeSeconds: 1 }, client: { impatient: true } },
+  outage: { manner: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
   // For the session in which the client is started anew with the cache that it left.
   cached: {},
   'cached-elsewhere': {},
