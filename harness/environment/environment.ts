@@ -12,6 +12,8 @@ import type {
 } from '../run/protocol.ts';
 import { type Target, targetOf } from '../target/target-file.ts';
 import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
+import type { ApiRecord } from './cluster/api-record.ts';
+import { auditRecords, type Requester } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
@@ -251,6 +253,12 @@ export class Environment {
     // The pods of a live cluster do not reach this host.
     const pods = cluster.data.owned ? await gatewayOf(await this.network()) : undefined;
     return this.targetAccesses.open(cluster, pki, options, pods);
+  }
+
+  /** Of the subject's cluster, as its API server logs them; undefined where it is not the harness's own. */
+  async auditRecords(subject: Subject, requester: Requester): Promise<ApiRecord[] | undefined> {
+    const cluster = await this.clusterFor(subject);
+    return cluster.data.owned ? auditRecords(cluster, requester) : undefined;
   }
 
   #namespaces(cluster: StartedCluster): Promise<Namespaces> {

@@ -115,6 +115,13 @@ it('computes the smallest Role, sorted, with `create` for an upgrade', () => {
   expect(roleYaml('runner', 'a', smallestRules(requests))).toContain('kind: Role');
 });
 
+it('leaves out what every user may do, unless it is documented', () => {
+  const review = made('create', 'authorization.k8s.io', 'selfsubjectaccessreviews', 201);
+  const documented = rule('authorization.k8s.io', 'selfsubjectaccessreviews', 'create');
+  expect(smallestRules([review])).toEqual([]);
+  expect(smallestRules([review], [documented])).toEqual([documented]);
+});
+
 it('puts resources with the same verbs together, but never the names of different ones', () => {
   const documented = [rule('', 'secrets configmaps', 'get', ['x', 'y'])];
   const requests = [

@@ -1,4 +1,5 @@
 import { stringify } from 'yaml';
+import { z } from 'zod';
 
 /** A rule of a Role, as in its YAML (rbac.authorization.k8s.io/v1 PolicyRule). */
 export interface PolicyRule {
@@ -8,6 +9,16 @@ export interface PolicyRule {
   nonResourceURLs?: string[] | undefined;
   verbs: string[];
 }
+
+/** A rule for resources, as a target file documents it. */
+export const policyRuleSchema = z.strictObject({
+  apiGroups: z.array(z.string()).min(1),
+  resources: z.array(z.string().trim().min(1)).min(1),
+  verbs: z.array(z.string().trim().min(1)).min(1),
+  resourceNames: z.array(z.string().trim().min(1)).optional(),
+});
+
+export type ResourceRule = z.infer<typeof policyRuleSchema>;
 
 /** A request as the authorizers see it; a part of the API server's record of it. */
 export interface RequestedAction {
@@ -162,20 +173,20 @@ export function beyondRules<R extends MadeRequest>(rules: readonly PolicyRule[],
 }
 
 /**
- * The fewest rights that some requests need, as rules: sorted, resources with the same verbs together.
+ * The fewest rights that some requests need, as rules: sorted, resources with the same verbs together. What every user may do is not
+ * among them, unless it is documented.
  *
  * @param documented where only rules with resourceNames allow a request, its name is kept; else it is not
  */
 export function smallestRules(requests: readonly MadeRequest[], documented: readonly PolicyRule[] = []): PolicyRule[] {
-  const rights = neededActions(requests).map((action): Right => {
+  const rights = neededActions(requests).flatMap((action): Right[] => {
     const allowing = documented.filter((rule) => ruleAllows(rule, action));
+    if (allowing.length === 0 && isSelfReview(action)) {
+      return [];
+    }
     const named = allowing.length > 0 && allowing.every(({ resourceNames = [] }) => resourceNames.length > 0);
-    return {
-      verb: action.verb,
-      group: action.group ?? '',
-      resource: spelledResource(action),
-      ...(named && action.name !== undefined ? { name: action.name } : {}),
-    };
+    const right = { verb: action.verb, group: action.group ?? '', resource: spelledResource(action) };
+    return [{ ...right, ...(named && action.name !== undefined ? { name: action.name } : {}) }];
   });
   return groupedRules(rights);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
+import { policyRuleSchema } from '../kubernetes/rbac.ts';
 import { HarnessError } from '../run/errors.ts';
 
 /** The slots of the environment that have a contract. */
@@ -99,8 +100,17 @@ const twinSchema = z.discriminatedUnion('role', [
     name,
     role: z.literal('job-runner'),
     fault: text,
-    /** A folder of fixtures/workloads/job-runner-twins. */
-    jobRunner: z.strictObject({ variant: name }),
+    jobRunner: z
+      .strictObject({
+        /** A folder of fixtures/workloads/job-runner-twins; absent: the reference itself. */
+        variant: name.optional(),
+        /** Rules that its target file documents beside the reference's. */
+        documents: z.array(policyRuleSchema).min(1).optional(),
+      })
+      .refine(
+        ({ variant, documents }) => variant !== undefined || documents !== undefined,
+        'a variant, rules, or both',
+      ),
   }),
 ]);
 

@@ -1,5 +1,6 @@
 import type { RequestInit, Response } from 'undici';
 import type { ApiRecord } from '../environment/cluster/api-record.ts';
+import type { Requester } from '../environment/cluster/audit-log.ts';
 import type { TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
 import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
@@ -58,6 +59,8 @@ export interface RequirementContext {
   provideImage(reference: string): Promise<void>;
   /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
   targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
+  /** Requests in the API server's audit log; undefined where the cluster is not the harness's own. */
+  auditRecords(requester: Requester): Promise<ApiRecord[] | undefined>;
   identityProvider(): Promise<IdentityProviderHandle>;
   /**
    * Sees to it that the cluster has so many nodes, where the harness owns it; a live cluster stays as it is.

@@ -22,7 +22,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/identity-provider': unused,
     '/target-access': unused,
     '/target-access/records': unused,
-    '/target-access/audit': unused,
+    '/audit': unused,
     '/target-access/faults': unused,
     '/target-access/rules': unused,
     '/target-access/close': unused,

@@ -98,7 +98,7 @@ function subjectOfTwin(twin: Twin, requirements: Requirement[], catalogue: Catal
     role: twin.role,
     fault: twin.fault,
     ...(twin.role === 'token-client' ? { tokenClientVariant: twin.tokenClient.variant } : {}),
-    ...(twin.role === 'job-runner' ? { jobRunnerVariant: twin.jobRunner.variant } : {}),
+    ...(twin.role === 'job-runner' ? { jobRunner: twin.jobRunner } : {}),
     planned: requirements.filter((row) => twin.mustFail.includes(row.id) || isBystander(row)).map((row) => row.id),
   };
 }

@@ -3,6 +3,7 @@
  * All of it is plain JSON over HTTP on loopback, guarded by a bearer secret of the run.
  */
 import type { ApiRecord } from '../environment/cluster/api-record.ts';
+import type { Requester } from '../environment/cluster/audit-log.ts';
 import type { TargetAccessData, TargetAccessOptions } from '../environment/cluster/target-access.ts';
 import type { ApiFault } from '../environment/cluster/target-proxy-faults.ts';
 import type {
@@ -36,8 +37,8 @@ export interface Subject {
   targets?: Target[];
   /** The variant of the reference token client that a twin of that role deploys. */
   tokenClientVariant?: string;
-  /** The variant of the reference job runner that a twin of that role starts. */
-  jobRunnerVariant?: string;
+  /** What a twin of that role is: a variant of the reference job runner, or one that documents more. */
+  jobRunner?: { variant?: string | undefined; documents?: ResourceRule[] | undefined };
   /** Ids of the requirements that are planned for this subject. */
   planned: string[];
 }
@@ -102,7 +103,7 @@ export interface ControlApi {
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
   '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };
   /** `records` is absent where the cluster is not the harness's own. */
-  '/target-access/audit': { request: { id: string }; response: { records?: ApiRecord[] } };
+  '/audit': { request: { subject: string; requester: Requester }; response: { records?: ApiRecord[] } };
   '/target-access/faults': { request: { id: string; faults: ApiFault[] }; response: Record<string, never> };
   '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
   '/target-access/close': { request: { id: string }; response: Record<string, never> };

@@ -1,4 +1,6 @@
 import { inject, test } from 'vitest';
+import type { ApiRecord } from '../environment/cluster/api-record.ts';
+import type { Requester } from '../environment/cluster/audit-log.ts';
 import type { SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
 import { Resolver } from '../environment/resolver.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
@@ -51,9 +53,12 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     });
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
     fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose, podSecurity }));
+  const auditRecords = async (requester: Requester): Promise<ApiRecord[] | undefined> =>
+    (await control('/audit', { subject: subject.name, requester })).records;
   return {
     subject,
     signal,
+    auditRecords,
     clock: createClock(settings.clock, progress, signal),
     cluster: () =>
       fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
@@ -75,9 +80,7 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
           }
           return records;
         },
-        async auditRecords() {
-          return (await control('/target-access/audit', { id })).records;
-        },
+        auditRecords: () => auditRecords({ user: data.user }),
         async setFaults(faults) {
           await control('/target-access/faults', { id, faults });
         },

@@ -144,8 +144,8 @@ export class Session {
       '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
       '/target-access': ({ subject, options }) => environment.targetAccess(this.#subject(subject), options),
       '/target-access/records': async ({ id }) => environment.targetAccesses.records(id),
-      '/target-access/audit': async ({ id }) => {
-        const records = await environment.targetAccesses.audit(id);
+      '/audit': async ({ subject, requester }) => {
+        const records = await environment.auditRecords(this.#subject(subject), requester);
         return records === undefined ? {} : { records };
       },
       '/target-access/faults': async ({ id, faults }) => {

@@ -117,9 +117,11 @@ export function jobRunnerTarget(t: Pick<RequirementContext, 'subject'>): Target<
   const given = targetOf(t.subject.targets, 'job-runner');
   if (given !== undefined) return given;
   const reference = loadTarget(REFERENCE) as Target<'job-runner'>;
-  const variant = t.subject.jobRunnerVariant;
-  if (variant === undefined || !('command' in reference.start)) return reference;
-  const command = reference.start.command.map((part) =>
+  const { variant, documents = [] } = t.subject.jobRunner ?? {};
+  const rules = { ...reference.rules, namespaced: [...reference.rules.namespaced, ...documents] };
+  const { start } = reference;
+  if (variant === undefined || !('command' in start)) return { ...reference, rules };
+  const command = start.command.map((part) =>
     part.replace('/job-runner/main.ts', `/job-runner-twins/${variant}/main.ts`),
   );
   return { ...reference, start: { ...reference.start, command } };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { policyRuleSchema, SENSITIVE_RIGHTS } from '../kubernetes/rbac.ts';
 import { targetBase } from './target-schema.ts';
 
 const text = z.string().trim().min(1);
@@ -105,9 +106,11 @@ export const jobRunnerTargetSchema = z.strictObject({
   /** The rights that its documentation asks for: the kubeconfig has these and no others. */
   rules: z.strictObject({
     /** A Role in the namespace of its Jobs. */
-    namespaced: z.array(ruleSchema).default([]),
+    namespaced: z.array(policyRuleSchema).default([]),
     /** A ClusterRole, where it needs one. */
-    cluster: z.array(ruleSchema).default([]),
+    cluster: z.array(policyRuleSchema).default([]),
+    /** What of these reaches further than an agent's work does, and why it is needed (RB-22). */
+    declared: z.partialRecord(z.enum(SENSITIVE_RIGHTS), text).default({}),
   }),
   /** ServiceAccounts that its pods may have. */
   serviceAccounts: z.array(text).default(['default']),

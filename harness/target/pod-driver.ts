@@ -82,7 +82,7 @@ export function podDriver(
     },
     async identity() {
       const pod = await read();
-      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod) };
+      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), address: pod.status?.podIP ?? '' };
     },
     async output() {
       const log = { namespace, name, container };

@@ -265,7 +265,7 @@ function driver(
     },
     async identity() {
       const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
-      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod) };
+      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), address: pod.status?.podIP ?? '' };
     },
     async output() {
       const container = { namespace, name: NAME, container: NAME };

@@ -32,7 +32,7 @@ const WATCHED = ['ResponseStarted', 'ResponseComplete'].map((stage) =>
 
 it('reads one record a request, as the proxy would', () => {
   const foreign = event('3', 'ResponseComplete', { verb: 'get', requestURI: '/', user: { username: 'somebody' } });
-  expect(readAuditLog([CREATED, ...WATCHED, foreign, ''].join('\n'), USER)).toEqual([
+  expect(readAuditLog([CREATED, ...WATCHED, foreign, ''].join('\n'), { user: USER })).toEqual([
     {
       at: '2026-11-21T10:00:00.000000Z',
       user: USER,
@@ -50,8 +50,21 @@ it('reads one record a request, as the proxy would', () => {
   ]);
 });
 
+it('finds requests by their address, authenticated or not', () => {
+  const unknown = event('4', 'ResponseComplete', {
+    user: {},
+    sourceIPs: ['10.42.0.9'],
+    verb: 'get',
+    requestURI: '/version',
+    responseStatus: { code: 401 },
+  });
+  expect(readAuditLog([CREATED, unknown].join('\n'), { address: '10.42.0.9' })).toMatchObject([
+    { user: 'nobody', path: '/version', code: 401 },
+  ]);
+});
+
 it('names a line that is no event', () => {
-  expect(() => readAuditLog('grep: no such file', USER)).toThrow('grep: no such file');
+  expect(() => readAuditLog('grep: no such file', { user: USER })).toThrow('grep: no such file');
 });
 
 describe('two records', () => {

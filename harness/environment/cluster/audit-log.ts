@@ -11,7 +11,8 @@ interface AuditEvent {
   stage: 'RequestReceived' | 'ResponseStarted' | 'ResponseComplete' | 'Panic';
   requestURI: string;
   verb: string;
-  user: { username?: string };
+  user?: { username?: string };
+  sourceIPs?: string[];
   objectRef?: {
     resource?: string;
     subresource?: string;
@@ -35,7 +36,7 @@ function recordOf(event: AuditEvent): ApiRecord {
   const code = event.responseStatus?.code ?? 0;
   return {
     at: event.requestReceivedTimestamp,
-    user: event.user.username ?? 'nobody',
+    user: event.user?.username ?? 'nobody',
     verb: event.verb,
     ...(object?.resource === undefined
       ? {}
@@ -57,13 +58,22 @@ function recordOf(event: AuditEvent): ApiRecord {
   };
 }
 
+/** Whose requests are looked for: a user's, or those from an address, whoever sent them and whether they were authenticated or not. */
+export type Requester = { user: string } | { address: string };
+
+function isOf(requester: Requester, event: AuditEvent): boolean {
+  return 'user' in requester
+    ? event.user?.username === requester.user
+    : (event.sourceIPs ?? []).includes(requester.address);
+}
+
 /**
- * The requests of one user, from lines of an audit log, in the order of their arrival. A watch stands there twice, at its begin and
+ * The requests of one requester, from lines of an audit log, in the order of their arrival. A watch stands there twice, at its begin and
  * at its end, and is one record.
  *
  * @throws HarnessError for a line that is no audit event
  */
-export function readAuditLog(lines: string, user: string): ApiRecord[] {
+export function readAuditLog(lines: string, requester: Requester): ApiRecord[] {
   const last = new Map<string, AuditEvent>();
   for (const line of lines.split('\n').filter(Boolean)) {
     let event: AuditEvent;
@@ -72,21 +82,22 @@ export function readAuditLog(lines: string, user: string): ApiRecord[] {
     } catch (error) {
       throw new HarnessError(`a line of the audit log cannot be read: ${line.slice(0, 200)}`, { cause: error });
     }
-    if (event.user.username === user && event.stage !== 'RequestReceived') {
+    if (isOf(requester, event) && event.stage !== 'RequestReceived') {
       last.set(event.auditID, event);
     }
   }
   return [...last.values()].map(recordOf).sort((one, other) => (one.at < other.at ? -1 : 1));
 }
 
-/** The requests of one user to a cluster of the harness's own. */
-export async function auditRecords(cluster: StartedCluster, user: string): Promise<ApiRecord[]> {
-  // Its name is part of the line, and grep spares the transport of everybody else's.
-  const { exitCode, output } = await cluster.nodeExec(['grep', '-F', `"${user}"`, AUDIT_LOG]);
+/** The requests of one requester to a cluster of the harness's own. */
+export async function auditRecords(cluster: StartedCluster, requester: Requester): Promise<ApiRecord[]> {
+  const [text] = Object.values(requester) as [string];
+  // It is part of the line as it is, and grep spares the transport of everybody else's.
+  const { exitCode, output } = await cluster.nodeExec(['grep', '-F', `"${text}"`, AUDIT_LOG]);
   if (exitCode > 1) {
     throw new HarnessError(`the audit log cannot be read: ${output.slice(-500)}`);
   }
-  return readAuditLog(output, user);
+  return readAuditLog(output, requester);
 }
 
 /**

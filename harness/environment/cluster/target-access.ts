@@ -19,8 +19,6 @@ import {
 import { HarnessError, NotTestable } from '../../run/errors.ts';
 import { RUN_OBJECT_LABEL } from '../names.ts';
 import type { RunPki } from '../pki.ts';
-import type { ApiRecord } from './api-record.ts';
-import { auditRecords } from './audit-log.ts';
 import type { StartedCluster } from './cluster.ts';
 import { startTargetProxy, type TargetProxy } from './target-proxy.ts';
 import { type ApiFault, apiFaultSchema } from './target-proxy-faults.ts';
@@ -55,7 +53,6 @@ export interface TargetAccessData {
 /** One in the main process. */
 interface OpenAccess {
   data: TargetAccessData;
-  cluster: StartedCluster;
   proxy: TargetProxy;
   /** Replaces the rules of its Role in its namespace; settled once the API server acts by them. */
   setRules(rules: PolicyRule[]): Promise<void>;
@@ -190,7 +187,6 @@ async function openTargetAccess(
   const [local, inside] = proxy.addresses;
   let current = rules;
   return {
-    cluster,
     proxy,
     data: {
       id,
@@ -264,12 +260,6 @@ export class TargetAccesses {
       throw new HarnessError(`no access of a target is called ${id}, or it was closed`);
     }
     return access;
-  }
-
-  /** What the API server's own log says of it; undefined where the cluster is not the harness's. */
-  async audit(id: string): Promise<ApiRecord[] | undefined> {
-    const { cluster, data } = this.#of(id);
-    return cluster.data.owned ? auditRecords(cluster, data.user) : undefined;
   }
 
   records(id: string): ReturnType<TargetProxy['records']> {
