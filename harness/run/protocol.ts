@@ -14,7 +14,7 @@ import type {
   WorkloadIdentity,
 } from '../environment/identity-provider/provider.ts';
 import type { ResolverData } from '../environment/resolver.ts';
-import type { PolicyRule } from '../kubernetes/rbac.ts';
+import type { PolicyRule, ResourceRule } from '../kubernetes/rbac.ts';
 import type { Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
 import type { Target } from '../target/target-file.ts';

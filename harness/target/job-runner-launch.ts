@@ -124,7 +124,7 @@ export function jobRunnerTarget(t: Pick<RequirementContext, 'subject'>): Target<
   const command = start.command.map((part) =>
     part.replace('/job-runner/main.ts', `/job-runner-twins/${variant}/main.ts`),
   );
-  return { ...reference, start: { ...reference.start, command } };
+  return { ...reference, rules, start: { ...start, command } };
 }
 
 /** Ends the requirement where the target does not declare a capability. */

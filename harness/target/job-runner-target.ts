@@ -25,13 +25,6 @@ export const JOB_RUNNER_CAPABILITIES = [
   'shared-claim',
 ] as const;
 
-const ruleSchema = z.strictObject({
-  apiGroups: z.array(z.string()).min(1),
-  resources: z.array(text).min(1),
-  verbs: z.array(text).min(1),
-  resourceNames: z.array(text).optional(),
-});
-
 const resourcesSchema = z.strictObject({
   requests: z.record(z.string(), z.string()).optional(),
   limits: z.record(z.string(), z.string()).optional(),
