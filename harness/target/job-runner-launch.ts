@@ -29,7 +29,7 @@ const REFERENCE = fileURLToPath(new URL('../../fixtures/targets/job-runners/refe
 const SERVICE_ACCOUNT = 'job-runner';
 
 /** Beyond the time that a target documents for its start: a small machine is shared by many. */
-const START_SLACK_SECONDS = 60;
+const START_SLACK_SECONDS = 30;
 
 /** A part of a name that tells which task an object is of, wherever the runner put it. */
 const MARKER = /conformance-task-[a-z0-9-]+/g;

@@ -123,6 +123,8 @@ export const jobRunnerTargetSchema = z.strictObject({
           per: z.enum(['worker', 'agent']),
           count: z.union([z.number().int().positive(), z.literal('settings')]),
           surplus: z.enum(['refused', 'queued']),
+          /** Further settings under which this limit holds. */
+          settings: z.record(z.string(), z.unknown()).optional(),
         }),
       )
       .default([]),

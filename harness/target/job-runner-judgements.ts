@@ -1,0 +1,331 @@
+/**
+ * The rows of the role `job-runner`, as functions of what was seen. Each returns what is wrong, one sentence a finding;
+ * nothing wrong is an empty list. None of them is content with having seen nothing.
+ */
+
+import type { KubernetesObject } from '@kubernetes/client-node';
+import type { Finding } from './findings.ts';
+import type { RunnerRecord, SubmittedTask } from './job-runner-launch.ts';
+import {
+  endsOf,
+  jobsOf,
+  leftOvers,
+  type ObservedObject,
+  OVERRIDE,
+  ofKind,
+  podsOf,
+  refusalOf,
+  SLACK_SECONDS,
+  type TasksRecord,
+} from './job-runner-session.ts';
+import type { Target } from './target-file.ts';
+
+type JobRunnerTarget = Target<'job-runner'>;
+
+interface Container {
+  name: string;
+  image?: string;
+  command?: string[];
+  args?: string[];
+  env?: { name: string; value?: string; valueFrom?: { secretKeyRef?: object } }[];
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
+  securityContext?: SecurityContext;
+}
+
+interface SecurityContext {
+  runAsNonRoot?: boolean;
+  runAsUser?: number;
+  fsGroup?: number;
+  privileged?: boolean;
+  allowPrivilegeEscalation?: boolean;
+  capabilities?: { add?: string[]; drop?: string[] };
+  seccompProfile?: { type?: string };
+}
+
+interface PodSpec {
+  containers: Container[];
+  initContainers?: Container[];
+  volumes?: Record<string, unknown>[];
+  securityContext?: SecurityContext;
+  serviceAccountName?: string;
+  nodeSelector?: Record<string, string>;
+  tolerations?: { key?: string }[];
+  imagePullSecrets?: { name: string }[];
+  automountServiceAccountToken?: boolean;
+}
+
+interface PodStatus {
+  phase?: string;
+  conditions?: { type: string; status: string; reason?: string; message?: string }[];
+}
+
+export const specOf = ({ first }: ObservedObject): PodSpec => (first as { spec?: unknown }).spec as PodSpec;
+const statusOf = (object: KubernetesObject): PodStatus => ((object as { status?: unknown }).status ?? {}) as PodStatus;
+
+function taskNamed(record: RunnerRecord, label: string): SubmittedTask | undefined {
+  return record.tasks.find((task) => task.label === label);
+}
+
+/** What a task came to, in words. */
+export function fate(record: RunnerRecord, task: SubmittedTask): string {
+  const ends = endsOf(record, task).map(({ outcome, exitCode, reason }) =>
+    [outcome, exitCode === undefined ? undefined : `exit code ${exitCode}`, reason].filter(Boolean).join(', '),
+  );
+  const refusal = refusalOf(record, task);
+  if (ends.length > 0) return `was reported as ${ends.join(' and as ')}`;
+  return refusal === undefined ? 'was never reported as ended' : `was refused: ${refusal}`;
+}
+
+/** JL-22: one Job and one pod for each task, never a second pod, also for one that failed. */
+export function runsEachTaskOnce(record: RunnerRecord): Finding[] {
+  return record.tasks.flatMap((task) => {
+    const jobs = jobsOf(record, task);
+    const pods = podsOf(record, task);
+    const named = pods.map(({ name }) => name).join(', ');
+    return [
+      ...(jobs.length === 1 ? [] : [`the task ${task.label} had ${jobs.length} Jobs; it ${fate(record, task)}`]),
+      ...(pods.length === 1
+        ? []
+        : [`the task ${task.label} had ${pods.length} pods (${named}); it ${fate(record, task)}`]),
+    ];
+  });
+}
+
+/** JL-24: its Jobs and pods, and only they, are found by the declared selectors, and others' Jobs are left alone. */
+export function keepsToItsOwn(record: TasksRecord, target: JobRunnerTarget): Finding[] {
+  const findings: Finding[] = [];
+  const { jobs, pods } = target.selectors;
+  const others = (name: string): boolean => record.bystanders.includes(name);
+  if (record.bystanders.length === 0) findings.push('no Job was seen, so that none of others was put beside it');
+  for (const [kind, selector] of [
+    ['Job', jobs],
+    ['Pod', pods],
+  ] as const) {
+    const ofTasks = record.tasks.flatMap((task) => (kind === 'Job' ? jobsOf(record, task) : podsOf(record, task)));
+    if (ofTasks.length === 0) findings.push(`no ${kind} of a task was seen`);
+    for (const { name, first } of ofTasks) {
+      if (!matches(first.metadata?.labels ?? {}, selector))
+        findings.push(
+          `${kind} ${name} is not found by \`${selector}\`: its labels are ${JSON.stringify(first.metadata?.labels ?? {})}`,
+        );
+    }
+  }
+  for (const { name, goneAt, first, last } of ofKind(record, 'Job').filter((job) => others(job.name))) {
+    if (goneAt !== undefined) findings.push(`Job ${name}, which is not the runner's, was deleted`);
+    else if (intentOf(first) !== intentOf(last)) findings.push(`Job ${name}, which is not the runner's, was changed`);
+  }
+  return findings;
+}
+
+/** All of an object that its owner decides. */
+function intentOf(object: KubernetesObject): string {
+  const { labels, annotations } = object.metadata ?? {};
+  return JSON.stringify([labels, annotations, (object as { spec?: unknown }).spec]);
+}
+
+/** Equality-based label selectors (Kubernetes, Labels and Selectors): `a=b`, `a!=b`, `a`, `!a`, joined by commas. */
+export function matches(labels: Record<string, string>, selector: string): boolean {
+  return selector.split(',').every((term) => {
+    const [, key = '', operator = '', value = ''] = /^\s*(!?[^=!\s]+)\s*(!=|==?|)\s*(.*?)\s*$/.exec(term) ?? [];
+    if (operator === '!=') return labels[key] !== value;
+    if (operator !== '') return labels[key] === value;
+    return key.startsWith('!') ? labels[key.slice(1)] === undefined : labels[key] !== undefined;
+  });
+}
+
+/** JL-25: success, and failure with its exit code, each once. */
+export function reportsEndsOnce(record: RunnerRecord): Finding[] {
+  const findings: Finding[] = [];
+  for (const [label, outcome] of [
+    ['first', 'succeeded'],
+    ['second', 'succeeded'],
+    ['fails', 'failed'],
+  ] as const) {
+    const task = taskNamed(record, label);
+    if (task === undefined) continue;
+    const ends = endsOf(record, task);
+    if (ends.length !== 1) findings.push(`the task ${label} ${fate(record, task)}: ${ends.length} ends, not one`);
+    for (const end of ends) {
+      if (end.outcome !== outcome) findings.push(`the task ${label}, which ${outcome}, ${fate(record, task)}`);
+      else if (label === 'fails' && end.exitCode !== 7 && !/\b7\b/.test(end.reason ?? ''))
+        findings.push(`the task ${label} ended with exit code 7; it ${fate(record, task)}, which does not say so`);
+    }
+  }
+  return findings;
+}
+
+/** JL-27: what was reported as ended has no pod that runs, or could. */
+export function leavesNothingRunning(record: RunnerRecord): Finding[] {
+  const findings: Finding[] = [];
+  let judged = 0;
+  for (const task of record.tasks) {
+    const [end] = endsOf(record, task);
+    if (end === undefined) continue;
+    judged += 1;
+    for (const pod of podsOf(record, task)) {
+      const over = endOfPod(record, pod);
+      const limit = end.at + SLACK_SECONDS * 1000;
+      if (over !== undefined && over <= limit) continue;
+      // It was not looked on for long enough to know.
+      if (over === undefined && record.endedAt < limit) continue;
+      const until = over === undefined ? 'to the end' : `${((over - end.at) / 1000).toFixed(1)} s`;
+      const text = `the task ${task.label} ${fate(record, task)}, but its pod ${pod.name} (${statusOf(pod.last).phase}) was there after that, ${until}`;
+      findings.push({ text, from: end.at, to: over ?? record.endedAt, excessMs: (over ?? record.endedAt) - limit });
+    }
+    for (const job of jobsOf(record, task)) {
+      const { conditions = [] } = statusOf(job.last);
+      const finished = conditions.some(
+        ({ type, status }) => ['Complete', 'Failed'].includes(type) && status === 'True',
+      );
+      if (job.goneAt === undefined && !finished && record.endedAt > end.at + SLACK_SECONDS * 1000) {
+        findings.push(
+          `the task ${task.label} ${fate(record, task)}, but its Job ${job.name} goes on and may start pods`,
+        );
+      }
+    }
+  }
+  return judged === 0 ? ['no end was reported'] : findings;
+}
+
+/** When a pod was first seen to be over: ended or gone. */
+function endOfPod({ objects }: RunnerRecord, { uid }: ObservedObject): number | undefined {
+  return objects.find(
+    ({ type, object }) =>
+      object.metadata?.uid === uid &&
+      (type === 'DELETED' || ['Succeeded', 'Failed'].includes(statusOf(object).phase ?? '')),
+  )?.at;
+}
+
+/** JL-28: a cancelled task's Job and pod are gone, and it is reported as cancelled. */
+export function cancels(record: RunnerRecord): Finding[] {
+  const task = taskNamed(record, 'cancelled');
+  if (task === undefined) return ['no task was cancelled'];
+  const findings: Finding[] = [];
+  const [end] = endsOf(record, task);
+  if (end?.outcome !== 'cancelled') findings.push(`the task that was cancelled ${fate(record, task)}`);
+  const pods = podsOf(record, task);
+  if (pods.length === 0) findings.push('the task that was cancelled had no pod');
+  for (const { name, goneAt, last } of pods) {
+    if (goneAt === undefined && !['Succeeded', 'Failed'].includes(statusOf(last).phase ?? ''))
+      findings.push(`the task was cancelled, and its pod ${name} is ${statusOf(last).phase}`);
+  }
+  for (const { name, goneAt } of jobsOf(record, task)) {
+    if (goneAt === undefined) findings.push(`the task was cancelled, and its Job ${name} is still there`);
+  }
+  return findings;
+}
+
+const TIMEOUT_WORDS = /time(d)?[ -]?out|deadline/i;
+
+/** JL-29: a task that takes longer than it may is ended, and reported as such. */
+export function timesOut(record: RunnerRecord): Finding[] {
+  const task = taskNamed(record, 'runs-out');
+  if (task === undefined) return ['no task was given a time limit'];
+  const [end] = endsOf(record, task);
+  const findings: Finding[] = [];
+  if (
+    end === undefined ||
+    (end.outcome !== 'timeout' && !(end.outcome === 'failed' && TIMEOUT_WORDS.test(end.reason ?? '')))
+  )
+    findings.push(`the task with a time limit of ${task.task.timeoutSeconds} s ${fate(record, task)}`);
+  const pods = podsOf(record, task);
+  if (pods.length === 0) findings.push('the task with a time limit had no pod');
+  for (const pod of pods) {
+    if (endOfPod(record, pod) === undefined)
+      findings.push(
+        `its pod ${pod.name} is still ${statusOf(pod.last).phase} ${secondsBetween(task.at, record.endedAt)} s after it was submitted`,
+      );
+  }
+  return findings;
+}
+
+/** JL-30: nothing is left of what was cleaned up, and what was to be kept is kept. */
+export function cleansUp(record: TasksRecord, target: JobRunnerTarget): Finding[] {
+  const { withinSeconds, retain } = target.documented.cleanUp;
+  const kept = retain === 'task' ? taskNamed(record, 'second') : undefined;
+  const left = leftOvers(record, record.bystanders, kept?.label);
+  const lastEnd = Math.max(...record.tasks.flatMap((task) => endsOf(record, task).map(({ at }) => at)));
+  const ran = record.tasks.some((task) => jobsOf(record, task).length > 0);
+  return [
+    ...(ran ? [] : ['no Job was seen']),
+    ...(left.length === 0
+      ? []
+      : [
+          `${secondsBetween(lastEnd, record.endedAt)} s after the last end was reported (documented: ${withinSeconds} s) these are still there: ${left.join(', ')}`,
+        ]),
+    ...(kept !== undefined && jobsOf(record, kept).some(({ goneAt }) => goneAt !== undefined)
+      ? ['the Job of a task that was to be retained is gone']
+      : []),
+  ];
+}
+
+/** JL-38: the same task, its variables in another order, gives the same pod. */
+export function writesTheSamePod(record: RunnerRecord): Finding[] {
+  const [first, second] = ['first', 'second'].map((label) => {
+    const task = taskNamed(record, label);
+    const [pod] = task === undefined ? [] : podsOf(record, task);
+    return task === undefined || pod === undefined ? undefined : neutralSpec(record, task, pod);
+  });
+  if (first === undefined || second === undefined) return ['the two tasks that are the same did not both have a pod'];
+  if (first === second) return [];
+  const at = [...first].findIndex((character, index) => character !== second[index]);
+  const [a, b] = [first, second].map((text) => text.slice(Math.max(0, at - 80), at + 80));
+  return [`two tasks that are the same gave different pods: …${a}… and …${b}…`];
+}
+
+/** A pod's specification without what names the task: ids, names made of them, hashes. */
+function neutralSpec(record: RunnerRecord, { task, marker }: SubmittedTask, pod: ObservedObject): string {
+  const own = ofKind(record, 'Job', marker).map(({ name }) => name);
+  const volumes = /kube-api-access-[a-z0-9]{5}/g;
+  let text = JSON.stringify(specOf(pod)).replaceAll(volumes, 'TOKEN');
+  for (const known of [pod.name, ...own, marker, task.id, task.agent]) text = text.replaceAll(known, 'ID');
+  // Digests and cut-off ids have no more in common than that they are long.
+  return text
+    .replaceAll(/(first|second)[a-z0-9-]*/g, 'ID')
+    .replaceAll(/[0-9a-f]{8,}/g, 'HEX')
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d{10,}\b/g, 'TIME');
+}
+
+/** JL-42: the documented resources, and each override beside the defaults of all else. */
+export function appliesResources(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
+  const { requests = {}, limits = {}, overriddenBy } = target.documented.resources;
+  const check = (label: string, override: { requests?: object; limits?: object }): Finding[] => {
+    const task = taskNamed(record, label);
+    const [pod] = task === undefined ? [] : podsOf(record, task);
+    if (pod === undefined) return [`the task ${label} had no pod`];
+    const container = specOf(pod).containers.find(({ name }) => name === target.container);
+    if (container === undefined) return [`pod ${pod.name} has no container ${target.container}`];
+    const wanted = { requests: { ...requests, ...override.requests }, limits: { ...limits, ...override.limits } };
+    return (['requests', 'limits'] as const).flatMap((part) =>
+      Object.entries(wanted[part]).flatMap(([name, value]) => {
+        const is = container.resources?.[part]?.[name];
+        return is !== undefined && quantity(is) === quantity(String(value))
+          ? []
+          : [`the task ${label}: ${part}.${name} is ${is ?? 'not set'}, not ${value}`];
+      }),
+    );
+  };
+  return [...check('first', {}), ...(overriddenBy.includes('task') ? check('fails', OVERRIDE) : [])];
+}
+
+const SUFFIXES: Record<string, number> = {
+  m: 1e-3,
+  k: 1e3,
+  M: 1e6,
+  G: 1e9,
+  T: 1e12,
+  Ki: 2 ** 10,
+  Mi: 2 ** 20,
+  Gi: 2 ** 30,
+  Ti: 2 ** 40,
+};
+
+/** Kubernetes' resource quantities: `1000m` is `1`. */
+export function quantity(text: string): number {
+  const [, number = '', suffix = ''] = /^([0-9.]+)([a-zA-Z]*)$/.exec(text) ?? [];
+  return Number(number) * (SUFFIXES[suffix] ?? 1);
+}
+
+export function secondsBetween(from: number, to: number): string {
+  return ((to - from) / 1000).toFixed(1);
+}

@@ -1,0 +1,331 @@
+/** The rows of the role `job-runner` that are judged from a part of its own; see {@link ./job-runner-judgements.ts}. */
+
+import type { Finding } from './findings.ts';
+import { fate, leavesNothingRunning, specOf } from './job-runner-judgements.ts';
+import type { RunnerRecord } from './job-runner-launch.ts';
+import {
+  type FaultRecord,
+  faultSeconds,
+  type IdsRecord,
+  type LimitRecord,
+  type OutputRecord,
+  type PromptsRecord,
+  type RefusalRecord,
+  type SignalRecord,
+  TEMPLATE_SERVICE_ACCOUNT,
+} from './job-runner-parts.ts';
+import { endsOf, jobsOf, ofKind, outputOf, podsOf, refusalOf, SLACK_SECONDS } from './job-runner-session.ts';
+import type { Target } from './target-file.ts';
+
+type JobRunnerTarget = Target<'job-runner'>;
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** JL-20: no work is accepted where the pods of tasks cannot be created; what the proof made is gone again. */
+export function provesFirst(good: RunnerRecord, refusals: RefusalRecord[]): Finding[] {
+  const accepted = refusals.filter(({ readiness }) => readiness?.ready === true);
+  const left = [good, ...refusals].flatMap((record) => {
+    const own = new Set(
+      record.tasks.flatMap((task) => [...jobsOf(record, task), ...podsOf(record, task)].map(({ uid }) => uid)),
+    );
+    const readyAt = record.readiness?.at ?? record.endedAt;
+    return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) =>
+      ofKind(record, kind)
+        .filter(
+          ({ uid, isNew, firstAt, goneAt }) => isNew && firstAt < readyAt && goneAt === undefined && !own.has(uid),
+        )
+        .map(
+          ({ name }) =>
+            `${kind} ${name} of its preflight was still there ${seconds(record.endedAt - readyAt)} after that`,
+        ),
+    );
+  });
+  return [...accepted.map(({ cause }) => `it accepted work although ${cause}`), ...left];
+}
+
+/** JL-21, JL-44: the runner exits or refuses, and names the cause. */
+export function refusesToStart(refusals: RefusalRecord[], { startSeconds }: JobRunnerTarget): Finding[] {
+  const findings: Finding[] = refusals.length === 0 ? ['nothing was tried'] : [];
+  for (const { readiness, cause, named, events, exit } of refusals) {
+    const said = events.flatMap((event) => (event.type === 'log' ? [event.text] : []));
+    const late = readiness?.ready === true && exit !== undefined;
+    if (readiness === undefined)
+      findings.push(`with ${cause} it neither started nor said why not within ${startSeconds} s`);
+    else if (readiness.ready && !late) findings.push(`with ${cause} it started all the same`);
+    else {
+      const words = [...(readiness.ready ? [] : [readiness.reason]), ...said].join('\n');
+      if (!new RegExp(named, 'i').test(words))
+        findings.push(`with ${cause} it did not start, but does not name that: ${words.slice(0, 300)}`);
+    }
+  }
+  return findings;
+}
+
+/** JL-23: as many Jobs as there were ids. */
+export function namesEveryTask(record: IdsRecord): Finding[] {
+  const findings: Finding[] = [];
+  const byName = new Map<string, string>();
+  for (const task of record.tasks) {
+    const id = JSON.stringify(
+      task.task.id.length > 60 ? `${task.task.id.slice(0, 30)}…${task.task.id.slice(-20)}` : task.task.id,
+    );
+    const jobs = jobsOf(record, task);
+    if (jobs.length === 0) findings.push(`the task with the id ${id} got no Job; it ${fate(record, task)}`);
+    for (const { name } of jobs) {
+      const other = byName.get(name);
+      if (other !== undefined) findings.push(`the tasks ${other} and ${id} share the Job ${name}`);
+      byName.set(name, id);
+    }
+  }
+  return record.tasks.length === 0 ? ['no task was submitted'] : findings;
+}
+
+/** JL-26: each fault is reported as a failure, within its time. */
+export function reportsFaults(records: FaultRecord[], target: JobRunnerTarget): Finding[] {
+  const findings: Finding[] = [];
+  let judged = 0;
+  for (const record of records) {
+    for (const { fault, label, since } of record.faults) {
+      const task = record.tasks.find((submitted) => submitted.label === label);
+      if (task === undefined) continue;
+      judged += 1;
+      const allowed = faultSeconds(target, fault);
+      const [end] = endsOf(record, task);
+      if (refusalOf(record, task) !== undefined) findings.push(`${fault}: the task ${fate(record, task)}`);
+      else if (end === undefined)
+        findings.push(
+          `${fault}: nothing was reported ${seconds(record.endedAt - since)} after it could not succeed (${allowed} s)`,
+        );
+      else if (end.outcome === 'succeeded' || end.outcome === 'cancelled')
+        findings.push(`${fault}: the task ${fate(record, task)}`);
+      else if (end.at - since > (allowed + SLACK_SECONDS) * 1000) {
+        const text = `${fault}: reported ${seconds(end.at - since)} after it could not succeed (${allowed} s)`;
+        findings.push({ text, from: since, to: end.at, excessMs: end.at - since - (allowed + SLACK_SECONDS) * 1000 });
+      }
+    }
+  }
+  return judged === 0 ? ['no fault could be brought about'] : findings;
+}
+
+/** JL-27 for tasks that could not begin. */
+export function leavesNothingBehindFaults(records: FaultRecord[]): Finding[] {
+  return records.flatMap((record) =>
+    record.tasks.some((task) => endsOf(record, task).length > 0) ? leavesNothingRunning(record) : [],
+  );
+}
+
+/** JL-31: it ends in time; its own Jobs are deleted or preserved, as it documents, and others are left alone. */
+export function obeysSigterm(record: SignalRecord, { documented }: JobRunnerTarget): Finding[] {
+  const { jobs: documentedJobs, withinSeconds } = documented.onSigterm;
+  const findings: Finding[] = [];
+  const [task] = record.tasks;
+  if (record.exitedAt === undefined)
+    findings.push(
+      `it had not ended ${seconds(record.lookedAt - record.signalledAt)} after SIGTERM (documented: ${withinSeconds} s)`,
+    );
+  else if (record.exitedAt - record.signalledAt > withinSeconds * 1000) {
+    const took = record.exitedAt - record.signalledAt;
+    const text = `it ended ${seconds(took)} after SIGTERM (documented: ${withinSeconds} s)`;
+    findings.push({ text, from: record.signalledAt, to: record.exitedAt, excessMs: took - withinSeconds * 1000 });
+  }
+  const jobs = task === undefined ? [] : jobsOf(record, task);
+  if (jobs.length === 0) findings.push('no Job of its own was there when it was told to end');
+  for (const { name, goneAt } of jobs) {
+    const gone = goneAt !== undefined && goneAt <= record.lookedAt;
+    if (gone && documentedJobs === 'preserve')
+      findings.push(
+        `it documents to preserve its Jobs, and ${name} was gone ${seconds(goneAt - record.signalledAt)} after SIGTERM`,
+      );
+    if (!gone && documentedJobs === 'delete')
+      findings.push(
+        `it documents to delete its Jobs, and ${name} was still there ${seconds(record.lookedAt - record.signalledAt)} after SIGTERM`,
+      );
+  }
+  for (const { name, goneAt } of ofKind(record, 'Job').filter((job) => record.bystanders.includes(job.name))) {
+    if (goneAt !== undefined) findings.push(`Job ${name}, which is not the runner's, was deleted`);
+  }
+  return findings;
+}
+
+/** JL-32: the end of a task that was preserved is reported after the restart, once. */
+export function takesUp(record: SignalRecord): Finding[] {
+  const [task] = record.tasks;
+  if (task === undefined || record.restarted === undefined) return ['it was not started again'];
+  if (!record.restarted.ready) return ['it did not become ready again'];
+  const ends = endsOf(record, task);
+  return ends.length === 1 && ends[0]?.outcome === 'succeeded'
+    ? []
+    : [`the task that was preserved, and succeeded, ${fate(record, task)}`];
+}
+
+/** JL-33: never more than the limit at once, by the pods that were seen; the surplus is refused or waits. */
+export function keepsLimits(records: LimitRecord[]): Finding[] {
+  return records.flatMap((record) => {
+    const groups =
+      record.per === 'worker'
+        ? [record.tasks]
+        : Object.values(Object.groupBy(record.tasks, ({ task }) => task.agent)).map((group) => group ?? []);
+    return groups.flatMap((tasks) => {
+      const who =
+        record.per === 'worker' ? 'the worker' : `the agent ${JSON.stringify(tasks[0]?.task.agent.slice(0, 40))}`;
+      const most = mostAtOnce(record, tasks);
+      const ended = tasks.filter((task) => endsOf(record, task).some(({ outcome }) => outcome === 'succeeded'));
+      const refused = tasks.filter((task) => refusalOf(record, task) !== undefined);
+      const stories = (): string => tasks.map((task) => `${task.label} ${fate(record, task)}`).join('; ');
+      return [
+        ...(most > record.count ? [`${who} had ${most} pods at once; its limit is ${record.count}`] : []),
+        ...(most === 0 ? [`${who} had no pod`] : []),
+        ...(record.surplus === 'queued' && ended.length < tasks.length
+          ? [`${who}: what is too much waits, it is documented; but ${stories()}`]
+          : []),
+        ...(record.surplus === 'refused' && (refused.length === 0 || ended.length + refused.length < tasks.length)
+          ? [`${who}: what is too much is refused, it is documented; but ${stories()}`]
+          : []),
+      ];
+    });
+  });
+}
+
+/** The most pods of these tasks that were there at the same time, in the order of one watch. */
+function mostAtOnce(record: RunnerRecord, tasks: RunnerRecord['tasks']): number {
+  const uids = new Set(tasks.flatMap((task) => podsOf(record, task).map(({ uid }) => uid)));
+  const active = new Set<string>();
+  let most = 0;
+  for (const { kind, type, object } of record.objects) {
+    const uid = object.metadata?.uid ?? '';
+    if (kind !== 'Pod' || !uids.has(uid)) continue;
+    const { phase, containerStatuses = [] } = (object.status ?? {}) as {
+      phase?: string;
+      containerStatuses?: { state?: { terminated?: object } }[];
+    };
+    const ended =
+      type === 'DELETED' ||
+      ['Succeeded', 'Failed'].includes(phase ?? '') ||
+      (containerStatuses.length > 0 && containerStatuses.every(({ state }) => state?.terminated !== undefined));
+    if (ended) active.delete(uid);
+    else active.add(uid);
+    most = Math.max(most, active.size);
+  }
+  return most;
+}
+
+/** Output arrives within this time of being written. */
+const STREAM_SECONDS = 5;
+
+/** JL-34: every line once and in order, over a broken connection, and while the task runs. */
+export function streamsOutput(record: OutputRecord, target: JobRunnerTarget): Finding[] {
+  const [task] = record.tasks;
+  if (task === undefined) return ['no task was submitted'];
+  const findings: Finding[] = [];
+  if (!record.logs.some(({ fault }) => fault !== undefined))
+    findings.push('no connection for its log was seen, so that none was broken');
+  const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
+  const wanted = Array.from({ length: record.lines }, (_, index) => index + 1);
+  if (numbers.join() !== wanted.join())
+    findings.push(`of lines 1 to ${record.lines} it gave ${numbers.join(', ') || 'none'}`);
+  const running = record.objects.find(({ kind, object, markers }) => {
+    const { containerStatuses = [] } = (object.status ?? {}) as {
+      containerStatuses?: { name: string; state?: { running?: object } }[];
+    };
+    return (
+      kind === 'Pod' &&
+      markers.includes(task.marker) &&
+      containerStatuses.some(({ name, state }) => name === target.container && state?.running !== undefined)
+    );
+  });
+  const first = record.events.find(
+    (event) => event.type === 'output' && event.task === task.task.id && /\bline 1\b/.test(event.text),
+  );
+  if (running !== undefined && first !== undefined) {
+    const late = first.at - running.at - STREAM_SECONDS * 1000;
+    const text = `its first line came ${seconds(first.at - running.at)} after the agent was seen to run`;
+    if (late > 0) findings.push({ text, from: running.at, to: first.at, excessMs: late });
+  }
+  return findings;
+}
+
+/** Requests that are repeated after a break read a little twice. */
+const REREAD_FACTOR = 1.1;
+
+/** JL-35: no more of a log is read than documented, and the task ends as it does. */
+export function boundsLogs(record: OutputRecord, { documented }: JobRunnerTarget): Finding[] {
+  const [task] = record.tasks;
+  if (task === undefined) return ['no task was submitted'];
+  const limit = documented.logLimitBytes;
+  const read = record.logs.reduce((sum, { bytes }) => sum + bytes, 0);
+  const told = Number(outputOf(record, task) || 0);
+  const [end] = endsOf(record, task);
+  return [
+    ...(record.logs.length === 0 ? ['it read no log'] : []),
+    ...(read > limit * REREAD_FACTOR ? [`it read ${read} bytes of the log of one task; documented are ${limit}`] : []),
+    ...(told > limit * REREAD_FACTOR ? [`it gave ${told} bytes of output; documented are ${limit}`] : []),
+    ...(end?.outcome === 'succeeded' ? [] : [`the task with the long output, which succeeded, ${fate(record, task)}`]),
+  ];
+}
+
+/** JL-39: everything of the template is in the pod. */
+export function mergesTemplate(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
+  const [task] = record.tasks;
+  const [pod] = task === undefined ? [] : podsOf(record, task);
+  if (task === undefined || pod === undefined)
+    return [`the task had no pod${task === undefined ? '' : `: it ${fate(record, task)}`}`];
+  const spec = specOf(pod);
+  const agent = spec.containers.find(({ name }) => name === target.container);
+  const has = (what: string, is: boolean): Finding[] => (is ? [] : [`the template's ${what} is not in the pod`]);
+  const tolerations = spec.tolerations ?? [];
+  return [
+    ...has('serviceAccountName', spec.serviceAccountName === TEMPLATE_SERVICE_ACCOUNT),
+    ...has('nodeSelector', spec.nodeSelector?.['kubernetes.io/os'] === 'linux'),
+    ...has(
+      'toleration',
+      tolerations.some(({ key }) => key === 'conformance.test/template'),
+    ),
+    ...has(
+      'imagePullSecrets',
+      (spec.imagePullSecrets ?? []).some(({ name }) => name === 'conformance-pull'),
+    ),
+    ...has(
+      'extra container',
+      spec.containers.some(({ name }) => name === 'conformance-sidecar'),
+    ),
+    ...has('variable', agent?.env?.some(({ name, value }) => name === 'FROM_TEMPLATE' && value === 'kept') === true),
+    ...has(
+      'secretKeyRef',
+      agent?.env?.some(({ name, valueFrom }) => name === 'FROM_SECRET' && valueFrom?.secretKeyRef !== undefined) ===
+        true,
+    ),
+    ...(endsOf(record, task)[0]?.outcome === 'succeeded' ? [] : [`the task ${fate(record, task)}`]),
+  ];
+}
+
+/** JL-40: prompts up to nearly 128 KiB arrive byte for byte. */
+export function deliversPrompts(record: PromptsRecord): Finding[] {
+  return record.prompts
+    .filter(({ bytes }) => bytes < 131_072)
+    .flatMap(({ label, bytes, sha256, seen }) => {
+      if (seen === sha256) return [];
+      const task = record.tasks.find((submitted) => submitted.label === label);
+      const story = task === undefined ? '' : `; the task ${fate(record, task)}`;
+      return [
+        `the prompt ${label} of ${bytes} bytes ${seen === undefined ? 'did not arrive' : 'arrived changed'}${story}`,
+      ];
+    });
+}
+
+const SIZE_WORDS = /\b(long|large|big|size|bytes|limit|length|exceeds?|most|maximum)\b/i;
+
+/** JL-40a: larger prompts arrive as they are, or the task is refused, and the reason says that it is too large. */
+export function deliversOrRefusesLargePrompts(record: PromptsRecord): Finding[] {
+  return record.prompts
+    .filter(({ bytes }) => bytes >= 131_072)
+    .flatMap(({ label, bytes, sha256, seen }) => {
+      if (seen === sha256) return [];
+      const task = record.tasks.find((submitted) => submitted.label === label);
+      if (task === undefined) return [];
+      if (seen !== undefined) return [`the prompt ${label} of ${bytes} bytes arrived changed`];
+      const reason = refusalOf(record, task) ?? endsOf(record, task)[0]?.reason ?? '';
+      return SIZE_WORDS.test(reason)
+        ? []
+        : [`the prompt ${label} of ${bytes} bytes did not arrive, and the task ${fate(record, task)}`];
+    });
+}
