@@ -6,6 +6,7 @@ import { bundleConfigMap, startWorkloadPod } from '../../kubernetes/workload-pod
 import type { RequirementContext, TestNamespace } from '../../run/context.ts';
 import { HarnessError } from '../../run/errors.ts';
 import { makePki } from '../pki.ts';
+import { clockAheadMs } from './clock-difference.ts';
 import { PLAYED_HOSTS, playedProviders } from './played-providers.ts';
 
 /** By this name pods know the resource servers: `https://models.conformance.test:PORT/PROVIDER/v1`. */
@@ -30,6 +31,8 @@ export interface Observer {
   baseURL(provider: string): string;
   /** Everything that was recorded so far, in order. */
   records(): Promise<ObserverRecord[]>;
+  /** Milliseconds by which its clock is ahead of the harness's; 0 where the two cannot be told apart. */
+  clockAheadMs(): Promise<number>;
   /** When its pod stood still. */
   stalls(): Promise<Stall[]>;
   /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
@@ -142,6 +145,7 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
       async records() {
         return ((await ask('/records')) as { records: ObserverRecord[] }).records;
       },
+      clockAheadMs: () => clockAheadMs(async () => Date.parse(((await ask('/healthz')) as { now: string }).now)),
       async stalls() {
         return ((await ask('/stalls')) as { stalls: Stall[] }).stalls;
       },
