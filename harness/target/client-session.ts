@@ -84,12 +84,22 @@ export interface Call {
 export const CLIENT_CAPABILITIES = ['token_exchange', 'cache', 'discovery', 'resident'] as const;
 export type ClientCapability = (typeof CLIENT_CAPABILITIES)[number];
 
+/** Of the pod that the client runs in. */
+export interface ClientPodFacts {
+  /** Its IP address. */
+  address: string;
+  /** RFC 3339, in whole seconds. */
+  createdAt: string;
+  /** Kubernetes put the ServiceAccount's token for the API server into it. */
+  hasApiToken: boolean;
+}
+
 /** What identifies the client's process: it changes with a restart. */
 export interface ProcessIdentity {
   podUid: string;
   restarts: number;
-  /** The pod's address; absent for a process of this host. */
-  address?: string;
+  /** Absent for a process of this host. */
+  pod?: ClientPodFacts;
 }
 
 /** One client watched over some time, from every side. */
@@ -163,6 +173,8 @@ export interface SessionDriver {
   output(): Promise<string>;
   /** Secrets that the client's pod is given, with where. */
   secrets(): Promise<string[]>;
+  /** Milliseconds by which the clock of those who watch the client is ahead of the harness's; absent where it is the same one. */
+  clockAheadMs?(): Promise<number>;
   /** Where those who watch the client stood still. */
   stalls(): Promise<Stall[]>;
   /** Goes the way to the client and back without asking it anything; absent where there is no such way (a child process). */
@@ -186,7 +198,7 @@ export const BURST_CALLS = 10;
 /** The same of a client that is started for each call. */
 const CONCURRENT_STARTS = 1;
 const BURST_STARTS = 4;
-const START_PATIENCE_MS = 60_000;
+const START_PATIENCE_MS = 90_000;
 
 /** Lets the client make one call, and writes it down. */
 export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst' | 'act'>) => Promise<Call>;
@@ -271,7 +283,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   const after = await driver.identity();
   await outage();
 
-  const [files, records, afterOutage, output, secrets, stalls, remaining, listeners] = await Promise.all([
+  const [files, records, afterOutage, output, secrets, stalls, remaining, listeners, aheadMs = 0] = await Promise.all([
     driver.observations(),
     driver.records(),
     driver.identity(),
@@ -280,7 +292,10 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     driver.stalls(),
     driver.remaining?.(),
     driver.listeners?.(),
+    driver.clockAheadMs?.(),
   ]);
+  // By one clock: the one by which tokens expire.
+  const shift = (instant: string): string => new Date(Date.parse(instant) + aheadMs).toISOString();
   heartbeat.stop();
   const exchanges = records.filter((record) => record.kind === 'exchange');
   return {
@@ -292,7 +307,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     lookups: records.filter((record) => record.kind === 'provider'),
     acts: records.filter((record) => record.kind === 'act'),
     elsewhere: records.filter((record) => record.kind === 'elsewhere'),
-    calls,
+    calls: calls.map((made) => ({ ...made, at: shift(made.at) })),
     burstCalls,
     capabilities: driver.capabilities,
     played: driver.played,
@@ -309,7 +324,10 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     before,
     after,
     afterOutage,
-    stalls: [...heartbeat.stalls(), ...slowWays, ...stalls],
+    stalls: [
+      ...[...heartbeat.stalls(), ...slowWays].map((own) => ({ ...own, from: shift(own.from), to: shift(own.to) })),
+      ...stalls,
+    ],
   };
 }
 

@@ -14,7 +14,7 @@ import { configuredPlayed } from './token-client-target-session.ts';
 const NAME = 'token-client';
 
 /** How long a process may take for a call, its start included. */
-export const START_PATIENCE_MS = 60_000;
+export const START_PATIENCE_MS = 90_000;
 
 /** Why a client of a target file cannot be judged by its cache; undefined where it can. */
 export function whyNoCache({ capabilities, run }: Target<'token-client'>): string | undefined {
