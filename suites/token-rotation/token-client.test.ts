@@ -28,7 +28,7 @@ import { observeClient, observePlayedProviders, observeRotatingClient } from '..
 import { observeRestartedClient } from '../../harness/target/token-client-cache.ts';
 
 requirement('TR-20', async (t) => {
-  const session = await observeRotatingClient(t);
+  const session = await observeClient(t);
   if (session.providers.every(({ pathConfigured }) => pathConfigured)) {
     t.notApplicable('the target declares no default token path, so that the path of every provider is configured');
   }
@@ -36,7 +36,7 @@ requirement('TR-20', async (t) => {
 });
 
 requirement('TR-21', async (t) => {
-  const session = await observeRotatingClient(t);
+  const session = await observeClient(t);
   expectNone(readsItsTokenFile(session, { pathConfigured: true }), session.stalls);
 });
 
@@ -56,7 +56,7 @@ requirement('TR-24', async (t) => {
 });
 
 requirement('TR-28', async (t) => {
-  const session = await observeRotatingClient(t);
+  const session = await observeClient(t);
   t.evidence('the error names the path (SHOULD)', missingFileErrorNamesThePath(session) ?? 'the calls did not fail');
   expectNone(survivesAMissingTokenFile(session), session.stalls);
 });
