@@ -30,6 +30,7 @@ import {
   type SessionProvider,
   summarise,
 } from './client-session.ts';
+import { factsOf } from './pod-driver.ts';
 import { secretsOf } from './pod-secrets.ts';
 import { targetOf } from './target-file.ts';
 import { startTargetClient } from './token-client-target-start.ts';
@@ -238,6 +239,7 @@ function driver(
     async observations() {
       return ((await probe('/observations')) as { files: FileObservations[] }).files;
     },
+    clockAheadMs: () => observer.clockAheadMs(),
     async stalls() {
       const [client, records] = await Promise.all([
         probe('/stalls') as Promise<{ stalls: Stall[] }>,
@@ -265,7 +267,7 @@ function driver(
     },
     async identity() {
       const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
-      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), address: pod.status?.podIP ?? '' };
+      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), pod: factsOf(pod) };
     },
     async output() {
       const container = { namespace, name: NAME, container: NAME };
@@ -295,7 +297,7 @@ export function observeClient(t: RequirementContext): Promise<ClientSession> {
 }
 
 /** Requirements that are judged by {@link observeRotatingClient}. */
-const ROTATING = ['TR-20', 'TR-21', 'TR-22', 'TR-23', 'TR-24', 'TR-28', 'AI-32'];
+const ROTATING = ['TR-22', 'TR-23', 'TR-24', 'AI-32'];
 
 /**
  * The token client of the subject, watched across rotations and past the first expiry; once per subject.
