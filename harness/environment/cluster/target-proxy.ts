@@ -367,6 +367,8 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     });
     // A watch is silent for minutes, and an upload may be slow: the API server has its own limits.
     server.requestTimeout = 0;
+    // An idle connection that is closed under the next request would look like an API server that is gone.
+    server.keepAliveTimeout = 0;
     server.on('connection', (socket: Socket) => {
       // An API server that is gone resets what comes, before any handshake.
       if (faults.take(['outage']) !== undefined) {
