@@ -27,6 +27,8 @@ const providerSchema = z.strictObject({
   accessTokenAudience: text,
   /** Life of its access tokens in seconds, as configured. */
   accessTokenLifetimeSeconds: z.number().int().positive(),
+  /** True where it declares that a projected token may name further audiences beside its own (AI-04). */
+  acceptsFurtherAudiences: z.boolean().optional(),
   /** Values of your own, for `${provider.NAME}` in requests and commands. */
   values: z.record(z.string(), text).optional(),
 });

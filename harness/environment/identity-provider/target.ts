@@ -86,6 +86,7 @@ export async function startTargetIdentityProvider(
           audience,
           accessTokenAudience,
           accessTokenLifetimeSeconds,
+          ...(provider.acceptsFurtherAudiences === true ? { acceptsFurtherAudiences: true } : {}),
           grants: provider.grants.map(({ grant, clientAuthentication, parameters }): GrantDeclaration => {
             return { grant, clientAuthentication, ...(parameters === undefined ? {} : { parameters }) };
           }),
