@@ -8,7 +8,7 @@ import type { Observer } from '../environment/resource-server/observer.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { Call, SessionDriver } from './client-session.ts';
+import type { Call, ClientPodFacts, SessionDriver } from './client-session.ts';
 import { secretsOf } from './pod-secrets.ts';
 
 /** A pod in which a token client runs, with a token probe beside it that watches the same files. */
@@ -20,6 +20,19 @@ export interface ClientPod {
   probePort: number;
   /** Folders that the client may write to, as both containers see them. */
   writableFolders: string[];
+}
+
+/** Where the admission plugin ServiceAccount mounts its token (Kubernetes, "Configure Service Accounts for Pods"). */
+const API_TOKEN_FOLDER = '/var/run/secrets/kubernetes.io/serviceaccount';
+
+function factsOf({ metadata, spec, status }: V1Pod): ClientPodFacts {
+  return {
+    address: status?.podIP ?? '',
+    createdAt: new Date(metadata?.creationTimestamp ?? 0).toISOString(),
+    hasApiToken: (spec?.containers ?? []).some(({ volumeMounts = [] }) =>
+      volumeMounts.some(({ mountPath }) => mountPath === API_TOKEN_FOLDER),
+    ),
+  };
 }
 
 type PodDriver = Omit<
@@ -52,6 +65,7 @@ export function podDriver(
     async observations() {
       return ((await probe('/observations')) as { files: FileObservations[] }).files;
     },
+    clockAheadMs: () => observer.clockAheadMs(),
     async stalls() {
       const [beside, observed] = await Promise.all([
         probe('/stalls') as Promise<{ stalls: Stall[] }>,
@@ -82,7 +96,7 @@ export function podDriver(
     },
     async identity() {
       const pod = await read();
-      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), address: pod.status?.podIP ?? '' };
+      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), pod: factsOf(pod) };
     },
     async output() {
       const log = { namespace, name, container };

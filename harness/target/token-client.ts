@@ -1,10 +1,4 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import type { V1Pod } from '@kubernetes/client-node';
-import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { DEFAULT_TOKEN_PATH } from '../../fixtures/workloads/token-client/config.ts';
-import type { RemainingFile } from '../../fixtures/workloads/token-probe/files.ts';
-import type { Listener } from '../../fixtures/workloads/token-probe/listeners.ts';
-import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
 import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
 import {
@@ -13,11 +7,10 @@ import {
   type PlayedSetup,
   playedSetups,
 } from '../environment/resource-server/played-providers.ts';
-import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { bundleConfigMap, startWorkloadPod } from '../kubernetes/workload-pod.ts';
 import { TIMELINE, timelineOf } from '../report/timeline.ts';
 import type { RequirementContext } from '../run/context.ts';
-import { HarnessError, NotTestable } from '../run/errors.ts';
+import { NotTestable } from '../run/errors.ts';
 import { callWithin } from './client-service.ts';
 import {
   CLIENT_CAPABILITIES,
@@ -30,8 +23,7 @@ import {
   type SessionProvider,
   summarise,
 } from './client-session.ts';
-import { factsOf } from './pod-driver.ts';
-import { secretsOf } from './pod-secrets.ts';
+import { podDriver } from './pod-driver.ts';
 import { targetOf } from './target-file.ts';
 import { startTargetClient } from './token-client-target-start.ts';
 
@@ -177,7 +169,14 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       played,
       capabilities: [...CLIENT_CAPABILITIES],
       timeLimitMs: SHORT_TIMEOUT_MS,
-      ...driver(t, cluster, namespace, observer),
+      ...podDriver(
+        t,
+        cluster,
+        { namespace, name: NAME, container: NAME, probePort: PROBE_PORT, writableFolders: [CACHE_FOLDER] },
+        observer,
+      ),
+      call: (provider, patienceMs) =>
+        callWithin(cluster, { namespace, pod: NAME, port: CLIENT_PORT, provider, patienceMs }),
     };
   });
 }
@@ -217,75 +216,6 @@ function playedConfig(observer: Observer, setup: PlayedSetup): object {
       ...(impatient === true ? { timeoutMs: SHORT_TIMEOUT_MS } : {}),
     },
   };
-}
-
-function driver(
-  t: RequirementContext,
-  cluster: ClusterHandle,
-  namespace: string,
-  observer: Observer,
-): Omit<SessionDriver, 'providers' | 'latePath' | 'played' | 'capabilities' | 'timeLimitMs'> {
-  const post = { method: 'POST', headers: { 'content-type': 'application/json' } };
-  const probe = async (path: string, body?: object): Promise<unknown> => {
-    const init = body === undefined ? {} : { ...post, body: JSON.stringify(body) };
-    const response = await cluster.podFetch(namespace, NAME, PROBE_PORT, path, init);
-    if (!response.ok)
-      throw new HarnessError(`the token probe answers ${response.status} to ${path}: ${await response.text()}`);
-    return response.json();
-  };
-  return {
-    call: (provider, patienceMs) =>
-      callWithin(cluster, { namespace, pod: NAME, port: CLIENT_PORT, provider, patienceMs }),
-    async observations() {
-      return ((await probe('/observations')) as { files: FileObservations[] }).files;
-    },
-    clockAheadMs: () => observer.clockAheadMs(),
-    async stalls() {
-      const [client, records] = await Promise.all([
-        probe('/stalls') as Promise<{ stalls: Stall[] }>,
-        observer.stalls(),
-      ]);
-      return [...client.stalls, ...records];
-    },
-    async pulse() {
-      await probe('/pulse');
-    },
-    records: () => observer.records(),
-    refuseNext: (provider) => observer.refuseNext(provider),
-    act: (provider, act) => observer.act(provider, act),
-    async copy(from, to) {
-      await probe('/copy', { from, to });
-    },
-    async project(from, to) {
-      await probe('/project', { from, to });
-    },
-    async remaining() {
-      return ((await probe(`/remaining?path=${CACHE_FOLDER}`)) as { files: RemainingFile[] }).files;
-    },
-    async listeners() {
-      return ((await probe('/listeners')) as { listeners: Listener[] }).listeners;
-    },
-    async identity() {
-      const pod = await cluster.core.readNamespacedPod({ namespace, name: NAME });
-      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), pod: factsOf(pod) };
-    },
-    async output() {
-      const container = { namespace, name: NAME, container: NAME };
-      const restarted = restartsOf(await cluster.core.readNamespacedPod({ namespace, name: NAME })) > 0;
-      const parts = restarted ? [await cluster.core.readNamespacedPodLog({ ...container, previous: true })] : [];
-      // The client of the API gives an empty log as undefined.
-      return [...parts, await cluster.core.readNamespacedPodLog(container)].map((part) => part ?? '').join('\n');
-    },
-    async secrets() {
-      return secretsOf(await cluster.core.readNamespacedPod({ namespace, name: NAME }));
-    },
-    until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
-    progress: (message) => t.progress(message),
-  };
-}
-
-function restartsOf(pod: V1Pod): number {
-  return pod.status?.containerStatuses?.find(({ name }) => name === NAME)?.restartCount ?? 0;
 }
 
 /**
