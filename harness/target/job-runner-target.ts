@@ -93,8 +93,8 @@ export const jobRunnerTargetSchema = z.strictObject({
   selectors: z.strictObject({ jobs: text, pods: text }),
   /** The agent's container in a task's pod. */
   container: text,
-  /** Where the agent finds its prompt: `stdin`, `env:NAME`, `file:PATH` or `arg:N`. */
-  prompt: z.string().regex(/^(stdin|env:.+|file:.+|arg:\d+)$/, 'stdin, env:NAME, file:PATH or arg:N'),
+  /** Where the agent finds its prompt: `stdin`, `env:NAME`, `file:PATH`, `arg:N`, or `none` where the runner does not deliver it. */
+  prompt: z.string().regex(/^(stdin|env:.+|file:.+|arg:\d+|none)$/, 'stdin, env:NAME, file:PATH, arg:N or none'),
 
   /** The rights that its documentation asks for: the kubeconfig has these and no others. */
   rules: z.strictObject({
