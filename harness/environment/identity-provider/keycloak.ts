@@ -7,7 +7,7 @@ import {
   subjectOf,
 } from './context.ts';
 import { clientOf, type RealmTrust, realmOf, userOf } from './keycloak/realm.ts';
-import { administer } from './keycloak/servers.ts';
+import { administer, KEYS_LIFESPAN_SECONDS } from './keycloak/servers.ts';
 import { SubjectPolicies } from './keycloak/subject-policies.ts';
 import type { KeycloakTwin } from './keycloak/twins.ts';
 import type { GrantDeclaration, ProviderDescription, Registration, StartedIdentityProvider } from './provider.ts';
@@ -16,6 +16,9 @@ const GRANTS: GrantDeclaration[] = [
   { grant: 'client-assertion', clientAuthentication: 'subject-token' },
   { grant: 'jwt-bearer', clientAuthentication: 'subject-token' },
 ];
+
+/** Seconds that a fetch of keys may take. */
+const FETCH_SECONDS = 5;
 
 /**
  * Starts Keycloak (or joins the run's) and makes one realm for each provider. Ready is: every realm answers with its
@@ -38,6 +41,7 @@ export async function startKeycloak(
       grants: twin.grants ?? GRANTS,
       accessTokenAudience: `inference-${name}`,
       accessTokenLifetimeSeconds: context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS,
+      withdrawnKeySeconds: KEYS_LIFESPAN_SECONDS + FETCH_SECONDS,
     };
   };
   const providers = (context.providers ?? DEFAULT_PROVIDERS).map(describe);

@@ -1,3 +1,4 @@
+import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
 import { NetworkError } from '@keycloak/keycloak-admin-client';
 import { expect, test } from 'vitest';
 import { startIdentityProvider } from '../index.ts';
@@ -5,6 +6,7 @@ import type { ClusterTrust, ProviderDescription } from '../provider.ts';
 import { makeTestIssuer } from '../test-issuer.ts';
 import { clientOf, GRANT_ALIAS, realmOf, userOf } from './realm.ts';
 import { administer } from './servers.ts';
+import { SubjectPolicies } from './subject-policies.ts';
 import { KEYCLOAK_TWINS } from './twins.ts';
 
 const trust: ClusterTrust = { issuer: 'https://c.test', jwksUri: 'https://c.test/openid/v1/jwks', ca: 'PEM' };
@@ -58,6 +60,36 @@ test("what the Admin API answered is told without the administrator's token", as
   const error = await administer('make realm production', Promise.reject(refused)).catch((thrown: unknown) => thrown);
   expect(error).toEqual(new Error('Keycloak, make realm production: 409 Realm production already exists'));
   expect((error as Error).cause).toBeUndefined();
+});
+
+test('each client is tied to its subject; those that come while policies are written are written together, profiles first', async () => {
+  type Named = { name: string; profiles?: string[] };
+  const written: string[] = [];
+  const note =
+    (kind: 'profiles' | 'policies') =>
+    async (document: Partial<Record<'profiles' | 'policies', Named[]>>): Promise<void> => {
+      written.push(`${kind}: ${document[kind]?.map(({ name, profiles = [name] }) => profiles.join()).join(', ')}`);
+    };
+  const admin = { clientPolicies: { createProfiles: note('profiles'), updatePolicy: note('policies') } };
+  const policies = new SubjectPolicies(admin as unknown as KeycloakAdminClient, 'production');
+  const first = policies.tie('a');
+  await Promise.resolve();
+  await Promise.all([first, policies.tie('b'), policies.tie('c')]);
+  expect(written).toEqual([
+    'profiles: only a',
+    'policies: only a',
+    'profiles: only a, only b, only c',
+    'policies: only a, only b, only c',
+  ]);
+});
+
+test('a realm that is given keys asks the issuer for nothing', () => {
+  const byUrl = JSON.stringify(realmOf('r', provider, { ...trust, byDiscovery: false }).identityProviders);
+  expect(byUrl).not.toContain('"kubernetes"');
+  expect(byUrl.match(/"jwksUrl":"https:\/\/c\.test\/openid\/v1\/jwks"/g)).toHaveLength(2);
+  const given = JSON.stringify(realmOf('r', provider, { ...trust, byDiscovery: false, jwks: '{}' }).identityProviders);
+  expect(given).not.toContain('jwksUrl"');
+  expect(given.match(/"publicKeySignatureVerifier":"\{\}"/g)).toHaveLength(2);
 });
 
 test.for([

@@ -13,6 +13,23 @@ const START_DEADLINE_MS = 120_000;
 const REQUEST_DEADLINE_MS = 30_000;
 const ADMIN_PORT = 8080;
 const TLS_FOLDER = '/opt/conformance/tls';
+const CACHES_FILE = '/opt/conformance/caches.xml';
+
+/**
+ * How long Keycloak uses an issuer's keys as it has fetched them. By its defaults it is until a token names a key that is not
+ * among them, so that one which was withdrawn stays good (catalogue AI-14; measured on 26.7.4).
+ */
+export const KEYS_LIFESPAN_SECONDS = 30;
+
+/** Infinispan's configuration: what it does not name is as Keycloak has it. */
+const CACHES = `<infinispan xmlns="urn:infinispan:config:16.0">
+  <cache-container>
+    <local-cache name="keys" simple-cache="true">
+      <expiration lifespan="${KEYS_LIFESPAN_SECONDS * 1_000}"/>
+    </local-cache>
+  </cache-container>
+</infinispan>
+`;
 const LOG_LINES = 25;
 
 /**
@@ -89,11 +106,14 @@ async function startServer(context: IdentityProviderContext, imageName: string):
       // Read by Keycloak's own user, who is not the owner of what is copied; the container holds nothing else.
       { content: key, target: `${TLS_FOLDER}/tls.key`, mode: 0o444 },
       { content: context.trust.ca, target: `${TLS_FOLDER}/ca.crt`, mode: 0o444 },
+      { content: CACHES, target: CACHES_FILE, mode: 0o444 },
     ])
     .withCommand([
       'start',
       '--optimized',
       '--cache=local',
+      `--cache-config-file=${CACHES_FILE}`,
+      '--cache-config-mutate=true',
       `--hostname=https://${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`,
       '--http-enabled=true',
       `--http-port=${ADMIN_PORT}`,
