@@ -1,6 +1,7 @@
 import type { V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { deployObserver } from '../environment/resource-server/observer.ts';
 import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
+import { bundleWorkload } from '../environment/workloads.ts';
 import { createServiceAccount, startInTurn } from '../kubernetes/pods.ts';
 import { bundleConfigMap, bundleVolume, workloadContainer } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
@@ -151,6 +152,8 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
   const latePath = `${LATE_FOLDER}/token`;
   const values: Values = {
     'target.folder': target.folder,
+    'harness.image': cluster.workloadImage,
+    'harness.tokenClient': await bundleWorkload('token-client'),
     'ca.file': `${configFolder}/${CA_FILE}`,
     'pod.serviceAccount': NAME,
     'tokens.sources': providers.map(tokenSource(tokenFolder)),
@@ -166,7 +169,9 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     (name) => observer.baseURL(name),
   );
   const sets = new ConfigurationSets(target, providers, configured, latePath, values);
-  const entries = Object.entries(sets.files).flatMap(([set, files]) =>
+  // One process is configured once.
+  const written = trigger.kind === 'http' ? { [EVERYTHING]: sets.files[EVERYTHING] ?? {} } : sets.files;
+  const entries = Object.entries(written).flatMap(([set, files]) =>
     Object.entries(files).map(([path, content]) => ({ key: keyOf(set, path), path: `${set}/${path}`, content })),
   );
   const known: Values = {
@@ -202,10 +207,10 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
 
   const client: ClientPod = { namespace, name: NAME, container: run.container, probePort: PROBE_PORT, writableFolders };
   const { output, copy, ...driver } = podDriver(t, cluster, client, observer);
-  const written: string[] = [];
+  const outputs: string[] = [];
   const exec = async (command: string[], patienceMs: number): Promise<CommandEnded | undefined> => {
     const running = cluster.exec(namespace, NAME, run.container, command).then(({ exitCode, stdout, stderr }) => {
-      written.push(stdout, stderr);
+      outputs.push(stdout, stderr);
       return { exitCode, signal: null, output: `${stdout}\n${stderr}` };
     });
     const patience = Promise.withResolvers<undefined>();
@@ -231,7 +236,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
       await copy(from, to);
       sets.copied(from, to);
     },
-    output: async () => [await output(), ...written].join('\n'),
+    output: async () => [await output(), ...outputs].join('\n'),
     stop: async () => undefined,
   };
 }

@@ -84,7 +84,7 @@ function valuesOf(provider: ConfiguredProvider): Values {
     configuredTokenPath: provider.pathConfigured ? provider.tokenPath : null,
     grant: provider.grant,
     authFlow: provider.grant.replace('-', '_'),
-    clientAuthentication: provider.clientAuthentication,
+    clientAuthentication: provider.clientAuthentication === 'subject-token' ? 'client_assertion' : 'none',
     tokenExchangeAudience: provider.tokenExchangeAudience ?? null,
   };
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [`provider.${name}`, value]));
