@@ -106,6 +106,8 @@ const twinSchema = z.discriminatedUnion('role', [
         variant: name.optional(),
         /** Rules that its target file documents beside the reference's. */
         documents: z.array(policyRuleSchema).min(1).optional(),
+        /** Pod Security level of its namespaces, where its pods would not be admitted under `restricted`. */
+        podSecurity: z.enum(['baseline', 'privileged']).optional(),
       })
       .refine(
         ({ variant, documents }) => variant !== undefined || documents !== undefined,

@@ -38,7 +38,11 @@ export interface Subject {
   /** The variant of the reference token client that a twin of that role deploys. */
   tokenClientVariant?: string;
   /** What a twin of that role is: a variant of the reference job runner, or one that documents more. */
-  jobRunner?: { variant?: string | undefined; documents?: ResourceRule[] | undefined };
+  jobRunner?: {
+    variant?: string | undefined;
+    documents?: ResourceRule[] | undefined;
+    podSecurity?: 'baseline' | 'privileged' | undefined;
+  };
   /** Ids of the requirements that are planned for this subject. */
   planned: string[];
 }

@@ -329,3 +329,142 @@ export function quantity(text: string): number {
 export function secondsBetween(from: number, to: number): string {
   return ((to - from) / 1000).toFixed(1);
 }
+
+const SAFETY_POLL_SECONDS = 30;
+
+/** JL-36: it watches; lists come once a watch and no more often than every 30 s; no Events call for a healthy pod. */
+export function watchesRatherThanPolls(record: TasksRecord): Finding[] {
+  const findings: Finding[] = [];
+  const span = (record.endedAt - (record.readiness?.at ?? record.startedAt)) / 1000;
+  const since = new Date(record.readiness?.at ?? record.startedAt).toISOString();
+  const after = record.requests.filter(({ at }) => at > since);
+  const watched = new Set(record.requests.filter(({ verb }) => verb === 'watch').map(({ resource }) => resource));
+  if (!watched.has('jobs') && !watched.has('pods')) findings.push('it watches neither Jobs nor pods');
+  for (const resource of ['jobs', 'pods']) {
+    const asked = after.filter((request) => request.resource === resource && request.subresource === undefined);
+    const watches = asked.filter(({ verb }) => verb === 'watch').length;
+    const allowed = watches + 1 + Math.floor(span / SAFETY_POLL_SECONDS);
+    const lists = Object.values(
+      Object.groupBy(
+        asked.filter(({ verb }) => verb === 'list'),
+        selectionOf,
+      ),
+    );
+    const gets = Object.values(
+      Object.groupBy(
+        asked.filter(({ verb }) => verb === 'get'),
+        selectionOf,
+      ),
+    );
+    for (const same of [...lists, ...gets]) {
+      if (same !== undefined && same.length > allowed) {
+        findings.push(
+          `it asked ${same.length} times for ${same[0]?.path} within ${span.toFixed(0)} s; with ${watches} watches ${allowed} times would do`,
+        );
+      }
+    }
+  }
+  const healthy = ['first', 'second'].flatMap((label) => {
+    const task = taskNamed(record, label);
+    return task === undefined ? [] : podsOf(record, task).map(({ name }) => name);
+  });
+  const events = after.filter(
+    ({ resource, fieldSelector = '' }) =>
+      resource === 'events' &&
+      (!fieldSelector.includes('involvedObject.name=') || healthy.some((name) => fieldSelector.includes(name))),
+  );
+  if (events.length > 0)
+    findings.push(
+      `it asked ${events.length} times for Events of healthy pods, for example ${events[0]?.path}?fieldSelector=${events[0]?.fieldSelector ?? ''}`,
+    );
+  return findings;
+}
+
+function selectionOf({ path, fieldSelector, labelSelector }: TasksRecord['requests'][number]): string {
+  return [path, fieldSelector, labelSelector].join(' ');
+}
+
+/** WH-01: non-root, no privilege escalation, no capabilities, fsGroup set; init containers that are declared may differ. */
+export function runsUnprivileged(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
+  return eachPod(record, (pod, spec) => [
+    ...(spec.securityContext?.fsGroup === undefined ? [`pod ${pod} has no fsGroup`] : []),
+    ...containersOf(spec, target.privilegedInitContainers).flatMap(({ name, securityContext: own = {} }) => {
+      const { runAsNonRoot, runAsUser } = { ...spec.securityContext, ...own };
+      const wrong = [
+        ...(runAsUser === 0 || (runAsNonRoot !== true && runAsUser === undefined) ? ['may run as root'] : []),
+        ...(own.allowPrivilegeEscalation === false ? [] : ['allows privilege escalation']),
+        ...(own.privileged === true ? ['is privileged'] : []),
+        ...(own.capabilities?.drop?.includes('ALL') === true ? [] : ['does not drop all capabilities']),
+      ];
+      return wrong.length === 0 ? [] : [`pod ${pod}: container ${name} ${wrong.join(', ')}`];
+    }),
+  ]);
+}
+
+/** WH-03: no API token in agents' pods. */
+export function mountsNoApiToken(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
+  if (target.apiTokenInPods) return [];
+  return eachPod(record, (pod, { volumes = [] }) =>
+    /"serviceAccountToken":/.test(JSON.stringify(volumes))
+      ? [`pod ${pod} has a ServiceAccount token: the volumes ${JSON.stringify(volumes).slice(0, 200)}`]
+      : [],
+  );
+}
+
+/** WH-04: the value of a secret variable stands in no specification and in no line of the runner's own output. */
+export function hidesSecrets(record: TasksRecord): Finding[] {
+  const { value, variable } = record.canary;
+  const inObjects = [...ofKind(record, 'Pod'), ...ofKind(record, 'Job')].filter(({ first, last }) =>
+    JSON.stringify([first, last]).includes(value),
+  );
+  const inLog = record.events.filter((event) => event.type === 'log' && event.text.includes(value));
+  const delivered = eachPod(record, () => []);
+  return [
+    ...delivered,
+    ...inObjects.map(
+      ({ name }) => `the value of the secret variable ${variable} stands in the specification of ${name}`,
+    ),
+    ...(inLog.length === 0
+      ? []
+      : [`the value of the secret variable ${variable} stands in ${inLog.length} lines of its log`]),
+  ];
+}
+
+/** WH-05: requests and limits of CPU and memory. */
+export function setsResources(record: RunnerRecord): Finding[] {
+  return eachPod(record, (pod, spec) =>
+    spec.containers.flatMap(({ name, resources = {} }) => {
+      const missing = [
+        ...(resources.requests?.cpu === undefined ? ['requests.cpu'] : []),
+        ...(resources.requests?.memory === undefined ? ['requests.memory'] : []),
+        ...(resources.limits?.memory === undefined ? ['limits.memory'] : []),
+      ];
+      return missing.length === 0 ? [] : [`pod ${pod}: container ${name} sets no ${missing.join(', ')}`];
+    }),
+  );
+}
+
+/** Volumes that OpenShift's restricted-v2 lets in. */
+const VOLUME_TYPES = ['projected', 'configMap', 'emptyDir', 'secret', 'persistentVolumeClaim'];
+
+/** WH-06a: no uid of its own choice, and volumes of the permitted types alone. */
+export function worksWithAnAssignedUid(record: RunnerRecord): Finding[] {
+  return eachPod(record, (pod, spec) => [
+    ...[{ name: 'pod', securityContext: spec.securityContext }, ...spec.containers, ...(spec.initContainers ?? [])]
+      .filter(({ securityContext }) => securityContext?.runAsUser !== undefined)
+      .map(({ name, securityContext }) => `pod ${pod}: ${name} insists on uid ${securityContext?.runAsUser}`),
+    ...(spec.volumes ?? []).flatMap((volume) => {
+      const type = Object.keys(volume).find((key) => key !== 'name') ?? 'emptyDir';
+      return VOLUME_TYPES.includes(type) ? [] : [`pod ${pod}: the volume ${String(volume.name)} is a ${type}`];
+    }),
+  ]);
+}
+
+function eachPod(record: RunnerRecord, judge: (name: string, spec: PodSpec) => Finding[]): Finding[] {
+  const pods = record.tasks.flatMap((task) => podsOf(record, task));
+  return pods.length === 0 ? ['no pod of a task was seen'] : pods.flatMap((pod) => judge(pod.name, specOf(pod)));
+}
+
+function containersOf({ containers, initContainers = [] }: PodSpec, excepted: string[]): Container[] {
+  return [...initContainers.filter(({ name }) => !excepted.includes(name)), ...containers];
+}

@@ -117,14 +117,14 @@ export function jobRunnerTarget(t: Pick<RequirementContext, 'subject'>): Target<
   const given = targetOf(t.subject.targets, 'job-runner');
   if (given !== undefined) return given;
   const reference = loadTarget(REFERENCE) as Target<'job-runner'>;
-  const { variant, documents = [] } = t.subject.jobRunner ?? {};
+  const { variant, documents = [], podSecurity = reference.podSecurity } = t.subject.jobRunner ?? {};
   const rules = { ...reference.rules, namespaced: [...reference.rules.namespaced, ...documents] };
   const { start } = reference;
-  if (variant === undefined || !('command' in start)) return { ...reference, rules };
+  if (variant === undefined || !('command' in start)) return { ...reference, rules, podSecurity };
   const command = start.command.map((part) =>
     part.replace('/job-runner/main.ts', `/job-runner-twins/${variant}/main.ts`),
   );
-  return { ...reference, rules, start: { ...start, command } };
+  return { ...reference, rules, podSecurity, start: { ...start, command } };
 }
 
 /** Ends the requirement where the target does not declare a capability. */

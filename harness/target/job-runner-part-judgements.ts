@@ -130,7 +130,8 @@ export function obeysSigterm(record: SignalRecord, { documented }: JobRunnerTarg
   }
   const jobs = task === undefined ? [] : jobsOf(record, task);
   if (jobs.length === 0) findings.push('no Job of its own was there when it was told to end');
-  for (const { name, goneAt } of jobs) {
+  // A runner that goes on cleans up after its tasks, as ever.
+  for (const { name, goneAt } of record.exitedAt === undefined ? [] : jobs) {
     const gone = goneAt !== undefined && goneAt <= record.lookedAt;
     if (gone && documentedJobs === 'preserve')
       findings.push(
@@ -242,6 +243,28 @@ export function streamsOutput(record: OutputRecord, target: JobRunnerTarget): Fi
     if (late > 0) findings.push({ text, from: running.at, to: first.at, excessMs: late });
   }
   return findings;
+}
+
+/** JL-37: nothing is lost, nothing done or told twice. A task that came while the API server was away may be refused. */
+export function livesThroughTroubles(record: OutputRecord, target: JobRunnerTarget): Finding[] {
+  return record.tasks.flatMap((task) => {
+    if (task.label === 'amid' && refusalOf(record, task) !== undefined) return [];
+    const ends = endsOf(record, task);
+    const jobs = jobsOf(record, task);
+    const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
+    const lines = Number(task.task.env?.WORKLOAD_LINES);
+    const wanted = Array.from({ length: lines }, (_, index) => index + 1);
+    const streams = target.capabilities.includes('stream');
+    return [
+      ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
+        ? []
+        : [`the task ${task.label}, which succeeded, ${fate(record, task)}`]),
+      ...(jobs.length === 1 ? [] : [`the task ${task.label} had ${jobs.length} Jobs`]),
+      ...(streams && numbers.join() !== wanted.join()
+        ? [`the task ${task.label}: of lines 1 to ${lines} it gave ${numbers.join(', ') || 'none'}`]
+        : []),
+    ];
+  });
 }
 
 /** Requests that are repeated after a break read a little twice. */

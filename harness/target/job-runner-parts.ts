@@ -109,17 +109,45 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
 }
 
 async function untilReported(runner: LaunchedRunner, faults: FaultRecord['faults']): Promise<FaultRecord> {
-  for (const { fault, label, since } of faults) {
-    const task = runner.tasks.find((submitted) => submitted.label === label);
-    const limit = since + (faultSeconds(runner.target, fault) + SLACK_SECONDS) * 1000;
-    if (task === undefined) continue;
-    await runner.until(() => (isOver(runner, task) ? true : undefined), Math.max(0, limit - Date.now()) / 1000);
-  }
+  await Promise.all(
+    faults.map(async (entry) => {
+      const task = runner.tasks.find(({ label }) => label === entry.label);
+      if (task === undefined) return;
+      const shown = (): true | undefined =>
+        isOver(runner, task) || shownAt(runner, entry.fault, task) !== undefined ? true : undefined;
+      await runner.until(shown, TASK_SECONDS);
+      // Until then it is the cluster that takes its time.
+      entry.since = Math.max(entry.since, shownAt(runner, entry.fault, task) ?? 0);
+      const limit = entry.since + (faultSeconds(runner.target, entry.fault) + SLACK_SECONDS) * 1000;
+      await runner.until(() => (isOver(runner, task) ? true : undefined), Math.max(0, limit - Date.now()) / 1000);
+    }),
+  );
   // A pod that is left behind is given the time that it may take.
   const gone = (): true | undefined =>
     runner.tasks.every((task) => podsOf(runner, task).every(({ goneAt }) => goneAt !== undefined)) ? true : undefined;
   await runner.until(gone, SLACK_SECONDS + 1);
   return { ...runner.record(), faults };
+}
+
+/** What the pod's status says of each fault when it has happened; of a volume that is missing no more than that the pod has a node. */
+const SHOWN: Record<PodFault, RegExp> = {
+  'image-pull': /"reason":"(ErrImagePull|ImagePullBackOff)"/,
+  unschedulable: /"reason":"Unschedulable"/,
+  config: /"reason":"CreateContainerConfigError"/,
+  mount: /"type":"PodReadyToStartContainers"|"status":"True","type":"PodScheduled"/,
+  init: /"terminated":/,
+  'out-of-memory': /"terminated":/,
+  deadline: /"deletionTimestamp":/,
+  eviction: /"deletionTimestamp":/,
+};
+
+function shownAt(runner: LaunchedRunner, fault: PodFault, { marker }: SubmittedTask): number | undefined {
+  return runner.objects.find(
+    ({ kind, markers, object }) =>
+      kind === 'Pod' &&
+      markers.includes(marker) &&
+      SHOWN[fault].test(JSON.stringify([object.status, { deletionTimestamp: object.metadata?.deletionTimestamp }])),
+  )?.at;
 }
 
 export function faultSeconds(target: Target<'job-runner'>, fault: PodFault): number {
@@ -498,6 +526,45 @@ function withoutText({ events }: RunnerRecord): RunnerRecord['events'] {
   const output = events.find((event) => event.type === 'output');
   const rest = events.filter(({ type }) => type !== 'output');
   return output?.type === 'output' ? [...rest, { ...output, text: String(bytes) }] : rest;
+}
+
+// ---- A bad API server (JL-37)
+
+const OUTLIVING_LINES = 30;
+
+/** When, in seconds from the first fault, what begins. */
+const TROUBLES = { cutWatches: 0, expired: 2, outage: 5, submit: 8, busy: 16, end: 19 };
+const OUTAGE_SECONDS = 10;
+
+/**
+ * A task that prints for half a minute, and one that is submitted in the midst of it, while watches are cut, versions expire, the API server
+ * is away for ten seconds and is busy after that.
+ */
+export function observeTroubles(t: RequirementContext): Promise<OutputRecord> {
+  return t.shared('job runner: troubles', () =>
+    withReadyJobRunner(t, { purpose: 'troubles' }, async (runner) => {
+      const outlives = await runner.submit('outlives', {
+        env: { WORKLOAD_LINES: String(OUTLIVING_LINES), WORKLOAD_RATE: '1' },
+      });
+      await runner.until(() => isRunning(runner, outlives), TASK_SECONDS);
+      await runner.access.setFaults([
+        { kind: 'cut-watch', afterSeconds: TROUBLES.cutWatches, forSeconds: 1 },
+        { kind: 'expired', verbs: ['watch'], afterSeconds: TROUBLES.expired, forSeconds: 2 },
+        { kind: 'outage', afterSeconds: TROUBLES.outage, forSeconds: OUTAGE_SECONDS },
+        {
+          kind: 'too-many-requests',
+          afterSeconds: TROUBLES.busy,
+          forSeconds: TROUBLES.end - TROUBLES.busy,
+          seconds: 1,
+        },
+      ]);
+      await runner.until(() => undefined, TROUBLES.submit);
+      await runner.submit('amid', { env: { WORKLOAD_LINES: '3' } });
+      await runner.until(allOver(runner), TASK_SECONDS);
+      await runner.access.setFaults([]);
+      return { ...runner.record(), lines: OUTLIVING_LINES, logs: await logsOf(runner) };
+    }),
+  );
 }
 
 // ---- Signals (JL-31, JL-32)

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
+import type { ApiRecord } from '../environment/cluster/api-record.ts';
 import type { RequirementContext } from '../run/context.ts';
 import type { RunnerEvent, TaskEnd } from './job-runner.ts';
 import { type LaunchedRunner, type RunnerRecord, type SubmittedTask, withReadyJobRunner } from './job-runner-launch.ts';
@@ -37,6 +38,8 @@ export interface TasksRecord extends RunnerRecord {
   canary: Canary;
   /** Names of the Jobs of others. */
   bystanders: string[];
+  /** What it asked of the API server. */
+  requests: ApiRecord[];
 }
 
 type EndedEvent = Extract<RunnerEvent, { type: 'ended' }>;
@@ -192,7 +195,7 @@ export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
         Math.max(0, cleanedBy - Date.now()) / 1000,
       );
       await runner.until(() => undefined, AFTERMATH_SECONDS);
-      return { ...runner.record(), canary, bystanders };
+      return { ...runner.record(), canary, bystanders, requests: await runner.access.records() };
     }),
   );
 }
