@@ -16,6 +16,7 @@ import {
   ConfigurationSets,
   configuredPlayed,
   EVERYTHING,
+  plannedSetups,
   registerProviders,
   sessionSettings,
   type TargetClient,
@@ -160,12 +161,15 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
   };
   const { played, configured } = configuredPlayed(
     target,
-    playedSetups({
-      hosts: PLAYED_HOSTS,
-      port: observer.port,
-      tokenPath: providers[1]?.tokenPath ?? '',
-      swappedPath: `${LATE_FOLDER}/swapped/token`,
-    }),
+    plannedSetups(
+      t,
+      playedSetups({
+        hosts: PLAYED_HOSTS,
+        port: observer.port,
+        tokenPath: providers[1]?.tokenPath ?? '',
+        swappedPath: `${LATE_FOLDER}/swapped/token`,
+      }),
+    ),
     (name) => observer.baseURL(name),
   );
   const sets = new ConfigurationSets(target, providers, configured, latePath, values);

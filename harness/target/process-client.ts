@@ -12,6 +12,7 @@ import type { Target } from './target-file.ts';
 import {
   ConfigurationSets,
   configuredPlayed,
+  plannedSetups,
   registerProviders,
   sessionSettings,
   type TargetClient,
@@ -59,12 +60,15 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
     rig.onStop(() => probe.stop());
     const { played, configured } = configuredPlayed(
       target,
-      playedSetups({
-        hosts: PLAYED_HOSTS,
-        port: rig.port,
-        tokenPath: providers[1]?.tokenPath ?? '',
-        swappedPath: rig.at('late', 'swapped', 'token'),
-      }),
+      plannedSetups(
+        t,
+        playedSetups({
+          hosts: PLAYED_HOSTS,
+          port: rig.port,
+          tokenPath: providers[1]?.tokenPath ?? '',
+          swappedPath: rig.at('late', 'swapped', 'token'),
+        }),
+      ),
       rig.baseURL,
     );
     const sets = new ConfigurationSets(target, providers, configured, latePath, rig.values);

@@ -134,6 +134,14 @@ function playedSet(provider: string): string {
   return `played-${provider}`;
 }
 
+/** Requirements that are seen at played providers. A client that is started for each call is not called for nothing. */
+const PLAYED_ROWS = ['TR-25', 'TR-26', 'TR-27', 'TR-29', 'TR-35', 'TR-36', 'TX-02', 'TX-04', 'TX-06', 'TX-07'];
+
+/** The played providers, where the run judges anything by them. */
+export function plannedSetups({ subject }: RequirementContext, setups: PlayedSetup[]): PlayedSetup[] {
+  return subject.planned.some((id) => PLAYED_ROWS.includes(id)) ? setups : [];
+}
+
 /** The played providers that a client can be configured for, and how its configuration files have them. */
 export function configuredPlayed(
   target: Pick<TokenClientTarget, 'capabilities'>,
