@@ -1,4 +1,5 @@
 import { decodeToken } from '../../tokens/token.ts';
+import { JOB_FAULTS } from './api-faults-jobs.ts';
 import { VOLUME_FAULTS } from './api-faults-volumes.ts';
 import { attributesOf, type RequestAttributes } from './request-attributes.ts';
 
@@ -318,6 +319,7 @@ const RBAC = 'rbac.authorization.k8s.io';
 /** Fault by the name that suites/SUITE/twins.yaml gives. */
 export const FAULTS: Record<string, () => Fault> = {
   ...VOLUME_FAULTS,
+  ...JOB_FAULTS,
   'accepts-expired-tokens': () => remembers(isExpired),
   'token-outlives-its-pod': () => remembers((token) => !isExpired(token)),
   'uid-ignored': () => remembers((token, send) => !isExpired(token) && namesExist(token, send)),

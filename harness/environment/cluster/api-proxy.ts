@@ -74,6 +74,8 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
     if (!fault.concerns(exchange)) {
       const real = await send(exchange);
       response.writeHead(real.status, { 'content-type': real.headers.get('content-type') ?? JSON_TYPE });
+      // A stream may be silent for long: who asked for it learns at once that it is open.
+      response.flushHeaders();
       if (real.body === null) {
         response.end();
       } else {

@@ -1,0 +1,56 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { Response } from 'undici';
+import { expect, test } from 'vitest';
+import { DeadlineExceeded, HarnessError } from '../run/errors.ts';
+import { Recorder } from './recorder.ts';
+
+function event(type: string, name: string, resourceVersion: string): string {
+  return `${JSON.stringify({ type, object: { metadata: { name, resourceVersion } } })}\n`;
+}
+
+/** An API server that answers watches by what is given, one after the other; the last one stays open. */
+function fakeCluster(...watches: string[]): { asked: URLSearchParams[]; request: (path: string) => Promise<Response> } {
+  const asked: URLSearchParams[] = [];
+  return {
+    asked,
+    async request(path) {
+      const parameters = new URL(path, 'http://api.test').searchParams;
+      if (!parameters.has('watch')) {
+        return Response.json({ metadata: { resourceVersion: '10' } });
+      }
+      asked.push(parameters);
+      const text = watches[asked.length - 1];
+      return text === undefined ? new Response(new ReadableStream({})) : new Response(text);
+    },
+  };
+}
+
+const FIRST = event('ADDED', 'a', '11') + event('MODIFIED', 'a', '12');
+
+test('a watch that the server closes is taken up where it was: nothing is lost and nothing is seen twice', async () => {
+  const cluster = fakeCluster(FIRST + event('BOOKMARK', '', '20'), event('DELETED', 'a', '21'));
+  const recorder = await Recorder.open<V1Pod>(cluster, '/api/v1/pods', { labelSelector: 'a=b' });
+  const last = await recorder.until((events) => events.find(({ type }) => type === 'DELETED'), {
+    what: 'a to be gone',
+    deadlineSeconds: 5,
+  });
+  expect(last.object.metadata?.name).toBe('a');
+  expect(recorder.events.map(({ type }) => type)).toEqual(['ADDED', 'MODIFIED', 'DELETED']);
+  expect(cluster.asked.slice(0, 2).map((parameters) => parameters.get('resourceVersion'))).toEqual(['10', '20']);
+  expect(cluster.asked[0]?.get('labelSelector')).toBe('a=b');
+});
+
+test('a wait that comes to nothing says what was seen last', async () => {
+  const recorder = await Recorder.open<V1Pod>(fakeCluster(FIRST), '/api/v1/pods', { describe: () => 'as it was' });
+  const waited = recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 0.2 });
+  await expect(waited).rejects.toThrow(DeadlineExceeded);
+  await expect(waited).rejects.toThrow('MODIFIED a: as it was');
+});
+
+test.each([
+  ['a watch that has lost events', event('ERROR', '', '')],
+  ['an answer that is no event', 'gone away\n'],
+])('%s is a harness error, never a verdict', async (_, text) => {
+  const recorder = await Recorder.open<V1Pod>(fakeCluster(text), '/api/v1/pods');
+  await expect(recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 5 })).rejects.toThrow(HarnessError);
+});

@@ -1,0 +1,624 @@
+import type { CoreV1Event, V1CronJob, V1CronJobSpec, V1Job, V1Pod, V1PodSpec } from '@kubernetes/client-node';
+import { expect } from 'vitest';
+import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
+import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
+import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
+import { DeadlineExceeded, describeError, NotTestable, Violation } from '../../harness/run/errors.ts';
+import { requirement } from '../../harness/run/requirement.ts';
+import {
+  bench,
+  ended,
+  eventsOf,
+  gone,
+  IGNORES_TERM,
+  podsOf,
+  RUNS_UNTIL_TERM,
+  ranLast,
+  scriptPod,
+  secondsBetween,
+  terminationOf,
+  withContainer,
+} from './jobs.ts';
+
+requirement('JL-01', async (t) => {
+  const own = await bench(t, 'jl-01');
+  await using jobs = await own.recordJobs();
+  await using pods = await own.recordPods();
+  const cases = [
+    { name: 'jl-01-ok', script: 'exit 0', backoffLimit: 0, end: { type: 'Complete' }, failures: 0 },
+    {
+      name: 'jl-01-once',
+      script: 'exit 1',
+      backoffLimit: 0,
+      end: { type: 'Failed', reason: 'BackoffLimitExceeded' },
+      failures: 1,
+    },
+    {
+      name: 'jl-01-twice',
+      script: 'exit 1',
+      backoffLimit: 1,
+      end: { type: 'Failed', reason: 'BackoffLimitExceeded' },
+      failures: 2,
+    },
+  ];
+  for (const { name, script, backoffLimit } of cases) {
+    await own.createJob(name, script, { backoffLimit });
+  }
+  const ends = await Promise.all(cases.map(({ name }) => ended(jobs, name)));
+  for (const [index, expected] of cases.entries()) {
+    const { name, backoffLimit, failures } = expected;
+    const end = ends[index]?.end;
+    const seen = podsOf(pods.events, name).map(({ object }) => ({
+      pod: object.metadata?.name,
+      phase: object.status?.phase,
+    }));
+    t.evidence(name, { backoffLimit, end, pods: seen });
+    expect(end, `the end of ${name}`).toMatchObject(expected.end);
+    expect(seen, `pods of ${name} with backoffLimit ${backoffLimit}`).toHaveLength(Math.max(1, failures));
+    expect(
+      seen.filter(({ phase }) => phase === 'Failed'),
+      `failed pods of ${name}`,
+    ).toHaveLength(failures);
+  }
+});
+
+/** Life of a finished Job in seconds, and how long after it the clean-up may take. */
+const TTL_SECONDS = 5;
+const CLEAN_UP_SECONDS = 30;
+
+requirement('JL-02', async (t) => {
+  const own = await bench(t, 'jl-02');
+  await using jobs = await own.recordJobs();
+  await using pods = await own.recordPods();
+  const names = { 'jl-02-complete': 'exit 0', 'jl-02-failed': 'exit 1' };
+  for (const [name, script] of Object.entries(names)) {
+    await own.createJob(name, script, { backoffLimit: 0, ttlSecondsAfterFinished: TTL_SECONDS });
+  }
+  await Promise.all(
+    Object.keys(names).map(async (name) => {
+      const { end } = await ended(jobs, name);
+      const jobGone = await gone(jobs, name, TTL_SECONDS + CLEAN_UP_SECONDS);
+      const [pod] = podsOf(pods.events, name);
+      await gone(pods, pod?.object.metadata?.name ?? '', CLEAN_UP_SECONDS);
+      // Both are the cluster's own times: how late the harness sees an event does not matter.
+      const deletedAt = new Date(jobGone.object.metadata?.deletionTimestamp ?? jobGone.at);
+      const after = secondsBetween(end.at, deletedAt);
+      t.evidence(name, { end, deletedAt, secondsAfterTheEnd: after });
+      expect(after, `seconds from the end of ${name} to its deletion`).toBeGreaterThanOrEqual(TTL_SECONDS);
+    }),
+  );
+});
+
+const DEADLINE_SECONDS = 3;
+const DEADLINE_GRACE_SECONDS = 3;
+const DEADLINE_SLACK_SECONDS = 15;
+
+requirement('JL-03', async (t) => {
+  const own = await bench(t, 'jl-03');
+  await using jobs = await own.recordJobs();
+  await using pods = await own.recordPods();
+  const names = { 'jl-03-ends-on-term': RUNS_UNTIL_TERM, 'jl-03-ignores-term': IGNORES_TERM };
+  for (const [name, script] of Object.entries(names)) {
+    await own.createJob(
+      name,
+      script,
+      { backoffLimit: 0, activeDeadlineSeconds: DEADLINE_SECONDS },
+      { pod: { terminationGracePeriodSeconds: DEADLINE_GRACE_SECONDS } },
+    );
+  }
+  const latest = DEADLINE_SECONDS + DEADLINE_GRACE_SECONDS + DEADLINE_SLACK_SECONDS;
+  await Promise.all(
+    Object.keys(names).map(async (name) => {
+      const running = await jobs.until(
+        (events) => eventsOf(events, name).find(({ object }) => object.status?.startTime !== undefined),
+        { what: `Job ${name} to start`, deadlineSeconds: START_SECONDS },
+      );
+      const startedAt = new Date(running.object.status?.startTime ?? Number.NaN);
+      const { end } = await ended(jobs, name);
+      const after = secondsBetween(startedAt, end.at);
+      t.evidence(name, { startedAt, end, secondsAfterTheStart: after });
+      expect(end, `the end of ${name}`).toMatchObject({ type: 'Failed', reason: 'DeadlineExceeded' });
+      expect(after, `seconds from the start of ${name} to its end`).toBeGreaterThanOrEqual(DEADLINE_SECONDS);
+      expect(after, `deadline + grace + ${DEADLINE_SLACK_SECONDS} s`).toBeLessThanOrEqual(latest);
+      const stopped = await pods.until(
+        (events) =>
+          podsOf(events, name).find(({ type, object }) => type === 'DELETED' || terminationOf(object) !== undefined),
+        { what: `the pod of ${name} to be stopped`, deadlineSeconds: CLEAN_UP_SECONDS },
+      );
+      t.evidence(`${name}: its pod`, { type: stopped.type, termination: terminationOf(stopped.object) });
+    }),
+  );
+});
+
+requirement('JL-05', async (t) => {
+  const cluster = await t.cluster();
+  const own = await bench(t, 'jl-05');
+  await using jobs = await own.recordJobs();
+  await using pods = await own.recordPods();
+  const name = 'jl-05';
+  await own.createJob(name, RUNS_UNTIL_TERM, { backoffLimit: 0 });
+  const running = await pods.until(
+    (events) => podsOf(events, name).find(({ object }) => object.status?.phase === 'Running'),
+    { what: `the pod of ${name} to run`, deadlineSeconds: START_SECONDS },
+  );
+  const deletedAt = new Date();
+  const answer = await cluster.request(
+    `/apis/batch/v1/namespaces/${own.namespace}/jobs/${name}?propagationPolicy=Background`,
+    { method: 'DELETE' },
+  );
+  expect(answer.status, 'DELETE of the Job').toBe(200);
+  await answer.arrayBuffer();
+  const jobGone = await gone(jobs, name, CLEAN_UP_SECONDS);
+  const podGone = await gone(pods, running.object.metadata?.name ?? '', CLEAN_UP_SECONDS);
+  t.evidence('after the deletion in the background', {
+    jobGoneAfter: secondsBetween(deletedAt, jobGone.at),
+    podGoneAfter: secondsBetween(deletedAt, podGone.at),
+  });
+});
+
+/** Grace of a pod that ignores SIGTERM, of one that needs some of it, and of one that needs none, in seconds. */
+const GRACE = { ignores: 5, cleansUp: 20, ends: 60 } as const;
+/** Times in whole seconds: a difference of two of them is off by less than one. */
+const ROUNDING_SECONDS = 1;
+/** Beyond its grace nothing may live on; the slack is for a machine that is short of time. */
+const KILL_SLACK_SECONDS = 30;
+/** What ends at once is gone long before a grace of a minute has passed. */
+const AT_ONCE_SECONDS = 45;
+
+requirement('JL-08', async (t) => {
+  const cluster = await t.cluster();
+  const own = await bench(t, 'jl-08');
+  await using pods = await own.recordPods();
+  // Kubernetes takes `$$` in a command for an escaped `$`.
+  const onTerm = (act: string): string =>
+    `echo "pid $$$$"; trap 'echo "TERM $(date +%s)"; ${act}' TERM; while :; do sleep 0.2; done`;
+  const scripts = { ignores: onTerm(':'), cleansUp: onTerm('sleep 3; echo cleaned; exit 0'), ends: onTerm('exit 0') };
+  /** Runs a pod, deletes it, and gives what came of it. */
+  const end = async (
+    kind: keyof typeof GRACE,
+  ): Promise<{ log: string; termAt: Date; termination: ReturnType<typeof terminationOf>; goneAfter: number }> => {
+    const name = `jl-08-${kind.toLowerCase()}`;
+    await own.createPod(name, {
+      ...scriptPod(own.image, scripts[kind]),
+      terminationGracePeriodSeconds: GRACE[kind],
+    });
+    await cluster.podReady(own.namespace, name, START_SECONDS);
+    await using log = FollowedLog.open(cluster, own.namespace, name);
+    // Before that the trap is not set, and the first process of a container ignores what it has no handler for.
+    await log.line((text) => text.startsWith('pid '), { what: 'the first line', deadlineSeconds: START_SECONDS });
+    const deletedAt = new Date();
+    await cluster.core.deleteNamespacedPod({ name, namespace: own.namespace });
+    const term = await log.line((text) => text.startsWith('TERM '), {
+      what: 'word of SIGTERM',
+      deadlineSeconds: GRACE[kind] + KILL_SLACK_SECONDS,
+    });
+    const last = await gone(pods, name, GRACE[kind] + KILL_SLACK_SECONDS);
+    const states = eventsOf(pods.events, name).map(({ object }) => terminationOf(object));
+    return {
+      log: log.text,
+      termAt: new Date(Number(term.text.split(' ')[1]) * 1000),
+      termination: states.findLast((state) => state !== undefined),
+      goneAfter: secondsBetween(deletedAt, last.at),
+    };
+  };
+  const [ignores, cleansUp, ends] = await Promise.all([end('ignores'), end('cleansUp'), end('ends')]);
+  t.evidence('after deletion', { ignores, cleansUp, ends });
+  /** Seconds from SIGTERM to the end, both by the node's clock. */
+  const lived = ({ termAt, termination }: typeof ignores): number => {
+    if (termination === undefined) {
+      throw new NotTestable('the pod was gone before its status told when its container had ended');
+    }
+    return secondsBetween(termAt, termination.finishedAt);
+  };
+  expect(ignores.log, 'the process that is told').toContain('pid 1');
+  expect(lived(ignores), 'seconds that a container lives that ignores SIGTERM').toBeGreaterThanOrEqual(
+    GRACE.ignores - ROUNDING_SECONDS,
+  );
+  expect(lived(ignores), 'its grace, and slack').toBeLessThanOrEqual(GRACE.ignores + KILL_SLACK_SECONDS);
+  expect(ignores.termination?.exitCode, 'exit code of a container that was killed').toBe(137);
+  expect(cleansUp.log, 'the clean-up that takes 3 s').toContain('cleaned');
+  expect(cleansUp.termination?.exitCode, 'exit code after the clean-up').toBe(0);
+  expect(ends.termination?.exitCode, 'exit code of a container that ends on SIGTERM').toBe(0);
+  expect(ends.goneAfter, `seconds until a pod is gone that ends at once, of a grace of ${GRACE.ends}`).toBeLessThan(
+    AT_ONCE_SECONDS,
+  );
+});
+
+/** A fault of a pod, and how its status has to tell it. */
+interface PodFault {
+  name: string;
+  spec: (image: string) => V1PodSpec;
+  /** What the status says of it, in words; undefined as long as it says nothing. */
+  told: (pod: V1Pod) => string | undefined;
+}
+
+/** No registry has this image: the top-level domain `invalid` never resolves (RFC 6761 section 6.4). */
+const NO_SUCH_IMAGE = 'registry.invalid/no/such-image:1';
+
+function waitingReason(pod: V1Pod): string | undefined {
+  return pod.status?.containerStatuses?.[0]?.state?.waiting?.reason;
+}
+
+const POD_FAULTS: PodFault[] = [
+  {
+    name: 'exit-code',
+    spec: (image) => scriptPod(image, 'exit 3'),
+    told: (pod) => (pod.status?.phase === 'Failed' && terminationOf(pod)?.exitCode === 3 ? 'exit code 3' : undefined),
+  },
+  {
+    name: 'out-of-memory',
+    spec: (image) =>
+      withContainer(scriptPod(image, 'x=$(head -c 268435456 /dev/zero | tr "\\0" x); exit 0'), {
+        resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '32Mi' } },
+      }),
+    told: (pod) => {
+      const end = terminationOf(pod);
+      return end?.reason === 'OOMKilled' ? `OOMKilled, exit code ${end.exitCode}` : undefined;
+    },
+  },
+  {
+    name: 'image-pull',
+    spec: (image) => withContainer(scriptPod(image, 'exit 0'), { image: NO_SUCH_IMAGE }),
+    told: (pod) => ['ErrImagePull', 'ImagePullBackOff'].find((reason) => reason === waitingReason(pod)),
+  },
+  {
+    name: 'configuration',
+    spec: (image) =>
+      withContainer(scriptPod(image, 'exit 0'), {
+        env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'no-such-secret', key: 'key' } } }],
+      }),
+    told: (pod) => (waitingReason(pod) === 'CreateContainerConfigError' ? 'CreateContainerConfigError' : undefined),
+  },
+  {
+    name: 'unschedulable',
+    spec: (image) => ({ ...scriptPod(image, 'exit 0'), nodeSelector: { 'conformance.test/no-such-node': 'true' } }),
+    told: (pod) => {
+      const condition = pod.status?.conditions?.find(
+        ({ type, status }) => type === 'PodScheduled' && status === 'False',
+      );
+      return condition?.reason === 'Unschedulable' && condition.message
+        ? `Unschedulable: ${condition.message}`
+        : undefined;
+    },
+  },
+  {
+    name: 'init',
+    spec: (image) => {
+      const spec = scriptPod(image, 'exit 0');
+      return {
+        ...spec,
+        initContainers: withContainer(spec, { name: 'init', command: ['sh', '-c', 'exit 7'] }).containers,
+      };
+    },
+    told: (pod) =>
+      pod.status?.phase === 'Failed' && pod.status.initContainerStatuses?.[0]?.state?.terminated?.exitCode === 7
+        ? 'init container ended with 7'
+        : undefined,
+  },
+  {
+    name: 'eviction',
+    // Not `exit 0` on SIGTERM: the status of an evicted pod that ends well says Succeeded, and nothing of the eviction.
+    spec: (image) =>
+      withContainer(
+        scriptPod(image, 'head -c 8388608 /dev/zero | tr "\\0" x; trap "exit 143" TERM; while :; do sleep 0.2; done'),
+        {
+          resources: {
+            requests: { cpu: '10m', memory: '32Mi' },
+            limits: { memory: '256Mi', 'ephemeral-storage': '1Mi' },
+          },
+        },
+      ),
+    told: (pod) =>
+      pod.status?.phase === 'Failed' && pod.status.reason === 'Evicted' ? `Evicted: ${pod.status.message}` : undefined,
+  },
+];
+
+/** A status may take so long: the kubelet looks for evictions every ten seconds, and everything else goes on meanwhile. */
+const STATUS_SECONDS = 120;
+
+requirement('JL-06', async (t) => {
+  const cluster = await t.cluster();
+  const own = await bench(t, 'jl-06');
+  await using pods = await own.recordPods();
+  const unmounted = 'jl-06-mount';
+  await using events = await Recorder.open<CoreV1Event>(cluster, `/api/v1/namespaces/${own.namespace}/events`, {
+    fieldSelector: `involvedObject.name=${unmounted}`,
+    describe: ({ reason, message }) => `${reason}: ${message}`,
+    signal: t.signal,
+  });
+  for (const { name, spec } of POD_FAULTS) {
+    await own.createPod(`jl-06-${name}`, spec(own.image));
+  }
+  await own.createPod(unmounted, {
+    ...withContainer(scriptPod(own.image, 'exit 0'), { volumeMounts: [{ name: 'secret', mountPath: '/secret' }] }),
+    volumes: [{ name: 'secret', secret: { secretName: 'no-such-secret' } }],
+  });
+  const results = await Promise.allSettled([
+    ...POD_FAULTS.map(async ({ name, told }) => {
+      const pod = `jl-06-${name}`;
+      const words = await pods.until((seen) => eventsOf(seen, pod).flatMap(({ object }) => told(object) ?? [])[0], {
+        what: `the status of pod ${pod} to tell its fault`,
+        deadlineSeconds: STATUS_SECONDS,
+      });
+      t.evidence(name, words);
+    }),
+    (async () => {
+      const failed = await events.until((seen) => seen.find(({ object }) => object.reason === 'FailedMount'), {
+        what: `an event FailedMount of pod ${unmounted}`,
+        deadlineSeconds: STATUS_SECONDS,
+      });
+      t.evidence('mount', failed.object.message);
+    })(),
+  ]);
+  const reasons = results.flatMap((result): unknown[] => (result.status === 'rejected' ? [result.reason] : []));
+  const broken = reasons.find((reason) => !(reason instanceof DeadlineExceeded));
+  if (broken !== undefined) {
+    throw broken;
+  }
+  if (reasons.length > 0) {
+    throw new Violation(`neither the status nor an event tells: ${reasons.map(describeError).join('; ')}`);
+  }
+});
+
+/** Lines that a pod prints on demand: a stall of the machine delays some of them, a log that lags all. */
+const FOLLOWED_LINES = 5;
+const FOLLOW_SECONDS = 2;
+
+/** Prints what it is sent, and answers when it has. */
+const PRINTER = `
+require('node:http').createServer((request, response) => {
+  let text = '';
+  request.on('data', (chunk) => { text += chunk; });
+  request.on('end', () => process.stdout.write(text === '' ? '' : text + '\\n', () => response.end()));
+}).listen(8080);
+process.on('SIGTERM', () => process.exit(0));
+`;
+
+/** What a pod has printed that is judged by its length: three bytes a character, so that a limit falls into one. */
+const WIDE_LINE = '€'.repeat(33);
+const WIDE_LINES = 2000;
+
+requirement('JL-07', async (t) => {
+  const cluster = await t.cluster();
+  const own = await bench(t, 'jl-07');
+  await using pods = await own.recordPods();
+  const [printer, finished] = ['jl-07-prints', 'jl-07-finished'];
+  await own.createPod(
+    printer,
+    withContainer(scriptPod(own.image, ''), {
+      command: ['node', '--eval', PRINTER],
+      readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 },
+    }),
+  );
+  await own.createPod(
+    finished,
+    scriptPod(own.image, `i=0; while [ $i -lt ${WIDE_LINES} ]; do echo "${WIDE_LINE}"; i=$((i+1)); done`),
+  );
+  await cluster.podReady(own.namespace, printer, START_SECONDS);
+  await using followed = FollowedLog.open(cluster, own.namespace, printer);
+  const lags: number[] = [];
+  for (let number = 1; number <= FOLLOWED_LINES; number += 1) {
+    const line = `line ${number}`;
+    const asked = await cluster.podFetch(own.namespace, printer, 8080, '/', { method: 'POST', body: line });
+    expect(asked.status, 'the pod that prints').toBe(200);
+    const printedAt = new Date();
+    const seen = await followed.line((text) => text === line, {
+      what: `"${line}"`,
+      deadlineSeconds: STATUS_SECONDS / 4,
+    });
+    lags.push(secondsBetween(printedAt, seen.at));
+  }
+  t.evidence('seconds from the print of a line to its sight in a followed log', lags);
+  expect(
+    followed.lines.map(({ text }) => text),
+    'the followed log',
+  ).toEqual(Array.from({ length: FOLLOWED_LINES }, (_, index) => `line ${index + 1}`));
+  expect(Math.min(...lags), `the best of ${FOLLOWED_LINES} lines, in seconds`).toBeLessThan(FOLLOW_SECONDS);
+
+  await pods.until((events) => eventsOf(events, finished).find(({ object }) => object.status?.phase === 'Succeeded'), {
+    what: `pod ${finished} to end`,
+    deadlineSeconds: START_SECONDS,
+  });
+  const contents = {
+    [printer]: Buffer.from(Array.from({ length: FOLLOWED_LINES }, (_, index) => `line ${index + 1}\n`).join('')),
+    [finished]: Buffer.from(`${WIDE_LINE}\n`.repeat(WIDE_LINES)),
+  };
+  for (const [pod, expected] of Object.entries(contents)) {
+    const whole = await readLog(cluster, own.namespace, pod);
+    t.evidence(`log of ${pod}`, { status: whole.status, bytes: whole.body.length, expected: expected.length });
+    expect(whole.status, `GET of the log of ${pod}`).toBe(200);
+    // A lost log file comes back as 200 with the error for a body.
+    expect(whole.body.subarray(0, 200).toString(), `the log of ${pod}`).toBe(expected.subarray(0, 200).toString());
+    expect(whole.body.equals(expected), `the whole log of ${pod}, byte for byte`).toBe(true);
+    for (const limitBytes of [1, 10, 1000, 100_000]) {
+      const { body } = await readLog(cluster, own.namespace, pod, { limitBytes });
+      expect(body.length, `bytes of the log of ${pod} with limitBytes ${limitBytes}`).toBe(
+        Math.min(limitBytes, expected.length),
+      );
+      expect(body.equals(expected.subarray(0, limitBytes)), `its first ${limitBytes} bytes`).toBe(true);
+    }
+  }
+});
+
+/** Looks a Service's names up as programs do, with the pod's own search list, and prints what it found. */
+const LOOKUPS = `
+const { lookup } = require('node:dns').promises;
+const [service, namespace] = process.argv.slice(1);
+const resolvConf = require('node:fs').readFileSync('/etc/resolv.conf', 'utf8');
+const search = (/^search (.*)$/m.exec(resolvConf) ?? ['', ''])[1].split(' ');
+const domain = search.find((one) => one.startsWith(namespace + '.svc.'));
+const names = [service, service + '.' + namespace, service + '.' + namespace + '.svc', ...(domain ? [service + '.' + domain] : [])];
+const look = (name) => lookup(name).then(({ address }) => [name, address], ({ code }) => [name, code]);
+Promise.all(names.map(look)).then((found) => console.log(JSON.stringify({ domain, search, found: Object.fromEntries(found) })));
+`;
+
+interface Lookups {
+  /** `NAMESPACE.svc.CLUSTERDOMAIN`, from the pod's search list. */
+  domain?: string;
+  search: string[];
+  /** Address, or the code of the error, by the name that was looked up. */
+  found: Record<string, string>;
+}
+
+requirement('JL-10', async (t) => {
+  const cluster = await t.cluster();
+  const own = await bench(t, 'jl-10');
+  await using pods = await own.recordPods();
+  const [service, pod] = ['jl-10-service', 'jl-10'];
+  const made = await cluster.core.createNamespacedService({
+    namespace: own.namespace,
+    body: { metadata: { name: service }, spec: { selector: { app: 'nobody' }, ports: [{ port: 80 }] } },
+  });
+  await own.createPod(
+    pod,
+    withContainer(scriptPod(own.image, ''), { command: ['node', '--eval', LOOKUPS, service, own.namespace] }),
+  );
+  await pods.until((events) => eventsOf(events, pod).find(({ object }) => terminationOf(object) !== undefined), {
+    what: `pod ${pod} to end`,
+    deadlineSeconds: START_SECONDS,
+  });
+  const { body } = await readLog(cluster, own.namespace, pod);
+  const lookups = JSON.parse(body.toString()) as Lookups;
+  t.evidence('seen by the pod', { address: made.spec?.clusterIP, ...lookups });
+  expect(lookups.domain, `a domain ${own.namespace}.svc.CLUSTERDOMAIN in the pod's search list`).toBeDefined();
+  const names = [
+    service,
+    `${service}.${own.namespace}`,
+    `${service}.${own.namespace}.svc`,
+    `${service}.${lookups.domain}`,
+  ];
+  expect(lookups.found, 'the address of the Service by each of its names').toEqual(
+    Object.fromEntries(names.map((name) => [name, made.spec?.clusterIP])),
+  );
+});
+
+/** Where the hour is never the same as in Etc/UTC, nor near it. */
+const FAR_ZONE = 'Asia/Tokyo';
+/** How far back a CronJob is told that it last ran: one slot at least is due, and few enough that none is given up. */
+const LAST_RUN_SECONDS = 90;
+const SLOT_SECONDS = 60;
+/** A slot that is due is started within so many seconds. */
+const DUE_SECONDS = 60;
+/** How much later than a neighbour's slot a CronJob may still be seen to start its own. */
+const NEIGHBOUR_SECONDS = 5;
+
+requirement('JL-04', async (t) => {
+  const cluster = await t.cluster();
+  const own = await bench(t, 'jl-04');
+  const cronJobs = `/apis/batch/v1/namespaces/${own.namespace}/cronjobs`;
+  await using jobs = await own.recordJobs();
+  const metadata = { labels: own.labels };
+  /** A Job that is active and stays so without a pod: what is judged is when it is made. */
+  const waits = { suspend: true, template: { metadata, spec: scriptPod(own.image, 'exit 0') } };
+  /** Creates a CronJob that ran last some time ago, so that a slot of its schedule may be due at once. */
+  const create = async (name: string, spec: Omit<V1CronJobSpec, 'jobTemplate'>): Promise<V1CronJob> => {
+    const body = {
+      apiVersion: 'batch/v1',
+      kind: 'CronJob',
+      metadata: { namespace: own.namespace, name, ...metadata },
+      spec: { ...spec, jobTemplate: { metadata, spec: waits } },
+    };
+    await cluster.create([body]);
+    return ranLast(cluster, own.namespace, name, new Date(Date.now() - LAST_RUN_SECONDS * 1000));
+  };
+  const jobsOf = (events: readonly RecordedEvent<V1Job>[], cronJob: string): V1Job[] => {
+    const mine = events.filter(({ object }) => object.metadata?.ownerReferences?.some(({ name }) => name === cronJob));
+    return [...new Map(mine.map(({ object }) => [object.metadata?.name, object])).values()];
+  };
+  const hasJobs = (cronJob: string, count: number, deadlineSeconds: number): Promise<V1Job[]> =>
+    jobs.until((events) => (jobsOf(events, cronJob).length >= count ? jobsOf(events, cronJob) : undefined), {
+      what: `CronJob ${cronJob} to have started ${count} Jobs`,
+      deadlineSeconds,
+    });
+  const hour =
+    Number(new Intl.DateTimeFormat('en-GB', { hour: 'numeric', timeZone: FAR_ZONE }).format(new Date())) % 24;
+  const inFarZone = `* ${hour},${(hour + 1) % 24} * * *`;
+  const [forbids, allows, far, utc, suspended] = ['forbids', 'allows', 'far-zone', 'utc', 'suspended'].map(
+    (name) => `jl-04-${name}`,
+  ) as [string, string, string, string, string];
+  try {
+    const everyMinute = { schedule: '* * * * *' };
+    const [, , , , idle] = await Promise.all([
+      create(forbids, { ...everyMinute, concurrencyPolicy: 'Forbid' }),
+      create(allows, { ...everyMinute, concurrencyPolicy: 'Allow' }),
+      create(far, { schedule: inFarZone, timeZone: FAR_ZONE }),
+      create(utc, { schedule: inFarZone, timeZone: 'Etc/UTC' }),
+      create(suspended, { ...everyMinute, suspend: true, successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 1 }),
+    ]);
+    /** History: Jobs of the suspended one, made as `kubectl create job --from` makes them, that end by themselves without a pod. */
+    const history = async (): Promise<void> => {
+      const owner = {
+        apiVersion: 'batch/v1',
+        kind: 'CronJob',
+        name: suspended,
+        uid: idle.metadata?.uid ?? '',
+        controller: true,
+      };
+      const ends = {
+        complete: { completions: 0, parallelism: 0 },
+        failed: { parallelism: 0, activeDeadlineSeconds: 1 },
+      };
+      const names = Object.entries(ends).flatMap(([kind, spec]) =>
+        [1, 2, 3].map((number) => ({ name: `${suspended}-${kind}-${number}`, kind, spec })),
+      );
+      for (const { name, spec } of names) {
+        await own.createJob(name, 'exit 0', spec, { owner });
+      }
+      await Promise.all(names.map(({ name }) => ended(jobs, name)));
+      for (const kind of Object.keys(ends)) {
+        const left = await jobs.until(
+          (events) => {
+            const alive = names.filter(
+              (one) => one.kind === kind && eventsOf(events, one.name).at(-1)?.type !== 'DELETED',
+            );
+            return alive.length <= 1 ? alive.map(({ name }) => name) : undefined;
+          },
+          { what: `one Job that is ${kind} of ${suspended} to be left`, deadlineSeconds: DUE_SECONDS },
+        );
+        t.evidence(`history limit 1, three Jobs ${kind}`, { left });
+        expect(left, `Jobs that are ${kind} and left`).toHaveLength(1);
+      }
+    };
+    const [first] = await Promise.all([
+      hasJobs(forbids, 1, DUE_SECONDS),
+      hasJobs(allows, 1, DUE_SECONDS),
+      hasJobs(far, 1, DUE_SECONDS),
+      history(),
+    ]);
+    // The neighbour that allows it shows that the next slot has come.
+    const neighbour = await hasJobs(allows, 2, SLOT_SECONDS + DUE_SECONDS);
+    await hasJobs(forbids, 2, NEIGHBOUR_SECONDS).catch((error: unknown) => {
+      if (!(error instanceof DeadlineExceeded)) {
+        throw error;
+      }
+    });
+    const started = Object.fromEntries(
+      [forbids, allows, far, utc].map((name) => [
+        name,
+        jobsOf(jobs.events, name).map(({ metadata }) => metadata?.name),
+      ]),
+    );
+    const bySchedule = jobsOf(jobs.events, suspended)
+      .map(({ metadata }) => metadata?.name ?? '')
+      .filter((name) => !/-(complete|failed)-\d$/.test(name));
+    t.evidence('Jobs that were started', {
+      ...started,
+      [suspended]: bySchedule,
+      neighbour: neighbour.length,
+      zone: FAR_ZONE,
+      schedule: inFarZone,
+    });
+    expect(started[forbids], 'Jobs of the CronJob with Forbid, whose first one is active').toEqual(
+      first.map(({ metadata }) => metadata?.name),
+    );
+    expect(started[utc], `Jobs of the schedule ${inFarZone} in Etc/UTC`).toEqual([]);
+    expect(bySchedule, 'Jobs that a suspended CronJob started').toEqual([]);
+  } finally {
+    // They would start Jobs for as long as the cluster lives.
+    await Promise.all(
+      [forbids, allows, far, utc, suspended].map(async (name) =>
+        (await cluster.request(`${cronJobs}/${name}?propagationPolicy=Background`, { method: 'DELETE' })).arrayBuffer(),
+      ),
+    );
+  }
+});
