@@ -20,6 +20,9 @@ const ALGORITHMS = [
 
 const DEADLINE_MS = 30_000;
 
+/** Above any stall of the machine: an access token may live for seconds, and who issued it is what is judged. */
+const TOLERANCE_SECONDS = 300;
+
 async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknown>> {
   const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) });
   const text = await response.text();
@@ -33,7 +36,7 @@ async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknow
 
 /**
  * The resource server of a provider: it takes access tokens that the provider's published keys verify, with the provider's
- * `iss`, its own `aud`, and an `exp` to come (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
+ * `iss`, its own `aud`, and an `exp` that is not long past (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
  *
  * @throws NotTestable where the provider publishes no discovery document or no keys
  */
@@ -50,6 +53,7 @@ export async function resourceServerOf(
         audience: accessTokenAudience,
         algorithms: ALGORITHMS,
         requiredClaims: ['exp'],
+        clockTolerance: TOLERANCE_SECONDS,
       });
       return undefined;
     } catch (error) {
