@@ -89,6 +89,8 @@ export interface LaunchOptions {
   rules?: PolicyRule[];
   /** Objects in the namespace before the start, for example a quota. */
   objects?: KubernetesObject[];
+  /** With the objects, rights and settings of the target file's `deployment`; `without`: objects of this kind are left out. */
+  deployment?: { without?: string };
 }
 
 /** A runner under observation. */
@@ -156,6 +158,7 @@ export async function withJobRunner<R>(
     t.namespaceFor(`runner ${options.purpose}`),
     mkdtemp(join(tmpdir(), 'conformance-job-runner-')),
   ]);
+  const deployment = options.deployment === undefined ? undefined : target.deployment;
   const heartbeat = new Heartbeat('the harness').start();
   const objects: ObjectEvent[] = [];
   const events: RunnerEvent[] = [];
@@ -183,11 +186,12 @@ export async function withJobRunner<R>(
     const access = await t.targetAccess({
       namespace,
       serviceAccount: SERVICE_ACCOUNT,
-      rules: options.rules ?? target.rules.namespaced,
+      rules: options.rules ?? [...target.rules.namespaced, ...(deployment?.rules ?? [])],
       clusterRules: target.rules.cluster,
     });
     closeAccess = access.close;
-    const own = fill(target.objects, values, target.file) as KubernetesObject[];
+    const beside = (deployment?.objects ?? []).filter(({ kind }) => kind !== options.deployment?.without);
+    const own = fill([...target.objects, ...beside], values, target.file) as KubernetesObject[];
     await cluster.create([...own, ...(options.objects ?? [])].map((object) => inNamespace(object, namespace)));
     for (const kind of Object.keys(KINDS) as ObservedKind[]) {
       const [base, plural] = KINDS[kind];
@@ -208,6 +212,9 @@ export async function withJobRunner<R>(
       image,
       imagePullPolicy: 'IfNotPresent',
       ...options.settings,
+      ...(deployment === undefined
+        ? {}
+        : { extra: { ...options.settings?.extra, ...fill(deployment.settings, values, target.file) } }),
     };
     const driver = await driverOf(target);
     const start = target.start;

@@ -4,6 +4,7 @@ import type { Finding } from './findings.ts';
 import { fate, leavesNothingRunning, specOf } from './job-runner-judgements.ts';
 import type { RunnerRecord } from './job-runner-launch.ts';
 import {
+  type DeploymentRecord,
   type FaultRecord,
   faultSeconds,
   type IdsRecord,
@@ -351,4 +352,144 @@ export function deliversOrRefusesLargePrompts(record: PromptsRecord): Finding[] 
         ? []
         : [`the prompt ${label} of ${bytes} bytes did not arrive, and the task ${fate(record, task)}`];
     });
+}
+
+interface DeploymentSpec {
+  containers: {
+    name: string;
+    image?: string;
+    env?: { name: string; value?: string; valueFrom?: object }[];
+    envFrom?: object[];
+    volumeMounts?: { name: string; mountPath: string; subPath?: string; readOnly?: boolean }[];
+  }[];
+  volumes?: { name: string; secret?: { secretName?: string }; persistentVolumeClaim?: { claimName?: string } }[];
+  imagePullSecrets?: { name?: string }[];
+  dnsConfig?: object;
+}
+
+/** The specification of a task's pod, and its agent's container. */
+function agentOf(record: RunnerRecord, label: string, container: string) {
+  const task = record.tasks.find((submitted) => submitted.label === label);
+  const [pod] = task === undefined ? [] : podsOf(record, task);
+  const spec = pod === undefined ? undefined : (specOf(pod) as unknown as DeploymentSpec);
+  return { spec, agent: spec?.containers.find(({ name }) => name === container) };
+}
+
+const NO_POD = ['the task had no pod'];
+
+/** JL-43: everything that is documented to be inherited is in the agent's pod. */
+export function inherits(record: DeploymentRecord, target: JobRunnerTarget): Finding[] {
+  const { deployment } = target;
+  const { spec, agent } = agentOf(record, 'first', target.container);
+  if (deployment === undefined || spec === undefined || agent === undefined) return NO_POD;
+  const from = (record.pod as { spec?: unknown }).spec as DeploymentSpec;
+  const own = from.containers.find(({ name }) => name === deployment.container);
+  const envOf = (kind: 'value' | 'valueFrom') => (own?.env ?? []).filter((each) => each[kind] !== undefined);
+  const hasEach = (parts: object[] | undefined, whole: object[] | undefined): boolean =>
+    (parts ?? []).length > 0 &&
+    (parts ?? []).every((part) => (whole ?? []).some((each) => JSON.stringify(each) === JSON.stringify(part)));
+  const secrets = (volumes: DeploymentSpec['volumes'] = []) =>
+    volumes.flatMap(({ secret }) => (secret?.secretName === undefined ? [] : [{ name: secret.secretName }]));
+  const is = {
+    image: () => agent.image === own?.image,
+    imagePullSecrets: () => hasEach(from.imagePullSecrets, spec.imagePullSecrets),
+    dns: () => JSON.stringify(from.dnsConfig) === JSON.stringify(spec.dnsConfig),
+    secretVolumes: () => hasEach(secrets(from.volumes), secrets(spec.volumes)),
+    value: () => hasEach(envOf('value'), agent.env),
+    valueFrom: () => hasEach(envOf('valueFrom'), agent.env),
+    envFrom: () => hasEach(own?.envFrom, agent.envFrom),
+  };
+  if (deployment.inherits.length === 0) return ['the target file names nothing in `deployment.inherits`'];
+  return deployment.inherits.flatMap((what) =>
+    is[what]() ? [] : [`${what} of the deployment's pod is not in the agent's pod`],
+  );
+}
+
+/** PV-20: the deployment's claim is at the same path in the agent's pod. */
+export function mountsTheClaim(record: DeploymentRecord, target: JobRunnerTarget): Finding[] {
+  const { spec, agent } = agentOf(record, 'first', target.container);
+  if (spec === undefined || agent === undefined) return NO_POD;
+  const { claim, claimMountPath } = target.deployment ?? {};
+  const mount = agent.volumeMounts?.find(({ mountPath }) => mountPath === claimMountPath);
+  const volume = spec.volumes?.find(({ name }) => name === mount?.name);
+  return volume?.persistentVolumeClaim?.claimName === claim
+    ? []
+    : [
+        `at ${claimMountPath} the agent has ${volume === undefined ? 'nothing' : JSON.stringify(volume)}, and not the claim ${claim}`,
+      ];
+}
+
+/** PV-21: what one side writes on the claim, the other reads. */
+export function sharesFiles(record: DeploymentRecord): Finding[] {
+  const { fromDeployment, fromAgent } = record.written;
+  return [
+    ...(record.logs.first?.includes(`: ${fromDeployment}`) === true
+      ? []
+      : ['the agent did not read what the deployment had written']),
+    ...(record.readBack === fromAgent
+      ? []
+      : [`the deployment read ${JSON.stringify(record.readBack)}, and not what the agent had written`]),
+  ];
+}
+
+/** PV-22: two agents have no home in common. */
+export function keepsAgentsApart(record: DeploymentRecord, target: JobRunnerTarget): Finding[] {
+  const homes = ['first', 'other'].map((label) => {
+    const { spec, agent } = agentOf(record, label, target.container);
+    const home = /\benv HOME=([^\s"\\]+)/.exec(record.logs[label] ?? '')?.[1];
+    if (spec === undefined || agent === undefined || home === undefined) return undefined;
+    const [mount] = (agent.volumeMounts ?? [])
+      .filter(({ mountPath }) => home === mountPath || home.startsWith(`${mountPath.replace(/\/$/, '')}/`))
+      .toSorted((a, b) => b.mountPath.length - a.mountPath.length);
+    const claim = spec.volumes?.find(({ name }) => name === mount?.name)?.persistentVolumeClaim?.claimName;
+    return claim === undefined
+      ? 'a place of its own'
+      : [claim, mount?.subPath, home.slice(mount?.mountPath.length)].filter(Boolean).join('/');
+  });
+  const [one, other] = homes;
+  if (one === undefined || other === undefined) return ['an agent did not tell its HOME'];
+  return one === other && one !== 'a place of its own' ? [`two agents share the home ${one}`] : [];
+}
+
+/** PV-23: what is wrong with the claim is said at the start: missing is a refusal, not RWX a warning. */
+export function checksTheClaim(record: DeploymentRecord, missing: RefusalRecord[], target: JobRunnerTarget): Finding[] {
+  const modes = ((record.claim as { spec?: { accessModes?: string[] } } | undefined)?.spec?.accessModes ?? []).join(
+    ', ',
+  );
+  const { readiness } = record;
+  const warnings = readiness?.ready === true ? (readiness.warnings ?? []) : [];
+  const said = [...warnings, ...record.events.flatMap((event) => (event.type === 'log' ? [event.text] : []))].join(
+    '\n',
+  );
+  const warned = modes.includes('ReadWriteMany') || /ReadWriteMany|RWX|ReadWriteOnce|RWO/.test(said);
+  return [
+    ...refusesToStart(missing, target),
+    ...(warned ? [] : [`the claim is ${modes}, and nothing was said of that`]),
+  ];
+}
+
+/** PV-24: the claim is there, and not being deleted. */
+export function leavesTheClaim(record: DeploymentRecord): Finding[] {
+  if (record.claim === undefined) return ['no claim was seen'];
+  const deleted = record.claim.metadata?.deletionTimestamp;
+  return deleted === undefined ? [] : [`the shared claim was deleted at ${String(deleted)}`];
+}
+
+/** JL-41, PV-25: the second task goes on with the session of the first. */
+export function resumesSessions(record: DeploymentRecord): Finding[] {
+  const first = record.tasks.find(({ label }) => label === 'first');
+  const session = first === undefined ? undefined : endsOf(record, first)[0]?.session;
+  if (first === undefined || session === undefined)
+    return [`no session was named: the task ${first === undefined ? 'was not submitted' : fate(record, first)}`];
+  const again = record.tasks.find(({ label }) => label === 'again');
+  const turn = new RegExp(`session ${escapedId(session)} turn (\\d+)`).exec(record.logs.again ?? '')?.[1];
+  if (again === undefined || turn === undefined)
+    return [
+      `the second task did not go on with the session ${session}: it ${again === undefined ? 'was not submitted' : fate(record, again)}`,
+    ];
+  return turn === '2' ? [] : [`the session ${session} knew nothing of the first task: this was its turn ${turn}`];
+}
+
+function escapedId(text: string): string {
+  return text.replaceAll(/[^a-zA-Z0-9_]/g, '\\$&');
 }

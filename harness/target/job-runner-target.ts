@@ -79,13 +79,25 @@ export const jobRunnerTargetSchema = z.strictObject({
   objects: z.array(z.record(z.string(), z.unknown())).default([]),
   /** Pod Security level that the runner's namespace needs; the rows of hardening say what they think of it. */
   podSecurity: z.enum(['restricted', 'baseline', 'privileged']).default('restricted'),
-  /** The pod among `objects` that stands for the runner's own deployment (capabilities `inherit` and `shared-claim`). */
+  /**
+   * The runner's own deployment, as its agents see it (capabilities `inherit`, `shared-claim`, `session`): a pod among `objects`, there or here.
+   * Those rows are judged in a namespace with the objects, rights and settings of this part beside all others.
+   */
   deployment: z
     .strictObject({
       pod: text,
       container: text,
       /** Where the shared claim is mounted, there and in the Jobs. */
       claimMountPath: text.optional(),
+      /** The shared claim, by its name; harness and runner share it. */
+      claim: text.optional(),
+      /** What a Job's pod takes from the deployment's. */
+      inherits: z
+        .array(z.enum(['image', 'imagePullSecrets', 'dns', 'secretVolumes', 'value', 'valueFrom', 'envFrom']))
+        .default([]),
+      objects: z.array(z.record(z.string(), z.unknown())).default([]),
+      rules: z.array(policyRuleSchema).default([]),
+      settings: z.record(z.string(), z.unknown()).default({}),
     })
     .optional(),
 
