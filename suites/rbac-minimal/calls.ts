@@ -73,7 +73,14 @@ export function plainCall(verb: PlainVerb, resource: Resource, namespace?: strin
   const one = `${collection}/${name}`;
   const apiVersion = resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
   const metadata = { name, ...(namespace === undefined ? {} : { namespace }) };
-  const body = { apiVersion, kind: resource.kind, metadata };
+  // Without a role to look up, whether a binding escalates is no question that the API server can answer.
+  const roleRef = { apiGroup: resource.group, kind: resource.kind.replace('Binding', ''), name: NOBODY };
+  const body = {
+    apiVersion,
+    kind: resource.kind,
+    metadata,
+    ...(resource.kind.endsWith('Binding') ? { roleRef } : {}),
+  };
   switch (verb) {
     case 'get':
       return { verb, method: 'GET', path: one };
