@@ -1,0 +1,212 @@
+import type { RequirementContext } from '../../harness/run/context.ts';
+import { requirement } from '../../harness/run/requirement.ts';
+import { expectNone, type Finding } from '../../harness/target/findings.ts';
+import {
+  appliesResources,
+  cancels,
+  cleansUp,
+  keepsToItsOwn,
+  leavesNothingRunning,
+  reportsEndsOnce,
+  runsEachTaskOnce,
+  timesOut,
+  watchesRatherThanPolls,
+  writesTheSamePod,
+} from '../../harness/target/job-runner-judgements.ts';
+import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/target/job-runner-launch.ts';
+import {
+  boundsLogs,
+  deliversOrRefusesLargePrompts,
+  deliversPrompts,
+  inherits,
+  keepsLimits,
+  leavesNothingBehindFaults,
+  livesThroughTroubles,
+  mergesTemplate,
+  namesEveryTask,
+  obeysSigterm,
+  provesFirst,
+  refusesToStart,
+  reportsFaults,
+  resumesSessions,
+  streamsOutput,
+  takesUp,
+} from '../../harness/target/job-runner-part-judgements.ts';
+import {
+  observeBadSettings,
+  observeDeployment,
+  observeFaults,
+  observeIds,
+  observeLimits,
+  observeLongOutput,
+  observeOutput,
+  observePrompts,
+  observeRefusals,
+  observeSignal,
+  observeTemplate,
+  observeTroubles,
+  type PromptsRecord,
+} from '../../harness/target/job-runner-parts.ts';
+import { observeTasks, summarise, type TasksRecord } from '../../harness/target/job-runner-session.ts';
+
+/** A row that is judged from the tasks of one runner, which all such rows share. */
+async function judgeTasks(
+  t: RequirementContext,
+  judge: (record: TasksRecord, target: ReturnType<typeof jobRunnerTarget>) => Finding[],
+): Promise<void> {
+  const record = await observeTasks(t);
+  t.evidence('tasks', summarise(record));
+  expectNone(judge(record, jobRunnerTarget(t)), record.stalls);
+}
+
+requirement('JL-22', (t) => judgeTasks(t, runsEachTaskOnce));
+
+requirement('JL-24', (t) => judgeTasks(t, keepsToItsOwn));
+
+requirement('JL-25', (t) => judgeTasks(t, reportsEndsOnce));
+
+requirement('JL-28', async (t) => {
+  needsCapability(t, 'cancel');
+  await judgeTasks(t, cancels);
+});
+
+requirement('JL-29', async (t) => {
+  needsCapability(t, 'timeout');
+  await judgeTasks(t, timesOut);
+});
+
+requirement('JL-30', (t) => judgeTasks(t, cleansUp));
+
+requirement('JL-36', async (t) => {
+  const { requests } = await observeTasks(t);
+  t.evidence('requests', requests.length);
+  await judgeTasks(t, watchesRatherThanPolls);
+});
+
+requirement('JL-38', (t) => judgeTasks(t, writesTheSamePod));
+
+requirement('JL-42', (t) => judgeTasks(t, appliesResources));
+
+/** A row that is judged from a part of its own. */
+async function judgePart<R extends RunnerRecord>(
+  t: RequirementContext,
+  observe: (t: RequirementContext) => Promise<R | R[]>,
+  judge: (observed: R[], target: ReturnType<typeof jobRunnerTarget>) => Finding[],
+): Promise<void> {
+  const records = [await observe(t)].flat() as R[];
+  t.evidence('runners', records.map(summarise));
+  expectNone(
+    judge(records, jobRunnerTarget(t)),
+    records.flatMap(({ stalls }) => stalls),
+  );
+}
+
+/** The only record of a part that has one. */
+const one =
+  <R extends RunnerRecord>(judge: (record: R, target: ReturnType<typeof jobRunnerTarget>) => Finding[]) =>
+  ([record]: R[], target: ReturnType<typeof jobRunnerTarget>): Finding[] =>
+    record === undefined ? ['nothing was observed'] : judge(record, target);
+
+requirement('JL-20', async (t) => {
+  needsCapability(t, 'preflight');
+  const [good, refusals] = await Promise.all([observeTasks(t), observeRefusals(t)]);
+  t.evidence('runners', [good, ...refusals].map(summarise));
+  expectNone(provesFirst(good, refusals), good.stalls);
+});
+
+requirement('JL-21', async (t) => {
+  needsCapability(t, 'preflight');
+  await judgePart(t, observeRefusals, refusesToStart);
+});
+
+requirement('JL-23', async (t) => {
+  await judgePart(
+    t,
+    async () => {
+      const record = await observeIds(t);
+      t.evidence('seed of fast-check', record.seed);
+      return record;
+    },
+    one(namesEveryTask),
+  );
+});
+
+requirement('JL-26', (t) => judgePart(t, observeFaults, reportsFaults));
+
+requirement('JL-27', async (t) => {
+  const [tasks, faults] = await Promise.all([observeTasks(t), observeFaults(t)]);
+  t.evidence('runners', [tasks, ...faults].map(summarise));
+  expectNone(
+    [...leavesNothingRunning(tasks), ...leavesNothingBehindFaults(faults)],
+    [tasks, ...faults].flatMap(({ stalls }) => stalls),
+  );
+});
+
+requirement('JL-31', (t) => judgePart(t, observeSignal, one(obeysSigterm)));
+
+requirement('JL-32', async (t) => {
+  const { onSigterm, reattaches } = jobRunnerTarget(t).documented;
+  if (onSigterm.jobs === 'delete')
+    t.notApplicable('the target file documents `onSigterm.jobs: delete`: nothing is preserved');
+  if (!reattaches) t.notApplicable('the target file documents `reattaches: false`');
+  await judgePart(t, observeSignal, one(takesUp));
+});
+
+requirement('JL-33', async (t) => {
+  if (jobRunnerTarget(t).documented.limits.length === 0)
+    t.notApplicable('the target file documents no limit (`documented.limits`)');
+  await judgePart(t, observeLimits, keepsLimits);
+});
+
+requirement('JL-34', async (t) => {
+  needsCapability(t, 'stream');
+  await judgePart(t, observeOutput, one(streamsOutput));
+});
+
+requirement('JL-35', async (t) => {
+  needsCapability(t, 'stream');
+  await judgePart(t, observeLongOutput, one(boundsLogs));
+});
+
+requirement('JL-37', (t) => judgePart(t, observeTroubles, one(livesThroughTroubles)));
+
+requirement('JL-39', async (t) => {
+  needsCapability(t, 'pod-template');
+  await judgePart(t, observeTemplate, one(mergesTemplate));
+});
+
+const judgePrompts = (t: RequirementContext, judge: (record: PromptsRecord) => Finding[]): Promise<void> =>
+  judgePart(
+    t,
+    async () => {
+      const record = await observePrompts(t);
+      t.evidence('seed of fast-check', record.seed);
+      t.evidence('prompts', record.prompts);
+      return record;
+    },
+    one(judge),
+  );
+
+requirement('JL-40', (t) => judgePrompts(t, deliversPrompts));
+
+requirement('JL-40a', (t) => judgePrompts(t, deliversOrRefusesLargePrompts));
+
+requirement('JL-44', async (t) => {
+  const { contradictions, unknownKeys } = jobRunnerTarget(t).documented;
+  if (contradictions.length === 0 && unknownKeys === 'ignored') {
+    t.notApplicable(
+      'the target file documents no contradicting settings (`documented.contradictions`) and that unknown keys are ignored',
+    );
+  }
+  await judgePart(t, observeBadSettings, refusesToStart);
+});
+
+requirement('JL-41', async (t) => {
+  needsCapability(t, 'session');
+  await judgePart(t, observeDeployment, one(resumesSessions));
+});
+
+requirement('JL-43', async (t) => {
+  needsCapability(t, 'inherit');
+  await judgePart(t, observeDeployment, one(inherits));
+});

@@ -1,0 +1,57 @@
+import type { RequirementContext } from '../../harness/run/context.ts';
+import { requirement } from '../../harness/run/requirement.ts';
+import { expectNone, type Finding } from '../../harness/target/findings.ts';
+import {
+  hidesSecrets,
+  mountsNoApiToken,
+  runsUnprivileged,
+  setsResources,
+  specOf,
+  worksWithAnAssignedUid,
+} from '../../harness/target/job-runner-judgements.ts';
+import { jobRunnerTarget } from '../../harness/target/job-runner-launch.ts';
+import { observeTasks, podsOf, summarise, type TasksRecord } from '../../harness/target/job-runner-session.ts';
+
+async function judgePods(
+  t: RequirementContext,
+  judge: (record: TasksRecord, target: ReturnType<typeof jobRunnerTarget>) => Finding[],
+): Promise<void> {
+  const record = await observeTasks(t);
+  const specs = record.tasks.flatMap((task) => podsOf(record, task).map(specOf));
+  t.evidence('pods', { tasks: summarise(record), first: specs[0] });
+  expectNone(judge(record, jobRunnerTarget(t)), record.stalls);
+}
+
+requirement('WH-01', (t) => judgePods(t, runsUnprivileged));
+
+requirement('WH-02', async (t) => {
+  const record = await observeTasks(t);
+  const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('restricted')]);
+  const pods = record.tasks.flatMap((task) => podsOf(record, task));
+  const refused = await Promise.all(
+    pods.map(async (pod) => {
+      const { serviceAccountName: _, ...spec } = specOf(pod);
+      const { nodeName: __, serviceAccount: ___, ...rest } = spec as { nodeName?: string; serviceAccount?: string };
+      const response = await cluster.request(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: pod.name }, spec: rest }),
+      });
+      const answer = (await response.json()) as { message?: string };
+      return response.status === 201 ? [] : [`pod ${pod.name} is refused (${response.status}): ${answer.message}`];
+    }),
+  );
+  t.evidence(
+    'dry runs under `restricted`',
+    pods.map(({ name }, index) => [name, refused[index]]),
+  );
+  expectNone(pods.length === 0 ? ['no pod of a task was seen'] : refused.flat(), record.stalls);
+});
+
+requirement('WH-03', (t) => judgePods(t, mountsNoApiToken));
+
+requirement('WH-04', (t) => judgePods(t, hidesSecrets));
+
+requirement('WH-05', (t) => judgePods(t, setsResources));
+
+requirement('WH-06a', (t) => judgePods(t, worksWithAnAssignedUid));
