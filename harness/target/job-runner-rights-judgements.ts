@@ -14,7 +14,13 @@ import {
   surplusRights,
   unknownVerbs,
 } from '../kubernetes/rbac.ts';
-import type { RightsRecord, StartWithout, WorkWithout } from './job-runner-rights.ts';
+import {
+  REFUSED,
+  type RightsRecord,
+  type StartWithout,
+  tellsOfRefusal,
+  type WorkWithout,
+} from './job-runner-rights.ts';
 import type { Target } from './target-file.ts';
 
 type Rules = Target<'job-runner'>['rules'];
@@ -156,10 +162,6 @@ export function isNamed({ verb, resource }: Right, said: string): boolean {
     .some((line) => new RegExp(`\\b${verb}\\b`, 'i').test(line) && new RegExp(`\\b${noun}s?\\b`, 'i').test(line));
 }
 
-/** Words for a refusal. */
-const REFUSED =
-  /forbidden|\b40[13]\b|cannot|can't|not (be )?(allowed|permitted|authori[sz]ed)|denied|unauthori[sz]ed|permission/i;
-
 const TROUBLE = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i');
 
 /** RB-24: where a call was refused, it says so, or the task is not reported as succeeded. */
@@ -167,9 +169,7 @@ export function tellsRefusals(work: WorkWithout[]): string[] {
   const asked = work.filter(({ refusedAt }) => refusedAt !== undefined);
   if (asked.length === 0) return ['none of its calls was refused, whatever was taken away'];
   return asked
-    .filter(
-      ({ said, outcome }) => !said.some((text) => REFUSED.test(text)) && outcome !== 'failed' && outcome !== 'refused',
-    )
+    .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
     .map(({ without, refusals, outcome }) => {
       const task = outcome === undefined ? 'had no end' : `was reported as ${outcome}`;
       return `without ${without} the API server refused (${refusals.join('; ')}), and it said nothing of it; the task ${task}`;

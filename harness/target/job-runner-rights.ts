@@ -14,7 +14,7 @@ import {
 } from '../kubernetes/rbac.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { Readiness } from './job-runner.ts';
+import type { Readiness, RunnerEvent } from './job-runner.ts';
 import {
   jobRunnerTarget,
   type LaunchedRunner,
@@ -68,16 +68,31 @@ export async function exerciseRunner(
       preflights.push({ from, to: readyAt(again) });
       if (again?.ready === true) await finishWhatIsLeft(runner);
     }
+    // Both records are of the same requests only when there are no more.
+    await runner.started.stop();
     const requests = await runner.access.records();
+    await checkAgainstAudit(runner, requests);
+    return { ...runner.record(), requests, preflights };
+  });
+}
+
+/** How long the audit log may take to tell of an answer that has been given. */
+const AUDIT_SECONDS = 10;
+const AUDIT_EVERY_SECONDS = 0.5;
+
+async function checkAgainstAudit(runner: LaunchedRunner, requests: ApiRecord[]): Promise<void> {
+  const deadline = Date.now() + AUDIT_SECONDS * 1000;
+  for (;;) {
     const audit = await runner.access.auditRecords();
     const differences = audit === undefined ? [] : disagreements(requests, audit);
-    if (differences.length > 0) {
+    if (differences.length === 0) return;
+    if (Date.now() > deadline) {
       throw new HarnessError(
         `the proxy's record and the audit log do not agree: ${differences.slice(0, 5).join('; ')}`,
       );
     }
-    return { ...runner.record(), requests, preflights };
-  });
+    await runner.until(() => undefined, AUDIT_EVERY_SECONDS);
+  }
 }
 
 function readyAt(readiness: Readiness | undefined): number {
@@ -225,6 +240,23 @@ const AFTER_END_SECONDS = 4;
 /** Every watch that the runner has is asked for again. */
 const ALL_WATCHES = 100;
 
+/** A refusal that is told so long after it is no part of what the API server does. */
+const WORDS_SECONDS = 20;
+
+/** Words for a refusal. */
+export const REFUSED =
+  /forbidden|\b40[13]\b|cannot|can't|not (be )?(allowed|permitted|authori[sz]ed)|denied|unauthori[sz]ed|permission/i;
+
+export function tellsOfRefusal(text: string): boolean {
+  return REFUSED.test(text);
+}
+
+/** What the runner said: its output, and why a task ended or was not taken. */
+function wordsOf(event: RunnerEvent): string[] {
+  if (event.type === 'log') return [event.text];
+  return (event.type === 'ended' || event.type === 'refused') && event.reason !== undefined ? [event.reason] : [];
+}
+
 /** Takes rights away from a runner that works, one group after the other, gives it a task, and gives them back. */
 export async function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
   const documented = jobRunnerTarget(t).rules.namespaced;
@@ -252,6 +284,10 @@ export async function workWithoutEach(t: RequirementContext, groups: Right[][]):
         ({ at, code, ...action }) =>
           code === 403 && Date.parse(at) >= from && group.some((right) => ruleAllows(ruleOf(right), action)),
       );
+      const said = (): string[] => runner.events.slice(events).flatMap(wordsOf);
+      if (refusals.length > 0) {
+        await runner.until(() => (said().some(tellsOfRefusal) ? true : undefined), WORDS_SECONDS);
+      }
       const [first] = refusals;
       const refusedAt = first === undefined ? undefined : Date.parse(first.at);
       seen.push({
@@ -259,12 +295,7 @@ export async function workWithoutEach(t: RequirementContext, groups: Right[][]):
         task,
         ...(refusedAt === undefined ? {} : { refusedAt }),
         refusals: [...new Set(refusals.map(({ message }) => message ?? 'Forbidden'))],
-        said: runner.events.slice(events).flatMap((event) => {
-          if (event.type === 'log') return [event.text];
-          return (event.type === 'ended' || event.type === 'refused') && event.reason !== undefined
-            ? [event.reason]
-            : [];
-        }),
+        said: said(),
         ...outcomeOf(runner, task),
       });
       await runner.access.setRules(documented);
