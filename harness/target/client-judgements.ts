@@ -417,7 +417,8 @@ function ownsAccessToken(session: ClientSession, provider: string, sha256: strin
 }
 
 function presentedTokens(session: ClientSession): Presented[] {
-  return tokensIn(betweenLate(session, session.exchanges));
+  const between = new Set(betweenLate(session, session.exchanges));
+  return tokensIn(session.exchanges.filter((exchange) => between.has(exchange) || isForItself(session, exchange)));
 }
 
 export function tokensIn(exchanges: ExchangeRecord[]): Presented[] {
