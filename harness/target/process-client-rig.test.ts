@@ -1,9 +1,11 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { makePki } from '../environment/pki.ts';
 import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import type { RequirementContext } from '../run/context.ts';
-import { startProcessRig } from './process-client-rig.ts';
+import { startProcessRig, sweepFolders } from './process-client-rig.ts';
 import type { Target } from './target-file.ts';
 import { configurationFiles } from './token-client-target-config.ts';
 import { configuredPlayed } from './token-client-target-session.ts';
@@ -48,6 +50,20 @@ const target = {
 const stops: (() => Promise<unknown>)[] = [];
 afterAll(async () => {
   for (const stop of stops.reverse()) await stop();
+});
+
+test('folders of processes that are gone are removed, others are left', () => {
+  const parent = mkdtempSync(join(tmpdir(), 'rig-test-'));
+  stops.push(async () => rmSync(parent, { recursive: true }));
+  // Above the highest process id of Linux (kernel.pid_max).
+  const names = [
+    'kube-agent-conformance-client-4194399-abc',
+    `kube-agent-conformance-client-${process.pid}-abc`,
+    'other',
+  ];
+  for (const name of names) mkdirSync(join(parent, name));
+  sweepFolders(parent);
+  expect(readdirSync(parent).sort()).toEqual(names.slice(1).sort());
 });
 
 test('a process of this host reaches those who watch it by their names, and nobody else', {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
@@ -47,18 +47,45 @@ export interface ProcessRig {
 /** Folders that the client may write to. */
 export const WRITABLE = ['home', 'cache', 'work'];
 
+const FOLDER_PREFIX = 'kube-agent-conformance-client-';
+
+/** Removes the folders of processes that were killed before they could do so. */
+export function sweepFolders(parent: string): void {
+  for (const name of readdirSync(parent)) {
+    const pid = Number(new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1] ?? Number.NaN);
+    if (!Number.isInteger(pid) || isAlive(pid)) continue;
+    try {
+      rmSync(join(parent, name), { recursive: true, force: true });
+    } catch {
+      // Another user's: theirs to remove.
+    }
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== 'ESRCH';
+  }
+}
+
 /** Makes the rig; its folder goes when it is stopped, or with this process. */
 export async function startProcessRig(t: RequirementContext, target: TokenClientTarget): Promise<ProcessRig> {
   const { run } = target;
   if (run.form !== 'process') throw new HarnessError(`${target.file} describes a pod`);
   const { host, port, upstream, providers, ca } = await t.identityProvider();
-  const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-client-'));
+  sweepFolders(tmpdir());
+  const folder = mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once('exit', remove);
   const stops: (() => Promise<unknown> | unknown)[] = [() => process.removeListener('exit', remove), remove];
   const stop = async (): Promise<void> => {
     for (const each of stops.splice(0).reverse()) await each();
   };
+  // A requirement that takes too long, or a run that is broken off.
+  t.signal.addEventListener('abort', () => void stop().catch(() => undefined), { once: true });
   try {
     const at = (...names: string[]): string => join(folder, ...names);
     for (const name of [...WRITABLE, 'late', 'config']) mkdirSync(at(name), { mode: 0o700 });
