@@ -288,24 +288,39 @@ function neutralSpec(record: RunnerRecord, { task, marker }: SubmittedTask, pod:
 
 /** JL-42: the documented resources, and each override beside the defaults of all else. */
 export function appliesResources(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
-  const { requests = {}, limits = {}, overriddenBy } = target.documented.resources;
-  const check = (label: string, override: { requests?: object; limits?: object }): Finding[] => {
-    const task = taskNamed(record, label);
-    const [pod] = task === undefined ? [] : podsOf(record, task);
-    if (pod === undefined) return [`the task ${label} had no pod`];
-    const container = specOf(pod).containers.find(({ name }) => name === target.container);
-    if (container === undefined) return [`pod ${pod.name} has no container ${target.container}`];
-    const wanted = { requests: { ...requests, ...override.requests }, limits: { ...limits, ...override.limits } };
-    return (['requests', 'limits'] as const).flatMap((part) =>
-      Object.entries(wanted[part]).flatMap(([name, value]) => {
-        const is = container.resources?.[part]?.[name];
-        return is !== undefined && quantity(is) === quantity(String(value))
-          ? []
-          : [`the task ${label}: ${part}.${name} is ${is ?? 'not set'}, not ${value}`];
-      }),
-    );
-  };
-  return [...check('first', {}), ...(overriddenBy.includes('task') ? check('fails', OVERRIDE) : [])];
+  const { overriddenBy } = target.documented.resources;
+  return [
+    ...hasResources(record, target, 'first', {}),
+    ...(overriddenBy.includes('task') ? hasResources(record, target, 'fails', OVERRIDE) : []),
+  ];
+}
+
+/** The same, where the settings override them. */
+export function appliesResourceSettings(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
+  return hasResources(record, target, 'overridden', OVERRIDE);
+}
+
+function hasResources(
+  record: RunnerRecord,
+  target: JobRunnerTarget,
+  label: string,
+  override: { requests?: object; limits?: object },
+): Finding[] {
+  const { requests = {}, limits = {} } = target.documented.resources;
+  const task = taskNamed(record, label);
+  const [pod] = task === undefined ? [] : podsOf(record, task);
+  if (pod === undefined) return [`the task ${label} had no pod`];
+  const container = specOf(pod).containers.find(({ name }) => name === target.container);
+  if (container === undefined) return [`pod ${pod.name} has no container ${target.container}`];
+  const wanted = { requests: { ...requests, ...override.requests }, limits: { ...limits, ...override.limits } };
+  return (['requests', 'limits'] as const).flatMap((part) =>
+    Object.entries(wanted[part]).flatMap(([name, value]) => {
+      const is = container.resources?.[part]?.[name];
+      return is !== undefined && quantity(is) === quantity(String(value))
+        ? []
+        : [`the task ${label}: ${part}.${name} is ${is ?? 'not set'}, not ${value}`];
+    }),
+  );
 }
 
 const SUFFIXES: Record<string, number> = {

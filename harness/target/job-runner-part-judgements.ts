@@ -132,13 +132,18 @@ export function obeysSigterm(record: SignalRecord, { documented }: JobRunnerTarg
   const jobs = task === undefined ? [] : jobsOf(record, task);
   if (jobs.length === 0) findings.push('no Job of its own was there when it was told to end');
   // A runner that goes on cleans up after its tasks, as ever.
-  for (const { name, goneAt } of record.exitedAt === undefined ? [] : jobs) {
-    const gone = goneAt !== undefined && goneAt <= record.lookedAt;
-    if (gone && documentedJobs === 'preserve')
+  for (const { name, uid } of record.exitedAt === undefined ? [] : jobs) {
+    const deletion = record.objects.find(
+      ({ type, object: { metadata }, at }) =>
+        metadata?.uid === uid &&
+        (type === 'DELETED' || metadata.deletionTimestamp !== undefined) &&
+        at <= record.lookedAt,
+    );
+    if (deletion !== undefined && documentedJobs === 'preserve')
       findings.push(
-        `it documents to preserve its Jobs, and ${name} was gone ${seconds(goneAt - record.signalledAt)} after SIGTERM`,
+        `it documents to preserve its Jobs, and ${name} was deleted ${seconds(deletion.at - record.signalledAt)} after SIGTERM`,
       );
-    if (!gone && documentedJobs === 'delete')
+    if (deletion === undefined && documentedJobs === 'delete')
       findings.push(
         `it documents to delete its Jobs, and ${name} was still there ${seconds(record.lookedAt - record.signalledAt)} after SIGTERM`,
       );
@@ -279,11 +284,12 @@ export function boundsLogs(record: OutputRecord, { documented }: JobRunnerTarget
   const read = record.logs.reduce((sum, { bytes }) => sum + bytes, 0);
   const told = Number(outputOf(record, task) || 0);
   const [end] = endsOf(record, task);
+  const outcome = task.task.env?.WORKLOAD_EXIT_CODE === '0' ? 'succeeded' : 'failed';
   return [
     ...(record.logs.length === 0 ? ['it read no log'] : []),
     ...(read > limit * REREAD_FACTOR ? [`it read ${read} bytes of the log of one task; documented are ${limit}`] : []),
     ...(told > limit * REREAD_FACTOR ? [`it gave ${told} bytes of output; documented are ${limit}`] : []),
-    ...(end?.outcome === 'succeeded' ? [] : [`the task with the long output, which succeeded, ${fate(record, task)}`]),
+    ...(end?.outcome === outcome ? [] : [`the task with the long output, which ${outcome}, ${fate(record, task)}`]),
   ];
 }
 

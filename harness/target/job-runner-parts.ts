@@ -20,6 +20,7 @@ import {
   FAULT_SECONDS,
   isRunning,
   jobsOf,
+  OVERRIDE,
   podsOf,
   refusalOf,
   SLACK_SECONDS,
@@ -45,6 +46,8 @@ export interface FaultRecord extends RunnerRecord {
 
 const NO_SUCH_IMAGE = 'registry.invalid/conformance/none:1';
 const NO_SUCH_OBJECT = 'conformance-missing';
+const SMALL = { requests: { memory: '32Mi' }, limits: { memory: '64Mi' } };
+const TOO_LARGE = { WORKLOAD_MEMORY_MIB: '160' };
 /** More than any node has. */
 const TOO_MUCH = { requests: { cpu: '1000' }, limits: { cpu: '1000' } };
 const RESTRICTED = {
@@ -60,9 +63,9 @@ export function observeFaults(t: RequirementContext): Promise<FaultRecord[]> {
     const target = jobRunnerTarget(t);
     const byTask = withReadyJobRunner(t, { purpose: 'faults' }, (runner) => provokeByTask(t, runner));
     const templates = target.capabilities.includes('pod-template') ? templateFaults(target, await t.agentImage()) : [];
-    const byTemplate = templates.map(({ fault, podTemplate }) =>
+    const byTemplate = templates.map(({ fault, podTemplate, env }) =>
       withReadyJobRunner(t, { purpose: `fault-${fault}`, settings: { podTemplate } }, async (runner) => {
-        const { at } = await runner.submit(fault, {});
+        const { at } = await runner.submit(fault, env === undefined ? {} : { env });
         return untilReported(runner, [{ fault, label: fault, since: at }]);
       }),
     );
@@ -82,8 +85,8 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
   if (documented.resources.overriddenBy.includes('task')) {
     await provoke('unschedulable', { resources: TOO_MUCH });
     await provoke('out-of-memory', {
-      env: { WORKLOAD_MEMORY_MIB: '160' },
-      resources: { requests: { memory: '32Mi' }, limits: { memory: '64Mi' } },
+      env: TOO_LARGE,
+      resources: SMALL,
     });
   }
   if (capabilities.includes('timeout')) {
@@ -156,11 +159,25 @@ export function faultSeconds(target: Target<'job-runner'>, fault: PodFault): num
 }
 
 function templateFaults(
-  { container: name }: Target<'job-runner'>,
+  { container: name, documented }: Target<'job-runner'>,
   image: string,
-): { fault: PodFault; podTemplate: Record<string, unknown> }[] {
+): { fault: PodFault; podTemplate: Record<string, unknown>; env?: Record<string, string> }[] {
   const missing = { name: NO_SUCH_OBJECT };
+  const byTask = documented.resources.overriddenBy.includes('task');
   return [
+    ...(byTask
+      ? []
+      : ([
+          {
+            fault: 'unschedulable',
+            podTemplate: { nodeSelector: { 'conformance.test/no-such-node': 'true' }, containers: [{ name }] },
+          },
+          {
+            fault: 'out-of-memory',
+            podTemplate: { containers: [{ name, resources: SMALL }] },
+            env: TOO_LARGE,
+          },
+        ] as const)),
     {
       fault: 'config',
       podTemplate: {
@@ -501,6 +518,7 @@ export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> 
           WORKLOAD_LINES: String(lines),
           WORKLOAD_LINE_BYTES: String(LONG_LINE_BYTES),
           WORKLOAD_SLEEP_SECONDS: '2',
+          WORKLOAD_EXIT_CODE: runner.target.capabilities.includes('stream') ? '0' : '1',
         },
       });
       await runner.until(allOver(runner), TASK_SECONDS);
@@ -613,6 +631,19 @@ export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
         lookedAt,
         ...(restarted === undefined ? {} : { restarted }),
       };
+    }),
+  );
+}
+
+// ---- Resources by the settings (JL-42)
+
+/** A task under settings that override one resource. */
+export function observeResourceSettings(t: RequirementContext): Promise<RunnerRecord> {
+  return t.shared('job runner: resources', () =>
+    withReadyJobRunner(t, { purpose: 'resources', settings: { resources: OVERRIDE } }, async (runner) => {
+      await runner.submit('overridden', {});
+      await runner.until(allOver(runner), TASK_SECONDS);
+      return runner.record();
     }),
   );
 }

@@ -2,6 +2,7 @@ import type { RequirementContext } from '../../harness/run/context.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { expectNone, type Finding } from '../../harness/target/findings.ts';
 import {
+  appliesResourceSettings,
   appliesResources,
   cancels,
   cleansUp,
@@ -42,6 +43,7 @@ import {
   observeOutput,
   observePrompts,
   observeRefusals,
+  observeResourceSettings,
   observeSignal,
   observeTemplate,
   observeTroubles,
@@ -85,7 +87,18 @@ requirement('JL-36', async (t) => {
 
 requirement('JL-38', (t) => judgeTasks(t, writesTheSamePod));
 
-requirement('JL-42', (t) => judgeTasks(t, appliesResources));
+requirement('JL-42', async (t) => {
+  const { requests, limits, overriddenBy } = jobRunnerTarget(t).documented.resources;
+  if (requests === undefined && limits === undefined && overriddenBy.length === 0) {
+    t.notApplicable(
+      'the target file documents neither default resources nor who overrides them (`documented.resources`)',
+    );
+  }
+  if (overriddenBy.includes('settings') && !overriddenBy.includes('task')) {
+    await judgePart(t, observeResourceSettings, one(appliesResourceSettings));
+  }
+  await judgeTasks(t, appliesResources);
+});
 
 /** A row that is judged from a part of its own. */
 async function judgePart<R extends RunnerRecord>(
@@ -164,7 +177,13 @@ requirement('JL-34', async (t) => {
 });
 
 requirement('JL-35', async (t) => {
-  needsCapability(t, 'stream');
+  const { capabilities } = jobRunnerTarget(t);
+  const { logs } = await observeLongOutput(t);
+  if (logs.length === 0 && !capabilities.includes('stream')) {
+    t.notApplicable(
+      'the target file does not declare the capability `stream`, and the runner read no log of a task that failed',
+    );
+  }
   await judgePart(t, observeLongOutput, one(boundsLogs));
 });
 
@@ -175,8 +194,11 @@ requirement('JL-39', async (t) => {
   await judgePart(t, observeTemplate, one(mergesTemplate));
 });
 
-const judgePrompts = (t: RequirementContext, judge: (record: PromptsRecord) => Finding[]): Promise<void> =>
-  judgePart(
+const judgePrompts = async (t: RequirementContext, judge: (record: PromptsRecord) => Finding[]): Promise<void> => {
+  if (jobRunnerTarget(t).prompt === 'none') {
+    t.notApplicable('the target file says `prompt: none`: the runner does not deliver prompts');
+  }
+  await judgePart(
     t,
     async () => {
       const record = await observePrompts(t);
@@ -186,6 +208,7 @@ const judgePrompts = (t: RequirementContext, judge: (record: PromptsRecord) => F
     },
     one(judge),
   );
+};
 
 requirement('JL-40', (t) => judgePrompts(t, deliversPrompts));
 
