@@ -9,7 +9,7 @@ import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { PolicyRule } from '../kubernetes/rbac.ts';
 import { Recorder } from '../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../run/context.ts';
-import { DeadlineExceeded, describeError, HarnessError, NotTestable } from '../run/errors.ts';
+import { describeError, HarnessError, NotTestable } from '../run/errors.ts';
 import type {
   JobRunnerDriver,
   Readiness,
@@ -377,10 +377,4 @@ function trimmed(object: KubernetesObject): Pick<ObjectEvent, 'object' | 'marker
   const markers = [...new Set(text.match(MARKER) ?? [])];
   const { data: __, ...rest } = object as KubernetesObject & { data?: unknown };
   return { object: { ...rest, metadata }, markers };
-}
-
-/** @throws DeadlineExceeded with what was waited for */
-export function must<R>(value: R | undefined, what: string, deadlineSeconds: number, lastSeen: string): R {
-  if (value === undefined) throw new DeadlineExceeded(what, deadlineSeconds, lastSeen);
-  return value;
 }

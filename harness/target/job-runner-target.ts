@@ -141,7 +141,10 @@ export const jobRunnerTargetSchema = z.strictObject({
       )
       .default([]),
     /** Finished Jobs and all that belongs to them are gone so long after the end was reported, by its own act or by TTL. */
-    cleanUp: z.strictObject({ withinSeconds: seconds, retain: z.enum(['settings', 'task', 'none']).default('none') }),
+    cleanUp: z.strictObject({
+      withinSeconds: seconds.max(120, 'configure it to clean up sooner: it is waited for'),
+      retain: z.enum(['settings', 'task', 'none']).default('none'),
+    }),
     /** Seconds until it reports a fault of a pod; 120 where none is given. */
     faultSeconds: z.partialRecord(z.enum(POD_FAULTS), seconds).default({}),
     /** Bytes of one log that it reads at most. */

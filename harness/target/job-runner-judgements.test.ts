@@ -1,0 +1,183 @@
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { describe, expect, test } from 'vitest';
+import { textOf } from './findings.ts';
+import type { RunnerEvent } from './job-runner.ts';
+import {
+  leavesNothingRunning,
+  matches,
+  quantity,
+  reportsEndsOnce,
+  runsEachTaskOnce,
+  writesTheSamePod,
+} from './job-runner-judgements.ts';
+import type { ObjectEvent, RunnerRecord, SubmittedTask } from './job-runner-launch.ts';
+import { keepsLimits } from './job-runner-part-judgements.ts';
+
+const START = Date.UTC(2026, 0, 1);
+const at = (seconds: number): number => START + seconds * 1000;
+const task = (label: string, agent = 'agent'): SubmittedTask => ({
+  label,
+  marker: `conformance-task-${label}-1`,
+  at: at(0),
+  task: { id: `${label}-abc`, agent, prompt: 'p' },
+});
+const seen = (
+  second: number,
+  type: ObjectEvent['type'],
+  kind: ObjectEvent['kind'],
+  of: SubmittedTask,
+  change: Partial<KubernetesObject> & { spec?: object; status?: object; name?: string } = {},
+): ObjectEvent => {
+  const { name = `${kind}-${of.label}`, ...rest } = change;
+  return { at: at(second), type, kind, markers: [of.marker], object: { metadata: { name, uid: name }, ...rest } };
+};
+const ended = (
+  second: number,
+  of: SubmittedTask,
+  end: Partial<Extract<RunnerEvent, { type: 'ended' }>>,
+): RunnerEvent => ({
+  at: at(second),
+  type: 'ended',
+  task: of.task.id,
+  outcome: 'succeeded',
+  ...end,
+});
+const record = (change: Partial<RunnerRecord>): RunnerRecord => ({
+  namespace: 'n',
+  startedAt: at(0),
+  tasks: [],
+  cancelled: [],
+  events: [],
+  objects: [],
+  stalls: [],
+  endedAt: at(60),
+  ...change,
+});
+
+test.each([
+  ['a=b', true],
+  ['a=b,c', true],
+  ['a==b,!d', true],
+  ['a!=b', false],
+  ['c=', false],
+  ['d', false],
+])('the selector %s', (selector, is) => {
+  expect(matches({ a: 'b', c: 'x' }, selector)).toBe(is);
+});
+
+test.each([
+  ['1000m', 1],
+  ['1Gi', 2 ** 30],
+  ['1.5', 1.5],
+  ['2G', 2e9],
+])('the quantity %s', (text, number) => {
+  expect(quantity(text)).toBe(number);
+});
+
+test('JL-22: a second pod of a task is one too many, and a task without any is one too few', () => {
+  const [one, two] = [task('one'), task('two')];
+  const objects = [
+    seen(1, 'ADDED', 'Job', one),
+    seen(1, 'ADDED', 'Pod', one),
+    seen(9, 'ADDED', 'Pod', one, { name: 'again' }),
+    seen(1, 'ADDED', 'Job', two),
+  ];
+  expect(runsEachTaskOnce(record({ tasks: [one, two], objects })).map(textOf)).toEqual([
+    expect.stringContaining('the task one had 2 pods'),
+    expect.stringContaining('the task two had 0 pods'),
+  ]);
+});
+
+test('JL-25: an end that is told twice, one that is told wrong, and one without its exit code', () => {
+  const [first, second, fails] = [task('first'), task('second'), task('fails')];
+  const tasks = [first, second, fails];
+  const good = [
+    ended(1, first, {}),
+    ended(1, second, {}),
+    ended(1, fails, { outcome: 'failed', reason: 'exit code 7' }),
+  ];
+  expect(reportsEndsOnce(record({ tasks, events: good }))).toEqual([]);
+  const bad = [
+    ended(1, first, {}),
+    ended(2, first, {}),
+    ended(1, second, { outcome: 'failed' }),
+    ended(1, fails, { outcome: 'failed' }),
+  ];
+  expect(reportsEndsOnce(record({ tasks, events: bad }))).toHaveLength(3);
+});
+
+describe('JL-27', () => {
+  const one = task('one');
+  const events = [ended(10, one, { outcome: 'failed' })];
+  const pod = (second: number, phase: string) => seen(second, 'MODIFIED', 'Pod', one, { status: { phase } });
+
+  test('a pod that waits on is found, one that ends soon is not', () => {
+    const waits = record({
+      tasks: [one],
+      events,
+      objects: [seen(1, 'ADDED', 'Pod', one, { status: { phase: 'Pending' } })],
+    });
+    expect(leavesNothingRunning(waits).map(textOf)).toEqual([
+      expect.stringContaining('(Pending) was there after that, to the end'),
+    ]);
+    const ends = record({ tasks: [one], events, objects: [pod(1, 'Pending'), pod(12, 'Failed')] });
+    expect(leavesNothingRunning(ends)).toEqual([]);
+  });
+
+  test('what was not looked on for long enough is not judged', () => {
+    expect(
+      leavesNothingRunning(record({ tasks: [one], events, objects: [pod(1, 'Pending')], endedAt: at(12) })),
+    ).toEqual([]);
+  });
+});
+
+describe('JL-33', () => {
+  const tasks = [task('one', 'a'), task('two', 'a')] as const;
+  const run = (of: SubmittedTask, from: number, to: number): ObjectEvent[] => [
+    seen(from, 'ADDED', 'Pod', of, { status: { phase: 'Pending' } }),
+    seen(to, 'MODIFIED', 'Pod', of, { status: { phase: 'Succeeded' } }),
+  ];
+  const events = tasks.map((each) => ended(9, each, {}));
+  const limits = (objects: ObjectEvent[]) =>
+    keepsLimits([
+      {
+        ...record({ tasks: [...tasks], events, objects: objects.toSorted((a, b) => a.at - b.at) }),
+        per: 'agent',
+        count: 1,
+        surplus: 'queued',
+      },
+    ]).map(textOf);
+
+  test('pods one after the other keep it, pods at the same time do not', () => {
+    expect(limits([...run(tasks[0], 1, 3), ...run(tasks[1], 4, 6)])).toEqual([]);
+    expect(limits([...run(tasks[0], 1, 4), ...run(tasks[1], 3, 6)])).toEqual([
+      expect.stringContaining('had 2 pods at once'),
+    ]);
+  });
+});
+
+test('JL-38: ids, hashes and times are no difference; the order of variables is one', () => {
+  const [first, second] = [task('first'), task('second')];
+  const spec = (of: SubmittedTask, names: string[], image = 'i') => ({
+    containers: [{ name: 'agent', image, env: names.map((name) => ({ name, value: of.task.id })) }],
+    volumes: [
+      { name: 'task', secret: { secretName: `Job-${of.label}` } },
+      { name: `h-${of.label === 'first' ? 'deadbeef' : '12345678'}` },
+    ],
+  });
+  const judged = (names: string[], image?: string) =>
+    writesTheSamePod(
+      record({
+        tasks: [first, second],
+        objects: [
+          seen(1, 'ADDED', 'Job', first),
+          seen(1, 'ADDED', 'Job', second),
+          seen(1, 'ADDED', 'Pod', first, { spec: spec(first, ['A', 'B']) }),
+          seen(1, 'ADDED', 'Pod', second, { spec: spec(second, names, image) }),
+        ],
+      }),
+    );
+  expect(judged(['A', 'B'])).toEqual([]);
+  expect(judged(['B', 'A'])).toHaveLength(1);
+  expect(judged(['A', 'B'], 'other')).toHaveLength(1);
+});
