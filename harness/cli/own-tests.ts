@@ -10,8 +10,9 @@ import { startVitest } from 'vitest/node';
 import { sweepDeadRuns } from '../environment/containers.ts';
 import { RUN_OBJECT_LABEL } from '../environment/names.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { HARNESS_USER, kubeConfigOfHarness, refusedBeyondControls } from '../kubernetes/harness-rights.ts';
 import { reportSchema } from '../report/report.ts';
-import { loadCatalogue, type Role } from '../requirements/catalogue.ts';
+import { loadCatalogue, ROLES, type Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
 import { describeError, HarnessError } from '../run/errors.ts';
 import { execute } from '../run/execute.ts';
@@ -156,14 +157,15 @@ function readFiles(folder: string): Record<string, string> {
 }
 
 /**
- * The driver for live clusters, against a cluster that it knows by its kubeconfig alone. What passes there is what needs
- * nothing of the harness's own clusters; the rest must say that it is not applicable, and no namespace may be left.
+ * The driver for live clusters, against a cluster that it knows by its kubeconfig alone, with the rights that are documented for it
+ * and no others. What passes there is what needs nothing of the harness's own clusters; the rest must say that it is not applicable,
+ * nothing but the documented controls may have been refused, and no namespace may be left.
  */
 async function live(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
   const output = new Console();
-  const suite = 'audience-isolation';
-  const applicable = idsOf(['cluster'], suite);
+  const applicable = ['audience-isolation', 'rbac-minimal'].flatMap((suite) => idsOf(['cluster'], suite));
+  const requirements = [...new Set([...idsOf(ROLES, 'audience-isolation'), ...applicable])];
   const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: applicable }, output.progress);
   const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
   const { KUBECONFIG: before } = process.env;
@@ -174,9 +176,9 @@ async function live(): Promise<Tally> {
     const { kubeConfig, workloadImage } = await host.environment.clusterData(subject);
     process.env.KUBECONFIG = join(folder, 'kubeconfig');
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
-    writeFileSync(process.env.KUBECONFIG, kubeConfig, { mode: 0o600 });
+    writeFileSync(process.env.KUBECONFIG, await kubeConfigOfHarness(kubeConfig), { mode: 0o600 });
     const session = new Session(
-      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', suites: [suite] },
+      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', requirements },
       output.progress,
     );
     const { faults } = await execute(session, (result) => output.result(result));
@@ -188,10 +190,13 @@ async function live(): Promise<Tally> {
     const right = session.results.filter(
       ({ id, outcome }) => outcome === (applicable.includes(id) ? 'passed' : 'not applicable'),
     );
-    const wrong = session.planned.length - right.length + faults.length + left;
+    const records = (await host.environment.auditRecords(subject, { user: HARNESS_USER })) ?? [];
+    const refused = refusedBeyondControls(records);
+    const wrong = session.planned.length - right.length + faults.length + left + refused.length;
     if (wrong > 0) {
-      process.stderr.write(`${[...faults, `${left} namespaces are left`].join('\n')}\n`);
+      process.stderr.write(`${[...faults, ...refused, `${left} namespaces are left`].join('\n')}\n`);
     }
+    process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
     return { passed: right.length, failed: wrong };
   } finally {
     if (before === undefined) delete process.env.KUBECONFIG;
