@@ -114,9 +114,13 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
     const last = burst.at(-1);
     const to = last === undefined ? from : endOf(last);
     const exchanges = grantedBy(session, name);
-    const needless = exchanges.filter(
-      (exchange, index) => !wasRefused(session, name, exchanges[index - 1], Date.parse(exchange.at)),
-    );
+    const needless = exchanges.filter((exchange, index) => {
+      const previous = exchanges[index - 1];
+      const at = Date.parse(exchange.at);
+      // A call that began before the answer could not know of it: whether the two should be one is TR-25.
+      const together = previous !== undefined && startOfCalls(session, name, at) < answeredAt(previous);
+      return !together && !wasRefused(session, name, previous, at);
+    });
     const within = needless.filter(({ at }) => Date.parse(at) > from && Date.parse(at) <= to);
     const usable = Math.min(...exchanges.map(({ expiresIn }) => usableMs(expiresIn)));
     if (within.length > 1 + Math.floor((to - from) / usable)) {
@@ -128,8 +132,6 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
       const previous = exchanges[index - 1];
       if (previous?.expiresIn === undefined || !needless.includes(exchange)) continue;
       const at = Date.parse(exchange.at);
-      // A call that began before the answer could not know of it: whether the two should be one is TR-25.
-      if (startOfCalls(session, name, at) < answeredAt(previous)) continue;
       // The client counts from when it asked, which the recorder cannot see: not before the call that needed it.
       const asked = startOfCalls(session, name, Date.parse(previous.at));
       const excessMs = usableMs(previous.expiresIn) - ROUNDING_MS - (at - asked);
@@ -451,10 +453,12 @@ function wasRefused(
 }
 
 /** When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was. */
-function startOfCalls({ calls }: ClientSession, name: string, instant: number): number {
+function startOfCalls({ calls, capabilities }: ClientSession, name: string, instant: number): number {
+  // A client that is started for each call may look after all its providers then.
+  const concerns = ({ provider }: Call): boolean => provider === name || !capabilities.includes('resident');
   return calls.reduce((first, call) => {
     const began = Date.parse(call.at);
-    return call.provider === name && began <= instant && endOf(call) >= instant ? Math.min(first, began) : first;
+    return concerns(call) && began <= instant && endOf(call) >= instant ? Math.min(first, began) : first;
   }, instant);
 }
 
