@@ -216,6 +216,9 @@ async function startProvider(cert: string, key: string): Promise<number> {
   return listen(server, 0, '127.0.0.1');
 }
 
+/** Where each token file really is. */
+const stamps = new Map<string, string>();
+
 /** Projects a new token for each realm into the shared folder. */
 async function projectTokens(): Promise<void> {
   projectedAt = Date.now();
@@ -233,9 +236,12 @@ async function projectTokens(): Promise<void> {
     };
     const token = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(new Uint8Array(32));
     const stamp = mkdtempSync(join(folder, '..stamp-'));
+    const old = stamps.get(name);
+    stamps.set(name, stamp);
     writeFileSync(join(stamp, name), token);
     symlinkSync(join(stamp, name), join(folder, `..${name}_tmp`));
     renameSync(join(folder, `..${name}_tmp`), join(folder, name));
+    if (old !== undefined) rmSync(old, { recursive: true });
   }
 }
 
@@ -259,7 +265,7 @@ async function watchClient(index: number): Promise<ClientSession> {
   const setups = playedSetups({
     hosts,
     port: PORT,
-    tokenPath: join(folder, 'staging-token'),
+    tokenPath: join(own, 'played-token'),
     swappedPath: join(own, 'swapped', 'token'),
   });
   const observer = new Observer({

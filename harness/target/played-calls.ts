@@ -34,8 +34,13 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
     expired[name] ??= Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
   };
   const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
+  const tokenPath = driver.played.find(({ name }) => name === 'plain')?.tokenPath ?? '';
   const parts = [
-    once('plain'),
+    async () => {
+      // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
+      if (second !== undefined && ![first, second].includes(tokenPath)) await driver.copy(second, tokenPath);
+      await call('played', 'plain');
+    },
     async () => {
       await project(first);
       await shortLived('swapped')();

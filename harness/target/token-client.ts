@@ -88,7 +88,7 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
     const played = playedSetups({
       hosts: PLAYED_HOSTS,
       port: observer.port,
-      tokenPath: second.tokenPath,
+      tokenPath: `${LATE_FOLDER}/played-token`,
       swappedPath: `${LATE_FOLDER}/swapped/token`,
     });
     const config = {
