@@ -1,0 +1,80 @@
+import type { V1PodSpec } from '@kubernetes/client-node';
+import { expect } from 'vitest';
+import { readLog } from '../../harness/kubernetes/logs.ts';
+import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/kubernetes/pods.ts';
+import { createClaim, defaultStorageClass } from '../../harness/kubernetes/storage.ts';
+import { requirement } from '../../harness/run/requirement.ts';
+
+/** OpenShift's annotation of a namespace: the first uid of its range, and how many there are. */
+const UID_RANGE = 'openshift.io/sa.scc.uid-range';
+const HIGH_UID = 1_000_680_000;
+const CONTENT = 'agent';
+
+/** Tells who it is, what it can read and what it can write. */
+const PROGRAM = `
+const fs = require('node:fs');
+const attempt = (act) => { try { return act(); } catch ({ code }) { return code; } };
+const read = (path) => attempt(() => fs.readFileSync(path, 'utf8'));
+const write = (path) => attempt(() => { fs.writeFileSync(path, 'written'); return read(path); });
+console.log(JSON.stringify({
+  uid: process.getuid(), gid: process.getgid(), groups: process.getgroups(),
+  token: read('/token/token').split('.').length, configMap: read('/config/content'), secret: read('/secret/content'),
+  emptyDir: write('/scratch/file'), claim: write('/claim/file'),
+}));
+`;
+
+requirement('WH-06', async (t) => {
+  const cluster = await t.cluster();
+  const { name: namespace } = await t.namespaceFor('arbitrary-uid');
+  const { metadata } = await cluster.core.readNamespace({ name: namespace });
+  const uid = Number(metadata?.annotations?.[UID_RANGE]?.split('/')[0] ?? HIGH_UID);
+  const name = 'arbitrary-uid';
+  await createClaim(t, namespace, name, 'ReadWriteOnce', await defaultStorageClass(t));
+  const own = { metadata: { namespace, name } };
+  await cluster.core.createNamespacedConfigMap({ namespace, body: { ...own, data: { content: CONTENT } } });
+  await cluster.core.createNamespacedSecret({ namespace, body: { ...own, stringData: { content: CONTENT } } });
+  const serviceAccountToken = {
+    path: 'token',
+    audience: 'https://production.conformance.test',
+    expirationSeconds: 600,
+  };
+  const volumes: NonNullable<V1PodSpec['volumes']> = [
+    { name: 'token', projected: { sources: [{ serviceAccountToken }] } },
+    { name: 'config', configMap: { name } },
+    { name: 'secret', secret: { secretName: name } },
+    { name: 'scratch', emptyDir: {} },
+    { name: 'claim', persistentVolumeClaim: { claimName: name } },
+  ];
+  const spec = podSpec(cluster.workloadImage, 'default', {
+    name: 'agent',
+    command: ['node', '--eval', PROGRAM],
+    volumeMounts: volumes.map((volume) => ({ name: volume.name, mountPath: `/${volume.name}` })),
+  });
+  const securityContext = { ...RESTRICTED_POD, runAsUser: uid, runAsGroup: 0, fsGroup: uid };
+  const pod = { metadata: { name }, spec: { ...spec, automountServiceAccountToken: false, securityContext, volumes } };
+  const exitCode = await startInTurn(cluster, namespace, pod, () =>
+    cluster.watchPod(
+      namespace,
+      name,
+      ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated?.exitCode,
+      {
+        what: `pod ${namespace}/${name} to end`,
+        deadlineSeconds: START_SECONDS,
+      },
+    ),
+  );
+  const { body } = await readLog(cluster, namespace, name);
+  t.evidence('the pod', { asked: { uid, gid: 0, fsGroup: uid }, exitCode, log: body.toString().slice(0, 2000) });
+  expect(exitCode, 'exit code of the pod').toBe(0);
+  const { groups, ...seen } = JSON.parse(body.toString()) as { groups: number[] };
+  expect(seen, 'what the pod is, reads and writes').toEqual({
+    uid,
+    gid: 0,
+    token: 3,
+    configMap: CONTENT,
+    secret: CONTENT,
+    emptyDir: 'written',
+    claim: 'written',
+  });
+  expect(groups, 'its supplementary groups').toContain(uid);
+});
