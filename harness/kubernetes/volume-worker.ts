@@ -5,7 +5,7 @@ import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, Violation } from '../run/errors.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
 
-export type { Readings } from '../../fixtures/workloads/volume-worker/worker.ts';
+export type { VolumeOperations } from '../../fixtures/workloads/volume-worker/worker.ts';
 
 /** What a pod mounts of a claim. */
 export interface ClaimMount {

@@ -3,7 +3,11 @@ import { FURTHER_NODE_TAINT } from '../../harness/environment/names.ts';
 import { describePod } from '../../harness/kubernetes/cluster-handle.ts';
 import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
 import { type Claim, createClaim, defaultStorageClass, sharedClaim } from '../../harness/kubernetes/storage.ts';
-import { startVolumeWorker, type VolumeWorkerPod } from '../../harness/kubernetes/volume-worker.ts';
+import {
+  startVolumeWorker,
+  type VolumeOperations,
+  type VolumeWorkerPod,
+} from '../../harness/kubernetes/volume-worker.ts';
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { DeadlineExceeded, NotTestable } from '../../harness/run/errors.ts';
 
@@ -92,11 +96,27 @@ export function ownClaim(t: RequirementContext): Promise<Claim> {
   });
 }
 
-/** One of two pods with the claim of the default class: they are there at the same time, on one node. */
-export function ownWorker(t: RequirementContext, name: 'keeper' | 'victim'): Promise<VolumeWorkerPod> {
-  return t.shared(`worker ${name}`, () => startOwnWorker(t, name));
+/** What came of a first write to the root of a claim. */
+interface FirstWrite {
+  /** The process that wrote, and the root as it was before. */
+  seen: VolumeOperations['stat']['response'];
+  written: VolumeOperations['write']['response'];
 }
 
+export async function firstWrite(pod: VolumeWorkerPod): Promise<FirstWrite> {
+  const seen = await pod.do('stat', { path: SHARED });
+  return { seen, written: await pod.do('write', { path: `${SHARED}/by-${pod.name}`, text: 'x' }) };
+}
+
+/** The first of two pods with the claim of the default class. It is deleted by one requirement: what others want of it is done at its start. */
+export function keeper(t: RequirementContext): Promise<{ keeper: VolumeWorkerPod; first: FirstWrite }> {
+  return t.shared('worker keeper', async () => {
+    const pod = await startOwnWorker(t, 'keeper');
+    return { keeper: pod, first: await firstWrite(pod) };
+  });
+}
+
+/** A pod with the claim of the default class; both are there at the same time, on one node. */
 export async function startOwnWorker(t: RequirementContext, name: 'keeper' | 'victim'): Promise<VolumeWorkerPod> {
   const { name: claim, namespace } = await ownClaim(t);
   return startVolumeWorker(t, namespace, {

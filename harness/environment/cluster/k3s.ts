@@ -220,14 +220,10 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
     }),
   );
 
-  const agents: Promise<StartedTestContainer>[] = [];
+  const agents: StartedTestContainer[] = [];
   const stop = async (): Promise<void> => {
-    // They share storage of the node.
-    await Promise.all(
-      (await Promise.allSettled(agents)).map(
-        async (agent) => agent.status === 'fulfilled' && agent.value.stop({ timeout: 5_000 }),
-      ),
-    );
+    // They share storage of the node, so they go first. One that is still starting is found by the run's label.
+    await Promise.all(agents.map((agent) => agent.stop({ timeout: 5_000 })));
     await Promise.all([node.stop({ timeout: 5_000 }), accelerator?.stop({ timeout: 0 })]);
   };
   try {
@@ -235,20 +231,17 @@ export async function startK3s(options: K3sOptions): Promise<StartedCluster> {
     const kubeConfig = named(node.getKubeConfig(), host);
     options.onProgress('waiting for the node, the default ServiceAccount and cluster DNS');
     await Promise.all([waitUntilUsable(kubeConfig), openIssuerDiscovery(kubeConfig)]);
-    const addAgent = (): Promise<StartedTestContainer> =>
-      joinAgent({ options, node, kubeConfig, url: issuer, token: agentToken, nodeName: `node-${agents.length + 1}` });
-    return startedCluster({
-      options,
-      node,
-      accelerator,
-      controlSecret,
-      kubeConfig,
-      issuer,
-      stop,
-      log,
-      agents,
-      addAgent,
-    });
+    const addAgent = (number: number): Promise<void> =>
+      joinAgent({
+        options,
+        node,
+        kubeConfig,
+        url: issuer,
+        token: agentToken,
+        nodeName: `node-${number}`,
+        onStarted: (agent) => agents.push(agent),
+      });
+    return startedCluster({ options, node, accelerator, controlSecret, kubeConfig, issuer, stop, log, addAgent });
   } catch (error) {
     await stop();
     throw error;
@@ -289,16 +282,11 @@ interface AgentParts {
   url: string;
   token: string;
   nodeName: string;
+  onStarted: (agent: StartedTestContainer) => void;
 }
 
 /** @throws HarnessError when it does not become Ready in time, with the last lines of its log */
-async function joinAgent({
-  options,
-  node,
-  kubeConfig,
-  nodeName,
-  ...server
-}: AgentParts): Promise<StartedTestContainer> {
+async function joinAgent({ options, node, kubeConfig, nodeName, onStarted, ...server }: AgentParts): Promise<void> {
   options.onProgress(`starting ${nodeName}`);
   const { container, log } = await startAgent({
     runId: options.runId,
@@ -311,11 +299,10 @@ async function joinAgent({
     kubeletArguments: [`sync-frequency=${options.clock.syncFrequencySeconds}s`],
     files: workloadFiles(options),
   });
+  onStarted(container);
   try {
     await waitUntilNodeReady(kubeConfig, nodeName);
-    return container;
   } catch (error) {
-    await container.stop({ timeout: 0 });
     throw new HarnessError(`${nodeName} did not become Ready; its last lines:\n${log.join('\n')}`, { cause: error });
   }
 }
@@ -329,9 +316,8 @@ interface Parts {
   issuer: string;
   stop: () => Promise<void>;
   log: string[];
-  /** The nodes beside the first one, those that are starting too. */
-  agents: Promise<StartedTestContainer>[];
-  addAgent: () => Promise<StartedTestContainer>;
+  /** Starts a further node, the first of them with the number 1. */
+  addAgent: (number: number) => Promise<void>;
 }
 
 function startedCluster({
@@ -343,7 +329,6 @@ function startedCluster({
   issuer,
   stop,
   log,
-  agents,
   addAgent,
 }: Parts): StartedCluster {
   const control = async (method: string, path: string, body: unknown): Promise<void> => {
@@ -362,6 +347,7 @@ function startedCluster({
   };
   const rules = new Map<string, number>();
   let rulesSent = Promise.resolve();
+  const joining: Promise<void>[] = [];
   const data: ClusterData = {
     kind: 'k3s',
     kubeConfig,
@@ -410,10 +396,10 @@ function startedCluster({
       }
     },
     async addNodes(atLeast) {
-      while (1 + agents.length < atLeast) {
-        agents.push(addAgent());
+      while (1 + joining.length < atLeast) {
+        joining.push(addAgent(joining.length + 1));
       }
-      await Promise.all(agents);
+      await Promise.all(joining);
     },
     async assertAlive() {
       try {
