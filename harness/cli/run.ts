@@ -74,6 +74,10 @@ export function registerRun(program: Command): void {
     .option('--keep', 'leave the environment running for debugging', false)
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await run(suites, flags);
+      if (flags.keep) {
+        // The logs and the ends of containers are followed for as long as they run, and these are kept.
+        process.exit();
+      }
     });
 }
 

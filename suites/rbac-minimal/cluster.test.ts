@@ -243,7 +243,6 @@ requirement('RB-03', async (t) => {
 type Answers = (CallAnswer & { call: Call })[];
 
 requirement('RB-04', async (t) => {
-  const cluster = await t.cluster();
   const { name: namespace } = await t.namespaceFor('escalation');
   const { roles, roleBindings } = RESOURCES;
   const rbac = roles.group;
@@ -260,7 +259,9 @@ requirement('RB-04', async (t) => {
     metadata: { name, namespace },
     rules,
   });
-  await cluster.create([role('holds-held', [held]), role('holds-lacked', [lacked])]);
+  // Roles to bind: of ServiceAccounts that do not exist.
+  await grant(t, namespace, 'holds-held', [held]);
+  await grant(t, namespace, 'holds-lacked', [lacked]);
   const accounts = {
     plain: await accountWith(t, namespace, 'plain', [editsRoles, held]),
     escalates: await accountWith(t, namespace, 'escalates', [
