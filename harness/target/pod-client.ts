@@ -166,7 +166,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
       playedSetups({
         hosts: PLAYED_HOSTS,
         port: observer.port,
-        tokenPath: providers[1]?.tokenPath ?? '',
+        tokenPath: `${LATE_FOLDER}/played-token`,
         swappedPath: `${LATE_FOLDER}/swapped/token`,
       }),
     ),

@@ -65,7 +65,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
         playedSetups({
           hosts: PLAYED_HOSTS,
           port: rig.port,
-          tokenPath: providers[1]?.tokenPath ?? '',
+          tokenPath: rig.at('late', 'played-token'),
           swappedPath: rig.at('late', 'swapped', 'token'),
         }),
       ),
