@@ -379,20 +379,36 @@ export function watchesRatherThanPolls(record: TasksRecord): Finding[] {
       }
     }
   }
-  const healthy = ['first', 'second'].flatMap((label) => {
-    const task = taskNamed(record, label);
-    return task === undefined ? [] : podsOf(record, task).map(({ name }) => name);
-  });
   const events = after.filter(
-    ({ resource, fieldSelector = '' }) =>
-      resource === 'events' &&
-      (!fieldSelector.includes('involvedObject.name=') || healthy.some((name) => fieldSelector.includes(name))),
+    (request) => request.resource === 'events' && asksForAHealthyPod(request, record.objects),
   );
   if (events.length > 0)
     findings.push(
       `it asked ${events.length} times for Events of healthy pods, for example ${events[0]?.path}?fieldSelector=${events[0]?.fieldSelector ?? ''}`,
     );
   return findings;
+}
+
+/** What a runner knows of a pod comes a moment later than it happens. */
+const NEWS_MS = 2_000;
+
+/**
+ * True for Events of everything, and of a pod that ran or had succeeded. One that is pending may be in trouble, and one that failed is:
+ * their Events are worth a call (seed 002).
+ */
+function asksForAHealthyPod(
+  { at, fieldSelector = '' }: TasksRecord['requests'][number],
+  objects: TasksRecord['objects'],
+): boolean {
+  const [, by, value] = /involvedObject\.(name|uid)=([^,]+)/.exec(fieldSelector) ?? [];
+  if (by === undefined || value === undefined) return true;
+  const own = objects.filter(({ kind, object }) => kind === 'Pod' && object.metadata?.[by as 'name' | 'uid'] === value);
+  const asked = Date.parse(at);
+  const known = own.filter((event) => event.at <= asked - NEWS_MS);
+  const phases = [known.at(-1), ...own.filter((event) => event.at > asked - NEWS_MS && event.at <= asked)].map(
+    (event) => (event?.object.status as { phase?: string } | undefined)?.phase ?? 'Pending',
+  );
+  return own.length > 0 && phases.every((phase) => phase === 'Running' || phase === 'Succeeded');
 }
 
 function selectionOf({ path, fieldSelector, labelSelector }: TasksRecord['requests'][number]): string {
