@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { V1Pod } from '@kubernetes/client-node';
+import { ApiException, type V1Pod } from '@kubernetes/client-node';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { RemainingFile } from '../../fixtures/workloads/token-probe/files.ts';
 import type { Listener } from '../../fixtures/workloads/token-probe/listeners.ts';
@@ -103,7 +103,12 @@ export function podDriver(
       const parts =
         restartsOf(await read()) > 0 ? [await cluster.core.readNamespacedPodLog({ ...log, previous: true })] : [];
       // The client of the API gives an empty log as undefined.
-      return [...parts, await cluster.core.readNamespacedPodLog(log)].map((part) => part ?? '').join('\n');
+      const last = await cluster.core.readNamespacedPodLog(log).catch((error: unknown) => {
+        // A container that waits for its restart has no log yet.
+        if (error instanceof ApiException && error.code === 400) return '';
+        throw error;
+      });
+      return [...parts, last].map((part) => part ?? '').join('\n');
     },
     async secrets() {
       return secretsOf(await read());
