@@ -186,12 +186,14 @@ export async function withJobRunner<R>(
     const access = await t.targetAccess({
       namespace,
       serviceAccount: SERVICE_ACCOUNT,
-      rules: options.rules ?? [...target.rules.namespaced, ...(deployment?.rules ?? [])],
+      rules: options.rules ?? [...target.rules.namespaced, ...target.rules.undocumented, ...(deployment?.rules ?? [])],
       clusterRules: target.rules.cluster,
     });
     closeAccess = access.close;
-    const beside = (deployment?.objects ?? []).filter(({ kind }) => kind !== options.deployment?.without);
-    const own = fill([...target.objects, ...beside], values, target.file) as KubernetesObject[];
+    const beside = [...target.objects, ...(deployment?.objects ?? [])].filter(
+      ({ kind }) => kind !== options.deployment?.without,
+    );
+    const own = fill(beside, values, target.file) as KubernetesObject[];
     await cluster.create([...own, ...(options.objects ?? [])].map((object) => inNamespace(object, namespace)));
     for (const kind of Object.keys(KINDS) as ObservedKind[]) {
       const [base, plural] = KINDS[kind];

@@ -190,7 +190,8 @@ const STARTS_AT_ONCE = 3;
 
 /** Starts the runner once for each right, without it. */
 export async function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<StartWithout[]> {
-  const rules = jobRunnerTarget(t).rules.namespaced;
+  const { namespaced, undocumented } = jobRunnerTarget(t).rules;
+  const rules = [...namespaced, ...undocumented];
   const waiting = [...rights.entries()];
   const seen: StartWithout[] = [];
   const work = async (): Promise<void> => {
@@ -259,7 +260,8 @@ function wordsOf(event: RunnerEvent): string[] {
 
 /** Takes rights away from a runner that works, one group after the other, gives it a task, and gives them back. */
 export async function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
-  const documented = jobRunnerTarget(t).rules.namespaced;
+  const { namespaced, undocumented } = jobRunnerTarget(t).rules;
+  const documented = [...namespaced, ...undocumented];
   return withReadyJobRunner(t, { purpose: 'refusals' }, async (runner) => {
     const seen: WorkWithout[] = [];
     for (const [index, group] of groups.entries()) {

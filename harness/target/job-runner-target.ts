@@ -114,6 +114,11 @@ export const jobRunnerTargetSchema = z.strictObject({
     namespaced: z.array(policyRuleSchema).default([]),
     /** A ClusterRole, where it needs one. */
     cluster: z.array(policyRuleSchema).default([]),
+    /**
+     * What it needs beyond that and does not document: given in its namespace wherever something else is judged than its documentation, which
+     * would end every session otherwise. RB-20 is judged without.
+     */
+    undocumented: z.array(policyRuleSchema).default([]),
     /** What of these reaches further than an agent's work does, and why it is needed (RB-22). */
     declared: z.partialRecord(z.enum(SENSITIVE_RIGHTS), text).default({}),
   }),
@@ -127,7 +132,10 @@ export const jobRunnerTargetSchema = z.strictObject({
   /** What it documents to do, where runners differ. */
   documented: z.strictObject({
     /** With its running Jobs on SIGTERM, and how long that takes at most. */
-    onSigterm: z.strictObject({ jobs: z.enum(['delete', 'preserve']), withinSeconds: seconds.default(30) }),
+    onSigterm: z.strictObject({
+      jobs: z.enum(['delete', 'preserve', 'undocumented']),
+      withinSeconds: seconds.default(30),
+    }),
     /** Never more than `count` tasks of one `per` at once; `settings`: as many as it is configured for. */
     limits: z
       .array(

@@ -155,12 +155,16 @@ requirement('JL-27', async (t) => {
   );
 });
 
-requirement('JL-31', (t) => judgePart(t, observeSignal, one(obeysSigterm)));
+requirement('JL-31', async (t) => {
+  if (jobRunnerTarget(t).documented.onSigterm.jobs === 'undocumented')
+    t.notApplicable('the target file says that it documents nothing of SIGTERM (`onSigterm.jobs: undocumented`)');
+  await judgePart(t, observeSignal, one(obeysSigterm));
+});
 
 requirement('JL-32', async (t) => {
   const { onSigterm, reattaches } = jobRunnerTarget(t).documented;
-  if (onSigterm.jobs === 'delete')
-    t.notApplicable('the target file documents `onSigterm.jobs: delete`: nothing is preserved');
+  if (onSigterm.jobs !== 'preserve')
+    t.notApplicable(`the target file documents \`onSigterm.jobs: ${onSigterm.jobs}\`: nothing is preserved`);
   if (!reattaches) t.notApplicable('the target file documents `reattaches: false`');
   await judgePart(t, observeSignal, one(takesUp));
 });
