@@ -5,6 +5,7 @@ import { loadCatalogue } from '../requirements/catalogue.ts';
 import { OUTCOMES } from '../requirements/outcome.ts';
 import { checkCombination, select, targetsSubject } from '../run/plan.ts';
 import type { ClockKind, ClusterKind, IdentityProviderKind } from '../run/protocol.ts';
+import type { RunOptions } from '../run/session.ts';
 import { loadTarget } from '../target/target-file.ts';
 import { installTarget } from '../target/token-client-target-install.ts';
 import { EXIT } from './exit.ts';
@@ -31,6 +32,12 @@ export function collectValue(word: string, previous: Record<string, string>): Re
   }
   return { ...previous, [name]: value.join('=') };
 }
+
+/**
+ * Requirements that the harness could not judge (a machine that stood still, for example) are judged once more, without all others
+ * beside them; more than this are no accident. What was judged is not judged again.
+ */
+const JUDGED_AGAIN_AT_MOST = 20;
 
 function collect(value: string, previous: string[]): string[] {
   if (value.trim() === '') {
@@ -100,20 +107,18 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
       import('./setup.ts'),
     ]);
   const output = new Console();
-  const session = new Session(
-    {
-      ...DEFAULT_OPTIONS,
-      suites,
-      requirements: flags.requirement,
-      cluster: flags.cluster,
-      ...(flags.context === undefined ? {} : { context: flags.context }),
-      identityProvider: flags.idp,
-      clock,
-      keep: flags.keep,
-      ...(targets.length === 0 ? {} : { targets }),
-    },
-    output.progress,
-  );
+  const options: RunOptions = {
+    ...DEFAULT_OPTIONS,
+    suites,
+    requirements: flags.requirement,
+    cluster: flags.cluster,
+    ...(flags.context === undefined ? {} : { context: flags.context }),
+    identityProvider: flags.idp,
+    clock,
+    keep: flags.keep,
+    ...(targets.length === 0 ? {} : { targets }),
+  };
+  const session = new Session(options, output.progress);
   if (session.needsEngine) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   }
@@ -121,6 +126,14 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     if (target.role === 'token-client') await installTarget(target, (message) => output.progress(target.name, message));
   }
   const { faults, environment } = await execute(session, (result) => output.result(result));
+  const spoilt = session.results.filter(({ outcome }) => outcome === 'harness error').map(({ id }) => id);
+  if (faults.length === 0 && spoilt.length > 0 && spoilt.length <= JUDGED_AGAIN_AT_MOST && !flags.keep) {
+    process.stderr.write(`\n${pc.magenta('harness errors')}; judged once more, alone: ${spoilt.join(', ')}\n`);
+    const again = new Session({ ...options, suites: [], requirements: spoilt }, output.progress);
+    const second = await execute(again, (result) => output.result(result));
+    session.replaceResults(again.results);
+    faults.push(...second.faults);
+  }
   const report = buildReport(session, faults, environment);
   const files = writeReport(flags.report, report);
   const verdict = judge(report.planned, report.results, report.faults);

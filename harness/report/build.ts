@@ -24,7 +24,7 @@ export function resultsOf(session: Session, subject: string): ReportResult[] {
 }
 
 function withCatalogue(
-  { id, outcome, reason, startedAt, durationMs, evidence }: RequirementResult,
+  { id, outcome, reason, disturbedBefore, startedAt, durationMs, evidence }: RequirementResult,
   { level, role, suite }: Pick<ReportResult, 'level' | 'role' | 'suite'>,
 ): ReportResult {
   return {
@@ -34,6 +34,7 @@ function withCatalogue(
     suite,
     outcome,
     ...(reason === undefined ? {} : { reason }),
+    ...(disturbedBefore === undefined ? {} : { disturbedBefore }),
     startedAt,
     durationMs,
     evidence,

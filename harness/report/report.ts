@@ -14,6 +14,10 @@ const resultSchema = z.strictObject({
   suite: z.string(),
   outcome: z.enum(OUTCOMES),
   reason: z.string().optional().describe('why, for every outcome but passed'),
+  disturbedBefore: z
+    .string()
+    .optional()
+    .describe('it was judged a second time, alone: what kept the harness from judging it the first time'),
   startedAt: instant,
   durationMs: z.number().nonnegative(),
   evidence: z

@@ -139,6 +139,8 @@ export interface RequirementResult {
   outcome: Outcome;
   /** Why, for every outcome but `passed`. */
   reason?: string;
+  /** Where it was judged a second time: what kept the harness from judging it the first time. */
+  disturbedBefore?: string;
   /** RFC 3339. */
   startedAt: string;
   durationMs: number;
