@@ -23,8 +23,8 @@ export default defineConfig({
           exclude: ['**/*.unit.test.ts'],
           globalSetup: ['harness/run/global-setup.ts'],
           // A requirement mostly waits for a cluster: all files run at once, and all requirements of a file.
-          maxWorkers: 16,
-          maxConcurrency: 1000,
+          maxWorkers: 32,
+          maxConcurrency: 100_000,
           sequence: { concurrent: true },
           // Never tried again: one flaky pass would hide what is wrong.
           retry: 0,

@@ -18,6 +18,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/provide-image': unused,
     '/agent-image': unused,
     '/namespace': unused,
+    '/turn': unused,
     '/nodes': unused,
     '/identity-provider': unused,
     '/target-access': unused,

@@ -102,6 +102,8 @@ export interface ControlApi {
   /** Gives an image to the nodes of the subject's cluster, see Environment.provideImage. */
   '/provide-image': { request: { subject: string; reference: string }; response: Record<string, never> };
   '/agent-image': { request: { subject: string }; response: { reference: string } };
+  /** Waits until it is the subject's turn. */
+  '/turn': { request: { subject: string }; response: Record<string, never> };
   '/nodes': { request: { subject: string; atLeast: number }; response: Record<string, never> };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };

@@ -20,6 +20,11 @@ export class ResultCollector implements Reporter {
 
   onTestCaseResult(testCase: TestCase): void {
     const result = testCase.meta().conformance;
+    const subject = this.#session.subjects.find(
+      ({ name }) => name === result?.subject || testCase.name.endsWith(`[${name}]`),
+    );
+    // Also for what ended without a result: the next subject's turn must come.
+    if (subject !== undefined) this.#session.turns.leave(subject);
     if (result !== undefined) {
       this.#session.results.push(result);
       this.#onResult(result);

@@ -12,7 +12,6 @@ import { ask } from './control-client.ts';
 import { toControlError } from './control-error.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
 import type { ControlApi, EvidenceItem, PodSecurity, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
-import { Turns } from './turns.ts';
 
 export type { RequirementContext } from './context.ts';
 
@@ -159,10 +158,8 @@ async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown
   }
 }
 
-const turns = new Turns();
-
 /** Vitest's own limit counts the time that a subject waits for its turn, too: ours counts what the requirement takes. */
-const WAITING_FACTOR = 5;
+const WAITING_FACTOR = 20;
 
 /** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
 const LIMIT_SECONDS = { accelerated: 240, real: 1500 } as const;
@@ -186,10 +183,9 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
   }
   for (const subject of subjects) {
     const limitSeconds = LIMIT_SECONDS[settings.clock.kind] * (subject.targets === undefined ? 1 : TARGET_FACTOR);
-    turns.register(subject);
     const title = settings.subjects.length === 1 ? id : `${id} [${subject.name}]`;
     test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
-      await turns.enter(subject);
+      await ask(settings, '/turn', { subject: subject.name });
       const startedAt = new Date();
       const evidence: EvidenceItem[] = [];
       const limit = new AbortController();
@@ -233,7 +229,6 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         throw error;
       } finally {
         clearTimeout(timer);
-        turns.leave(subject);
       }
     });
   }

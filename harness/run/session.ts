@@ -15,6 +15,7 @@ import type {
   WorkerSettings,
 } from './protocol.ts';
 import { enterRun, keepRun, leaveRun, newRunId } from './registry.ts';
+import { Turns } from './turns.ts';
 
 export interface RunOptions extends Selection {
   /** `run` judges the references, `prove` the twins. */
@@ -64,6 +65,7 @@ export class Session {
   readonly subjects: Subject[];
   readonly startedAt = new Date();
   readonly results: RequirementResult[] = [];
+  readonly turns = new Turns();
   readonly environment: Environment;
   readonly #listener: ProgressListener;
   #control: ControlServer | undefined;
@@ -76,6 +78,9 @@ export class Session {
     this.catalogue = catalogue;
     this.#listener = onProgress;
     this.subjects = subjectsOf(catalogue, options);
+    for (const subject of this.subjects) {
+      for (const _ of subject.planned) this.turns.register(subject);
+    }
     this.environment = new Environment({
       runId: this.runId,
       cluster: options.cluster,
@@ -162,6 +167,10 @@ export class Session {
       },
       '/nodes': async ({ subject, atLeast }) => {
         await (await environment.clusterFor(this.#subject(subject))).addNodes(atLeast);
+        return {};
+      },
+      '/turn': async ({ subject }) => {
+        await this.turns.enter(this.#subject(subject));
         return {};
       },
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),

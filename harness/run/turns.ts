@@ -3,22 +3,22 @@ import type { Role } from '../requirements/catalogue.ts';
 import type { Subject } from './protocol.ts';
 
 /**
- * Twins of one role that a worker judges at the same time, for each core of the machine. What judges a cluster mostly waits, but
+ * Twins of one role that are judged at the same time, for each core of the machine. What judges a cluster mostly waits, but
  * starts pods; what judges an identity provider is work for the one process that serves all embedded ones; a token client is
  * judged by the second, and must not starve. The references are judged at once.
  */
 const AT_ONCE_PER_CORE: Partial<Record<Role, number>> = {
-  cluster: 4,
+  cluster: 3,
   'identity-provider': 1,
-  'token-client': 2.5,
-  'job-runner': 2,
+  'token-client': 1.5,
+  'job-runner': 1.5,
 };
 
 function limitOf(role: Role, cores: number): number {
   return Math.max(2, Math.floor((AT_ONCE_PER_CORE[role] ?? Number.POSITIVE_INFINITY) * cores));
 }
 
-/** Lets the subjects of a worker in, some at a time: all requirements of a subject together. */
+/** Lets the subjects of a run in, some at a time: all requirements of a subject together, whichever file they are in. Lives in the main process. */
 export class Turns {
   readonly #cores: number;
   readonly #open = new Map<string, { tests: number; entered: Promise<void> | undefined }>();
