@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import type { RequirementContext } from '../run/context.ts';
-import { NotTestable } from '../run/errors.ts';
+import { HarnessError, NotTestable } from '../run/errors.ts';
 import type { RunnerSettings, Task } from './job-runner.ts';
 import {
   jobRunnerTarget,
@@ -405,6 +405,9 @@ export interface PromptsRecord extends RunnerRecord {
 /** What shells, templates and JSON make of a prompt that is not quoted. */
 const TRICKY = `it's "quoted" \`ticked\` $HOME \${HOME} $(id) $$ \\n \\ %s \t {{braces}} <xml/> & | ; # !\n\nEOF\n'''\n`;
 
+/** How an agent tells what it was given. */
+const DIGEST = /sha256 \S+ ([0-9a-f]{64})/;
+
 /** As long as can be, below 128 KiB with some room for whatever is put around it. */
 const NEARLY_128_KIB = 130_000;
 const ABOVE = { '256-kib': 262_144, '1-mib': 1_048_576 };
@@ -438,11 +441,19 @@ export function observePrompts(t: RequirementContext): Promise<PromptsRecord> {
           env: { WORKLOAD_DIGEST: runner.target.prompt, WORKLOAD_SLEEP_SECONDS: '1' },
         });
       }
-      const logs = runner.tasks.map((task) => logOf(runner, task));
+      const logs = runner.tasks.map((task) => readLog(runner, task));
       await runner.until(allOver(runner), TASK_SECONDS);
       const prompts = await Promise.all(
-        runner.tasks.map(async ({ label, task }, index) => {
-          const [, seen] = /sha256 \S+ ([0-9a-f]{64})/.exec((await logs[index]) ?? '') ?? [];
+        runner.tasks.map(async (submitted, index) => {
+          const { label, task } = submitted;
+          const log = await logs[index];
+          // What the runner gave of the output is the same output.
+          const output = runner.events.map((event) =>
+            event.type === 'output' && event.task === task.id ? event.text : '',
+          );
+          const [, seen] = DIGEST.exec(log?.text ?? '') ?? DIGEST.exec(output.join('')) ?? [];
+          if (seen === undefined && log?.gone === true && endsOf(runner, submitted)[0]?.exitCode === 0)
+            throw new HarnessError(`the log of the task ${label} was gone before the harness could read it`);
           const sha256 = createHash('sha256').update(task.prompt).digest('hex');
           return { label, bytes: Buffer.byteLength(task.prompt), sha256, ...(seen === undefined ? {} : { seen }) };
         }),
@@ -460,6 +471,11 @@ export function observePrompts(t: RequirementContext): Promise<PromptsRecord> {
 
 /** The log of a task's agent, followed by the harness itself; empty where it never ran. */
 async function logOf(runner: LaunchedRunner, task: SubmittedTask): Promise<string> {
+  return (await readLog(runner, task)).text;
+}
+
+/** @returns `gone`: the pod had been there, and was deleted before it was asked for */
+async function readLog(runner: LaunchedRunner, task: SubmittedTask): Promise<{ text: string; gone: boolean }> {
   await runner.until(
     () =>
       isOver(runner, task) || isRunning(runner, task) || podsOf(runner, task).some(({ last }) => hasRun(last))
@@ -468,10 +484,10 @@ async function logOf(runner: LaunchedRunner, task: SubmittedTask): Promise<strin
     TASK_SECONDS,
   );
   const [pod] = podsOf(runner, task);
-  if (pod === undefined) return '';
+  if (pod === undefined) return { text: '', gone: false };
   const query = `container=${runner.target.container}&follow=true`;
   const response = await runner.cluster.request(`/api/v1/namespaces/${runner.namespace}/pods/${pod.name}/log?${query}`);
-  return response.text();
+  return { text: await response.text(), gone: response.status === 404 };
 }
 
 function hasRun(object: KubernetesObject): boolean {
