@@ -251,10 +251,25 @@ async function breakOff(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
   }
 }
 
+/**
+ * The twins that are proven in every test: all of the identity provider, which need no pod, and the first of each other role in each
+ * suite. All of them take three quarters of an hour on two cores: `npm run prove`.
+ */
+function sampleOfTwins(): string[] {
+  const seen = new Set<string>();
+  return loadCatalogue()
+    .twins.filter(({ role, suite }) => {
+      const isFirst = !seen.has(`${role} ${suite}`);
+      seen.add(`${role} ${suite}`);
+      return isFirst || role === 'identity-provider';
+    })
+    .map(({ name }) => name);
+}
+
 /** Each twin is a test of its own: it passes when the twin failed exactly where it must. */
 async function twins(): Promise<Tally> {
-  process.stderr.write(`\n${pc.bold('the twins')}\n`);
-  const { matrix, faults } = await runProof([], []);
+  process.stderr.write(`\n${pc.bold('twins')}\n`);
+  const { matrix, faults } = await runProof(sampleOfTwins(), []);
   process.stdout.write(`\n${renderMatrix(matrix)}`);
   const passed = matrix.twins.filter((twin) => isProven({ twins: [twin], survivors: [] })).length;
   return { passed, failed: matrix.twins.length - passed + faults.length };

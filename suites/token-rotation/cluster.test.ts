@@ -107,7 +107,9 @@ requirement('TR-04', async (t) => {
   rotatedTokens(rotation);
   for (const { path, burstReads, missing, empty, partial } of files) {
     // A change of the folder sets off a tight loop of reads: without them nobody has looked when it mattered.
-    expect(burstReads, `reads of ${path} in a tight loop around its changes`).toBeGreaterThan(10);
+    if (burstReads <= 10) {
+      throw new HarnessError(`the probe read ${path} ${burstReads} times around its changes: the machine was too busy`);
+    }
     expect({ missing, empty, partial }, `reads of ${path} that met no whole token`).toEqual({
       missing: 0,
       empty: 0,
