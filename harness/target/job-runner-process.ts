@@ -41,14 +41,18 @@ function killGroup(pid: number): void {
 /**
  * Starts a command as a process group. `node` is the Node that runs this.
  *
- * @param env all that it gets beside PATH and HOME
+ * @param options.env all that it gets beside PATH and HOME
+ * @param options.ipc with Node's channel between processes
  */
-export function startGroup(command: string[], options: { env: Record<string, string>; cwd: string }): ChildGroup {
+export function startGroup(
+  command: string[],
+  options: { env: Record<string, string>; cwd: string; ipc?: boolean },
+): ChildGroup {
   const [program = '', ...args] = command;
   const child = spawn(program === 'node' ? process.execPath : program, args, {
     cwd: options.cwd,
     detached: true,
-    stdio: ['pipe', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe', ...(options.ipc === true ? (['ipc'] as const) : [])],
     env: { PATH: process.env.PATH, HOME: options.cwd, ...options.env },
   });
   const { pid } = child;
