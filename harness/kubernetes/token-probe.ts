@@ -1,9 +1,9 @@
 import type { V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
-import { bundleWorkload } from '../environment/workloads.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
+import { installBundle } from './workload-pod.ts';
 
 export type { FileObservations } from '../../fixtures/workloads/token-probe/probe.ts';
 
@@ -58,17 +58,6 @@ function tokenVolume(name: string, tokens: TokenVolume, options: ProbePodOptions
   };
 }
 
-/** Puts the probe's code into a namespace, once. */
-async function installBundle(t: RequirementContext, namespace: string): Promise<void> {
-  await t.shared(`bundle ${BUNDLE} in ${namespace}`, async () => {
-    const { core } = await t.cluster();
-    await core.createNamespacedConfigMap({
-      namespace,
-      body: { metadata: { name: BUNDLE }, data: { 'main.mjs': await bundleWorkload(BUNDLE) } },
-    });
-  });
-}
-
 /**
  * Starts a probe pod and waits until it is Ready. The ServiceAccount must exist.
  *
@@ -80,7 +69,7 @@ export async function startProbePod(
   options: ProbePodOptions,
 ): Promise<ProbePod> {
   const cluster = await t.cluster();
-  await installBundle(t, namespace);
+  await installBundle(t, namespace, BUNDLE);
   const volumes = Object.entries(options.volumes);
   const path = (volume: string, file: string): string => `${TOKENS_FOLDER}/${volume}/${file}`;
   const files = [

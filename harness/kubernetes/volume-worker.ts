@@ -1,9 +1,9 @@
 import type { V1Affinity, V1Pod, V1PodSpec, V1Toleration } from '@kubernetes/client-node';
 import type { VolumeOperations } from '../../fixtures/workloads/volume-worker/worker.ts';
-import { bundleWorkload } from '../environment/workloads.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, Violation } from '../run/errors.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
+import { installBundle } from './workload-pod.ts';
 
 export type { VolumeOperations } from '../../fixtures/workloads/volume-worker/worker.ts';
 
@@ -45,16 +45,6 @@ const HOST_NAME = 'kubernetes.io/hostname';
 
 /** Uid, gid and fsGroup of an agent's pod as seed 004 has it; a volume whose root is right is left as it is. */
 const AGENT = { ...RESTRICTED_POD, runAsGroup: 1000, fsGroupChangePolicy: 'OnRootMismatch' };
-
-async function installBundle(t: RequirementContext, namespace: string): Promise<void> {
-  await t.shared(`bundle ${BUNDLE} in ${namespace}`, async () => {
-    const { core } = await t.cluster();
-    await core.createNamespacedConfigMap({
-      namespace,
-      body: { metadata: { name: BUNDLE }, data: { 'main.mjs': await bundleWorkload(BUNDLE) } },
-    });
-  });
-}
 
 /** Volumes and mounts of a pod: one volume for each claim and way to use it. */
 export function claimVolumes(mounts: ClaimMount[]): {
@@ -116,7 +106,7 @@ export async function startVolumeWorker(
   options: VolumeWorkerOptions,
 ): Promise<VolumeWorkerPod> {
   const cluster = await t.cluster();
-  await installBundle(t, namespace);
+  await installBundle(t, namespace, BUNDLE);
   const { name, mounts, tolerations } = options;
   const { volumes, volumeMounts } = claimVolumes(mounts);
   const spec: V1PodSpec = {

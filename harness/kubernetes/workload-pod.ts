@@ -1,5 +1,6 @@
 import type { V1ConfigMap, V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import { bundleWorkload } from '../environment/workloads.ts';
+import type { RequirementContext } from '../run/context.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
 import { RESTRICTED_CONTAINER, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
 
@@ -35,6 +36,17 @@ export async function bundleConfigMap(namespace: string, workload: string): Prom
     metadata: { namespace, name: bundleName(workload) },
     data: { 'main.mjs': await bundleWorkload(workload) },
   };
+}
+
+/** Puts a workload's one file into a namespace, once, as the ConfigMap of its name: for a pod that a requirement makes itself. */
+export async function installBundle(t: RequirementContext, namespace: string, workload: string): Promise<void> {
+  await t.shared(`bundle ${workload} in ${namespace}`, async () => {
+    const { core } = await t.cluster();
+    await core.createNamespacedConfigMap({
+      namespace,
+      body: { metadata: { name: workload }, data: { 'main.mjs': await bundleWorkload(workload) } },
+    });
+  });
 }
 
 /** The volume with a workload's bundle. */
