@@ -24,7 +24,7 @@ import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './container
 import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import type { ProviderDescription, SecondIssuerTrust, StartedIdentityProvider } from './identity-provider/provider.ts';
-import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target.ts';
+import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target/index.ts';
 import { engineHasImage, ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
 import { makePki, type RunPki } from './pki.ts';

@@ -29,6 +29,8 @@ const providerSchema = z.strictObject({
   accessTokenLifetimeSeconds: z.number().int().positive(),
   /** True where it declares that a projected token may name further audiences beside its own (AI-04). */
   acceptsFurtherAudiences: z.boolean().optional(),
+  /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn (AI-14); 60 where none are declared. */
+  withdrawnKeySeconds: z.number().int().positive().optional(),
   /** Values of your own, for `${provider.NAME}` in requests and commands. */
   values: z.record(z.string(), text).optional(),
 });
@@ -42,20 +44,46 @@ const adminRequestSchema = z.strictObject({
   save: z.record(z.string(), z.string()).optional(),
 });
 
-/** How a ServiceAccount is made known to the provider; `${workload.subject}` and its like stand for it. */
+/** Ways of telling the provider something; each that is given is used, in this order. */
+const tellingSchema = {
+  /** By the provider's admin API. */
+  requests: z.array(adminRequestSchema).optional(),
+  /** By a person: the steps are printed, and the run waits until the file is made. */
+  manual: z
+    .strictObject({ steps: z.array(text).min(1), doneFile: text, deadlineSeconds: z.number().positive() })
+    .optional(),
+  /** By a command of the user's, which is given the values in its environment. */
+  command: z.array(text).min(1).optional(),
+};
+
+/**
+ * How a ServiceAccount is made known to the provider; `${workload.subject}` and its like stand for it. The last line that the command
+ * prints may be `{"clientId", "clientSecret"}`.
+ */
 const registerSchema = z.strictObject({
   /** `client_id` with which its tokens are presented. */
   clientId: text.default('${workload.clientId}'),
   /** The client's secret, where the declared client authentication needs one. */
   clientSecret: text.optional(),
-  /** By the provider's admin API. */
-  requests: z.array(adminRequestSchema).optional(),
-  /** By a command of the user's: it is given the values in its environment, and its last line of output may be `{"clientId", "clientSecret"}`. */
-  command: z.array(text).min(1).optional(),
-  /** By a person: the steps are printed, and the run waits until Enter is pressed or the file is made. */
-  manual: z
-    .strictObject({ steps: z.array(text).min(1), doneFile: text, deadlineSeconds: z.number().positive() })
-    .optional(),
+  ...tellingSchema,
+});
+
+/**
+ * How the server comes to trust one more issuer, which the harness serves: its keys can be rolled and withdrawn, and it can be out of
+ * reach (TX-15, TX-16, TX-17, AI-14). A further provider trusts it, for which `${cluster.issuer}`, `${cluster.jwksUri}` and `${cluster.jwks}`
+ * stand for that issuer's.
+ */
+const furtherIssuerSchema = z.strictObject({
+  /** The further provider; its name is the harness's, and differs each time: `${provider.name}`. */
+  provider: providerSchema.omit({ name: true }),
+  /**
+   * By what it has the issuer's keys: `discovery` asks the issuer itself, `key-url` a URL of the keys (`${cluster.jwksUri}`) and nothing
+   * else of the issuer, `static-keys` was given the keys (`${cluster.jwks}`) and asks nobody.
+   */
+  keys: z.enum(['discovery', 'key-url', 'static-keys']),
+  /** False where the provider does not verify TLS by the run's CA (`${cluster.ca}`), as one that runs already: the issuer is served by plain http. */
+  tls: z.boolean().default(true),
+  ...tellingSchema,
 });
 
 /** A target file of the role `identity-provider`. */
@@ -68,6 +96,8 @@ export const identityProviderTargetSchema = z.strictObject({
       kind: z.literal('keycloak'),
       /** Features beyond Keycloak's defaults, as its `--features` takes them. */
       features: z.array(text).default([]),
+      /** How long it uses an issuer's keys as it has fetched them; absent: until a token names a key that is not among them, as Keycloak has it. */
+      keysLifespanSeconds: z.number().int().positive().optional(),
     }),
     /** The harness's own provider, in this process. */
     z.strictObject({ kind: z.literal('embedded') }),
@@ -90,6 +120,8 @@ export const identityProviderTargetSchema = z.strictObject({
   /** Requests to the admin API, once for each provider, when the run ends. */
   tearDown: z.array(adminRequestSchema).default([]),
   register: registerSchema.optional(),
+  /** Absent: what needs an issuer of the harness's own is not applicable. `setUp` is done for its provider, too, and before its `requests`. */
+  furtherIssuer: furtherIssuerSchema.optional(),
 });
 
 export type IdentityProviderTarget = z.infer<typeof identityProviderTargetSchema>;

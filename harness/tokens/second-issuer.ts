@@ -1,4 +1,4 @@
-import type { SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
+import type { FurtherIssuerDeclaration, SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
 import {
   makeSigningKey,
   projectedClaims,
@@ -6,6 +6,7 @@ import {
   startSecondIssuer,
 } from '../environment/identity-provider/second-issuer.ts';
 import type { RequirementContext } from '../run/context.ts';
+import { NotTestable } from '../run/errors.ts';
 import { type DeclaredExchange, declaredExchanges, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
 import { describeResponse, isAccepted } from './exchange.ts';
 import { redact } from './redact.ts';
@@ -38,9 +39,12 @@ export async function withSecondIssuer(
   body: (control: IssuerUnderControl) => Promise<void>,
 ): Promise<void> {
   const identityProvider = await t.identityProvider();
-  const { secondIssuer } = identityProvider;
+  const { secondIssuer, furtherIssuer } = identityProvider;
   if (secondIssuer === undefined) {
-    return t.notApplicable('this provider cannot be told to trust a second issuer, whose keys the harness could roll');
+    return t.notApplicable(
+      furtherIssuer?.quoted ??
+        'this provider cannot be told to trust a second issuer, whose keys the harness could roll',
+    );
   }
   const isDead = new Map<string, boolean>();
   const untestable: Finding[] = [];
@@ -52,6 +56,7 @@ export async function withSecondIssuer(
   const issuer = await startSecondIssuer({
     address: secondIssuer.address,
     ...(await t.certificate(secondIssuer.address)),
+    plainHttp: furtherIssuer?.plainHttp === true,
   });
   try {
     const key = makeSigningKey();
@@ -75,9 +80,24 @@ export async function withSecondIssuer(
       untestable,
       signedBy: ({ provider }, by) => mint([provider.audience], by),
     });
+  } catch (error) {
+    if (error instanceof NotTestable && mustAsk(furtherIssuer) && !issuer.wasAsked) {
+      throw new NotTestable(`${error.message}\n${unasked(issuer)}`);
+    }
+    throw error;
   } finally {
     await issuer.stop();
   }
+}
+
+/** False for a provider that was given the keys themselves. */
+function mustAsk(furtherIssuer: FurtherIssuerDeclaration | undefined): boolean {
+  return furtherIssuer?.keys !== 'static-keys';
+}
+
+/** What is to be told of a provider that should have asked its issuer, and never did: it is no fault of its own where it does not reach it. */
+export function unasked({ issuer }: { issuer: string }): string {
+  return `nobody asked anything of the harness's issuer ${issuer}: the provider does not reach it, or does not trust its TLS ("furtherIssuer.tls" in its target file)`;
 }
 
 const declarationOf = ({ declaration: { grant, clientAuthentication } }: DeclaredExchange): string =>

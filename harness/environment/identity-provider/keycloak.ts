@@ -7,7 +7,7 @@ import {
   subjectOf,
 } from './context.ts';
 import { clientOf, type RealmTrust, realmOf, userOf } from './keycloak/realm.ts';
-import { administer, KEYS_LIFESPAN_SECONDS } from './keycloak/servers.ts';
+import { administer, KEYS_LIFESPAN_SECONDS, type KeycloakServerOptions } from './keycloak/servers.ts';
 import { SubjectPolicies } from './keycloak/subject-policies.ts';
 import type { KeycloakTwin } from './keycloak/twins.ts';
 import type { GrantDeclaration, ProviderDescription, Registration, StartedIdentityProvider } from './provider.ts';
@@ -28,7 +28,10 @@ export async function startKeycloak(
   context: IdentityProviderContext,
   twin: KeycloakTwin = {},
 ): Promise<StartedIdentityProvider> {
-  const image = twin.image ?? 'keycloak';
+  const kind: KeycloakServerOptions = {
+    image: twin.image ?? 'keycloak',
+    keysLifespanSeconds: KEYS_LIFESPAN_SECONDS,
+  };
   const realmName = (name: string): string => `${twin.realmPrefix ?? ''}${name}`;
   const describe = (name: string): ProviderDescription => {
     const issuer = `https://${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}/realms/${realmName(name)}`;
@@ -47,8 +50,8 @@ export async function startKeycloak(
   const providers = (context.providers ?? DEFAULT_PROVIDERS).map(describe);
   const policies = new Map<string, SubjectPolicies>();
 
-  const server = await context.keycloakServers.acquire(context, image);
-  const stop = (): Promise<void> => context.keycloakServers.release(image);
+  const server = await context.keycloakServers.acquire(context, kind);
+  const stop = (): Promise<void> => context.keycloakServers.release(kind);
   const add = async (provider: ProviderDescription, trust: RealmTrust): Promise<void> => {
     const name = realmName(provider.name);
     const realm = realmOf(name, provider, trust);

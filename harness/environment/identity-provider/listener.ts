@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 
@@ -10,6 +10,8 @@ export interface HttpsListener {
   readonly listening: boolean;
   /** With false every connection is ended as it comes, as if nobody were there, until it is called with true. */
   setReachable(reachable: boolean): void;
+  /** Connections that were ended so. */
+  readonly turnedAway: number;
   close(): Promise<void>;
 }
 
@@ -20,6 +22,8 @@ export interface HttpsListenerOptions {
   port: number;
   cert: string;
   key: string;
+  /** True for plain http: then neither certificate nor key is used. */
+  plainHttp?: boolean;
   /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it; may grow later. */
   mounts: Record<string, RequestListener>;
 }
@@ -30,9 +34,10 @@ export async function listenHttps({
   port,
   cert,
   key,
+  plainHttp = false,
   mounts,
 }: HttpsListenerOptions): Promise<HttpsListener> {
-  const server = createServer({ cert, key }, (request, response) => {
+  const listener: RequestListener = (request, response) => {
     const url = request.url ?? '/';
     const [, name = '', rest = ''] = /^\/([^/?]*)(.*)$/.exec(url) ?? [];
     const handler = Object.hasOwn(mounts, name) ? mounts[name] : undefined;
@@ -44,10 +49,14 @@ export async function listenHttps({
     Object.assign(request, { originalUrl: url });
     request.url = rest.startsWith('/') ? rest : `/${rest}`;
     handler(request, response);
-  });
+  };
+  const server = plainHttp ? createHttpServer(listener) : createServer({ cert, key }, listener);
   let reachable = true;
+  let turnedAway = 0;
   server.on('connection', (socket: Socket) => {
-    if (!reachable) socket.destroy();
+    if (reachable) return;
+    turnedAway += 1;
+    socket.destroy();
   });
   // Clients close idle connections first, or one of them would send its next request into a connection that closes.
   server.keepAliveTimeout = KEEP_ALIVE_MS;
@@ -63,6 +72,9 @@ export async function listenHttps({
     port: bound.port,
     get listening() {
       return server.listening;
+    },
+    get turnedAway() {
+      return turnedAway;
     },
     setReachable(wanted) {
       reachable = wanted;

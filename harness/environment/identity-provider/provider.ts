@@ -57,6 +57,16 @@ export interface ProviderDescription {
 /** A way of having the issuer's keys other than by the issuer's discovery: a URL of their own, or the keys themselves. */
 export type KeySource = 'key-url' | 'static-keys';
 
+/** What a target file says of trust in a further issuer, for reasons to quote. */
+export interface FurtherIssuerDeclaration {
+  /** The declaration, or that there is none. */
+  quoted: string;
+  /** How its provider has the keys; absent where there is none. */
+  keys?: 'discovery' | KeySource;
+  /** True where the issuer must be served by plain http. */
+  plainHttp?: boolean;
+}
+
 /** A running identity provider: one server with one or more isolated providers. */
 export interface IdentityProviderDescription {
   /** `keycloak`, `embedded`, `oauth2-mock-server`, … */
@@ -66,6 +76,8 @@ export interface IdentityProviderDescription {
   providers: ProviderDescription[];
   /** The ways that it declares besides the issuer's discovery. */
   keySources?: KeySource[];
+  /** How trust in a further issuer is declared: absent where the server can be told by discovery and by each of its key sources. */
+  furtherIssuer?: FurtherIssuerDeclaration;
   /** Host and port in every issuer URL. */
   host: string;
   port: number;
@@ -103,6 +115,8 @@ export interface SecondIssuerTrust {
   algorithms: string[];
   /** Where its keys are, if not where its discovery says: a URL, or a JWK Set as JSON text. */
   keys?: { url: string } | { jwks: string };
+  /** What it publishes now, a JWK Set as JSON text: for a provider that is always given the keys themselves. */
+  published: string;
 }
 
 /** An identity provider started by this run. Lives in the main process. */

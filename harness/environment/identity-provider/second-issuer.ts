@@ -38,6 +38,8 @@ export interface IssuerPlace {
   /** Certificate for the address, and its key, PEM. */
   cert: string;
   key: string;
+  /** True for an issuer by plain http. */
+  plainHttp?: boolean;
 }
 
 /** The issuing half of a cluster, served by the harness: its keys can be rolled and withdrawn, and it can be out of reach. */
@@ -55,6 +57,8 @@ export interface SecondIssuer {
   readonly certificateUrl: string;
   /** Paths that were asked of it. */
   readonly requests: string[];
+  /** True once anybody has opened a connection to it, whether or not it was in reach. */
+  readonly wasAsked: boolean;
   stop(): Promise<void>;
 }
 
@@ -71,7 +75,7 @@ const KEYS_PATH = '/openid/v1/jwks';
 const CERTIFICATE_PATH = '/certificate.pem';
 
 /** Starts an issuer on a port of its own, with no key published yet. */
-export async function startSecondIssuer({ address, cert, key }: IssuerPlace): Promise<SecondIssuer> {
+export async function startSecondIssuer({ address, cert, key, plainHttp = false }: IssuerPlace): Promise<SecondIssuer> {
   const listeners: HttpsListener[] = [];
   let published: TokenForge[] = [];
   const jwks = (): string => JSON.stringify({ keys: published.map(({ jwk }) => jwk) });
@@ -93,6 +97,7 @@ export async function startSecondIssuer({ address, cert, key }: IssuerPlace): Pr
       port: 0,
       cert,
       key,
+      plainHttp,
       mounts: {
         '.well-known': answering('/.well-known/openid-configuration', () =>
           JSON.stringify({
@@ -108,17 +113,25 @@ export async function startSecondIssuer({ address, cert, key }: IssuerPlace): Pr
       },
     });
     listeners.push(listener);
-    url = `https://${listener.address}:${listener.port}`;
+    url = `${plainHttp ? 'http' : 'https'}://${listener.address}:${listener.port}`;
     return { url, requests, listener };
   };
 
-  const { url: issuer, requests, listener } = await serve((url) => url);
+  const { url: issuer, requests, listener } = await serve((own) => own);
   return {
     issuer,
     keyUrl: `${issuer}${KEYS_PATH}`,
     certificateUrl: `${issuer}${CERTIFICATE_PATH}`,
     requests,
-    trust: (keys) => ({ issuer, algorithms: ['ES256'], ...(keys === undefined ? {} : { keys }) }),
+    get wasAsked() {
+      return requests.length > 0 || listener.turnedAway > 0;
+    },
+    trust: (keys) => ({
+      issuer,
+      algorithms: ['ES256'],
+      published: jwks(),
+      ...(keys === undefined ? {} : { keys }),
+    }),
     publish(...keys) {
       published = keys;
     },

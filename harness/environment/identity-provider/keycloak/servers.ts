@@ -22,14 +22,24 @@ const CACHES_FILE = '/opt/conformance/caches.xml';
 export const KEYS_LIFESPAN_SECONDS = 40;
 
 /** Infinispan's configuration: what it does not name is as Keycloak has it. */
-const CACHES = `<infinispan xmlns="urn:infinispan:config:16.0">
+function cachesOf(keysLifespanSeconds: number): string {
+  return `<infinispan xmlns="urn:infinispan:config:16.0">
   <cache-container>
     <local-cache name="keys" simple-cache="true">
-      <expiration lifespan="${KEYS_LIFESPAN_SECONDS * 1_000}"/>
+      <expiration lifespan="${keysLifespanSeconds * 1_000}"/>
     </local-cache>
   </cache-container>
 </infinispan>
 `;
+}
+
+/** What is started: one of our images, with or without a limit on how long an issuer's keys are used. */
+export interface KeycloakServerOptions {
+  image: 'keycloak' | 'keycloak-preview';
+  /** Absent: Keycloak's defaults. */
+  keysLifespanSeconds?: number;
+}
+
 const LOG_LINES = 25;
 
 /**
@@ -90,7 +100,10 @@ class LastLines {
   }
 }
 
-async function startServer(context: IdentityProviderContext, imageName: string): Promise<KeycloakServer> {
+async function startServer(
+  context: IdentityProviderContext,
+  { image: imageName, keysLifespanSeconds }: KeycloakServerOptions,
+): Promise<KeycloakServer> {
   const { network } = context;
   if (network === undefined) throw new Error('Keycloak needs a container engine, and this run has no network');
   const [image, { cert, key }] = await Promise.all([context.image(imageName), context.pki.issue(HOSTS.keycloak)]);
@@ -106,14 +119,17 @@ async function startServer(context: IdentityProviderContext, imageName: string):
       // Read by Keycloak's own user, who is not the owner of what is copied; the container holds nothing else.
       { content: key, target: `${TLS_FOLDER}/tls.key`, mode: 0o444 },
       { content: context.trust.ca, target: `${TLS_FOLDER}/ca.crt`, mode: 0o444 },
-      { content: CACHES, target: CACHES_FILE, mode: 0o444 },
+      ...(keysLifespanSeconds === undefined
+        ? []
+        : [{ content: cachesOf(keysLifespanSeconds), target: CACHES_FILE, mode: 0o444 }]),
     ])
     .withCommand([
       'start',
       '--optimized',
       '--cache=local',
-      `--cache-config-file=${CACHES_FILE}`,
-      '--cache-config-mutate=true',
+      ...(keysLifespanSeconds === undefined
+        ? []
+        : [`--cache-config-file=${CACHES_FILE}`, '--cache-config-mutate=true']),
       `--hostname=https://${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`,
       '--http-enabled=true',
       `--http-port=${ADMIN_PORT}`,
@@ -177,31 +193,34 @@ async function startServer(context: IdentityProviderContext, imageName: string):
   }
 }
 
-/** The Keycloak containers of one run: one for each image, shared by the reference and by the twins that are only other realms. */
+/** The Keycloak containers of one run: one for each kind that is asked for, shared by the reference and by the twins that are only other realms. */
 export class KeycloakServers {
   readonly #servers = new Map<string, { server: Promise<KeycloakServer>; users: number }>();
 
-  /** Starts the server of an image, or joins the one that is there. Each `acquire` wants one {@link release}. */
-  acquire(context: IdentityProviderContext, imageName: string): Promise<KeycloakServer> {
-    const known = this.#servers.get(imageName);
+  /** Starts the server, or joins the one that is there. Each `acquire` wants one {@link release}. */
+  acquire(context: IdentityProviderContext, options: KeycloakServerOptions): Promise<KeycloakServer> {
+    const known = this.#servers.get(keyOf(options));
     if (known !== undefined) {
       known.users += 1;
       return known.server;
     }
-    const server = startServer(context, imageName);
-    this.#servers.set(imageName, { server, users: 1 });
+    const server = startServer(context, options);
+    this.#servers.set(keyOf(options), { server, users: 1 });
     return server;
   }
 
   /** The last one to go stops the container. */
-  async release(imageName: string): Promise<void> {
-    const known = this.#servers.get(imageName);
+  async release(options: KeycloakServerOptions): Promise<void> {
+    const known = this.#servers.get(keyOf(options));
     if (known === undefined) return;
     known.users -= 1;
     if (known.users > 0) return;
-    this.#servers.delete(imageName);
+    this.#servers.delete(keyOf(options));
     // One that did not come up has told so already, and has nothing to stop.
     const server = await known.server.catch(() => undefined);
     await server?.stop();
   }
 }
+
+const keyOf = ({ image, keysLifespanSeconds }: KeycloakServerOptions): string =>
+  `${image} ${keysLifespanSeconds ?? ''}`;

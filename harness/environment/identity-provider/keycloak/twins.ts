@@ -1,11 +1,12 @@
 import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
 import type { GrantDeclaration } from '../provider.ts';
 import { GRANT_ALIAS, type RealmRepresentation, type RealmTrust } from './realm.ts';
+import type { KeycloakServerOptions } from './servers.ts';
 
 /** What a Keycloak that is set up badly has otherwise than the reference. */
 export interface KeycloakTwin {
   /** Image, where it is another one. */
-  image?: string;
+  image?: KeycloakServerOptions['image'];
   /** Before the realm names of the reference, since they may share a server. */
   realmPrefix?: string;
   grants?: GrantDeclaration[];
