@@ -6,10 +6,13 @@ import type {
   StartedIdentityProvider,
 } from '../harness/environment/identity-provider/provider.ts';
 import { makeTestIssuer, type TestIssuer } from '../harness/environment/identity-provider/test-issuer.ts';
+import { Resolver } from '../harness/environment/resolver.ts';
+import { collectMatrix, renderMatrix } from '../harness/report/matrix.ts';
 import { loadCatalogue } from '../harness/requirements/catalogue.ts';
 import { outcomeOf } from '../harness/requirements/outcome.ts';
 import type { RequirementContext } from '../harness/run/context.ts';
 import { describeError, NotApplicable } from '../harness/run/errors.ts';
+import type { EvidenceItem } from '../harness/run/protocol.ts';
 
 /** The bodies of the identity provider's requirements, taken from the suites themselves. */
 const bodies = vi.hoisted(() => new Map<string, (t: RequirementContext) => Promise<void>>());
@@ -27,13 +30,24 @@ interface Setting {
   waited?: string[];
   /** Requirements that are not judged. */
   leftOut?: string[];
+  /** Those that are; default: all. */
+  only?: string[];
+  /** Gets the evidence. */
+  items?: EvidenceItem[];
+}
+
+interface Providers {
+  provider: StartedIdentityProvider;
+  /** A reference beside it, with names of its own. */
+  neighbours: StartedIdentityProvider;
+  neighboursFetch: Resolver['fetch'];
 }
 
 function contextOf(
   test: TestIssuer,
-  provider: StartedIdentityProvider,
+  { provider, neighbours, neighboursFetch }: Providers,
   { declarations, forge = true, waited = [] }: Setting,
-  evidence: unknown[],
+  evidence: EvidenceItem[],
   shared: Map<string, Promise<unknown>>,
 ): RequirementContext {
   const { providers, ...description } = provider.description;
@@ -49,7 +63,7 @@ function contextOf(
       },
     },
     signal: new AbortController().signal,
-    evidence: (label: string, data: unknown) => evidence.push({ label, data }),
+    evidence: (label: string, data: unknown) => evidence.push({ label, data, at: new Date().toISOString() }),
     notApplicable: (reason: string) => {
       throw new NotApplicable(reason);
     },
@@ -76,6 +90,11 @@ function contextOf(
             },
           }),
       fetch: test.context.resolver.fetch,
+    }),
+    neighbours: async () => ({
+      ...neighbours.description,
+      register: neighbours.register.bind(neighbours),
+      fetch: neighboursFetch,
     }),
     certificate: async (host: string) => ({ ...(await test.context.pki.issue(host)), ca: test.context.pki.ca }),
     cluster: async () => ({
@@ -114,18 +133,23 @@ async function judge(
     return hostname === '127.0.0.1' ? issuer.context.resolver.fetch(url, init) : serve(url, init);
   };
   const provider = await startIdentityProvider(kind, variant, issuer.context);
-  started.push(provider);
+  const resolver = new Resolver({ routes: {}, ca: issuer.context.pki.ca });
+  const beside = { ...issuer.context, resolver, providers: ['neighbour'] };
+  const neighbours = await startIdentityProvider('embedded', undefined, beside);
+  const providers = { provider, neighbours, neighboursFetch: resolver.fetch };
+  started.push(provider, neighbours);
   const outcomes: Record<string, string> = {};
   const reasons: string[] = [];
   const shared = new Map<string, Promise<unknown>>();
   // One after another: each of them may put the clock forward.
   for (const [id, body] of bodies) {
-    if (setting.leftOut?.includes(id)) continue;
-    const evidence: unknown[] = [];
-    await body(contextOf(issuer, provider, setting, evidence, shared)).catch((error: unknown) => {
+    if (setting.leftOut?.includes(id) || setting.only?.includes(id) === false) continue;
+    const evidence: EvidenceItem[] = [];
+    await body(contextOf(issuer, providers, setting, evidence, shared)).catch((error: unknown) => {
       outcomes[id] = outcomeOf(error);
       reasons.push(`${id}: ${describeError(error)}`);
     });
+    setting.items?.push(...evidence);
     if (outcomes[id] !== 'not applicable') expect(evidence, `evidence of ${id}`).not.toEqual([]);
     expect(JSON.stringify(evidence), `evidence of ${id} holds a token`).not.toMatch(
       /eyJ[\w-]+\.[\w-]+\.(?!SIGNATURE-CUT)[\w-]+/,
@@ -138,6 +162,50 @@ async function judge(
 test('the reference passes every row', async () => {
   expect(bodies.size).toBeGreaterThanOrEqual(7);
   expect(await judge('embedded')).toEqual({});
+});
+
+test('three providers with three tokens: three accepted, six refused, and the report says so', async () => {
+  const items: EvidenceItem[] = [];
+  await judge('embedded', undefined, { declarations: [0], only: ['AI-01', 'AI-11'], items });
+  const matrix = collectMatrix(items);
+  if (matrix === undefined) throw new Error('no matrix');
+  const names = ['production', 'staging', 'neighbour'];
+  expect(matrix.providers.map(({ name, underTest }) => [name, underTest])).toEqual([
+    ['production', true],
+    ['staging', true],
+    ['neighbour', false],
+  ]);
+  const pairs = names.flatMap((row) => names.map((column) => [row, column]));
+  for (const [token, provider] of pairs) {
+    const cells = matrix.subjectTokens.filter((cell) => cell.token === token && cell.provider === provider);
+    const expected =
+      token === provider ? { status: 200, outcome: 'accepted' } : { outcome: 'refused', reason: 'audience' };
+    expect(cells.length).toBeGreaterThan(0);
+    for (const cell of cells) expect(cell).toMatchObject({ ...expected, asItMust: true });
+  }
+  for (const [issuedBy, resourceServer] of pairs) {
+    const cells = matrix.accessTokens.filter(
+      (cell) => cell.issuedBy === issuedBy && cell.resourceServer === resourceServer,
+    );
+    expect(new Set(cells.map(({ outcome }) => outcome))).toEqual(
+      new Set([issuedBy === resourceServer ? 'accepted' : 'refused']),
+    );
+  }
+  expect(renderMatrix(matrix).slice(0, 4)).toEqual([
+    'token for   at production  at staging  at neighbour',
+    'production  accepted       refused     refused',
+    'staging     refused        accepted    refused',
+    'neighbour   refused        refused     accepted',
+  ]);
+});
+
+test('a provider that takes the token of another is shouted in the table', async () => {
+  const items: EvidenceItem[] = [];
+  await judge('embedded', 'audience-unchecked', { declarations: [0], only: ['AI-01'], items });
+  const matrix = collectMatrix(items);
+  expect(renderMatrix(matrix ?? { providers: [], subjectTokens: [], accessTokens: [] })).toContain(
+    'neighbour   ACCEPTED (!)   ACCEPTED (!)  accepted',
+  );
 });
 
 test("without the cluster's key the rows that need it say so, and the same token is used over its own life", async () => {

@@ -97,15 +97,23 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const targets = flags.target.map((file) => loadTarget(file, flags.set));
   if (targets.length > 0) targetsSubject(targets, requirements);
   // Loaded here, so that the small commands start at once.
-  const [{ buildReport }, { judge }, { writeReport }, { execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] =
-    await Promise.all([
-      import('../report/build.ts'),
-      import('../report/report.ts'),
-      import('../report/write.ts'),
-      import('../run/execute.ts'),
-      import('../run/session.ts'),
-      import('./setup.ts'),
-    ]);
+  const [
+    { buildReport },
+    { renderMatrix },
+    { judge },
+    { writeReport },
+    { execute },
+    { DEFAULT_OPTIONS, Session },
+    { ensureSetUp },
+  ] = await Promise.all([
+    import('../report/build.ts'),
+    import('../report/matrix.ts'),
+    import('../report/report.ts'),
+    import('../report/write.ts'),
+    import('../run/execute.ts'),
+    import('../run/session.ts'),
+    import('./setup.ts'),
+  ]);
   const output = new Console();
   const options: RunOptions = {
     ...DEFAULT_OPTIONS,
@@ -143,6 +151,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const lines = [
     '',
     `${report.planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${report.clock.kind}`,
+    ...(report.matrix === undefined ? [] : renderMatrix(report.matrix).map((line) => `  ${line}`)),
     ...(report.incompatibilities ?? []).map(({ between: [one, other], why, remedy, requirements: ids }) =>
       pc.yellow(`  ${one} and ${other} cannot work together (${ids.join(', ')}): ${why} Remedy: ${remedy}`),
     ),

@@ -23,7 +23,13 @@ import { type TargetAccessData, TargetAccesses, type TargetAccessOptions } from 
 import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
 import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
-import type { ProviderDescription, SecondIssuerTrust, StartedIdentityProvider } from './identity-provider/provider.ts';
+import type {
+  ProviderDescription,
+  Registration,
+  SecondIssuerTrust,
+  StartedIdentityProvider,
+  WorkloadIdentity,
+} from './identity-provider/provider.ts';
 import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target/index.ts';
 import { engineHasImage, ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
@@ -50,6 +56,12 @@ const ACCESS_TOKEN_LIFETIME_SECONDS = { accelerated: 12, real: 60 } as const;
 
 /** What is left of an access token's life before the time in which a target takes it for expired: enough for some of its calls. */
 const BEYOND_SKEW_SECONDS = 12;
+
+/** Providers that each have a token of their own, at least (see the suite audience-isolation). */
+const MATRIX_SIZE = 3;
+
+/** Names of the reference providers that make up for those that the slot lacks. */
+const NEIGHBOURS = ['neighbour', 'neighbour-2'];
 
 /** Where a live cluster finds the workload image. */
 const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
@@ -390,18 +402,52 @@ export class Environment {
 
   async identityProviderData(subject: Subject): Promise<IdentityProviderData> {
     const provider = await this.identityProviderFor(subject);
+    const address = this.#options.cluster === 'kubeconfig' ? '127.0.0.1' : await gatewayOf(await this.network());
+    return {
+      ...(await this.#dataOf(provider)),
+      ...(provider.trusting === undefined ? {} : { secondIssuer: { address } }),
+    };
+  }
+
+  async #dataOf(provider: StartedIdentityProvider): Promise<IdentityProviderData> {
     await provider.assertAlive();
     const resolver = this.#resolvers.get(provider);
     if (resolver === undefined) {
       throw new HarnessError('an identity provider without names');
     }
-    const address = this.#options.cluster === 'kubeconfig' ? '127.0.0.1' : await gatewayOf(await this.network());
-    return {
-      description: provider.description,
-      resolver: resolver.toData(),
-      ca: (await this.#pki()).ca,
-      ...(provider.trusting === undefined ? {} : { secondIssuer: { address } }),
-    };
+    return { description: provider.description, resolver: resolver.toData(), ca: (await this.#pki()).ca };
+  }
+
+  /** Embedded providers beside the one in the slot, as many as make three, and one at least. */
+  async #neighbours(subject: Subject): Promise<StartedIdentityProvider | undefined> {
+    if (this.#options.cluster === 'kubeconfig') return undefined;
+    const [{ description }, cluster] = await Promise.all([this.identityProviderFor(subject), this.clusterFor(subject)]);
+    const names = NEIGHBOURS.slice(0, Math.max(1, MATRIX_SIZE - description.providers.length));
+    const provider = await this.#part(`neighbours ${names.join(' ')}`, async () => {
+      const context = await this.#identityProviderContext('neighbours');
+      const started = await startIdentityProvider('embedded', undefined, { ...context, providers: names });
+      return this.#adopt(`neighbours ${names.join(' ')}`, started, context);
+    });
+    for (const { audience } of provider.description.providers) {
+      await cluster.setLifetime(audience, this.#options.clock.clientLifetimeSeconds);
+    }
+    return provider;
+  }
+
+  async neighboursData(subject: Subject): Promise<IdentityProviderData | undefined> {
+    const provider = await this.#neighbours(subject);
+    return provider === undefined ? undefined : this.#dataOf(provider);
+  }
+
+  async register(
+    subject: Subject,
+    at: 'slot' | 'neighbours',
+    provider: string,
+    workload: WorkloadIdentity,
+  ): Promise<Registration> {
+    const started = await (at === 'slot' ? this.identityProviderFor(subject) : this.#neighbours(subject));
+    if (started === undefined) throw new HarnessError('there are no neighbours on a live cluster');
+    return started.register(provider, workload);
   }
 
   /** A further provider on the subject's server, which trusts an issuer that a worker serves. */

@@ -4,6 +4,7 @@ import type { Session } from '../run/session.ts';
 import type { Target } from '../target/target-file.ts';
 import { redactData } from '../tokens/redact.ts';
 import { collectIncompatibilities } from './incompatibilities.ts';
+import { collectMatrix, MATRIX } from './matrix.ts';
 import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
 import { collectTimeline, TIMELINE } from './timeline.ts';
 
@@ -71,6 +72,8 @@ export function buildReport(session: Session, faults: string[], environment: Rec
   }
   const results = resultsOf(session, subject.name);
   const incompatibilities = collectIncompatibilities(results);
+  const evidence = results.flatMap((result) => result.evidence);
+  const matrix = collectMatrix(evidence);
   const { conformant, reasons } = judge(subject.planned, results, faults);
   return reportSchema.parse(
     redactData({
@@ -88,12 +91,13 @@ export function buildReport(session: Session, faults: string[], environment: Rec
       environment,
       clock: session.clock,
       planned: subject.planned,
-      // What the timeline has is not told a second time.
+      // What the timeline and the matrix have is not told a second time.
       results: results.map((result) => ({
         ...result,
-        evidence: result.evidence.filter(({ label }) => label !== TIMELINE),
+        evidence: result.evidence.filter(({ label }) => label !== TIMELINE && label !== MATRIX),
       })),
-      timeline: collectTimeline(results.flatMap(({ evidence }) => evidence)),
+      timeline: collectTimeline(evidence),
+      ...(matrix === undefined ? {} : { matrix }),
       ...(incompatibilities.length === 0 ? {} : { incompatibilities }),
       faults,
       summary: summarize(results),

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ROLES } from '../requirements/catalogue.ts';
 import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
 import { incompatibilitySchema } from './incompatibilities.ts';
+import { matrixSchema } from './matrix.ts';
 import { timelineEventSchema } from './timeline.ts';
 
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
@@ -69,6 +70,9 @@ export const reportSchema = z
     planned: z.array(z.string()),
     results: z.array(resultSchema),
     timeline: z.array(timelineEventSchema).describe('what happened to each token that was seen, in the order of time'),
+    matrix: matrixSchema
+      .optional()
+      .describe('every provider with every token; absent where no requirement of it was planned'),
     incompatibilities: z
       .array(incompatibilitySchema)
       .optional()

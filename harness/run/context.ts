@@ -63,6 +63,11 @@ export interface RequirementContext {
   auditRecords(requester: Requester): Promise<ApiRecord[] | undefined>;
   identityProvider(): Promise<IdentityProviderHandle>;
   /**
+   * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart; undefined on a
+   * live cluster, whose keys they may not reach.
+   */
+  neighbours(): Promise<IdentityProviderHandle | undefined>;
+  /**
    * Sees to it that the cluster has so many nodes, where the harness owns it; a live cluster stays as it is.
    * Nodes that are added have {@link ../environment/names.ts FURTHER_NODE_TAINT}.
    */

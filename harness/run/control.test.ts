@@ -27,6 +27,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/target-access/faults': unused,
     '/target-access/rules': unused,
     '/target-access/close': unused,
+    '/neighbours': unused,
     '/register': unused,
     '/trusting': unused,
     '/certificate': unused,

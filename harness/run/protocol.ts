@@ -106,6 +106,8 @@ export interface ControlApi {
   '/turn': { request: { subject: string }; response: Record<string, never> };
   '/nodes': { request: { subject: string; atLeast: number }; response: Record<string, never> };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
+  /** Absent on a live cluster. */
+  '/neighbours': { request: { subject: string }; response: { neighbours?: IdentityProviderData } };
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
   '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };
   /** `records` is absent where the cluster is not the harness's own. */
@@ -113,7 +115,11 @@ export interface ControlApi {
   '/target-access/faults': { request: { id: string; faults: ApiFault[] }; response: Record<string, never> };
   '/target-access/rules': { request: { id: string; rules: PolicyRule[] }; response: Record<string, never> };
   '/target-access/close': { request: { id: string }; response: Record<string, never> };
-  '/register': { request: { subject: string; provider: string; workload: WorkloadIdentity }; response: Registration };
+  /** At the provider in the slot, or at a neighbour of it. */
+  '/register': {
+    request: { subject: string; at: 'slot' | 'neighbours'; provider: string; workload: WorkloadIdentity };
+    response: Registration;
+  };
   '/trusting': { request: { subject: string; trust: SecondIssuerTrust }; response: ProviderDescription };
   '/certificate': {
     request: { host: string; names?: string[]; ips?: string[] };

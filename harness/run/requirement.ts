@@ -11,7 +11,15 @@ import type { IdentityProviderHandle, RequirementContext } from './context.ts';
 import { ask } from './control-client.ts';
 import { toControlError } from './control-error.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
-import type { ControlApi, EvidenceItem, PodSecurity, RequirementResult, Subject, WorkerSettings } from './protocol.ts';
+import type {
+  ControlApi,
+  EvidenceItem,
+  IdentityProviderData,
+  PodSecurity,
+  RequirementResult,
+  Subject,
+  WorkerSettings,
+} from './protocol.ts';
 
 export type { RequirementContext } from './context.ts';
 
@@ -52,6 +60,23 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     });
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
     fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose, podSecurity }));
+  const handleOf = (
+    { description, resolver, ca, secondIssuer }: IdentityProviderData,
+    at: 'slot' | 'neighbours',
+  ): IdentityProviderHandle => ({
+    ...description,
+    ca,
+    fetch: new Resolver(resolver).fetch,
+    register: (provider, workload) => control('/register', { subject: subject.name, at, provider, workload }),
+    ...(secondIssuer === undefined
+      ? {}
+      : {
+          secondIssuer: {
+            ...secondIssuer,
+            trusting: (trust: SecondIssuerTrust) => control('/trusting', { subject: subject.name, trust }),
+          },
+        }),
+  });
   const auditRecords = async (requester: Requester): Promise<ApiRecord[] | undefined> =>
     (await control('/audit', { subject: subject.name, requester })).records;
   return {
@@ -97,24 +122,13 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
     namespace: () => namespaceFor('main'),
     namespaceFor,
     identityProvider: () =>
-      fixture('identity provider', async (): Promise<IdentityProviderHandle> => {
-        const { description, resolver, ca, secondIssuer } = await control('/identity-provider', {
-          subject: subject.name,
-        });
-        return {
-          ...description,
-          ca,
-          fetch: new Resolver(resolver).fetch,
-          register: (provider, workload) => control('/register', { subject: subject.name, provider, workload }),
-          ...(secondIssuer === undefined
-            ? {}
-            : {
-                secondIssuer: {
-                  ...secondIssuer,
-                  trusting: (trust: SecondIssuerTrust) => control('/trusting', { subject: subject.name, trust }),
-                },
-              }),
-        };
+      fixture('identity provider', async () =>
+        handleOf(await control('/identity-provider', { subject: subject.name }), 'slot'),
+      ),
+    neighbours: () =>
+      fixture('neighbours', async () => {
+        const { neighbours } = await control('/neighbours', { subject: subject.name });
+        return neighbours === undefined ? undefined : handleOf(neighbours, 'neighbours');
       }),
     certificate: (host, extra = {}) => control('/certificate', { host, ...extra }),
     shared: fixture,

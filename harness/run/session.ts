@@ -174,8 +174,12 @@ export class Session {
         return {};
       },
       '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
-      '/register': async ({ subject, provider, workload }) =>
-        (await environment.identityProviderFor(this.#subject(subject))).register(provider, workload),
+      '/neighbours': async ({ subject }) => {
+        const neighbours = await environment.neighboursData(this.#subject(subject));
+        return neighbours === undefined ? {} : { neighbours };
+      },
+      '/register': ({ subject, at, provider, workload }) =>
+        environment.register(this.#subject(subject), at, provider, workload),
       '/trusting': ({ subject, trust }) => environment.trusting(this.#subject(subject), trust),
       '/certificate': ({ host, ...extra }) => environment.certificate(host, extra),
       ...claimHandlers(),

@@ -9,7 +9,7 @@ import type {
 import type { IdentityProviderHandle, RequirementContext } from '../run/context.ts';
 import { NotTestable } from '../run/errors.ts';
 import { exchange, type TokenResponse } from './exchange.ts';
-import { conclude, type Reason, type Refusal, type RefusalSeries, seeRefusals } from './refusal.ts';
+import { conclude, type Finding, type Reason, type Refusal, type RefusalSeries, seeRefusals } from './refusal.ts';
 
 /** Asked of the cluster: the longest life for which a provider must take the same token again (catalogue TX-11). */
 export const LIFE_SECONDS = 3_600;
@@ -60,11 +60,29 @@ function labelOf({ name }: ProviderDescription, { grant, clientAuthentication }:
  * @throws NotTestable if nothing is declared
  */
 export async function declaredExchanges(t: RequirementContext, serviceAccount: string): Promise<DeclaredExchange[]> {
-  const [{ name: namespace }, cluster, identityProvider] = await Promise.all([
-    t.namespace(),
-    t.cluster(),
-    t.identityProvider(),
+  return (await exchangesAt(t, serviceAccount, [await t.identityProvider()])).flat();
+}
+
+/** As {@link declaredExchanges}, beside those of the neighbours: references, which are not judged themselves. */
+export async function exchangesOfAll(
+  t: RequirementContext,
+  serviceAccount: string,
+): Promise<{ judged: DeclaredExchange[]; neighbours: DeclaredExchange[] }> {
+  const [slot, beside] = await Promise.all([t.identityProvider(), t.neighbours()]);
+  const [judged = [], neighbours = []] = await exchangesAt(t, serviceAccount, [
+    slot,
+    ...(beside === undefined ? [] : [beside]),
   ]);
+  return { judged, neighbours };
+}
+
+/** One ServiceAccount, registered at every provider of several servers, and the exchanges of each server. */
+async function exchangesAt(
+  t: RequirementContext,
+  serviceAccount: string,
+  servers: IdentityProviderHandle[],
+): Promise<DeclaredExchange[][]> {
+  const [{ name: namespace }, cluster] = await Promise.all([t.namespace(), t.cluster()]);
   const account: V1ServiceAccount = {
     apiVersion: 'v1',
     kind: 'ServiceAccount',
@@ -72,27 +90,33 @@ export async function declaredExchanges(t: RequirementContext, serviceAccount: s
     automountServiceAccountToken: false,
   };
   await cluster.create([account]);
-  const perProvider = await Promise.all(
-    identityProvider.providers.map(async (provider) => {
-      const registration = await identityProvider.register(provider.name, { namespace, serviceAccount });
-      const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
-        const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
-        return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
-      };
-      let pattern: Promise<string> | undefined;
-      const good = async (): Promise<string> => {
-        if (cluster.forge === undefined) return genuine();
-        pattern ??= genuine();
-        return cluster.forge.resign(await pattern, (claims) => {
-          claims.jti = randomUUID();
-        });
-      };
-      return exchangesBy(t, identityProvider, provider, registration, { genuine, good });
+  const exchangesOf = async (
+    identityProvider: IdentityProviderHandle,
+    provider: ProviderDescription,
+  ): Promise<DeclaredExchange[]> => {
+    const registration = await identityProvider.register(provider.name, { namespace, serviceAccount });
+    const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
+      const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
+      return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
+    };
+    let pattern: Promise<string> | undefined;
+    const good = async (): Promise<string> => {
+      if (cluster.forge === undefined) return genuine();
+      pattern ??= genuine();
+      return cluster.forge.resign(await pattern, (claims) => {
+        claims.jti = randomUUID();
+      });
+    };
+    return exchangesBy(t, identityProvider, provider, registration, { genuine, good });
+  };
+  return Promise.all(
+    servers.map(async (server) => {
+      const perProvider = await Promise.all(server.providers.map((provider) => exchangesOf(server, provider)));
+      const exchanges = perProvider.flat();
+      if (exchanges.length === 0) throw new NotTestable('the identity provider declares no grant');
+      return exchanges;
     }),
   );
-  const exchanges = perProvider.flat();
-  if (exchanges.length === 0) throw new NotTestable('the identity provider declares no grant');
-  return exchanges;
 }
 
 /** The exchanges that one provider declares, for a ServiceAccount that is registered there. */
@@ -154,15 +178,18 @@ export function expectRefused(
   badTokens: (exchange: DeclaredExchange) => BadToken[],
 ): Promise<void> {
   return expectRefusals(t, exchanges, (exchange) =>
-    badTokens(exchange).flatMap(({ fault, reasons, make }) =>
-      presentations(exchange).map(({ as, send }) => ({
-        fault,
-        reasons,
-        ...(as === undefined ? {} : { as }),
-        attempt: async () => send(await make(exchange)),
-      })),
-    ),
+    badTokens(exchange).flatMap((badToken) => attemptsWith(exchange, badToken)),
   );
+}
+
+/** A bad token in a request, as each of its tokens. */
+export function attemptsWith(exchange: DeclaredExchange, { fault, reasons, make }: BadToken): Refusal[] {
+  return presentations(exchange).map(({ as, send }) => ({
+    fault,
+    reasons,
+    ...(as === undefined ? {} : { as }),
+    attempt: async () => send(await make(exchange)),
+  }));
 }
 
 /**
@@ -177,22 +204,30 @@ export async function expectRefusals(
   exchanges: DeclaredExchange[],
   refusals: (exchange: DeclaredExchange) => Refusal[],
 ): Promise<void> {
-  const judge = async (exchange: DeclaredExchange): Promise<[string, RefusalSeries]> => [
-    exchange.label,
-    await seeRefusals(async () => exchange.present(await exchange.good()), refusals(exchange)),
-  ];
   const series: [string, RefusalSeries][] = [];
   // One after another: many subjects are judged at the same time, and a provider is not to be tested for load.
-  for (const exchange of exchanges) series.push(await judge(exchange));
+  for (const exchange of exchanges) series.push([exchange.label, await seeSeries(exchange, refusals(exchange))]);
   t.evidence('refusals, each between two controls that were accepted', Object.fromEntries(series));
-  const violations = series.flatMap(([label, { seen }]) =>
-    seen.flatMap(({ as, violation }) => {
-      if (violation === undefined) return [];
-      return [{ finding: violation, where: as === undefined ? label : `${label} as ${as}` }];
-    }),
-  );
-  const untestable = series.flatMap(([where, { controlRefused }]) =>
-    controlRefused === undefined ? [] : [{ finding: controlRefused, where }],
-  );
+  const { violations, untestable } = findingsOf(series);
   conclude(violations, untestable);
+}
+
+/** Sends what an exchange must refuse, see {@link seeRefusals}. */
+export function seeSeries(exchange: DeclaredExchange, refusals: Refusal[]): Promise<RefusalSeries> {
+  return seeRefusals(async () => exchange.present(await exchange.good()), refusals);
+}
+
+/** What was wrong in series of refusals, by the label of the exchange. */
+export function findingsOf(series: [string, RefusalSeries][]): { violations: Finding[]; untestable: Finding[] } {
+  return {
+    violations: series.flatMap(([label, { seen }]) =>
+      seen.flatMap(({ as, violation }) => {
+        if (violation === undefined) return [];
+        return [{ finding: violation, where: as === undefined ? label : `${label} as ${as}` }];
+      }),
+    ),
+    untestable: series.flatMap(([where, { controlRefused }]) =>
+      controlRefused === undefined ? [] : [{ finding: controlRefused, where }],
+    ),
+  };
 }

@@ -22,7 +22,15 @@ function series(...answers: TokenResponse[]) {
 test('a refusal between two accepted controls counts', async () => {
   const { control, attempt } = series(accepted, refused(400, 'Invalid token audience'), accepted);
   expect(await seeRefusals(control, [attempt('another audience')])).toEqual({
-    seen: [{ fault: 'another audience', answer: '400 invalid_grant: Invalid token audience', reason: ['audience'] }],
+    seen: [
+      {
+        fault: 'another audience',
+        status: 400,
+        answer: '400 invalid_grant: Invalid token audience',
+        reason: ['audience'],
+      },
+    ],
+    control: { status: 200, answer: '200 with an access token' },
   });
 });
 

@@ -39,6 +39,7 @@ export interface Refusal {
 export interface RefusalSeen {
   fault: string;
   as?: string;
+  status: number;
   answer: string;
   /** `generic` where the answer does not tell why. */
   reason: Reason[] | 'generic';
@@ -52,6 +53,7 @@ function judge({ fault, as, reasons }: Refusal, response: TokenResponse): Refusa
   const seen: RefusalSeen = {
     fault,
     ...(as === undefined ? {} : { as }),
+    status: response.status,
     answer,
     reason: stated.length > 0 ? stated : 'generic',
   };
@@ -74,6 +76,8 @@ function judge({ fault, as, reasons }: Refusal, response: TokenResponse): Refusa
 export interface RefusalSeries {
   /** Only those whose controls were accepted, and those that were no refusal at all. */
   seen: RefusalSeen[];
+  /** What the last control was answered: each of those before it was accepted. */
+  control: { status: number; answer: string };
   /** Why the series ends early: a control was refused, so that nothing more can be said. */
   controlRefused?: string;
 }
@@ -87,8 +91,10 @@ export interface RefusalSeries {
  * @param control sends the request with a fresh good token
  */
 export async function seeRefusals(control: () => Promise<TokenResponse>, refusals: Refusal[]): Promise<RefusalSeries> {
+  let last = { status: 0, answer: '' };
   const controlFailure = async (when: string): Promise<string | undefined> => {
     const response = await control();
+    last = { status: response.status, answer: redact(describeResponse(response)) };
     if (isAccepted(response)) return undefined;
     return `a good token is refused ${when} (${redact(describeResponse(response))}), so that a refusal proves nothing`;
   };
@@ -100,7 +106,7 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
     controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
     if (controlRefused === undefined || one.violation !== undefined) seen.push(one);
   }
-  return controlRefused === undefined ? { seen } : { seen, controlRefused };
+  return { seen, control: last, ...(controlRefused === undefined ? {} : { controlRefused }) };
 }
 
 /** Places that are named for a finding; the evidence has all of them. */

@@ -9,18 +9,28 @@ import {
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey, startSecondIssuer } from '../../harness/environment/identity-provider/second-issuer.ts';
+import { MATRIX, type Matrix } from '../../harness/report/matrix.ts';
 import { HarnessError, NotTestable, Violation } from '../../harness/run/errors.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import {
   type BadToken,
   type DeclaredExchange,
   declaredExchanges,
+  exchangesOfAll,
   expectRefusals,
   expectRefused,
+  findingsOf,
 } from '../../harness/tokens/declared-exchanges.ts';
 import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
+import {
+  type MatrixToken,
+  matrixProviders,
+  presentEach,
+  providersOf,
+  requireGood,
+} from '../../harness/tokens/matrix.ts';
 import { redact } from '../../harness/tokens/redact.ts';
-import { conclude, type Finding, type Refusal, refusesGood } from '../../harness/tokens/refusal.ts';
+import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/tokens/refusal.ts';
 import { resourceServerOf } from '../../harness/tokens/resource-server.ts';
 import { withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
 import { createForge, type TokenForge } from '../../harness/tokens/token.ts';
@@ -40,20 +50,29 @@ async function signedAgain(exchange: DeclaredExchange, { resign }: TokenForge, c
 }
 
 requirement('AI-01', async (t) => {
-  const exchanges = await declaredExchanges(t, 'ai-01');
-  const audiences = [...new Set(exchanges.map(({ provider }) => provider.audience))];
-  // With a single provider there is no other's audience to take: one that nobody has stands in for it.
-  if (audiences.length === 1) audiences.push('https://another-provider.conformance.test');
-  t.evidence('audiences', audiences);
-  await expectRefused(t, exchanges, ({ provider }) =>
-    audiences
-      .filter((audience) => audience !== provider.audience)
-      .map((audience) => ({
-        fault: `the audience ${audience}`,
-        reasons: ['audience'],
-        make: (exchange) => exchange.genuine({ audiences: [audience] }),
-      })),
-  );
+  const all = await exchangesOfAll(t, 'ai-01');
+  const tokens: MatrixToken[] = providersOf([...all.judged, ...all.neighbours]);
+  // Without anybody else there is no other's audience to take: one that nobody has stands in for it.
+  if (new Set(tokens.map(({ audience }) => audience)).size === 1) {
+    const audience = 'https://another-provider.conformance.test';
+    tokens.push({ name: audience, audience });
+  }
+  const cells: Matrix['subjectTokens'] = [];
+  const see = async (exchanges: DeclaredExchange[]): Promise<ReturnType<typeof findingsOf>> => {
+    const series: [string, RefusalSeries][] = [];
+    // One after another: a provider is not to be tested for load.
+    for (const exchange of exchanges) {
+      const seen = await presentEach(exchange, tokens);
+      cells.push(...seen.cells);
+      series.push([exchange.label, seen.series]);
+    }
+    return findingsOf(series);
+  };
+  const { violations, untestable } = await see(all.judged);
+  const beside = await see(all.neighbours);
+  t.evidence(MATRIX, { providers: matrixProviders(all), subjectTokens: cells, accessTokens: [] } satisfies Matrix);
+  conclude(violations, untestable);
+  requireGood([...beside.violations, ...beside.untestable]);
 });
 
 requirement('AI-02', async (t) => {
@@ -298,36 +317,53 @@ requirement('AI-10', async (t) => {
 });
 
 requirement('AI-11', async (t) => {
-  const [exchanges, { fetch }] = await Promise.all([declaredExchanges(t, 'ai-11'), t.identityProvider()]);
-  const providers = [...new Map(exchanges.map(({ provider }) => [provider.name, provider])).values()];
-  if (providers.length === 1) {
+  const [all, slot, beside] = await Promise.all([exchangesOfAll(t, 'ai-11'), t.identityProvider(), t.neighbours()]);
+  const judged = providersOf(all.judged);
+  if (judged.length === 1) {
     return t.notApplicable('there is one provider alone, and so no other provider whose tokens could be taken');
   }
-  const servers = await Promise.all(
-    providers.map(async (provider) => ({ name: provider.name, refusal: await resourceServerOf(fetch, provider) })),
-  );
-  const seen: Record<string, Record<string, string>> = {};
-  const violations: Finding[] = [];
-  const untestable: Finding[] = [];
-  await Promise.all(
-    exchanges.map(async (exchange) => {
-      const response = await exchange.present(await exchange.good());
-      if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
-      for (const { name, refusal } of servers) {
-        const refused = await refusal(response.accessToken ?? '');
-        seen[exchange.label] = { ...seen[exchange.label], [name]: refused ?? 'accepts it' };
-        const own = name === exchange.provider.name;
-        if (own && refused !== undefined) {
-          const finding = `issues what its own resource server refuses (${refused}), so that another's refusal proves nothing`;
-          untestable.push({ finding, where: exchange.label });
-        } else if (!own && refused === undefined) {
-          violations.push({ finding: `issues what the resource server of ${name} accepts`, where: exchange.label });
+  const servers = await Promise.all([
+    ...judged.map(async (provider) => ({ name: provider.name, refusal: await resourceServerOf(slot.fetch, provider) })),
+    ...(beside?.providers ?? []).map(async (provider) => ({
+      name: provider.name,
+      refusal: await resourceServerOf(beside?.fetch ?? slot.fetch, provider),
+    })),
+  ]);
+  const cells: Matrix['accessTokens'] = [];
+  const see = async (exchanges: DeclaredExchange[]): Promise<{ violations: Finding[]; untestable: Finding[] }> => {
+    const found: { violations: Finding[]; untestable: Finding[] } = { violations: [], untestable: [] };
+    await Promise.all(
+      exchanges.map(async (exchange) => {
+        const response = await exchange.present(await exchange.good());
+        if (!isAccepted(response)) return void found.untestable.push(refusesGood(exchange, response));
+        const { label: where } = exchange;
+        for (const { name, refusal } of servers) {
+          const refused = await refusal(response.accessToken ?? '');
+          const own = name === exchange.provider.name;
+          cells.push({
+            issuedBy: exchange.provider.name,
+            exchange: where,
+            resourceServer: name,
+            outcome: refused === undefined ? 'accepted' : 'refused',
+            ...(refused === undefined ? {} : { reason: refused }),
+            asItMust: own === (refused === undefined),
+          });
+          if (own && refused !== undefined) {
+            const finding = `issues what its own resource server refuses (${refused}), so that another's refusal proves nothing`;
+            found.untestable.push({ finding, where });
+          } else if (!own && refused === undefined) {
+            found.violations.push({ finding: `issues what the resource server of ${name} accepts`, where });
+          }
         }
-      }
-    }),
-  );
-  t.evidence('what the resource server of each provider says of the access tokens of each exchange', seen);
+      }),
+    );
+    return found;
+  };
+  const { violations, untestable } = await see(all.judged);
+  const references = await see(all.neighbours);
+  t.evidence(MATRIX, { providers: matrixProviders(all), subjectTokens: [], accessTokens: cells } satisfies Matrix);
   conclude(violations, untestable);
+  requireGood([...references.violations, ...references.untestable]);
 });
 
 requirement('AI-12', async (t) => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
+import { tamper } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey } from '../../harness/environment/identity-provider/second-issuer.ts';
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { Violation } from '../../harness/run/errors.ts';
@@ -316,6 +317,9 @@ function malformed(): Record<string, string> {
   };
 }
 
+/** Well formed, and refused for what it says. */
+const ALTERED = 'a payload changed after it was signed';
+
 interface Fault {
   fault: string;
   sent: string;
@@ -338,15 +342,21 @@ const answersToFaults = (t: RequirementContext): Promise<{ faults: Fault[]; unte
         return isAccepted(response);
       };
       if (!(await control())) continue;
+      const altered = tamper(await exchange.good(), (claims) => {
+        claims.exp = Number(claims.exp) + 1;
+      });
       for (const { as, send } of presentations(exchange)) {
-        for (const [fault, sent] of Object.entries(malformed())) {
+        for (const [fault, sent] of Object.entries({ ...malformed(), [ALTERED]: altered })) {
+          const response = await send(sent);
+          // One that is accepted is the matter of AI-07.
+          if (fault === ALTERED && isAccepted(response)) continue;
           faults.push({
             fault,
             sent,
             exchange,
             where: as === undefined ? exchange.label : `${exchange.label} as ${as}`,
             asClient: exchange.declaration.grant === 'client-assertion' || (as?.includes('client assertion') ?? false),
-            response: await send(sent),
+            response,
           });
         }
       }
