@@ -76,8 +76,10 @@ function table(corner: string, columns: string[], rows: [string, string[]][]): s
 /** The matrix as a table for people: a row for each token, a column for each provider; (!) marks what must not be. */
 export function renderMatrix({ providers, subjectTokens, accessTokens }: Matrix): string[] {
   const names = providers.map(({ name }) => name);
-  const tokens = [...new Set(subjectTokens.map(({ token }) => token))];
-  const issuers = [...new Set(accessTokens.map(({ issuedBy }) => issuedBy))];
+  // In the order of the columns; an audience that is nobody's comes last.
+  const rows = (found: string[]): string[] => [...new Set([...names, ...found].filter((name) => found.includes(name)))];
+  const tokens = rows(subjectTokens.map(({ token }) => token));
+  const issuers = rows(accessTokens.map(({ issuedBy }) => issuedBy));
   return [
     ...(tokens.length === 0
       ? []
