@@ -506,6 +506,6 @@ export function describeCall({ provider, at, status, error }: Call): string {
   return `${provider} at ${at}: ${error ?? `status ${status}`}`;
 }
 
-function iso(milliseconds: number): string {
+export function iso(milliseconds: number): string {
   return Number.isFinite(milliseconds) ? new Date(milliseconds).toISOString() : 'an unknown time';
 }

@@ -434,10 +434,14 @@ describe('a session with', () => {
   });
 });
 
-test('a session that crosses no rotation is enough for all rows but three', { timeout: 40_000 }, async () => {
+test('a session that is not told to cross rotations is enough for all rows but three', {
+  timeout: 40_000,
+}, async () => {
   const session = await watchClient(0, {});
   const failed = Object.entries(ROWS).filter(([, judge]) => judge(session).length > 0);
-  expect(failed.map(([id]) => id).sort()).toEqual(['AI-32', 'TR-22', 'TR-23']);
+  // How many it crosses by chance depends on how long its other parts take.
+  expect(failed.map(([id]) => id).sort()).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
+  expect(failed.filter(([id]) => !['AI-32', 'TR-22', 'TR-23'].includes(id))).toEqual([]);
 });
 
 test('what the clients of the catalogue do not do', { timeout: 40_000 }, async () => {

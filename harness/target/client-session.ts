@@ -185,7 +185,7 @@ export interface SessionDriver {
 }
 
 export interface SessionPlan {
-  /** Go on until tokens rotated: each file `each` times, all files together `total` times, and the first tokens have expired. */
+  /** Go on until tokens rotated: each file `each` times, all files together `total` times, and the tokens that were replaced so have expired. */
   rotations?: { each: number; total: number; deadlineSeconds: number };
   /** Time from one paced call of a provider to the next. */
   paceMs: number;
@@ -387,12 +387,14 @@ function rotated(
   const counts = providers.map((provider) => {
     const observed = files.find(({ path }) => path === provider.tokenPath)?.observations ?? [];
     const { at, later } = rotationsSince(observed, began);
-    const firstExpiry = Number(at?.claims.exp ?? Number.POSITIVE_INFINITY);
+    // What the last rotation that counts took away: a client that saw the rotations before may have missed that one.
+    const replaced = [at, ...later][each - 1];
+    const expiry = Number(replaced?.claims.exp ?? Number.POSITIVE_INFINITY);
     return {
       name: provider.name,
       rotations: later.length,
-      // Every client needs a new access token once the one that it got last with the first subject token has ended.
-      judgedFrom: (firstExpiry + provider.accessTokenLifetimeSeconds + 1) * 1000,
+      // Every client needs a new access token once the one that it got last with that subject token has ended.
+      judgedFrom: (expiry + provider.accessTokenLifetimeSeconds + 1) * 1000,
     };
   });
   const sum = counts.reduce((so, { rotations }) => so + rotations, 0);

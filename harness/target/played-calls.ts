@@ -31,7 +31,12 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
   const expired: Partial<Record<PlayedName, number>> = {};
   const shortLived = (name: PlayedName) => async (): Promise<void> => {
     await call('played', name);
-    expired[name] ??= Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
+    expired[name] = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
+  };
+  const swapped = (path: string | undefined) => async (): Promise<void> => {
+    await untilExpired('swapped');
+    await project(path);
+    await shortLived('swapped')();
   };
   const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
   const tokenPath = driver.played.find(({ name }) => name === 'plain')?.tokenPath ?? '';
@@ -41,10 +46,7 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
       if (second !== undefined && ![first, second].includes(tokenPath)) await driver.copy(second, tokenPath);
       await call('played', 'plain');
     },
-    async () => {
-      await project(first);
-      await shortLived('swapped')();
-    },
+    swapped(first),
     shortLived('no-expiry'),
     ...can('discovery', once('other-issuer'), once('tenant'), once('stranger')),
     once('redirecting-endpoint'),
@@ -61,15 +63,13 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
       await Promise.all(Array.from({ length: AT_ONCE }, () => call('played', 'slow')));
     }),
     ...can('token_exchange', once('exchange'), once('exchange-audience')),
-    async () => {
-      await untilExpired('swapped');
-      await project(second);
-      await call('played', 'swapped');
-    },
+    swapped(second),
     async () => {
       await untilExpired('no-expiry');
       await call('played', 'no-expiry');
     },
+    // Once more: who watches the file is told of the first swap, by the end of what it watches.
+    swapped(first),
     async () => {
       await call('outage', 'outage', { act: 'good' });
       expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;

@@ -11,6 +11,7 @@ import {
   endOf,
   FAIL_FAST_MS,
   failuresOf,
+  iso,
   JWT,
   observationsOf,
   requestFindings,
@@ -247,27 +248,31 @@ export function neverTurnsToAPerson(session: ClientSession): Finding[] {
   ];
 }
 
-/** TR-36: after the symlinks behind its path were swapped the client presents the token that is there now. */
+/** TR-36: after the symlinks behind its path were swapped, and swapped once more, the client presents the token that is there now. */
 export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
-  const [first, second] = callsOf(session, 'swapped');
-  const [old, recent] = session.providers.map(({ tokenPath }) => new Set(digestsOf(session, tokenPath)));
-  if (first === undefined || second === undefined || old === undefined || recent === undefined)
-    return ['no such calls were made'];
+  const calls = callsOf(session, 'swapped');
+  const files = session.providers.map(({ tokenPath }) => new Set(digestsOf(session, tokenPath)));
+  if (calls.length <= files.length) return ['no such calls were made'];
   const presented = tokensIn(exchangesOf(session, 'swapped'));
-  const swapped = Date.parse(second.at) - SWAP_MS;
-  const after = presented.filter(({ at }) => at >= swapped);
+  const instants = [...calls.map(({ at }) => Date.parse(at) - SWAP_MS), Number.POSITIVE_INFINITY];
   return [
-    ...failuresOf([first, second], (call) => `a call failed: ${describeCall(call)}`),
-    ...(presented.some(({ at, token }) => at < swapped && old.has(token.sha256))
-      ? []
-      : unseen([first], 'the token before the swap was not presented')),
-    ...(after.length === 0 ? unseen([second], 'no exchange was made after the swap') : []),
-    ...after
-      .filter(({ token }) => !recent.has(token.sha256))
-      .map(
-        ({ at, token }) =>
-          `${old.has(token.sha256) ? 'the token from before the swap' : 'a token of another file'} was presented at ${new Date(at).toISOString()}`,
-      ),
+    ...failuresOf(calls, (call) => `a call failed: ${describeCall(call)}`),
+    ...calls.flatMap((call, index) => {
+      const [from = 0, to = 0] = instants.slice(index);
+      // The files of the providers take turns.
+      const inPlace = files[index % files.length];
+      const during = presented.filter(({ at }) => at >= from && at < to);
+      const told = index === 0 ? 'before the swap' : `after swap ${index}`;
+      return [
+        ...(during.length === 0 ? unseen([call], `no token was presented ${told}`) : []),
+        ...during
+          .filter(({ token }) => inPlace?.has(token.sha256) !== true)
+          .map(({ at, token }) => {
+            const which = files.some((file) => file.has(token.sha256)) ? 'the one from before' : 'of another file';
+            return `the token presented ${told}, at ${iso(at)}, was ${which}`;
+          }),
+      ];
+    }),
   ];
 }
 
