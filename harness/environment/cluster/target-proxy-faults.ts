@@ -15,7 +15,7 @@ export const API_FAULT_KINDS = [
   'cut-watch',
   /** 410 Gone: an ERROR event in a watch that begins at a resourceVersion, also in an open one; the status itself for a list that continues or names an exact version. */
   'expired',
-  /** A log ends after so many bytes. */
+  /** A log ends after so many bytes, or in the middle of a text. */
   'cut-log',
 ] as const;
 
@@ -35,6 +35,8 @@ export const apiFaultSchema = z.strictObject({
   seconds: z.number().min(0).optional(),
   /** `cut-log`: how many bytes come through; default 1. */
   bytes: z.number().int().min(0).optional(),
+  /** `cut-log`: instead, it ends in the middle of this text, whatever stands around it. */
+  within: z.string().min(2).optional(),
   /** `cut-watch`, `cut-log`: the answer ends as if it were whole, and not by a reset of its connection. */
   clean: z.boolean().optional(),
 });
@@ -111,6 +113,28 @@ function concerns({ verbs, resources }: ApiFault, { verb, resource, subresource 
     (verbs === undefined || verbs.includes(verb)) &&
     (resources === undefined || (spelled !== undefined && resources.includes(spelled)))
   );
+}
+
+/** Where `cut-log` ends an answer that comes in chunks: for each in turn how many of its bytes come through; undefined: all, so far. */
+export function logCutter({ bytes = 1, within }: ApiFault): (chunk: Buffer) => number | undefined {
+  if (within === undefined) {
+    let room = bytes;
+    return (chunk) => {
+      const at = room;
+      room -= chunk.length;
+      return room < 0 ? at : undefined;
+    };
+  }
+  const wanted = Buffer.from(within);
+  // The end of what came through: the text may lie across two chunks.
+  let tail = Buffer.alloc(0);
+  return (chunk) => {
+    const seen = Buffer.concat([tail, chunk]);
+    const found = seen.indexOf(wanted);
+    if (found >= 0) return Math.max(0, found + Math.floor(wanted.length / 2) - tail.length);
+    tail = seen.subarray(Math.max(0, seen.length - wanted.length + 1));
+    return undefined;
+  };
 }
 
 /** A refusal as the API server words it (meta/v1 Status). */

@@ -201,6 +201,8 @@ describe('the recording proxy', () => {
     expect((await ask('GET', log)).body).toBe('one\nt');
     proxy.setFaults([{ kind: 'cut-log', bytes: 5, times: 1 }]);
     await expect(ask('GET', log)).rejects.toThrow('aborted');
+    proxy.setFaults([{ kind: 'cut-log', within: 'two', times: 1, clean: true }]);
+    expect((await ask('GET', log)).body).toBe('one\nt');
     expect((await ask('GET', log)).body).toBe('one\ntwo\nthree\n');
   });
 

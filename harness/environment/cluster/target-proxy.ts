@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { KubeConfig } from '@kubernetes/client-node';
 import { HarnessError } from '../../run/errors.ts';
 import { type ApiRecord, type AskedFor, askedFor, messageOf, userOf } from './api-record.ts';
-import { type ApiFault, ApiFaults, EXPIRED_MESSAGE, statusBody } from './target-proxy-faults.ts';
+import { type ApiFault, ApiFaults, EXPIRED_MESSAGE, logCutter, statusBody } from './target-proxy-faults.ts';
 
 /**
  * The API server as a target sees it: a proxy that passes the target's own credentials on, records every request, and can be told to
@@ -232,10 +232,11 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     }
     const cutLog = asked.subresource === 'log' && record.code === 200 ? faults.take(['cut-log'], asked) : undefined;
     const refusal: Buffer[] | undefined = record.code === 401 || record.code === 403 ? [] : undefined;
-    const limit = cutLog === undefined ? Number.POSITIVE_INFINITY : (cutLog.bytes ?? 1);
+    const cutIn = cutLog === undefined ? undefined : logCutter(cutLog);
     from.on('data', (chunk: Buffer) => {
-      const room = limit - (record.bytes ?? 0);
-      const part = chunk.length <= room ? chunk : chunk.subarray(0, room);
+      const cutAt = stopped ? undefined : cutIn?.(chunk);
+      // What comes after an end counts for nothing.
+      const part = stopped ? chunk.subarray(0, 0) : chunk.subarray(0, cutAt);
       record.bytes = (record.bytes ?? 0) + part.length;
       atLineEnd = part.at(-1) === 0x0a;
       if (refusal !== undefined && record.bytes <= LONGEST_REFUSAL) {
@@ -244,7 +245,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       if (stopped) {
         return;
       }
-      if (cutLog !== undefined && part.length < chunk.length) {
+      if (cutLog !== undefined && cutAt !== undefined) {
         stopped = true;
         to.write(part, () => stop(cutLog));
       } else if (!to.write(part)) {
