@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { textOf } from './findings.ts';
 import type { RunnerEvent } from './job-runner.ts';
 import {
+  keepsJobs,
   leavesNothingRunning,
   matches,
   quantity,
@@ -11,7 +12,8 @@ import {
   writesTheSamePod,
 } from './job-runner-judgements.ts';
 import type { ObjectEvent, RunnerRecord, SubmittedTask } from './job-runner-launch.ts';
-import { keepsLimits } from './job-runner-part-judgements.ts';
+import { boundsMemory, keepsLimits } from './job-runner-part-judgements.ts';
+import type { Target } from './target-file.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const at = (seconds: number): number => START + seconds * 1000;
@@ -154,6 +156,69 @@ describe('JL-33', () => {
       expect.stringContaining('had 2 pods at once'),
     ]);
   });
+});
+
+test('JL-33: an agent for which no Job can be made breaks no limit, but one with a UUID must have one', () => {
+  const limits = (agent: string) => {
+    const tasks = [task('one', agent), task('two', agent)];
+    const events = tasks.map((each) => ended(9, each, { outcome: 'failed' }));
+    return keepsLimits([{ ...record({ tasks, events }), per: 'agent', count: 1, surplus: 'refused' }]);
+  };
+  expect(limits('an agent')).toEqual([]);
+  expect(limits('0b1c2d3e-0000-4000-8000-000000000000')).not.toEqual([]);
+});
+
+test('JL-30: a Job that is to be kept is there, and nothing will remove it', () => {
+  const kept = task('kept');
+  const judged = (objects: ObjectEvent[], retainedSeconds?: number) =>
+    keepsJobs(record({ tasks: [kept], objects }), [kept], {
+      documented: {
+        cleanUp: { withinSeconds: 1, retain: 'task', ...(retainedSeconds === undefined ? {} : { retainedSeconds }) },
+      },
+    } as Target<'job-runner'>).map(textOf);
+  const job = (spec: object) => seen(1, 'ADDED', 'Job', kept, { spec });
+  expect(judged([job({})])).toEqual([]);
+  expect(judged([])).toEqual([expect.stringContaining('it had no Job')]);
+  expect(judged([job({}), seen(5, 'DELETED', 'Job', kept)])).toEqual([expect.stringContaining('was deleted')]);
+  expect(judged([job({ ttlSecondsAfterFinished: 300 })])).toEqual([expect.stringContaining('is 300')]);
+  expect(judged([job({ ttlSecondsAfterFinished: 300 })], 300)).toEqual([]);
+  expect(judged([job({ ttlSecondsAfterFinished: 300 })], 3600)).toHaveLength(1);
+});
+
+test('JL-35a: memory that grows with the output, and a runner that dies of it', () => {
+  const floods = task('floods');
+  const MIB = 2 ** 20;
+  const judged = (most: number, change: Partial<RunnerRecord> = {}) =>
+    boundsMemory({
+      ...record({
+        tasks: [floods],
+        objects: [seen(1, 'ADDED', 'Pod', floods)],
+        events: [ended(9, floods, {})],
+        ...change,
+      }),
+      lines: 1,
+      logs: [],
+      printed: 128 * MIB,
+      memory: { before: 60 * MIB, most: most * MIB },
+    }).map(textOf);
+  expect(judged(100)).toEqual([]);
+  expect(judged(200)).toEqual([expect.stringContaining('from 60 MiB to 200 MiB')]);
+  expect(judged(100, { exit: { at: at(5), code: null, signal: 'SIGKILL' }, events: [] })).toHaveLength(2);
+  expect(judged(100, { objects: [] })).toEqual(['the task had no pod']);
+});
+
+test('JL-38: an id that was cut off, and put in lower case, is no difference', () => {
+  const uuids = ['0A1B2C3D-1111-4222-8333-444455556666', 'F0E1D2C3-7777-4888-9999-AAAABBBBCCCC'];
+  const tasks = ['first', 'second'].map((label, n) => ({
+    ...task(label),
+    task: { id: uuids[n] ?? '', agent: 'an-agent', prompt: '' },
+  }));
+  const objects = tasks.map((each) =>
+    seen(1, 'ADDED', 'Pod', each, {
+      spec: { containers: [{ name: 'agent', args: [each.task.id.toLowerCase().slice(0, 16)] }] },
+    }),
+  );
+  expect(writesTheSamePod(record({ tasks, objects }))).toEqual([]);
 });
 
 test('JL-38: ids, hashes and times are no difference; the order of variables is one', () => {

@@ -241,11 +241,11 @@ export function timesOut(record: RunnerRecord): Finding[] {
 
 /** JL-30: nothing is left of what was cleaned up, and what was to be kept is kept. */
 export function cleansUp(record: TasksRecord, target: JobRunnerTarget): Finding[] {
-  const { withinSeconds, retain } = target.documented.cleanUp;
-  const kept = retain === 'task' ? taskNamed(record, 'second') : undefined;
-  const left = leftOvers(record, record.bystanders, kept?.label);
+  const { withinSeconds } = target.documented.cleanUp;
+  const left = leftOvers(record, record.bystanders);
   const lastEnd = Math.max(...record.tasks.flatMap((task) => endsOf(record, task).map(({ at }) => at)));
   const ran = record.tasks.some((task) => jobsOf(record, task).length > 0);
+  const retained = record.tasks.filter(({ task }) => task.retain === true);
   return [
     ...(ran ? [] : ['no Job was seen']),
     ...(left.length === 0
@@ -253,10 +253,31 @@ export function cleansUp(record: TasksRecord, target: JobRunnerTarget): Finding[
       : [
           `${secondsBetween(lastEnd, record.endedAt)} s after the last end was reported (documented: ${withinSeconds} s) these are still there: ${left.join(', ')}`,
         ]),
-    ...(kept !== undefined && jobsOf(record, kept).some(({ goneAt }) => goneAt !== undefined)
-      ? ['the Job of a task that was to be retained is gone']
-      : []),
+    ...(retained.length === 0 ? [] : keepsJobs(record, retained, target)),
   ];
+}
+
+/** JL-30 for tasks whose Jobs were to be kept: they are there, and nothing is set that will remove them sooner than documented. */
+export function keepsJobs(record: RunnerRecord, retained: SubmittedTask[], target: JobRunnerTarget): Finding[] {
+  const { retainedSeconds = Number.POSITIVE_INFINITY } = target.documented.cleanUp;
+  const findings: Finding[] = retained.length === 0 ? ['no Job was to be retained'] : [];
+  for (const task of retained) {
+    const who = `the task ${task.label}, whose Job was to be retained, ${fate(record, task)}`;
+    const jobs = jobsOf(record, task);
+    if (jobs.length === 0) findings.push(`${who}: it had no Job`);
+    for (const { name, goneAt, last } of jobs) {
+      const { ttlSecondsAfterFinished: ttl } = ((last as { spec?: object }).spec ?? {}) as {
+        ttlSecondsAfterFinished?: number;
+      };
+      if (goneAt !== undefined || last.metadata?.deletionTimestamp !== undefined)
+        findings.push(`${who}, and its Job ${name} was deleted`);
+      else if (ttl !== undefined && ttl < retainedSeconds)
+        findings.push(
+          `${who}, and the cluster will delete its Job ${name}: \`ttlSecondsAfterFinished\` is ${ttl}, and ${Number.isFinite(retainedSeconds) ? `${retainedSeconds} s are documented` : 'that it goes by itself is not documented'}`,
+        );
+    }
+  }
+  return findings;
 }
 
 /** JL-38: the same task, its variables in another order, gives the same pod. */
@@ -279,11 +300,20 @@ function neutralSpec(record: RunnerRecord, { task, marker }: SubmittedTask, pod:
   const volumes = /kube-api-access-[a-z0-9]{5}/g;
   let text = JSON.stringify(specOf(pod)).replaceAll(volumes, 'TOKEN');
   for (const known of [pod.name, ...own, marker, task.id, task.agent]) text = text.replaceAll(known, 'ID');
-  // Digests and cut-off ids have no more in common than that they are long.
-  return text
-    .replaceAll(/(first|second)[a-z0-9-]*/g, 'ID')
-    .replaceAll(/[0-9a-f]{8,}/g, 'HEX')
-    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d{10,}\b/g, 'TIME');
+  for (const id of [task.id, task.agent]) text = withoutCuts(text, id);
+  // Digests have no more in common than that they are long.
+  return text.replaceAll(/[0-9a-f]{8,}/g, 'HEX').replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d{10,}\b/g, 'TIME');
+}
+
+/** Shorter ones say nothing of whose they are. */
+const SHORTEST_CUT = 6;
+
+/** A text without an id that was cut off, and put in lower case. */
+function withoutCuts(text: string, id: string): string {
+  let rest = text;
+  for (let length = id.length; length >= SHORTEST_CUT; length -= 1)
+    rest = rest.replaceAll(id.slice(0, length), 'ID').replaceAll(id.slice(0, length).toLowerCase(), 'ID');
+  return rest;
 }
 
 /** JL-42: the documented resources, and each override beside the defaults of all else. */
@@ -300,13 +330,19 @@ export function appliesResourceSettings(record: RunnerRecord, target: JobRunnerT
   return hasResources(record, target, 'overridden', OVERRIDE);
 }
 
+/** The same, where nothing at all is asked for. */
+export function appliesOwnDefaults(record: RunnerRecord, target: JobRunnerTarget): Finding[] {
+  return hasResources(record, target, 'plain', {}, target.documented.resources.defaults);
+}
+
 function hasResources(
   record: RunnerRecord,
   target: JobRunnerTarget,
   label: string,
   override: { requests?: object; limits?: object },
+  defaults: { requests?: object | undefined; limits?: object | undefined } = target.documented.resources,
 ): Finding[] {
-  const { requests = {}, limits = {} } = target.documented.resources;
+  const { requests = {}, limits = {} } = defaults;
   const task = taskNamed(record, label);
   const [pod] = task === undefined ? [] : podsOf(record, task);
   if (pod === undefined) return [`the task ${label} had no pod`];

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -91,6 +91,8 @@ export interface LaunchOptions {
   objects?: KubernetesObject[];
   /** With the objects, rights and settings of the target file's `deployment`; `without`: objects of this kind are left out. */
   deployment?: { without?: string };
+  /** The agents' output is measured, and not kept: one event with the number of bytes stands for all that came of a task. */
+  measuredOutput?: boolean;
 }
 
 /** A runner under observation. */
@@ -104,7 +106,7 @@ export interface LaunchedRunner {
   readonly started: StartedJobRunner;
   /** The proxy by which it reaches the API server: what it asked for there, and faults. */
   readonly access: TargetAccess;
-  /** Hands over a task whose id and agent are made of the label, unless they are given. */
+  /** Hands over a task. Its id and its agent are UUIDs, which every runner knows, unless they are given: what others do to it has a row of its own (JL-23). */
   submit(label: string, task: Partial<Task>): Promise<SubmittedTask>;
   cancel(label: string): Promise<void>;
   /** Waits until `accept` answers something else than undefined; undefined when it has not in time: what that means is the judge's. */
@@ -231,7 +233,8 @@ export async function withJobRunner<R>(
         workFolder,
         signal: t.signal,
         onEvent: (event) => {
-          events.push(event);
+          if (options.measuredOutput === true && event.type === 'output') measure(events, event);
+          else events.push(event);
           changed();
         },
       });
@@ -267,8 +270,8 @@ export async function withJobRunner<R>(
       async submit(label, task) {
         const marker = `conformance-task-${label}-${randomBytes(5).toString('hex')}`;
         const whole: Task = {
-          id: `${label}-${randomBytes(6).toString('hex')}`,
-          agent: `agent-${label}-${randomBytes(4).toString('hex')}`,
+          id: randomUUID(),
+          agent: randomUUID(),
           prompt: `Do what ${label} says.`,
           ...task,
           env: { ...task.env, [MARKER_VARIABLE]: marker },
@@ -348,6 +351,14 @@ export function withReadyJobRunner<R>(
     }
     return act(runner);
   });
+}
+
+/** Adds the length of an output to what was measured of its task. */
+function measure(events: RunnerEvent[], { at, task, text }: Extract<RunnerEvent, { type: 'output' }>): void {
+  const known = events.find((event) => event.type === 'output' && event.task === task);
+  const bytes = Buffer.byteLength(text);
+  if (known?.type === 'output') known.text = String(Number(known.text) + bytes);
+  else events.push({ at, type: 'output', task, text: String(bytes) });
 }
 
 function lastWords(events: RunnerEvent[]): string {

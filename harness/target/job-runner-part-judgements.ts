@@ -9,6 +9,7 @@ import {
   faultSeconds,
   type IdsRecord,
   type LimitRecord,
+  type MemoryRecord,
   type OutputRecord,
   type PromptsRecord,
   type RefusalRecord,
@@ -165,6 +166,9 @@ export function takesUp(record: SignalRecord): Finding[] {
     : [`the task that was preserved, and succeeded, ${fate(record, task)}`];
 }
 
+/** No UUID. */
+const UNUSUAL = /[^0-9a-f-]/;
+
 /** JL-33: never more than the limit at once, by the pods that were seen; the surplus is refused or waits. */
 export function keepsLimits(records: LimitRecord[]): Finding[] {
   return records.flatMap((record) => {
@@ -178,6 +182,8 @@ export function keepsLimits(records: LimitRecord[]): Finding[] {
       const most = mostAtOnce(record, tasks);
       const ended = tasks.filter((task) => endsOf(record, task).some(({ outcome }) => outcome === 'succeeded'));
       const refused = tasks.filter((task) => refusalOf(record, task) !== undefined);
+      // An id of which it makes no Job at all breaks no limit: that is JL-23's.
+      if (most === 0 && UNUSUAL.test(tasks[0]?.task.agent ?? '')) return [];
       const stories = (): string => tasks.map((task) => `${task.label} ${fate(record, task)}`).join('; ');
       return [
         ...(most > record.count ? [`${who} had ${most} pods at once; its limit is ${record.count}`] : []),
@@ -290,6 +296,27 @@ export function boundsLogs(record: OutputRecord, { documented }: JobRunnerTarget
     ...(read > limit * REREAD_FACTOR ? [`it read ${read} bytes of the log of one task; documented are ${limit}`] : []),
     ...(told > limit * REREAD_FACTOR ? [`it gave ${told} bytes of output; documented are ${limit}`] : []),
     ...(end?.outcome === outcome ? [] : [`the task with the long output, which ${outcome}, ${fate(record, task)}`]),
+  ];
+}
+
+/** What a program may need more under load than before it: buffers, and what its language has not yet collected. */
+const MEMORY_MIB = 80;
+
+/** JL-35a: the runner's own memory does not grow with what an agent prints. */
+export function boundsMemory(record: MemoryRecord): Finding[] {
+  const [task] = record.tasks;
+  if (task === undefined || podsOf(record, task).length === 0) return ['the task had no pod'];
+  const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+  const { before, most } = record.memory;
+  const printed = mebibytes(record.printed);
+  return [
+    ...(record.exit === undefined
+      ? []
+      : [`its process ended (${record.exit.signal ?? `code ${record.exit.code}`}) while a task printed ${printed}`]),
+    ...(most - before > MEMORY_MIB * 2 ** 20
+      ? [`its memory grew from ${mebibytes(before)} to ${mebibytes(most)} while a task printed ${printed}`]
+      : []),
+    ...(endsOf(record, task).length === 0 ? [`the task that printed ${printed} ${fate(record, task)}`] : []),
   ];
 }
 

@@ -1,6 +1,6 @@
 /** Parts of a job runner's contract that need a start of their own: faults, limits, ids, prompts, refusals, signals. */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import type { RequirementContext } from '../run/context.ts';
@@ -365,9 +365,10 @@ export interface LimitRecord extends RunnerRecord {
 }
 
 const WORKER_LIMIT = 2;
-const AGENTS = ['Agent-Upper', 'agent with spaces', `${'agent-'.repeat(20)}ü`];
+/** Spellings of which a runner may make another one for a label, and then not find it. */
+const SPELLINGS = ['Agent-Upper', 'agent with spaces', `${'agent-'.repeat(20)}ü`];
 
-/** More tasks than a limit lets, submitted at once; for a limit of one an agent by agents whose ids are no valid labels. */
+/** More tasks than a limit lets, submitted at once; for a limit of one an agent also by agents whose ids are no valid labels. */
 export function observeLimits(t: RequirementContext): Promise<LimitRecord[]> {
   return t.shared('job runner: limits', () =>
     Promise.all(
@@ -378,7 +379,8 @@ export function observeLimits(t: RequirementContext): Promise<LimitRecord[]> {
           ...(extra === undefined ? {} : { extra }),
         };
         return withReadyJobRunner(t, { purpose: `limit-${per}`, settings }, async (runner) => {
-          const agents = per === 'worker' ? Array.from({ length: 2 * count + 1 }, (_, n) => `agent-${n}`) : AGENTS;
+          const agents =
+            per === 'worker' ? Array.from({ length: 2 * count + 1 }, () => randomUUID()) : [randomUUID(), ...SPELLINGS];
           const each = per === 'worker' ? 1 : count + 1;
           const submitted = agents.flatMap((agent, n) =>
             Array.from({ length: each }, (_, again) =>
@@ -505,14 +507,14 @@ export interface OutputRecord extends RunnerRecord {
 
 const LINES = 14;
 const LINE_BYTES = 16;
-/** In the fifth line, or in the second where each line bears its time. */
-const CUT_AFTER_BYTES = 70;
+/** Late enough that a runner which asks again for some seconds back does not begin with the first line. */
+const CUT_WITHIN = 'line 9';
 
 /** A task that prints a line a second; the connection by which the runner reads them breaks once, in the middle of a line. */
 export function observeOutput(t: RequirementContext): Promise<OutputRecord> {
   return t.shared('job runner: output', () =>
     withReadyJobRunner(t, { purpose: 'output' }, async (runner) => {
-      await runner.access.setFaults([{ kind: 'cut-log', resources: ['pods/log'], bytes: CUT_AFTER_BYTES, times: 1 }]);
+      await runner.access.setFaults([{ kind: 'cut-log', resources: ['pods/log'], within: CUT_WITHIN, times: 1 }]);
       await runner.submit('talks', {
         env: { WORKLOAD_LINES: String(LINES), WORKLOAD_LINE_BYTES: String(LINE_BYTES), WORKLOAD_RATE: '1' },
       });
@@ -524,10 +526,13 @@ export function observeOutput(t: RequirementContext): Promise<OutputRecord> {
 
 const LONG_LINE_BYTES = 1024;
 
+/** From submission to end of a task that prints without end, on a small machine that many share. */
+const FLOOD_SECONDS = 240;
+
 /** A task whose output is three times as long as what the runner reads. */
 export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> {
   return t.shared('job runner: long output', () =>
-    withReadyJobRunner(t, { purpose: 'long-output' }, async (runner) => {
+    withReadyJobRunner(t, { purpose: 'long-output', measuredOutput: true }, async (runner) => {
       const lines = Math.ceil((3 * runner.target.documented.logLimitBytes) / LONG_LINE_BYTES);
       await runner.submit('floods', {
         env: {
@@ -538,8 +543,60 @@ export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> 
         },
       });
       await runner.until(allOver(runner), TASK_SECONDS);
-      const record = runner.record();
-      return { ...record, events: withoutText(record), lines, logs: await logsOf(runner) };
+      return { ...runner.record(), lines, logs: await logsOf(runner) };
+    }),
+  );
+}
+
+// ---- Memory (JL-35a)
+
+export interface MemoryRecord extends OutputRecord {
+  /** Bytes that the agent prints. */
+  printed: number;
+  /** Resident memory of the runner's process in bytes: before the task, and the most while it lasted. */
+  memory: { before: number; most: number };
+}
+
+/** Far more than a program in whatever language takes for its own work. */
+const FLOOD_MIB = 128;
+const MEMORY_LOOK_MS = 250;
+
+/** A task that prints very much, while the runner's memory is looked at. @returns undefined where the runner's memory cannot be read */
+export function observeMemory(t: RequirementContext): Promise<MemoryRecord | undefined> {
+  return t.shared('job runner: memory', () =>
+    withReadyJobRunner(t, { purpose: 'memory', measuredOutput: true }, async (runner) => {
+      const memory = async (): Promise<number | undefined> => runner.started.memoryBytes?.();
+      const before = await memory();
+      if (before === undefined) return undefined;
+      let most = before;
+      const lines = (FLOOD_MIB * 2 ** 20) / LONG_LINE_BYTES;
+      const timer = setInterval(() => {
+        void memory().then((now = 0) => {
+          most = Math.max(most, now);
+        });
+      }, MEMORY_LOOK_MS);
+      try {
+        await runner.submit('floods', {
+          env: {
+            WORKLOAD_LINES: String(lines),
+            WORKLOAD_LINE_BYTES: String(LONG_LINE_BYTES),
+            WORKLOAD_EXIT_CODE: runner.target.capabilities.includes('stream') ? '0' : '1',
+          },
+        });
+        await runner.until(
+          () => allOver(runner)() ?? (runner.record().exit === undefined ? undefined : true),
+          FLOOD_SECONDS,
+        );
+      } finally {
+        clearInterval(timer);
+      }
+      return {
+        ...runner.record(),
+        lines,
+        logs: await logsOf(runner),
+        printed: FLOOD_MIB * 2 ** 20,
+        memory: { before, most },
+      };
     }),
   );
 }
@@ -553,14 +610,6 @@ async function logsOf(runner: LaunchedRunner): Promise<OutputRecord['logs']> {
       bytes: bytes ?? 0,
       ...(fault === undefined ? {} : { fault: String(fault) }),
     }));
-}
-
-/** The output of a flood is measured, and not kept: its length stands for it. */
-function withoutText({ events }: RunnerRecord): RunnerRecord['events'] {
-  const bytes = events.reduce((sum, event) => sum + (event.type === 'output' ? Buffer.byteLength(event.text) : 0), 0);
-  const output = events.find((event) => event.type === 'output');
-  const rest = events.filter(({ type }) => type !== 'output');
-  return output?.type === 'output' ? [...rest, { ...output, text: String(bytes) }] : rest;
 }
 
 // ---- A bad API server (JL-37)
@@ -651,6 +700,21 @@ export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
   );
 }
 
+// ---- Jobs that are kept by the settings (JL-30)
+
+/** A task that succeeds and one that fails, under settings by which their Jobs are kept, until the time for cleaning up has passed. */
+export function observeRetained(t: RequirementContext): Promise<RunnerRecord> {
+  return t.shared('job runner: retained', () =>
+    withReadyJobRunner(t, { purpose: 'retained', settings: { retain: true } }, async (runner) => {
+      await runner.submit('succeeds-and-stays', {});
+      await runner.submit('fails-and-stays', { env: { WORKLOAD_EXIT_CODE: '7' } });
+      await runner.until(allOver(runner), TASK_SECONDS);
+      await runner.until(() => undefined, runner.target.documented.cleanUp.withinSeconds);
+      return runner.record();
+    }),
+  );
+}
+
 // ---- Resources by the settings (JL-42)
 
 /** A task under settings that override one resource. */
@@ -659,6 +723,23 @@ export function observeResourceSettings(t: RequirementContext): Promise<RunnerRe
     withReadyJobRunner(t, { purpose: 'resources', settings: { resources: OVERRIDE } }, async (runner) => {
       await runner.submit('overridden', {});
       await runner.until(allOver(runner), TASK_SECONDS);
+      return runner.record();
+    }),
+  );
+}
+
+/** A task under settings that leave all resources to the runner. That its pod is there is enough: a small machine may have no room for it. */
+export function observeDefaultResources(
+  t: RequirementContext,
+  settings: Record<string, unknown>,
+): Promise<RunnerRecord> {
+  return t.shared('job runner: default resources', () =>
+    withReadyJobRunner(t, { purpose: 'defaults', settings: { extra: settings } }, async (runner) => {
+      const task = await runner.submit('plain', {});
+      await runner.until(
+        () => (isOver(runner, task) || podsOf(runner, task).length > 0 ? true : undefined),
+        TASK_SECONDS,
+      );
       return runner.record();
     }),
   );

@@ -212,10 +212,10 @@ export async function startWithoutEach(t: RequirementContext, rights: Right[]): 
   return seen;
 }
 
-/** The documented rights that some requests used. */
-export function usedRights(target: Target<'job-runner'>, requests: ApiRecord[]): Right[] {
+/** The rights, documented or not, that some requests used. */
+export function usedRights({ rules }: Target<'job-runner'>, requests: ApiRecord[]): Right[] {
   const allowed = requests.filter(({ code }) => code !== 0 && code !== 401 && code !== 403);
-  return rightsOf(target.rules.namespaced).filter((right) =>
+  return rightsOf([...rules.namespaced, ...rules.undocumented]).filter((right) =>
     allowed.some((action) => ruleAllows(ruleOf(right), action)),
   );
 }

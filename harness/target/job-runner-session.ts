@@ -167,6 +167,8 @@ export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
         env: { WORKLOAD_EXIT_CODE: '7' },
         ...(documented.resources.overriddenBy.includes('task') ? { resources: OVERRIDE } : {}),
       });
+      if (documented.cleanUp.retain === 'task')
+        await runner.submit('fails-and-stays', { env: { WORKLOAD_EXIT_CODE: '7' }, retain: true });
       if (capabilities.includes('timeout'))
         await runner.submit('runs-out', { env: ENDLESS, timeoutSeconds: TIME_LIMIT_SECONDS });
       if (capabilities.includes('cancel')) {
@@ -188,10 +190,9 @@ export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
         TIME_LIMIT_SECONDS + (documented.faultSeconds.deadline ?? FAULT_SECONDS) + SLACK_SECONDS,
       );
       const lastEnd = Math.max(...runner.tasks.flatMap((task) => endsOf(runner, task).map(({ at }) => at)), Date.now());
-      const kept = documented.cleanUp.retain === 'task' ? 'second' : undefined;
       const cleanedBy = lastEnd + (documented.cleanUp.withinSeconds + SLACK_SECONDS) * 1000;
       await runner.until(
-        () => (leftOvers(runner, bystanders, kept).length === 0 ? true : undefined),
+        () => (leftOvers(runner, bystanders).length === 0 ? true : undefined),
         Math.max(0, cleanedBy - Date.now()) / 1000,
       );
       await runner.until(() => undefined, AFTERMATH_SECONDS);
@@ -235,12 +236,8 @@ export async function createBystanders(runner: LaunchedRunner, like: KubernetesO
 }
 
 /** What is still there of the runner's doing: every object but those that were there before, are others', or belong to tasks that go on. */
-export function leftOvers(
-  record: Pick<RunnerRecord, 'objects' | 'tasks' | 'events'>,
-  bystanders: string[],
-  kept: string | undefined,
-): string[] {
-  const stay = record.tasks.filter((task) => task.label === kept || endsOf(record, task).length === 0);
+export function leftOvers(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'events'>, bystanders: string[]): string[] {
+  const stay = record.tasks.filter((task) => task.task.retain === true || endsOf(record, task).length === 0);
   const keptUids = stay.flatMap((task) => jobsOf(record, task).map(({ uid }) => uid));
   const markers = stay.map(({ marker }) => marker);
   const isKept = ({ uid, last }: ObservedObject): boolean =>

@@ -152,6 +152,8 @@ export const jobRunnerTargetSchema = z.strictObject({
     cleanUp: z.strictObject({
       withinSeconds: seconds.max(120, 'configure it to clean up sooner: it is waited for'),
       retain: z.enum(['settings', 'task', 'none']).default('none'),
+      /** What is retained stays so long; for good, where nothing is said. */
+      retainedSeconds: seconds.optional(),
     }),
     /** Seconds until it reports a fault of a pod; 120 where none is given. */
     faultSeconds: z.partialRecord(z.enum(POD_FAULTS), seconds).default({}),
@@ -159,7 +161,11 @@ export const jobRunnerTargetSchema = z.strictObject({
     logLimitBytes: z.number().int().positive().default(1_048_576),
     /** Resources of the agent's container where nothing else is asked, and who may override them. */
     resources: resourcesSchema
-      .extend({ overriddenBy: z.array(z.enum(['settings', 'task'])).default([]) })
+      .extend({
+        overriddenBy: z.array(z.enum(['settings', 'task'])).default([]),
+        /** Its own defaults, where the target file asks for less than they are: under these further settings it is left to them. */
+        defaults: resourcesSchema.extend({ settings: z.record(z.string(), z.unknown()) }).optional(),
+      })
       .default({ overriddenBy: [] }),
     /** What it does with a key of its configuration that it does not know. */
     unknownKeys: z.enum(['refused', 'ignored']).default('ignored'),

@@ -2,10 +2,12 @@ import type { RequirementContext } from '../../harness/run/context.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { expectNone, type Finding } from '../../harness/target/findings.ts';
 import {
+  appliesOwnDefaults,
   appliesResourceSettings,
   appliesResources,
   cancels,
   cleansUp,
+  keepsJobs,
   keepsToItsOwn,
   leavesNothingRunning,
   reportsEndsOnce,
@@ -17,6 +19,7 @@ import {
 import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/target/job-runner-launch.ts';
 import {
   boundsLogs,
+  boundsMemory,
   deliversOrRefusesLargePrompts,
   deliversPrompts,
   inherits,
@@ -35,15 +38,18 @@ import {
 } from '../../harness/target/job-runner-part-judgements.ts';
 import {
   observeBadSettings,
+  observeDefaultResources,
   observeDeployment,
   observeFaults,
   observeIds,
   observeLimits,
   observeLongOutput,
+  observeMemory,
   observeOutput,
   observePrompts,
   observeRefusals,
   observeResourceSettings,
+  observeRetained,
   observeSignal,
   observeTemplate,
   observeTroubles,
@@ -77,7 +83,16 @@ requirement('JL-29', async (t) => {
   await judgeTasks(t, timesOut);
 });
 
-requirement('JL-30', (t) => judgeTasks(t, cleansUp));
+requirement('JL-30', async (t) => {
+  if (jobRunnerTarget(t).documented.cleanUp.retain === 'settings') {
+    await judgePart(
+      t,
+      observeRetained,
+      one((record, target) => keepsJobs(record, record.tasks, target)),
+    );
+  }
+  await judgeTasks(t, cleansUp);
+});
 
 requirement('JL-36', async (t) => {
   const { requests } = await observeTasks(t);
@@ -88,7 +103,7 @@ requirement('JL-36', async (t) => {
 requirement('JL-38', (t) => judgeTasks(t, writesTheSamePod));
 
 requirement('JL-42', async (t) => {
-  const { requests, limits, overriddenBy } = jobRunnerTarget(t).documented.resources;
+  const { requests, limits, overriddenBy, defaults } = jobRunnerTarget(t).documented.resources;
   if (requests === undefined && limits === undefined && overriddenBy.length === 0) {
     t.notApplicable(
       'the target file documents neither default resources nor who overrides them (`documented.resources`)',
@@ -96,6 +111,9 @@ requirement('JL-42', async (t) => {
   }
   if (overriddenBy.includes('settings') && !overriddenBy.includes('task')) {
     await judgePart(t, observeResourceSettings, one(appliesResourceSettings));
+  }
+  if (defaults !== undefined) {
+    await judgePart(t, () => observeDefaultResources(t, defaults.settings), one(appliesOwnDefaults));
   }
   await judgeTasks(t, appliesResources);
 });
@@ -189,6 +207,13 @@ requirement('JL-35', async (t) => {
     );
   }
   await judgePart(t, observeLongOutput, one(boundsLogs));
+});
+
+requirement('JL-35a', async (t) => {
+  const record = (await observeMemory(t)) ?? t.notApplicable('the memory of the runner cannot be read where it runs');
+  const { printed, memory, logs } = record;
+  t.evidence('memory', { printed, ...memory, read: logs.reduce((sum, { bytes }) => sum + bytes, 0) });
+  await judgePart(t, async () => record, one(boundsMemory));
 });
 
 requirement('JL-37', (t) => judgePart(t, observeTroubles, one(livesThroughTroubles)));
