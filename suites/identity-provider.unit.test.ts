@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { startEmbedded } from '../harness/environment/identity-provider/embedded.ts';
 import { type IdentityProviderKind, startIdentityProvider } from '../harness/environment/identity-provider/index.ts';
 import type {
   GrantDeclaration,
@@ -121,7 +122,7 @@ afterAll(async () => {
 
 /** Outcome of every requirement, other than `passed`. */
 async function judge(
-  kind: IdentityProviderKind,
+  kind: IdentityProviderKind | 'embedded-opaque',
   variant?: string,
   setting: Setting = {},
 ): Promise<Record<string, string>> {
@@ -132,7 +133,9 @@ async function judge(
     const { hostname } = new URL(url);
     return hostname === '127.0.0.1' ? issuer.context.resolver.fetch(url, init) : serve(url, init);
   };
-  const provider = await startIdentityProvider(kind, variant, issuer.context);
+  const provider = await (kind === 'embedded-opaque'
+    ? startEmbedded(issuer.context, {}, { opaqueAccessTokens: true })
+    : startIdentityProvider(kind, variant, issuer.context));
   const resolver = new Resolver({ routes: {}, ca: issuer.context.pki.ca });
   const beside = { ...issuer.context, resolver, providers: ['neighbour'] };
   const neighbours = await startIdentityProvider('embedded', undefined, beside);
@@ -162,6 +165,11 @@ async function judge(
 test('the reference passes every row', async () => {
   expect(bodies.size).toBeGreaterThanOrEqual(7);
   expect(await judge('embedded')).toEqual({});
+});
+
+test('opaque access tokens are told apart and kept apart by introspection', async () => {
+  const only = ['TX-10', 'TX-12', 'TX-18', 'TX-19', 'TX-20', 'AI-10', 'AI-11'];
+  expect(await judge('embedded-opaque', undefined, { declarations: [0], only })).toEqual({});
 });
 
 test('three providers with three tokens: three accepted, six refused, and the report says so', async () => {

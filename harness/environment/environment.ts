@@ -480,7 +480,11 @@ export class Environment {
       identityProviders: [...this.#identityProviders.values()].map(({ description }) => ({
         kind: description.kind,
         version: description.version,
-        providers: description.providers,
+        // Whose secret it is does not matter: none goes into a report.
+        providers: description.providers.map(({ introspection, ...provider }) => ({
+          ...provider,
+          ...(introspection === undefined ? {} : { introspectionEndpoint: introspection.endpoint }),
+        })),
       })),
     };
   }

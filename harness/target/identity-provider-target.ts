@@ -31,6 +31,16 @@ const providerSchema = z.strictObject({
   acceptsFurtherAudiences: z.boolean().optional(),
   /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn (AI-14); 60 where none are declared. */
   withdrawnKeySeconds: z.number().int().positive().optional(),
+  /** Where a resource server asks what an access token is worth (RFC 7662), and the client as which it does: for opaque access tokens. */
+  introspection: z
+    .strictObject({
+      /** Absent: the one that the discovery document names. */
+      endpoint: text.optional(),
+      clientAuthentication: z.enum(['client-secret-post', 'client-secret-basic']).default('client-secret-basic'),
+      clientId: text,
+      clientSecret: text,
+    })
+    .optional(),
   /** Values of your own, for `${provider.NAME}` in requests and commands. */
   values: z.record(z.string(), text).optional(),
 });
@@ -100,7 +110,7 @@ export const identityProviderTargetSchema = z.strictObject({
       keysLifespanSeconds: z.number().int().positive().optional(),
     }),
     /** The harness's own provider, in this process. */
-    z.strictObject({ kind: z.literal('embedded') }),
+    z.strictObject({ kind: z.literal('embedded'), accessTokens: z.enum(['jwt', 'opaque']).default('jwt') }),
     /** `oauth2-mock-server` as it comes. */
     z.strictObject({ kind: z.literal('oauth2-mock-server') }),
     /** It runs already, and the harness only talks to it. */

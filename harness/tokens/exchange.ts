@@ -57,9 +57,13 @@ export function tokenRequestForm(request: TokenRequest): URLSearchParams {
   return form;
 }
 
-/** `Authorization` of a client that proves itself by HTTP Basic (RFC 6749 section 2.3.1: both parts are form-encoded first). */
+/** `Authorization` of a client that proves itself by HTTP Basic, where the declaration says so. */
 function authorization({ declaration, clientId, clientSecret = '' }: TokenRequest): Record<string, string> {
-  if (declaration.clientAuthentication !== 'client-secret-basic') return {};
+  return declaration.clientAuthentication === 'client-secret-basic' ? basicCredentials(clientId, clientSecret) : {};
+}
+
+/** HTTP Basic as RFC 6749 section 2.3.1 has it: both parts are form-encoded first. */
+export function basicCredentials(clientId: string, clientSecret: string): Record<string, string> {
   const encoded = [clientId, clientSecret]
     .map((part) => new URLSearchParams({ '': part }).toString().slice(1))
     .join(':');

@@ -2,6 +2,7 @@ import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import type { Fetch } from '../environment/identity-provider/fetch.ts';
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
 import { NotTestable } from '../run/errors.ts';
+import { introspect } from './introspection.ts';
 
 /** Algorithms by asymmetric keys: a resource server shares no secret with the provider. */
 const ALGORITHMS = [
@@ -35,18 +36,30 @@ async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknow
 }
 
 /**
- * The resource server of a provider: it takes access tokens that the provider's published keys verify, with the provider's
+ * The resource server of a provider: by introspection where the provider declares it, else by the provider's keys. It takes access tokens that the provider's published keys verify, with the provider's
  * `iss`, its own `aud`, and an `exp` that is not long past (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
  *
  * @throws NotTestable where the provider publishes no discovery document or no keys
  */
 export async function resourceServerOf(
   fetch: Fetch,
-  { issuer, accessTokenAudience }: ProviderDescription,
+  { issuer, accessTokenAudience, introspection }: ProviderDescription,
 ): Promise<(accessToken: string) => Promise<string | undefined>> {
+  if (introspection !== undefined) {
+    return async (accessToken) => {
+      const answer = await introspect(fetch, introspection, accessToken);
+      if (!answer.active) return answer.why;
+      const { iss = issuer, aud = accessTokenAudience } = answer.members;
+      if (iss !== issuer) return `unexpected "iss" by introspection: ${JSON.stringify(iss)}`;
+      return [aud].flat().includes(accessTokenAudience)
+        ? undefined
+        : `unexpected "aud" by introspection: ${JSON.stringify(aud)}`;
+    };
+  }
   const discovery = await getJson(fetch, `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
   const keys = createLocalJWKSet((await getJson(fetch, String(discovery.jwks_uri))) as unknown as JSONWebKeySet);
   return async (accessToken) => {
+    if (accessToken.split('.').length !== 3) return 'it is no JWT, and no introspection is declared';
     try {
       await jwtVerify(accessToken, keys, {
         issuer,

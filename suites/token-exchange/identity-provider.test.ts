@@ -12,6 +12,7 @@ import {
   presentations,
 } from '../../harness/tokens/declared-exchanges.ts';
 import { describeResponse, isAccepted, type TokenResponse } from '../../harness/tokens/exchange.ts';
+import { introspect } from '../../harness/tokens/introspection.ts';
 import { redact } from '../../harness/tokens/redact.ts';
 import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/tokens/refusal.ts';
 import { presentUntilAccepted, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
@@ -448,7 +449,29 @@ requirement('TX-14', async (t) => {
 });
 
 requirement('TX-18', async (t) => {
-  const [first, second] = await Promise.all([declaredExchanges(t, 'tx-18-a'), declaredExchanges(t, 'tx-18-b')]);
+  const [first, second, { fetch }] = await Promise.all([
+    declaredExchanges(t, 'tx-18-a'),
+    declaredExchanges(t, 'tx-18-b'),
+    t.identityProvider(),
+  ]);
+  /** What a resource server gets to know: by the token itself, and by introspection where it is declared. */
+  const known = async (
+    { provider: { introspection } }: DeclaredExchange,
+    accessToken: string,
+  ): Promise<Record<string, unknown> | string> => {
+    const carried = claimsOf(accessToken);
+    const claims = typeof carried === 'object' ? (carried as Record<string, unknown>) : undefined;
+    if (introspection === undefined) {
+      return (
+        claims ??
+        'issues opaque access tokens and declares no introspection ("introspection" of the provider in a target file), by which alone they could be told apart'
+      );
+    }
+    const answer = await introspect(fetch, introspection, accessToken);
+    if (!answer.active) return claims ?? `issues opaque access tokens of which ${answer.why}`;
+    const introspected = Object.entries(answer.members).map(([name, value]) => [`introspection: ${name}`, value]);
+    return { ...claims, ...Object.fromEntries(introspected) };
+  };
   const seen: Record<string, unknown> = {};
   const violations: Finding[] = [];
   const untestable: Finding[] = [];
@@ -458,12 +481,9 @@ requirement('TX-18', async (t) => {
     for (const exchange of [one, other, one]) {
       const response = await exchange.present(await exchange.good());
       if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
-      const carried = claimsOf(response.accessToken);
-      if (typeof carried === 'string') {
-        const finding = 'issues opaque access tokens, which only introspection could tell apart';
-        return void untestable.push({ finding, where: one.label });
-      }
-      claims.push(carried as Record<string, unknown>);
+      const told = await known(exchange, response.accessToken ?? '');
+      if (typeof told === 'string') return void untestable.push({ finding: told, where: one.label });
+      claims.push(told);
     }
     const [before = {}, between = {}, after = {}] = claims.map((carried) =>
       Object.fromEntries(Object.entries(carried).map(([name, value]) => [name, JSON.stringify(value)])),
@@ -481,7 +501,7 @@ requirement('TX-18', async (t) => {
       return other === undefined ? undefined : judge(one, other);
     }),
   );
-  t.evidence('claims that tell two ServiceAccounts apart', seen);
+  t.evidence('what tells two ServiceAccounts apart', seen);
   conclude(violations, untestable);
 });
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import { createRequire } from 'node:module';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../names.ts';
@@ -33,7 +34,12 @@ export const EMBEDDED_AUDIENCE_PREFIX = 'conformance-';
 /** Seconds above the age of cached keys that a fetch may take. */
 const FETCH_SECONDS = 5;
 
-function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescription {
+/** How its access tokens look: signed JWTs, or strings that mean something to the provider alone. */
+export interface EmbeddedOptions {
+  opaqueAccessTokens?: boolean;
+}
+
+function describeEmbedded(name: string, lifetimeSeconds: number, introspectionSecret?: string): ProviderDescription {
   const issuer = `https://${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}/${name}`;
   return {
     name,
@@ -44,6 +50,16 @@ function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescri
     accessTokenAudience: `inference-${name}`,
     accessTokenLifetimeSeconds: lifetimeSeconds,
     withdrawnKeySeconds: KEY_CACHE.maxAgeMs / 1_000 + FETCH_SECONDS,
+    ...(introspectionSecret === undefined
+      ? {}
+      : {
+          introspection: {
+            endpoint: `${issuer}/introspect`,
+            clientAuthentication: 'client-secret-basic',
+            clientId: `inference-${name}`,
+            clientSecret: introspectionSecret,
+          },
+        }),
   };
 }
 
@@ -54,9 +70,11 @@ function describeEmbedded(name: string, lifetimeSeconds: number): ProviderDescri
 export async function startEmbedded(
   context: IdentityProviderContext,
   twin: EmbeddedTwin = {},
+  { opaqueAccessTokens = twin.opaqueAccessTokens === true }: EmbeddedOptions = {},
 ): Promise<StartedIdentityProvider> {
+  const secret = opaqueAccessTokens ? randomBytes(24).toString('base64url') : undefined;
   const lifetime = context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS;
-  const descriptions = (context.providers ?? DEFAULT_PROVIDERS).map((name) => describeEmbedded(name, lifetime));
+  const descriptions = (context.providers ?? DEFAULT_PROVIDERS).map((name) => describeEmbedded(name, lifetime, secret));
   const served = [...new Set(GRANTS.map(({ grant }) => grant))].filter((grant) => !twin.switchedOff?.includes(grant));
   const providers = new Map<string, EmbeddedProvider>();
   let trusted = 0;
@@ -68,7 +86,7 @@ export async function startEmbedded(
   const mounts: Record<string, RequestListener> = {};
   const signingKey = twin.oneSigningKey === true ? await makeAccessTokenKey('shared') : undefined;
   const add = async (
-    { name, issuer, audience, accessTokenAudience, accessTokenLifetimeSeconds }: ProviderDescription,
+    { name, issuer, audience, accessTokenAudience, accessTokenLifetimeSeconds, introspection }: ProviderDescription,
     trust: Pick<SecondIssuerTrust, 'issuer' | 'keys'> & { algorithms?: string[] },
   ): Promise<void> => {
     const keys = twin.ignoresKeySources === true ? undefined : trust.keys;
@@ -84,6 +102,7 @@ export async function startEmbedded(
         accessTokenAudience,
         accessTokenLifetimeSeconds: twin.accessTokenLifetimeSeconds ?? accessTokenLifetimeSeconds,
         clockToleranceSeconds: 5,
+        ...(introspection === undefined ? {} : { introspectedBy: introspection }),
       },
       context.fetch,
       {
@@ -128,7 +147,7 @@ export async function startEmbedded(
     },
     async trusting(trust) {
       trusted += 1;
-      const description = describeEmbedded(`second-issuer-${trusted}`, lifetime);
+      const description = describeEmbedded(`second-issuer-${trusted}`, lifetime, secret);
       await add(description, trust);
       return description;
     },

@@ -50,8 +50,19 @@ export interface ProviderDescription {
   accessTokenLifetimeSeconds: number;
   /** True where it declares that a projected token may name further audiences beside its own. */
   acceptsFurtherAudiences?: boolean;
+  /** Where a resource server asks what an access token is worth (RFC 7662), and as whom; where it declares it. */
+  introspection?: Introspection;
   /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn, where it declares them. */
   withdrawnKeySeconds?: number;
+}
+
+/** RFC 7662 section 2.1: the resource server authenticates itself as a client. */
+export interface Introspection {
+  endpoint: string;
+  clientAuthentication: 'client-secret-post' | 'client-secret-basic';
+  clientId: string;
+  /** Not for a report. */
+  clientSecret: string;
 }
 
 /** A way of having the issuer's keys other than by the issuer's discovery: a URL of their own, or the keys themselves. */

@@ -25,6 +25,8 @@ export interface EmbeddedTwin {
   ignoresKeySources?: boolean;
   /** True where all of its providers sign with one key. */
   oneSigningKey?: boolean;
+  /** True where they are opaque, and a resource server has to introspect them. */
+  opaqueAccessTokens?: boolean;
   /** Life of its access tokens, whatever it declares. */
   accessTokenLifetimeSeconds?: number;
 }
@@ -280,6 +282,17 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
     behaviour: {
       claims(claims) {
         Object.assign(claims, { sub: 'workload', client_id: 'workload' });
+      },
+    },
+  },
+
+  /** Its access tokens say nothing, and introspection says the same of all of them. */
+  'opaque-one-identity': {
+    opaqueAccessTokens: true,
+    behaviour: {
+      finish(ctx) {
+        const body = bodyOf(ctx.body);
+        if (body.active === true) ctx.body = { ...body, sub: 'workload', client_id: 'workload' };
       },
     },
   },

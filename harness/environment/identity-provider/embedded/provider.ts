@@ -3,6 +3,7 @@ import { Readable } from 'node:stream';
 import { type CompactVerifyGetKey, type CryptoKey, decodeJwt, exportJWK, generateKeyPair } from 'jose';
 import Provider, {
   type Adapter,
+  type AdapterPayload,
   type Client,
   errors,
   type KoaContextWithOIDC,
@@ -32,6 +33,8 @@ export interface EmbeddedProviderConfig {
   accessTokenLifetimeSeconds: number;
   /** Seconds by which the clocks of cluster and provider may differ. */
   clockToleranceSeconds: number;
+  /** The resource server that may introspect (RFC 7662); given, access tokens are opaque, else they are JWTs. */
+  introspectedBy?: { clientId: string; clientSecret: string };
 }
 
 /** A client stands for one ServiceAccount: its assertion is that ServiceAccount's projected token. */
@@ -60,10 +63,27 @@ function oauthError(status: number, code: string, description: string): errors.O
   return error;
 }
 
-/** Nothing but clients is stored: access tokens are JWTs, and there are no sessions. */
-function adapter(model: string, clients: Map<string, RegisteredClient>, grantTypes: string[]): Adapter {
+/** Nothing but clients and opaque access tokens is stored: there are no sessions, and a JWT is stored by whoever has it. */
+function adapter(
+  model: string,
+  clients: Map<string, RegisteredClient>,
+  grantTypes: string[],
+  introspectedBy: EmbeddedProviderConfig['introspectedBy'],
+): Adapter {
+  const tokens = new Map<string, AdapterPayload>();
   return {
     async find(id) {
+      if (model === 'AccessToken') return tokens.get(id);
+      if (model === 'Client' && id === introspectedBy?.clientId) {
+        return {
+          client_id: id,
+          client_secret: introspectedBy.clientSecret,
+          token_endpoint_auth_method: 'client_secret_basic',
+          grant_types: [],
+          response_types: [],
+          redirect_uris: [],
+        };
+      }
       if (model !== 'Client' || !clients.has(id)) return undefined;
       return {
         client_id: id,
@@ -76,7 +96,9 @@ function adapter(model: string, clients: Map<string, RegisteredClient>, grantTyp
     },
     async findByUserCode() {},
     async findByUid() {},
-    async upsert() {},
+    async upsert(id, payload) {
+      if (model === 'AccessToken') tokens.set(id, payload);
+    },
     async consume() {},
     async destroy() {},
     async revokeByGrantId() {},
@@ -189,11 +211,12 @@ export async function createEmbeddedProvider(
         model,
         clients,
         config.grants.map((grant) => GRANT_TYPES[grant]),
+        config.introspectedBy,
       ),
     jwks: {
       keys: [{ ...(await exportJWK(privateKey)), kid, alg: 'ES256', use: 'sig' }],
     },
-    clientAuthMethods: ['none'],
+    clientAuthMethods: config.introspectedBy === undefined ? ['none'] : ['none', 'client_secret_basic'],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     scopes: SCOPES,
     responseTypes: [],
@@ -201,8 +224,12 @@ export async function createEmbeddedProvider(
       devInteractions: { enabled: false },
       userinfo: { enabled: false },
       rpInitiatedLogout: { enabled: false },
+      introspection: {
+        enabled: config.introspectedBy !== undefined,
+        allowedPolicy: (_ctx, client) => client.clientId === config.introspectedBy?.clientId,
+      },
     },
-    routes: { token: '/token', jwks: '/jwks' },
+    routes: { token: '/token', jwks: '/jwks', introspection: '/introspect' },
     ttl: { AccessToken: config.accessTokenLifetimeSeconds },
     formats: {
       customizers: {
@@ -218,7 +245,7 @@ export async function createEmbeddedProvider(
   const resourceServer = new provider.ResourceServer(config.accessTokenAudience, {
     audience: config.accessTokenAudience,
     scope: SCOPES.join(' '),
-    accessTokenFormat: 'jwt',
+    accessTokenFormat: config.introspectedBy === undefined ? 'jwt' : 'opaque',
     accessTokenTTL: config.accessTokenLifetimeSeconds,
     jwt: { sign: { alg: 'ES256' } },
   });
@@ -293,7 +320,8 @@ export async function createEmbeddedProvider(
       client,
       accountId: subject,
       resourceServer,
-      grantId: subject,
+      // There are no grants: one that is named would be looked for at introspection.
+      grantId: config.introspectedBy === undefined ? subject : '',
       gty: ctx.oidc.params.grant_type,
       ...(scope === undefined ? {} : { scope }),
     });

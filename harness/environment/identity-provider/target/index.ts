@@ -36,7 +36,9 @@ export async function startTargetIdentityProvider(
   context: IdentityProviderContext,
   target: IdentityProviderTarget,
 ): Promise<StartedIdentityProvider> {
-  if (target.server.kind === 'embedded') return startEmbedded(context);
+  if (target.server.kind === 'embedded') {
+    return startEmbedded(context, {}, { opaqueAccessTokens: target.server.accessTokens === 'opaque' });
+  }
   if (target.server.kind === 'oauth2-mock-server') return startMock(context);
   if (target.providers === undefined) {
     throw new UsageError(`${target.file}: a server of the kind ${target.server.kind} needs "providers"`);
@@ -126,16 +128,32 @@ export async function startTargetIdentityProvider(
 
 async function descriptionOf(
   context: IdentityProviderContext,
-  { values: _, tokenEndpoint, grants, acceptsFurtherAudiences, withdrawnKeySeconds, ...own }: Described['provider'],
+  {
+    values: _,
+    tokenEndpoint,
+    grants,
+    acceptsFurtherAudiences,
+    withdrawnKeySeconds,
+    introspection,
+    ...own
+  }: Described['provider'],
 ): Promise<ProviderDescription> {
   return {
     ...own,
     ...(acceptsFurtherAudiences === true ? { acceptsFurtherAudiences } : {}),
     ...(withdrawnKeySeconds === undefined ? {} : { withdrawnKeySeconds }),
+    ...(introspection === undefined
+      ? {}
+      : {
+          introspection: {
+            ...introspection,
+            endpoint: introspection.endpoint ?? (await discover(context, own.issuer, 'introspection_endpoint')),
+          },
+        }),
     grants: grants.map(({ grant, clientAuthentication, parameters }): GrantDeclaration => {
       return { grant, clientAuthentication, ...(parameters === undefined ? {} : { parameters }) };
     }),
-    tokenEndpoint: tokenEndpoint ?? (await discoverTokenEndpoint(context, own.issuer)),
+    tokenEndpoint: tokenEndpoint ?? (await discover(context, own.issuer, 'token_endpoint')),
   };
 }
 
@@ -202,14 +220,18 @@ async function clusterValues(
   return { ...values, 'cluster.jwks': keys };
 }
 
-async function discoverTokenEndpoint({ resolver }: IdentityProviderContext, issuer: string): Promise<string> {
+async function discover(
+  { resolver }: IdentityProviderContext,
+  issuer: string,
+  member: 'token_endpoint' | 'introspection_endpoint',
+): Promise<string> {
   const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`;
   let seen: string;
   try {
     const response = await resolver.fetch(url, { signal: AbortSignal.timeout(15_000) });
     const text = await response.text();
     seen = `${response.status} ${text.slice(0, 200)}`;
-    const { token_endpoint: endpoint } = JSON.parse(text) as { token_endpoint?: unknown };
+    const { [member]: endpoint } = JSON.parse(text) as Record<string, unknown>;
     if (response.status === 200 && typeof endpoint === 'string') return endpoint;
   } catch (error) {
     seen =
@@ -218,7 +240,7 @@ async function discoverTokenEndpoint({ resolver }: IdentityProviderContext, issu
         : String(error);
   }
   throw new NotTestable(
-    `the identity provider's discovery document ${url} names no token endpoint (${redact(seen)}); where it has none, give "tokenEndpoint" in the target file`,
+    `the identity provider's discovery document ${url} names no ${member} (${redact(seen)}); give it in the target file: "${member === 'token_endpoint' ? 'tokenEndpoint' : 'introspection.endpoint'}"`,
   );
 }
 
