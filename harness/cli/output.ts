@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import type { Outcome } from '../requirements/outcome.ts';
+import type { Progress } from '../run/execute.ts';
 import type { RequirementResult } from '../run/protocol.ts';
 import { redact } from '../tokens/redact.ts';
 
@@ -35,4 +36,15 @@ export class Console {
     const why = reason === undefined || outcome === 'passed' ? '' : `: ${reason}`;
     this.#line(`${pc.bold(who)} ${MARKS[outcome]} ${pc.dim(`(${(durationMs / 1000).toFixed(1)} s)`)}${why}`);
   };
+
+  /** What {@link Progress} tells. @param several whether results are of several subjects */
+  of({ several }: { several: boolean }): Progress {
+    return {
+      onResult: (result) => this.result(result, several),
+      onAgain: (rows) => {
+        const names = rows.map(({ subject, id }) => (several ? `${id} [${subject}]` : id));
+        this.#line(`${pc.magenta('harness errors')}; judged once more, alone: ${names.join(', ')}`);
+      },
+    };
+  }
 }

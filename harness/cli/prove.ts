@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../requirements/catalogue.ts';
-import { disturbancesOf, isProven, type KillMatrix, killMatrix, replaceRows } from '../run/matrix.ts';
+import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/matrix.ts';
 import { twinSubjects } from '../run/plan.ts';
 import { redact, redactData } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
@@ -36,30 +36,12 @@ export interface Proof {
   faults: string[];
 }
 
-/** More twins than this that could not be judged are no accident. */
-const JUDGED_AGAIN_AT_MOST = 12;
-
-/**
- * Runs the twins; progress goes to standard error. A twin that the harness could not judge (a machine that stood still, a part of
- * the environment that did not answer) is judged once more, without the others beside it, and its row says so. A twin that was
- * judged is not judged again, whatever came of it.
- */
+/** Runs the twins; progress goes to standard error. */
 export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
-  const first = await proveOnce(twins, requirements);
-  const disturbed = first.matrix.twins.filter((row) => disturbancesOf(row).length > 0).map(({ name }) => name);
-  if (disturbed.length === 0 || disturbed.length > JUDGED_AGAIN_AT_MOST) {
-    return first;
-  }
-  process.stderr.write(`\n${pc.magenta('harness errors')}; judged once more, alone: ${disturbed.join(', ')}\n`);
-  const again = await proveOnce(disturbed, requirements);
-  return { matrix: replaceRows(first.matrix, again.matrix), faults: [...first.faults, ...again.faults] };
-}
-
-async function proveOnce(twins: string[], requirements: string[]): Promise<Proof> {
   // Wrong use is told before anything is loaded or started.
   twinSubjects(loadCatalogue(), { twins, requirements });
   // Loaded here, so that the small commands start at once.
-  const [{ execute }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
+  const [{ executeAndMend }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
     import('../run/execute.ts'),
     import('../run/session.ts'),
     import('./setup.ts'),
@@ -67,7 +49,7 @@ async function proveOnce(twins: string[], requirements: string[]): Promise<Proof
   const output = new Console();
   const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-  const { faults } = await execute(session, (result) => output.result(result, true));
+  const { faults } = await executeAndMend(session, output.of({ several: true }));
   return { matrix: killMatrix(session.catalogue.twins, session.subjects, session.results), faults };
 }
 

@@ -33,12 +33,6 @@ export function collectValue(word: string, previous: Record<string, string>): Re
   return { ...previous, [name]: value.join('=') };
 }
 
-/**
- * Requirements that the harness could not judge (a machine that stood still, for example) are judged once more, without all others
- * beside them; more than this are no accident. What was judged is not judged again.
- */
-const JUDGED_AGAIN_AT_MOST = 20;
-
 function collect(value: string, previous: string[]): string[] {
   if (value.trim() === '') {
     throw new InvalidArgumentError('an empty value');
@@ -102,7 +96,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     { renderMatrix },
     { judge },
     { writeReport },
-    { execute },
+    { executeAndMend },
     { DEFAULT_OPTIONS, Session },
     { ensureSetUp },
   ] = await Promise.all([
@@ -133,15 +127,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   for (const target of targets) {
     if (target.role === 'token-client') await installTarget(target, (message) => output.progress(target.name, message));
   }
-  const { faults, environment } = await execute(session, (result) => output.result(result));
-  const spoilt = session.results.filter(({ outcome }) => outcome === 'harness error').map(({ id }) => id);
-  if (faults.length === 0 && spoilt.length > 0 && spoilt.length <= JUDGED_AGAIN_AT_MOST && !flags.keep) {
-    process.stderr.write(`\n${pc.magenta('harness errors')}; judged once more, alone: ${spoilt.join(', ')}\n`);
-    const again = new Session({ ...options, suites: [], requirements: spoilt }, output.progress);
-    const second = await execute(again, (result) => output.result(result));
-    session.replaceResults(again.results);
-    faults.push(...second.faults);
-  }
+  const { faults, environment } = await executeAndMend(session, output.of({ several: false }));
   const report = buildReport(session, faults, environment);
   const files = writeReport(flags.report, report);
   const verdict = judge(report.planned, report.results, report.faults);

@@ -3,7 +3,7 @@ import { createVitest } from 'vitest/node';
 import { HarnessError } from './errors.ts';
 import type { RequirementResult } from './protocol.ts';
 import { ResultCollector } from './reporter.ts';
-import { type Session, setCurrentSession } from './session.ts';
+import { type PlannedRow, type Session, setCurrentSession } from './session.ts';
 import { stopOnSignal } from './signals.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -13,6 +13,32 @@ export interface Execution {
   faults: string[];
   /** What the environment says of itself, taken before clean-up. */
   environment: Record<string, unknown>;
+}
+
+/** More rows than this, or than this share of all, that the harness could not judge are no accident. */
+const JUDGED_AGAIN_AT_MOST = { rows: 20, share: 0.1 };
+
+export interface Progress {
+  onResult(result: RequirementResult): void;
+  /** Told before rows are judged a second time. */
+  onAgain(rows: PlannedRow[]): void;
+}
+
+/**
+ * Runs the suites of a session. What the harness could not judge (a machine that stood still, a part of the environment that did not
+ * answer) is judged once more in an environment of its own, with nothing else beside it, and its result says so. What was judged is not
+ * judged again, whatever came of it.
+ */
+export async function executeAndMend(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
+  const first = await execute(session, onResult);
+  const { spoilt, planned, options } = session;
+  const tooMany = spoilt.length > Math.max(JUDGED_AGAIN_AT_MOST.rows, planned.length * JUDGED_AGAIN_AT_MOST.share);
+  if (first.faults.length > 0 || spoilt.length === 0 || tooMany || options.keep) return first;
+  onAgain(spoilt);
+  const again = session.again(spoilt);
+  const { faults } = await execute(again, onResult);
+  session.adopt(again.results);
+  return { ...first, faults };
 }
 
 /**
@@ -64,5 +90,6 @@ export async function execute(session: Session, onResult: (result: RequirementRe
     release();
     setCurrentSession(undefined);
   }
+  if (interrupted) collector.faults.push('the run was broken off');
   return { faults: collector.faults, environment };
 }

@@ -12,8 +12,8 @@ export interface TwinRow {
   failed: string[];
   /** Every requirement that came out otherwise than it must, with why; also what was planned and never executed. */
   surprises: { id: string; outcome: Outcome | 'not executed'; reason: string }[];
-  /** Where it was judged a second time: what kept the harness from judging it the first time. */
-  disturbedBefore?: TwinRow['surprises'];
+  /** Requirements that were judged a second time: what kept the harness from judging them the first time. */
+  disturbedBefore?: { id: string; reason: string }[];
 }
 
 export interface KillMatrix {
@@ -42,6 +42,9 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
         : result.outcome === 'passed' || result.outcome === 'not applicable';
       return expected ? [] : [{ id, outcome: result.outcome, reason: result.reason ?? 'it must fail, and did not' }];
     });
+    const disturbedBefore = own.flatMap(({ id, disturbedBefore: reason }) =>
+      reason === undefined ? [] : [{ id, reason }],
+    );
     return {
       name: subject.name,
       role: subject.role ?? '',
@@ -49,6 +52,7 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
       mustFail,
       failed: own.filter(({ outcome }) => RED.includes(outcome)).map(({ id }) => id),
       surprises,
+      ...(disturbedBefore.length === 0 ? {} : { disturbedBefore }),
     };
   });
   const survivors = rows.filter(({ mustFail, failed }) => !mustFail.every((id) => failed.includes(id)));
@@ -58,18 +62,6 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
 /** What the harness itself could not do, in a row: it says nothing about the check. */
 export function disturbancesOf({ surprises }: TwinRow): TwinRow['surprises'] {
   return surprises.filter(({ outcome }) => outcome === 'harness error' || outcome === 'not executed');
-}
-
-/** The matrix with the rows of twins that were judged again in place of their first ones, which say why. */
-export function replaceRows(first: KillMatrix, again: KillMatrix): KillMatrix {
-  const names = new Set(again.twins.map(({ name }) => name));
-  return {
-    twins: first.twins.map((row) => {
-      const second = again.twins.find(({ name }) => name === row.name);
-      return second === undefined ? row : { ...second, disturbedBefore: disturbancesOf(row) };
-    }),
-    survivors: [...first.survivors.filter((name) => !names.has(name)), ...again.survivors],
-  };
 }
 
 /** True when every twin failed exactly where it must, and there was one. */

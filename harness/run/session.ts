@@ -28,6 +28,8 @@ export interface RunOptions extends Selection {
   keep: boolean;
   /** The implementations under test; none = the references. */
   targets?: Target[];
+  /** Of what is selected, only these rows. */
+  only?: PlannedRow[];
 }
 
 export const DEFAULT_OPTIONS: RunOptions = {
@@ -48,7 +50,24 @@ const CLOCKS: Record<ClockKind, ClockSettings> = {
   real: { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 },
 };
 
+/** One requirement of one subject. */
+export interface PlannedRow {
+  subject: string;
+  id: string;
+}
+
 function subjectsOf(catalogue: Catalogue, options: RunOptions): Subject[] {
+  const subjects = selectedSubjects(catalogue, options);
+  const { only } = options;
+  if (only === undefined) return subjects;
+  const isAsked = (subject: string, id: string): boolean =>
+    only.some((row) => row.subject === subject && row.id === id);
+  return subjects
+    .map((subject) => ({ ...subject, planned: subject.planned.filter((id) => isAsked(subject.name, id)) }))
+    .filter(({ planned }) => planned.length > 0);
+}
+
+function selectedSubjects(catalogue: Catalogue, options: RunOptions): Subject[] {
   if (options.mode === 'prove') return twinSubjects(catalogue, options);
   const requirements = select(catalogue, options);
   const { targets = [] } = options;
@@ -99,7 +118,7 @@ export class Session {
   }
 
   /** Ids planned over all subjects, with their subject. */
-  get planned(): { subject: string; id: string }[] {
+  get planned(): PlannedRow[] {
     return this.subjects.flatMap(({ name, planned }) => planned.map((id) => ({ subject: name, id })));
   }
 
@@ -215,11 +234,27 @@ export class Session {
     this.#breakOff = tell;
   }
 
-  /** Puts results of a second run in the place of those that the harness itself had spoilt; they say so. */
-  replaceResults(again: RequirementResult[]): void {
-    for (const [index, before] of this.results.entries()) {
-      const result = again.find(({ id, subject }) => id === before.id && subject === before.subject);
-      if (result !== undefined) this.results[index] = { ...result, disturbedBefore: before.reason ?? before.outcome };
+  /** What was planned and the harness itself could not judge, or never came to. */
+  get spoilt(): PlannedRow[] {
+    return this.planned.filter(({ subject, id }) => {
+      const result = this.results.find((candidate) => candidate.id === id && candidate.subject === subject);
+      return result === undefined || result.outcome === 'harness error';
+    });
+  }
+
+  /** A session of its own, with an environment of its own, for some rows of this one. */
+  again(rows: PlannedRow[]): Session {
+    return new Session({ ...this.options, only: rows }, this.#listener, this.catalogue);
+  }
+
+  /** Takes the results of a second session for {@link spoilt} rows in the place of the first ones; they say so. */
+  adopt(again: RequirementResult[]): void {
+    for (const result of again) {
+      const index = this.results.findIndex(({ id, subject }) => id === result.id && subject === result.subject);
+      const before = this.results[index];
+      const marked = { ...result, disturbedBefore: before?.reason ?? before?.outcome ?? 'it was not executed' };
+      if (before === undefined) this.results.push(marked);
+      else this.results[index] = marked;
     }
   }
 

@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import type { Outcome } from '../requirements/outcome.ts';
+import type { RequirementResult } from './protocol.ts';
+import { DEFAULT_OPTIONS, Session } from './session.ts';
+
+const result = (id: string, outcome: Outcome, reason?: string): RequirementResult => ({
+  id,
+  subject: 'references',
+  outcome,
+  ...(reason === undefined ? {} : { reason }),
+  startedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 1,
+  evidence: [],
+});
+
+const row = (id: string) => ({ subject: 'references', id });
+
+function sessionOf(requirements: string[]): Session {
+  return new Session({ ...DEFAULT_OPTIONS, requirements }, () => undefined);
+}
+
+test('what the harness could not judge, or never came to, is spoilt; a verdict is not, whatever it is', () => {
+  const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
+  session.results.push(result('TR-01', 'passed'), result('TR-02', 'failed'), result('TR-03', 'harness error'));
+  expect(session.spoilt).toEqual([row('TR-03'), row('TR-07')]);
+  expect(session.again(session.spoilt).planned).toEqual([row('TR-03'), row('TR-07')]);
+});
+
+test('a second result takes the place of the first and says what had spoilt that', () => {
+  const session = sessionOf(['TR-01', 'TR-03', 'TR-07']);
+  session.results.push(result('TR-01', 'passed'), result('TR-03', 'harness error', 'the machine stood still'));
+  session.adopt([result('TR-07', 'passed'), result('TR-03', 'failed', 'it never rotates')]);
+  expect(session.results.map(({ id, outcome, disturbedBefore }) => ({ id, outcome, disturbedBefore }))).toEqual([
+    { id: 'TR-01', outcome: 'passed', disturbedBefore: undefined },
+    { id: 'TR-03', outcome: 'failed', disturbedBefore: 'the machine stood still' },
+    { id: 'TR-07', outcome: 'passed', disturbedBefore: 'it was not executed' },
+  ]);
+});
