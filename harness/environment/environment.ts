@@ -63,6 +63,9 @@ const MATRIX_SIZE = 3;
 /** Names of the reference providers that make up for those that the slot lacks. */
 const NEIGHBOURS = ['neighbour', 'neighbour-2'];
 
+/** Many twins share a node: a kubelet takes 110 pods by itself, and a node's range of addresses (/24) has room for these. */
+const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
+
 /** Where a live cluster finds the workload image. */
 const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
 
@@ -143,12 +146,14 @@ export class Environment {
     this.#stops.push(async () => end());
   }
 
-  /** Begins what every run of this kind needs, before the first test asks for it. */
-  warmUp(options: { identityProvider: boolean }): void {
+  /**
+   * Begins what every run of this kind needs, before the first test asks for it.
+   *
+   * @returns settled when all of it is there, or failed: why is told to those who ask for the part
+   */
+  async warmUp(options: { identityProvider: boolean }): Promise<void> {
     const cluster = this.#referenceCluster();
-    const wanted = options.identityProvider ? [cluster, this.#defaultIdentityProvider()] : [cluster];
-    // Told to those who ask for the part.
-    Promise.all(wanted).catch(() => undefined);
+    await Promise.allSettled(options.identityProvider ? [cluster, this.#defaultIdentityProvider()] : [cluster]);
   }
 
   #referenceCluster(): Promise<StartedCluster> {
@@ -187,7 +192,7 @@ export class Environment {
       workloadImage: workload.reference,
       ...(archive === undefined ? {} : { workloadImageArchive: archive }),
       admissionPolicies: this.#options.judgesTwins,
-      serverArguments,
+      serverArguments: [...(this.#options.judgesTwins ? [MANY_PODS_ARGUMENT] : []), ...serverArguments],
       onProgress: (message) => this.#options.onProgress(name === 'reference' ? 'cluster' : `cluster ${name}`, message),
     });
     this.#clusters.set(name, cluster);

@@ -88,6 +88,7 @@ export class Session {
   readonly environment: Environment;
   readonly #listener: ProgressListener;
   #control: ControlServer | undefined;
+  #warm: Promise<void> | undefined;
   #breakOff: (why: string) => void = () => undefined;
 
   /** @throws UsageError for an option, suite, id or twin that does not fit, before anything is started */
@@ -189,6 +190,8 @@ export class Session {
         return {};
       },
       '/turn': async ({ subject }) => {
+        // How many subjects the machine has room for shows when they have something to work with.
+        await this.#warm;
         await this.turns.enter(this.#subject(subject));
         return {};
       },
@@ -216,7 +219,7 @@ export class Session {
         .filter((row) => this.subjects.some(({ planned }) => planned.includes(row.id)))
         .map((row) => row.role),
     );
-    environment.warmUp({
+    this.#warm = environment.warmUp({
       identityProvider:
         this.options.cluster === 'k3s' &&
         (roles.has('token-client') || (this.options.mode === 'run' && roles.has('identity-provider'))),

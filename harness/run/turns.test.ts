@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Subject } from './protocol.ts';
 import { Turns } from './turns.ts';
 
@@ -8,32 +8,72 @@ const subject = (name: string, role?: Subject['role']): Subject => ({
   planned: ['A', 'B'],
 });
 
-async function isIn(entering: Promise<void>): Promise<boolean> {
-  return Promise.race([entering.then(() => true), new Promise<boolean>((resolve) => setImmediate(resolve, false))]);
-}
-
-test('some subjects of a role at a time, each with all of its requirements', async () => {
-  const turns = new Turns(4);
-  const twins = Array.from({ length: 5 }, (_, index) => subject(`twin-${index}`, 'identity-provider'));
+/** Registers twins of two requirements each, and lets the first requirement of each ask for its turn; `inside` has the names of those let in. */
+function queue(turns: Turns, twins: Subject[]): { inside: string[] } {
+  const inside: string[] = [];
   for (const twin of twins) {
     turns.register(twin);
     turns.register(twin);
+    void turns.enter(twin).then(() => inside.push(twin.name));
   }
-  const entering = twins.map((twin) => turns.enter(twin));
-  const [first, last] = [twins[0], twins[4]];
-  if (first === undefined || last === undefined) throw new Error('no twins');
-  expect(await Promise.all(entering.map(isIn))).toEqual([true, true, true, true, false]);
-  expect(await isIn(turns.enter(first)), 'another requirement of a subject that is in').toBe(true);
+  return { inside };
+}
+
+const twinsOf = (role: Subject['role'], count: number): Subject[] =>
+  Array.from({ length: count }, (_, index) => subject(`${role} ${index}`, role));
+
+const LOOK = 1_000;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+test('a busy machine has one subject for each core, with all of its requirements', async () => {
+  const turns = new Turns({ cores: 2, load: { busy: () => 1 } });
+  const twins = twinsOf('cluster', 3);
+  const [first] = twins as [Subject];
+  const { inside } = queue(turns, twins);
+  await vi.advanceTimersByTimeAsync(10 * LOOK);
+  expect(inside).toEqual(['cluster 0', 'cluster 1']);
+  await turns.enter(first);
   turns.leave(first);
-  expect(await isIn(turns.enter(last)), 'the first subject has one requirement to go').toBe(false);
+  await vi.advanceTimersByTimeAsync(LOOK);
+  expect(inside, 'the first subject has one requirement to go').toHaveLength(2);
   turns.leave(first);
-  expect(await isIn(turns.enter(last))).toBe(true);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(inside).toEqual(['cluster 0', 'cluster 1', 'cluster 2']);
+});
+
+test('a machine with room takes one more at each look, up to a number for each core', async () => {
+  let busy = 0;
+  const turns = new Turns({ cores: 1, load: { busy: () => busy } });
+  const { inside } = queue(turns, twinsOf('cluster', 20));
+  await vi.advanceTimersByTimeAsync(0);
+  expect(inside).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(3 * LOOK);
+  expect(inside).toHaveLength(4);
+  busy = 0.9;
+  await vi.advanceTimersByTimeAsync(3 * LOOK);
+  expect(inside).toHaveLength(4);
+  busy = 0.2;
+  await vi.advanceTimersByTimeAsync(30 * LOOK);
+  expect(inside).toHaveLength(12);
+});
+
+test('those that wait longest go first; identity providers are one for each core', async () => {
+  const turns = new Turns({ cores: 1, load: { busy: () => 0 } });
+  const { inside } = queue(turns, [
+    ...twinsOf('identity-provider', 3),
+    ...twinsOf('job-runner', 1),
+    ...twinsOf('cluster', 1),
+  ]);
+  await vi.advanceTimersByTimeAsync(10 * LOOK);
+  expect(inside).toEqual(['identity-provider 0', 'cluster 0', 'job-runner 0']);
 });
 
 test('the references never wait', async () => {
-  const turns = new Turns();
+  const turns = new Turns({ load: { busy: () => 1 } });
   const references = subject('references');
   turns.register(references);
-  expect(await isIn(turns.enter(references))).toBe(true);
+  await turns.enter(references);
   turns.leave(references);
 });
