@@ -1,4 +1,5 @@
 import type { StartedNetwork } from 'testcontainers';
+import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { Catalogue, Twin } from '../requirements/catalogue.ts';
 import { HarnessError, NotApplicable } from '../run/errors.ts';
 import type {
@@ -21,6 +22,7 @@ import { Namespaces } from './cluster/namespaces.ts';
 import { startSaboteur } from './cluster/saboteurs.ts';
 import { type TargetAccessData, TargetAccesses, type TargetAccessOptions } from './cluster/target-access.ts';
 import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
+import { startEmbedded } from './identity-provider/embedded.ts';
 import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import type {
@@ -372,7 +374,14 @@ export class Environment {
       trust: live
         ? (await this.#referenceCluster()).trust
         : { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca, algorithms: ['ES256'] },
-      clusterReady: () => this.#referenceCluster(),
+      clusterKeys: async () => {
+        const response = await createClusterHandle((await this.#referenceCluster()).data).request('/openid/v1/jwks');
+        const keys = await response.text();
+        if (response.status !== 200) {
+          throw new HarnessError(`the cluster's keys were answered ${response.status}: ${keys.slice(0, 200)}`);
+        }
+        return keys;
+      },
       fetch: async (url, init) => {
         // The provider may be up before the cluster is: its keys are asked for at the first token.
         own.adopt((await this.#resolver()).toData());
@@ -424,13 +433,12 @@ export class Environment {
   }
 
   /** Embedded providers beside the one in the slot, as many as make three, and one at least. */
-  async #neighbours(subject: Subject): Promise<StartedIdentityProvider | undefined> {
-    if (this.#options.cluster === 'kubeconfig') return undefined;
+  async #neighbours(subject: Subject): Promise<StartedIdentityProvider> {
     const [{ description }, cluster] = await Promise.all([this.identityProviderFor(subject), this.clusterFor(subject)]);
     const names = NEIGHBOURS.slice(0, Math.max(1, MATRIX_SIZE - description.providers.length));
     const provider = await this.#part(`neighbours ${names.join(' ')}`, async () => {
       const context = await this.#identityProviderContext('neighbours');
-      const started = await startIdentityProvider('embedded', undefined, { ...context, providers: names });
+      const started = await startEmbedded({ ...context, providers: names }, {}, await this.#keysForEmbedded(context));
       return this.#adopt(`neighbours ${names.join(' ')}`, started, context);
     });
     for (const { audience } of provider.description.providers) {
@@ -439,9 +447,23 @@ export class Environment {
     return provider;
   }
 
+  /** On a live cluster the keys themselves: a provider of the harness's knows the run's CA alone. */
+  async #keysForEmbedded({ clusterKeys }: IdentityProviderContext): Promise<{ clusterKeys?: string }> {
+    if (this.#options.cluster === 'k3s' || clusterKeys === undefined) return {};
+    return { clusterKeys: await clusterKeys() };
+  }
+
   async neighboursData(subject: Subject): Promise<IdentityProviderData | undefined> {
-    const provider = await this.#neighbours(subject);
-    return provider === undefined ? undefined : this.#dataOf(provider);
+    if (this.#options.cluster === 'kubeconfig') {
+      // Without the right to read its keys there is nobody beside the target.
+      const context = await this.#identityProviderContext('neighbours');
+      const readable = await this.#keysForEmbedded(context).then(
+        () => true,
+        () => false,
+      );
+      if (!readable) return undefined;
+    }
+    return this.#dataOf(await this.#neighbours(subject));
   }
 
   async register(
@@ -451,7 +473,6 @@ export class Environment {
     workload: WorkloadIdentity,
   ): Promise<Registration> {
     const started = await (at === 'slot' ? this.identityProviderFor(subject) : this.#neighbours(subject));
-    if (started === undefined) throw new HarnessError('there are no neighbours on a live cluster');
     return started.register(provider, workload);
   }
 

@@ -64,7 +64,7 @@ export interface RequirementContext {
   identityProvider(): Promise<IdentityProviderHandle>;
   /**
    * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart; undefined on a
-   * live cluster, whose keys they may not reach.
+   * live cluster that does not let the harness read its keys.
    */
   neighbours(): Promise<IdentityProviderHandle | undefined>;
   /**

@@ -106,7 +106,7 @@ export interface ControlApi {
   '/turn': { request: { subject: string }; response: Record<string, never> };
   '/nodes': { request: { subject: string; atLeast: number }; response: Record<string, never> };
   '/identity-provider': { request: { subject: string }; response: IdentityProviderData };
-  /** Absent on a live cluster. */
+  /** Absent on a live cluster that does not let the harness read its keys. */
   '/neighbours': { request: { subject: string }; response: { neighbours?: IdentityProviderData } };
   '/target-access': { request: { subject: string; options: TargetAccessOptions }; response: TargetAccessData };
   '/target-access/records': { request: { id: string }; response: { records: ApiRecord[]; dropped: number } };

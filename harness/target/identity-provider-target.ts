@@ -125,8 +125,10 @@ export const identityProviderTargetSchema = z.strictObject({
   providers: z.array(providerSchema).min(1).optional(),
   /** The administrator of a Keycloak that runs already. */
   admin: z.strictObject({ baseUrl: text, realm: text.default('master'), username: text, password: text }).optional(),
-  /** Requests to the admin API, once for each provider, before anything is registered. */
-  setUp: z.array(adminRequestSchema).default([]),
+  /** Trust in the cluster: once for each provider, before anything is registered. A list is one of requests to the admin API. */
+  setUp: z
+    .union([z.array(adminRequestSchema).transform((requests) => ({ requests })), z.strictObject(tellingSchema)])
+    .default({}),
   /** Requests to the admin API, once for each provider, when the run ends. */
   tearDown: z.array(adminRequestSchema).default([]),
   register: registerSchema.optional(),

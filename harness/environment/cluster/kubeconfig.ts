@@ -18,6 +18,17 @@ const STOCK_NODE_IMAGE = 'node:24-slim';
 
 const CANNOT = 'the cluster is not the harness’s own (--cluster kubeconfig): it is not reconfigured';
 
+/** `jwks_uri` of the cluster's discovery document, where the harness's user may read it. */
+async function publishedKeyUrl(data: ClusterData): Promise<string | undefined> {
+  try {
+    const response = await createClusterHandle(data).request('/.well-known/openid-configuration');
+    const { jwks_uri: url } = JSON.parse(await response.text()) as { jwks_uri?: unknown };
+    return typeof url === 'string' ? url : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * Attaches to a live cluster: by `KUBECONFIG` or the default file, by a context, or from inside by its ServiceAccount.
  * Nothing of it is changed; the harness works in namespaces of its own.
@@ -43,13 +54,14 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
   options.onProgress(`attaching to ${cluster.server}`);
   const kubeConfig = config.exportConfig();
   let claims: ReturnType<typeof decodeToken>['claims'];
+  let header: ReturnType<typeof decodeToken>['header'];
   try {
     const { status } = await config.makeApiClient(CoreV1Api).createNamespacedServiceAccountToken({
       namespace: 'default',
       name: 'default',
       body: { spec: { audiences: [] } },
     });
-    claims = decodeToken(status?.token ?? '').claims;
+    ({ claims, header } = decodeToken(status?.token ?? ''));
   } catch (error) {
     throw new HarnessError(
       `the cluster at ${cluster.server} minted no token for the ServiceAccount default/default; the harness needs create on serviceaccounts/token`,
@@ -68,7 +80,12 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
   };
   return {
     data,
-    trust: { issuer, jwksUri: `${cluster.server}/openid/v1/jwks`, ca: '' },
+    trust: {
+      issuer,
+      jwksUri: (await publishedKeyUrl(data)) ?? `${cluster.server}/openid/v1/jwks`,
+      ca: Buffer.from(cluster.caData ?? '', 'base64').toString(),
+      ...(typeof header.alg === 'string' ? { algorithms: [header.alg] } : {}),
+    },
     discover: () => discoverCluster(kubeConfig),
     setTokenRequestFault: () => Promise.reject(new HarnessError(CANNOT)),
     // The real clock: the cluster gives its tokens the life that it gives them.

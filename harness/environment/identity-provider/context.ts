@@ -12,8 +12,8 @@ export interface IdentityProviderContext {
     issue(host: string, extra?: { ips?: string[] }): Promise<{ cert: string; key: string }>;
   };
   trust: ClusterTrust;
-  /** Resolves when the cluster of {@link trust} answers: for who needs its keys before the first token. */
-  clusterReady?(): Promise<unknown>;
+  /** The public keys of {@link trust}, a JWK Set as JSON text, once the cluster is up: for who needs them before the first token. */
+  clusterKeys?(): Promise<string>;
   /** `fetch` that knows the run's names and trusts the run's CA. */
   fetch: Fetch;
   /** The run's network, where there is an engine. */

@@ -37,6 +37,8 @@ const FETCH_SECONDS = 5;
 /** How its access tokens look: signed JWTs, or strings that mean something to the provider alone. */
 export interface EmbeddedOptions {
   opaqueAccessTokens?: boolean;
+  /** The cluster's keys, a JWK Set as JSON text, where it is not to ask the cluster for them. */
+  clusterKeys?: string;
 }
 
 function describeEmbedded(name: string, lifetimeSeconds: number, introspectionSecret?: string): ProviderDescription {
@@ -70,7 +72,7 @@ function describeEmbedded(name: string, lifetimeSeconds: number, introspectionSe
 export async function startEmbedded(
   context: IdentityProviderContext,
   twin: EmbeddedTwin = {},
-  { opaqueAccessTokens = twin.opaqueAccessTokens === true }: EmbeddedOptions = {},
+  { opaqueAccessTokens = twin.opaqueAccessTokens === true, clusterKeys }: EmbeddedOptions = {},
 ): Promise<StartedIdentityProvider> {
   const secret = opaqueAccessTokens ? randomBytes(24).toString('base64url') : undefined;
   const lifetime = context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS;
@@ -117,7 +119,9 @@ export async function startEmbedded(
   };
   const [{ cert, key }] = await Promise.all([
     context.pki.issue(HOSTS.embedded, { ips: [context.bindAddress] }),
-    ...descriptions.map((description) => add(description, context.trust)),
+    ...descriptions.map((description) =>
+      add(description, { ...context.trust, ...(clusterKeys === undefined ? {} : { keys: { jwks: clusterKeys } }) }),
+    ),
   ]);
   const listener = await listenHttps({ bindAddress: context.bindAddress, port: 0, cert, key, mounts });
   const upstream = { address: listener.address, port: listener.port };

@@ -6,6 +6,7 @@ import { fill, type Values } from '../../../target/placeholders.ts';
 import { redact } from '../../../tokens/redact.ts';
 import { clientIdOf, type IdentityProviderContext, subjectOf } from '../context.ts';
 import { startEmbedded } from '../embedded.ts';
+import type { Fetch } from '../fetch.ts';
 import { startMock } from '../mock.ts';
 import type {
   FurtherIssuerDeclaration,
@@ -37,7 +38,17 @@ export async function startTargetIdentityProvider(
   target: IdentityProviderTarget,
 ): Promise<StartedIdentityProvider> {
   if (target.server.kind === 'embedded') {
-    return startEmbedded(context, {}, { opaqueAccessTokens: target.server.accessTokens === 'opaque' });
+    return startEmbedded(
+      context,
+      {},
+      {
+        opaqueAccessTokens: target.server.accessTokens === 'opaque',
+        // It knows the run's CA, and not that of a live cluster.
+        ...(context.network === undefined && context.clusterKeys !== undefined
+          ? { clusterKeys: await context.clusterKeys() }
+          : {}),
+      },
+    );
   }
   if (target.server.kind === 'oauth2-mock-server') return startMock(context);
   if (target.providers === undefined) {
@@ -61,7 +72,7 @@ export async function startTargetIdentityProvider(
       for (const { values } of described.values()) await teller.request(target.tearDown, values, 'tearDown');
     };
     const setUp = async (one: Described): Promise<ProviderDescription> => {
-      await teller.request(target.setUp, one.values, 'setUp');
+      await teller.tell(target.setUp, one.values, 'setUp');
       described.set(one.provider.name, one);
       return descriptionOf(context, one.provider);
     };
@@ -198,9 +209,9 @@ function issuerValues({ issuer, algorithms, keys, published }: SecondIssuerTrust
   };
 }
 
-/** What a target file may say of the cluster. Its keys are fetched only where the file names them. */
+/** What a target file may say of the cluster. Its keys are fetched only where the file names them, or has a command that may want them. */
 async function clusterValues(
-  { trust, fetch, clusterReady }: IdentityProviderContext,
+  { trust, fetch, clusterKeys }: IdentityProviderContext,
   target: IdentityProviderTarget,
 ): Promise<Values> {
   const values: Values = {
@@ -209,15 +220,25 @@ async function clusterValues(
     'cluster.ca': trust.ca,
     'cluster.algorithm': trust.algorithms?.[0] ?? 'RS256',
   };
-  if (!JSON.stringify([target.setUp, target.register]).includes('${cluster.jwks}')) return values;
-  await clusterReady?.();
-  const response = await fetch(trust.jwksUri, { signal: AbortSignal.timeout(30_000) });
-  const keys = await response.text();
-  if (response.status !== 200) {
-    throw new HarnessError(`the cluster's keys at ${trust.jwksUri} were answered ${response.status}`);
+  const told = [target.setUp, target.register];
+  const named = JSON.stringify(told).includes('${cluster.jwks}');
+  const wanted = told.some((ways) => ways !== undefined && 'command' in ways && ways.command !== undefined);
+  if (!named && !wanted) return values;
+  const keys = clusterKeys?.() ?? keysAt(fetch, trust.jwksUri);
+  try {
+    // As JSON text: it is put into a string of the provider's configuration.
+    return { ...values, 'cluster.jwks': await keys };
+  } catch (error) {
+    if (named) throw error;
+    return values;
   }
-  // As JSON text: it is put into a string of the provider's configuration.
-  return { ...values, 'cluster.jwks': keys };
+}
+
+async function keysAt(fetch: Fetch, url: string): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(30_000) });
+  const keys = await response.text();
+  if (response.status !== 200) throw new HarnessError(`the cluster's keys at ${url} were answered ${response.status}`);
+  return keys;
 }
 
 async function discover(

@@ -1,5 +1,5 @@
 import KeycloakAdminClient from '@keycloak/keycloak-admin-client';
-import { HarnessError, UsageError } from '../../../run/errors.ts';
+import { HarnessError, NotApplicable, UsageError } from '../../../run/errors.ts';
 import type { Values } from '../../../target/placeholders.ts';
 import type { Target } from '../../../target/target-file.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../names.ts';
@@ -44,6 +44,11 @@ async function startKeycloakServer(
   { features, keysLifespanSeconds }: { features: string[]; keysLifespanSeconds?: number | undefined },
   file: string,
 ): Promise<TargetServer> {
+  if (context.network === undefined) {
+    throw new NotApplicable(
+      `${file}: with --cluster kubeconfig no Keycloak is started, since nothing of the harness's can be reached from a live cluster; start your own where it reaches the cluster's issuer, and describe it as \`server: {kind: running}\``,
+    );
+  }
   const image =
     features.length === 0
       ? 'keycloak'
