@@ -16,6 +16,7 @@ import {
   podsOf,
   refusalOf,
   SLACK_SECONDS,
+  TIME_LIMIT_SECONDS,
   type TasksRecord,
 } from './job-runner-session.ts';
 import type { Target } from './target-file.ts';
@@ -215,7 +216,8 @@ export function cancels(record: RunnerRecord): Finding[] {
   return findings;
 }
 
-const TIMEOUT_WORDS = /time(d)?[ -]?out|deadline/i;
+/** `activeDeadlineSeconds` among causes that are guessed at is no report. */
+export const TIMEOUT_WORDS = /\btime(d)?[ -]?out|\bdeadline|active_deadline\b/i;
 
 /** JL-29: a task that takes longer than it may is ended, and reported as such. */
 export function timesOut(record: RunnerRecord): Finding[] {
@@ -227,7 +229,7 @@ export function timesOut(record: RunnerRecord): Finding[] {
     end === undefined ||
     (end.outcome !== 'timeout' && !(end.outcome === 'failed' && TIMEOUT_WORDS.test(end.reason ?? '')))
   )
-    findings.push(`the task with a time limit of ${task.task.timeoutSeconds} s ${fate(record, task)}`);
+    findings.push(`the task with a time limit of ${TIME_LIMIT_SECONDS} s ${fate(record, task)}`);
   const pods = podsOf(record, task);
   if (pods.length === 0) findings.push('the task with a time limit had no pod');
   for (const pod of pods) {

@@ -257,12 +257,17 @@ export function streamsOutput(record: OutputRecord, target: JobRunnerTarget): Fi
   return findings;
 }
 
-/** JL-37: nothing is lost, nothing done or told twice. A task that came while the API server was away may be refused. */
+/**
+ * JL-37: nothing is lost, nothing done or told twice. A task that came while the API server was away may be refused; one that was
+ * claimed by then is refused by a failure, once, if nothing was made of it.
+ */
 export function livesThroughTroubles(record: OutputRecord, target: JobRunnerTarget): Finding[] {
   return record.tasks.flatMap((task) => {
-    if (task.label === 'amid' && refusalOf(record, task) !== undefined) return [];
     const ends = endsOf(record, task);
     const jobs = jobsOf(record, task);
+    const isRefused =
+      refusalOf(record, task) !== undefined || (ends.length === 1 && ends[0]?.outcome === 'failed' && ends[0].reason);
+    if (task.label === 'amid' && isRefused && jobs.length === 0) return [];
     const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
     const lines = Number(task.task.env?.WORKLOAD_LINES);
     const wanted = Array.from({ length: lines }, (_, index) => index + 1);
@@ -270,7 +275,7 @@ export function livesThroughTroubles(record: OutputRecord, target: JobRunnerTarg
     return [
       ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
         ? []
-        : [`the task ${task.label}, which succeeded, ${fate(record, task)}`]),
+        : [`the task ${task.label}${jobs.length === 0 ? '' : ', whose agent succeeded,'} ${fate(record, task)}`]),
       ...(jobs.length === 1 ? [] : [`the task ${task.label} had ${jobs.length} Jobs`]),
       ...(streams && numbers.join() !== wanted.join()
         ? [`the task ${task.label}: of lines 1 to ${lines} it gave ${numbers.join(', ') || 'none'}`]

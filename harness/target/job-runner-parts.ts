@@ -16,14 +16,17 @@ import {
 } from './job-runner-launch.ts';
 import {
   createBystanders,
+  ENDLESS,
   endsOf,
   FAULT_SECONDS,
   isRunning,
   jobsOf,
+  limitsTasks,
   OVERRIDE,
   podsOf,
   refusalOf,
   SLACK_SECONDS,
+  TIME_LIMIT_SECONDS,
 } from './job-runner-session.ts';
 import type { PodFault } from './job-runner-target.ts';
 import type { Target } from './target-file.ts';
@@ -69,12 +72,28 @@ export function observeFaults(t: RequirementContext): Promise<FaultRecord[]> {
         return untilReported(runner, [{ fault, label: fault, since: at }]);
       }),
     );
-    return Promise.all([byTask, ...byTemplate]);
+    const bySettings = limitsBySettings(target) ? [observeTimeout(t)] : [];
+    return Promise.all([byTask, ...byTemplate, ...bySettings]);
   });
 }
 
+/** True where one time limit holds for all tasks. */
+export function limitsBySettings({ capabilities, documented }: Target<'job-runner'>): boolean {
+  return capabilities.includes('timeout') && documented.timeout === 'settings';
+}
+
+/** A task that goes on for ever, under settings that give all tasks a time limit. */
+export function observeTimeout(t: RequirementContext): Promise<FaultRecord> {
+  return t.shared('job runner: time limit of the settings', () =>
+    withReadyJobRunner(t, { purpose: 'timeout', settings: { timeoutSeconds: TIME_LIMIT_SECONDS } }, async (runner) => {
+      const { at } = await runner.submit('runs-out', { env: ENDLESS });
+      return untilReported(runner, [{ fault: 'deadline', label: 'runs-out', since: at + TIME_LIMIT_SECONDS * 1000 }]);
+    }),
+  );
+}
+
 async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Promise<FaultRecord> {
-  const { capabilities, documented } = runner.target;
+  const { documented } = runner.target;
   const faults: FaultRecord['faults'] = [];
   const provoke = async (fault: PodFault, task: Partial<Task>): Promise<SubmittedTask> => {
     const submitted = await runner.submit(fault, task);
@@ -89,7 +108,7 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
       resources: SMALL,
     });
   }
-  if (capabilities.includes('timeout')) {
+  if (limitsTasks(runner.target)) {
     const { at } = await provoke('deadline', { env: { WORKLOAD_SLEEP_SECONDS: '600' }, timeoutSeconds: 3 });
     for (const fault of faults) if (fault.fault === 'deadline') fault.since = at + 3000;
   }

@@ -23,7 +23,7 @@ import {
   withJobRunner,
   withReadyJobRunner,
 } from './job-runner-launch.ts';
-import { endsOf, podsOf, refusalOf, SLACK_SECONDS } from './job-runner-session.ts';
+import { endsOf, limitsTasks, podsOf, refusalOf, SLACK_SECONDS } from './job-runner-session.ts';
 import type { Target } from './target-file.ts';
 
 /** From submission to end of a task, beyond the documented time of its fault. */
@@ -106,7 +106,7 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   await runner.submit('fails', { env: { WORKLOAD_EXIT_CODE: '3' } });
   await runner.submit('no-image', { image: NO_IMAGE });
   if (documented.cleanUp.retain === 'task') await runner.submit('kept', { env: short, retain: true });
-  if (capabilities.includes('timeout')) await runner.submit('runs-out', { env: LONG, timeoutSeconds: 5 });
+  if (limitsTasks(runner.target)) await runner.submit('runs-out', { env: LONG, timeoutSeconds: 5 });
   const canCancel = capabilities.includes('cancel');
   if (canCancel) {
     const task = await runner.submit('cancelled', { env: LONG });

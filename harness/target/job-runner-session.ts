@@ -11,7 +11,7 @@ const TASK_SECONDS = 90;
 /** Until a fault is reported, where nothing else is documented (JL-26). */
 export const FAULT_SECONDS = 120;
 
-const TIME_LIMIT_SECONDS = 5;
+export const TIME_LIMIT_SECONDS = 5;
 
 /** Beyond a documented time: what the harness sees of it comes by two ways. */
 export const SLACK_SECONDS = 15;
@@ -20,7 +20,7 @@ export const SLACK_SECONDS = 15;
 const AFTERMATH_SECONDS = 3;
 
 /** An agent that goes on until it is told to end. */
-const ENDLESS = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '600' };
+export const ENDLESS = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '600' };
 
 /** What a resource override asks for: one value alone, so that all others keep their defaults. */
 export const OVERRIDE = { limits: { memory: '128Mi' } };
@@ -169,7 +169,7 @@ export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
       });
       if (documented.cleanUp.retain === 'task')
         await runner.submit('fails-and-stays', { env: { WORKLOAD_EXIT_CODE: '7' }, retain: true });
-      if (capabilities.includes('timeout'))
+      if (limitsTasks(target))
         await runner.submit('runs-out', { env: ENDLESS, timeoutSeconds: TIME_LIMIT_SECONDS });
       if (capabilities.includes('cancel')) {
         const cancelled = await runner.submit('cancelled', { env: ENDLESS });
@@ -199,6 +199,11 @@ export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
       return { ...runner.record(), canary, bystanders, requests: await runner.access.records() };
     }),
   );
+}
+
+/** True where a task may have a time limit of its own. */
+export function limitsTasks({ capabilities, documented }: LaunchedRunner['target']): boolean {
+  return capabilities.includes('timeout') && documented.timeout === 'task';
 }
 
 /** True when the agent's container runs. */

@@ -157,6 +157,8 @@ export const jobRunnerTargetSchema = z.strictObject({
     }),
     /** Seconds until it reports a fault of a pod; 120 where none is given. */
     faultSeconds: z.partialRecord(z.enum(POD_FAULTS), seconds).default({}),
+    /** Who sets a time limit (capability `timeout`): each task its own, or its settings one for all. */
+    timeout: z.enum(['task', 'settings']).default('task'),
     /** Bytes of one log that it reads at most. */
     logLimitBytes: z.number().int().positive().default(1_048_576),
     /** Resources of the agent's container where nothing else is asked, and who may override them. */

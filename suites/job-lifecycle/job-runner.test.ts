@@ -37,6 +37,7 @@ import {
   takesUp,
 } from '../../harness/target/job-runner-part-judgements.ts';
 import {
+  limitsBySettings,
   observeBadSettings,
   observeDefaultResources,
   observeDeployment,
@@ -52,6 +53,7 @@ import {
   observeRetained,
   observeSignal,
   observeTemplate,
+  observeTimeout,
   observeTroubles,
   type PromptsRecord,
 } from '../../harness/target/job-runner-parts.ts';
@@ -79,8 +81,9 @@ requirement('JL-28', async (t) => {
 });
 
 requirement('JL-29', async (t) => {
-  needsCapability(t, 'timeout');
-  await judgeTasks(t, timesOut);
+  const target = needsCapability(t, 'timeout');
+  if (limitsBySettings(target)) await judgePart(t, observeTimeout, one(timesOut));
+  else await judgeTasks(t, timesOut);
 });
 
 requirement('JL-30', async (t) => {

@@ -9,7 +9,7 @@ export const API_FAULT_KINDS = [
   'server-error',
   /** The request waits before it is sent on. */
   'latency',
-  /** Every connection is reset, open ones too. */
+  /** Open connections are reset, and new ones are refused; with `times`, so many new ones are reset. */
   'outage',
   /** Open watches end in mid-stream; those opened while the fault lasts end after a while. */
   'cut-watch',

@@ -206,14 +206,27 @@ describe('the recording proxy', () => {
     expect((await ask('GET', log)).body).toBe('one\ntwo\nthree\n');
   });
 
-  it('is gone for a while: open connections are reset, new ones, too', async () => {
+  it('is gone for a while: open connections are reset, new ones are refused', async () => {
     const open = await watch();
     proxy.setFaults([{ kind: 'outage', forSeconds: 0.3 }]);
     await expect(text(open)).rejects.toThrow();
-    await expect(ask('GET', JOBS)).rejects.toThrow(/ECONNRESET|socket/);
+    await expect(ask('GET', JOBS)).rejects.toThrow(/ECONNREFUSED/);
     await new Promise((resolve) => setTimeout(resolve, 350));
     expect((await ask('GET', JOBS)).status).toBe(200);
     expect(records().map(({ fault }) => fault)).toEqual(['outage', undefined]);
+  });
+
+  it('is there again when the fault is taken back', async () => {
+    proxy.setFaults([{ kind: 'outage' }]);
+    await expect(ask('GET', JOBS)).rejects.toThrow(/ECONNREFUSED/);
+    proxy.setFaults([]);
+    expect((await ask('GET', JOBS)).status).toBe(200);
+  });
+
+  it('resets so many new connections', async () => {
+    proxy.setFaults([{ kind: 'outage', times: 1 }]);
+    await expect(ask('GET', JOBS)).rejects.toThrow(/ECONNRESET|socket/);
+    expect((await ask('GET', JOBS)).status).toBe(200);
   });
 
   it('does not take a broken answer for a whole one', async () => {

@@ -371,7 +371,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     // An idle connection that is closed under the next request would look like an API server that is gone.
     server.keepAliveTimeout = 0;
     server.on('connection', (socket: Socket) => {
-      // An API server that is gone resets what comes, before any handshake.
+      // Whoever is gone for so many connections alone resets what comes, before any handshake.
       if (faults.take(['outage']) !== undefined) {
         reset(socket);
         return;
@@ -391,6 +391,19 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
   };
   const servers = await Promise.all(hosts.map(serve));
 
+  let returning: NodeJS.Timeout | undefined;
+  /** Nobody listens any more, as where an API server's process is gone: connections are refused until it is back. */
+  const goAway = (forSeconds: number | undefined): void => {
+    for (const { server } of servers) server.close();
+    if (forSeconds !== undefined) returning = setTimeout(comeBack, forSeconds * 1000);
+  };
+  const comeBack = (): void => {
+    clearTimeout(returning);
+    for (const [index, { server, port }] of servers.entries()) {
+      if (!server.listening) server.listen(port, hosts[index]);
+    }
+  };
+
   return {
     addresses: servers.map(({ port }, index) => ({ host: hosts[index] ?? '', port })),
     records: () => ({
@@ -401,8 +414,10 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       dropped,
     }),
     setFaults(list) {
+      comeBack();
       faults.set(list, (fault) => {
         if (fault.kind === 'outage') {
+          if (fault.times === undefined) goAway(fault.forSeconds);
           for (const exchange of exchanges) {
             if (!exchange.done) {
               exchange.record.fault = fault.kind;
@@ -423,6 +438,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     },
     async close() {
       faults.clear();
+      clearTimeout(returning);
       await Promise.all(
         servers.map(
           ({ server }) =>
