@@ -70,6 +70,7 @@ const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
 /** Where a live cluster finds the workload image. */
 const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
+const RUNNER_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE';
 
 /**
  * Everything that a run starts and stops. Each part starts when it is first asked for, once, and parts that do not need
@@ -236,19 +237,28 @@ export class Environment {
   }
 
   /** Reference of the workload image, which the nodes of the subject's cluster have by now. */
-  async agentImage(subject: Subject): Promise<string> {
+  agentImage(subject: Subject): Promise<string> {
+    return this.#imageOn(subject, 'workload', AGENT_IMAGE_VARIABLE);
+  }
+
+  /** The same of the reference job runner's image. */
+  runnerImage(subject: Subject): Promise<string> {
+    return this.#imageOn(subject, 'job-runner', RUNNER_IMAGE_VARIABLE);
+  }
+
+  async #imageOn(subject: Subject, name: 'workload' | 'job-runner', variable: string): Promise<string> {
     const cluster = await this.clusterFor(subject);
     if (!cluster.data.owned) {
-      const named = process.env[AGENT_IMAGE_VARIABLE];
+      const named = process.env[variable];
       if (named === undefined || named === '') {
         throw new HarnessError(
-          `a live cluster has to pull the workload image (fixtures/images/workload): push it to a registry that its nodes can reach, and name it in ${AGENT_IMAGE_VARIABLE}`,
+          `a live cluster has to pull the image of fixtures/images/${name}: push it to a registry that its nodes can reach, and name it in ${variable}`,
         );
       }
       return named;
     }
-    return this.#part(`workload image on ${cluster.data.issuer}`, async () => {
-      const { reference } = await this.#images('workload');
+    return this.#part(`image ${name} on ${cluster.data.issuer}`, async () => {
+      const { reference } = await this.#images(name);
       await cluster.importImage(await saveImage(reference));
       return reference;
     });

@@ -41,6 +41,8 @@ async function makeBundle(name: string): Promise<string> {
     minify: true,
     keepNames: true,
     legalComments: 'none',
+    // Packages in CommonJS require what Node brings.
+    banner: { js: "import{createRequire as $require}from'node:module';const require=$require(import.meta.url);" },
     logLevel: 'silent',
   });
   const source = result.outputFiles[0]?.text ?? '';

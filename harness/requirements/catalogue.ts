@@ -108,10 +108,22 @@ const twinSchema = z.discriminatedUnion('role', [
         documents: z.array(policyRuleSchema).min(1).optional(),
         /** Pod Security level of its namespaces, where its pods would not be admitted under `restricted`. */
         podSecurity: z.enum(['baseline', 'privileged']).optional(),
+        /** Changes of the workload in its manifests (RFC 6902). */
+        manifests: z
+          .array(
+            z.strictObject({
+              op: z.enum(['add', 'replace', 'remove']),
+              path: z.string().startsWith('/'),
+              value: z.unknown().optional(),
+            }),
+          )
+          .min(1)
+          .optional(),
       })
       .refine(
-        ({ variant, documents }) => variant !== undefined || documents !== undefined,
-        'a variant, rules, or both',
+        ({ variant, documents, manifests }) =>
+          variant !== undefined || documents !== undefined || manifests !== undefined,
+        'a variant, rules, changes of its manifests, or several of these',
       ),
   }),
 ]);

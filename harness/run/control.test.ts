@@ -17,6 +17,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     '/cluster': unused,
     '/provide-image': unused,
     '/agent-image': unused,
+    '/runner-image': unused,
     '/namespace': unused,
     '/turn': unused,
     '/nodes': unused,

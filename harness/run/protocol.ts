@@ -17,6 +17,7 @@ import type { ResolverData } from '../environment/resolver.ts';
 import type { PolicyRule, ResourceRule } from '../kubernetes/rbac.ts';
 import type { Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
+import type { ManifestChange } from '../target/job-runner-manifests.ts';
 import type { Target } from '../target/target-file.ts';
 
 export type ClusterKind = 'k3s' | 'kubeconfig';
@@ -24,7 +25,7 @@ export type IdentityProviderKind = 'keycloak' | 'embedded';
 export type ClockKind = 'accelerated' | 'real';
 
 /** Pod Security Standard that a namespace enforces (Kubernetes, "Pod Security Standards"). */
-export type PodSecurity = 'restricted' | 'baseline';
+export type PodSecurity = 'restricted' | 'baseline' | 'privileged';
 
 /** What a test judges: the references together (no role of its own), a target or a twin (one role). */
 export interface Subject {
@@ -42,6 +43,7 @@ export interface Subject {
     variant?: string | undefined;
     documents?: ResourceRule[] | undefined;
     podSecurity?: 'baseline' | 'privileged' | undefined;
+    manifests?: ManifestChange[] | undefined;
   };
   /** Ids of the requirements that are planned for this subject. */
   planned: string[];
@@ -102,6 +104,7 @@ export interface ControlApi {
   /** Gives an image to the nodes of the subject's cluster, see Environment.provideImage. */
   '/provide-image': { request: { subject: string; reference: string }; response: Record<string, never> };
   '/agent-image': { request: { subject: string }; response: { reference: string } };
+  '/runner-image': { request: { subject: string }; response: { reference: string } };
   /** Waits until it is the subject's turn. */
   '/turn': { request: { subject: string }; response: Record<string, never> };
   '/nodes': { request: { subject: string; atLeast: number }; response: Record<string, never> };

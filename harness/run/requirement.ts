@@ -92,6 +92,8 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
       }),
     agentImage: () =>
       fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
+    runnerImage: () =>
+      fixture('job runner image', async () => (await control('/runner-image', { subject: subject.name })).reference),
     targetAccess: async (options) => {
       const data = await control('/target-access', { subject: subject.name, options });
       const { id } = data;

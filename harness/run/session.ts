@@ -167,6 +167,7 @@ export class Session {
         return {};
       },
       '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
+      '/runner-image': async ({ subject }) => ({ reference: await environment.runnerImage(this.#subject(subject)) }),
       '/target-access': ({ subject, options }) => environment.targetAccess(this.#subject(subject), options),
       '/target-access/records': async ({ id }) => environment.targetAccesses.records(id),
       '/audit': async ({ subject, requester }) => {

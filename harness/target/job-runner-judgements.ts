@@ -16,8 +16,8 @@ import {
   podsOf,
   refusalOf,
   SLACK_SECONDS,
-  TIME_LIMIT_SECONDS,
   type TasksRecord,
+  TIME_LIMIT_SECONDS,
 } from './job-runner-session.ts';
 import type { Target } from './target-file.ts';
 

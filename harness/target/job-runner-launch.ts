@@ -19,6 +19,8 @@ import type {
   StartedJobRunner,
   Task,
 } from './job-runner.ts';
+import { deployedDriver } from './job-runner-deployed.ts';
+import { OWN_LABEL } from './job-runner-manifests.ts';
 import { jsonLinesDriver } from './job-runner-process.ts';
 import { fill } from './placeholders.ts';
 import { loadTarget, type Target, targetOf } from './target-file.ts';
@@ -202,6 +204,8 @@ export async function withJobRunner<R>(
       const recorder = await Recorder.open<KubernetesObject>(cluster, `${base}/namespaces/${namespace}/${plural}`, {
         signal: t.signal,
         onEvent: ({ at, type, object }) => {
+          // The runner itself, where it is deployed.
+          if (object.metadata?.labels?.[OWN_LABEL] !== undefined) return;
           objects.push({ at: at.getTime(), type, kind, ...trimmed(object) });
           changed();
         },
@@ -220,7 +224,17 @@ export async function withJobRunner<R>(
         ? {}
         : { extra: { ...options.settings?.extra, ...fill(deployment.settings, values, target.file) } }),
     };
-    const driver = await driverOf(target);
+    const driver =
+      'service' in target.start
+        ? deployedDriver({
+            target,
+            cluster,
+            serviceAccount: SERVICE_ACCOUNT,
+            runnerImage: await t.runnerImage(),
+            provideImage: (reference) => t.provideImage(reference),
+            ...(access.inCluster === undefined ? {} : { inCluster: { ...access.inCluster } }),
+          })
+        : await driverOf(target);
     const start = target.start;
     const startOnce = async (): Promise<Readiness | undefined> => {
       exit = undefined;
@@ -368,6 +382,7 @@ function lastWords(events: RunnerEvent[]): string {
 
 async function driverOf({ start, folder, file }: Target<'job-runner'>): Promise<JobRunnerDriver> {
   if ('command' in start) return jsonLinesDriver(start.command);
+  if (!('module' in start)) throw new HarnessError(`${file} starts its runner neither by a command nor by a module`);
   const path = resolve(folder, start.module);
   const module = (await import(/* @vite-ignore */ pathToFileURL(path).href).catch((error: unknown) => {
     throw new HarnessError(`the driver ${path} of ${file} cannot be loaded: ${describeError(error)}`);

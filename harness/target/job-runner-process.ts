@@ -153,7 +153,8 @@ export function jsonLinesDriver(command: string[]): JobRunnerDriver {
   };
 }
 
-function parsedLine(line: string): z.infer<typeof lineSchema> | undefined {
+/** One line of what a runner tells; undefined for any other text. */
+export function parsedLine(line: string): z.infer<typeof lineSchema> | undefined {
   try {
     return lineSchema.safeParse(JSON.parse(line)).data;
   } catch {

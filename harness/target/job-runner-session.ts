@@ -169,8 +169,7 @@ export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
       });
       if (documented.cleanUp.retain === 'task')
         await runner.submit('fails-and-stays', { env: { WORKLOAD_EXIT_CODE: '7' }, retain: true });
-      if (limitsTasks(target))
-        await runner.submit('runs-out', { env: ENDLESS, timeoutSeconds: TIME_LIMIT_SECONDS });
+      if (limitsTasks(target)) await runner.submit('runs-out', { env: ENDLESS, timeoutSeconds: TIME_LIMIT_SECONDS });
       if (capabilities.includes('cancel')) {
         const cancelled = await runner.submit('cancelled', { env: ENDLESS });
         await runner.until(() => isRunning(runner, cancelled), TASK_SECONDS);

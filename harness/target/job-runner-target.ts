@@ -46,9 +46,10 @@ export type PodFault = (typeof POD_FAULTS)[number];
 /**
  * A target file of the role `job-runner`. Everywhere below `start` and `objects` these stand for what a run knows:
  * `${namespace}`, `${worker.id}`, `${image}` (the workload image), `${serviceAccount}` (of the runner's kubeconfig), `${claim}`
- * (a claim that the harness makes for the capability `shared-claim`).
+ * (a claim that the harness makes for the capability `shared-claim`). The files of `manifests` also have `${config}` and `${runner.image}`
+ * (the reference runner's, fixtures/images/job-runner).
  */
-export const jobRunnerTargetSchema = z.strictObject({
+const shape = z.strictObject({
   ...targetBase,
   role: z.literal('job-runner'),
   capabilities: z.array(z.enum(JOB_RUNNER_CAPABILITIES)).default([]),
@@ -69,6 +70,18 @@ export const jobRunnerTargetSchema = z.strictObject({
       module: text,
       /** Handed to the driver as they are. */
       options: z.record(z.string(), z.unknown()).default({}),
+      env: z.record(z.string(), z.string()).default({}),
+    }),
+    /**
+     * In the cluster, by its `manifests`: it runs as a ServiceAccount that is bound to `rules`. `${config}` in them is its settings as JSON. Work goes
+     * to this Service through the API server's proxy: `POST /requests` takes a line, `GET /events?after=N` gives them, each with its `number`
+     * (fixtures/workloads/job-runner/README.md has every line); `headers` go with both.
+     */
+    z.strictObject({
+      service: text,
+      port: z.number().int().positive(),
+      protocol: z.literal('http'),
+      headers: z.record(z.string(), z.string()).default({}),
       env: z.record(z.string(), z.string()).default({}),
     }),
   ]),
@@ -98,6 +111,28 @@ export const jobRunnerTargetSchema = z.strictObject({
       objects: z.array(z.record(z.string(), z.unknown())).default([]),
       rules: z.array(policyRuleSchema).default([]),
       settings: z.record(z.string(), z.unknown()).default({}),
+    })
+    .optional(),
+
+  /**
+   * The runner's own deployment as it is installed (WH-07): YAML files, relative to the target file, as a chart renders them. ServiceAccounts, Roles
+   * and their bindings in them are passed over: the harness binds the ServiceAccount that the runner gets to `rules`.
+   */
+  manifests: z
+    .strictObject({
+      files: z.array(text).min(1),
+      /** Name of the Deployment or StatefulSet. */
+      workload: text,
+      /** The runner's container in it. */
+      container: text,
+      /** How many replicas it documents. */
+      replicas: z.number().int().positive().default(1),
+      /** Variables of that container that are credentials. */
+      credentials: z.array(text).default([]),
+      /** Why its root file system is writable; absent: it is to be read-only. */
+      writableRootFilesystem: text.optional(),
+      /** It becomes Ready with these files and `objects` alone, and its images are in this host's engine or can be pulled: WH-07 runs it. */
+      run: z.boolean().default(false),
     })
     .optional(),
 
@@ -177,5 +212,13 @@ export const jobRunnerTargetSchema = z.strictObject({
     reattaches: z.boolean().default(true),
   }),
 });
+
+export const jobRunnerTargetSchema = shape.refine(
+  ({ start, manifests }) => !('service' in start) || manifests !== undefined,
+  {
+    path: ['manifests'],
+    message: '`start.service` needs them: what is to be started is there',
+  },
+);
 
 export type JobRunnerTarget = z.infer<typeof jobRunnerTargetSchema>;

@@ -1,6 +1,7 @@
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { expectNone, type Finding } from '../../harness/target/findings.ts';
+import { isDeployedWell, observeOwnDeployment } from '../../harness/target/job-runner-deployment.ts';
 import {
   hidesSecrets,
   mountsNoApiToken,
@@ -55,3 +56,12 @@ requirement('WH-04', (t) => judgePods(t, hidesSecrets));
 requirement('WH-05', (t) => judgePods(t, setsResources));
 
 requirement('WH-06a', (t) => judgePods(t, worksWithAnAssignedUid));
+
+requirement('WH-07', async (t) => {
+  const target = jobRunnerTarget(t);
+  if (target.manifests === undefined)
+    t.notApplicable('the target file gives no manifests of the runner’s own deployment (`manifests`)');
+  const record = await observeOwnDeployment(t);
+  t.evidence('its own deployment', record);
+  expectNone(isDeployedWell(record, target), []);
+});

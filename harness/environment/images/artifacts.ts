@@ -1,13 +1,14 @@
-import { chmod, mkdir, readdir, readFile, realpath, rename } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { command } from '../engine/command.ts';
 import { SetUpError } from '../engine/errors.ts';
 import type { StepReporter } from '../engine/progress.ts';
+import { bundleWorkload } from '../workloads.ts';
 import { imageArchitecture, writePodImage } from './archive.ts';
 import type { Cache } from './cache.ts';
 import { digestOf, filesUnder, fingerprint } from './digest.ts';
-import type { GoSpec, ImageDefinition, MavenSpec, NpmSpec, PodImageSpec } from './spec.ts';
+import type { GoSpec, ImageDefinition, MavenSpec, NpmSpec, PodImageSpec, WorkloadSpec } from './spec.ts';
 import { ensureGo, ensureProgram } from './tools.ts';
 
 /** What the making of an artifact may use. */
@@ -31,6 +32,7 @@ export async function artifactsOf(image: ImageDefinition): Promise<Artifact[]> {
     ...spec.go.map((go) => goArtifact(folder, go)),
     ...spec.maven.map((maven) => mavenArtifact(maven)),
     ...spec.npm.map((npm) => npmArtifact(npm)),
+    ...spec.workloads.map((workload) => workloadArtifact(workload)),
   ]);
   const files = await filesUnder(folder, () => spec.podImages.length > 0);
   const own: Artifact[] = files.map((file) => ({
@@ -138,6 +140,18 @@ async function mavenArtifact({ artifact, output }: MavenSpec): Promise<Artifact>
           await rename(join(folder, file), target);
         });
       }),
+  };
+}
+
+/** A workload of the harness's own as one module. Its key is that module. */
+async function workloadArtifact({ workload, output }: WorkloadSpec): Promise<Artifact> {
+  const source = await bundleWorkload(workload);
+  const key = digestOf({ workload, source });
+  return {
+    output,
+    key,
+    executable: false,
+    locate: ({ cache }) => one(cache, 'workload', key, output, (target) => writeFile(target, source)),
   };
 }
 

@@ -16,7 +16,14 @@ import { makeRootFileSystem, type RootFileSystem, rootFileSystem } from './rootf
 import { type ImageDefinition, loadImages } from './spec.ts';
 
 /** The images of a run. `keycloak-preview` has the legacy token exchange switched on; only twins use it. */
-export const IMAGE_NAMES = ['kubernetes-node', 'node', 'workload', 'keycloak', 'keycloak-preview'] as const;
+export const IMAGE_NAMES = [
+  'kubernetes-node',
+  'node',
+  'workload',
+  'job-runner',
+  'keycloak',
+  'keycloak-preview',
+] as const;
 export type ImageName = (typeof IMAGE_NAMES)[number];
 
 /** An image that is in the engine. */

@@ -44,6 +44,12 @@ const npmSchema = z.strictObject({
   output: contextPath,
 });
 
+const workloadSchema = z.strictObject({
+  /** Folder of fixtures/workloads: its `main.ts` and all that it imports become one module. */
+  workload: z.string().min(1),
+  output: contextPath,
+});
+
 const podImageSchema = z.strictObject({
   /** Reference that pods use. */
   name: z.string().regex(/^[^\s:]+(:\d+)?\/?[^\s:]*:[^\s:]+$/, '`repository:tag`'),
@@ -70,6 +76,7 @@ const imageSpecSchema = z.strictObject({
   go: z.array(goSchema).default([]),
   maven: z.array(mavenSchema).default([]),
   npm: z.array(npmSchema).default([]),
+  workloads: z.array(workloadSchema).default([]),
   podImages: z.array(podImageSchema).default([]),
   /** Build arguments of the Dockerfile. */
   args: environment.default({}),
@@ -83,6 +90,7 @@ export type ImageSpec = z.infer<typeof imageSpecSchema>;
 export type GoSpec = z.infer<typeof goSchema>;
 export type MavenSpec = z.infer<typeof mavenSchema>;
 export type NpmSpec = z.infer<typeof npmSchema>;
+export type WorkloadSpec = z.infer<typeof workloadSchema>;
 export type PodImageSpec = z.infer<typeof podImageSchema>;
 
 /** One image that can be asked for: a folder, or a variant of one. */
