@@ -33,6 +33,9 @@ const SERVICE_ACCOUNT = 'job-runner';
 /** Beyond the time that a target documents for its start: a small machine is shared by many. */
 const START_SLACK_SECONDS = 30;
 
+/** More tasks at once than any session has. */
+const MANY_TASKS = 100;
+
 /** A part of a name that tells which task an object is of, wherever the runner put it. */
 const MARKER = /conformance-task-[a-z0-9-]+/g;
 const MARKER_VARIABLE = 'CONFORMANCE_TASK';
@@ -214,11 +217,16 @@ export async function withJobRunner<R>(
     }
     const kubeconfig = join(workFolder, 'kubeconfig');
     await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
+    const limitsBySettings = target.documented.limits.some(
+      ({ per, count }) => per === 'worker' && count === 'settings',
+    );
     const settings: RunnerSettings = {
       namespace,
       workerId,
       image,
       imagePullPolicy: 'IfNotPresent',
+      // What is judged of a task is no matter of how many others there are, but where limits are what is judged.
+      ...(limitsBySettings ? { maxConcurrentTasks: MANY_TASKS } : {}),
       ...options.settings,
       ...(deployment === undefined
         ? {}

@@ -275,7 +275,9 @@ export function livesThroughTroubles(record: OutputRecord, target: JobRunnerTarg
     return [
       ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
         ? []
-        : [`the task ${task.label}${jobs.length === 0 ? '' : ', whose agent succeeded,'} ${fate(record, task)}`]),
+        : [
+            `the task ${task.label}${jobs.length === 0 ? '' : ', with which nothing was wrong,'} ${fate(record, task)}`,
+          ]),
       ...(jobs.length === 1 ? [] : [`the task ${task.label} had ${jobs.length} Jobs`]),
       ...(streams && numbers.join() !== wanted.join()
         ? [`the task ${task.label}: of lines 1 to ${lines} it gave ${numbers.join(', ') || 'none'}`]

@@ -245,11 +245,13 @@ const SECOND_THOUGHTS_SECONDS = 20;
 export function observeRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
   return t.sharedByAllFiles('job runner: refusals', () => {
     const target = jobRunnerTarget(t);
+    // A runner that is deployed there has to have room itself.
+    const own = 'service' in target.start ? (target.manifests?.replicas ?? 1) : 0;
     const quota = {
       apiVersion: 'v1',
       kind: 'ResourceQuota',
       metadata: { name: 'no-pods' },
-      spec: { hard: { pods: '0' } },
+      spec: { hard: { pods: String(own) } },
     } as KubernetesObject;
     const refused = (purpose: string, cause: string, named: string, options: object): Promise<RefusalRecord> =>
       withJobRunner(t, { purpose, ...options }, async (runner) => {
@@ -346,7 +348,7 @@ const RANDOM_IDS = 12;
  */
 export function observeIds(t: RequirementContext): Promise<IdsRecord> {
   return t.shared('job runner: ids', () =>
-    withReadyJobRunner(t, { purpose: 'ids', settings: { maxConcurrentTasks: 100 } }, async (runner) => {
+    withReadyJobRunner(t, { purpose: 'ids' }, async (runner) => {
       const seed = randomBytes(4).readInt32BE();
       const random = fc.sample(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 200 }), {
         seed,
