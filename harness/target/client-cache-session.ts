@@ -78,6 +78,15 @@ export interface CacheDriver {
 /** Calls of one provider after each start. */
 const CALLS = 2;
 
+/** The providers that are called after each start: those that are judged by it, since a call may be the start of a process. */
+const CALLED: Record<Start, readonly string[]> = {
+  kept: [...CACHE_PROVIDERS, FRESH],
+  replaced: CACHE_PROVIDERS,
+  emptied: ['same'],
+  corrupt: ['same', FRESH],
+  unwritable: ['same', FRESH],
+};
+
 /** Drives the client through every start, and returns what was seen. */
 export async function driveCacheSession(driver: CacheDriver, patienceMs: number): Promise<CacheSession> {
   const heartbeat = new Heartbeat('the harness').start();
@@ -88,7 +97,7 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
     const from = Date.now();
     const reason = await driver.start(start, providersOf(driver, start));
     if (reason === undefined) {
-      for (const provider of [...CACHE_PROVIDERS, FRESH]) {
+      for (const provider of CALLED[start]) {
         for (let count = 0; count < (driver.startsForEachCall === true ? 1 : CALLS); count += 1) {
           await driver.mark();
           const began = Date.now();

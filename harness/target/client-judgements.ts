@@ -184,12 +184,13 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   ];
 }
 
-/** The SHOULD beside TR-28: the error names the path. `undefined` where the calls did not fail. */
-export function missingFileErrorNamesThePath(session: ClientSession): boolean | undefined {
-  const errors = session.calls
-    .filter(({ phase, ok }) => (phase === 'missing' || phase === 'blank') && !ok)
-    .map(({ error }) => error ?? '');
-  return errors.length === 0 ? undefined : errors.every((error) => error.includes(session.latePath));
+/** TR-28a: the error of a call for which there is no token names the file that should hold it. */
+export function namesTheMissingFile({ calls, latePath }: ClientSession): Finding[] {
+  const failed = calls.filter(({ phase, ok }) => (phase === 'missing' || phase === 'blank') && !ok);
+  if (failed.length === 0) return ['no call failed for want of its token file'];
+  return failed
+    .filter(({ namesFile }) => namesFile !== true)
+    .map((call) => `with the token file ${call.phase} the error does not name ${latePath}: ${describeCall(call)}`);
 }
 
 /** TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is configured, and no more. */
@@ -367,12 +368,16 @@ export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
   const issuers = new Set<unknown>(
     observed.flatMap(({ claims }) => (typeof claims.iss === 'string' ? [claims.iss] : [])),
   );
-  const findings = session.resources.flatMap(({ at, provider, token }) => {
-    if (token === undefined || issued.has(token.sha256)) return [];
-    if (subjects.has(token.sha256)) return [`the resource server of ${provider} was sent a subject token at ${at}`];
-    return issuers.has(token.claims.iss)
-      ? [`the resource server of ${provider} was sent a token of the cluster's issuer "${token.claims.iss}" at ${at}`]
-      : [];
+  const findings = session.resources.flatMap(({ at, provider, token: bearer, further = [] }) => {
+    const sent = `the resource server of ${provider} was sent`;
+    const carried = [...(bearer === undefined ? [] : [{ as: 'Bearer token', token: bearer }]), ...further];
+    return carried.flatMap(({ as, token }) => {
+      if (issued.has(token.sha256)) return [];
+      if (subjects.has(token.sha256)) return [`${sent} a subject token (${as}) at ${at}`];
+      return issuers.has(token.claims.iss)
+        ? [`${sent} a token of the cluster's issuer "${token.claims.iss}" (${as}) at ${at}`]
+        : [];
+    });
   });
   const accepted = session.resources.some(({ status, token }) => status === 200 && issued.has(token?.sha256));
   return accepted ? findings : [...findings, 'no resource server accepted an access token, so nothing is known'];

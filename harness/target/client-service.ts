@@ -1,5 +1,5 @@
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
-import type { Call } from './client-session.ts';
+import type { CallAnswer } from './client-session.ts';
 
 /**
  * Lets the reference token client (or a twin of it) in a pod make one call.
@@ -9,7 +9,7 @@ import type { Call } from './client-session.ts';
 export async function callWithin(
   cluster: ClusterHandle,
   options: { namespace: string; pod: string; port: number; provider: string; patienceMs: number },
-): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined> {
+): Promise<CallAnswer | undefined> {
   const { namespace, pod, port, provider, patienceMs } = options;
   const patience = AbortSignal.timeout(patienceMs);
   try {
@@ -19,7 +19,7 @@ export async function callWithin(
       body: JSON.stringify({ provider }),
       signal: patience,
     });
-    if (response.ok) return (await response.json()) as Pick<Call, 'ok' | 'status' | 'error'>;
+    if (response.ok) return (await response.json()) as CallAnswer;
     return {
       ok: false,
       error: `the client's pod answered ${response.status}: ${(await response.text()).slice(0, 200)}`,

@@ -20,7 +20,7 @@ import { loadCatalogue } from '../requirements/catalogue.ts';
 import {
   exchangesByOneForm,
   keepsOthersWorking,
-  missingFileErrorNamesThePath,
+  namesTheMissingFile,
   neverFallsBack,
   neverForwardsTheSubjectToken,
   neverPresentsAnExpiredToken,
@@ -73,6 +73,9 @@ vi.mock('../../fixtures/workloads/token-client/config.ts', async (original) => (
   DEFAULT_TOKEN_PATH: `${folder}/token`,
 }));
 
+// As where the harness deploys the reference: TR-30 is judged at the level at which most is written.
+vi.stubEnv('LOG_LEVEL', 'debug');
+
 /** As on the accelerated clock; but time stands still while something happens, and is set from one call to the next. */
 const ROTATION_MS = 16_000;
 const SUBJECT_TOKEN_SECONDS = 25;
@@ -90,6 +93,7 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TR-23': neverPresentsAnExpiredToken,
   'TR-24': reusesAccessTokens,
   'TR-28': survivesAMissingTokenFile,
+  'TR-28a': namesTheMissingFile,
   'TR-30': writesNoToken,
   'TX-01': exchangesByOneForm,
   'TX-03': sendsNoClientSecret,
@@ -429,7 +433,6 @@ describe('a session with', () => {
       Object.keys(findings).sort(),
       JSON.stringify({ findings, session: summarise(session) }, undefined, 1),
     ).toEqual(client.mustFail.toSorted());
-    if (index === 0) expect(missingFileErrorNamesThePath(session)).toBe(true);
     expect(JSON.stringify(session), 'no whole token is kept').not.toMatch(/eyJ[\w-]+\.[\w-]+\.(?!SIGNATURE-CUT)[\w-]+/);
   });
 });

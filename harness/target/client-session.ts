@@ -73,6 +73,8 @@ export interface Call {
   ok: boolean;
   status?: number;
   error?: string;
+  /** Of a call without a token file: the path of that file stands in the error, or in what the process of the call wrote. */
+  namesFile?: boolean;
   /** The client had not answered when the harness's patience ended. */
   unanswered?: true;
 }
@@ -142,6 +144,12 @@ export interface ClientSession {
   stalls: Stall[];
 }
 
+/** How a call ended. */
+export interface CallAnswer extends Pick<Call, 'ok' | 'status' | 'error'> {
+  /** All that the process of a call that failed wrote, where it is one of its own; not kept. */
+  output?: string;
+}
+
 /** How a session reaches the client and those who watch it. */
 export interface SessionDriver {
   providers: SessionProvider[];
@@ -153,7 +161,7 @@ export interface SessionDriver {
   /** Every call starts the client anew, which takes its time: few are made, with more patience. */
   startsForEachCall?: true;
   /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
-  call(provider: string, patienceMs: number): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined>;
+  call(provider: string, patienceMs: number): Promise<CallAnswer | undefined>;
   observations(): Promise<FileObservations[]>;
   records(): Promise<ObserverRecord[]>;
   /** Lets the next token request to a provider be refused, with an error that repeats the request. */
@@ -240,8 +248,14 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     const patienceMs = (starts ? START_PATIENCE_MS : plan.patienceMs) + (phase === 'outage' ? driver.timeLimitMs : 0);
     const started = Date.now();
     const answering = driver.call(provider, patienceMs);
-    const answer = await (TIMED.has(phase) ? alongPulses(driver, answering, slowWays) : answering);
-    const error = answer?.error;
+    const ended = await (TIMED.has(phase) ? alongPulses(driver, answering, slowWays) : answering);
+    const { output: wrote, ...answer } = ended ?? {
+      ok: false,
+      unanswered: true as const,
+      error: `no answer within ${patienceMs / 1000} s`,
+    };
+    const { error } = answer;
+    const withoutFile = phase === 'missing' || phase === 'blank';
     const made: Call = {
       phase,
       provider,
@@ -249,8 +263,9 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
       ...(act === undefined ? {} : { act }),
       at: new Date(started).toISOString(),
       durationMs: Date.now() - started,
-      ...(answer ?? { ok: false, unanswered: true, error: `no answer within ${patienceMs / 1000} s` }),
+      ...answer,
       ...(error === undefined ? {} : { error: redact(error) }),
+      ...(withoutFile ? { namesFile: `${error ?? ''}\n${wrote ?? ''}`.includes(driver.latePath) } : {}),
     };
     calls.push(made);
     return made;

@@ -1,4 +1,8 @@
-import { type PlayedName, SHORT_LIFE_SECONDS } from '../environment/resource-server/played-providers.ts';
+import {
+  type PlayedName,
+  type PlayedSetup,
+  SHORT_LIFE_SECONDS,
+} from '../environment/resource-server/played-providers.ts';
 import type { ClientCapability, MakeCall, SessionDriver } from './client-session.ts';
 
 /** A client is not asked to count seconds more exactly than that. */
@@ -17,65 +21,78 @@ interface PlayedCalls {
   outage(): Promise<void>;
 }
 
-/** The calls of the played providers. */
+/** The calls of the played providers that the client is configured for. */
 export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): PlayedCalls {
-  if (driver.played.length === 0) return { parts: [], outage: async () => {} };
-  const once = (name: PlayedName) => async (): Promise<void> => {
-    await call('played', name);
-  };
+  const [first, second] = driver.providers.map(({ tokenPath }) => tokenPath);
+  const setupOf = (name: PlayedName): PlayedSetup | undefined => driver.played.find((setup) => setup.name === name);
+  const expired: Partial<Record<PlayedName, number>> = {};
+  const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
+  const forPlayed = (name: PlayedName, ...parts: (() => Promise<void>)[]): (() => Promise<void>)[] =>
+    setupOf(name) === undefined ? [] : parts;
   const can = (capability: ClientCapability, ...parts: (() => Promise<void>)[]): (() => Promise<void>)[] =>
     driver.capabilities.includes(capability) ? parts : [];
-  const [first, second] = driver.providers.map(({ tokenPath }) => tokenPath);
-  const swappedPath = driver.played.find(({ name }) => name === 'swapped')?.tokenPath ?? '';
-  const project = (from = ''): Promise<void> => driver.project(from, swappedPath);
-  const expired: Partial<Record<PlayedName, number>> = {};
+  const once = (name: PlayedName): (() => Promise<void>)[] =>
+    forPlayed(name, async () => {
+      await call('played', name);
+    });
   const shortLived = (name: PlayedName) => async (): Promise<void> => {
+    await untilExpired(name);
     await call('played', name);
     expired[name] = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
   };
-  const swapped = (path: string | undefined) => async (): Promise<void> => {
-    await untilExpired('swapped');
-    await project(path);
-    await shortLived('swapped')();
-  };
-  const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
-  const tokenPath = driver.played.find(({ name }) => name === 'plain')?.tokenPath ?? '';
+  const swapped = (from = ''): (() => Promise<void>)[] =>
+    forPlayed('swapped', async () => {
+      await untilExpired('swapped');
+      await driver.project(from, setupOf('swapped')?.tokenPath ?? '');
+      await shortLived('swapped')();
+    });
+  const redirecting = (name: PlayedName): (() => Promise<void>)[] =>
+    forPlayed(name, async () => {
+      await call('played', name);
+      // By the other redirect. A client that is started for each call makes more than one request in it.
+      if (driver.startsForEachCall !== true) await call('played', name);
+    });
   const parts = [
     async () => {
       // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
-      if (second !== undefined && ![first, second].includes(tokenPath)) await driver.copy(second, tokenPath);
-      await call('played', 'plain');
+      const paths = new Set(driver.played.map(({ name, tokenPath }) => (name === 'swapped' ? undefined : tokenPath)));
+      for (const path of paths) {
+        if (path !== undefined && second !== undefined && ![first, second].includes(path))
+          await driver.copy(second, path);
+      }
     },
-    swapped(first),
-    shortLived('no-expiry'),
-    ...can('discovery', once('other-issuer'), once('tenant'), once('stranger')),
-    once('redirecting-endpoint'),
-    once('redirecting-server'),
-    once('refusing'),
-    once('revoking'),
-    async () => {
+    ...once('plain'),
+    ...swapped(first),
+    ...forPlayed('no-expiry', shortLived('no-expiry')),
+    ...can('discovery', ...once('other-issuer'), ...once('other-slash'), ...once('tenant'), ...once('stranger')),
+    ...redirecting('redirecting-endpoint'),
+    ...redirecting('redirecting-server'),
+    ...once('refusing'),
+    ...once('revoking'),
+    ...forPlayed('revoking', async () => {
       await driver.act('revoking', 'refuse-next-token');
       await call('played', 'revoking', { act: 'refuse-next-token' });
       await driver.act('revoking', 'refuse-tokens');
       await call('played', 'revoking', { act: 'refuse-tokens' });
-    },
-    ...can('resident', async () => {
-      await Promise.all(Array.from({ length: AT_ONCE }, () => call('played', 'slow')));
     }),
-    ...can('token_exchange', once('exchange'), once('exchange-audience')),
-    swapped(second),
-    async () => {
-      await untilExpired('no-expiry');
-      await call('played', 'no-expiry');
-    },
+    ...can(
+      'resident',
+      ...forPlayed('slow', async () => {
+        await Promise.all(Array.from({ length: AT_ONCE }, () => call('played', 'slow')));
+      }),
+    ),
+    ...can('token_exchange', ...once('exchange'), ...once('exchange-audience')),
+    ...swapped(second),
+    ...forPlayed('no-expiry', shortLived('no-expiry')),
     // Once more: who watches the file is told of the first swap, by the end of what it watches.
-    swapped(first),
-    async () => {
+    ...swapped(first),
+    ...forPlayed('outage', async () => {
       await call('outage', 'outage', { act: 'good' });
       expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
-    },
+    }),
   ];
   const outage = async (): Promise<void> => {
+    if (setupOf('outage') === undefined) return;
     await untilExpired('outage');
     for (const act of ['closed', 'failing', 'silent'] as const) {
       await driver.act('outage', act);

@@ -99,9 +99,12 @@ describe('a refusal needs a control and evidence', () => {
 
   test('metadata that were never asked for prove nothing, and a stall is to blame where there was one', () => {
     const findings = refusesMetadataOfAnotherIssuer(
-      session({ calls: [plain, call('other-issuer', 1, 5, failed)], exchanges: [] }),
+      session({ calls: [plain, call('other-issuer', 1, 5, failed), call('other-slash', 1, 5, failed)], exchanges: [] }),
     );
-    expect(told(findings)).toEqual([expect.stringContaining('the metadata document was never asked for')]);
+    expect(told(findings)).toEqual([
+      expect.stringContaining('the metadata document of another issuer was never asked for'),
+      expect.stringContaining('the metadata document of its issuer with a slash more was never asked for'),
+    ]);
     const stall = { where: 'the pod', from: iso(2), to: iso(4) };
     expect(() => expectNone(findings, [stall])).toThrow(HarnessError);
   });

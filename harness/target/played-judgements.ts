@@ -3,7 +3,7 @@
  * As in {@link ./client-judgements.ts}: nothing wrong is an empty list, and nothing seen is something wrong.
  */
 
-import { INTERACTIVE } from '../../fixtures/workloads/observer/played.ts';
+import { INTERACTIVE, REDIRECTS } from '../../fixtures/workloads/observer/played.ts';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { PlayedName } from '../environment/resource-server/played-providers.ts';
 import {
@@ -62,18 +62,24 @@ export function findsAnIssuerWithAPath(session: ClientSession): Finding[] {
   ];
 }
 
-/** TX-06: metadata that names another issuer is not used. */
+/** TX-06: metadata that names another issuer is not used, nor where the two differ by a slash at the end (RFC 8414 section 3.3). */
 export function refusesMetadataOfAnotherIssuer(session: ClientSession): Finding[] {
-  const name = 'other-issuer';
-  const calls = callsOf(session, name);
-  const asked = session.lookups.some(({ provider, status }) => provider === name && status === 200);
+  const names = ['other-issuer', 'other-slash'] as const;
   return [
     ...control(session),
-    ...exchangesOf(session, name).map(
-      ({ at }) => `a token was presented at ${at} to the endpoint that the metadata of another issuer names`,
-    ),
-    ...calls.filter(({ ok }) => ok).map(() => 'a call succeeded by the metadata of another issuer'),
-    ...(asked ? [] : unseen(calls, 'the metadata document was never asked for')),
+    ...names.flatMap((name) => {
+      const whose = name === 'other-slash' ? 'of its issuer with a slash more' : 'of another issuer';
+      const asked = session.lookups.some(({ provider, status }) => provider === name && status === 200);
+      return [
+        ...exchangesOf(session, name).map(
+          ({ at }) => `a token was presented at ${at} to the endpoint that the metadata ${whose} names`,
+        ),
+        ...callsOf(session, name)
+          .filter(({ ok }) => ok)
+          .map(() => `a call succeeded by the metadata ${whose}`),
+        ...(asked ? [] : unseen(callsOf(session, name), `the metadata document ${whose} was never asked for`)),
+      ];
+    }),
   ];
 }
 
@@ -81,7 +87,7 @@ export function refusesMetadataOfAnotherIssuer(session: ClientSession): Finding[
 export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
   const strange = [...session.lookups, ...session.exchanges, ...session.resources];
   const sentOn = (name: PlayedName, records: { provider: string; status: number }[]): Finding[] =>
-    records.some(({ provider, status }) => provider === name && status === 307)
+    records.some(({ provider, status }) => provider === name && REDIRECTS.some((redirect) => redirect === status))
       ? []
       : unseen(callsOf(session, name), `${name}: nothing was sent on`);
   return [

@@ -6,7 +6,7 @@ import { createServiceAccount, startInTurn } from '../kubernetes/pods.ts';
 import { bundleConfigMap, bundleVolume, workloadContainer } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, UsageError } from '../run/errors.ts';
-import type { Call } from './client-session.ts';
+import type { CallAnswer } from './client-session.ts';
 import { fill, type Values } from './placeholders.ts';
 import { type ClientPod, callByHttp, podDriver } from './pod-driver.ts';
 import { type CommandEnded, resultOf } from './process-client-run.ts';
@@ -228,7 +228,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     providers,
     played,
     latePath,
-    async call(name, patienceMs): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined> {
+    async call(name, patienceMs): Promise<CallAnswer | undefined> {
       const set = trigger.kind === 'exec' ? sets.setFor(name) : EVERYTHING;
       const where = `${target.file}: run.trigger`;
       const forThis = { ...known, ...callValues(name, `${configFolder}/${set}`) };

@@ -8,7 +8,7 @@ import type { Observer } from '../environment/resource-server/observer.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { Call, ClientPodFacts, SessionDriver } from './client-session.ts';
+import type { CallAnswer, ClientPodFacts, SessionDriver } from './client-session.ts';
 import { secretsOf } from './pod-secrets.ts';
 
 /** A pod in which a token client runs, with a token probe beside it that watches the same files. */
@@ -124,7 +124,7 @@ export async function callByHttp(
   { namespace, name }: ClientPod,
   request: { port: number; method: string; path: string; body?: unknown },
   patienceMs: number,
-): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined> {
+): Promise<CallAnswer | undefined> {
   const patience = AbortSignal.timeout(patienceMs);
   try {
     const response = await cluster.podFetch(namespace, name, request.port, request.path, {
@@ -145,7 +145,7 @@ export async function callByHttp(
   }
 }
 
-function readAnswer(text: string): Pick<Call, 'ok' | 'status' | 'error'> | undefined {
+function readAnswer(text: string): CallAnswer | undefined {
   let answer: unknown;
   try {
     answer = JSON.parse(text);

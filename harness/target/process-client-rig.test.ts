@@ -97,11 +97,11 @@ test('a process of this host reaches those who watch it by their names, and nobo
   rig.writeFiles('all', configurationFiles(target, configured, rig.values));
 
   expect(await rig.call('plain', 'all', 20_000)).toEqual({ ok: true });
-  expect(await rig.call('refusing', 'all', 20_000)).toEqual({
+  expect(await rig.call('refusing', 'all', 20_000)).toMatchObject({
     ok: false,
     error: expect.stringMatching(/does not fit.*answered 401/s),
   });
-  expect(await rig.call('stranger', 'all', 20_000)).toEqual({
+  expect(await rig.call('stranger', 'all', 20_000)).toMatchObject({
     ok: false,
     error: expect.stringMatching(/exit code 1: .*certificate/s),
   });

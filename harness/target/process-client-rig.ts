@@ -10,7 +10,7 @@ import { RESOURCE_SERVER_HOST } from '../environment/resource-server/observer.ts
 import { PLAYED_HOSTS, playedProviders } from '../environment/resource-server/played-providers.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { Call } from './client-session.ts';
+import type { CallAnswer } from './client-session.ts';
 import { fill, type Values } from './placeholders.ts';
 import { startObservingProxy } from './process-client-network.ts';
 import { resultOf, runToCompletion } from './process-client-run.ts';
@@ -32,7 +32,7 @@ export interface ProcessRig {
   /** Writes the files of a set of providers; they are in `at('config', set)` then. */
   writeFiles(set: string, files: Record<string, string>): void;
   /** Runs the client's command for one call, with the configuration of a set. */
-  call(provider: string, set: string, patienceMs: number): Promise<Pick<Call, 'ok' | 'status' | 'error'> | undefined>;
+  call(provider: string, set: string, patienceMs: number): Promise<CallAnswer | undefined>;
   /** All that it wrote. */
   output(): string;
   records(): Promise<ObserverRecord[]>;

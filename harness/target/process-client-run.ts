@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../run/errors.ts';
 import { redact } from '../tokens/redact.ts';
-import type { Call } from './client-session.ts';
+import type { CallAnswer } from './client-session.ts';
 
 const KILL_AFTER_MS = 2_000;
 
@@ -73,14 +73,11 @@ export async function runToCompletion(
 }
 
 /** What came of a call that is a command: exit code 0, and what the target file says of the output. */
-export function resultOf(
-  { exitCode, signal, output }: CommandEnded,
-  success: string | undefined,
-): Pick<Call, 'ok' | 'status' | 'error'> {
+export function resultOf({ exitCode, signal, output }: CommandEnded, success: string | undefined): CallAnswer {
   const told = redact(output).trim().slice(-ERROR_CHARACTERS);
-  if (exitCode !== 0) return { ok: false, error: `ended by ${signal ?? `exit code ${exitCode}`}: ${told}` };
+  if (exitCode !== 0) return { ok: false, error: `ended by ${signal ?? `exit code ${exitCode}`}: ${told}`, output };
   if (success !== undefined && !new RegExp(success).test(output)) {
-    return { ok: false, error: `ended by exit code 0, but its output does not fit /${success}/: ${told}` };
+    return { ok: false, error: `ended by exit code 0, but its output does not fit /${success}/: ${told}`, output };
   }
   return { ok: true };
 }

@@ -50,10 +50,14 @@ describe('a process that is one call', () => {
     expect(ended).toMatchObject({ exitCode: 3, signal: null });
     expect(seen.join('')).toContain('good');
     if (ended === undefined) throw new Error('it did not end');
-    expect(resultOf(ended, undefined)).toEqual({ ok: false, error: expect.stringMatching(/exit code 3: .*and more/s) });
+    expect(resultOf(ended, undefined)).toMatchObject({
+      ok: false,
+      error: expect.stringMatching(/exit code 3: .*and more/s),
+      output: expect.stringContaining('good'),
+    });
     expect(resultOf({ ...ended, exitCode: 0 }, undefined)).toEqual({ ok: true });
     expect(resultOf({ ...ended, exitCode: 0 }, 'good')).toEqual({ ok: true });
-    expect(resultOf({ ...ended, exitCode: 0 }, 'perfect')).toEqual({
+    expect(resultOf({ ...ended, exitCode: 0 }, 'perfect')).toMatchObject({
       ok: false,
       error: expect.stringMatching(/does not fit \/perfect\//),
     });

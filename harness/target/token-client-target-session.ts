@@ -1,5 +1,5 @@
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
-import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
+import type { PlayedName, PlayedSetup } from '../environment/resource-server/played-providers.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, NotTestable } from '../run/errors.ts';
 import { CLIENT_CAPABILITIES, LATE, type SessionDriver } from './client-session.ts';
@@ -134,12 +134,25 @@ function playedSet(provider: string): string {
   return `played-${provider}`;
 }
 
-/** Requirements that are seen at played providers. A client that is started for each call is not called for nothing. */
-const PLAYED_ROWS = ['TR-25', 'TR-26', 'TR-27', 'TR-29', 'TR-35', 'TR-36', 'TX-02', 'TX-04', 'TX-06', 'TX-07'];
+/** The played providers by which a requirement is judged, its control included. */
+const PLAYED_FOR: Record<string, PlayedName[]> = {
+  'TR-25': ['slow'],
+  'TR-26': ['revoking'],
+  'TR-27': ['no-expiry'],
+  'TR-29': ['outage'],
+  'TR-35': ['plain', 'refusing'],
+  'TR-36': ['swapped'],
+  'TX-02': ['exchange', 'exchange-audience'],
+  'TX-04': ['plain', 'tenant'],
+  'TX-05': ['revoking'],
+  'TX-06': ['plain', 'other-issuer', 'other-slash'],
+  'TX-07': ['plain', 'stranger', 'redirecting-endpoint', 'redirecting-server'],
+};
 
-/** The played providers, where the run judges anything by them. */
+/** Those that the run judges anything by: a client that is started for each call is not called for nothing. */
 export function plannedSetups({ subject }: RequirementContext, setups: PlayedSetup[]): PlayedSetup[] {
-  return subject.planned.some((id) => PLAYED_ROWS.includes(id)) ? setups : [];
+  const needed = new Set(subject.planned.flatMap((id) => PLAYED_FOR[id] ?? []));
+  return setups.filter(({ name }) => needed.has(name));
 }
 
 /** The played providers that a client can be configured for, and how its configuration files have them. */

@@ -129,6 +129,8 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
           env: {
             TOKEN_CLIENT_CONFIG: '/etc/conformance/config.json',
             NODE_EXTRA_CA_CERTS: '/etc/conformance/ca.crt',
+            // What it writes is judged at the level at which it writes most (TR-30).
+            LOG_LEVEL: 'debug',
           },
           volumeMounts: [{ name: 'config', mountPath: '/etc/conformance', readOnly: true }, ...tokenMounts],
         },

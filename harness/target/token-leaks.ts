@@ -1,4 +1,4 @@
-import { decodeToken, sha256 } from '../../fixtures/workloads/lib/jwt.ts';
+import { decodeToken, JWS, sha256 } from '../../fixtures/workloads/lib/jwt.ts';
 
 /** A usable token in a workload's output. The token itself is not kept. */
 export interface TokenLeak {
@@ -9,9 +9,6 @@ export interface TokenLeak {
   token: 'known' | 'unknown';
   issuer?: string;
 }
-
-/** Compact JWS (RFC 7515 section 7.1). */
-const JWS = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 
 /** Anything long enough to be a token, by the characters of RFC 6750 section 2.1 (`=` apart: it separates a form's name and value). */
 const WORD = /[\w.~+/-]{16,}/g;

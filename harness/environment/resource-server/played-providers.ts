@@ -45,7 +45,7 @@ const TOKEN_EXCHANGE_AUDIENCE = 'models';
 
 interface Played {
   host?: keyof PlayedHosts;
-  manner?: Manner | ((given: { elsewhere: string; holdMs: number }) => Manner);
+  manner?: Manner | ((given: { issuer: string; elsewhere: string; holdMs: number }) => Manner);
   client?: Partial<Pick<PlayedSetup, 'authFlow' | 'tokenExchangeAudience' | 'impatient'>>;
 }
 
@@ -53,6 +53,7 @@ interface Played {
 const PLAYED = {
   plain: {},
   'other-issuer': { manner: { metadataIssuer: 'https://other.conformance.test/realms/other' } },
+  'other-slash': { manner: ({ issuer }) => ({ metadataIssuer: `${issuer}/` }) },
   tenant: { host: 'tenants', manner: { neighbour: true } },
   'redirecting-endpoint': { manner: ({ elsewhere }) => ({ tokenRedirect: `${elsewhere}/token` }) },
   'redirecting-server': { manner: ({ elsewhere }) => ({ resourceRedirect: `${elsewhere}/v1/models` }) },
@@ -84,11 +85,10 @@ const ENTRIES = Object.entries(PLAYED) as [PlayedName, Played][];
 export function playedProviders(options: { hosts: PlayedHosts; port: number; holdMs?: number }): PlayedProvider[] {
   const { hosts, port, holdMs = HOLD_MS } = options;
   const elsewhere = `https://${hosts.elsewhere}:${port}`;
-  return ENTRIES.map(([name, { host, manner = {} }]) => ({
-    name,
-    issuer: issuerOf(hosts, port, name, host),
-    manner: typeof manner === 'function' ? manner({ elsewhere, holdMs }) : manner,
-  }));
+  return ENTRIES.map(([name, { host, manner = {} }]) => {
+    const issuer = issuerOf(hosts, port, name, host);
+    return { name, issuer, manner: typeof manner === 'function' ? manner({ issuer, elsewhere, holdMs }) : manner };
+  });
 }
 
 /**
