@@ -38,7 +38,7 @@ async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings
     ...handlers,
   });
   const clock = { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 } as const;
-  return { url: server.url, secret: server.secret, clock, subjects: [] };
+  return { url: server.url, secret: server.secret, clock, ownCluster: true, subjects: [] };
 }
 
 test('passes requests and answers through', async () => {

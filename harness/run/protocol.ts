@@ -54,6 +54,8 @@ export interface WorkerSettings {
   url: string;
   secret: string;
   clock: ClockSettings;
+  /** True where the harness starts the clusters. */
+  ownCluster: boolean;
   subjects: Subject[];
 }
 

@@ -1,4 +1,5 @@
 import { inject, test } from 'vitest';
+import { Heartbeat } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ApiRecord } from '../environment/cluster/api-record.ts';
 import type { Requester } from '../environment/cluster/audit-log.ts';
 import type { SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
@@ -20,6 +21,7 @@ import type {
   Subject,
   WorkerSettings,
 } from './protocol.ts';
+import { unlessStarved } from './starvation.ts';
 
 export type { RequirementContext } from './context.ts';
 
@@ -174,6 +176,9 @@ async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown
   }
 }
 
+/** Of this worker: it runs beside the clusters of the harness's own, on the same machine. */
+const heartbeat = new Heartbeat('the harness').start();
+
 /** Vitest's own limit counts the time that a subject waits for its turn, too: ours counts what the requirement takes. */
 const WAITING_FACTOR = 20;
 
@@ -236,7 +241,8 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         const [soft] = task.result?.errors ?? [];
         record(soft === undefined ? 'passed' : 'failed', soft?.message);
       } catch (thrown) {
-        const error = await unlessEnvironmentIsGone(settings, thrown);
+        const starved = settings.ownCluster ? unlessStarved(thrown, heartbeat.stalls(), startedAt.getTime()) : thrown;
+        const error = await unlessEnvironmentIsGone(settings, starved);
         const outcome = outcomeOf(error);
         record(outcome, describeError(error));
         if (outcome === 'not applicable') {

@@ -229,6 +229,7 @@ export class Session {
       url: this.#control.url,
       secret: this.#control.secret,
       clock: this.clock,
+      ownCluster: this.options.cluster === 'k3s',
       subjects: this.subjects,
     };
   }

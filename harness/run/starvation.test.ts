@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
+import { DeadlineExceeded, HarnessError, Violation } from './errors.ts';
+import { unlessStarved } from './starvation.ts';
+
+const BEGUN = Date.parse('2026-01-01T00:00:00Z');
+const late = new DeadlineExceeded('a pod to end', 120, 'Running');
+const stall = (afterSeconds: number) => stallUntil('the harness', BEGUN + afterSeconds * 1000, 1_500);
+
+test('a wait that ended at its deadline on a machine that stood still is a harness error that says both', () => {
+  const error = unlessStarved(late, [stall(-60), stall(10), stall(50)], BEGUN);
+  expect(error).toBeInstanceOf(HarnessError);
+  expect((error as Error).message).toMatch(
+    /stood still 2 times, 1\.5 s at the longest.*waited 120\.0 s for a pod to end/,
+  );
+});
+
+test('stalls before it began explain nothing', () => {
+  expect(unlessStarved(late, [stall(-60)], BEGUN)).toBe(late);
+  expect(unlessStarved(late, [], BEGUN)).toBe(late);
+});
+
+test('what was seen to be wrong stays wrong, however busy the machine was', () => {
+  const wrong = new Violation('it answers 200');
+  expect(unlessStarved(wrong, [stall(10)], BEGUN)).toBe(wrong);
+});
