@@ -49,7 +49,7 @@ export async function runProof(twins: string[], requirements: string[]): Promise
   const output = new Console();
   const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-  const { faults } = await executeAndMend(session, output.of({ several: true }));
+  const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: true }));
   return { matrix: killMatrix(session.catalogue.twins, session.subjects, session.results), faults };
 }
 

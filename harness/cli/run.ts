@@ -127,7 +127,10 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   for (const target of targets) {
     if (target.role === 'token-client') await installTarget(target, (message) => output.progress(target.name, message));
   }
-  const { faults, environment } = await executeAndMend(session, output.of({ several: false }));
+  const { faults, environment } = await executeAndMend(
+    session,
+    output.of({ planned: session.planned.length, several: false }),
+  );
   const report = buildReport(session, faults, environment);
   const files = writeReport(flags.report, report);
   const verdict = judge(report.planned, report.results, report.faults);

@@ -21,14 +21,23 @@ test.each([
   ['JSON in JSON', JSON.stringify(JSON.stringify({ token }))],
   ['a URL', `https://host/?id_token=${token}#x`],
   ['two in a row', `${token} ${token}`],
+  ['JSON, at the beginning of a line', JSON.stringify(`the answer:\n${token}`)],
+  ['a word', `token${token}`],
 ])('finds it in %s', (_, text) => {
   const signature = token.slice(token.lastIndexOf('.') + 1);
   expect(text).toContain(signature);
   expect(redact(text)).not.toContain(signature);
 });
 
+test.each([' ', '\n  ', '\r\n', '\t'])('finds one whose header has white space behind the brace: %j', (space) => {
+  const header = Buffer.from(`{${space}"alg": "ES256"}`).toString('base64url');
+  const other = [header, ...token.split('.').slice(1)].join('.');
+  expect(redact(JSON.stringify(`seen:\n${other}`))).toContain(SIGNATURE_CUT);
+  expect(wholeTokensIn(other)).toEqual([redact(other)]);
+});
+
 test('leaves other text alone, and data in its shape', () => {
-  const text = 'kid eyJ is no token; 1.2.3 is a version; https://a.b.c/d';
+  const text = 'kid eyJ is no token; 1.2.3 is a version; https://a.b.c/d; newoutput-folder.tar.gz';
   expect(redact(text)).toBe(text);
   const data = { list: [1, null, { deep: token }], text };
   expect(redactData(data)).toEqual({ list: [1, null, { deep: redact(token) }], text });

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest';
+import type { RequirementResult } from '../run/protocol.ts';
+import { Console, type Output } from './output.ts';
+
+const result = (id: string): RequirementResult => ({
+  id,
+  subject: 'references',
+  outcome: 'passed',
+  startedAt: '2026-01-01T00:00:00.000Z',
+  durationMs: 1500,
+  evidence: [],
+});
+
+/** What was written, without colours; `\r` begins a line that is written over. */
+function written(act: (output: Console) => void, options: Partial<Output> = {}): string {
+  let text = '';
+  const write = (part: string): void => {
+    text += part;
+  };
+  act(new Console({ write, ...options }));
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: the colours of a terminal
+  return text.replace(/\x1b\[\d*[mK]/g, '');
+}
+
+const someRun = (output: Console): void => {
+  const { onResult } = output.of({ planned: 2, several: false });
+  output.progress('cluster', 'ready after 8.0 s');
+  output.progress('TR-07', 'waits until 12:00:00 (75 s): exp + 60 s');
+  onResult(result('TR-01'));
+  onResult(result('TR-07'));
+};
+
+test('elsewhere than on a terminal: a plain line for everything', () => {
+  expect(
+    written(someRun)
+      .split('\n')
+      .map((line) => line.replace(/^ *[\d.]+ s {2}/, '')),
+  ).toEqual([
+    'cluster ready after 8.0 s',
+    'TR-07 waits until 12:00:00 (75 s): exp + 60 s',
+    'TR-01 passed (1.5 s)',
+    'TR-07 passed (1.5 s)',
+    '',
+  ]);
+});
+
+test('on a terminal: what requirements wait for stands in a last line, which is gone at the end', () => {
+  const lines = written(someRun, { isTTY: true, columns: 60 }).split(/[\r\n]+/);
+  expect(lines).toContain('0 of 2 judged: TR-07 waits until 12:00:00 (75 s): exp + 60 '.slice(0, 59));
+  expect(lines).toContain('1 of 2 judged: TR-07 waits until 12:00:00 (75 s): exp + 60 '.slice(0, 59));
+  expect(lines.at(-2)).toMatch(/TR-07 passed \(1\.5 s\)$/);
+  expect(lines.at(-1)).toBe('');
+});
+
+test('no token is printed whole', () => {
+  const token = `eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2EifQ.${'s'.repeat(86)}`;
+  expect(written((output) => output.progress('cluster', token))).not.toContain('s'.repeat(86));
+});
