@@ -22,6 +22,7 @@ import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
 import { redact, wholeTokensIn } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
+import { assignedUids } from './own-tests-assigned-uids.ts';
 import { progressPrinter } from './progress.ts';
 import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
@@ -44,6 +45,7 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
       () => references('keycloak'),
       () => references('embedded', idsOf(['identity-provider', 'token-client'])),
       live,
+      assignedUids,
       brokenOff,
       twins,
     ];

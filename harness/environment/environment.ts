@@ -14,6 +14,7 @@ import type {
 import { type Target, targetOf } from '../target/target-file.ts';
 import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
 import type { ApiRecord } from './cluster/api-record.ts';
+import { installAssignedUids } from './cluster/assigned-uids.ts';
 import { auditRecords, type Requester } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startK3s } from './cluster/k3s.ts';
@@ -48,6 +49,8 @@ export interface EnvironmentOptions {
   catalogue: Catalogue;
   /** True where twins are judged: their clusters know how to be broken. */
   judgesTwins: boolean;
+  /** True where the harness's own cluster assigns uids to pods, as OpenShift does. */
+  assignedUids?: boolean;
   /** The implementations under test: they take the place of the references in their slots. */
   targets?: Target[];
   onProgress: (part: string, message: string) => void;
@@ -194,12 +197,13 @@ export class Environment {
       image: image.reference,
       workloadImage: workload.reference,
       ...(archive === undefined ? {} : { workloadImageArchive: archive }),
-      admissionPolicies: this.#options.judgesTwins,
+      admissionPolicies: this.#options.judgesTwins || this.#options.assignedUids === true,
       serverArguments: [...(this.#options.judgesTwins ? [MANY_PODS_ARGUMENT] : []), ...serverArguments],
       onProgress: (message) => this.#options.onProgress(name === 'reference' ? 'cluster' : `cluster ${name}`, message),
     });
     this.#clusters.set(name, cluster);
     this.#stops.push(() => cluster.stop());
+    if (this.#options.assignedUids === true) await installAssignedUids(cluster.data.kubeConfig);
     return cluster;
   }
 
@@ -292,7 +296,9 @@ export class Environment {
 
   #namespaces(cluster: StartedCluster): Promise<Namespaces> {
     return this.#part(`namespaces of ${cluster.data.issuer}`, async () => {
-      const namespaces = new Namespaces(cluster.data.kubeConfig, this.#options.runId);
+      const namespaces = new Namespaces(cluster.data.kubeConfig, this.#options.runId, {
+        assignedUids: this.#options.assignedUids === true,
+      });
       // A cluster that is thrown away takes its namespaces with it.
       if (!cluster.data.owned) {
         this.#stops.push(() => namespaces.removeAll());

@@ -9,6 +9,7 @@ import {
   type KubernetesObject,
   KubernetesObjectApi,
   RequestContext,
+  type V1Job,
   type V1Pod,
   type V1Status,
 } from '@kubernetes/client-node';
@@ -16,6 +17,7 @@ import { fetch, type RequestInit, type Response } from 'undici';
 import { DeadlineExceeded, HarnessError, NotTestable } from '../run/errors.ts';
 import type { ClusterData } from '../run/protocol.ts';
 import { createForge, type TokenForge } from '../tokens/token.ts';
+import { firstAssignedUid, withoutOwnIds } from './uid-range.ts';
 import { type WatchEvent, type WatchOptions, watchUntil } from './watch.ts';
 
 export interface TokenRequestOptions {
@@ -107,11 +109,38 @@ export function isReady(pod: V1Pod): boolean {
   return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 }
 
+/** True where a cluster assigns uids: the harness's own pods must not insist on theirs there. Asked once a namespace. */
+const assigns = new Map<string, Promise<boolean>>();
+
+async function suited(core: CoreV1Api, namespace: string, pod: V1Pod): Promise<V1Pod> {
+  if (withoutOwnIds(pod) === pod) return pod;
+  const known = assigns.get(namespace) ?? firstAssignedUid(core, namespace).then((uid) => uid !== undefined);
+  assigns.set(namespace, known);
+  return (await known) ? withoutOwnIds(pod) : pod;
+}
+
+async function suitedJob(core: CoreV1Api, job: V1Job): Promise<V1Job> {
+  const { spec } = job;
+  const namespace = job.metadata?.namespace;
+  if (spec?.template.spec === undefined || namespace === undefined) return job;
+  const { spec: pod = spec.template.spec } = await suited(core, namespace, { spec: spec.template.spec });
+  return { ...job, spec: { ...spec, template: { ...spec.template, spec: pod } } };
+}
+
+/** A client that creates pods so that they suit their namespace. */
+function suitedClient(kubeConfig: KubeConfig): CoreV1Api {
+  const core = kubeConfig.makeApiClient(CoreV1Api);
+  const createAsItIs = core.createNamespacedPod.bind(core);
+  core.createNamespacedPod = async (request, options) =>
+    createAsItIs({ ...request, body: await suited(core, request.namespace, request.body) }, options);
+  return core;
+}
+
 /** Builds the handle from the plain data of the main process. */
 export function createClusterHandle(data: ClusterData, signal?: AbortSignal): ClusterHandle {
   const kubeConfig = new KubeConfig();
   kubeConfig.loadFromString(data.kubeConfig);
-  const core = kubeConfig.makeApiClient(CoreV1Api);
+  const core = suitedClient(kubeConfig);
   const authentication = kubeConfig.makeApiClient(AuthenticationV1Api);
   const objects = KubernetesObjectApi.makeApiClient(kubeConfig);
   const cluster = kubeConfig.getCurrentCluster();
@@ -218,7 +247,7 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
     },
     async create(list) {
       for (const object of list) {
-        await objects.create(object);
+        await objects.create(object.kind === 'Job' ? await suitedJob(core, object as V1Job) : object);
       }
     },
     watchPod: (namespace, name, accept, options) =>

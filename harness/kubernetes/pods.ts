@@ -2,12 +2,16 @@ import type { V1Container, V1Pod, V1PodSpec } from '@kubernetes/client-node';
 import type { RequirementContext } from '../run/context.ts';
 import { DeadlineExceeded, NotTestable } from '../run/errors.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
+import { OWN_UID } from './uid-range.ts';
 
-/** Security settings under which every pod of the harness runs: Pod Security `restricted`, read-only root file system. */
+/**
+ * Security settings under which every pod of the harness runs: Pod Security `restricted`, read-only root file system. Where the cluster
+ * assigns uids, the ids are left out ({@link ./uid-range.ts}).
+ */
 export const RESTRICTED_POD = {
   runAsNonRoot: true,
-  runAsUser: 1000,
-  fsGroup: 1000,
+  runAsUser: OWN_UID,
+  fsGroup: OWN_UID,
   seccompProfile: { type: 'RuntimeDefault' },
 };
 export const RESTRICTED_CONTAINER = {

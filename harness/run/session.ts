@@ -30,6 +30,8 @@ export interface RunOptions extends Selection {
   targets?: Target[];
   /** Of what is selected, only these rows. */
   only?: PlannedRow[];
+  /** The harness's own cluster assigns uids to pods, as OpenShift does. */
+  assignedUids?: boolean;
 }
 
 export const DEFAULT_OPTIONS: RunOptions = {
@@ -109,6 +111,7 @@ export class Session {
       clock: this.clock,
       catalogue,
       judgesTwins: options.mode === 'prove',
+      assignedUids: options.assignedUids === true,
       ...(options.targets === undefined ? {} : { targets: options.targets }),
       onProgress,
     });

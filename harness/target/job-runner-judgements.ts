@@ -516,17 +516,33 @@ export function setsResources(record: RunnerRecord): Finding[] {
 /** Volumes that OpenShift's restricted-v2 lets in. */
 const VOLUME_TYPES = ['projected', 'configMap', 'emptyDir', 'secret', 'persistentVolumeClaim'];
 
-/** WH-06a: no uid of its own choice, and volumes of the permitted types alone. */
+/** WH-06a: no uid of its own choice, and volumes of the permitted types alone. What a cluster adds to a pod is not the runner's: its Job counts. */
 export function worksWithAnAssignedUid(record: RunnerRecord): Finding[] {
-  return eachPod(record, (pod, spec) => [
+  return eachSpec(record, (who, spec) => [
     ...[{ name: 'pod', securityContext: spec.securityContext }, ...spec.containers, ...(spec.initContainers ?? [])]
       .filter(({ securityContext }) => securityContext?.runAsUser !== undefined)
-      .map(({ name, securityContext }) => `pod ${pod}: ${name} insists on uid ${securityContext?.runAsUser}`),
+      .map(({ name, securityContext }) => `${who}: ${name} insists on uid ${securityContext?.runAsUser}`),
     ...(spec.volumes ?? []).flatMap((volume) => {
       const type = Object.keys(volume).find((key) => key !== 'name') ?? 'emptyDir';
-      return VOLUME_TYPES.includes(type) ? [] : [`pod ${pod}: the volume ${String(volume.name)} is a ${type}`];
+      return VOLUME_TYPES.includes(type) ? [] : [`${who}: the volume ${String(volume.name)} is a ${type}`];
     }),
   ]);
+}
+
+/** The pods that a runner asks for: each task's, as its Job has it; as the pod itself has it, where no Job was seen. */
+export function specsOf(record: RunnerRecord): { who: string; spec: PodSpec }[] {
+  return record.tasks.flatMap((task) => {
+    const jobs = jobsOf(record, task).map(({ name, first }) => {
+      const { template } = (first as { spec?: unknown }).spec as { template: { spec: PodSpec } };
+      return { who: `Job ${name}`, spec: template.spec };
+    });
+    return jobs.length > 0 ? jobs : podsOf(record, task).map((pod) => ({ who: `pod ${pod.name}`, spec: specOf(pod) }));
+  });
+}
+
+function eachSpec(record: RunnerRecord, judge: (who: string, spec: PodSpec) => Finding[]): Finding[] {
+  const specs = specsOf(record);
+  return specs.length === 0 ? ['no pod of a task was seen'] : specs.flatMap(({ who, spec }) => judge(who, spec));
 }
 
 function eachPod(record: RunnerRecord, judge: (name: string, spec: PodSpec) => Finding[]): Finding[] {

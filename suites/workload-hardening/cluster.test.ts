@@ -3,10 +3,9 @@ import { expect } from 'vitest';
 import { readLog } from '../../harness/kubernetes/logs.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/kubernetes/pods.ts';
 import { createClaim, defaultStorageClass } from '../../harness/kubernetes/storage.ts';
+import { firstAssignedUid } from '../../harness/kubernetes/uid-range.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 
-/** OpenShift's annotation of a namespace: the first uid of its range, and how many there are. */
-const UID_RANGE = 'openshift.io/sa.scc.uid-range';
 const HIGH_UID = 1_000_680_000;
 const CONTENT = 'agent';
 
@@ -26,8 +25,7 @@ console.log(JSON.stringify({
 requirement('WH-06', async (t) => {
   const cluster = await t.cluster();
   const { name: namespace } = await t.namespaceFor('arbitrary-uid');
-  const { metadata } = await cluster.core.readNamespace({ name: namespace });
-  const uid = Number(metadata?.annotations?.[UID_RANGE]?.split('/')[0] ?? HIGH_UID);
+  const uid = (await firstAssignedUid(cluster.core, namespace)) ?? HIGH_UID;
   const name = 'arbitrary-uid';
   await createClaim(t, namespace, name, 'ReadWriteOnce', await defaultStorageClass(t));
   const own = { metadata: { namespace, name } };

@@ -10,6 +10,7 @@ import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../run/protocol.ts';
 import { RUN_OBJECT_LABEL } from '../names.ts';
 import { applyMutations, type Mutation } from './admission-policies.ts';
+import { assignedUidsAtWork, uidRange } from './assigned-uids.ts';
 
 /** Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label. */
 const SLUG_LENGTH = 30;
@@ -21,8 +22,11 @@ export class Namespaces {
   readonly #objects: KubernetesObjectApi;
   readonly #runId: string;
   readonly #names: string[] = [];
+  readonly #assignedUids: boolean;
 
-  constructor(kubeConfig: string, runId: string) {
+  /** @param options.assignedUids each namespace has a range of uids, which the cluster gives to its pods (assigned-uids.ts) */
+  constructor(kubeConfig: string, runId: string, options: { assignedUids?: boolean } = {}) {
+    this.#assignedUids = options.assignedUids === true;
     this.#config.loadFromString(kubeConfig);
     this.#core = this.#config.makeApiClient(CoreV1Api);
     this.#objects = KubernetesObjectApi.makeApiClient(this.#config);
@@ -41,11 +45,13 @@ export class Namespaces {
       .replace(/[^a-z0-9]+/g, '-')
       .slice(0, SLUG_LENGTH);
     const name = `kac-${this.#runId}-${this.#names.length}-${slug}`.replace(/-+$/, '');
+    const annotations = this.#assignedUids && podSecurity === 'restricted' ? uidRange(this.#names.length) : undefined;
     this.#names.push(name);
     await this.#core.createNamespace({
       body: {
         metadata: {
           name,
+          ...(annotations === undefined ? {} : { annotations }),
           labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': podSecurity },
         },
       },
@@ -55,6 +61,7 @@ export class Namespaces {
       fieldSelector: 'metadata.name=default',
       deadlineSeconds: 30,
     });
+    for (const range of Object.values(annotations ?? {})) await assignedUidsAtWork(this.#config, name, range);
     return name;
   }
 
