@@ -6,22 +6,30 @@ import {
 } from '@kubernetes/client-node';
 import type { RequirementContext } from '../run/context.ts';
 import { DeadlineExceeded, NotTestable } from '../run/errors.ts';
+import type { ClusterTarget, StoragePromise } from '../target/cluster-target.ts';
+import { targetOf } from '../target/target-file.ts';
 import { podSpec } from './pods.ts';
 import { watchUntil } from './watch.ts';
 
 /** Access modes of a claim (Kubernetes, Persistent Volumes, "Access Modes"). */
 export type AccessMode = 'ReadWriteOnce' | 'ReadWriteMany' | 'ReadWriteOncePod';
 
-/** What the owner of a cluster says of its storage. What is not said is found out. */
-interface DeclaredStorage {
-  /** StorageClass for ReadWriteMany; false: there is none, and the rows that need one are not applicable. */
-  readWriteMany?: string | false;
-  /** StorageClass for ordinary claims; absent: the cluster's default one. */
-  readWriteOnce?: string;
+/** What the owner of the cluster says of its storage, by a target file. What is not said is found out. */
+function declaredStorage({ subject }: RequirementContext): ClusterTarget['storage'] {
+  return targetOf(subject.targets, 'cluster')?.storage ?? { notPromised: {} };
 }
 
-/** Nothing is declared: classes are found by what the cluster has. */
-const DECLARED: DeclaredStorage = {};
+/** Ends the requirement where the owner of the cluster says that its storage does not promise something. */
+export function needsPromise(t: RequirementContext, promise: StoragePromise): void {
+  const why = declaredStorage(t).notPromised[promise];
+  if (why !== undefined) t.notApplicable(`the target file says that the storage does not promise ${promise}: ${why}`);
+}
+
+/** The same for ReadWriteOncePod. */
+export function needsReadWriteOncePod(t: RequirementContext): void {
+  if (declaredStorage(t).readWriteOncePod === false)
+    t.notApplicable('the target file says that no StorageClass gives ReadWriteOncePod');
+}
 
 /** Most provisioners round a smaller claim up to this. */
 const CLAIM_SIZE = '1Gi';
@@ -47,9 +55,8 @@ export function claimBody(name: string, accessMode: AccessMode, storageClassName
 
 /** @throws NotTestable where the cluster has no class for ordinary claims */
 export async function defaultStorageClass(t: RequirementContext): Promise<string> {
-  if (DECLARED.readWriteOnce !== undefined) {
-    return DECLARED.readWriteOnce;
-  }
+  const { readWriteOnce } = declaredStorage(t);
+  if (readWriteOnce !== undefined) return readWriteOnce;
   const classes = await storageClasses(t);
   const found = classes.find(({ metadata }) => metadata?.annotations?.[DEFAULT_CLASS] === 'true');
   if (found?.metadata?.name === undefined) {
@@ -86,10 +93,8 @@ export async function createClaim(
  * @throws NotTestable when no class gives one, with what each answered
  */
 export function sharedClaim(t: RequirementContext): Promise<Claim> {
-  const { readWriteMany } = DECLARED;
-  if (readWriteMany === false) {
-    t.notApplicable('the cluster declares that none of its StorageClasses gives ReadWriteMany');
-  }
+  const { readWriteMany } = declaredStorage(t);
+  if (readWriteMany === false) t.notApplicable('the target file says that no StorageClass gives ReadWriteMany');
   return t.shared('a ReadWriteMany claim', async () => {
     const classes = (await storageClasses(t)).filter(
       ({ metadata }) => readWriteMany === undefined || metadata?.name === readWriteMany,

@@ -5,6 +5,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import type { Role } from '../requirements/catalogue.ts';
 import { UsageError } from '../run/errors.ts';
+import { clusterTargetSchema } from './cluster-target.ts';
 import { type IdentityProviderTarget, identityProviderTargetSchema } from './identity-provider-target.ts';
 import { type JobRunnerTarget, jobRunnerTargetSchema } from './job-runner-target.ts';
 import { fill, type Values } from './placeholders.ts';
@@ -12,6 +13,7 @@ import { type TokenClientTarget, tokenClientTargetSchema } from './token-client-
 
 /** The shape of a target file, by its role. */
 export const targetSchema = z.discriminatedUnion('role', [
+  clusterTargetSchema,
   identityProviderTargetSchema,
   jobRunnerTargetSchema,
   tokenClientTargetSchema,
