@@ -17,6 +17,7 @@ import type {
   RunnerExit,
   RunnerSettings,
   StartedJobRunner,
+  StartOptions,
   Task,
 } from './job-runner.ts';
 import { deployedDriver } from './job-runner-deployed.ts';
@@ -35,6 +36,9 @@ const START_SLACK_SECONDS = 30;
 
 /** More tasks at once than any session has. */
 const MANY_TASKS = 100;
+
+/** Until the pod of its deployment is ready. */
+const DEPLOYMENT_SECONDS = 120;
 
 /** A part of a name that tells which task an object is of, wherever the runner put it. */
 const MARKER = /conformance-task-[a-z0-9-]+/g;
@@ -254,6 +258,7 @@ export async function withJobRunner<R>(
         folder: target.folder,
         workFolder,
         signal: t.signal,
+        ...(target.deployment === undefined ? {} : { inDeployment: execIn(cluster, namespace, target.deployment) }),
         onEvent: (event) => {
           if (options.measuredOutput === true && event.type === 'output') measure(events, event);
           else events.push(event);
@@ -373,6 +378,20 @@ export function withReadyJobRunner<R>(
     }
     return act(runner);
   });
+}
+
+/** How commands are run in a deployment's pod, which may still be starting. */
+function execIn(
+  cluster: ClusterHandle,
+  namespace: string,
+  { pod, container }: NonNullable<Target<'job-runner'>['deployment']>,
+): NonNullable<StartOptions['inDeployment']> {
+  let ready: Promise<unknown> | undefined;
+  return async (command) => {
+    ready ??= cluster.podReady(namespace, pod, DEPLOYMENT_SECONDS);
+    await ready;
+    return cluster.exec(namespace, pod, container, command);
+  };
 }
 
 /** Adds the length of an output to what was measured of its task. */

@@ -389,6 +389,9 @@ const WORKER_LIMIT = 2;
 /** Spellings of which a runner may make another one for a label, and then not find it. */
 const SPELLINGS = ['Agent-Upper', 'agent with spaces', `${'agent-'.repeat(20)}ü`];
 
+/** Long enough that what is too much would begin meanwhile, also on a machine that is slow. */
+const LIMITED_SECONDS = '10';
+
 /** More tasks than a limit lets, submitted at once; for a limit of one an agent also by agents whose ids are no valid labels. */
 export function observeLimits(t: RequirementContext): Promise<LimitRecord[]> {
   return t.shared('job runner: limits', () =>
@@ -405,7 +408,7 @@ export function observeLimits(t: RequirementContext): Promise<LimitRecord[]> {
           const each = per === 'worker' ? 1 : count + 1;
           const submitted = agents.flatMap((agent, n) =>
             Array.from({ length: each }, (_, again) =>
-              runner.submit(`limited-${n}-${again}`, { agent, env: { WORKLOAD_SLEEP_SECONDS: '3' } }),
+              runner.submit(`limited-${n}-${again}`, { agent, env: { WORKLOAD_SLEEP_SECONDS: LIMITED_SECONDS } }),
             ),
           );
           await Promise.all(submitted);
@@ -592,9 +595,13 @@ export function observeMemory(t: RequirementContext): Promise<MemoryRecord | und
       let most = before;
       const lines = (FLOOD_MIB * 2 ** 20) / LONG_LINE_BYTES;
       const timer = setInterval(() => {
-        void memory().then((now = 0) => {
-          most = Math.max(most, now);
-        });
+        memory().then(
+          (now = 0) => {
+            most = Math.max(most, now);
+          },
+          // One look fewer.
+          () => undefined,
+        );
       }, MEMORY_LOOK_MS);
       try {
         await runner.submit('floods', {

@@ -107,6 +107,11 @@ export interface StartOptions {
   folder: string;
   /** A new empty folder for files of the driver's. It goes when the runner is stopped; a restart gets the same. */
   workFolder: string;
+  /**
+   * Runs a command in the container of the runner's own deployment (`deployment` of the target file), as soon as its pod is ready; by the
+   * rights of the harness, and not of the runner. For files of a claim that only that pod has.
+   */
+  inDeployment?: (command: string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
   onEvent: (event: RunnerEvent) => void;
   /** Aborted when the run is broken off. */
   signal: AbortSignal;
