@@ -127,11 +127,8 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   for (const target of targets) {
     if (target.role === 'token-client') await installTarget(target, (message) => output.progress(target.name, message));
   }
-  const { faults, environment } = await executeAndMend(
-    session,
-    output.of({ planned: session.planned.length, several: false }),
-  );
-  const report = buildReport(session, faults, environment);
+  const execution = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
+  const report = buildReport(session, execution);
   const files = writeReport(flags.report, report);
   const verdict = judge(report.planned, report.results, report.faults);
   const counts = OUTCOMES.filter((outcome) => report.summary[outcome] > 0).map(

@@ -1,5 +1,6 @@
 import type { StartedNetwork } from 'testcontainers';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import type { Requests } from '../report/requests.ts';
 import type { Catalogue, Twin } from '../requirements/catalogue.ts';
 import { HarnessError, NotApplicable } from '../run/errors.ts';
 import type {
@@ -14,8 +15,18 @@ import type {
 import { type Target, targetOf } from '../target/target-file.ts';
 import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
 import type { ApiRecord } from './cluster/api-record.ts';
+
+<<<<<<< HEAD
+
 import { installAssignedUids } from './cluster/assigned-uids.ts';
 import { auditRecords, type Requester } from './cluster/audit-log.ts';
+
+=======
+
+import { auditRecords, countRequests, type Requester } from './cluster/audit-log.ts';
+
+>>>>>>> 23bf9d7 (feat(report): requests made to each component)
+
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
@@ -529,6 +540,40 @@ export class Environment {
         })),
       })),
     };
+  }
+
+  /** Requests to each part, as far as they were recorded. */
+  async requests(): Promise<Requests[]> {
+    const clusters = [...this.#clusters].map(async ([name, cluster]): Promise<Requests> => {
+      const component = name === 'reference' ? 'cluster' : `cluster ${name}`;
+      if (!cluster.data.owned)
+        return { component, counts: {}, countedBy: 'nobody', notCounted: 'the cluster is not the harness’s own' };
+      try {
+        return {
+          component,
+          counts: await countRequests(cluster),
+          countedBy: "the API server's audit log",
+          notCounted:
+            'the kubelet, the scheduler and the API server itself, health checks, watches that are still open',
+        };
+      } catch (error) {
+        // A figure alone, and no part of the verdict.
+        return {
+          component,
+          counts: {},
+          countedBy: 'nobody',
+          notCounted: error instanceof Error ? error.message : String(error),
+        };
+      }
+    });
+    const providers = [...this.#identityProviders].map(([name, provider]): Requests => {
+      const component = `identity provider ${name}`;
+      const counted = provider.requests?.();
+      return counted === undefined
+        ? { component, counts: {}, countedBy: 'nobody', notCounted: 'the server runs already, and its log is not read' }
+        : { component, ...counted };
+    });
+    return [...(await Promise.all(clusters)), ...providers];
   }
 
   /** Rejects if a part that was started is gone. */

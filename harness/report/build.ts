@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Execution } from '../run/execute.ts';
 import type { RequirementResult } from '../run/protocol.ts';
 import type { Session } from '../run/session.ts';
 import type { Target } from '../target/target-file.ts';
@@ -63,9 +64,9 @@ function fileOf({
 /**
  * Builds the report of a run of one subject, checked against its own schema, every token in it cut.
  *
- * @param environment what the parts said of themselves, taken before clean-up
+ * @param execution what the parts said of themselves, taken before clean-up
  */
-export function buildReport(session: Session, faults: string[], environment: Record<string, unknown>): Report {
+export function buildReport(session: Session, { faults, environment, requests }: Execution): Report {
   const [subject] = session.subjects;
   if (subject === undefined) {
     throw new Error('a run without a subject');
@@ -89,6 +90,7 @@ export function buildReport(session: Session, faults: string[], environment: Rec
         ...(subject.targets === undefined ? {} : { files: subject.targets.map(fileOf) }),
       },
       environment,
+      requests,
       clock: session.clock,
       planned: subject.planned,
       // What the timeline and the matrix have is not told a second time.

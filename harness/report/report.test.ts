@@ -31,6 +31,7 @@ function report(results: ReportResult[], planned = results.map(({ id }) => id)):
     catalogue: { digest: 'a'.repeat(64), requirements: 2 },
     target: { name: 'references' },
     environment: { clusters: [] },
+    requests: [{ component: 'cluster', counts: { TokenReview: 3 }, countedBy: 'its audit log' }],
     clock: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
     planned,
     results,

@@ -3,6 +3,7 @@ import { ROLES } from '../requirements/catalogue.ts';
 import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
 import { incompatibilitySchema } from './incompatibilities.ts';
 import { matrixSchema } from './matrix.ts';
+import { requestsSchema } from './requests.ts';
 import { timelineEventSchema } from './timeline.ts';
 
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
@@ -61,6 +62,9 @@ export const reportSchema = z
     environment: z
       .record(z.string(), z.unknown())
       .describe('what the parts say of themselves, read and not copied from flags'),
+    requests: z
+      .array(requestsSchema)
+      .describe('requests to each component, as far as they were recorded; what was judged once more is not counted'),
     clock: z.strictObject({
       kind: z.enum(['accelerated', 'real']),
       lifetimeSeconds: z.number(),

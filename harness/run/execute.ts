@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { createVitest } from 'vitest/node';
+import type { Requests } from '../report/requests.ts';
 import { HarnessError } from './errors.ts';
 import type { RequirementResult } from './protocol.ts';
 import { ResultCollector } from './reporter.ts';
@@ -13,6 +14,8 @@ export interface Execution {
   faults: string[];
   /** What the environment says of itself, taken before clean-up. */
   environment: Record<string, unknown>;
+  /** Requests to each part of it. */
+  requests: Requests[];
 }
 
 /** More rows than this, or than this share of all, that the harness could not judge are no accident. */
@@ -56,6 +59,7 @@ export async function execute(session: Session, onResult: (result: RequirementRe
   };
   let release = (): void => undefined;
   const environment: Record<string, unknown> = {};
+  const requests: Requests[] = [];
   try {
     const vitest = await createVitest({
       root: ROOT,
@@ -76,6 +80,7 @@ export async function execute(session: Session, onResult: (result: RequirementRe
     await vitest.start(session.plannedSuites.map((suite) => `suites/${suite}/`));
     try {
       Object.assign(environment, await session.environment.discover());
+      requests.push(...(await session.environment.requests()));
       await session.environment.assertAlive();
     } catch (error) {
       collector.faults.push(error instanceof Error ? error.message : String(error));
@@ -91,5 +96,5 @@ export async function execute(session: Session, onResult: (result: RequirementRe
     setCurrentSession(undefined);
   }
   if (interrupted) collector.faults.push('the run was broken off');
-  return { faults: collector.faults, environment };
+  return { faults: collector.faults, environment, requests };
 }

@@ -100,6 +100,26 @@ export async function auditRecords(cluster: StartedCluster, requester: Requester
   return readAuditLog(output, requester);
 }
 
+/** What is counted of an audit log: patterns of finished requests; `objectRef` follows `requestURI` in a line. */
+const COUNTED: Record<string, string> = {
+  'API server, all': '"stage":"ResponseComplete"',
+  TokenRequest: '"stage":"ResponseComplete".*"resource":"serviceaccounts".*"subresource":"token"',
+  TokenReview: '"stage":"ResponseComplete".*"resource":"tokenreviews"',
+  discovery: '"stage":"ResponseComplete","requestURI":"/\\.well-known/openid-configuration',
+  'key set': '"stage":"ResponseComplete","requestURI":"/openid/v1/jwks',
+};
+
+/** Requests to the API server of a cluster of the harness's own, by what was asked. */
+export async function countRequests(cluster: StartedCluster): Promise<Record<string, number>> {
+  const counted = Object.entries(COUNTED).map(async ([what, pattern]): Promise<[string, number]> => {
+    const { exitCode, output } = await cluster.nodeExec(['grep', '-c', pattern, AUDIT_LOG]);
+    // 1: there is none.
+    if (exitCode > 1) throw new HarnessError(`the audit log cannot be counted: ${output.slice(-500)}`);
+    return [what, Number(output.trim())];
+  });
+  return Object.fromEntries(await Promise.all(counted));
+}
+
 /**
  * What two records of one session do not agree about, in words: each request that the API server answered must be in both, with
  * the same attributes and status. Order and times are not compared, and what a fault of the proxy touched is left out.

@@ -19,6 +19,7 @@ import {
 } from './embedded/provider.ts';
 import { listenHttps } from './listener.ts';
 import type { GrantDeclaration, ProviderDescription, SecondIssuerTrust, StartedIdentityProvider } from './provider.ts';
+import { RequestCounter } from './request-counter.ts';
 import type { EmbeddedTwin } from './twins.ts';
 
 const GRANTS: GrantDeclaration[] = [
@@ -123,7 +124,9 @@ export async function startEmbedded(
       add(description, { ...context.trust, ...(clusterKeys === undefined ? {} : { keys: { jwks: clusterKeys } }) }),
     ),
   ]);
-  const listener = await listenHttps({ bindAddress: context.bindAddress, port: 0, cert, key, mounts });
+  const counter = new RequestCounter();
+  const onRequest = (url: string): void => counter.count(url);
+  const listener = await listenHttps({ bindAddress: context.bindAddress, port: 0, cert, key, mounts, onRequest });
   const upstream = { address: listener.address, port: listener.port };
   context.resolver.add(`${HOSTS.embedded}:${IDENTITY_PROVIDER_PORT}`, { host: upstream.address, port: upstream.port });
   const { version } = createRequire(import.meta.url)('oidc-provider/package.json') as { version: string };
@@ -155,6 +158,7 @@ export async function startEmbedded(
       await add(description, trust);
       return description;
     },
+    requests: () => ({ counts: counter.counts, countedBy: 'the server itself' }),
     async assertAlive() {
       if (!listener.listening) throw new Error('embedded identity provider: its listener is closed');
     },

@@ -121,6 +121,7 @@ export async function startKeycloak(
       });
       return provider;
     },
+    requests: () => server.requests(),
     assertAlive: () => server.assertAlive(),
     stop,
   };

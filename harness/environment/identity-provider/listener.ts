@@ -26,6 +26,8 @@ export interface HttpsListenerOptions {
   plainHttp?: boolean;
   /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it; may grow later. */
   mounts: Record<string, RequestListener>;
+  /** Is told the path of every request. */
+  onRequest?(url: string): void;
 }
 
 /** Serves each mount under its path by https; any other path is 404. Rejects if the port is taken or the address is not ours. */
@@ -36,9 +38,11 @@ export async function listenHttps({
   key,
   plainHttp = false,
   mounts,
+  onRequest = () => {},
 }: HttpsListenerOptions): Promise<HttpsListener> {
   const listener: RequestListener = (request, response) => {
     const url = request.url ?? '/';
+    onRequest(url);
     const [, name = '', rest = ''] = /^\/([^/?]*)(.*)$/.exec(url) ?? [];
     const handler = Object.hasOwn(mounts, name) ? mounts[name] : undefined;
     if (handler === undefined) {

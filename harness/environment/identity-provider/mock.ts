@@ -4,6 +4,7 @@ import { HOSTS, IDENTITY_PROVIDER_PORT } from '../names.ts';
 import { DEFAULT_PROVIDERS, type IdentityProviderContext, subjectOf } from './context.ts';
 import { listenHttps } from './listener.ts';
 import type { ProviderDescription, StartedIdentityProvider } from './provider.ts';
+import { RequestCounter } from './request-counter.ts';
 
 /** Life of its access tokens in seconds; it cannot be configured. */
 const LIFETIME_SECONDS = 3_600;
@@ -36,7 +37,9 @@ export async function startMock(context: IdentityProviderContext): Promise<Start
     }),
   );
   const { cert, key } = await context.pki.issue(HOSTS.mock, { ips: [context.bindAddress] });
+  const counter = new RequestCounter();
   const listener = await listenHttps({
+    onRequest: (url) => counter.count(url),
     bindAddress: context.bindAddress,
     port: 0,
     cert,
@@ -61,6 +64,7 @@ export async function startMock(context: IdentityProviderContext): Promise<Start
     register: async (_provider, workload) => ({ clientId: subjectOf(workload) }),
     // It asks no issuer for anything: every one is as good.
     trusting: async () => described,
+    requests: () => ({ counts: counter.counts, countedBy: 'the server itself' }),
     async assertAlive() {
       if (!listener.listening) throw new Error('oauth2-mock-server: its listener is closed');
     },

@@ -140,6 +140,8 @@ export interface StartedIdentityProvider {
    * Absent where the server cannot be given one.
    */
   trusting?(trust: SecondIssuerTrust): Promise<ProviderDescription>;
+  /** Requests to it so far, by whomever; absent where nobody counts them. */
+  requests?(): { counts: Record<string, number>; countedBy: string };
   /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): told as a harness error. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;

@@ -5,6 +5,7 @@ import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainer
 import { redact } from '../../../tokens/redact.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../names.ts';
 import type { IdentityProviderContext } from '../context.ts';
+import { RequestCounter } from '../request-counter.ts';
 
 /** Of the first administrator; see fixtures/images/keycloak. It guards a container that lives for one run. */
 const ADMINISTRATOR = { username: 'admin', password: 'conformance' };
@@ -66,6 +67,8 @@ export interface KeycloakServer {
   /** Where pods reach it, and where the harness does. */
   readonly upstream: { address: string; port: number };
   readonly route: { host: string; port: number };
+  /** What its access log says; shared by all who share the server. */
+  requests(): { counts: Record<string, number>; countedBy: string };
   /** Rejects with the container's last log lines if it is gone. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
@@ -85,12 +88,21 @@ function isLocal(host: string): boolean {
   return host === 'localhost' || host === '127.0.0.1';
 }
 
-/** Keeps the last lines that a container wrote: what is left to read when it is gone. */
-class LastLines {
+/** A line of the access log, as Keycloak writes it by default (Quarkus' pattern `common`). */
+const ACCESS = /\[org\.keycloak\.http\.access-log\].*"[A-Z]+ (\S+) HTTP/;
+
+/** Keeps the last lines that a container wrote (what is left to read when it is gone), and counts the requests that it tells of. */
+class ServerLog {
+  readonly requests = new RequestCounter();
   #lines: string[] = [];
 
   consume(stream: Readable): void {
     createInterface(stream).on('line', (line) => {
+      const path = ACCESS.exec(line)?.[1];
+      if (path !== undefined) {
+        this.requests.count(path);
+        return;
+      }
       this.#lines = [...this.#lines, line].slice(-LOG_LINES);
     });
   }
@@ -108,7 +120,7 @@ async function startServer(
   if (network === undefined) throw new Error('Keycloak needs a container engine, and this run has no network');
   const [image, { cert, key }] = await Promise.all([context.image(imageName), context.pki.issue(HOSTS.keycloak)]);
   context.onProgress('starts Keycloak');
-  const log = new LastLines();
+  const log = new ServerLog();
   const container = await new KeycloakContainer(image)
     .withNetwork(network)
     .withNetworkAliases(HOSTS.keycloak)
@@ -137,6 +149,7 @@ async function startServer(
       `--https-certificate-file=${TLS_FOLDER}/tls.crt`,
       `--https-certificate-key-file=${TLS_FOLDER}/tls.key`,
       `--truststore-paths=${TLS_FOLDER}/ca.crt`,
+      '--http-access-log-enabled=true',
     ])
     .withLogConsumer((stream) => log.consume(stream))
     // Only says when it is worth asking; ready is the realm that answers.
@@ -172,6 +185,7 @@ async function startServer(
     return {
       admin,
       version: () => version,
+      requests: () => ({ counts: log.requests.counts, countedBy: 'its access log' }),
       upstream: { address: container.getIpAddress(network.getName()), port: IDENTITY_PROVIDER_PORT },
       route: { host, port: container.getMappedPort(IDENTITY_PROVIDER_PORT) },
       async assertAlive() {

@@ -121,6 +121,7 @@ export async function startTargetIdentityProvider(
               return description;
             },
           }),
+      ...(server.requests === undefined ? {} : { requests: server.requests }),
       assertAlive: () => server.assertAlive(),
       async stop() {
         try {

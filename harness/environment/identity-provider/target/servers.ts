@@ -6,6 +6,7 @@ import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../names.ts';
 import type { AdminApi } from '../admin-requests.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { administer } from '../keycloak/servers.ts';
+import type { StartedIdentityProvider } from '../provider.ts';
 
 export type IdentityProviderTarget = Target<'identity-provider'>;
 
@@ -19,6 +20,8 @@ export interface TargetServer {
   admin?: AdminApi;
   upstream?: { address: string; port: number };
   version(): Promise<string>;
+  /** Absent for one that runs already: nobody counts there. */
+  requests?: StartedIdentityProvider['requests'];
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -69,6 +72,7 @@ async function startKeycloakServer(
     admin: adminOf(server.admin, context),
     upstream: server.upstream,
     version: () => server.version(),
+    requests: () => server.requests(),
     assertAlive: () => server.assertAlive(),
     stop: () => context.keycloakServers.release(variant),
   };
