@@ -147,7 +147,8 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
     const ends = endsOf(record, task);
     if (ends.length !== 1) findings.push(`the task ${label} ${fate(record, task)}: ${ends.length} ends, not one`);
     for (const end of ends) {
-      if (end.outcome !== outcome) findings.push(`the task ${label}, which ${outcome}, ${fate(record, task)}`);
+      if (end.outcome !== outcome)
+        findings.push(`the task ${label}, whose agent ends with ${label === 'fails' ? 7 : 0}, ${fate(record, task)}`);
       else if (label === 'fails' && end.exitCode !== 7 && !/\b7\b/.test(end.reason ?? ''))
         findings.push(`the task ${label} ended with exit code 7; it ${fate(record, task)}, which does not say so`);
     }

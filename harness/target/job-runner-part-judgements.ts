@@ -1,22 +1,17 @@
 /** The rows of the role `job-runner` that are judged from a part of its own; see {@link ./job-runner-judgements.ts}. */
 
 import type { Finding } from './findings.ts';
+import { type FaultRecord, faultSeconds } from './job-runner-faults.ts';
+import type { IdsRecord, LimitRecord } from './job-runner-ids.ts';
 import { fate, leavesNothingRunning, specOf } from './job-runner-judgements.ts';
 import type { RunnerRecord } from './job-runner-launch.ts';
-import {
-  type DeploymentRecord,
-  type FaultRecord,
-  faultSeconds,
-  type IdsRecord,
-  type LimitRecord,
-  type MemoryRecord,
-  type OutputRecord,
-  type PromptsRecord,
-  type RefusalRecord,
-  type SignalRecord,
-  TEMPLATE_SERVICE_ACCOUNT,
-} from './job-runner-parts.ts';
+import type { MemoryRecord, OutputRecord } from './job-runner-output.ts';
+import type { DeploymentRecord } from './job-runner-own-pod.ts';
+import type { PromptsRecord } from './job-runner-prompts.ts';
+import type { RefusalRecord } from './job-runner-refusals.ts';
 import { endsOf, jobsOf, ofKind, outputOf, podsOf, refusalOf, SLACK_SECONDS } from './job-runner-session.ts';
+import { TEMPLATE_SERVICE_ACCOUNT } from './job-runner-settings.ts';
+import type { SignalRecord } from './job-runner-troubles.ts';
 import type { Target } from './target-file.ts';
 
 type JobRunnerTarget = Target<'job-runner'>;
@@ -79,7 +74,10 @@ export function namesEveryTask(record: IdsRecord): Finding[] {
       byName.set(name, id);
     }
   }
-  return record.tasks.length === 0 ? ['no task was submitted'] : findings;
+  if (record.tasks.length === 0) return ['no task was submitted'];
+  return findings.length === 0
+    ? []
+    : [`of ids by the seed ${record.seed} of fast-check ${findings.length} went wrong`, ...findings];
 }
 
 /** JL-26: each fault is reported as a failure, within its time. */

@@ -1,6 +1,8 @@
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { expectNone, type Finding } from '../../harness/target/findings.ts';
+import { limitsBySettings, observeFaults, observeTimeout } from '../../harness/target/job-runner-faults.ts';
+import { observeIds, observeLimits } from '../../harness/target/job-runner-ids.ts';
 import {
   appliesOwnDefaults,
   appliesResourceSettings,
@@ -17,6 +19,8 @@ import {
   writesTheSamePod,
 } from '../../harness/target/job-runner-judgements.ts';
 import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/target/job-runner-launch.ts';
+import { observeLongOutput, observeMemory, observeOutput } from '../../harness/target/job-runner-output.ts';
+import { observeDeployment } from '../../harness/target/job-runner-own-pod.ts';
 import {
   boundsLogs,
   boundsMemory,
@@ -36,28 +40,16 @@ import {
   streamsOutput,
   takesUp,
 } from '../../harness/target/job-runner-part-judgements.ts';
+import { observePrompts, type PromptsRecord } from '../../harness/target/job-runner-prompts.ts';
+import { observeBadSettings, observeRefusals } from '../../harness/target/job-runner-refusals.ts';
+import { observeTasks, summarise, type TasksRecord } from '../../harness/target/job-runner-session.ts';
 import {
-  limitsBySettings,
-  observeBadSettings,
   observeDefaultResources,
-  observeDeployment,
-  observeFaults,
-  observeIds,
-  observeLimits,
-  observeLongOutput,
-  observeMemory,
-  observeOutput,
-  observePrompts,
-  observeRefusals,
   observeResourceSettings,
   observeRetained,
-  observeSignal,
   observeTemplate,
-  observeTimeout,
-  observeTroubles,
-  type PromptsRecord,
-} from '../../harness/target/job-runner-parts.ts';
-import { observeTasks, summarise, type TasksRecord } from '../../harness/target/job-runner-session.ts';
+} from '../../harness/target/job-runner-settings.ts';
+import { observeSignal, observeTroubles } from '../../harness/target/job-runner-troubles.ts';
 
 /** A row that is judged from the tasks of one runner, which all such rows share. */
 async function judgeTasks(
@@ -193,7 +185,18 @@ requirement('JL-32', async (t) => {
 requirement('JL-33', async (t) => {
   if (jobRunnerTarget(t).documented.limits.length === 0)
     t.notApplicable('the target file documents no limit (`documented.limits`)');
-  await judgePart(t, observeLimits, keepsLimits);
+  await judgePart(
+    t,
+    async () => {
+      const records = await observeLimits(t);
+      t.evidence(
+        'seeds of fast-check',
+        records.map(({ seed }) => seed),
+      );
+      return records;
+    },
+    keepsLimits,
+  );
 });
 
 requirement('JL-34', async (t) => {

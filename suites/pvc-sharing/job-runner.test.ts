@@ -3,6 +3,11 @@ import { requirement } from '../../harness/run/requirement.ts';
 import { expectNone, type Finding } from '../../harness/target/findings.ts';
 import { jobRunnerTarget, needsCapability } from '../../harness/target/job-runner-launch.ts';
 import {
+  type DeploymentRecord,
+  observeDeployment,
+  observeMissingClaim,
+} from '../../harness/target/job-runner-own-pod.ts';
+import {
   checksTheClaim,
   keepsAgentsApart,
   leavesTheClaim,
@@ -10,11 +15,6 @@ import {
   resumesSessions,
   sharesFiles,
 } from '../../harness/target/job-runner-part-judgements.ts';
-import {
-  type DeploymentRecord,
-  observeDeployment,
-  observeMissingClaim,
-} from '../../harness/target/job-runner-parts.ts';
 import { summarise } from '../../harness/target/job-runner-session.ts';
 
 /** A row that is judged from tasks beside the runner's own deployment. */
