@@ -15,18 +15,8 @@ import type {
 import { type Target, targetOf } from '../target/target-file.ts';
 import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
 import type { ApiRecord } from './cluster/api-record.ts';
-
-<<<<<<< HEAD
-
 import { installAssignedUids } from './cluster/assigned-uids.ts';
-import { auditRecords, type Requester } from './cluster/audit-log.ts';
-
-=======
-
 import { auditRecords, countRequests, type Requester } from './cluster/audit-log.ts';
-
->>>>>>> 23bf9d7 (feat(report): requests made to each component)
-
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
