@@ -36,35 +36,51 @@ interface Tally {
   failed: number;
 }
 
-/** Runs the project's own tests and returns the exit code; the last line says `N passed, N failed`. */
-export async function runOwnTests(unitOnly: boolean): Promise<number> {
-  const tallies: Tally[] = [await unit(unitOnly ? ['unit'] : ['unit', 'in-process'])];
-  if (!unitOnly) {
-    await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-    const parts = [
-      () => references('keycloak'),
-      () => references('embedded', idsOf(['identity-provider', 'token-client'])),
-      live,
-      assignedUids,
-      brokenOff,
-      twins,
-    ];
-    for (const part of parts) {
-      // One part that cannot be run is a failure, and no reason to leave out the others.
-      tallies.push(await part().catch(toFailure));
-    }
-  }
-  const total = tallies.reduce((sum, { passed, failed }) => ({
-    passed: sum.passed + passed,
-    failed: sum.failed + failed,
-  }));
-  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
-  return total.failed === 0 && total.passed > 0 ? EXIT.conformant : EXIT.notConformant;
+interface Part {
+  name: string;
+  run: () => Promise<Tally>;
 }
 
-function toFailure(error: unknown): Tally {
-  process.stderr.write(`${pc.magenta('harness error')} ${redact(describeError(error))}\n`);
-  return { passed: 0, failed: 1 };
+/** One after the other; parts of one line mostly wait, and go side by side. */
+const PARTS: Part[][] = [
+  [{ name: 'references with Keycloak', run: () => references('keycloak') }],
+  [
+    {
+      name: 'references with the embedded provider',
+      run: () => references('embedded', idsOf(['identity-provider', 'token-client'])),
+    },
+    { name: 'a live cluster', run: live },
+  ],
+  [{ name: 'assigned uids', run: assignedUids }],
+  [{ name: 'broken-off runs', run: brokenOff }],
+  [{ name: 'a sample of the twins', run: twins }],
+];
+
+/** Runs the project's own tests and returns the exit code; the last line says `N passed, N failed`. */
+export async function runOwnTests(unitOnly: boolean): Promise<number> {
+  const units: Part = { name: 'unit tests', run: () => unit(unitOnly ? ['unit'] : ['unit', 'in-process']) };
+  const done = [await timed(units)];
+  if (!unitOnly) {
+    await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
+    for (const parts of PARTS) done.push(...(await Promise.all(parts.map(timed))));
+  }
+  const lines = done.map(
+    ({ name, passed, failed, seconds }) => `${name}: ${passed} passed, ${failed} failed, ${seconds.toFixed(0)} s`,
+  );
+  const passed = done.reduce((sum, part) => sum + part.passed, 0);
+  const failed = done.reduce((sum, part) => sum + part.failed, 0);
+  process.stdout.write(`\n${lines.join('\n')}\n\n${passed} passed, ${failed} failed\n`);
+  return failed === 0 && passed > 0 ? EXIT.conformant : EXIT.notConformant;
+}
+
+/** One part that cannot be run is a failure, and no reason to leave out the others. */
+async function timed({ name, run }: Part): Promise<Tally & { name: string; seconds: number }> {
+  const begun = performance.now();
+  const tally = await run().catch((error: unknown): Tally => {
+    process.stderr.write(`${pc.magenta('harness error')} ${redact(describeError(error))}\n`);
+    return { passed: 0, failed: 1 };
+  });
+  return { name, ...tally, seconds: (performance.now() - begun) / 1000 };
 }
 
 async function unit(project: string[]): Promise<Tally> {
