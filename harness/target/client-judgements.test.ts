@@ -9,19 +9,11 @@ import {
   survivesAMissingTokenFile,
 } from './client-judgements.ts';
 import { BURST_CALLS, type Call, type ClientSession, LATE } from './client-session.ts';
+import { aCall, anExchange, aRequest, aSession, iso, START } from './client-session-builders.ts';
 import { expectNone, textOf } from './findings.ts';
 
-const START = Date.UTC(2026, 0, 1);
-const iso = (seconds: number): string => new Date(START + seconds * 1000).toISOString();
-
-const call = (phase: Call['phase'], from: number, to: number, change: Partial<Call> = {}): Call => ({
-  phase,
-  provider: 'production',
-  at: iso(from),
-  durationMs: (to - from) * 1000,
-  ok: true,
-  ...change,
-});
+const call = (phase: Call['phase'], from: number, to: number, change: Partial<Call> = {}): Call =>
+  aCall(phase, 'production', [from, to], change);
 const token = (name: string, exp: number): TokenObservation => ({
   at: iso(0),
   sha256: name,
@@ -29,29 +21,9 @@ const token = (name: string, exp: number): TokenObservation => ({
   claims: { exp: START / 1000 + exp },
   inode: 0,
 });
-const exchange = (at: number, subject: TokenObservation, change: Partial<ExchangeRecord> = {}): ExchangeRecord => ({
-  kind: 'exchange',
-  at: iso(at),
-  provider: 'production',
-  method: 'POST',
-  path: '/token',
-  contentType: '',
-  authorization: null,
-  parameters: { assertion: [subject] },
-  status: 200,
-  durationMs: 50,
-  expiresIn: 12,
-  accessToken: `access-${at}`,
-  ...change,
-});
-const refusal = (at: number): ResourceRecord => ({
-  kind: 'resource',
-  at: iso(at),
-  provider: 'production',
-  method: 'GET',
-  path: '/',
-  status: 401,
-});
+const exchange = (at: number, subject: TokenObservation, change: Partial<ExchangeRecord> = {}): ExchangeRecord =>
+  anExchange('production', at, { parameters: { assertion: [subject] }, durationMs: 50, expiresIn: 12, ...change });
+const refusal = (at: number): ResourceRecord => aRequest('production', at, 401);
 const burst = (from: number): Call[] =>
   Array.from({ length: BURST_CALLS }, (_, index) => call('burst', from + index * 0.01, from + index * 0.01 + 0.005));
 
@@ -73,7 +45,7 @@ function session(change: Partial<ClientSession>): ClientSession {
     modes: [],
     defects: [],
   };
-  return {
+  return aSession({
     providers: [
       {
         name: 'production',
@@ -85,25 +57,10 @@ function session(change: Partial<ClientSession>): ClientSession {
         accessTokenLifetimeSeconds: 12,
       },
     ],
-    latePath: '/late',
     files: [{ ...file, observations }],
-    exchanges: [],
-    resources: [],
     calls: [call('concurrent', 0, 0.1)],
-    lookups: [],
-    acts: [],
-    elsewhere: [],
-    capabilities: [],
-    played: [],
-    timeLimitMs: 0,
-    output: { lines: 0, leaks: [], prompts: [] },
-    secrets: [],
-    before: { podUid: 'uid', restarts: 0 },
-    after: { podUid: 'uid', restarts: 0 },
-    afterOutage: { podUid: 'uid', restarts: 0 },
-    stalls: [],
     ...change,
-  };
+  });
 }
 const stall = (from: number, to: number) => [{ where: "the client's pod", from: iso(from), to: iso(to) }];
 

@@ -10,7 +10,12 @@ import { close, listen, readBody, sendJson, urlOf } from '../../fixtures/workloa
 import { Observer } from '../../fixtures/workloads/observer/observer.ts';
 import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
 import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
-import { copyInPlace, projectInPlace, remainingFiles } from '../../fixtures/workloads/token-probe/files.ts';
+import {
+  copyInPlace,
+  linkInPlace,
+  projectInPlace,
+  remainingFiles,
+} from '../../fixtures/workloads/token-probe/files.ts';
 import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
 import { makePki, type RunPki } from '../environment/pki.ts';
 import { Resolver } from '../environment/resolver.ts';
@@ -394,6 +399,7 @@ async function watchClient(
           await fetch(`http://127.0.0.1:${http}/act?provider=${name}&act=${act}`, { method: 'POST' });
         },
         copy: async (from, to) => copyInPlace(from, to),
+        link: async (from, to) => linkInPlace(from, to),
         project: async (from, to) => projectInPlace(from, to),
         remaining: async () => remainingFiles(cacheDir),
         identity: async () => ({ podUid: 'uid', restarts }),

@@ -170,7 +170,9 @@ export interface SessionDriver {
   act(provider: string, act: Act): Promise<void>;
   /** Puts a copy of a file where the client runs in place. */
   copy(from: string, to: string): Promise<void>;
-  /** The same as the kubelet does it: by the swap of a symlink behind the path. */
+  /** Puts a symlink to a file where the client runs in place. */
+  link(from: string, to: string): Promise<void>;
+  /** The same of a copy as the kubelet does it: by the swap of a symlink behind the path. */
   project(from: string, to: string): Promise<void>;
   /** Files in the folders that the client may write to. */
   remaining?(): Promise<RemainingFile[]>;
@@ -276,7 +278,9 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await call('missing', LATE);
   await driver.copy('/dev/null', driver.latePath);
   await call('blank', LATE);
-  await driver.copy(goodToken, driver.latePath);
+  // A copy gets old, and a process may take some seconds from its start to its reading; one that runs already reads it at once.
+  const putToken = (): Promise<void> => (starts ? driver.link : driver.copy)(goodToken, driver.latePath);
+  await putToken();
   await driver.refuseNext(driver.providers[0]?.name ?? '');
   await call('refused', LATE);
   await call('recovered', LATE);
@@ -291,7 +295,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
     for (const name of [LATE, ...names]) await call('blanked', name);
-    await driver.copy(goodToken, driver.latePath);
+    await putToken();
     await call('restored', LATE);
   }
   for (const part of parts.splice(0)) await part();

@@ -3,6 +3,7 @@ import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/ob
 import { type PlayedName, playedProviders, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { HarnessError } from '../run/errors.ts';
 import type { Call, ClientSession } from './client-session.ts';
+import { aCall, anExchange, aRequest, aSession, iso } from './client-session-builders.ts';
 import { expectNone, type Finding, textOf } from './findings.ts';
 import {
   doesNotGuessALife,
@@ -17,8 +18,6 @@ import {
   survivesAnOutage,
 } from './played-judgements.ts';
 
-const START = Date.UTC(2026, 0, 1);
-const iso = (seconds: number): string => new Date(START + seconds * 1000).toISOString();
 const HOSTS = {
   played: 'played.test',
   tenants: 'tenants.test',
@@ -27,60 +26,15 @@ const HOSTS = {
 };
 const played = playedSetups({ hosts: HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped/token' });
 
-const call = (provider: PlayedName, from: number, to: number, change: Partial<Call> = {}): Call => ({
-  phase: 'played',
-  provider,
-  at: iso(from),
-  durationMs: (to - from) * 1000,
-  ok: true,
-  ...change,
-});
+const call = (provider: PlayedName, from: number, to: number, change: Partial<Call> = {}): Call =>
+  aCall('played', provider, [from, to], change);
 const plain = call('plain', 0, 0.1);
 const failed = { ok: false, error: 'refused' };
-const exchange = (provider: PlayedName, at: number, change: Partial<ExchangeRecord> = {}): ExchangeRecord => ({
-  kind: 'exchange',
-  at: iso(at),
-  provider,
-  method: 'POST',
-  path: `/realms/${provider}/token`,
-  contentType: 'application/x-www-form-urlencoded',
-  authorization: null,
-  parameters: {},
-  status: 200,
-  durationMs: 100,
-  accessToken: `access-${at}`,
-  ...change,
-});
-const request = (provider: PlayedName, at: number, status: number): ResourceRecord => ({
-  kind: 'resource',
-  at: iso(at),
-  place: at,
-  provider,
-  method: 'GET',
-  path: '/',
-  status,
-});
-const session = (change: Partial<ClientSession>): ClientSession => ({
-  providers: [],
-  latePath: '',
-  files: [],
-  exchanges: [],
-  resources: [],
-  lookups: [],
-  acts: [],
-  elsewhere: [],
-  calls: [],
-  capabilities: ['resident'],
-  played,
-  timeLimitMs: 3_000,
-  output: { lines: 0, leaks: [], prompts: [] },
-  secrets: [],
-  before: { podUid: 'uid', restarts: 0 },
-  after: { podUid: 'uid', restarts: 0 },
-  afterOutage: { podUid: 'uid', restarts: 0 },
-  stalls: [],
-  ...change,
-});
+const exchange = (provider: PlayedName, at: number, change: Partial<ExchangeRecord> = {}): ExchangeRecord =>
+  anExchange(provider, at, change);
+const request = (provider: PlayedName, at: number, status: number): ResourceRecord => aRequest(provider, at, status);
+const session = (change: Partial<ClientSession>): ClientSession =>
+  aSession({ latePath: '', capabilities: ['resident'], played, timeLimitMs: 3_000, ...change });
 const told = (findings: Finding[]): string[] => findings.map(textOf);
 
 test('every provider is played at the issuer that the client is configured for', () => {

@@ -210,7 +210,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
   await startInTurn(cluster, namespace, pod, () => cluster.podReady(namespace, NAME, run.startSeconds));
 
   const client: ClientPod = { namespace, name: NAME, container: run.container, probePort: PROBE_PORT, writableFolders };
-  const { output, copy, ...driver } = podDriver(t, cluster, client, observer);
+  const { output, copy, link, ...driver } = podDriver(t, cluster, client, observer);
   const outputs: string[] = [];
   const exec = async (command: string[], patienceMs: number): Promise<CommandEnded | undefined> => {
     const running = cluster.exec(namespace, NAME, run.container, command).then(({ exitCode, stdout, stderr }) => {
@@ -238,6 +238,10 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     },
     async copy(from, to) {
       await copy(from, to);
+      sets.copied(from, to);
+    },
+    async link(from, to) {
+      await link(from, to);
       sets.copied(from, to);
     },
     output: async () => [await output(), ...outputs].join('\n'),

@@ -82,6 +82,9 @@ export function podDriver(
     async copy(from, to) {
       await probe('/copy', { from, to });
     },
+    async link(from, to) {
+      await probe('/link', { from, to });
+    },
     async project(from, to) {
       await probe('/project', { from, to });
     },
@@ -121,7 +124,7 @@ export function podDriver(
 /** One request to the client's pod is one call: it answers by `{"ok", "status"?, "error"?}`, or by an HTTP status alone. */
 export async function callByHttp(
   cluster: ClusterHandle,
-  { namespace, name }: ClientPod,
+  { namespace, name }: Pick<ClientPod, 'namespace' | 'name'>,
   request: { port: number; method: string; path: string; body?: unknown },
   patienceMs: number,
 ): Promise<CallAnswer | undefined> {

@@ -1,5 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { copyInPlace, projectInPlace, remainingFiles } from '../../fixtures/workloads/token-probe/files.ts';
+import {
+  copyInPlace,
+  linkInPlace,
+  projectInPlace,
+  remainingFiles,
+} from '../../fixtures/workloads/token-probe/files.ts';
 import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
 import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { createServiceAccount } from '../kubernetes/pods.ts';
@@ -90,6 +95,10 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       act: rig.act,
       async copy(from, to) {
         copyInPlace(from, to);
+        sets.copied(from, to);
+      },
+      async link(from, to) {
+        linkInPlace(from, to);
         sets.copied(from, to);
       },
       project: async (from, to) => projectInPlace(from, to),

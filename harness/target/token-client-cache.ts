@@ -1,23 +1,26 @@
-import type { V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import type { V1Pod, V1VolumeMount } from '@kubernetes/client-node';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
 import { PLAYED_HOSTS, type PlayedSetup, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { type ClusterHandle, describePod, isReady } from '../kubernetes/cluster-handle.ts';
 import { RESTRICTED_CONTAINER, START_SECONDS, startInTurn } from '../kubernetes/pods.ts';
 import { createClaim, defaultStorageClass } from '../kubernetes/storage.ts';
-import { bundleConfigMap, workloadPod } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
 import { type CacheDriver, type CacheSession, driveCacheSession, type Start } from './client-cache-session.ts';
-import { callWithin } from './client-service.ts';
+import {
+  CACHE_FOLDER,
+  CLIENT_NAME,
+  callClientPod,
+  clientConfigMap,
+  clientPod,
+  PROBE_PORT,
+  prepareForClient,
+} from './client-pod.ts';
 import { START_PATIENCE_MS, startProcessWithCache, whyNoCache } from './process-client-cache.ts';
 import { targetOf } from './target-file.ts';
 
-const NAME = 'token-client';
 const CLAIM = 'token-client-cache';
-const CLIENT_PORT = 8080;
-const PROBE_PORT = 8081;
-const CACHE_FOLDER = '/var/cache/token-client';
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const TOKEN_PATH = `${TOKEN_FOLDER}/token`;
 const PATIENCE_MS = 15_000;
@@ -69,19 +72,8 @@ async function deployForRestarts(t: RequirementContext): Promise<CacheDriver> {
     deployObserver(t, place),
     defaultStorageClass(t),
   ]);
-  const variant = t.subject.tokenClientVariant;
-  const workload = variant === undefined ? NAME : `token-client-twins/${variant}`;
   await createClaim(t, namespace, CLAIM, 'ReadWriteOnce', storageClass);
-  await cluster.create([
-    {
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { namespace, name: NAME },
-      automountServiceAccountToken: false,
-    } as object,
-    await bundleConfigMap(namespace, workload),
-    await bundleConfigMap(namespace, 'token-probe'),
-  ]);
+  await prepareForClient(t, cluster, namespace);
   const setups = playedSetups({
     hosts: PLAYED_HOSTS,
     port: observer.port,
@@ -97,23 +89,15 @@ async function deployForRestarts(t: RequirementContext): Promise<CacheDriver> {
       return setup;
     },
     async start(start, providers) {
-      pod = `${NAME}-${start}`;
-      const metadata = { namespace, name: pod };
+      pod = `${CLIENT_NAME}-${start}`;
       const config = {
         cacheDir: CACHE_FOLDER,
         providers: Object.fromEntries(
           providers.map(({ name, played, ...setup }) => [name, providerConfig(observer, { ...setup, name: played })]),
         ),
       };
-      await cluster.create([
-        {
-          apiVersion: 'v1',
-          kind: 'ConfigMap',
-          metadata,
-          data: { 'config.json': JSON.stringify(config), 'ca.crt': observer.ca },
-        } as object,
-      ]);
-      const body = clientPod(cluster, observer, { namespace, pod, workload, start });
+      await cluster.create([clientConfigMap(observer, { namespace, pod, config })]);
+      const body = podOfStart(t, cluster, observer, { namespace, pod, start });
       return startInTurn(cluster, namespace, body, () => startedOrEnded(cluster, namespace, pod));
     },
     async end() {
@@ -125,7 +109,7 @@ async function deployForRestarts(t: RequirementContext): Promise<CacheDriver> {
       });
       await Promise.all([gone, cluster.core.deleteNamespacedPod({ namespace, name: pod })]);
     },
-    call: (provider, patienceMs) => callWithin(cluster, { namespace, pod, port: CLIENT_PORT, provider, patienceMs }),
+    call: (provider, patienceMs) => callClientPod(cluster, { namespace, pod, provider, patienceMs }),
     mark: () => observer.act('cached', 'good'),
     records: () => observer.records(),
     async stalls() {
@@ -160,56 +144,31 @@ async function startedOrEnded(cluster: ClusterHandle, namespace: string, name: s
 }
 
 function hasEnded({ status }: V1Pod): boolean {
-  const client = status?.containerStatuses?.find(({ name }) => name === NAME);
+  const client = status?.containerStatuses?.find(({ name }) => name === CLIENT_NAME);
   return client !== undefined && (client.restartCount > 0 || client.state?.terminated !== undefined);
 }
 
-function clientPod(
+function podOfStart(
+  t: RequirementContext,
   cluster: ClusterHandle,
   observer: Observer,
-  { namespace, pod, workload, start }: { namespace: string; pod: string; workload: string; start: Start },
+  { namespace, pod, start }: { namespace: string; pod: string; start: Start },
 ): V1Pod {
-  const cache: V1Volume =
-    start === 'emptied'
-      ? { name: 'cache', emptyDir: {} }
-      : { name: 'cache', persistentVolumeClaim: { claimName: CLAIM } };
-  const mounts: V1VolumeMount[] = [
-    { name: 'config', mountPath: '/etc/conformance', readOnly: true },
-    { name: 'token', mountPath: TOKEN_FOLDER, readOnly: true },
-    { name: 'cache', mountPath: CACHE_FOLDER, readOnly: start === 'unwritable' },
-  ];
-  const body = workloadPod({
+  const cache: V1VolumeMount = { name: 'cache', mountPath: CACHE_FOLDER, readOnly: start === 'unwritable' };
+  const body = clientPod(t, cluster, observer, {
     namespace,
-    name: pod,
-    image: cluster.workloadImage,
-    serviceAccount: NAME,
-    hostAliases: observer.hostAliases,
-    containers: [
-      {
-        name: NAME,
-        workload,
-        port: CLIENT_PORT,
-        env: {
-          TOKEN_CLIENT_CONFIG: '/etc/conformance/config.json',
-          NODE_EXTRA_CA_CERTS: '/etc/conformance/ca.crt',
-        },
-        volumeMounts: mounts,
-      },
-      {
-        name: 'token-probe',
-        workload: 'token-probe',
-        port: PROBE_PORT,
-        env: { TOKEN_PROBE_FILES: TOKEN_PATH, TOKEN_PROBE_REACH: observer.reach },
-        volumeMounts: mounts.slice(1, 2),
-      },
-    ],
+    pod,
+    files: [TOKEN_PATH],
+    shared: [{ name: 'token', mountPath: TOKEN_FOLDER, readOnly: true }],
+    own: [cache],
     volumes: [
-      { name: 'config', configMap: { name: pod } },
       {
         name: 'token',
         projected: { sources: [{ serviceAccountToken: { audience: PLAYED_HOSTS.played, path: 'token' } }] },
       },
-      cache,
+      start === 'emptied'
+        ? { name: 'cache', emptyDir: {} }
+        : { name: 'cache', persistentVolumeClaim: { claimName: CLAIM } },
     ],
   });
   if (start === 'corrupt' && body.spec !== undefined) {
@@ -220,7 +179,7 @@ function clientPod(
         imagePullPolicy: 'IfNotPresent',
         command: ['node', '-e', CORRUPT],
         securityContext: RESTRICTED_CONTAINER,
-        volumeMounts: mounts.slice(2),
+        volumeMounts: [cache],
       },
     ];
   }

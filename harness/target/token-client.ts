@@ -7,11 +7,19 @@ import {
   type PlayedSetup,
   playedSetups,
 } from '../environment/resource-server/played-providers.ts';
-import { bundleConfigMap, startWorkloadPod } from '../kubernetes/workload-pod.ts';
+import { START_SECONDS, startInTurn } from '../kubernetes/pods.ts';
 import { TIMELINE, timelineOf } from '../report/timeline.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { NotTestable } from '../run/errors.ts';
-import { callWithin } from './client-service.ts';
+import {
+  CACHE_FOLDER,
+  CLIENT_NAME,
+  callClientPod,
+  clientConfigMap,
+  clientPod,
+  PROBE_PORT,
+  prepareForClient,
+} from './client-pod.ts';
 import {
   CLIENT_CAPABILITIES,
   type ClientCapability,
@@ -27,12 +35,8 @@ import { podDriver } from './pod-driver.ts';
 import { targetOf } from './target-file.ts';
 import { startTargetClient } from './token-client-target-start.ts';
 
-const NAME = 'token-client';
-const CLIENT_PORT = 8080;
-const PROBE_PORT = 8081;
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const LATE_FOLDER = '/var/run/late';
-const CACHE_FOLDER = '/var/cache/token-client';
 
 /** Of one request to the provider with an outage; a call of the client is one such request then. */
 const SHORT_TIMEOUT_MS = 3_000;
@@ -67,24 +71,18 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
     const configured = async (description: ProviderDescription, file: string): Promise<SessionProvider> => ({
       name: description.name,
       audience: description.audience,
-      ...(await identityProvider.register(description.name, { namespace, serviceAccount: NAME })),
+      ...(await identityProvider.register(description.name, { namespace, serviceAccount: CLIENT_NAME })),
       scopes: SCOPES,
       tokenPath: file,
       pathConfigured: file !== DEFAULT_TOKEN_PATH,
       accessTokenLifetimeSeconds: description.accessTokenLifetimeSeconds,
     });
-    const metadata = { namespace, name: NAME };
-    await cluster.create([
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false } as object,
-    ]);
     const [observer, first, second] = await Promise.all([
       deployObserver(t),
       configured(production, DEFAULT_TOKEN_PATH),
       configured(staging, `${TOKEN_FOLDER}/staging-token`),
     ]);
     const latePath = `${LATE_FOLDER}/token`;
-    const workload =
-      t.subject.tokenClientVariant === undefined ? NAME : `token-client-twins/${t.subject.tokenClientVariant}`;
     const played = playedSetups({
       hosts: PLAYED_HOSTS,
       port: observer.port,
@@ -100,53 +98,18 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
         [LATE]: clientConfig(observer, production, { ...first, tokenPath: latePath, pathConfigured: true }),
       },
     };
-    const tokenMounts = [
-      { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
-      { name: 'late', mountPath: LATE_FOLDER },
-      { name: 'cache', mountPath: CACHE_FOLDER },
-    ];
-    await cluster.create([
-      await bundleConfigMap(namespace, workload),
-      await bundleConfigMap(namespace, 'token-probe'),
-      {
-        apiVersion: 'v1',
-        kind: 'ConfigMap',
-        metadata,
-        data: { 'config.json': JSON.stringify(config), 'ca.crt': observer.ca },
-      } as object,
-    ]);
-    await startWorkloadPod(cluster, {
+    await prepareForClient(t, cluster, namespace);
+    await cluster.create([clientConfigMap(observer, { namespace, pod: CLIENT_NAME, config })]);
+    const body = clientPod(t, cluster, observer, {
       namespace,
-      name: NAME,
-      image: cluster.workloadImage,
-      serviceAccount: NAME,
-      hostAliases: observer.hostAliases,
-      containers: [
-        {
-          name: NAME,
-          workload,
-          port: CLIENT_PORT,
-          env: {
-            TOKEN_CLIENT_CONFIG: '/etc/conformance/config.json',
-            NODE_EXTRA_CA_CERTS: '/etc/conformance/ca.crt',
-            // What it writes is judged at the level at which it writes most (TR-30).
-            LOG_LEVEL: 'debug',
-          },
-          volumeMounts: [{ name: 'config', mountPath: '/etc/conformance', readOnly: true }, ...tokenMounts],
-        },
-        {
-          name: 'token-probe',
-          workload: 'token-probe',
-          port: PROBE_PORT,
-          env: {
-            TOKEN_PROBE_FILES: [first.tokenPath, second.tokenPath, latePath].join(','),
-            TOKEN_PROBE_REACH: observer.reach,
-          },
-          volumeMounts: tokenMounts,
-        },
+      pod: CLIENT_NAME,
+      files: [first.tokenPath, second.tokenPath, latePath],
+      shared: [
+        { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
+        { name: 'late', mountPath: LATE_FOLDER },
+        { name: 'cache', mountPath: CACHE_FOLDER },
       ],
       volumes: [
-        { name: 'config', configMap: { name: NAME } },
         { name: 'late', emptyDir: {} },
         { name: 'cache', emptyDir: {} },
         {
@@ -163,8 +126,9 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
         },
       ],
     });
+    await startInTurn(cluster, namespace, body, () => cluster.podReady(namespace, CLIENT_NAME, START_SECONDS));
     return {
-      pod: NAME,
+      pod: CLIENT_NAME,
       observer,
       latePath,
       providers: [first, second],
@@ -174,11 +138,16 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       ...podDriver(
         t,
         cluster,
-        { namespace, name: NAME, container: NAME, probePort: PROBE_PORT, writableFolders: [CACHE_FOLDER] },
+        {
+          namespace,
+          name: CLIENT_NAME,
+          container: CLIENT_NAME,
+          probePort: PROBE_PORT,
+          writableFolders: [CACHE_FOLDER],
+        },
         observer,
       ),
-      call: (provider, patienceMs) =>
-        callWithin(cluster, { namespace, pod: NAME, port: CLIENT_PORT, provider, patienceMs }),
+      call: (provider, patienceMs) => callClientPod(cluster, { namespace, pod: CLIENT_NAME, provider, patienceMs }),
     };
   });
 }
