@@ -256,16 +256,14 @@ export function streamsOutput(record: OutputRecord, target: JobRunnerTarget): Fi
 }
 
 /**
- * JL-37: nothing is lost, nothing done or told twice. A task that came while the API server was away may be refused; one that was
- * claimed by then is refused by a failure, once, if nothing was made of it.
+ * JL-37: nothing is lost, nothing done or told twice. A task that came while the API server was away may be refused, so that whoever
+ * submitted it keeps it; one that was claimed and then failed is lost.
  */
 export function livesThroughTroubles(record: OutputRecord, target: JobRunnerTarget): Finding[] {
   return record.tasks.flatMap((task) => {
+    if (task.label === 'amid' && refusalOf(record, task) !== undefined) return [];
     const ends = endsOf(record, task);
     const jobs = jobsOf(record, task);
-    const isRefused =
-      refusalOf(record, task) !== undefined || (ends.length === 1 && ends[0]?.outcome === 'failed' && ends[0].reason);
-    if (task.label === 'amid' && isRefused && jobs.length === 0) return [];
     const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
     const lines = Number(task.task.env?.WORKLOAD_LINES);
     const wanted = Array.from({ length: lines }, (_, index) => index + 1);
