@@ -28,6 +28,8 @@ interface Setting {
   declarations?: number[];
   /** The harness holds the cluster's key (default), or does not. */
   forge?: boolean;
+  /** The provider can be told to trust a further issuer (default), or cannot. */
+  trusting?: boolean;
   waited?: string[];
   /** Requirements that are not judged. */
   leftOut?: string[];
@@ -47,7 +49,7 @@ interface Providers {
 function contextOf(
   test: TestIssuer,
   { provider, neighbours, neighboursFetch }: Providers,
-  { declarations, forge = true, waited = [] }: Setting,
+  { declarations, forge = true, trusting = true, waited = [] }: Setting,
   evidence: EvidenceItem[],
   shared: Map<string, Promise<unknown>>,
 ): RequirementContext {
@@ -79,14 +81,14 @@ function contextOf(
       ...description,
       providers: providers.map((one) => ({ ...one, grants: declared(one.grants) })),
       register: provider.register.bind(provider),
-      ...(provider.trusting === undefined
+      ...(provider.trusting === undefined || !trusting
         ? {}
         : {
             secondIssuer: {
               address: '127.0.0.1',
               trusting: async (trust: SecondIssuerTrust) => {
-                const trusting = await provider.trusting?.(trust);
-                return { ...trusting, grants: declared(trusting?.grants ?? []) };
+                const further = await provider.trusting?.(trust);
+                return { ...further, grants: declared(further?.grants ?? []) };
               },
             },
           }),
@@ -216,12 +218,30 @@ test('a provider that takes the token of another is shouted in the table', async
   );
 });
 
-test("without the cluster's key the rows that need it say so, and the same token is used over its own life", async () => {
+test("without the cluster's key the same token is used over its own life, and what needs a key is asked of an issuer of the harness's", async () => {
   const setting: Setting = { declarations: [0], forge: false, waited: [], leftOut: costly };
+  expect(await judge('embedded', undefined, setting)).toEqual({ 'AI-12': 'not applicable' });
+  expect(setting.waited).toHaveLength(6);
+});
+
+test('where there is neither a key nor a further issuer, the rows that need one say so', async () => {
+  const setting: Setting = { declarations: [0], forge: false, trusting: false, leftOut: costly };
   expect(await judge('embedded', undefined, setting)).toEqual(
     Object.fromEntries(['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-12', 'AI-13a'].map((id) => [id, 'not applicable'])),
   );
-  expect(setting.waited).toHaveLength(6);
+});
+
+test("faults show by an issuer of the harness's as well", async () => {
+  const only = ['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-13a'];
+  for (const [variant, red] of [
+    ['audience-unchecked', ['AI-03']],
+    ['issuer-prefix-match', ['AI-05']],
+    ['times-unchecked', ['AI-08', 'AI-08a']],
+    ['critical-header-ignored', ['AI-13a']],
+  ] as const) {
+    const outcomes = await judge('embedded', variant, { declarations: [0], forge: false, only });
+    expect(Object.keys(outcomes), variant).toEqual(red);
+  }
 });
 
 const catalogue = loadCatalogue();
