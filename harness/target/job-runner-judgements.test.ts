@@ -9,10 +9,11 @@ import {
   quantity,
   reportsEndsOnce,
   runsEachTaskOnce,
+  waitsForTheSilent,
   writesTheSamePod,
 } from './job-runner-judgements.ts';
 import type { ObjectEvent, RunnerRecord, SubmittedTask } from './job-runner-launch.ts';
-import { boundsMemory, keepsLimits } from './job-runner-part-judgements.ts';
+import { boundsLogs, boundsMemory, keepsLimits, streamsOutput } from './job-runner-part-judgements.ts';
 import type { Target } from './target-file.ts';
 
 const START = Date.UTC(2026, 0, 1);
@@ -106,6 +107,31 @@ test('JL-25: an end that is told twice, one that is told wrong, and one without 
     ended(1, fails, { outcome: 'failed' }),
   ];
   expect(reportsEndsOnce(record({ tasks, events: bad }))).toHaveLength(3);
+  const masked = [...good.slice(0, 2), ended(1, fails, { outcome: 'failed', exitCode: 1, reason: '7 lines' })];
+  expect(reportsEndsOnce(record({ tasks, events: masked }))).toHaveLength(1);
+});
+
+test('JL-25a: a silent task that is given up, and one that is told before its end', () => {
+  const thinks = task('thinks');
+  const judged = (...events: RunnerEvent[]) =>
+    waitsForTheSilent(record({ tasks: [thinks], events, objects: [seen(1, 'ADDED', 'Pod', thinks)] }), 45);
+  expect(judged(ended(50, thinks, {}))).toEqual([]);
+  expect(judged(ended(30, thinks, { outcome: 'timeout' }))).toHaveLength(2);
+  expect(judged(ended(30, thinks, {}))).toHaveLength(1);
+  expect(judged()).toHaveLength(1);
+});
+
+test('JL-34, JL-35: output that comes from elsewhere than the log', () => {
+  const talks = task('talks');
+  const output = (text: string): RunnerEvent => ({ at: at(3), type: 'output', task: talks.task.id, text });
+  const seenOutput = (events: RunnerEvent[]) => ({ ...record({ tasks: [talks], events }), lines: 2, logs: [] });
+  const target = { container: 'agent', documented: { logLimitBytes: 10 } } as Target<'job-runner'>;
+  expect(streamsOutput(seenOutput([output('line 1\nline 2\n')]), target)).toEqual([]);
+  expect(streamsOutput(seenOutput([]), target)).toHaveLength(2);
+  const end = ended(9, talks, { outcome: 'failed' });
+  expect(boundsLogs(seenOutput([output('9'), end]), target)).toEqual([]);
+  expect(boundsLogs(seenOutput([output('99'), end]), target)).toHaveLength(1);
+  expect(boundsLogs(seenOutput([end]), target)).toEqual(['it read no log']);
 });
 
 describe('JL-27', () => {

@@ -149,11 +149,29 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
     for (const end of ends) {
       if (end.outcome !== outcome)
         findings.push(`the task ${label}, whose agent ends with ${label === 'fails' ? 7 : 0}, ${fate(record, task)}`);
-      else if (label === 'fails' && end.exitCode !== 7 && !/\b7\b/.test(end.reason ?? ''))
+      else if (
+        label === 'fails' &&
+        end.exitCode !== 7 &&
+        (end.exitCode !== undefined || !/\b7\b/.test(end.reason ?? ''))
+      )
         findings.push(`the task ${label} ended with exit code 7; it ${fate(record, task)}, which does not say so`);
     }
   }
   return findings;
+}
+
+/** JL-25a: a task that says nothing for long is reported as it ends, once, and not before. */
+export function waitsForTheSilent(record: RunnerRecord, silentSeconds: number): Finding[] {
+  const [task] = record.tasks;
+  if (task === undefined || podsOf(record, task).length === 0) return ['the task had no pod'];
+  const ends = endsOf(record, task);
+  const early = ends.find((end) => end.at < task.at + silentSeconds * 1000);
+  return [
+    ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
+      ? []
+      : [`the task, which said nothing for ${silentSeconds} s and succeeded, ${fate(record, task)}`]),
+    ...(early === undefined ? [] : [`that was told ${secondsBetween(task.at, early.at)} s after it was submitted`]),
+  ];
 }
 
 /** JL-27: what was reported as ended has no pod that runs, or could. */

@@ -1,4 +1,4 @@
-/** What is read of the agents’ output, and what that takes (JL-34, JL-35). */
+/** What is read of the agents’ output, and what that takes (JL-25a, JL-34, JL-35). */
 
 import type { RequirementContext } from '../run/context.ts';
 import { type LaunchedRunner, type RunnerRecord, withReadyJobRunner } from './job-runner-launch.ts';
@@ -49,6 +49,20 @@ export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> 
       });
       await runner.until(allOver(runner), TASK_SECONDS);
       return { ...runner.record(), lines, logs: await logsOf(runner) };
+    }),
+  );
+}
+
+/** An agent that thinks: more than half a minute, after which some give a connection, or a task, up for lost. */
+export const SILENT_SECONDS = 45;
+
+/** A task that prints a line, says nothing for long, and succeeds. */
+export function observeSilence(t: RequirementContext): Promise<RunnerRecord> {
+  return t.shared('job runner: silence', () =>
+    withReadyJobRunner(t, { purpose: 'silence' }, async (runner) => {
+      await runner.submit('thinks', { env: { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: String(SILENT_SECONDS) } });
+      await runner.until(allOver(runner), SILENT_SECONDS + TASK_SECONDS);
+      return runner.record();
     }),
   );
 }

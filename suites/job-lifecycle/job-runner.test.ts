@@ -15,11 +15,18 @@ import {
   reportsEndsOnce,
   runsEachTaskOnce,
   timesOut,
+  waitsForTheSilent,
   watchesRatherThanPolls,
   writesTheSamePod,
 } from '../../harness/target/job-runner-judgements.ts';
 import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/target/job-runner-launch.ts';
-import { observeLongOutput, observeMemory, observeOutput } from '../../harness/target/job-runner-output.ts';
+import {
+  observeLongOutput,
+  observeMemory,
+  observeOutput,
+  observeSilence,
+  SILENT_SECONDS,
+} from '../../harness/target/job-runner-output.ts';
 import { observeDeployment } from '../../harness/target/job-runner-own-pod.ts';
 import {
   boundsLogs,
@@ -158,6 +165,14 @@ requirement('JL-23', async (t) => {
 });
 
 requirement('JL-26', (t) => judgePart(t, observeFaults, reportsFaults));
+
+requirement('JL-25a', (t) =>
+  judgePart(
+    t,
+    observeSilence,
+    one((record) => waitsForTheSilent(record, SILENT_SECONDS)),
+  ),
+);
 
 requirement('JL-27', async (t) => {
   const [tasks, faults] = await Promise.all([observeTasks(t), observeFaults(t)]);
