@@ -76,6 +76,15 @@ const registerSchema = z.strictObject({
   /** The client's secret, where the declared client authentication needs one. */
   clientSecret: text.optional(),
   ...tellingSchema,
+  /** Done already: what each of the `providers` knows. These ServiceAccounts are used in place of the harness's own; some requirements need two. */
+  workloads: z
+    .strictObject({
+      namespace: text,
+      serviceAccounts: z
+        .array(z.strictObject({ name: text, clientId: text.optional(), clientSecret: text.optional() }))
+        .min(2, 'two at least: some requirements tell two ServiceAccounts apart'),
+    })
+    .optional(),
 });
 
 /**

@@ -1,11 +1,13 @@
 import { randomUUID } from 'node:crypto';
-import type { V1ServiceAccount } from '@kubernetes/client-node';
 import type {
   ClientAuthentication,
   GrantDeclaration,
   ProviderDescription,
   Registration,
+  WorkloadIdentity,
 } from '../environment/identity-provider/provider.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { createServiceAccount } from '../kubernetes/pods.ts';
 import type { IdentityProviderHandle, RequirementContext } from '../run/context.ts';
 import { NotTestable } from '../run/errors.ts';
 import { exchange, type TokenResponse } from './exchange.ts';
@@ -19,6 +21,8 @@ export interface DeclaredExchange {
   /** For example `production jwt-bearer (client assertion)`. */
   readonly label: string;
   readonly provider: ProviderDescription;
+  /** The ServiceAccount whose tokens it presents. */
+  readonly workload: WorkloadIdentity;
   readonly declaration: GrantDeclaration;
   /**
    * A genuine token of the ServiceAccount from the cluster, never presented before: for the provider's audience and one hour,
@@ -57,10 +61,57 @@ function labelOf({ name }: ProviderDescription, { grant, clientAuthentication }:
  * Makes a ServiceAccount, registers it at every provider and gives every exchange that is declared.
  *
  * @param serviceAccount name, unique in the requirement's namespace
+ * @param options.second where a requirement compares two: another one than without it, also where the provider takes no new ones
  * @throws NotTestable if nothing is declared
  */
-export async function declaredExchanges(t: RequirementContext, serviceAccount: string): Promise<DeclaredExchange[]> {
-  return (await exchangesAt(t, serviceAccount, [await t.identityProvider()])).flat();
+export async function declaredExchanges(
+  t: RequirementContext,
+  serviceAccount: string,
+  options: { second?: boolean } = {},
+): Promise<DeclaredExchange[]> {
+  const identityProvider = await t.identityProvider();
+  return (
+    await exchangesAt(t, await workloadOf(t, identityProvider, serviceAccount, options), [identityProvider])
+  ).flat();
+}
+
+/** A ServiceAccount of the harness's own, or one that the provider knows already. @throws NotTestable where the cluster does not have that one */
+async function workloadOf(
+  t: RequirementContext,
+  { registered }: IdentityProviderHandle,
+  serviceAccount: string,
+  { second = false }: { second?: boolean } = {},
+): Promise<WorkloadIdentity> {
+  const cluster = await t.cluster();
+  if (registered === undefined) {
+    const { name: namespace } = await t.namespace();
+    await createServiceAccount(t, namespace, serviceAccount, false);
+    return { namespace, serviceAccount };
+  }
+  const { namespace, serviceAccounts, quoted } = registered;
+  await t.sharedByAllFiles(`registered ServiceAccounts of ${namespace}`, async () => {
+    // Nobody can have made them on a cluster that has just been started.
+    if (cluster.owned) await makeAccounts(cluster, namespace, serviceAccounts);
+    for (const name of serviceAccounts) {
+      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
+      const response = await cluster.request(path);
+      await response.arrayBuffer();
+      if (response.status === 200) continue;
+      throw new NotTestable(
+        `${quoted} with ${namespace}/${name}, and the cluster answers ${response.status} to GET ${path}: make it first (kubectl create serviceaccount ${name} --namespace ${namespace})`,
+      );
+    }
+    return true;
+  });
+  const name = serviceAccounts[second ? 1 : 0] ?? '';
+  return { namespace, serviceAccount: name };
+}
+
+function makeAccounts(cluster: ClusterHandle, namespace: string, names: string[]): Promise<void> {
+  return cluster.create([
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: namespace } },
+    ...names.map((name) => ({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name } })),
+  ]);
 }
 
 /** As {@link declaredExchanges}, beside those of the neighbours: references, which are not judged themselves. */
@@ -69,7 +120,7 @@ export async function exchangesOfAll(
   serviceAccount: string,
 ): Promise<{ judged: DeclaredExchange[]; neighbours: DeclaredExchange[] }> {
   const [slot, beside] = await Promise.all([t.identityProvider(), t.neighbours()]);
-  const [judged = [], neighbours = []] = await exchangesAt(t, serviceAccount, [
+  const [judged = [], neighbours = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
     slot,
     ...(beside === undefined ? [] : [beside]),
   ]);
@@ -79,25 +130,18 @@ export async function exchangesOfAll(
 /** One ServiceAccount, registered at every provider of several servers, and the exchanges of each server. */
 async function exchangesAt(
   t: RequirementContext,
-  serviceAccount: string,
+  workload: WorkloadIdentity,
   servers: IdentityProviderHandle[],
 ): Promise<DeclaredExchange[][]> {
-  const [{ name: namespace }, cluster] = await Promise.all([t.namespace(), t.cluster()]);
-  const account: V1ServiceAccount = {
-    apiVersion: 'v1',
-    kind: 'ServiceAccount',
-    metadata: { namespace, name: serviceAccount },
-    automountServiceAccountToken: false,
-  };
-  await cluster.create([account]);
+  const cluster = await t.cluster();
   const exchangesOf = async (
     identityProvider: IdentityProviderHandle,
     provider: ProviderDescription,
   ): Promise<DeclaredExchange[]> => {
-    const registration = await identityProvider.register(provider.name, { namespace, serviceAccount });
+    const registration = await identityProvider.register(provider.name, workload);
     const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
       const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
-      return (await cluster.createToken({ namespace, serviceAccount, ...request })).token;
+      return (await cluster.createToken({ ...workload, ...request })).token;
     };
     let pattern: Promise<string> | undefined;
     const good = async (): Promise<string> => {
@@ -107,7 +151,7 @@ async function exchangesAt(
         claims.jti = randomUUID();
       });
     };
-    return exchangesBy(t, identityProvider, provider, registration, { genuine, good });
+    return exchangesBy(t, identityProvider, provider, registration, { workload, genuine, good });
   };
   return Promise.all(
     servers.map(async (server) => {
@@ -125,7 +169,7 @@ export function exchangesBy(
   { fetch }: IdentityProviderHandle,
   provider: ProviderDescription,
   { clientId, clientSecret }: Registration,
-  tokens: Pick<DeclaredExchange, 'genuine' | 'good'>,
+  tokens: Pick<DeclaredExchange, 'workload' | 'genuine' | 'good'>,
 ): DeclaredExchange[] {
   return provider.grants.map(
     (declaration): DeclaredExchange => ({

@@ -71,6 +71,7 @@ export async function withSecondIssuer(
         const provider = await secondIssuer.trusting(issuer.trust(keys));
         const registration = await identityProvider.register(provider.name, workload);
         const all = exchangesBy(t, identityProvider, provider, registration, {
+          workload,
           genuine: ({ audiences = [provider.audience], expirationSeconds } = {}) =>
             mint(audiences, key, expirationSeconds),
           good: () => mint([provider.audience], key),

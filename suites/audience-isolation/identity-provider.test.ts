@@ -252,13 +252,13 @@ requirement('AI-08a', (t) =>
 );
 
 requirement('AI-09', async (t) => {
-  const name = 'ai-09';
   const [exchanges, cluster, own, other] = await Promise.all([
-    declaredExchanges(t, name),
+    declaredExchanges(t, 'ai-09'),
     t.cluster(),
     t.namespace(),
     t.namespaceFor('unmapped'),
   ]);
+  const name = exchanges[0]?.workload.serviceAccount ?? '';
   const unmapped = [
     { fault: 'the subject of another ServiceAccount', namespace: own.name, serviceAccount: `${name}-unmapped` },
     { fault: 'the subject of the same name in another namespace', namespace: other.name, serviceAccount: name },
@@ -370,7 +370,10 @@ requirement('AI-11', async (t) => {
 });
 
 requirement('AI-12', async (t) => {
-  const [all, strangers] = await Promise.all([declaredExchanges(t, 'ai-12'), declaredExchanges(t, 'ai-12-stranger')]);
+  const [all, strangers] = await Promise.all([
+    declaredExchanges(t, 'ai-12'),
+    declaredExchanges(t, 'ai-12-stranger', { second: true }),
+  ]);
   const strangerOf = new Map(all.map((exchange, index) => [exchange, strangers[index]]));
   const exchanges = all.filter(
     ({ declaration: { grant, clientAuthentication } }) =>

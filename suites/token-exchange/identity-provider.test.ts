@@ -451,7 +451,7 @@ requirement('TX-14', async (t) => {
 requirement('TX-18', async (t) => {
   const [first, second, { fetch }] = await Promise.all([
     declaredExchanges(t, 'tx-18-a'),
-    declaredExchanges(t, 'tx-18-b'),
+    declaredExchanges(t, 'tx-18-b', { second: true }),
     t.identityProvider(),
   ]);
   /** What a resource server gets to know: by the token itself, and by introspection where it is declared. */

@@ -89,6 +89,8 @@ export interface IdentityProviderDescription {
   keySources?: KeySource[];
   /** How trust in a further issuer is declared: absent where the server can be told by discovery and by each of its key sources. */
   furtherIssuer?: FurtherIssuerDeclaration;
+  /** ServiceAccounts that it knows already, where no others can be registered: two at least, each in this namespace. */
+  registered?: { namespace: string; serviceAccounts: string[]; quoted: string };
   /** Host and port in every issuer URL. */
   host: string;
   port: number;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { relative, resolve } from 'node:path';
-import { HarnessError, NotTestable, UsageError } from '../../../run/errors.ts';
+import { HarnessError, NotApplicable, NotTestable, UsageError } from '../../../run/errors.ts';
 import { fill, type Values } from '../../../target/placeholders.ts';
 import { redact } from '../../../tokens/redact.ts';
 import { clientIdOf, type IdentityProviderContext, subjectOf } from '../context.ts';
@@ -88,6 +88,7 @@ export async function startTargetIdentityProvider(
         version: target.version ?? (await server.version()),
         providers,
         ...keySourcesOf(target),
+        ...registeredOf(target),
         host: hostname,
         port: Number(port || 443),
         upstream: server.upstream ?? { address: hostname, port: Number(port || 443) },
@@ -99,7 +100,10 @@ export async function startTargetIdentityProvider(
         }
         const key = `${name} ${subjectOf(workload)}`;
         const registration =
-          registrations.get(key) ?? register(teller, target, { ...one.values, ...workloadValues(workload) });
+          registrations.get(key) ??
+          (providers.some((provider) => provider.name === name) && target.register?.workloads !== undefined
+            ? registered(target, workload, one.values)
+            : register(teller, target, { ...one.values, ...workloadValues(workload) }));
         registrations.set(key, registration);
         return registration;
       },
@@ -267,13 +271,42 @@ async function discover(
 }
 
 async function register(teller: Teller, target: IdentityProviderTarget, values: Values): Promise<Registration> {
-  const { clientId: id = '${workload.clientId}', clientSecret: secret, ...ways } = target.register ?? {};
+  const { clientId: id = '${workload.clientId}', clientSecret: secret, workloads: _, ...ways } = target.register ?? {};
   const filled = fill({ id, secret }, values, `${target.file}: register`);
   const { clientId = filled.id, clientSecret = filled.secret } = await teller.tell(ways, values, 'register');
   return {
     clientId: typeof clientId === 'string' ? clientId : filled.id,
     ...(typeof clientSecret === 'string' ? { clientSecret } : {}),
   };
+}
+
+/** The ServiceAccounts of which the file says that they are registered already. */
+function registeredOf({
+  register: { workloads } = { clientId: '' },
+  file,
+}: IdentityProviderTarget): Pick<StartedIdentityProvider['description'], 'registered'> {
+  if (workloads === undefined) return {};
+  const { namespace, serviceAccounts } = workloads;
+  const quoted = `${relative(process.cwd(), file)} says "register.workloads"`;
+  return { registered: { namespace, serviceAccounts: serviceAccounts.map(({ name }) => name), quoted } };
+}
+
+/** @throws NotApplicable for any other ServiceAccount than those that are registered already */
+async function registered(
+  { register: { workloads, ...common } = { clientId: '' }, file }: IdentityProviderTarget,
+  workload: WorkloadIdentity,
+  values: Values,
+): Promise<Registration> {
+  const known = workloads?.serviceAccounts.find(({ name }) => name === workload.serviceAccount);
+  if (known === undefined || workload.namespace !== workloads?.namespace) {
+    throw new NotApplicable(
+      `${relative(process.cwd(), file)} says "register.workloads": no ServiceAccount but those can be registered, and ${subjectOf(workload)} is none of them`,
+    );
+  }
+  const id = known.clientId ?? common.clientId;
+  const secret = known.clientSecret ?? common.clientSecret;
+  const filled = fill({ id, secret }, { ...values, ...workloadValues(workload) }, `${file}: register.workloads`);
+  return { clientId: filled.id, ...(filled.secret === undefined ? {} : { clientSecret: filled.secret }) };
 }
 
 /** Certificates that a target's own TLS is verified by: its files, or what the system trusts. */

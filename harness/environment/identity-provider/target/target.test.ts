@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
-import { HarnessError } from '../../../run/errors.ts';
+import { HarnessError, NotApplicable } from '../../../run/errors.ts';
 import { loadTarget } from '../../../target/target-file.ts';
 import { makeSigningKey } from '../second-issuer.ts';
 import { makeTestIssuer } from '../test-issuer.ts';
@@ -133,4 +133,44 @@ test('a command that fails, and one whose last line is no JSON, are told with th
     await expect(act).rejects.toThrow(HarnessError);
     await expect(act).rejects.toThrow(said);
   }
+});
+
+test('ServiceAccounts that are registered already are told of by the file alone, and no others can be', async () => {
+  const { context } = await makeTestIssuer();
+  const provider = await startTargetIdentityProvider(
+    context,
+    target(`register:
+  clientId: '\${workload.serviceAccount}-at-\${provider.name}'
+  workloads:
+    namespace: agents
+    serviceAccounts:
+      - { name: agent-a }
+      - { name: agent-b, clientId: b, clientSecret: not-told }
+`),
+  );
+  expect(provider.description.registered).toMatchObject({
+    namespace: 'agents',
+    serviceAccounts: ['agent-a', 'agent-b'],
+  });
+  const register = (namespace: string, serviceAccount: string) =>
+    provider.register('production', { namespace, serviceAccount });
+  expect(await register('agents', 'agent-a')).toEqual({ clientId: 'agent-a-at-production' });
+  expect(await register('agents', 'agent-b')).toEqual({ clientId: 'b', clientSecret: 'not-told' });
+  for (const [namespace, name] of [
+    ['agents', 'agent-c'],
+    ['ns', 'agent-a'],
+  ] as const) {
+    await expect(register(namespace, name)).rejects.toThrow(
+      new NotApplicable(
+        `${relative(process.cwd(), join(folder, 'target.yaml'))} says "register.workloads": no ServiceAccount but those can be registered, and system:serviceaccount:${namespace}:${name} is none of them`,
+      ),
+    );
+  }
+  await provider.stop();
+});
+
+test('one registered ServiceAccount is too few', () => {
+  expect(() => target('register: { workloads: { namespace: agents, serviceAccounts: [{ name: agent-a }] } }')).toThrow(
+    /two at least.*register\.workloads\.serviceAccounts/s,
+  );
 });
