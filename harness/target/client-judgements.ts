@@ -461,8 +461,9 @@ function wasRefused(
 
 /** When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was. */
 function startOfCalls({ calls, capabilities }: ClientSession, name: string, instant: number): number {
-  // A client that is started for each call may look after all its providers then.
-  const concerns = ({ provider }: Call): boolean => provider === name || !capabilities.includes('resident');
+  // A client that is started for each call may look after all its providers then; beside a played one it has no other.
+  const concerns = ({ provider, phase }: Call): boolean =>
+    provider === name || !(capabilities.includes('resident') || phase === 'played' || phase === 'outage');
   return calls.reduce((first, call) => {
     const began = Date.parse(call.at);
     return concerns(call) && began <= instant && endOf(call) >= instant ? Math.min(first, began) : first;

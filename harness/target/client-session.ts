@@ -286,11 +286,16 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await call('recovered', LATE);
   const cold = Array.from({ length: starts ? CONCURRENT_STARTS : CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
+  const { parts, beforeOutage, outage } = callsOfPlayedProviders(driver, call);
+  // What runs once for each call is asked beside all else: it may take minutes, of which most are waits.
+  const aside = starts ? beforeOutage().then(outage) : undefined;
+  if (aside === undefined) parts.push(beforeOutage);
+  // It is awaited at the end; until then nobody else looks at it.
+  aside?.catch(() => undefined);
   for (const [burst, name] of names.entries()) {
     for (let count = 0; count < burstCalls; count += 1) await call('burst', name, { burst });
   }
   for (const name of names) await call('paced', name);
-  const { parts, outage } = callsOfPlayedProviders(driver, call);
   if (plan.rotations !== undefined) {
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
@@ -300,7 +305,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   }
   for (const part of parts.splice(0)) await part();
   const after = await driver.identity();
-  await outage();
+  await (aside ?? outage());
 
   const [files, records, afterOutage, output, secrets, stalls, remaining, listeners, aheadMs = 0] = await Promise.all([
     driver.observations(),

@@ -17,7 +17,9 @@ const RECOVERY_CALLS = 10;
 interface PlayedCalls {
   /** To be made in this order, one after another; short, so that they find their place between other calls. */
   parts: (() => Promise<void>)[];
-  /** A provider closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
+  /** The call of a provider before its outage. */
+  beforeOutage(): Promise<void>;
+  /** It closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
   outage(): Promise<void>;
 }
 
@@ -52,15 +54,16 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
       // By the other redirect. A client that is started for each call makes more than one request in it.
       if (driver.startsForEachCall !== true) await call('played', name);
     });
+  // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
+  let put: Promise<void> | undefined;
+  const putPlayedTokens = (): Promise<void> => {
+    const paths = new Set(driver.played.flatMap(({ name, tokenPath }) => (name === 'swapped' ? [] : [tokenPath])));
+    const own = [...paths].filter((path) => ![first, second].includes(path));
+    put ??= Promise.all(own.map((path) => driver.copy(second ?? '', path))).then(() => undefined);
+    return put;
+  };
   const parts = [
-    async () => {
-      // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
-      const paths = new Set(driver.played.map(({ name, tokenPath }) => (name === 'swapped' ? undefined : tokenPath)));
-      for (const path of paths) {
-        if (path !== undefined && second !== undefined && ![first, second].includes(path))
-          await driver.copy(second, path);
-      }
-    },
+    putPlayedTokens,
     ...once('plain'),
     ...swapped(first),
     ...forPlayed('no-expiry', shortLived('no-expiry')),
@@ -86,11 +89,13 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
     ...forPlayed('no-expiry', shortLived('no-expiry')),
     // Once more: who watches the file is told of the first swap, by the end of what it watches.
     ...swapped(first),
-    ...forPlayed('outage', async () => {
-      await call('outage', 'outage', { act: 'good' });
-      expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
-    }),
   ];
+  const beforeOutage = async (): Promise<void> => {
+    if (setupOf('outage') === undefined) return;
+    await putPlayedTokens();
+    await call('outage', 'outage', { act: 'good' });
+    expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
+  };
   const outage = async (): Promise<void> => {
     if (setupOf('outage') === undefined) return;
     await untilExpired('outage');
@@ -105,5 +110,5 @@ export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): P
       await driver.until(new Date(Date.now() + 1_000));
     }
   };
-  return { parts, outage };
+  return { parts, beforeOutage, outage };
 }
