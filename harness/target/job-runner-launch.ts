@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import { Heartbeat, STALL_MS, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { PolicyRule } from '../kubernetes/rbac.ts';
 import { Recorder } from '../kubernetes/recorder.ts';
@@ -173,6 +173,7 @@ export async function withJobRunner<R>(
   const heartbeat = new Heartbeat('the harness').start();
   const objects: ObjectEvent[] = [];
   const events: RunnerEvent[] = [];
+  const waits: Stall[] = [];
   const tasks: SubmittedTask[] = [];
   const cancelled: RunnerRecord['cancelled'] = [];
   const listeners = new Set<() => void>();
@@ -258,7 +259,9 @@ export async function withJobRunner<R>(
         folder: target.folder,
         workFolder,
         signal: t.signal,
-        ...(target.deployment === undefined ? {} : { inDeployment: execIn(cluster, namespace, target.deployment) }),
+        ...(target.deployment === undefined
+          ? {}
+          : { inDeployment: execIn(cluster, namespace, target.deployment, waits) }),
         onEvent: (event) => {
           if (options.measuredOutput === true && event.type === 'output') measure(events, event);
           else events.push(event);
@@ -350,7 +353,7 @@ export async function withJobRunner<R>(
         events,
         objects,
         ...(exit === undefined ? {} : { exit }),
-        stalls: heartbeat.stalls(),
+        stalls: [...heartbeat.stalls(), ...waits],
         endedAt: Date.now(),
       }),
     };
@@ -380,17 +383,29 @@ export function withReadyJobRunner<R>(
   });
 }
 
-/** How commands are run in a deployment's pod, which may still be starting. */
+/** How commands are run in a deployment's pod, which may still be starting. What took long, the runner had to wait for: it is told as a stall. */
 function execIn(
   cluster: ClusterHandle,
   namespace: string,
   { pod, container }: NonNullable<Target<'job-runner'>['deployment']>,
+  waits: Stall[],
 ): NonNullable<StartOptions['inDeployment']> {
   let ready: Promise<unknown> | undefined;
   return async (command) => {
-    ready ??= cluster.podReady(namespace, pod, DEPLOYMENT_SECONDS);
-    await ready;
-    return cluster.exec(namespace, pod, container, command);
+    const from = Date.now();
+    try {
+      ready ??= cluster.podReady(namespace, pod, DEPLOYMENT_SECONDS);
+      await ready;
+      return await cluster.exec(namespace, pod, container, command);
+    } finally {
+      const to = Date.now();
+      if (to - from > STALL_MS)
+        waits.push({
+          where: `a command in the pod ${pod}`,
+          from: new Date(from).toISOString(),
+          to: new Date(to).toISOString(),
+        });
+    }
   };
 }
 
