@@ -41,6 +41,8 @@ const providerSchema = z.strictObject({
       clientSecret: text,
     })
     .optional(),
+  /** Scopes that it knows and that no client that is registered here may have: TX-20 asks for each, beside two that nobody knows. */
+  foreignScopes: z.array(text).min(1).optional(),
   /** Values of your own, for `${provider.NAME}` in requests and commands. */
   values: z.record(z.string(), text).optional(),
 });

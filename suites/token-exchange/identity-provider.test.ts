@@ -549,7 +549,7 @@ requirement('TX-19', async (t) => {
   conclude(violations, untestable);
 });
 
-/** Scopes that no client of the harness is registered for. */
+/** Scopes that nobody knows. */
 const FOREIGN_SCOPES = ['conformance:admin', 'cluster-admin'];
 
 requirement('TX-20', async (t) => {
@@ -558,22 +558,26 @@ requirement('TX-20', async (t) => {
   const violations: Finding[] = [];
   const untestable: Finding[] = [];
   const scopesOf = (scope: unknown): string[] => (typeof scope === 'string' ? scope.split(' ') : []);
-  const judge = async (exchange: DeclaredExchange): Promise<void> => {
-    const control = await exchange.present(await exchange.good());
-    if (!isAccepted(control)) return void untestable.push(refusesGood(exchange, control));
-    const response = await exchange.present(await exchange.good(), undefined, FOREIGN_SCOPES.join(' '));
+  const ask = async (exchange: DeclaredExchange, foreign: string[]): Promise<void> => {
+    const asked = foreign.join(' ');
+    const response = await exchange.present(await exchange.good(), undefined, asked);
     const { exchange: where, answer } = { exchange: exchange.label, answer: redact(describeResponse(response)) };
     const claims = claimsOf(response.accessToken);
     const inToken = typeof claims === 'object' && claims !== null && 'scope' in claims ? claims.scope : undefined;
     // Without a scope in the answer it is the one that was asked for (RFC 6749 section 5.1).
-    const granted = isAccepted(response)
-      ? [...scopesOf(response.body.scope ?? FOREIGN_SCOPES.join(' ')), ...scopesOf(inToken)]
-      : [];
-    seen.push({ exchange: where, answer, granted: [...new Set(granted)] });
-    const beyond = FOREIGN_SCOPES.filter((scope) => granted.includes(scope));
-    if (beyond.length > 0) violations.push({ finding: `grants ${beyond.join(', ')}, registered for neither`, where });
+    const granted = isAccepted(response) ? [...scopesOf(response.body.scope ?? asked), ...scopesOf(inToken)] : [];
+    seen.push({ exchange: where, asked, answer, granted: [...new Set(granted)] });
+    const beyond = foreign.filter((scope) => granted.includes(scope));
+    if (beyond.length > 0) violations.push({ finding: `grants ${beyond.join(', ')}, which no client has`, where });
     else if (!isAccepted(response) && (response.status < 400 || response.status > 499))
       violations.push({ finding: `answers ${answer} to a scope that it does not grant`, where });
+  };
+  const judge = async (exchange: DeclaredExchange): Promise<void> => {
+    const control = await exchange.present(await exchange.good());
+    if (!isAccepted(control)) return void untestable.push(refusesGood(exchange, control));
+    // Each that it knows alone: beside one that it does not know it would be refused for the other.
+    const known = exchange.provider.foreignScopes ?? [];
+    for (const foreign of [FOREIGN_SCOPES, ...known.map((scope) => [scope])]) await ask(exchange, foreign);
   };
   for (const exchange of exchanges) await judge(exchange);
   t.evidence('answers to foreign scopes', seen);

@@ -35,6 +35,9 @@ export const EMBEDDED_AUDIENCE_PREFIX = 'conformance-';
 /** Seconds above the age of cached keys that a fetch may take. */
 const FETCH_SECONDS = 5;
 
+/** A scope that it knows, and that no client is registered for. */
+export const FOREIGN_SCOPE = 'inference-admin';
+
 /** How its access tokens look: signed JWTs, or strings that mean something to the provider alone. */
 export interface EmbeddedOptions {
   opaqueAccessTokens?: boolean;
@@ -52,6 +55,7 @@ function describeEmbedded(name: string, lifetimeSeconds: number, introspectionSe
     grants: GRANTS,
     accessTokenAudience: `inference-${name}`,
     accessTokenLifetimeSeconds: lifetimeSeconds,
+    foreignScopes: [FOREIGN_SCOPE],
     withdrawnKeySeconds: KEY_CACHE.maxAgeMs / 1_000 + FETCH_SECONDS,
     ...(introspectionSecret === undefined
       ? {}

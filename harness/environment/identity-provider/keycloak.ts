@@ -44,6 +44,7 @@ export async function startKeycloak(
       grants: twin.grants ?? GRANTS,
       accessTokenAudience: `inference-${name}`,
       accessTokenLifetimeSeconds: context.accessTokenLifetimeSeconds ?? DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS,
+      foreignScopes: ['inference-admin'],
       withdrawnKeySeconds: KEYS_LIFESPAN_SECONDS + FETCH_SECONDS,
     };
   };

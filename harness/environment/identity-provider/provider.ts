@@ -50,6 +50,8 @@ export interface ProviderDescription {
   accessTokenLifetimeSeconds: number;
   /** True where it declares that a projected token may name further audiences beside its own. */
   acceptsFurtherAudiences?: boolean;
+  /** Scopes that it knows and that no client of the harness's is registered for (TX-20), where it declares them. */
+  foreignScopes?: string[];
   /** Where a resource server asks what an access token is worth (RFC 7662), and as whom; where it declares it. */
   introspection?: Introspection;
   /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn, where it declares them. */

@@ -9,7 +9,7 @@ import {
 import { type AssertionChecks, AssertionRefused, type Claims, STRICT_CHECKS } from './embedded/assertion.ts';
 import { clusterKeys, type KeyCache, KeysUnavailable } from './embedded/cluster-keys.ts';
 import type { EmbeddedBehaviour } from './embedded/provider.ts';
-import { EMBEDDED_AUDIENCE_PREFIX } from './embedded.ts';
+import { EMBEDDED_AUDIENCE_PREFIX, FOREIGN_SCOPE } from './embedded.ts';
 import type { Grant } from './provider.ts';
 
 /** What a broken embedded provider does otherwise than the reference. */
@@ -295,6 +295,11 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
         if (body.active === true) ctx.body = { ...body, sub: 'workload', client_id: 'workload' };
       },
     },
+  },
+
+  /** Refuses a scope that it does not know, and gives every one that it knows to every client. */
+  'any-known-scope': {
+    behaviour: { ungranted: (asked) => asked.filter((scope) => scope !== 'openid' && scope !== FOREIGN_SCOPE) },
   },
 
   'any-scope': { behaviour: { ungranted: () => [] } },

@@ -43,7 +43,10 @@ export function realmOf(realm: string, provider: ProviderDescription, trust: Rea
         },
       ],
     },
-    clientScopes: [workloadScope(provider.accessTokenAudience)],
+    clientScopes: [
+      workloadScope(provider.accessTokenAudience),
+      ...(provider.foreignScopes ?? []).map((name) => ({ name, protocol: 'openid-connect' })),
+    ],
     defaultDefaultClientScopes: ['workload'],
     identityProviders: [
       trust.byDiscovery === false

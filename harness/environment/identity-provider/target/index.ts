@@ -151,6 +151,7 @@ async function descriptionOf(
     acceptsFurtherAudiences,
     withdrawnKeySeconds,
     introspection,
+    foreignScopes,
     ...own
   }: Described['provider'],
 ): Promise<ProviderDescription> {
@@ -158,6 +159,7 @@ async function descriptionOf(
     ...own,
     ...(acceptsFurtherAudiences === true ? { acceptsFurtherAudiences } : {}),
     ...(withdrawnKeySeconds === undefined ? {} : { withdrawnKeySeconds }),
+    ...(foreignScopes === undefined ? {} : { foreignScopes }),
     ...(introspection === undefined
       ? {}
       : {
