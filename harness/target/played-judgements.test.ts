@@ -131,6 +131,8 @@ test('exchanges overlap where one arrives before the other is answered', () => {
   expect(told(seen(1.1))).toEqual(['2 calls at the same time made 2 exchanges at the same time']);
   const apart = session({ calls: [call('slow', 0, 1), call('slow', 2, 3)], exchanges: [exchange('slow', 0.2)] });
   expect(told(exchangesOnceForManyCalls(apart))).toEqual(['no calls were made at the same time']);
+  const warm = session({ calls, exchanges: [exchange('slow', -30)] });
+  expect(told(exchangesOnceForManyCalls(warm))).toEqual([expect.stringContaining('the calls needed no exchange')]);
 });
 
 test('a client whose good call is several requests may repeat each of them once', () => {

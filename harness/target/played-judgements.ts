@@ -24,8 +24,8 @@ import { type Finding, unlessStalled } from './findings.ts';
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
 
-/** The calls around a swap are further apart than the lives of a token; clocks may differ by so much. */
-const SWAP_MS = 1_000;
+/** Calls that are told apart by time are further apart than the lives of a token; clocks may differ by so much. */
+const CLOCKS_MS = 1_000;
 
 /** TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is one. */
 export function exchangesBySubjectToken(session: ClientSession): Finding[] {
@@ -106,18 +106,20 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
   ];
 }
 
-/** TR-25: exchanges of one provider never overlap. */
+/** TR-25: of the exchanges that calls at the same time need, no two overlap. */
 export function exchangesOnceForManyCalls(session: ClientSession): Finding[] {
   const calls = callsOf(session, 'slow');
   const together = calls.some((call, index) =>
     calls.slice(index + 1).some((other) => Date.parse(other.at) < endOf(call) && Date.parse(call.at) < endOf(other)),
   );
-  const exchanges = exchangesOf(session, 'slow');
+  const began = Math.min(...calls.map(({ at }) => Date.parse(at))) - CLOCKS_MS;
+  const exchanges = exchangesOf(session, 'slow').filter(({ at }) => Date.parse(at) >= began);
   const overlapping = exchanges.filter((exchange, index) =>
     exchanges.slice(0, index).some((earlier) => Date.parse(exchange.at) < Date.parse(earlier.at) + earlier.durationMs),
   );
   return [
     ...(together ? [] : ['no calls were made at the same time']),
+    ...(exchanges.length > 0 ? [] : unseen(calls, 'the calls needed no exchange')),
     ...succeeded(session, 'slow', 'one of many calls at the same time'),
     ...(overlapping.length === 0
       ? []
@@ -260,7 +262,7 @@ export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
   const files = session.providers.map(({ tokenPath }) => new Set(digestsOf(session, tokenPath)));
   if (calls.length <= files.length) return ['no such calls were made'];
   const presented = tokensIn(exchangesOf(session, 'swapped'));
-  const instants = [...calls.map(({ at }) => Date.parse(at) - SWAP_MS), Number.POSITIVE_INFINITY];
+  const instants = [...calls.map(({ at }) => Date.parse(at) - CLOCKS_MS), Number.POSITIVE_INFINITY];
   return [
     ...failuresOf(calls, (call) => `a call failed: ${describeCall(call)}`),
     ...calls.flatMap((call, index) => {

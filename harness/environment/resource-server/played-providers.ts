@@ -59,7 +59,8 @@ const PLAYED = {
   'redirecting-server': { manner: ({ elsewhere }) => ({ resourceRedirect: `${elsewhere}/v1/models` }) },
   stranger: { host: 'stranger' },
   revoking: {},
-  slow: { manner: ({ holdMs }) => ({ holdMs }) },
+  // A client may have asked for a token when it started: it must not be good any more.
+  slow: { manner: ({ holdMs }) => ({ holdMs, lifeSeconds: SHORT_LIFE_SECONDS }) },
   exchange: { client: { authFlow: 'token_exchange' } },
   'exchange-audience': {
     client: { authFlow: 'token_exchange', tokenExchangeAudience: TOKEN_EXCHANGE_AUDIENCE },
