@@ -1,4 +1,4 @@
-import type { V1Container, V1Pod, V1PodSpec } from '@kubernetes/client-node';
+import { ApiException, type V1Container, type V1Pod, type V1PodSpec } from '@kubernetes/client-node';
 import type { RequirementContext } from '../run/context.ts';
 import { DeadlineExceeded, NotTestable } from '../run/errors.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
@@ -77,6 +77,22 @@ export function podSpec(image: string, serviceAccountName: string, container: Om
       },
     ],
   };
+}
+
+/** What the API server says to a pod of the harness's; none is made. */
+export async function dryRunPod(
+  { core }: ClusterHandle,
+  namespace: string,
+  pod: V1Pod,
+): Promise<{ status: number; message?: string }> {
+  try {
+    await core.createNamespacedPod({ namespace, body: pod, dryRun: 'All' });
+    return { status: 201 };
+  } catch (error) {
+    if (!(error instanceof ApiException)) throw error;
+    const status = (typeof error.body === 'string' ? JSON.parse(error.body) : error.body) as { message?: string };
+    return { status: error.code, ...(status.message === undefined ? {} : { message: status.message }) };
+  }
 }
 
 /** Starts a pod that does nothing until it is told to end, and ends at once then. @throws NotTestable when it does not run */

@@ -1,7 +1,7 @@
-import { ApiException, type V1Pod } from '@kubernetes/client-node';
+import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
-import { podSpec, START_SECONDS } from '../../harness/kubernetes/pods.ts';
+import { dryRunPod, podSpec, START_SECONDS } from '../../harness/kubernetes/pods.ts';
 import {
   createClaim,
   defaultStorageClass,
@@ -127,19 +127,15 @@ function accepted(where: string, changes: Record<string, string>): string[] {
 
 /** Asks the API server whether it would create a pod with these mounts; none is created. */
 async function wouldCreate(t: RequirementContext, namespace: string, mount: ClaimMount): Promise<number> {
-  const { core, workloadImage } = await t.cluster();
+  const cluster = await t.cluster();
   const { volumes, volumeMounts } = claimVolumes([mount]);
-  const spec = { ...podSpec(workloadImage, 'default', { name: 'main', command: ['true'], volumeMounts }), volumes };
-  const pod = { metadata: { name: 'sub-path' }, spec };
-  const [status, message] = await core.createNamespacedPod({ namespace, body: pod, dryRun: 'All' }).then(
-    () => [201],
-    (error: unknown) => {
-      if (error instanceof ApiException) return [error.code, String(error.body)] as const;
-      throw error;
-    },
-  );
-  t.evidence(`a pod with subPath ${mount.subPath}`, { status, message });
-  return status;
+  const spec = {
+    ...podSpec(cluster.workloadImage, 'default', { name: 'main', command: ['true'], volumeMounts }),
+    volumes,
+  };
+  const answer = await dryRunPod(cluster, namespace, { metadata: { name: 'sub-path' }, spec });
+  t.evidence(`a pod with subPath ${mount.subPath}`, answer);
+  return answer.status;
 }
 
 requirement('PV-05', async (t) => {

@@ -3,7 +3,7 @@ import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
 import type { TokenReviewResult } from '../../harness/kubernetes/cluster-handle.ts';
-import { createServiceAccount, podSpec, startIdlePod } from '../../harness/kubernetes/pods.ts';
+import { createServiceAccount, dryRunPod, podSpec, startIdlePod } from '../../harness/kubernetes/pods.ts';
 import { ASKED_SECONDS } from '../../harness/kubernetes/token-probe.ts';
 import { postTokenRequest, type TokenRequestAnswer } from '../../harness/kubernetes/token-requests.ts';
 import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
@@ -441,23 +441,15 @@ requirement('TR-10', async (t) => {
   const asked = (expirationSeconds: number): Promise<TokenRequestAnswer> =>
     postTokenRequest(cluster, account, { audiences: [PRODUCTION], expirationSeconds });
   /** What the API server says of a pod that asks for such a life; no pod is made. */
-  const podWith = async (expirationSeconds: number): Promise<{ status: number; message?: string }> => {
+  const podWith = (expirationSeconds: number): Promise<{ status: number; message?: string }> => {
     const serviceAccountToken = { path: 'token', audience: PRODUCTION, expirationSeconds };
-    const response = await cluster.request(`/api/v1/namespaces/${account.namespace}/pods?dryRun=All`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        apiVersion: 'v1',
-        kind: 'Pod',
-        metadata: { name: `asks-for-${expirationSeconds}` },
-        spec: {
-          ...podSpec(cluster.workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
-          volumes: [{ name: 'token', projected: { sources: [{ serviceAccountToken }] } }],
-        },
-      }),
+    return dryRunPod(cluster, account.namespace, {
+      metadata: { name: `asks-for-${expirationSeconds}` },
+      spec: {
+        ...podSpec(cluster.workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
+        volumes: [{ name: 'token', projected: { sources: [{ serviceAccountToken }] } }],
+      },
     });
-    const { message } = (await response.json()) as { message?: string };
-    return { status: response.status, ...(message === undefined ? {} : { message }) };
   };
   for (const [kind, ask] of Object.entries({ TokenRequest: asked, pod: podWith })) {
     const accepted = await ask(600);
