@@ -31,6 +31,8 @@ const AGAIN_MS = 250;
 /** Lines of its output that tell why a runner ended before it was ready. */
 const LAST_WORDS = 20;
 const REMOVAL_SECONDS = 60;
+/** How long work is offered to a runner that cannot be reached. */
+const UNREACHABLE_SECONDS = 60;
 
 interface ContainerStatus {
   name: string;
@@ -78,6 +80,7 @@ export function deployedDriver({
       const words: string[] = [];
       let pod: V1Pod | undefined;
       let told = 0;
+      let hasExited = false;
 
       const log = (text: string): void => {
         words.push(text);
@@ -135,6 +138,7 @@ export function deployedDriver({
           following = follow(one).catch(() => undefined);
         if (terminated !== undefined || type === 'DELETED') {
           const at = Date.now();
+          hasExited = true;
           exited.resolve({ at, code: terminated?.exitCode ?? null, signal: null });
           // Its last words come a moment after that.
           void Promise.resolve(following).then(() =>
@@ -174,13 +178,18 @@ export function deployedDriver({
         ).text();
       };
       const say = async (line: object): Promise<void> => {
-        const response = await service('/requests', { method: 'POST', body: JSON.stringify(line) });
-        await response.text();
-        // What is told to a runner that is gone is lost, as it is to a process.
-        if (response.status >= 400 && response.status !== 503 && response.status !== 502)
-          throw new HarnessError(
-            `the runner’s Service answered ${response.status} to ${JSON.stringify(line).slice(0, 80)}`,
-          );
+        const deadline = Date.now() + UNREACHABLE_SECONDS * 1000;
+        for (;;) {
+          const response = await service('/requests', { method: 'POST', body: JSON.stringify(line) });
+          const answer = await response.text();
+          // What is told to a runner that is gone is lost, as it is to a process.
+          if (response.status < 400 || hasExited) return;
+          // A pod that is not Ready for a moment is out of its Service.
+          const passing = response.status === 502 || response.status === 503 || response.status === 504;
+          if (!passing || Date.now() > deadline)
+            throw new HarnessError(`the runner’s Service answered ${response.status}: ${answer.slice(0, 200)}`);
+          await delay(AGAIN_MS);
+        }
       };
       return {
         readiness: readiness.promise,
