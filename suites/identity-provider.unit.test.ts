@@ -104,6 +104,7 @@ function contextOf(
       issuer: test.issuer,
       apiAudiences: ['https://kubernetes.default.svc.cluster.local', 'k3s'],
       ...(forge ? { forge: test.forge } : {}),
+      core: { createNamespacedServiceAccount: async () => ({}) },
       create: async () => {},
       request: async () => Response.json(test.jwks),
       createToken: async (asked: Parameters<TestIssuer['mint']>[0]) => ({ token: await test.mint(asked) }),

@@ -82,7 +82,7 @@ export async function withSecondIssuer(
       signedBy: ({ provider }, by) => mint([provider.audience], by),
     });
   } catch (error) {
-    if (error instanceof NotTestable && mustAsk(furtherIssuer) && !issuer.wasAsked) {
+    if (error instanceof NotTestable && mustAsk(furtherIssuer) && issuer.isOutOfReach) {
       throw new NotTestable(`${error.message}\n${unasked(issuer)}`);
     }
     throw error;
@@ -97,7 +97,7 @@ function mustAsk(furtherIssuer: FurtherIssuerDeclaration | undefined): boolean {
 }
 
 /** What is to be told of a provider that should have asked its issuer, and never did: it is no fault of its own where it does not reach it. */
-export function unasked({ issuer }: { issuer: string }): string {
+function unasked({ issuer }: { issuer: string }): string {
   return `nobody asked anything of the harness's issuer ${issuer}: the provider does not reach it, or does not trust its TLS ("furtherIssuer.tls" in its target file)`;
 }
 

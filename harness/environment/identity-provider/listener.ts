@@ -12,6 +12,8 @@ export interface HttpsListener {
   setReachable(reachable: boolean): void;
   /** Connections that were ended so. */
   readonly turnedAway: number;
+  /** Connections that were let in; without a request afterwards the client did not like the server's TLS. */
+  readonly letIn: number;
   close(): Promise<void>;
 }
 
@@ -57,8 +59,12 @@ export async function listenHttps({
   const server = plainHttp ? createHttpServer(listener) : createServer({ cert, key }, listener);
   let reachable = true;
   let turnedAway = 0;
+  let letIn = 0;
   server.on('connection', (socket: Socket) => {
-    if (reachable) return;
+    if (reachable) {
+      letIn += 1;
+      return;
+    }
     turnedAway += 1;
     socket.destroy();
   });
@@ -79,6 +85,9 @@ export async function listenHttps({
     },
     get turnedAway() {
       return turnedAway;
+    },
+    get letIn() {
+      return letIn;
     },
     setReachable(wanted) {
       reachable = wanted;

@@ -51,14 +51,17 @@ export interface SecondIssuer {
   publish(...keys: TokenForge[]): void;
   setReachable(reachable: boolean): void;
   /** A public copy of its discovery and keys under another URL, which stays in reach. */
-  mirror(): Promise<{ keyUrl: string; requests: string[] }>;
+  mirror(): Promise<{ keyUrl: string; requests: string[]; readonly isOutOfReach: boolean }>;
   /** URLs of its keys (`jku`) and of its TLS certificate (`x5u`). */
   readonly keyUrl: string;
   readonly certificateUrl: string;
   /** Paths that were asked of it. */
   readonly requests: string[];
-  /** True once anybody has opened a connection to it, whether or not it was in reach. */
-  readonly wasAsked: boolean;
+  /**
+   * True where nobody has asked it anything, and not for want of will: nobody came, or who came did not like its TLS. Who came only while it
+   * was out of reach has given it up.
+   */
+  readonly isOutOfReach: boolean;
   stop(): Promise<void>;
 }
 
@@ -123,8 +126,8 @@ export async function startSecondIssuer({ address, cert, key, plainHttp = false 
     keyUrl: `${issuer}${KEYS_PATH}`,
     certificateUrl: `${issuer}${CERTIFICATE_PATH}`,
     requests,
-    get wasAsked() {
-      return requests.length > 0 || listener.turnedAway > 0;
+    get isOutOfReach() {
+      return requests.length === 0 && (listener.letIn > 0 || listener.turnedAway === 0);
     },
     trust: (keys) => ({
       issuer,
@@ -138,7 +141,15 @@ export async function startSecondIssuer({ address, cert, key, plainHttp = false 
     setReachable: (reachable) => listener.setReachable(reachable),
     async mirror() {
       const copy = await serve(() => issuer);
-      return { keyUrl: `${copy.url}${KEYS_PATH}`, requests: copy.requests };
+      return {
+        keyUrl: `${copy.url}${KEYS_PATH}`,
+        requests: copy.requests,
+        // Who went to the issuer instead reaches this host, and was to ask here.
+        get isOutOfReach() {
+          const cameAtAll = listener.turnedAway > 0 || listener.letIn > 0;
+          return copy.requests.length === 0 && (copy.listener.letIn > 0 || !cameAtAll);
+        },
+      };
     },
     async stop() {
       await Promise.all(listeners.map((one) => one.close()));
