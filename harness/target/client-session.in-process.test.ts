@@ -46,6 +46,7 @@ import {
   type SessionProvider,
   summarise,
 } from './client-session.ts';
+import { aSession } from './client-session-builders.ts';
 import { type Finding, textOf } from './findings.ts';
 import {
   doesNotGuessALife,
@@ -497,25 +498,6 @@ test('every row of the role has a judgement, and every variant a twin', () => {
 });
 
 test('a session that saw nothing satisfies no row', () => {
-  const nothing: ClientSession = {
-    providers: [],
-    latePath: '',
-    files: [],
-    exchanges: [],
-    resources: [],
-    lookups: [],
-    acts: [],
-    elsewhere: [],
-    calls: [],
-    capabilities: [],
-    played: [],
-    timeLimitMs: 0,
-    output: { lines: 0, leaks: [], prompts: [] },
-    secrets: [],
-    before: { podUid: 'uid', restarts: 0 },
-    after: { podUid: 'uid', restarts: 0 },
-    afterOutage: { podUid: 'uid', restarts: 0 },
-    stalls: [],
-  };
+  const nothing = aSession({ latePath: '' });
   for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
 });

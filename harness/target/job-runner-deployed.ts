@@ -210,8 +210,12 @@ export function deployedDriver({
         async stop() {
           await remove('');
           await endPod(0);
-          const deadline = Date.now() + REMOVAL_SECONDS * 1000;
-          while (pod !== undefined && Date.now() < deadline) await delay(AGAIN_MS);
+          const allGone = (): true | undefined =>
+            [...recorder.latest().values()].every(({ type }) => type === 'DELETED') || undefined;
+          // What is still there after that goes with its namespace.
+          await recorder
+            .until(allGone, { what: 'the runner’s pods to be gone', deadlineSeconds: REMOVAL_SECONDS })
+            .catch(() => undefined);
           closed.abort();
           await recorder.close();
           await Promise.all([listening, following]);
