@@ -70,6 +70,14 @@ test('those that wait longest go first; identity providers are one for each core
   expect(inside).toEqual(['identity-provider 0', 'cluster 0', 'job-runner 0']);
 });
 
+test('of one role those with the most requirements go first', async () => {
+  const turns = new Turns({ cores: 1, load: { busy: () => 0 } });
+  const [first, few, many] = twinsOf('cluster', 3) as [Subject, Subject, Subject];
+  const { inside } = queue(turns, [first, few, { ...many, planned: ['A', 'B', 'C'] }]);
+  await vi.advanceTimersByTimeAsync(3 * LOOK);
+  expect(inside).toEqual([first.name, many.name, few.name]);
+});
+
 test('the references never wait', async () => {
   const turns = new Turns({ load: { busy: () => 1 } });
   const references = subject('references');

@@ -10,7 +10,7 @@ const AT_MOST_PER_CORE = 12;
 /** What judges an identity provider is work for the one process that serves all embedded ones, and for a JVM. */
 const ROLE_AT_MOST_PER_CORE: Partial<Record<Role, number>> = { 'identity-provider': 1 };
 
-/** Those that wait longest go first, so that the others fill the time. */
+/** Those that wait longest go first, so that the others fill the time; of one role, those with the most requirements. */
 const ORDER: readonly Role[] = ['cluster', 'token-client', 'job-runner', 'identity-provider'];
 
 /** A further twin is let in where this share of the machine, or less, is used. */
@@ -27,6 +27,7 @@ export interface TurnsOptions {
 
 interface Waiting {
   role: Role;
+  requirements: number;
   admit: () => void;
 }
 
@@ -65,7 +66,7 @@ export class Turns {
   async enter(subject: Subject): Promise<void> {
     const entry = this.#open.get(subject.name);
     if (entry !== undefined) {
-      entry.entered ??= this.#queue(subject.role);
+      entry.entered ??= this.#queue(subject);
       await entry.entered;
     }
   }
@@ -80,11 +81,13 @@ export class Turns {
     this.#admitAtLeast();
   }
 
-  #queue(role: Role | undefined): Promise<void> {
+  #queue({ role, planned }: Subject): Promise<void> {
     if (role === undefined) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ role, admit: resolve });
-    this.#waiting.sort((one, other) => ORDER.indexOf(one.role) - ORDER.indexOf(other.role));
+    this.#waiting.push({ role, requirements: planned.length, admit: resolve });
+    this.#waiting.sort(
+      (one, other) => ORDER.indexOf(one.role) - ORDER.indexOf(other.role) || other.requirements - one.requirements,
+    );
     this.#admitAtLeast();
     this.#timer ??= setInterval(() => this.#look(), this.#lookEveryMs).unref();
     return promise;
