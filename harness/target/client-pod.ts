@@ -91,7 +91,7 @@ export function clientPod(
         name: 'token-probe',
         workload: 'token-probe',
         port: PROBE_PORT,
-        env: { TOKEN_PROBE_FILES: files.join(','), TOKEN_PROBE_REACH: observer.reach },
+        env: { TOKEN_PROBE_FILES: files.join(','), TOKEN_PROBE_REACH: observer.reach, TOKEN_PROBE_LISTENERS: 'true' },
         volumeMounts: shared,
       },
     ],

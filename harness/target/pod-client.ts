@@ -89,7 +89,11 @@ export function watchedPod(
       name: 'token-probe',
       workload: 'token-probe',
       port: PROBE_PORT,
-      env: { TOKEN_PROBE_FILES: options.files.join(','), TOKEN_PROBE_REACH: options.reach },
+      env: {
+        TOKEN_PROBE_FILES: options.files.join(','),
+        TOKEN_PROBE_REACH: options.reach,
+        TOKEN_PROBE_LISTENERS: 'true',
+      },
       volumeMounts: [...mounts, late],
     },
     options.probeImage,
