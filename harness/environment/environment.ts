@@ -89,6 +89,8 @@ export class Environment {
   readonly #identityProviders = new Map<string, StartedIdentityProvider>();
   readonly #resolvers = new Map<StartedIdentityProvider, Resolver>();
   readonly targetAccesses: TargetAccesses;
+  /** Of each subject, its namespaces. */
+  readonly #namesOf = new Map<string, string[]>();
   #stopping: Promise<void> | undefined;
 
   constructor(options: EnvironmentOptions) {
@@ -330,7 +332,19 @@ export class Environment {
         this.#stops.unshift(() => started.stop());
       }
     }
+    this.#namesOf.set(subject.name, [...(this.#namesOf.get(subject.name) ?? []), name]);
     return name;
+  }
+
+  /**
+   * Takes away what a subject alone used, when nothing of it is judged any more: on a cluster that many subjects share, the pods of
+   * those before would take the time of those after.
+   */
+  async release(subject: Subject): Promise<void> {
+    const names = this.#namesOf.get(subject.name) ?? [];
+    if (names.length === 0 || this.#stopping !== undefined) return;
+    const namespaces = await this.#namespaces(await this.clusterFor(subject));
+    await Promise.all(names.map((name) => namespaces.remove(name)));
   }
 
   /** What stands in the slot where no twin does: the target, or the reference. */

@@ -24,7 +24,7 @@ export class ResultCollector implements Reporter {
       ({ name }) => name === result?.subject || testCase.name.endsWith(`[${name}]`),
     );
     // Also for what ended without a result: the next subject's turn must come.
-    if (subject !== undefined) this.#session.turns.leave(subject);
+    if (subject !== undefined) this.#session.leave(subject);
     if (result !== undefined) {
       this.#session.results.push(result);
       this.#onResult(result);

@@ -3,7 +3,7 @@ import { Environment } from '../environment/environment.ts';
 import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
 import type { Target } from '../target/target-file.ts';
 import { type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
-import { HarnessError } from './errors.ts';
+import { describeError, HarnessError } from './errors.ts';
 import { checkCombination, referencesSubject, type Selection, select, targetsSubject, twinSubjects } from './plan.ts';
 import type {
   ClockKind,
@@ -240,6 +240,14 @@ export class Session {
   /** Is told when a part of the environment is gone, so that there is no sense in going on. */
   onBroken(tell: (why: string) => void): void {
     this.#breakOff = tell;
+  }
+
+  /** One requirement of a subject is done. After its last one, what it alone used is taken away: others are judged beside it. */
+  leave(subject: Subject): void {
+    if (!this.turns.leave(subject) || this.subjects.length === 1) return;
+    this.environment.release(subject).catch((error: unknown) => {
+      this.#listener(subject.name, `what it used could not be taken away: ${describeError(error)}`);
+    });
   }
 
   /** What was planned and the harness itself could not judge, or never came to. */

@@ -35,10 +35,10 @@ test('a busy machine has one subject for each core, with all of its requirements
   await vi.advanceTimersByTimeAsync(10 * LOOK);
   expect(inside).toEqual(['cluster 0', 'cluster 1']);
   await turns.enter(first);
-  turns.leave(first);
+  expect(turns.leave(first)).toBe(false);
   await vi.advanceTimersByTimeAsync(LOOK);
   expect(inside, 'the first subject has one requirement to go').toHaveLength(2);
-  turns.leave(first);
+  expect(turns.leave(first), 'the last one').toBe(true);
   await vi.advanceTimersByTimeAsync(0);
   expect(inside).toEqual(['cluster 0', 'cluster 1', 'cluster 2']);
 });

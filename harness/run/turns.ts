@@ -71,14 +71,21 @@ export class Turns {
     }
   }
 
-  /** One requirement of the subject is done; after the last one there is room for another subject. */
-  leave({ name, role }: Subject): void {
+  /**
+   * One requirement of the subject is done; after the last one there is room for another subject.
+   *
+   * @returns true after the last one
+   */
+  leave({ name, role }: Subject): boolean {
     const entry = this.#open.get(name);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     entry.tests -= 1;
-    if (entry.tests > 0 || role === undefined) return;
-    this.#inside.set(role, this.#insideOf(role) - 1);
-    this.#admitAtLeast();
+    if (entry.tests > 0) return false;
+    if (role !== undefined) {
+      this.#inside.set(role, this.#insideOf(role) - 1);
+      this.#admitAtLeast();
+    }
+    return true;
   }
 
   #queue({ role, planned }: Subject): Promise<void> {

@@ -21,7 +21,8 @@ export class Namespaces {
   readonly #core: CoreV1Api;
   readonly #objects: KubernetesObjectApi;
   readonly #runId: string;
-  readonly #names: string[] = [];
+  /** Each at its number; those that were removed leave their place empty. */
+  readonly #names: (string | undefined)[] = [];
   readonly #assignedUids: boolean;
 
   /** @param options.assignedUids each namespace has a range of uids, which the cluster gives to its pods (assigned-uids.ts) */
@@ -78,10 +79,17 @@ export class Namespaces {
     return applyMutations(this.#config, namespace, mutations);
   }
 
-  /** Deletes all of them and waits until they are gone. */
+  /** Begins to delete one of them. */
+  async remove(name: string): Promise<void> {
+    this.#names.splice(this.#names.indexOf(name), 1, undefined);
+    await this.#core.deleteNamespace({ name });
+  }
+
+  /** Deletes all that are left and waits until they are gone. */
   async removeAll(deadlineSeconds = 120): Promise<void> {
     await Promise.all(
       this.#names.map(async (name) => {
+        if (name === undefined) return;
         await this.#core.deleteNamespace({ name });
         await watchUntil<V1Namespace, true>(
           this.#config,
