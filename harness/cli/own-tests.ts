@@ -271,7 +271,7 @@ async function breakOff(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
 
 /**
  * The twins that are proven in every test: all of the identity provider, which need no pod, and the first of each other role in each
- * suite. All of them take three quarters of an hour on two cores: `npm run prove`.
+ * suite. All of them take twenty minutes on two cores: `npm run prove`.
  */
 function sampleOfTwins(): string[] {
   const seen = new Set<string>();
