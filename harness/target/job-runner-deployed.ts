@@ -10,7 +10,7 @@ import { isReady } from '../kubernetes/cluster-handle.ts';
 import { Recorder } from '../kubernetes/recorder.ts';
 import { HarnessError } from '../run/errors.ts';
 import type { JobRunnerDriver, Readiness, RunnerEvent, RunnerExit, StartedJobRunner } from './job-runner.ts';
-import { forNamespace, manifestsOf, OWN_LABEL, readManifests } from './job-runner-manifests.ts';
+import { forNamespace, manifestsOf, OWN_LABEL, readManifests, workloadsPath } from './job-runner-manifests.ts';
 import { parsedLine } from './job-runner-process.ts';
 import type { Target } from './target-file.ts';
 
@@ -64,8 +64,7 @@ export function deployedDriver({
         'runner.image': runnerImage,
         config: JSON.stringify({ ...rest, ...extra }),
       });
-      const plural = manifests.workload.kind === 'Deployment' ? 'deployments' : 'statefulsets';
-      const workloadPath = `/apis/apps/v1/namespaces/${namespace}/${plural}/${name}`;
+      const workloadPath = `${workloadsPath(manifests.workload, namespace)}/${name}`;
       const { containers } = manifests.workload.spec.template.spec;
       for (const { image } of containers)
         if (image !== undefined && image !== runnerImage) await given.provideImage(image);

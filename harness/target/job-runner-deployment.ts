@@ -6,7 +6,7 @@ import { watchUntil } from '../kubernetes/watch.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { DeadlineExceeded } from '../run/errors.ts';
 import type { Finding } from './findings.ts';
-import { jobRunnerTarget } from './job-runner-launch.ts';
+import { inNamespace, jobRunnerTarget } from './job-runner-launch.ts';
 import {
   forNamespace,
   OWN_LABEL,
@@ -14,7 +14,9 @@ import {
   type Workload,
   type WorkloadContainer,
   type WorkloadPodSpec,
+  workloadsPath,
 } from './job-runner-manifests.ts';
+import { fill, type Values } from './placeholders.ts';
 import type { Target } from './target-file.ts';
 
 /** What was seen of it. Plain data. */
@@ -69,16 +71,15 @@ export function observeOwnDeployment(t: RequirementContext): Promise<OwnDeployme
     };
     const { workload } = read();
     const metadata = { ...workload.metadata, namespace };
-    const plural = workload.kind === 'Deployment' ? 'deployments' : 'statefulsets';
     const { serviceAccount: _, ...spec } = workload.spec.template.spec;
-    const stored = await dryRun(`/apis/apps/v1/namespaces/${namespace}/${plural}`, { ...workload, metadata });
+    const stored = await dryRun(workloadsPath(workload, namespace), { ...workload, metadata });
     const pod = await dryRun(`/api/v1/namespaces/${namespace}/pods`, {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: workload.metadata?.name, namespace },
       spec: { ...spec, serviceAccountName: ACCOUNT },
     });
-    const ran = target.manifests?.run === true ? await run(t, target, namespace, read()) : undefined;
+    const ran = target.manifests?.run === true ? await run(t, target, values, read()) : undefined;
     return {
       ...(stored.object === undefined ? {} : { workload: stored.object as Workload }),
       ...(pod.object === undefined ? {} : { pod: (pod.object as { spec?: unknown }).spec as WorkloadPodSpec }),
@@ -91,10 +92,11 @@ export function observeOwnDeployment(t: RequirementContext): Promise<OwnDeployme
 async function run(
   t: RequirementContext,
   target: Target<'job-runner'>,
-  namespace: string,
+  values: { namespace: string; 'runner.image': string } & Values,
   manifests: ReturnType<typeof readManifests>,
 ): Promise<NonNullable<OwnDeploymentRecord['ran']>> {
-  const [cluster, runnerImage] = await Promise.all([t.cluster(), t.runnerImage()]);
+  const { namespace, 'runner.image': runnerImage } = values;
+  const cluster = await t.cluster();
   const container = target.manifests?.container ?? '';
   const serviceAccount = 'job-runner';
   const access = await t.targetAccess({
@@ -106,16 +108,15 @@ async function run(
   try {
     const { containers } = manifests.workload.spec.template.spec;
     for (const { image } of containers) if (image !== undefined && image !== runnerImage) await t.provideImage(image);
-    const beside = target.objects.map((object) => ({
-      ...object,
-      metadata: { ...(object.metadata as object), namespace },
-    }));
+    const beside = (fill(target.objects, { ...values, serviceAccount }, target.file) as KubernetesObject[]).map(
+      (object) => inNamespace(object, namespace),
+    );
     const own = forNamespace(manifests, namespace, {
       serviceAccount,
       container,
       ...(access.inCluster === undefined ? {} : { env: access.inCluster }),
     });
-    await cluster.create([...beside, ...own] as KubernetesObject[]);
+    await cluster.create([...beside, ...own]);
     const { pod, state } = await readyPod(t, namespace);
     if (pod === undefined) return { ready: false, state: `${state}${await lastWords(t, namespace, container)}` };
     const ask = (script: string) =>

@@ -435,7 +435,7 @@ async function driverOf({ start, folder, file }: Target<'job-runner'>): Promise<
   return module.driver;
 }
 
-function inNamespace(object: KubernetesObject, namespace: string): KubernetesObject {
+export function inNamespace(object: KubernetesObject, namespace: string): KubernetesObject {
   return { ...object, metadata: { ...object.metadata, namespace } };
 }
 

@@ -94,6 +94,11 @@ export function readManifests(
   return { objects, workload };
 }
 
+/** Path of the Deployments or StatefulSets of a namespace, whichever the workload is one of. */
+export function workloadsPath({ kind }: Workload, namespace: string): string {
+  return `/apis/apps/v1/namespaces/${namespace}/${kind === 'Deployment' ? 'deployments' : 'statefulsets'}`;
+}
+
 export function manifestsOf({ manifests, file }: Target<'job-runner'>): Manifests {
   if (manifests === undefined) throw new NotTestable(`the target file ${file} gives no \`manifests\``);
   return manifests;
