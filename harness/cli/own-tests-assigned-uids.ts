@@ -1,9 +1,9 @@
 import pc from 'picocolors';
 import { loadCatalogue } from '../requirements/catalogue.ts';
-import { execute } from '../run/execute.ts';
+import { executeAndMend } from '../run/execute.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
-import { redact } from '../tokens/redact.ts';
 import { Console } from './output.ts';
+import type { Tally } from './own-tests.ts';
 
 /**
  * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a claim and with two
@@ -22,7 +22,7 @@ const EXEMPT: Record<string, string> = {};
  * The references on a cluster that assigns uids as OpenShift's restricted-v2 does (environment/cluster/assigned-uids.ts): every pod of
  * the harness's must be admitted there, and work. What runs under Pod Security `baseline` is somebody else's manifest, as it was written (JL-09).
  */
-export async function assignedUids(): Promise<{ passed: number; failed: number }> {
+export async function assignedUids(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a cluster that assigns uids')}\n`);
   const requirements = loadCatalogue()
     .requirements.filter(
@@ -35,11 +35,10 @@ export async function assignedUids(): Promise<{ passed: number; failed: number }
     { ...DEFAULT_OPTIONS, identityProvider: 'embedded', assignedUids: true, requirements },
     output.progress,
   );
-  const { faults } = await execute(session, (result) => output.result(result));
-  const wrong = session.results.filter(({ outcome }) => outcome !== 'passed');
-  for (const { id, outcome, reason = '' } of wrong) {
-    process.stderr.write(`${pc.red('wrong')} ${id} is ${outcome} where uids are assigned: ${redact(reason)}\n`);
-  }
-  const passed = session.results.length - wrong.length;
-  return { passed, failed: session.planned.length - passed + faults.length };
+  const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
+  const wrong = session.planned.flatMap(({ id }) => {
+    const { outcome = 'not executed', reason = '' } = session.results.find((result) => result.id === id) ?? {};
+    return outcome === 'passed' ? [] : [`${id} is ${outcome} where uids are assigned: ${reason}`];
+  });
+  return { passed: session.planned.length - wrong.length, wrong: [...wrong, ...faults] };
 }

@@ -31,9 +31,10 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
 /** What one part of the project's own tests came to. */
-interface Tally {
+export interface Tally {
   passed: number;
-  failed: number;
+  /** What is wrong, a line each: repeated behind everything else, since what a log keeps is its end. */
+  wrong: string[];
 }
 
 interface Part {
@@ -64,11 +65,12 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
     for (const parts of PARTS) done.push(...(await Promise.all(parts.map(timed))));
   }
-  const lines = done.map(
-    ({ name, passed, failed, seconds }) => `${name}: ${passed} passed, ${failed} failed, ${seconds.toFixed(0)} s`,
-  );
+  const lines = done.flatMap(({ name, passed, wrong, seconds }) => [
+    `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
+    ...wrong.map((what) => `  ${pc.red('wrong')} ${redact(what)}`),
+  ]);
   const passed = done.reduce((sum, part) => sum + part.passed, 0);
-  const failed = done.reduce((sum, part) => sum + part.failed, 0);
+  const failed = done.reduce((sum, part) => sum + part.wrong.length, 0);
   process.stdout.write(`\n${lines.join('\n')}\n\n${passed} passed, ${failed} failed\n`);
   return failed === 0 && passed > 0 ? EXIT.conformant : EXIT.notConformant;
 }
@@ -77,9 +79,9 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
 async function timed({ name, run }: Part): Promise<Tally & { name: string; seconds: number }> {
   const begun = performance.now();
   const tally = await run().catch((error: unknown): Tally => {
-    process.stderr.write(`${pc.magenta('harness error')} ${redact(describeError(error))}\n`);
-    return { passed: 0, failed: 1 };
+    return { passed: 0, wrong: [`${pc.magenta('harness error')} ${describeError(error)}`] };
   });
+  for (const what of tally.wrong) process.stderr.write(`${pc.red('wrong')} ${redact(what)}\n`);
   return { name, ...tally, seconds: (performance.now() - begun) / 1000 };
 }
 
@@ -94,14 +96,16 @@ async function unit(project: string[]): Promise<Tally> {
   });
   const modules = vitest.state.getTestModules();
   const cases = modules.flatMap((module) => [...module.children.allTests()]);
-  const failed = cases.filter((testCase) => testCase.result().state === 'failed').length;
+  const failed = cases.filter((testCase) => testCase.result().state === 'failed').map(({ fullName }) => fullName);
   const passed = cases.filter((testCase) => testCase.result().state === 'passed').length;
   // A file that does not load, or an error outside of any test, is a failure too.
-  const broken =
-    modules.filter((module) => module.errors().length > 0).length + vitest.state.getUnhandledErrors().length;
+  const broken = [
+    ...modules.flatMap((module) => module.errors().map(({ message }) => `${module.moduleId}: ${message}`)),
+    ...vitest.state.getUnhandledErrors().map(describeError),
+  ];
   await vitest.close();
   process.exitCode = 0;
-  return { passed, failed: failed + broken };
+  return { passed, wrong: [...failed, ...broken] };
 }
 
 /** Ids of the requirements that bind one of some roles, in one suite or in all. */
@@ -133,21 +137,18 @@ async function references(identityProvider: IdentityProviderKind, requirements: 
     const written = await commandLine(['run', '--idp', identityProvider, '--report', folder, ...named]);
     const artefacts: Record<string, string> = { ...written, ...readFiles(folder) };
     const report = reportSchema.parse(JSON.parse(artefacts['report.json'] ?? ''));
-    const wrong = [
-      ...report.planned.flatMap((id) => {
-        const expected = TRUE_VERDICTS[identityProvider][id]?.outcome ?? 'passed';
-        const { outcome = 'not executed', reason = '' } = report.results.find((result) => result.id === id) ?? {};
-        return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
-      }),
-    ];
+    const wrong = report.planned.flatMap((id) => {
+      const expected = TRUE_VERDICTS[identityProvider][id]?.outcome ?? 'passed';
+      const { outcome = 'not executed', reason = '' } = report.results.find((result) => result.id === id) ?? {};
+      return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
+    });
     const broken = [
       ...report.faults,
       ...Object.entries(artefacts).flatMap(([name, text]) =>
         wholeTokensIn(text).map((token) => `${name} holds a whole token: ${token}`),
       ),
     ];
-    for (const message of [...wrong, ...broken]) process.stderr.write(`${pc.red('wrong')} ${redact(message)}\n`);
-    return { passed: report.planned.length - wrong.length, failed: wrong.length + broken.length };
+    return { passed: report.planned.length - wrong.length, wrong: [...wrong, ...broken] };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -207,17 +208,18 @@ async function live(): Promise<Tally> {
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
       })
     ).items.length;
-    const right = session.results.filter(
-      ({ id, outcome }) => outcome === (applicable.includes(id) ? 'passed' : 'not applicable'),
-    );
+    const unexpected = session.planned.flatMap(({ id }) => {
+      const expected = applicable.includes(id) ? 'passed' : 'not applicable';
+      const { outcome = 'not executed', reason = '' } = session.results.find((result) => result.id === id) ?? {};
+      return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
+    });
     const records = (await host.environment.auditRecords(subject, { user: HARNESS_USER })) ?? [];
     const refused = refusedBeyondControls(records);
-    const wrong = session.planned.length - right.length + faults.length + left + refused.length;
-    if (wrong > 0) {
-      process.stderr.write(`${[...faults, ...refused, `${left} namespaces are left`].join('\n')}\n`);
-    }
     process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
-    return { passed: right.length, failed: wrong };
+    return {
+      passed: session.planned.length - unexpected.length,
+      wrong: [...unexpected, ...faults, ...refused, ...(left === 0 ? [] : [`${left} namespaces are left`])],
+    };
   } finally {
     if (before === undefined) delete process.env.KUBECONFIG;
     else process.env.KUBECONFIG = before;
@@ -232,7 +234,7 @@ async function live(): Promise<Tally> {
  */
 async function brokenOff(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('runs that are broken off')}\n`);
-  const tally: Tally = { passed: 0, failed: 0 };
+  const tally: Tally = { passed: 0, wrong: [] };
   for (const [signal, leavesContainers] of [
     ['SIGINT', false],
     ['SIGKILL', true],
@@ -241,10 +243,10 @@ async function brokenOff(): Promise<Tally> {
     const { containers, networks } = await sweepDeadRuns();
     const again = await sweepDeadRuns();
     const right = containers > 0 === leavesContainers && again.containers + again.networks === 0;
-    process.stderr.write(
-      `${signal}: ${containers} containers and ${networks} networks were left, ${again.containers} after a sweep\n`,
-    );
-    tally[right ? 'passed' : 'failed'] += 1;
+    const what = `${signal}: ${containers} containers and ${networks} networks were left, ${again.containers} after a sweep`;
+    process.stderr.write(`${what}\n`);
+    if (right) tally.passed += 1;
+    else tally.wrong.push(what);
   }
   return tally;
 }
@@ -289,6 +291,11 @@ async function twins(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('twins')}\n`);
   const { matrix, faults } = await runProof(sampleOfTwins(), []);
   process.stdout.write(`\n${renderMatrix(matrix)}`);
-  const passed = matrix.twins.filter((twin) => isProven({ twins: [twin], survivors: [] })).length;
-  return { passed, failed: matrix.twins.length - passed + faults.length };
+  const unproven = matrix.twins
+    .filter((twin) => !isProven({ twins: [twin], survivors: [] }))
+    .map(({ name, surprises }) => {
+      const each = surprises.map(({ id, outcome, reason }) => `${id} ${outcome}: ${reason}`);
+      return `the twin ${name}: ${each.join('; ')}`;
+    });
+  return { passed: matrix.twins.length - unproven.length, wrong: [...unproven, ...faults] };
 }

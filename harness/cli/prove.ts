@@ -70,9 +70,10 @@ async function prove(twins: string[], { json, requirement }: ProveFlags): Promis
 export function renderMatrix({ twins, survivors }: KillMatrix): string {
   const width = Math.max(0, ...twins.map(({ name }) => name.length));
   const lines = twins.flatMap(({ name, mustFail, failed, surprises, disturbedBefore = [] }) => {
-    const killed = surprises.length === 0;
+    // What is asked of a twin beside what it must fail, on its own (`--requirement`), shows that the fault is where it is said to be.
+    const right = mustFail.length > 0 ? pc.green('killed  ') : pc.green('as good ');
     return [
-      `${killed ? pc.green('killed  ') : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,
+      `${surprises.length === 0 ? right : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,
       ...disturbedBefore.map(({ id, reason }) => `         judged again: ${id} met a harness error: ${reason}`),
       ...surprises.map(({ id, outcome, reason }) => `         ${pc.red(id)} ${outcome}: ${reason}`),
     ];
