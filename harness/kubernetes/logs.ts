@@ -73,10 +73,6 @@ export class FollowedLog implements AsyncDisposable {
     }
   }
 
-  get text(): string {
-    return this.lines.map(({ text }) => text).join('\n');
-  }
-
   /** Waits until a line satisfies `accept`. @throws DeadlineExceeded when none did, or the log ended before */
   async line(
     accept: (text: string) => boolean,

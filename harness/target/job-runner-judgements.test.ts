@@ -13,7 +13,7 @@ import {
   writesTheSamePod,
 } from './job-runner-judgements.ts';
 import type { ObjectEvent, RunnerRecord, SubmittedTask } from './job-runner-launch.ts';
-import { boundsLogs, boundsMemory, keepsLimits, streamsOutput } from './job-runner-part-judgements.ts';
+import { boundsLogs, boundsMemory, keepsLimits, obeysSigterm, streamsOutput } from './job-runner-part-judgements.ts';
 import type { Target } from './target-file.ts';
 
 const START = Date.UTC(2026, 0, 1);
@@ -272,4 +272,31 @@ test('JL-38: ids, hashes and times are no difference; the order of variables is 
   expect(judged(['A', 'B'])).toEqual([]);
   expect(judged(['B', 'A'])).toHaveLength(1);
   expect(judged(['A', 'B'], 'other')).toHaveLength(1);
+});
+
+describe('JL-31: Jobs that are preserved', () => {
+  const target = { documented: { onSigterm: { jobs: 'preserve', withinSeconds: 30 } } } as Target<'job-runner'>;
+  const one = task('goes-on');
+  const signalled = (events: RunnerEvent[]): Parameters<typeof obeysSigterm>[0] => ({
+    ...record({
+      tasks: [one],
+      events,
+      objects: [seen(1, 'ADDED', 'Job', one), seen(25, 'DELETED', 'Job', one)],
+    }),
+    bystanders: [],
+    signalledAt: at(10),
+    exitedAt: at(26),
+    lookedAt: at(30),
+  });
+
+  test('may not be deleted', () => {
+    expect(obeysSigterm(signalled([]), target).map(textOf)).toEqual([
+      'it documents to preserve its Jobs, and Job-goes-on was deleted 15.0 s after SIGTERM',
+    ]);
+    expect(obeysSigterm(signalled([ended(24, one, { outcome: 'cancelled' })]), target)).toHaveLength(1);
+  });
+
+  test('may be cleaned up when they are done, by a runner that waits for them', () => {
+    expect(obeysSigterm(signalled([ended(24, one, {})]), target)).toEqual([]);
+  });
 });

@@ -138,7 +138,11 @@ export function obeysSigterm(record: SignalRecord, { documented }: JobRunnerTarg
         (type === 'DELETED' || metadata.deletionTimestamp !== undefined) &&
         at <= record.lookedAt,
     );
-    if (deletion !== undefined && documentedJobs === 'preserve')
+    // One that waits for its tasks before it ends cleans up after those that are done.
+    const isDone =
+      task !== undefined &&
+      endsOf(record, task).some(({ outcome, at }) => outcome === 'succeeded' && at <= (deletion?.at ?? 0));
+    if (deletion !== undefined && documentedJobs === 'preserve' && !isDone)
       findings.push(
         `it documents to preserve its Jobs, and ${name} was deleted ${seconds(deletion.at - record.signalledAt)} after SIGTERM`,
       );

@@ -1,8 +1,10 @@
+import type { V1Pod } from '@kubernetes/client-node';
 import type { RequirementContext } from '../run/context.ts';
-import { type RunnerRecord, withReadyJobRunner } from './job-runner-launch.ts';
+import { HarnessError } from '../run/errors.ts';
+import { type LaunchedRunner, type RunnerRecord, type SubmittedTask, withReadyJobRunner } from './job-runner-launch.ts';
 import { logsOf, type OutputRecord } from './job-runner-output.ts';
 import { allOver, TASK_SECONDS } from './job-runner-parts.ts';
-import { createBystanders, isRunning, SLACK_SECONDS } from './job-runner-session.ts';
+import { createBystanders, isRunning, podsOf, SLACK_SECONDS } from './job-runner-session.ts';
 
 const OUTLIVING_LINES = 30;
 
@@ -54,6 +56,18 @@ export interface SignalRecord extends RunnerRecord {
 const WORKS_ON_SECONDS = 12;
 const AFTER_EXIT_SECONDS = 4;
 
+/** When the agent of a task had worked to its own end, in milliseconds since the epoch, by the node's clock; undefined where it was ended before, or works on. */
+function ownEndOf(runner: LaunchedRunner, task: SubmittedTask): number | undefined {
+  for (const { last } of podsOf(runner, task)) {
+    const ended = (last as V1Pod).status?.containerStatuses?.find(({ name }) => name === runner.target.container)?.state
+      ?.terminated;
+    const [from, to] = [ended?.startedAt, ended?.finishedAt].map((at) => new Date(at ?? Number.NaN).getTime());
+    // Times of a status are in whole seconds.
+    if (from !== undefined && to !== undefined && to - from >= (WORKS_ON_SECONDS - 1) * 1000) return to;
+  }
+  return undefined;
+}
+
 /** A runner with a running task, and a Job of somebody else's, is told to end; then it is started again, where it says that it preserves. */
 export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
   return t.shared('job runner: signal', () =>
@@ -70,6 +84,17 @@ export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
       const exit = await runner.until(() => runner.record().exit, onSigterm.withinSeconds + SLACK_SECONDS);
       await runner.until(() => undefined, AFTER_EXIT_SECONDS);
       const lookedAt = Date.now();
+      const ran = ownEndOf(runner, task);
+      if (
+        exit !== undefined &&
+        ran !== undefined &&
+        ran <= exit.at &&
+        exit.at - signalledAt < WORKS_ON_SECONDS * 1000
+      ) {
+        throw new HarnessError(
+          `the task ended by itself ${((exit.at - ran) / 1000).toFixed(1)} s before the runner did, which was told to end too late: nothing can be said of it`,
+        );
+      }
       let restarted: SignalRecord['restarted'];
       if (onSigterm.jobs === 'preserve' && reattaches && exit !== undefined) {
         const readiness = await runner.restart();
