@@ -50,6 +50,8 @@ export interface EnvironmentOptions {
   catalogue: Catalogue;
   /** True where twins are judged: their clusters know how to be broken. */
   judgesTwins: boolean;
+  /** True where the network of the references' cluster enforces NetworkPolicies, if the harness starts it. */
+  networkPolicies: boolean;
   /** True where the harness's own cluster assigns uids to pods, as OpenShift does. */
   assignedUids?: boolean;
   /** The implementations under test: they take the place of the references in their slots. */
@@ -71,6 +73,8 @@ const NEIGHBOURS = ['neighbour', 'neighbour-2'];
 
 /** Many twins share a node: a kubelet takes 110 pods by itself, and a node's range of addresses (/24) has room for these. */
 const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
+
+const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
 
 /** Where a live cluster finds the workload image. */
 const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
@@ -168,7 +172,7 @@ export class Environment {
   #referenceCluster(): Promise<StartedCluster> {
     return this.#options.cluster === 'kubeconfig'
       ? this.#part('cluster', () => this.#attach())
-      : this.#part('cluster', () => this.#startK3s('reference'));
+      : this.#part('cluster', () => this.#startK3s('reference', { networkPolicies: this.#options.networkPolicies }));
   }
 
   async #attach(): Promise<StartedCluster> {
@@ -181,7 +185,10 @@ export class Environment {
     return cluster;
   }
 
-  async #startK3s(name: string, serverArguments: string[] = []): Promise<StartedCluster> {
+  async #startK3s(
+    name: string,
+    { serverArguments = [], networkPolicies = false }: { serverArguments?: string[]; networkPolicies?: boolean } = {},
+  ): Promise<StartedCluster> {
     const [pki, resolver, network, image, workload] = await Promise.all([
       this.#pki(),
       this.#resolver(),
@@ -201,7 +208,11 @@ export class Environment {
       workloadImage: workload.reference,
       ...(archive === undefined ? {} : { workloadImageArchive: archive }),
       admissionPolicies: this.#options.judgesTwins || this.#options.assignedUids === true,
-      serverArguments: [...(this.#options.judgesTwins ? [MANY_PODS_ARGUMENT] : []), ...serverArguments],
+      serverArguments: [
+        ...(this.#options.judgesTwins ? [MANY_PODS_ARGUMENT] : []),
+        ...(networkPolicies ? [] : [NO_NETWORK_POLICIES_ARGUMENT]),
+        ...serverArguments,
+      ],
       onProgress: (message) => this.#options.onProgress(name === 'reference' ? 'cluster' : `cluster ${name}`, message),
     });
     this.#clusters.set(name, cluster);
@@ -219,9 +230,14 @@ export class Environment {
   /** The cluster in the slot for a subject: the reference one, or that of a twin which needs other arguments of the server. */
   clusterFor(subject: Subject): Promise<StartedCluster> {
     const twin = this.#twin(subject);
-    if (twin?.role === 'cluster' && twin.cluster.serverArguments !== undefined) {
-      const { serverArguments } = twin.cluster;
-      return this.#part(`cluster ${twin.name}`, () => this.#startK3s(twin.name, serverArguments));
+    if (twin?.role === 'cluster') {
+      const { serverArguments, networkPolicies } = twin.cluster;
+      if (serverArguments !== undefined) {
+        return this.#part(`cluster ${twin.name}`, () => this.#startK3s(twin.name, { serverArguments }));
+      }
+      if (networkPolicies === true) {
+        return this.#part('cluster network-policies', () => this.#startK3s('network-policies', { networkPolicies }));
+      }
     }
     return this.#referenceCluster();
   }

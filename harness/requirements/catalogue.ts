@@ -44,6 +44,8 @@ const requirementSchema = z.strictObject({
   twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
   /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
   costly: z.boolean().optional(),
+  /** True where it asks for a network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without. */
+  networkPolicies: z.boolean().optional(),
 });
 
 const requirementsFileSchema = z.strictObject({ requirements: z.array(requirementSchema).min(1) });
@@ -79,6 +81,8 @@ const twinSchema = z.discriminatedUnion('role', [
       mutates: z.array(mutationSchema).min(1).optional(),
       /** Further arguments of `server`, as k3s takes them: the twin gets a cluster of its own. */
       serverArguments: z.array(z.string()).optional(),
+      /** Whether its cluster enforces NetworkPolicies; true: one beside that of the other twins, which does not. */
+      networkPolicies: z.boolean().optional(),
     }),
   }),
   z.strictObject({

@@ -111,10 +111,16 @@ export class Session {
       clock: this.clock,
       catalogue,
       judgesTwins: options.mode === 'prove',
+      networkPolicies: options.mode !== 'prove' && this.#asksForNetworkPolicies(),
       assignedUids: options.assignedUids === true,
       ...(options.targets === undefined ? {} : { targets: options.targets }),
       onProgress,
     });
+  }
+
+  #asksForNetworkPolicies(): boolean {
+    const planned = new Set(this.planned.map(({ id }) => id));
+    return this.catalogue.requirements.some(({ id, networkPolicies }) => networkPolicies === true && planned.has(id));
   }
 
   get clock(): ClockSettings {

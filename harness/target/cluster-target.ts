@@ -23,6 +23,8 @@ export const clusterTargetSchema = z.strictObject({
       notPromised: z.partialRecord(z.enum(STORAGE_PROMISES), text).default({}),
     })
     .default({ notPromised: {} }),
+  /** `false`: nothing in the cluster enforces NetworkPolicies (WH-08); absent: it is taken to do so, as Kubernetes asks of its network. */
+  networkPolicies: z.literal(false).optional(),
 });
 
 export type ClusterTarget = z.infer<typeof clusterTargetSchema>;
