@@ -64,6 +64,68 @@ export function observeTimeout(t: RequirementContext): Promise<FaultRecord> {
   );
 }
 
+/** What a pod is given to end, where nobody says otherwise (Kubernetes, Pod Lifecycle). */
+const GRACE_SECONDS = 30;
+
+/** Long enough that the agent runs before it is over. */
+const LATE_LIMIT_SECONDS = 15;
+/** From then on nothing is told of Jobs: so long before the grace period of the pod is over. */
+const BEFORE_GONE_SECONDS = 3;
+/** So long a runner has no more than a pod that is gone; some look after their pods every half minute. */
+const UNTOLD_SECONDS = 40;
+
+/**
+ * A time limit whose cause is told late: the agent takes the whole grace period, and when its pod is gone the Job still says nothing of it to
+ * who asks, as where the controller has not come to it. The pods of a Job have always ended before it says that its time is over; how long
+ * before is the controller's affair, and a runner that makes up its mind in between is right or wrong by luck.
+ */
+export function observeLateTimeout(t: RequirementContext): Promise<RunnerRecord> {
+  const target = jobRunnerTarget(t);
+  const limit = { timeoutSeconds: LATE_LIMIT_SECONDS };
+  return t.shared('job runner: time limit, told late', () =>
+    withReadyJobRunner(
+      t,
+      { purpose: 'late-timeout', settings: limitsBySettings(target) ? limit : {} },
+      async (runner) => {
+        const env = { ...ENDLESS, WORKLOAD_ON_TERM: 'ignore' };
+        const task = await runner.submit('runs-out', { env, ...(limitsTasks(target) ? limit : {}) });
+        const over = (): true | undefined => (isOver(runner, task) || isGone(runner, task) ? true : undefined);
+        const killedAt = await runner.until(
+          () => (over() ? Date.now() : goneBy(runner, task)),
+          TASK_SECONDS + LATE_LIMIT_SECONDS,
+        );
+        if (killedAt !== undefined) {
+          await runner.until(over, Math.max(0, (killedAt - Date.now()) / 1000 - BEFORE_GONE_SECONDS));
+          await runner.access.setFaults([{ kind: 'stale', resources: ['jobs'] }]);
+          await runner.until(over, BEFORE_GONE_SECONDS + SLACK_SECONDS);
+          await runner.until(() => (isOver(runner, task) ? true : undefined), UNTOLD_SECONDS);
+          await runner.access.setFaults([]);
+        }
+        await runner.until(
+          () => (isOver(runner, task) ? true : undefined),
+          faultSeconds(target, 'deadline') + SLACK_SECONDS,
+        );
+        return runner.record();
+      },
+    ),
+  );
+}
+
+/** When the grace period of a task's pod is over, by the harness's own clock. */
+function goneBy(runner: LaunchedRunner, { marker }: SubmittedTask): number | undefined {
+  const deletion = runner.objects.find(
+    ({ kind, markers, object }) =>
+      kind === 'Pod' && markers.includes(marker) && object.metadata?.deletionTimestamp !== undefined,
+  );
+  return deletion === undefined
+    ? undefined
+    : deletion.at + (deletion.object.metadata?.deletionGracePeriodSeconds ?? 0) * 1000;
+}
+
+function isGone(runner: LaunchedRunner, task: SubmittedTask): boolean {
+  return podsOf(runner, task).some(({ goneAt }) => goneAt !== undefined);
+}
+
 async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Promise<FaultRecord> {
   const { documented } = runner.target;
   const faults: FaultRecord['faults'] = [];
@@ -99,6 +161,10 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
       }),
     });
     faults.push({ fault: 'eviction', label: 'eviction', since: Date.now() });
+    // Its Job says that it has failed when the pod is gone, or a moment before: who asks the pod why is not to find it by luck.
+    await runner.access.setFaults([{ kind: 'stale', resources: ['jobs'] }]);
+    await runner.until(() => isGone(runner, evicted) || undefined, GRACE_SECONDS + SLACK_SECONDS);
+    await runner.access.setFaults([]);
   }
   return untilReported(runner, faults);
 }

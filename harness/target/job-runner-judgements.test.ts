@@ -9,11 +9,19 @@ import {
   quantity,
   reportsEndsOnce,
   runsEachTaskOnce,
+  timesOut,
   waitsForTheSilent,
   writesTheSamePod,
 } from './job-runner-judgements.ts';
-import type { ObjectEvent, RunnerRecord, SubmittedTask } from './job-runner-launch.ts';
-import { boundsLogs, boundsMemory, keepsLimits, obeysSigterm, streamsOutput } from './job-runner-part-judgements.ts';
+import { lackedRoom, type ObjectEvent, type RunnerRecord, type SubmittedTask } from './job-runner-launch.ts';
+import {
+  boundsLogs,
+  boundsMemory,
+  checksTheClaim,
+  keepsLimits,
+  obeysSigterm,
+  streamsOutput,
+} from './job-runner-part-judgements.ts';
 import type { Target } from './target-file.ts';
 
 const START = Date.UTC(2026, 0, 1);
@@ -119,6 +127,14 @@ test('JL-25a: a silent task that is given up, and one that is told before its en
   expect(judged(ended(30, thinks, { outcome: 'timeout' }))).toHaveLength(2);
   expect(judged(ended(30, thinks, {}))).toHaveLength(1);
   expect(judged()).toHaveLength(1);
+  const limited = task('thinks-within-its-limit');
+  limited.task.timeoutSeconds = 600;
+  const both = record({
+    tasks: [thinks, limited],
+    events: [ended(50, thinks, {}), ended(50, limited, { outcome: 'timeout' })],
+    objects: [seen(1, 'ADDED', 'Pod', thinks), seen(1, 'ADDED', 'Pod', limited)],
+  });
+  expect(waitsForTheSilent(both, 45)).toEqual([expect.stringContaining('the task with a time limit of 600 s')]);
 });
 
 test('JL-34, JL-35: output that comes from elsewhere than the log', () => {
@@ -195,6 +211,20 @@ test('JL-33: an agent for which no Job can be made breaks no limit, but one with
   expect(limits('0b1c2d3e-0000-4000-8000-000000000000')).not.toEqual([]);
 });
 
+test('JL-29: a time limit is told as one, and not as a success because the pod is gone', () => {
+  const late = task('runs-out');
+  late.task.timeoutSeconds = 15;
+  const objects = [seen(1, 'ADDED', 'Pod', late), seen(46, 'DELETED', 'Pod', late)];
+  const judged = (end: Parameters<typeof ended>[2], seenObjects = objects) =>
+    timesOut(record({ tasks: [late], events: [ended(50, late, end)], objects: seenObjects }), ', late').map(textOf);
+  expect(judged({ outcome: 'timeout' })).toEqual([]);
+  expect(judged({ outcome: 'failed', reason: 'DeadlineExceeded: it was active too long' })).toEqual([]);
+  expect(judged({ outcome: 'succeeded' })).toEqual([
+    'the task with a time limit of 15 s was reported as succeeded, late',
+  ]);
+  expect(judged({ outcome: 'timeout' }, objects.slice(0, 1))).toEqual([expect.stringContaining('its pod')]);
+});
+
 test('JL-30: a Job that is to be kept is there, and nothing will remove it', () => {
   const kept = task('kept');
   const judged = (objects: ObjectEvent[], retainedSeconds?: number) =>
@@ -215,23 +245,52 @@ test('JL-30: a Job that is to be kept is there, and nothing will remove it', () 
 test('JL-35a: memory that grows with the output, and a runner that dies of it', () => {
   const floods = task('floods');
   const MIB = 2 ** 20;
+  const ran = { containerStatuses: [{ name: 'agent', state: { running: {} } }] };
   const judged = (most: number, change: Partial<RunnerRecord> = {}) =>
-    boundsMemory({
-      ...record({
-        tasks: [floods],
-        objects: [seen(1, 'ADDED', 'Pod', floods)],
-        events: [ended(9, floods, {})],
-        ...change,
-      }),
-      lines: 1,
-      logs: [],
-      printed: 128 * MIB,
-      memory: { before: 60 * MIB, most: most * MIB },
-    }).map(textOf);
+    boundsMemory(
+      {
+        ...record({
+          tasks: [floods],
+          objects: [seen(1, 'ADDED', 'Pod', floods, { status: ran })],
+          events: [ended(9, floods, {})],
+          ...change,
+        }),
+        lines: 1,
+        logs: [],
+        printed: 128 * MIB,
+        memory: { before: 60 * MIB, most: most * MIB },
+      },
+      { container: 'agent' } as Target<'job-runner'>,
+    ).map(textOf);
   expect(judged(100)).toEqual([]);
   expect(judged(200)).toEqual([expect.stringContaining('from 60 MiB to 200 MiB')]);
   expect(judged(100, { exit: { at: at(5), code: null, signal: 'SIGKILL' }, events: [] })).toHaveLength(2);
   expect(judged(100, { objects: [] })).toEqual(['the task had no pod']);
+  expect(judged(100, { objects: [seen(1, 'ADDED', 'Pod', floods)] })).toEqual([
+    expect.stringContaining('the agent of the task never ran'),
+  ]);
+});
+
+test('a runner is not blamed for a cluster that is full, and is for what it makes of it', () => {
+  const waits = task('waits');
+  const full = (message: string) =>
+    seen(1, 'ADDED', 'Pod', waits, {
+      status: { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }] },
+    });
+  const NO_CPU = '0/1 nodes are available: 1 Insufficient cpu.';
+  const judged = (objects: ObjectEvent[], events: RunnerEvent[], resources?: object) => {
+    const tasks = [{ ...waits, task: { ...waits.task, ...(resources === undefined ? {} : { resources }) } }];
+    return lackedRoom(record({ tasks, objects, events }), 'agent');
+  };
+  const given = [ended(3, waits, { outcome: 'failed', reason: `Pod unschedulable: ${NO_CPU}` })];
+  expect(judged([full(NO_CPU)], given)).toContain('no room for the pod of the task waits');
+  expect(judged([full('0/3 nodes are available: 3 Too many pods.')], given)).toContain('Too many pods');
+  // It asked for so much, its node selector was the fault, it has not ended, it ran after all.
+  expect(judged([full(NO_CPU)], given, { requests: { cpu: '1000' } })).toBeUndefined();
+  expect(judged([full("0/1 nodes are available: 1 node(s) didn't match Pod's node selector.")], given)).toBeUndefined();
+  expect(judged([full(NO_CPU)], [])).toBeUndefined();
+  const ran = { containerStatuses: [{ name: 'agent', state: { terminated: { exitCode: 0 } } }] };
+  expect(judged([full(NO_CPU), seen(2, 'MODIFIED', 'Pod', waits, { status: ran })], given)).toBeUndefined();
 });
 
 test('JL-38: an id that was cut off, and put in lower case, is no difference', () => {
@@ -299,4 +358,20 @@ describe('JL-31: Jobs that are preserved', () => {
   test('may be cleaned up when they are done, by a runner that waits for them', () => {
     expect(obeysSigterm(signalled([ended(24, one, {})]), target)).toEqual([]);
   });
+});
+
+test('PV-23: a claim that is missing is told of, by a refusal or by a warning that names it', () => {
+  const claim = { spec: { accessModes: ['ReadWriteMany'] } };
+  const judged = (readiness: NonNullable<RunnerRecord['readiness']>) =>
+    checksTheClaim(
+      { ...record({}), claim } as unknown as Parameters<typeof checksTheClaim>[0],
+      [{ ...record({ readiness }), cause: 'the claim data missing', named: 'data' }],
+      { startSeconds: 1 } as Target<'job-runner'>,
+    ).map(textOf);
+  const ready = (...warnings: string[]) => ({ ready: true as const, at: at(1), warnings });
+  expect(judged({ ready: false, at: at(1), reason: 'the claim data is not in the namespace n' })).toEqual([]);
+  expect(judged(ready('Could not read PVC "data": persistentvolumeclaims "data" not found (404)'))).toEqual([]);
+  expect(judged(ready())).toEqual([expect.stringContaining('it started all the same')]);
+  expect(judged(ready('PVC "data" is ReadWriteOnce'))).toHaveLength(1);
+  expect(judged({ ready: false, at: at(1), reason: 'something is wrong' })).toHaveLength(1);
 });

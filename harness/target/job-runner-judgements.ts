@@ -160,18 +160,22 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
   return findings;
 }
 
-/** JL-25a: a task that says nothing for long is reported as it ends, once, and not before. */
+/** JL-25a: a task that says nothing for long is reported as it ends, once, and not before; also one that has a time limit, and keeps it. */
 export function waitsForTheSilent(record: RunnerRecord, silentSeconds: number): Finding[] {
-  const [task] = record.tasks;
-  if (task === undefined || podsOf(record, task).length === 0) return ['the task had no pod'];
-  const ends = endsOf(record, task);
-  const early = ends.find((end) => end.at < task.at + silentSeconds * 1000);
-  return [
-    ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
-      ? []
-      : [`the task, which said nothing for ${silentSeconds} s and succeeded, ${fate(record, task)}`]),
-    ...(early === undefined ? [] : [`that was told ${secondsBetween(task.at, early.at)} s after it was submitted`]),
-  ];
+  if (record.tasks.length === 0) return ['no task was submitted'];
+  return record.tasks.flatMap((task) => {
+    const { timeoutSeconds: limit } = task.task;
+    const who = `the task${limit === undefined ? '' : ` with a time limit of ${limit} s`}`;
+    if (podsOf(record, task).length === 0) return [`${who} had no pod`];
+    const ends = endsOf(record, task);
+    const early = ends.find((end) => end.at < task.at + silentSeconds * 1000);
+    return [
+      ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
+        ? []
+        : [`${who}, which said nothing for ${silentSeconds} s and succeeded, ${fate(record, task)}`]),
+      ...(early === undefined ? [] : [`that was told ${secondsBetween(task.at, early.at)} s after it was submitted`]),
+    ];
+  });
 }
 
 /** JL-27: what was reported as ended has no pod that runs, or could. */
@@ -238,8 +242,8 @@ export function cancels(record: RunnerRecord): Finding[] {
 /** `activeDeadlineSeconds` among causes that are guessed at is no report. */
 export const TIMEOUT_WORDS = /\btime(d)?[ -]?out|\bdeadline|active_deadline\b/i;
 
-/** JL-29: a task that takes longer than it may is ended, and reported as such. */
-export function timesOut(record: RunnerRecord): Finding[] {
+/** JL-29: a task that takes longer than it may is ended, and reported as such. @param late what was said of it came late */
+export function timesOut(record: RunnerRecord, late = ''): Finding[] {
   const task = taskNamed(record, 'runs-out');
   if (task === undefined) return ['no task was given a time limit'];
   const [end] = endsOf(record, task);
@@ -248,7 +252,9 @@ export function timesOut(record: RunnerRecord): Finding[] {
     end === undefined ||
     (end.outcome !== 'timeout' && !(end.outcome === 'failed' && TIMEOUT_WORDS.test(end.reason ?? '')))
   )
-    findings.push(`the task with a time limit of ${TIME_LIMIT_SECONDS} s ${fate(record, task)}`);
+    findings.push(
+      `the task with a time limit of ${task.task.timeoutSeconds ?? TIME_LIMIT_SECONDS} s ${fate(record, task)}${late}`,
+    );
   const pods = podsOf(record, task);
   if (pods.length === 0) findings.push('the task with a time limit had no pod');
   for (const pod of pods) {

@@ -100,6 +100,8 @@ export interface LaunchOptions {
   objects?: KubernetesObject[];
   /** With the objects, rights and settings of the target file's `deployment`; `without`: objects of this kind are left out. */
   deployment?: { without?: string };
+  /** It does not matter whether the cluster has room for its pods. */
+  needsNoRoom?: boolean;
   /** The agents' output is measured, and not kept: one event with the number of bytes stands for all that came of a task. */
   measuredOutput?: boolean;
 }
@@ -357,7 +359,10 @@ export async function withJobRunner<R>(
         endedAt: Date.now(),
       }),
     };
-    return await act(runner);
+    const result = await act(runner);
+    const lacked = options.needsNoRoom === true ? undefined : lackedRoom(runner.record(), target.container);
+    if (lacked !== undefined) throw new HarnessError(lacked);
+    return result;
   } finally {
     await started?.stop();
     await closeAccess?.();
@@ -407,6 +412,46 @@ function execIn(
         });
     }
   };
+}
+
+/** What the scheduler says where nodes are full; that none of them will ever do is another matter. */
+const NO_ROOM = /\b(Insufficient [a-z-]+|Too many pods)\b/;
+
+/** A task that ended before its agent ran because the cluster was full, which says nothing of the runner. One that asked for processors itself is left out. */
+export function lackedRoom(
+  record: Pick<RunnerRecord, 'tasks' | 'events' | 'objects'>,
+  container: string,
+): string | undefined {
+  for (const { task, marker, label } of record.tasks) {
+    if (task.resources?.requests?.cpu !== undefined) continue;
+    if (!record.events.some((event) => event.type === 'ended' && event.task === task.id)) continue;
+    const pods = record.objects.filter(({ kind, markers }) => kind === 'Pod' && markers.includes(marker));
+    if (pods.some(({ object }) => hasBegun(object, container))) continue;
+    const said = pods.flatMap(({ object }) => unschedulable(object) ?? []).find((message) => NO_ROOM.test(message));
+    if (said !== undefined)
+      return `the cluster had no room for the pod of the task ${label}, which ended before it ran, so that this says nothing of the runner: ${said} (give the cluster more room, or the pods smaller requests)`;
+  }
+  return undefined;
+}
+
+interface PodStatus {
+  conditions?: { type: string; status: string; reason?: string; message?: string }[];
+  containerStatuses?: { name: string; state?: { running?: object; terminated?: object } }[];
+}
+
+/** True when a pod's agent runs or has run. */
+export function hasBegun({ status }: { status?: unknown }, container: string): boolean {
+  const { containerStatuses = [] } = (status ?? {}) as PodStatus;
+  return containerStatuses.some(
+    ({ name, state }) => name === container && (state?.running !== undefined || state?.terminated !== undefined),
+  );
+}
+
+function unschedulable({ status }: { status?: unknown }): string | undefined {
+  const { conditions = [] } = (status ?? {}) as PodStatus;
+  return conditions.find(
+    ({ type, status: is, reason }) => type === 'PodScheduled' && is === 'False' && reason === 'Unschedulable',
+  )?.message;
 }
 
 /** Adds the length of an output to what was measured of its task. */

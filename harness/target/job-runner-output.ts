@@ -3,6 +3,7 @@
 import type { RequirementContext } from '../run/context.ts';
 import { type LaunchedRunner, type RunnerRecord, withReadyJobRunner } from './job-runner-launch.ts';
 import { allOver, TASK_SECONDS } from './job-runner-parts.ts';
+import { limitsTasks } from './job-runner-session.ts';
 
 export interface OutputRecord extends RunnerRecord {
   lines: number;
@@ -56,11 +57,17 @@ export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> 
 /** An agent that thinks: more than half a minute, after which some give a connection, or a task, up for lost. */
 export const SILENT_SECONDS = 45;
 
-/** A task that prints a line, says nothing for long, and succeeds. */
+/** Far from what the silent need. */
+const AMPLE_LIMIT_SECONDS = 600;
+
+/** A task that prints a line, says nothing for long, and succeeds; and one more that has a time limit. */
 export function observeSilence(t: RequirementContext): Promise<RunnerRecord> {
   return t.shared('job runner: silence', () =>
     withReadyJobRunner(t, { purpose: 'silence' }, async (runner) => {
-      await runner.submit('thinks', { env: { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: String(SILENT_SECONDS) } });
+      const env = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: String(SILENT_SECONDS) };
+      await runner.submit('thinks', { env });
+      if (limitsTasks(runner.target))
+        await runner.submit('thinks-within-its-limit', { env, timeoutSeconds: AMPLE_LIMIT_SECONDS });
       await runner.until(allOver(runner), SILENT_SECONDS + TASK_SECONDS);
       return runner.record();
     }),

@@ -4,7 +4,7 @@ import type { Finding } from './findings.ts';
 import { type FaultRecord, faultSeconds } from './job-runner-faults.ts';
 import type { IdsRecord, LimitRecord } from './job-runner-ids.ts';
 import { fate, leavesNothingRunning, specOf } from './job-runner-judgements.ts';
-import type { RunnerRecord } from './job-runner-launch.ts';
+import { hasBegun, type RunnerRecord } from './job-runner-launch.ts';
 import type { MemoryRecord, OutputRecord } from './job-runner-output.ts';
 import type { DeploymentRecord } from './job-runner-own-pod.ts';
 import type { PromptsRecord } from './job-runner-prompts.ts';
@@ -312,9 +312,12 @@ export function boundsLogs(record: OutputRecord, { documented }: JobRunnerTarget
 const MEMORY_MIB = 80;
 
 /** JL-35a: the runner's own memory does not grow with what an agent prints. */
-export function boundsMemory(record: MemoryRecord): Finding[] {
+export function boundsMemory(record: MemoryRecord, { container }: JobRunnerTarget): Finding[] {
   const [task] = record.tasks;
   if (task === undefined || podsOf(record, task).length === 0) return ['the task had no pod'];
+  // Nothing was printed where nobody ran.
+  if (!record.objects.some(({ kind, object }) => kind === 'Pod' && hasBegun(object, container)))
+    return [`the agent of the task never ran: it ${fate(record, task)}`];
   const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
   const { before, most } = record.memory;
   const printed = mebibytes(record.printed);
@@ -493,19 +496,27 @@ export function keepsAgentsApart(record: DeploymentRecord, target: JobRunnerTarg
   return one === other && one !== 'a place of its own' ? [`two agents share the home ${one}`] : [];
 }
 
-/** PV-23: what is wrong with the claim is said at the start: missing is a refusal, not RWX a warning. */
+const MISSING_WORDS = /not found|missing|does not exist|no such|not in the namespace|\b404\b/i;
+
+/** What a runner said at its start: of its own accord, and as warnings. */
+function saidAtStart({ readiness, events }: RunnerRecord): string {
+  const warnings = readiness?.ready === true ? (readiness.warnings ?? []) : [];
+  return [...warnings, ...events.flatMap((event) => (event.type === 'log' ? [event.text] : []))].join('\n');
+}
+
+/** PV-23: what is wrong with the claim is said at the start: that it is missing, by a refusal or a warning, and that it is not RWX. */
 export function checksTheClaim(record: DeploymentRecord, missing: RefusalRecord[], target: JobRunnerTarget): Finding[] {
   const modes = ((record.claim as { spec?: { accessModes?: string[] } } | undefined)?.spec?.accessModes ?? []).join(
     ', ',
   );
-  const { readiness } = record;
-  const warnings = readiness?.ready === true ? (readiness.warnings ?? []) : [];
-  const said = [...warnings, ...record.events.flatMap((event) => (event.type === 'log' ? [event.text] : []))].join(
-    '\n',
-  );
-  const warned = modes.includes('ReadWriteMany') || /ReadWriteMany|RWX|ReadWriteOnce|RWO/.test(said);
+  const warned = modes.includes('ReadWriteMany') || /ReadWriteMany|RWX|ReadWriteOnce|RWO/.test(saidAtStart(record));
+  const untold = missing.filter((refusal) => {
+    const said = saidAtStart(refusal);
+    const tells = new RegExp(refusal.named, 'i').test(said) && MISSING_WORDS.test(said);
+    return refusal.readiness?.ready !== true || !tells;
+  });
   return [
-    ...refusesToStart(missing, target),
+    ...(missing.length > 0 && untold.length === 0 ? [] : refusesToStart(untold, target)),
     ...(warned ? [] : [`the claim is ${modes}, and nothing was said of that`]),
   ];
 }

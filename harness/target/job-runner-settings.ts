@@ -37,7 +37,7 @@ export function observeDefaultResources(
   settings: Record<string, unknown>,
 ): Promise<RunnerRecord> {
   return t.shared('job runner: default resources', () =>
-    withReadyJobRunner(t, { purpose: 'defaults', settings: { extra: settings } }, async (runner) => {
+    withReadyJobRunner(t, { purpose: 'defaults', settings: { extra: settings }, needsNoRoom: true }, async (runner) => {
       const task = await runner.submit('plain', {});
       await runner.until(
         () => (isOver(runner, task) || podsOf(runner, task).length > 0 ? true : undefined),

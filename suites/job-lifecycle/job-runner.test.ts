@@ -1,7 +1,12 @@
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { requirement } from '../../harness/run/requirement.ts';
 import { expectNone, type Finding } from '../../harness/target/findings.ts';
-import { limitsBySettings, observeFaults, observeTimeout } from '../../harness/target/job-runner-faults.ts';
+import {
+  limitsBySettings,
+  observeFaults,
+  observeLateTimeout,
+  observeTimeout,
+} from '../../harness/target/job-runner-faults.ts';
 import { observeIds, observeLimits } from '../../harness/target/job-runner-ids.ts';
 import {
   appliesOwnDefaults,
@@ -81,8 +86,21 @@ requirement('JL-28', async (t) => {
 
 requirement('JL-29', async (t) => {
   const target = needsCapability(t, 'timeout');
-  if (limitsBySettings(target)) await judgePart(t, observeTimeout, one(timesOut));
-  else await judgeTasks(t, timesOut);
+  // Both at once: the second takes its time.
+  const late = observeLateTimeout(t);
+  late.catch(() => undefined);
+  if (limitsBySettings(target))
+    await judgePart(
+      t,
+      observeTimeout,
+      one((record) => timesOut(record)),
+    );
+  else await judgeTasks(t, (record) => timesOut(record));
+  await judgePart(
+    t,
+    () => late,
+    one((record) => timesOut(record, ', when its pod was gone and its Job did not yet say why')),
+  );
 });
 
 requirement('JL-30', async (t) => {

@@ -17,6 +17,8 @@ export const API_FAULT_KINDS = [
   'expired',
   /** A log ends after so many bytes, or in the middle of a text. */
   'cut-log',
+  /** What is read once is answered the same way again, as where the controllers have not come to it yet; watches go on. */
+  'stale',
 ] as const;
 
 export const apiFaultSchema = z.strictObject({

@@ -9,6 +9,7 @@ import { startTargetProxy, type TargetProxy } from './target-proxy.ts';
 
 /** An API server of a few lines: what a proxy passes on is seen as it arrives. */
 function fakeApiServer(tls: { cert: string; key: string }): Server {
+  let answers = 0;
   const server = createServer(tls, (request, response) => {
     const url = new URL(request.url ?? '/', 'http://api');
     if (url.searchParams.get('watch') === 'true') {
@@ -23,7 +24,9 @@ function fakeApiServer(tls: { cert: string; key: string }): Server {
     }
     text(request).then((body) => {
       response.writeHead(url.pathname.endsWith('/secrets') ? 403 : 200, { 'content-type': 'application/json' });
-      response.end(JSON.stringify({ authorization: request.headers.authorization, body, message: 'no' }));
+      response.end(
+        JSON.stringify({ authorization: request.headers.authorization, body, message: 'no', answers: answers++ }),
+      );
     });
   });
   server.on('upgrade', (request, socket) => {
@@ -204,6 +207,24 @@ describe('the recording proxy', () => {
     proxy.setFaults([{ kind: 'cut-log', within: 'two', times: 1, clean: true }]);
     expect((await ask('GET', log)).body).toBe('one\nt');
     expect((await ask('GET', log)).body).toBe('one\ntwo\nthree\n');
+  });
+
+  it('says again what it said first, to who reads the same', async () => {
+    const answersOf = async (method: string, path: string): Promise<number> =>
+      JSON.parse((await ask(method, path)).body).answers;
+    proxy.setFaults([{ kind: 'stale', resources: ['jobs'] }]);
+    const first = await answersOf('GET', JOBS);
+    expect(await answersOf('GET', `${JOBS}/one`)).toBe(first + 1);
+    expect(await answersOf('POST', JOBS)).toBe(first + 2);
+    expect(await answersOf('GET', '/api/v1/namespaces/a/pods')).toBe(first + 3);
+    expect(await answersOf('GET', JOBS)).toBe(first);
+    expect(await answersOf('GET', `${JOBS}/one`)).toBe(first + 1);
+    proxy.setFaults([]);
+    expect(await answersOf('GET', JOBS)).toBe(first + 4);
+    expect(records().flatMap(({ fault, name }) => (fault === undefined ? [] : [[fault, name]]))).toEqual([
+      ['stale', undefined],
+      ['stale', 'one'],
+    ]);
   });
 
   it('is gone for a while: open connections are reset, new ones are refused', async () => {

@@ -43,6 +43,16 @@ const LONGEST_REFUSAL = 16_384;
 /** Not for the other side: they are about one connection (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
+/** Reads that `stale` is about. */
+const READ_VERBS = new Set(['get', 'list']);
+
+/** An answer as it was given, whole. */
+interface Answer {
+  code: number;
+  headers: Record<string, string | string[]>;
+  body: string | Buffer;
+}
+
 /** A request under way. */
 interface Exchange {
   asked: AskedFor;
@@ -118,6 +128,8 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
   const watches = new Set<OpenWatch>();
   const sockets = new Set<Socket>();
   let dropped = 0;
+  /** First answers under `stale`, by address and form. */
+  let remembered = new Map<string, Answer>();
 
   const begin = (request: IncomingMessage): Exchange => {
     const asked = askedFor(request.method ?? 'GET', request.url ?? '/');
@@ -145,12 +157,9 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
   };
 
   /** The answer of a fault; undefined where the request goes to the API server. */
-  const faulty = (
-    exchange: Exchange,
-    url: URL,
-  ): { code: number; headers: Record<string, string>; body: string } | undefined => {
+  const faulty = (exchange: Exchange, url: URL): Answer | undefined => {
     const { asked, record } = exchange;
-    const answer = (fault: ApiFault, code: number, body: string, headers = {}): ReturnType<typeof faulty> => {
+    const answer = (fault: ApiFault, code: number, body: string, headers = {}): Answer => {
       record.fault = fault.kind;
       return { code, body, headers: { 'content-type': 'application/json', ...headers } };
     };
@@ -187,6 +196,26 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     return undefined;
   };
 
+  /** Under `stale`: the first answer to the same question, or where the one that comes is to be kept; undefined without that fault. */
+  const memoryOf = (
+    { asked, record }: Exchange,
+    { url = '', headers: { accept = '' } }: IncomingMessage,
+  ): Answer | ((answer: Answer) => void) | undefined => {
+    if (!READ_VERBS.has(asked.verb) || asked.subresource !== undefined) return undefined;
+    const fault = faults.take(['stale'], asked);
+    if (fault === undefined) return undefined;
+    const memory = remembered;
+    const key = `${accept} ${url}`;
+    const known = memory.get(key);
+    if (known === undefined) {
+      return (answer) => {
+        if (answer.code === 200) memory.set(key, answer);
+      };
+    }
+    record.fault = fault.kind;
+    return known;
+  };
+
   const late = async (exchange: Exchange): Promise<void> => {
     const latency = faults.take(['latency'], exchange.asked);
     if (latency !== undefined) {
@@ -196,8 +225,9 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
   };
 
   /** Passes the body of an answer on; a watch and a log may be ended on the way. */
-  const pass = (exchange: Exchange, from: IncomingMessage, to: ServerResponse): void => {
+  const pass = (exchange: Exchange, from: IncomingMessage, to: ServerResponse, keep?: (body: Buffer) => void): void => {
     const { asked, record } = exchange;
+    const whole: Buffer[] = [];
     let stopped = false;
     const stop = (fault: ApiFault): void => {
       stopped = true;
@@ -245,6 +275,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       if (stopped) {
         return;
       }
+      if (keep !== undefined) whole.push(part);
       if (cutLog !== undefined && cutAt !== undefined) {
         stopped = true;
         to.write(part, () => stop(cutLog));
@@ -255,7 +286,9 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     });
     from.on('end', () => {
       keepMessage(record, refusal);
-      if (!stopped) to.end();
+      if (stopped) return;
+      keep?.(Buffer.concat(whole));
+      to.end();
     });
     // What broke behind us breaks before us: a cut answer must not look whole.
     from.on('error', () => {
@@ -284,7 +317,9 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     if (response.destroyed) {
       return;
     }
-    const given = faulty(exchange, new URL(request.url ?? '/', 'http://api'));
+    const memory = memoryOf(exchange, request);
+    const given =
+      faulty(exchange, new URL(request.url ?? '/', 'http://api')) ?? (typeof memory === 'object' ? memory : undefined);
     if (given !== undefined) {
       request.resume();
       exchange.record.code = given.code;
@@ -294,10 +329,13 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     }
     const outgoing = open(request, endToEnd(request.headers));
     outgoing.on('response', (answer) => {
+      const code = answer.statusCode ?? 502;
+      const headers = endToEnd(answer.headers);
       exchange.record.code = answer.statusCode ?? 0;
-      response.writeHead(answer.statusCode ?? 502, endToEnd(answer.headers));
+      response.writeHead(code, headers);
       response.flushHeaders();
-      pass(exchange, answer, response);
+      const keep = typeof memory === 'function' ? (body: Buffer) => memory({ code, headers, body }) : undefined;
+      pass(exchange, answer, response, keep);
     });
     outgoing.on('error', () => response.destroy());
     response.on('close', () => outgoing.destroy());
@@ -316,7 +354,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
       exchange.record.code = given.code;
       const fields = { ...given.headers, connection: 'close', 'content-length': Buffer.byteLength(given.body) };
       const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
-      raw(given.code, 'refused', lines, given.body);
+      raw(given.code, 'refused', lines, String(given.body));
       socket.end();
       return;
     }
@@ -415,6 +453,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     }),
     setFaults(list) {
       comeBack();
+      remembered = new Map();
       faults.set(list, (fault) => {
         if (fault.kind === 'outage') {
           if (fault.times === undefined) goAway(fault.forSeconds);
