@@ -1,4 +1,4 @@
-import { DeadlineExceeded, HarnessError, NotApplicable, NotTestable, Violation } from '../run/errors.ts';
+import { DeadlineExceeded, HarnessError, NotApplicable, NotTestable, TookTooLong, Violation } from '../run/errors.ts';
 
 /** What came of one requirement for one subject. The six are never collapsed into fewer. */
 export const OUTCOMES = ['passed', 'failed', 'not applicable', 'not testable', 'disabled', 'harness error'] as const;
@@ -16,7 +16,12 @@ function isAssertion(error: unknown): boolean {
  * (a refused connection, a TypeError) is the harness's own fault and never a verdict.
  */
 export function outcomeOf(error: unknown): Outcome {
-  if (isAssertion(error) || error instanceof Violation || error instanceof DeadlineExceeded) {
+  if (
+    isAssertion(error) ||
+    error instanceof Violation ||
+    error instanceof DeadlineExceeded ||
+    error instanceof TookTooLong
+  ) {
     return 'failed';
   }
   if (error instanceof NotApplicable) {

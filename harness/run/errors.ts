@@ -22,6 +22,21 @@ export class DeadlineExceeded extends Error {
   }
 }
 
+/** Something took longer than it may: `failed`, as a wait that ended at its deadline. */
+export class TookTooLong extends Error {
+  override readonly name = 'TookTooLong';
+}
+
+/**
+ * Holds a time against its bound.
+ *
+ * @param what what takes the time, in words
+ * @throws TookTooLong when it is over the bound, or not a number
+ */
+export function expectWithin(what: string, seconds: number, atMostSeconds: number): void {
+  if (!(seconds <= atMostSeconds)) throw new TookTooLong(`${what}: ${seconds} s, and at most ${atMostSeconds} s`);
+}
+
 /** A prerequisite on the side of the target is missing, so that nothing can be said about the requirement: `not testable`. */
 export class NotTestable extends Error {
   override readonly name = 'NotTestable';

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
-import { DeadlineExceeded, HarnessError, Violation } from './errors.ts';
+import { DeadlineExceeded, expectWithin, HarnessError, Violation } from './errors.ts';
 import { unlessStarved } from './starvation.ts';
 
 const BEGUN = Date.parse('2026-01-01T00:00:00Z');
@@ -23,4 +23,18 @@ test('stalls before it began explain nothing', () => {
 test('what was seen to be wrong stays wrong, however busy the machine was', () => {
   const wrong = new Violation('it answers 200');
   expect(unlessStarved(wrong, [stall(10)], BEGUN)).toBe(wrong);
+});
+
+test('so is a time beyond its bound', () => {
+  const thrown = (seconds: number): unknown => {
+    try {
+      return expectWithin('the end of a Job', seconds, 21);
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(thrown(21)).toBeUndefined();
+  expect(unlessStarved(thrown(23), [], BEGUN)).toMatchObject({ message: 'the end of a Job: 23 s, and at most 21 s' });
+  expect(unlessStarved(thrown(23), [stall(10)], BEGUN)).toBeInstanceOf(HarnessError);
+  expect(thrown(Number.NaN)).toBeInstanceOf(Error);
 });

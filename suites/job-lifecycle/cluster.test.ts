@@ -14,7 +14,7 @@ import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
 import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
 import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
 import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
-import { DeadlineExceeded, describeError, NotTestable, Violation } from '../../harness/run/errors.ts';
+import { DeadlineExceeded, describeError, expectWithin, NotTestable, Violation } from '../../harness/run/errors.ts';
 import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
 import {
   bench,
@@ -131,7 +131,7 @@ requirement('JL-03', async (t) => {
       t.evidence(name, { startedAt, end, secondsAfterTheStart: after });
       expect(end, `the end of ${name}`).toMatchObject({ type: 'Failed', reason: 'DeadlineExceeded' });
       expect(after, `seconds from the start of ${name} to its end`).toBeGreaterThanOrEqual(DEADLINE_SECONDS);
-      expect(after, `deadline + grace + ${DEADLINE_SLACK_SECONDS} s`).toBeLessThanOrEqual(latest);
+      expectWithin(`the end of ${name} (deadline + grace + ${DEADLINE_SLACK_SECONDS} s)`, after, latest);
       const stopped = await pods.until(
         (events) =>
           podsOf(events, name).find(({ type, object }) => type === 'DELETED' || terminationOf(object) !== undefined),
@@ -235,13 +235,11 @@ requirement('JL-08', async (t) => {
   expect(lived(ignores), 'seconds that a container lives that ignores SIGTERM').toBeGreaterThanOrEqual(
     GRACE.ignores - ROUNDING_SECONDS,
   );
-  expect(lived(ignores), 'its grace, and slack').toBeLessThanOrEqual(GRACE.ignores + KILL_SLACK_SECONDS);
+  expectWithin('its end (grace, and slack)', lived(ignores), GRACE.ignores + KILL_SLACK_SECONDS);
   expect(ignores.termination?.exitCode, 'exit code of a container that was killed').toBe(137);
   expect(cleansUp.termination?.exitCode, 'exit code after a clean-up that takes 3 s').toBe(CLEANED_UP);
   expect(ends.termination?.exitCode, 'exit code of a container that ends on SIGTERM').toBe(0);
-  expect(ends.goneAfter, `seconds until a pod is gone that ends at once, of a grace of ${GRACE.ends}`).toBeLessThan(
-    AT_ONCE_SECONDS,
-  );
+  expectWithin(`a pod is gone that ends at once, of a grace of ${GRACE.ends}`, ends.goneAfter, AT_ONCE_SECONDS);
 });
 
 /** A fault of a pod, and how its status has to tell it. */
@@ -433,7 +431,7 @@ requirement('JL-07', async (t) => {
     followed.lines.map(({ text }) => text),
     'the followed log',
   ).toEqual(Array.from({ length: FOLLOWED_LINES }, (_, index) => `line ${index + 1}`));
-  expect(Math.min(...lags), `the best of ${FOLLOWED_LINES} lines, in seconds`).toBeLessThan(FOLLOW_SECONDS);
+  expectWithin(`the best of ${FOLLOWED_LINES} lines in a followed log`, Math.min(...lags), FOLLOW_SECONDS);
 
   await pods.until((events) => eventsOf(events, finished).find(({ object }) => object.status?.phase === 'Succeeded'), {
     what: `pod ${finished} to end`,
