@@ -92,7 +92,9 @@ export class Console {
       onAgain: (rows) => {
         this.#planned = planned + rows.length;
         const names = rows.map(({ subject, id }) => (several ? `${id} [${subject}]` : id));
-        this.#line(`${pc.magenta('harness errors')}; judged once more, alone: ${names.join(', ')}`);
+        this.#line(
+          `${pc.magenta('harness errors, or red while the machine stood still')}; judged once more, alone: ${names.join(', ')}`,
+        );
       },
     };
   }

@@ -74,7 +74,7 @@ export function renderMatrix({ twins, survivors }: KillMatrix): string {
     const right = mustFail.length > 0 ? pc.green('killed  ') : pc.green('as good ');
     return [
       `${surprises.length === 0 ? right : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,
-      ...disturbedBefore.map(({ id, reason }) => `         judged again: ${id} met a harness error: ${reason}`),
+      ...disturbedBefore.map(({ id, reason }) => `         judged again: ${id}, since before: ${reason}`),
       ...surprises.map(({ id, outcome, reason }) => `         ${pc.red(id)} ${outcome}: ${reason}`),
     ];
   });

@@ -19,7 +19,9 @@ const resultSchema = z.strictObject({
   disturbedBefore: z
     .string()
     .optional()
-    .describe('it was judged a second time, alone: what kept the harness from judging it the first time'),
+    .describe(
+      'it was judged a second time, alone: what kept the harness from judging it the first time, or why that verdict was in doubt',
+    ),
   startedAt: instant,
   durationMs: z.number().nonnegative(),
   evidence: z

@@ -4,6 +4,11 @@ import { DeadlineExceeded, HarnessError, NotApplicable, NotTestable, TookTooLong
 export const OUTCOMES = ['passed', 'failed', 'not applicable', 'not testable', 'disabled', 'harness error'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** Whether it counts against an implementation. */
+export function isRed(outcome: Outcome): boolean {
+  return outcome === 'failed' || outcome === 'not testable';
+}
+
 /** Chai's assertion error, by name: Vitest bundles its own copy, so that `instanceof` cannot be used. */
 function isAssertion(error: unknown): boolean {
   return error instanceof Error && error.name === 'AssertionError';

@@ -29,16 +29,18 @@ export interface Progress {
 
 /**
  * Runs the suites of a session. What the harness could not judge (a machine that stood still, a part of the environment that did not
- * answer) is judged once more in an environment of its own, with nothing else beside it, and its result says so. What was judged is not
- * judged again, whatever came of it.
+ * answer), and what it called red while the machine stood still, is judged once more in an environment of its own, with nothing else
+ * beside it, and its result says so. What else was judged is not judged again, whatever came of it.
  */
 export async function executeAndMend(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
   const first = await execute(session, onResult);
-  const { spoilt, planned, options } = session;
-  const tooMany = spoilt.length > Math.max(JUDGED_AGAIN_AT_MOST.rows, planned.length * JUDGED_AGAIN_AT_MOST.share);
-  if (first.faults.length > 0 || spoilt.length === 0 || tooMany || options.keep) return first;
-  onAgain(spoilt);
-  const again = session.again(spoilt);
+  const { spoilt, doubtful, planned, options } = session;
+  const most = Math.max(JUDGED_AGAIN_AT_MOST.rows, planned.length * JUDGED_AGAIN_AT_MOST.share);
+  // A target that is red in so many rows is: no machine would have to be blamed.
+  const rows = spoilt.length + doubtful.length > most ? spoilt : [...spoilt, ...doubtful];
+  if (first.faults.length > 0 || rows.length === 0 || rows.length > most || options.keep) return first;
+  onAgain(rows);
+  const again = session.again(rows);
   const { faults } = await execute(again, onResult);
   session.adopt(again.results);
   return { ...first, faults };

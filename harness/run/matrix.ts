@@ -1,5 +1,5 @@
 import type { Twin } from '../requirements/catalogue.ts';
-import type { Outcome } from '../requirements/outcome.ts';
+import { isRed, type Outcome } from '../requirements/outcome.ts';
 import type { RequirementResult, Subject } from './protocol.ts';
 
 /** A row of the kill matrix: what one twin had to fail, and what came of it. An interface (`conformance prove --json`). */
@@ -22,9 +22,6 @@ export interface KillMatrix {
   survivors: string[];
 }
 
-/** Outcomes that count as failed. */
-const RED: readonly Outcome[] = ['failed', 'not testable'];
-
 /** @param results of all subjects; only what was planned for a twin is looked at */
 export function killMatrix(twins: Twin[], subjects: Subject[], results: RequirementResult[]): KillMatrix {
   const rows = subjects.map((subject) => {
@@ -38,7 +35,7 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
         return [{ id, outcome: 'not executed', reason: 'planned but not executed' }];
       }
       const expected = mustFail.includes(id)
-        ? RED.includes(result.outcome)
+        ? isRed(result.outcome)
         : result.outcome === 'passed' || result.outcome === 'not applicable';
       return expected ? [] : [{ id, outcome: result.outcome, reason: result.reason ?? 'it must fail, and did not' }];
     });
@@ -50,7 +47,7 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
       role: subject.role ?? '',
       fault: subject.fault ?? '',
       mustFail,
-      failed: own.filter(({ outcome }) => RED.includes(outcome)).map(({ id }) => id),
+      failed: own.filter(({ outcome }) => isRed(outcome)).map(({ id }) => id),
       surprises,
       ...(disturbedBefore.length === 0 ? {} : { disturbedBefore }),
     };

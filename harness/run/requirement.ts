@@ -21,7 +21,7 @@ import type {
   Subject,
   WorkerSettings,
 } from './protocol.ts';
-import { unlessStarved } from './starvation.ts';
+import { stalledSeconds, stallsSince, unlessStarved } from './starvation.ts';
 
 export type { RequirementContext } from './context.ts';
 
@@ -217,12 +217,13 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         signal: AbortSignal.any([signal, limit.signal]),
         evidence,
       });
-      const record = (outcome: RequirementResult['outcome'], reason?: string): void => {
+      const record = (outcome: RequirementResult['outcome'], reason?: string, stalled = 0): void => {
         task.meta.conformance = {
           id,
           subject: subject.name,
           outcome,
           ...(reason === undefined ? {} : { reason: redact(reason) }),
+          ...(stalled === 0 ? {} : { stalledSeconds: stalled }),
           startedAt: startedAt.toISOString(),
           durationMs: Date.now() - startedAt.getTime(),
           evidence,
@@ -241,10 +242,10 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         const [soft] = task.result?.errors ?? [];
         record(soft === undefined ? 'passed' : 'failed', soft?.message);
       } catch (thrown) {
-        const starved = settings.ownCluster ? unlessStarved(thrown, heartbeat.stalls(), startedAt.getTime()) : thrown;
-        const error = await unlessEnvironmentIsGone(settings, starved);
+        const stalls = settings.ownCluster ? stallsSince(heartbeat.stalls(), startedAt.getTime()) : [];
+        const error = await unlessEnvironmentIsGone(settings, unlessStarved(thrown, stalls));
         const outcome = outcomeOf(error);
-        record(outcome, describeError(error));
+        record(outcome, describeError(error), stalledSeconds(stalls));
         if (outcome === 'not applicable') {
           skip(redact(describeError(error)));
         }

@@ -36,3 +36,26 @@ test('a second result takes the place of the first and says what had spoilt that
     { id: 'TR-07', outcome: 'passed', disturbedBefore: 'it was not executed' },
   ]);
 });
+
+test('what is red is in doubt where the machine stood still, unless a twin must fail it', () => {
+  const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
+  const stalled = { stalledSeconds: 2.5 };
+  session.results.push(
+    { ...result('TR-01', 'passed'), ...stalled },
+    { ...result('TR-02', 'failed', 'it is late'), ...stalled },
+    result('TR-03', 'failed'),
+    { ...result('TR-07', 'harness error'), ...stalled },
+  );
+  expect(session.doubtful).toEqual([row('TR-02')]);
+  session.adopt([result('TR-02', 'passed')]);
+  expect(session.results[1]).toMatchObject({
+    outcome: 'passed',
+    disturbedBefore: 'failed while the machine stood still for 2.5 s: it is late',
+  });
+
+  const twins = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins: ['never-rotates'] }, () => undefined);
+  const [mustFail = ''] = twins.catalogue.twins.find(({ name }) => name === 'never-rotates')?.mustFail ?? [];
+  twins.results.push({ ...result(mustFail, 'failed'), ...stalled, subject: 'never-rotates' });
+  twins.results.push({ ...result('TR-22', 'failed'), ...stalled, subject: 'never-rotates' });
+  expect(twins.doubtful).toEqual([{ subject: 'never-rotates', id: 'TR-22' }]);
+});

@@ -1,6 +1,7 @@
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment } from '../environment/environment.ts';
 import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
+import { isRed } from '../requirements/outcome.ts';
 import type { Target } from '../target/target-file.ts';
 import { type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
 import { describeError, HarnessError } from './errors.ts';
@@ -264,17 +265,30 @@ export class Session {
     });
   }
 
+  /**
+   * What was called red while the machine stood still, and is not known to be (a twin must fail what names it). A processor that is not
+   * there looks like a target that does not answer, in more ways than a harness can foresee.
+   */
+  get doubtful(): PlannedRow[] {
+    return this.results
+      .filter(({ id, subject, outcome, stalledSeconds = 0 }) => {
+        const twin = this.catalogue.twins.find(({ name }) => name === subject);
+        return isRed(outcome) && stalledSeconds > 0 && twin?.mustFail.includes(id) !== true;
+      })
+      .map(({ id, subject }) => ({ subject, id }));
+  }
+
   /** A session of its own, with an environment of its own, for some rows of this one. */
   again(rows: PlannedRow[]): Session {
     return new Session({ ...this.options, only: rows }, this.#listener, this.catalogue);
   }
 
-  /** Takes the results of a second session for {@link spoilt} rows in the place of the first ones; they say so. */
+  /** Takes the results of a second session for {@link spoilt} and {@link doubtful} rows in the place of the first ones; they say so. */
   adopt(again: RequirementResult[]): void {
     for (const result of again) {
       const index = this.results.findIndex(({ id, subject }) => id === result.id && subject === result.subject);
       const before = this.results[index];
-      const marked = { ...result, disturbedBefore: before?.reason ?? before?.outcome ?? 'it was not executed' };
+      const marked = { ...result, disturbedBefore: describeBefore(before) };
       if (before === undefined) this.results.push(marked);
       else this.results[index] = marked;
     }
@@ -307,4 +321,10 @@ export function currentSession(): Session | undefined {
 
 export function setCurrentSession(session: Session | undefined): void {
   (globalThis as { [KEY]?: Session | undefined })[KEY] = session;
+}
+
+function describeBefore(before: RequirementResult | undefined): string {
+  if (before === undefined) return 'it was not executed';
+  const { outcome, reason = outcome, stalledSeconds } = before;
+  return isRed(outcome) ? `${outcome} while the machine stood still for ${stalledSeconds} s: ${reason}` : reason;
 }

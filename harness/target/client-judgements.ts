@@ -188,9 +188,11 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
 export function namesTheMissingFile({ calls, latePath }: ClientSession): Finding[] {
   const failed = calls.filter(({ phase, ok }) => (phase === 'missing' || phase === 'blank') && !ok);
   if (failed.length === 0) return ['no call failed for want of its token file'];
-  return failed
-    .filter(({ namesFile }) => namesFile !== true)
-    .map((call) => `with the token file ${call.phase} the error does not name ${latePath}: ${describeCall(call)}`);
+  // Where the machine stalls, a client may have failed of something else before it came to the file.
+  return failuresOf(
+    failed.filter(({ namesFile }) => namesFile !== true),
+    (call) => `with the token file ${call.phase} the error does not name ${latePath}: ${describeCall(call)}`,
+  );
 }
 
 /** TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is configured, and no more. */
