@@ -219,6 +219,9 @@ test('JL-29: a time limit is told as one, and not as a success because the pod i
     timesOut(record({ tasks: [late], events: [ended(50, late, end)], objects: seenObjects }), ', late').map(textOf);
   expect(judged({ outcome: 'timeout' })).toEqual([]);
   expect(judged({ outcome: 'failed', reason: 'DeadlineExceeded: it was active too long' })).toEqual([]);
+  const gaveUp = { outcome: 'failed', reason: 'its pod is gone' } as const;
+  expect(judged(gaveUp)).toEqual([]);
+  expect(timesOut(record({ tasks: [late], events: [ended(50, late, gaveUp)], objects }))).toHaveLength(1);
   expect(judged({ outcome: 'succeeded' })).toEqual([
     'the task with a time limit of 15 s was reported as succeeded, late',
   ]);

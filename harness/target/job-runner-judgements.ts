@@ -242,16 +242,19 @@ export function cancels(record: RunnerRecord): Finding[] {
 /** `activeDeadlineSeconds` among causes that are guessed at is no report. */
 export const TIMEOUT_WORDS = /\btime(d)?[ -]?out|\bdeadline|active_deadline\b/i;
 
-/** JL-29: a task that takes longer than it may is ended, and reported as such. @param late what was said of it came late */
+/**
+ * JL-29: a task that takes longer than it may is ended, and reported as such.
+ *
+ * @param late words for it, where the cause was told late: a runner may have given up waiting for it, and call the task failed without it
+ */
 export function timesOut(record: RunnerRecord, late = ''): Finding[] {
   const task = taskNamed(record, 'runs-out');
   if (task === undefined) return ['no task was given a time limit'];
   const [end] = endsOf(record, task);
   const findings: Finding[] = [];
-  if (
-    end === undefined ||
-    (end.outcome !== 'timeout' && !(end.outcome === 'failed' && TIMEOUT_WORDS.test(end.reason ?? '')))
-  )
+  const isTold =
+    end?.outcome === 'timeout' || (end?.outcome === 'failed' && (late !== '' || TIMEOUT_WORDS.test(end.reason ?? '')));
+  if (!isTold)
     findings.push(
       `the task with a time limit of ${task.task.timeoutSeconds ?? TIME_LIMIT_SECONDS} s ${fate(record, task)}${late}`,
     );
