@@ -3,7 +3,7 @@ import { loadCatalogue } from '../requirements/catalogue.ts';
 import { executeAndMend } from '../run/execute.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
 import { Console } from './output.ts';
-import type { Tally } from './own-tests.ts';
+import { type Tally, tallyOf } from './own-tests-tally.ts';
 
 /**
  * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a claim and with two
@@ -36,9 +36,10 @@ export async function assignedUids(): Promise<Tally> {
     output.progress,
   );
   const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
-  const wrong = session.planned.flatMap(({ id }) => {
-    const { outcome = 'not executed', reason = '' } = session.results.find((result) => result.id === id) ?? {};
-    return outcome === 'passed' ? [] : [`${id} is ${outcome} where uids are assigned: ${reason}`];
-  });
-  return { passed: session.planned.length - wrong.length, wrong: [...wrong, ...faults] };
+  const { passed, wrong } = tallyOf(
+    session.planned.map(({ id }) => id),
+    session.results,
+    () => 'passed',
+  );
+  return { passed, wrong: [...wrong, ...faults] };
 }

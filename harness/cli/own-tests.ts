@@ -23,19 +23,13 @@ import { redact, wholeTokensIn } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { assignedUids } from './own-tests-assigned-uids.ts';
+import { type Tally, tallyOf } from './own-tests-tally.ts';
 import { progressPrinter } from './progress.ts';
 import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
-
-/** What one part of the project's own tests came to. */
-export interface Tally {
-  passed: number;
-  /** What is wrong, a line each: repeated behind everything else, since what a log keeps is its end. */
-  wrong: string[];
-}
 
 interface Part {
   name: string;
@@ -137,18 +131,18 @@ async function references(identityProvider: IdentityProviderKind, requirements: 
     const written = await commandLine(['run', '--idp', identityProvider, '--report', folder, ...named]);
     const artefacts: Record<string, string> = { ...written, ...readFiles(folder) };
     const report = reportSchema.parse(JSON.parse(artefacts['report.json'] ?? ''));
-    const wrong = report.planned.flatMap((id) => {
-      const expected = TRUE_VERDICTS[identityProvider][id]?.outcome ?? 'passed';
-      const { outcome = 'not executed', reason = '' } = report.results.find((result) => result.id === id) ?? {};
-      return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
-    });
+    const { passed, wrong } = tallyOf(
+      report.planned,
+      report.results,
+      (id) => TRUE_VERDICTS[identityProvider][id]?.outcome ?? 'passed',
+    );
     const broken = [
       ...report.faults,
       ...Object.entries(artefacts).flatMap(([name, text]) =>
         wholeTokensIn(text).map((token) => `${name} holds a whole token: ${token}`),
       ),
     ];
-    return { passed: report.planned.length - wrong.length, wrong: [...wrong, ...broken] };
+    return { passed, wrong: [...wrong, ...broken] };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -208,17 +202,17 @@ async function live(): Promise<Tally> {
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
       })
     ).items.length;
-    const unexpected = session.planned.flatMap(({ id }) => {
-      const expected = applicable.includes(id) ? 'passed' : 'not applicable';
-      const { outcome = 'not executed', reason = '' } = session.results.find((result) => result.id === id) ?? {};
-      return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
-    });
+    const { passed, wrong } = tallyOf(
+      session.planned.map(({ id }) => id),
+      session.results,
+      (id) => (applicable.includes(id) ? 'passed' : 'not applicable'),
+    );
     const records = (await host.environment.auditRecords(subject, { user: HARNESS_USER })) ?? [];
     const refused = refusedBeyondControls(records);
     process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
     return {
-      passed: session.planned.length - unexpected.length,
-      wrong: [...unexpected, ...faults, ...refused, ...(left === 0 ? [] : [`${left} namespaces are left`])],
+      passed,
+      wrong: [...wrong, ...faults, ...refused, ...(left === 0 ? [] : [`${left} namespaces are left`])],
     };
   } finally {
     if (before === undefined) delete process.env.KUBECONFIG;

@@ -37,6 +37,11 @@ export function expectWithin(what: string, seconds: number, atMostSeconds: numbe
   if (!(seconds <= atMostSeconds)) throw new TookTooLong(`${what}: ${seconds} s, and at most ${atMostSeconds} s`);
 }
 
+/** The same of a bound that must not be reached. */
+export function expectBefore(what: string, seconds: number, limitSeconds: number): void {
+  if (!(seconds < limitSeconds)) throw new TookTooLong(`${what}: ${seconds} s, and less than ${limitSeconds} s`);
+}
+
 /** A prerequisite on the side of the target is missing, so that nothing can be said about the requirement: `not testable`. */
 export class NotTestable extends Error {
   override readonly name = 'NotTestable';

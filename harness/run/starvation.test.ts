@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
-import { DeadlineExceeded, expectWithin, HarnessError, Violation } from './errors.ts';
+import { DeadlineExceeded, expectBefore, expectWithin, HarnessError, Violation } from './errors.ts';
 import { stalledSeconds, stallsSince, unlessStarved } from './starvation.ts';
 
 const BEGUN = Date.parse('2026-01-01T00:00:00Z');
@@ -38,4 +38,6 @@ test('so is a time beyond its bound', () => {
   expect(unlessStarved(thrown(23), [])).toMatchObject({ message: 'the end of a Job: 23 s, and at most 21 s' });
   expect(unlessStarved(thrown(23), [stall(10)])).toBeInstanceOf(HarnessError);
   expect(thrown(Number.NaN)).toBeInstanceOf(Error);
+  expect(() => expectBefore('a replacement', 21, 21)).toThrow('a replacement: 21 s, and less than 21 s');
+  expect(() => expectBefore('a replacement', 20.9, 21)).not.toThrow();
 });

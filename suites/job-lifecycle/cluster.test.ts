@@ -14,7 +14,14 @@ import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
 import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
 import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
 import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
-import { DeadlineExceeded, describeError, expectWithin, NotTestable, Violation } from '../../harness/run/errors.ts';
+import {
+  DeadlineExceeded,
+  describeError,
+  expectBefore,
+  expectWithin,
+  NotTestable,
+  Violation,
+} from '../../harness/run/errors.ts';
 import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
 import {
   bench,
@@ -239,7 +246,7 @@ requirement('JL-08', async (t) => {
   expect(ignores.termination?.exitCode, 'exit code of a container that was killed').toBe(137);
   expect(cleansUp.termination?.exitCode, 'exit code after a clean-up that takes 3 s').toBe(CLEANED_UP);
   expect(ends.termination?.exitCode, 'exit code of a container that ends on SIGTERM').toBe(0);
-  expectWithin(`a pod is gone that ends at once, of a grace of ${GRACE.ends}`, ends.goneAfter, AT_ONCE_SECONDS);
+  expectBefore(`a pod is gone that ends at once, of a grace of ${GRACE.ends}`, ends.goneAfter, AT_ONCE_SECONDS);
 });
 
 /** A fault of a pod, and how its status has to tell it. */
@@ -431,7 +438,7 @@ requirement('JL-07', async (t) => {
     followed.lines.map(({ text }) => text),
     'the followed log',
   ).toEqual(Array.from({ length: FOLLOWED_LINES }, (_, index) => `line ${index + 1}`));
-  expectWithin(`the best of ${FOLLOWED_LINES} lines in a followed log`, Math.min(...lags), FOLLOW_SECONDS);
+  expectBefore(`the best of ${FOLLOWED_LINES} lines in a followed log`, Math.min(...lags), FOLLOW_SECONDS);
 
   await pods.until((events) => eventsOf(events, finished).find(({ object }) => object.status?.phase === 'Succeeded'), {
     what: `pod ${finished} to end`,
