@@ -36,10 +36,10 @@ export async function assignedUids(): Promise<Tally> {
     output.progress,
   );
   const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
-  const { passed, wrong } = tallyOf(
+  const { wrong, ...tally } = tallyOf(
     session.planned.map(({ id }) => id),
     session.results,
     () => 'passed',
   );
-  return { passed, wrong: [...wrong, ...faults] };
+  return { ...tally, wrong: [...wrong, ...faults] };
 }

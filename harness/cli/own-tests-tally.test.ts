@@ -1,16 +1,26 @@
 import { expect, test } from 'vitest';
 import { tallyOf } from './own-tests-tally.ts';
 
-test('what is planned passes by the outcome that it must have, and is wrong by any other, and by none', () => {
+test('what is not as it must be, or was not executed, is wrong, and the line says both', () => {
   const results = [
-    { id: 'TR-01', outcome: 'passed' },
-    { id: 'AI-13a', outcome: 'failed', reason: 'it ignores `crit`' },
-    { id: 'TR-03', outcome: 'failed', reason: 'it never rotates' },
-  ] as const;
-  expect(
-    tallyOf(['TR-01', 'AI-13a', 'TR-03', 'TR-07'], [...results], (id) => (id === 'AI-13a' ? 'failed' : 'passed')),
-  ).toEqual({
+    { id: 'A-1', outcome: 'passed' as const },
+    { id: 'A-2', outcome: 'failed' as const, reason: 'it never rotates' },
+    { id: 'A-3', outcome: 'failed' as const },
+  ];
+  expect(tallyOf(['A-1', 'A-2', 'A-3', 'A-4', 'A-5'], results, (id) => (id === 'A-3' ? 'failed' : 'passed'))).toEqual({
     passed: 2,
-    wrong: ['TR-03 is failed, and must be passed: it never rotates', 'TR-07 is not executed, and must be passed: '],
+    wrong: ['A-2 is failed, and must be passed: it never rotates', 'not executed: A-4 A-5'],
+  });
+});
+
+test('what was judged a second time is told, where it is right', () => {
+  const disturbedBefore = 'the machine stood still';
+  const results = [
+    { id: 'A-1', outcome: 'passed' as const, disturbedBefore },
+    { id: 'A-2', outcome: 'failed' as const, reason: 'it never rotates', disturbedBefore },
+  ];
+  expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
+    passed: 1,
+    again: ['A-1, since before: the machine stood still'],
   });
 });

@@ -5,18 +5,27 @@ export interface Tally {
   passed: number;
   /** What is wrong, a line each: repeated behind everything else, since what a log keeps is its end. */
   wrong: string[];
+  /** What was judged a second time and is right now, and why, a line each. */
+  again?: string[];
 }
 
 /** Holds what came of planned requirements against what must come of each. */
 export function tallyOf(
   planned: string[],
-  results: { id: string; outcome: Outcome; reason?: string | undefined }[],
+  results: { id: string; outcome: Outcome; reason?: string | undefined; disturbedBefore?: string | undefined }[],
   expectedOf: (id: string) => Outcome,
 ): Tally {
-  const wrong = planned.flatMap((id) => {
-    const expected = expectedOf(id);
-    const { outcome = 'not executed', reason = '' } = results.find((result) => result.id === id) ?? {};
-    return outcome === expected ? [] : [`${id} is ${outcome}, and must be ${expected}: ${reason}`];
-  });
-  return { passed: planned.length - wrong.length, wrong };
+  const resultOf = new Map(results.map((result) => [result.id, result]));
+  const missing = planned.filter((id) => !resultOf.has(id));
+  const judged = planned.flatMap((id) => resultOf.get(id) ?? []);
+  const isRight = ({ id, outcome }: (typeof judged)[number]): boolean => outcome === expectedOf(id);
+  const wrong = judged
+    .filter((result) => !isRight(result))
+    .map(({ id, outcome, reason = '' }) => `${id} is ${outcome}, and must be ${expectedOf(id)}: ${reason}`);
+  const again = judged
+    .filter((result) => isRight(result) && result.disturbedBefore !== undefined)
+    .map(({ id, disturbedBefore }) => `${id}, since before: ${disturbedBefore}`);
+  // One line for all: they have one cause, which should not be pushed out of sight.
+  if (missing.length > 0) wrong.push(`not executed: ${missing.join(' ')}`);
+  return { passed: judged.filter(isRight).length, wrong, ...(again.length === 0 ? {} : { again }) };
 }

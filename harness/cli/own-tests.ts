@@ -15,7 +15,7 @@ import { reportSchema } from '../report/report.ts';
 import { loadCatalogue, ROLES, type Role } from '../requirements/catalogue.ts';
 import type { Outcome } from '../requirements/outcome.ts';
 import { describeError, HarnessError } from '../run/errors.ts';
-import { execute } from '../run/execute.ts';
+import { executeAndMend } from '../run/execute.ts';
 import { isProven } from '../run/matrix.ts';
 import type { IdentityProviderKind } from '../run/protocol.ts';
 import { DEFAULT_OPTIONS, Session } from '../run/session.ts';
@@ -59,8 +59,9 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
     for (const parts of PARTS) done.push(...(await Promise.all(parts.map(timed))));
   }
-  const lines = done.flatMap(({ name, passed, wrong, seconds }) => [
+  const lines = done.flatMap(({ name, passed, wrong, again = [], seconds }) => [
     `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
+    ...again.map((what) => `  judged again: ${redact(what)}`),
     ...wrong.map((what) => `  ${pc.red('wrong')} ${redact(what)}`),
   ]);
   const passed = done.reduce((sum, part) => sum + part.passed, 0);
@@ -131,7 +132,7 @@ async function references(identityProvider: IdentityProviderKind, requirements: 
     const written = await commandLine(['run', '--idp', identityProvider, '--report', folder, ...named]);
     const artefacts: Record<string, string> = { ...written, ...readFiles(folder) };
     const report = reportSchema.parse(JSON.parse(artefacts['report.json'] ?? ''));
-    const { passed, wrong } = tallyOf(
+    const { wrong, ...tally } = tallyOf(
       report.planned,
       report.results,
       (id) => TRUE_VERDICTS[identityProvider][id]?.outcome ?? 'passed',
@@ -142,7 +143,7 @@ async function references(identityProvider: IdentityProviderKind, requirements: 
         wholeTokensIn(text).map((token) => `${name} holds a whole token: ${token}`),
       ),
     ];
-    return { passed, wrong: [...wrong, ...broken] };
+    return { ...tally, wrong: [...wrong, ...broken] };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -196,13 +197,13 @@ async function live(): Promise<Tally> {
       { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', requirements },
       output.progress,
     );
-    const { faults } = await execute(session, (result) => output.result(result));
+    const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
     const left = (
       await createClusterHandle({ ...(await host.environment.clusterData(subject)) }).core.listNamespace({
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
       })
     ).items.length;
-    const { passed, wrong } = tallyOf(
+    const { wrong, ...tally } = tallyOf(
       session.planned.map(({ id }) => id),
       session.results,
       (id) => (applicable.includes(id) ? 'passed' : 'not applicable'),
@@ -211,7 +212,7 @@ async function live(): Promise<Tally> {
     const refused = refusedBeyondControls(records);
     process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
     return {
-      passed,
+      ...tally,
       wrong: [...wrong, ...faults, ...refused, ...(left === 0 ? [] : [`${left} namespaces are left`])],
     };
   } finally {

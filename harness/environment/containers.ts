@@ -1,7 +1,10 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import type Docker from 'dockerode';
 import { getContainerRuntimeClient, StartedNetwork } from 'testcontainers';
+import { describeError } from '../run/errors.ts';
 import { isFromHere, knownRuns, leaveRun, liveRuns } from '../run/registry.ts';
+import { redact } from '../tokens/redact.ts';
 import { RUN_LABEL } from './names.ts';
 
 /** A network of the run's own: the constant names of its servers cannot meet those of another run. */
@@ -26,21 +29,53 @@ export async function gatewayOf(network: StartedNetwork): Promise<string> {
 }
 
 /**
- * Tells when a container of the run ends, by the engine's own events.
+ * Tells when a container of the run ends, by the engine's own events, with the last lines that it wrote.
  *
+ * @param isExpected asked at once: what ends because the run is being stopped is not told
  * @returns ends the watch
  */
-export async function onContainerEnd(runId: string, tell: (message: string) => void): Promise<() => void> {
+export async function onContainerEnd(
+  runId: string,
+  isExpected: () => boolean,
+  tell: (message: string) => void,
+): Promise<() => void> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
   const filters = { label: [`${RUN_LABEL}=${runId}`], event: ['die'] };
   const stream = (await dockerode.getEvents({ filters: JSON.stringify(filters) })) as Readable;
-  createInterface({ input: stream }).on('line', (line) => {
-    const { Actor } = JSON.parse(line) as { Actor?: { Attributes?: { image?: string; exitCode?: string } } };
-    tell(`a container of ${Actor?.Attributes?.image} has ended with code ${Actor?.Attributes?.exitCode}`);
+  createInterface({ input: stream }).on('line', async (line) => {
+    if (isExpected()) return;
+    const { Actor } = JSON.parse(line) as { Actor: { ID: string; Attributes: { image?: string; exitCode?: string } } };
+    const { image, exitCode } = Actor.Attributes;
+    const lines = await lastLinesOf(dockerode.getContainer(Actor.ID));
+    tell(`a container of ${image} has ended with code ${exitCode}; its last lines:\n${lines}`);
   });
   // A watch that breaks is no reason to end the run: each part is asked at its end whether it is alive.
   stream.on('error', () => undefined);
   return () => stream.destroy();
+}
+
+/** How many lines of a container's log are kept for a message. */
+const KEPT_LINES = 20;
+
+/** The end of a container's log, or why it cannot be had. */
+async function lastLinesOf(container: Docker.Container): Promise<string> {
+  try {
+    const log = await container.logs({ stdout: true, stderr: true, tail: KEPT_LINES, follow: false });
+    return redact(withoutFrames(log).trimEnd());
+  } catch (error) {
+    return `its log cannot be had: ${describeError(error)}`;
+  }
+}
+
+/** The text of a log of the engine's API, where each frame has a header of eight bytes: its stream, and in the last four its length. */
+function withoutFrames(log: Buffer): string {
+  const frames: Buffer[] = [];
+  for (let at = 0; at + 8 <= log.length; ) {
+    const end = at + 8 + log.readUInt32BE(at + 4);
+    frames.push(log.subarray(at + 8, end));
+    at = end;
+  }
+  return Buffer.concat(frames).toString('utf8');
 }
 
 /** What a sweep removed. */

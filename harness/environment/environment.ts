@@ -151,11 +151,7 @@ export class Environment {
 
   /** Tells when a container ends that the run did not stop itself. */
   async watch(onEnd: (message: string) => void): Promise<void> {
-    const end = await onContainerEnd(this.#options.runId, (message) => {
-      if (this.#stopping === undefined) {
-        onEnd(message);
-      }
-    });
+    const end = await onContainerEnd(this.#options.runId, () => this.#stopping !== undefined, onEnd);
     this.#stops.push(async () => end());
   }
 

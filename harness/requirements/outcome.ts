@@ -1,4 +1,4 @@
-import { DeadlineExceeded, HarnessError, NotApplicable, NotTestable, TookTooLong, Violation } from '../run/errors.ts';
+import { HarnessError, NotApplicable, NotTestable, TookTooLong, Violation } from '../run/errors.ts';
 
 /** What came of one requirement for one subject. The six are never collapsed into fewer. */
 export const OUTCOMES = ['passed', 'failed', 'not applicable', 'not testable', 'disabled', 'harness error'] as const;
@@ -17,16 +17,11 @@ function isAssertion(error: unknown): boolean {
 /**
  * The outcome that something thrown in the body of a requirement stands for.
  *
- * Only an assertion, a {@link Violation} and a wait that ended at its deadline speak about the target; whatever else is thrown
+ * Only an assertion, a {@link Violation} and what took too long speak about the target; whatever else is thrown
  * (a refused connection, a TypeError) is the harness's own fault and never a verdict.
  */
 export function outcomeOf(error: unknown): Outcome {
-  if (
-    isAssertion(error) ||
-    error instanceof Violation ||
-    error instanceof DeadlineExceeded ||
-    error instanceof TookTooLong
-  ) {
+  if (isAssertion(error) || error instanceof Violation || error instanceof TookTooLong) {
     return 'failed';
   }
   if (error instanceof NotApplicable) {

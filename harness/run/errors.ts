@@ -6,10 +6,22 @@
 /** The target breaks its contract. Becomes the outcome `failed`, as an assertion of `expect` does. */
 export class Violation extends Error {
   override readonly name = 'Violation';
+  readonly isLate: boolean;
+
+  /** @param isLate all that is wrong is that something came too late, which was weighed against the stalls of the machine */
+  constructor(message: string, isLate = false) {
+    super(message);
+    this.isLate = isLate;
+  }
 }
 
-/** A wait ended at its deadline. In the body of a requirement it means that the target did not do what it must: `failed`. */
-export class DeadlineExceeded extends Error {
+/** Something took longer than it may. In the body of a requirement it means that the target did not do what it must in time: `failed`. */
+export class TookTooLong extends Error {
+  override readonly name: string = 'TookTooLong';
+}
+
+/** A wait ended at its deadline. */
+export class DeadlineExceeded extends TookTooLong {
   override readonly name = 'DeadlineExceeded';
 
   /**
@@ -20,11 +32,6 @@ export class DeadlineExceeded extends Error {
   constructor(what: string, waitedSeconds: number, lastSeen: string) {
     super(`waited ${waitedSeconds.toFixed(1)} s for ${what}; last seen: ${lastSeen}`);
   }
-}
-
-/** Something took longer than it may: `failed`, as a wait that ended at its deadline. */
-export class TookTooLong extends Error {
-  override readonly name = 'TookTooLong';
 }
 
 /**

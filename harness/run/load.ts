@@ -32,6 +32,19 @@ export function machineLoad(): Load {
   };
 }
 
+/**
+ * Tells the share of the processors' time, 0 to 1, that was not idle since this call. What a processor waited for (a disk, a hypervisor)
+ * counts as busy: there was something to do.
+ */
+export function processorsSince(): () => number {
+  const began = performance.now();
+  const { idle } = processorTimes();
+  return () => {
+    const all = (performance.now() - began) * cpus().length;
+    return all === 0 ? 1 : Math.min(1, Math.max(0, 1 - (processorTimes().idle - idle) / all));
+  };
+}
+
 function processorTimes(): { all: number; idle: number } {
   const times = cpus().map((processor) => processor.times);
   return {

@@ -152,8 +152,8 @@ export interface RequirementResult {
   outcome: Outcome;
   /** Why, for every outcome but `passed`. */
   reason?: string;
-  /** Of what is red on the harness's own cluster: how long the machine stood still meanwhile, in seconds. Absent: it did not. */
-  stalledSeconds?: number;
+  /** Of what is red on the harness's own cluster: what else than the target may be the cause of it. */
+  doubt?: string;
   /** Where it was judged a second time: what kept the harness from judging it the first time, or why that verdict was in doubt. */
   disturbedBefore?: string;
   /** RFC 3339. */

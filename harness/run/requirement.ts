@@ -1,5 +1,5 @@
 import { inject, test } from 'vitest';
-import { Heartbeat } from '../../fixtures/workloads/lib/heartbeat.ts';
+import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ApiRecord } from '../environment/cluster/api-record.ts';
 import type { Requester } from '../environment/cluster/audit-log.ts';
 import type { SecondIssuerTrust } from '../environment/identity-provider/provider.ts';
@@ -12,6 +12,7 @@ import type { IdentityProviderHandle, RequirementContext } from './context.ts';
 import { ask } from './control-client.ts';
 import { toControlError } from './control-error.ts';
 import { describeError, HarnessError, NotApplicable } from './errors.ts';
+import { processorsSince } from './load.ts';
 import type {
   ControlApi,
   EvidenceItem,
@@ -21,7 +22,7 @@ import type {
   Subject,
   WorkerSettings,
 } from './protocol.ts';
-import { stalledSeconds, stallsSince, unlessStarved } from './starvation.ts';
+import { doubtAbout, stallsSince, unlessStarved } from './starvation.ts';
 
 export type { RequirementContext } from './context.ts';
 
@@ -208,6 +209,12 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
     test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
       await ask(settings, '/turn', { subject: subject.name });
       const startedAt = new Date();
+      // A cluster that is not ours is on another machine.
+      const { ownCluster } = settings;
+      const busy = processorsSince();
+      const stalls = (): Stall[] => (ownCluster ? stallsSince(heartbeat.stalls(), startedAt.getTime()) : []);
+      const doubt = (thrown: unknown, seen: Stall[]): string | undefined =>
+        ownCluster ? doubtAbout(thrown, seen, busy()) : undefined;
       const evidence: EvidenceItem[] = [];
       const limit = new AbortController();
       const t = createContext({
@@ -217,13 +224,13 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         signal: AbortSignal.any([signal, limit.signal]),
         evidence,
       });
-      const record = (outcome: RequirementResult['outcome'], reason?: string, stalled = 0): void => {
+      const record = (outcome: RequirementResult['outcome'], reason?: string, inDoubt?: string): void => {
         task.meta.conformance = {
           id,
           subject: subject.name,
           outcome,
           ...(reason === undefined ? {} : { reason: redact(reason) }),
-          ...(stalled === 0 ? {} : { stalledSeconds: stalled }),
+          ...(inDoubt === undefined ? {} : { doubt: inDoubt }),
           startedAt: startedAt.toISOString(),
           durationMs: Date.now() - startedAt.getTime(),
           evidence,
@@ -240,12 +247,14 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         await Promise.race([body(t), exceeded]);
         // `expect.soft` and its like do not throw: they write their failure down and let the body go on.
         const [soft] = task.result?.errors ?? [];
-        record(soft === undefined ? 'passed' : 'failed', soft?.message);
+        if (soft === undefined) record('passed');
+        else record('failed', soft.message, doubt(soft, stalls()));
       } catch (thrown) {
-        const stalls = settings.ownCluster ? stallsSince(heartbeat.stalls(), startedAt.getTime()) : [];
-        const error = await unlessEnvironmentIsGone(settings, unlessStarved(thrown, stalls));
+        const seen = stalls();
+        const inDoubt = doubt(thrown, seen);
+        const error = await unlessEnvironmentIsGone(settings, unlessStarved(thrown, seen));
         const outcome = outcomeOf(error);
-        record(outcome, describeError(error), stalledSeconds(stalls));
+        record(outcome, describeError(error), inDoubt);
         if (outcome === 'not applicable') {
           skip(redact(describeError(error)));
         }

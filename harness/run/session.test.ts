@@ -39,7 +39,7 @@ test('a second result takes the place of the first and says what had spoilt that
 
 test('what is red is in doubt where the machine stood still, unless a twin must fail it', () => {
   const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
-  const stalled = { stalledSeconds: 2.5 };
+  const stalled = { doubt: 'while the machine stood still for 2.5 s' };
   session.results.push(
     { ...result('TR-01', 'passed'), ...stalled },
     { ...result('TR-02', 'failed', 'it is late'), ...stalled },

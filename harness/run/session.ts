@@ -266,14 +266,14 @@ export class Session {
   }
 
   /**
-   * What was called red while the machine stood still, and is not known to be (a twin must fail what names it). A processor that is not
-   * there looks like a target that does not answer, in more ways than a harness can foresee.
+   * What was called red while the machine was short of processors (starvation.ts), and is not known to be (a twin must fail what names
+   * it). A processor that is not there looks like a target that does not answer, in more ways than a harness can foresee.
    */
   get doubtful(): PlannedRow[] {
     return this.results
-      .filter(({ id, subject, outcome, stalledSeconds = 0 }) => {
+      .filter(({ id, subject, outcome, doubt }) => {
         const twin = this.catalogue.twins.find(({ name }) => name === subject);
-        return isRed(outcome) && stalledSeconds > 0 && twin?.mustFail.includes(id) !== true;
+        return isRed(outcome) && doubt !== undefined && twin?.mustFail.includes(id) !== true;
       })
       .map(({ id, subject }) => ({ subject, id }));
   }
@@ -325,6 +325,6 @@ export function setCurrentSession(session: Session | undefined): void {
 
 function describeBefore(before: RequirementResult | undefined): string {
   if (before === undefined) return 'it was not executed';
-  const { outcome, reason = outcome, stalledSeconds } = before;
-  return isRed(outcome) ? `${outcome} while the machine stood still for ${stalledSeconds} s: ${reason}` : reason;
+  const { outcome, reason = outcome, doubt } = before;
+  return isRed(outcome) ? `${outcome} ${doubt}: ${reason}` : reason;
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
-import { DeadlineExceeded, expectBefore, expectWithin, HarnessError, Violation } from './errors.ts';
-import { stalledSeconds, stallsSince, unlessStarved } from './starvation.ts';
+import { DeadlineExceeded, expectBefore, expectWithin, HarnessError, NotTestable, Violation } from './errors.ts';
+import { doubtAbout, stallsSince, unlessStarved } from './starvation.ts';
 
 const BEGUN = Date.parse('2026-01-01T00:00:00Z');
 const late = new DeadlineExceeded('a pod to end', 120, 'Running');
@@ -23,7 +23,16 @@ test('stalls before it began explain nothing', () => {
 test('what was seen to be wrong stays wrong, however busy the machine was', () => {
   const wrong = new Violation('it answers 200');
   expect(unlessStarved(wrong, [stall(10)])).toBe(wrong);
-  expect(stalledSeconds([stall(10), stall(50)])).toBe(3);
+});
+
+test('it is in doubt all the same while the machine stood still; what came too late, also while there was too much to do', () => {
+  const wrong = new Violation('it answers 200');
+  expect(doubtAbout(wrong, [stall(10), stall(50)], 0)).toBe('while the machine stood still for 3.0 s');
+  expect(doubtAbout(wrong, [], 1)).toBeUndefined();
+  expect(doubtAbout(late, [], 0.97)).toBe("while the machine's processors were 97 % busy");
+  expect(doubtAbout(new NotTestable('no pod became ready'), [], 0.97)).toBeDefined();
+  expect(doubtAbout(new Violation('it came late', true), [], 0.97)).toBeDefined();
+  expect(doubtAbout(late, [], 0.3)).toBeUndefined();
 });
 
 test('so is a time beyond its bound', () => {

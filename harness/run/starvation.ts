@@ -1,5 +1,5 @@
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
-import { DeadlineExceeded, describeError, HarnessError, TookTooLong } from './errors.ts';
+import { describeError, HarnessError, NotTestable, TookTooLong, Violation } from './errors.ts';
 
 /** The stalls that ended after an instant, in milliseconds since the epoch. */
 export function stallsSince(stalls: Stall[], since: number): Stall[] {
@@ -8,9 +8,28 @@ export function stallsSince(stalls: Stall[], since: number): Stall[] {
 
 const lengthOf = ({ from, to }: Stall): number => (Date.parse(to) - Date.parse(from)) / 1000;
 
-/** How long all of them lasted. */
-export function stalledSeconds(stalls: Stall[]): number {
-  return Number(stalls.reduce((sum, stall) => sum + lengthOf(stall), 0).toFixed(1));
+/** What is late while the processors had this share of their time to do, or more, may be late for that. */
+const BUSY = 0.7;
+
+/**
+ * Why a red verdict on the harness's own cluster is in doubt, in words: whatever it is, while the machine stood still; and what came too
+ * late, while there was too much to do beside it.
+ *
+ * @param thrown what the verdict came of
+ * @param stalls of the harness, since the requirement began
+ * @param busy the share of the processors' time that was not idle, since then
+ */
+export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): string | undefined {
+  if (stalls.length > 0) {
+    const seconds = stalls.reduce((sum, stall) => sum + lengthOf(stall), 0);
+    return `while the machine stood still for ${seconds.toFixed(1)} s`;
+  }
+  const isLate =
+    thrown instanceof TookTooLong ||
+    // What a target needs to be tested at all is waited for, too.
+    thrown instanceof NotTestable ||
+    (thrown instanceof Violation && thrown.isLate);
+  return isLate && busy >= BUSY ? `while the machine's processors were ${Math.round(busy * 100)} % busy` : undefined;
 }
 
 /**
@@ -21,7 +40,7 @@ export function stalledSeconds(stalls: Stall[]): number {
  * @returns what was thrown, or a harness error in its place
  */
 export function unlessStarved(thrown: unknown, stalls: Stall[]): unknown {
-  if (!(thrown instanceof DeadlineExceeded || thrown instanceof TookTooLong) || stalls.length === 0) return thrown;
+  if (!(thrown instanceof TookTooLong) || stalls.length === 0) return thrown;
   const longest = Math.max(...stalls.map(lengthOf));
   return new HarnessError(
     `the machine stood still ${stalls.length} times, ${longest.toFixed(1)} s at the longest, so that this says nothing: ${describeError(thrown)}`,

@@ -39,6 +39,19 @@ test('one finding that no stall explains is enough, and it alone is told', () =>
   expect(() => expectNone([late(1000), 'wrong'], [stall(12, 14)])).toThrow(/^wrong$/);
 });
 
+test('only where nothing else is wrong it is all a matter of time', () => {
+  const isLate = (findings: Finding[]): boolean | undefined => {
+    try {
+      expectNone(findings, []);
+      return undefined;
+    } catch (error) {
+      return (error as Violation).isLate;
+    }
+  };
+  expect(isLate([late(1000)])).toBe(true);
+  expect(isLate([late(1000), 'wrong'])).toBe(false);
+});
+
 test('a reason is short', () => {
   expect(() => expectNone(['1', '2', '3', '4', '5', '6', '7'], [])).toThrow('1; 2; 3; 4; 5; and 2 more');
 });

@@ -9,7 +9,16 @@ import type { MemoryRecord, OutputRecord } from './job-runner-output.ts';
 import type { DeploymentRecord } from './job-runner-own-pod.ts';
 import type { PromptsRecord } from './job-runner-prompts.ts';
 import type { RefusalRecord } from './job-runner-refusals.ts';
-import { endsOf, jobsOf, ofKind, outputOf, podsOf, refusalOf, SLACK_SECONDS } from './job-runner-session.ts';
+import {
+  endsOf,
+  jobsOf,
+  leftByPreflight,
+  ofKind,
+  outputOf,
+  podsOf,
+  refusalOf,
+  SLACK_SECONDS,
+} from './job-runner-session.ts';
 import { TEMPLATE_SERVICE_ACCOUNT } from './job-runner-settings.ts';
 import type { SignalRecord } from './job-runner-troubles.ts';
 import type { Target } from './target-file.ts';
@@ -22,19 +31,9 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 export function provesFirst(good: RunnerRecord, refusals: RefusalRecord[]): Finding[] {
   const accepted = refusals.filter(({ readiness }) => readiness?.ready === true);
   const left = [good, ...refusals].flatMap((record) => {
-    const own = new Set(
-      record.tasks.flatMap((task) => [...jobsOf(record, task), ...podsOf(record, task)].map(({ uid }) => uid)),
-    );
     const readyAt = record.readiness?.at ?? record.endedAt;
-    return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) =>
-      ofKind(record, kind)
-        .filter(
-          ({ uid, isNew, firstAt, goneAt }) => isNew && firstAt < readyAt && goneAt === undefined && !own.has(uid),
-        )
-        .map(
-          ({ name }) =>
-            `${kind} ${name} of its preflight was still there ${seconds(record.endedAt - readyAt)} after that`,
-        ),
+    return leftByPreflight(record).map(
+      (object) => `${object} of its preflight was still there ${seconds(record.endedAt - readyAt)} after that`,
     );
   });
   return [...accepted.map(({ cause }) => `it accepted work although ${cause}`), ...left];

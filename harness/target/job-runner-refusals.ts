@@ -4,6 +4,7 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import type { RequirementContext } from '../run/context.ts';
 import { jobRunnerTarget, type RunnerRecord, withJobRunner } from './job-runner-launch.ts';
 import { escaped } from './job-runner-parts.ts';
+import { leftByPreflight } from './job-runner-session.ts';
 
 export interface RefusalRecord extends RunnerRecord {
   /** What stands in the way, in words. */
@@ -11,6 +12,9 @@ export interface RefusalRecord extends RunnerRecord {
   /** What has to be named, as a regular expression. */
   named: string;
 }
+
+/** Time in which what the proof made has to be gone. */
+const CLEAN_UP_SECONDS = 15;
 
 /** Time in which a runner that said too early that it is ready may still find out. */
 const SECOND_THOUGHTS_SECONDS = 20;
@@ -31,6 +35,8 @@ export function observeRefusals(t: RequirementContext): Promise<RefusalRecord[]>
       withJobRunner(t, { purpose, ...options }, async (runner) => {
         const seen = runner.record().readiness;
         if (seen?.ready === true) await runner.until(() => runner.record().exit, SECOND_THOUGHTS_SECONDS);
+        // A watch tells what is gone a little later, and a runner may say what is wrong before it cleans up.
+        await runner.until(() => (leftByPreflight(runner.record()).length === 0 ? true : undefined), CLEAN_UP_SECONDS);
         return { ...runner.record(), cause, named };
       });
     const hostNetwork = target.capabilities.includes('pod-template') && target.podSecurity !== 'privileged';

@@ -259,6 +259,19 @@ export function leftOvers(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'even
   );
 }
 
+/** What the runner made before it said that it is ready, or that it is not, and what is still there of that. */
+export function leftByPreflight(record: RunnerRecord): string[] {
+  const readyAt = record.readiness?.at ?? record.endedAt;
+  const own = new Set(
+    record.tasks.flatMap((task) => [...jobsOf(record, task), ...podsOf(record, task)].map(({ uid }) => uid)),
+  );
+  return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) =>
+    ofKind(record, kind)
+      .filter(({ uid, isNew, firstAt, goneAt }) => isNew && firstAt < readyAt && goneAt === undefined && !own.has(uid))
+      .map(({ name }) => `${kind} ${name}`),
+  );
+}
+
 /** What was seen, short enough to be read: each task's way from submission to its pod's end. */
 export function summarise(record: RunnerRecord): unknown {
   const after = (at: number | undefined): string | undefined =>
