@@ -36,10 +36,10 @@ export async function assignedUids(): Promise<Tally> {
     output.progress,
   );
   const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
-  const { wrong, ...tally } = tallyOf(
+  const tally = tallyOf(
     session.planned.map(({ id }) => id),
     session.results,
     () => 'passed',
   );
-  return { ...tally, wrong: [...wrong, ...faults] };
+  return { ...tally, faults };
 }

@@ -7,6 +7,8 @@ export interface Tally {
   wrong: string[];
   /** What was judged a second time and is right now, and why, a line each. */
   again?: string[];
+  /** What went wrong outside of any requirement: the part of the tests could not be done as it should. */
+  faults?: string[];
 }
 
 /** Holds what came of planned requirements against what must come of each. */

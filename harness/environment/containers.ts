@@ -92,16 +92,17 @@ export function describeSwept({ runs, containers, networks }: Swept): string {
 /**
  * Removes containers (with their anonymous volumes) and networks by the run's label.
  *
- * @param isOurs decides by run id; only ids of runs that are dead, or of the calling one, may be accepted
+ * @param ours asked after the engine has listed what there is: decides by run id; only ids of runs that are dead, or of the calling one,
+ *   may be accepted
  */
-export async function removeRuns(isOurs: (runId: string) => boolean): Promise<Swept> {
+export async function removeRuns(ours: () => (runId: string) => boolean): Promise<Swept> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
   const filters = { label: [RUN_LABEL] };
   const swept: Swept = { runs: [], containers: 0, networks: 0 };
   const runs = new Set<string>();
-  const containers = (await dockerode.listContainers({ all: true, filters })).filter((container) =>
-    isOurs(container.Labels[RUN_LABEL] ?? ''),
-  );
+  const listed = await dockerode.listContainers({ all: true, filters });
+  const isOurs = ours();
+  const containers = listed.filter((container) => isOurs(container.Labels[RUN_LABEL] ?? ''));
   await Promise.all(
     containers.map(async ({ Id, Labels, State }) => {
       const container = dockerode.getContainer(Id);
@@ -114,9 +115,11 @@ export async function removeRuns(isOurs: (runId: string) => boolean): Promise<Sw
       swept.containers += 1;
     }),
   );
-  for (const network of await dockerode.listNetworks({ filters })) {
+  const networks = await dockerode.listNetworks({ filters });
+  const isOursStill = ours();
+  for (const network of networks) {
     const runId = network.Labels?.[RUN_LABEL] ?? '';
-    if (isOurs(runId)) {
+    if (isOursStill(runId)) {
       await dockerode.getNetwork(network.Id).remove().catch(ignoreGone);
       runs.add(runId);
       swept.networks += 1;
@@ -140,9 +143,15 @@ function ignoreGone(error: unknown): void {
  * @param options.kept true spares the runs that were kept on purpose
  */
 export async function sweepDeadRuns(options = { kept: true }): Promise<Swept> {
+  // What is alive is looked up after what there is: a run is entered before it starts anything, and left after all of it is gone, so that
+  // a run which starts meanwhile is not taken for a dead one.
+  const swept = await removeRuns(() => {
+    const live = liveRuns(options);
+    return (runId) => isFromHere(runId) && !live.has(runId);
+  });
+  const known = knownRuns();
   const live = liveRuns(options);
-  const swept = await removeRuns((runId) => isFromHere(runId) && !live.has(runId));
-  for (const runId of knownRuns()) {
+  for (const runId of known) {
     if (!live.has(runId)) {
       leaveRun(runId);
     }

@@ -614,7 +614,7 @@ export class Environment {
       }
     }
     if (this.#parts.has('network')) {
-      const remove = (): Promise<unknown> => removeRuns((runId) => runId === this.#options.runId);
+      const remove = (): Promise<unknown> => removeRuns(() => (runId) => runId === this.#options.runId);
       // What was still starting when the run was broken off is known by its label alone, and may come up while it is removed.
       await this.#parts.get('network')?.catch(() => undefined);
       await remove().catch((error: unknown) => errors.push(error));

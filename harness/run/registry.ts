@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -60,7 +60,14 @@ function startTicks(pid: number): string | undefined {
 export function enterRun(runId: string): void {
   mkdirSync(folder(), { recursive: true });
   const entry: Entry = { runId, pid: process.pid, startTicks: startTicks(process.pid) ?? 'unknown' };
-  writeFileSync(join(folder(), `${runId}.json`), JSON.stringify(entry));
+  writeEntry(entry);
+}
+
+/** At once: who reads it meanwhile finds the whole entry or, as before, none. */
+function writeEntry(entry: Entry): void {
+  const file = join(folder(), `${entry.runId}.json`);
+  writeFileSync(`${file}.new`, JSON.stringify(entry));
+  renameSync(`${file}.new`, file);
 }
 
 /**
@@ -69,8 +76,7 @@ export function enterRun(runId: string): void {
  * @returns the file of the kubeconfig, readable by this user alone; it goes with the run
  */
 export function keepRun(runId: string, kubeConfig: string): string {
-  const entry: Entry = { runId, pid: process.pid, startTicks: 'kept', kept: true };
-  writeFileSync(join(folder(), `${runId}.json`), JSON.stringify(entry));
+  writeEntry({ runId, pid: process.pid, startTicks: 'kept', kept: true });
   const file = join(folder(), `${runId}.kubeconfig`);
   writeFileSync(file, kubeConfig, { mode: 0o600 });
   return file;
@@ -101,7 +107,7 @@ export function liveRuns(options: { kept: boolean } = { kept: true }): Set<strin
         live.add(entry.runId);
       }
     } catch {
-      // Half written by a process that was killed: not a live run.
+      // Left since it was listed, or written by nobody of ours: not a live run.
     }
   }
   return live;
