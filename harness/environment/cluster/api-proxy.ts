@@ -1,9 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
+import { close, listen } from '../../../fixtures/workloads/lib/http.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { HarnessError } from '../../run/errors.ts';
 import type { ClusterData } from '../../run/protocol.ts';
@@ -109,10 +109,7 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
     socket.on('error', () => socket.destroy());
     answerUpgrade(request, socket).catch(() => socket.destroy());
   });
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const { port } = server.address() as AddressInfo;
+  const port = await listen(server, 0, '127.0.0.1');
   const config = new KubeConfig();
   config.loadFromString(cluster.kubeConfig);
   return {
@@ -124,10 +121,6 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
       users: [{ name: 'proxy', user: {} }],
       contexts: [{ name: 'proxy', context: { cluster: 'proxy', user: 'proxy' } }],
     }),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    close: () => close(server),
   };
 }
