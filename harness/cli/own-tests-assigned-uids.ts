@@ -41,5 +41,5 @@ export async function assignedUids(): Promise<Tally> {
     session.results,
     () => 'passed',
   );
-  return { ...tally, faults };
+  return { ...tally, faults: [...tally.faults, ...faults] };
 }

@@ -10,6 +10,8 @@ test('what is not as it must be, or was not executed, is wrong, and the line say
   expect(tallyOf(['A-1', 'A-2', 'A-3', 'A-4', 'A-5'], results, (id) => (id === 'A-3' ? 'failed' : 'passed'))).toEqual({
     passed: 2,
     wrong: ['A-2 is failed, and must be passed: it never rotates', 'not executed: A-4 A-5'],
+    again: [],
+    faults: [],
   });
 });
 
@@ -22,5 +24,18 @@ test('what was judged a second time is told, where it is right', () => {
   expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
     passed: 1,
     again: ['A-1, since before: the machine stood still'],
+  });
+});
+
+test('what the harness could not judge, and did not judge a second time, is a fault', () => {
+  const unjudged = { outcome: 'harness error' as const, reason: 'the provider did not answer' };
+  const results = [
+    { id: 'A-1', ...unjudged },
+    { id: 'A-2', ...unjudged, disturbedBefore: 'the machine stood still' },
+  ];
+  expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
+    passed: 0,
+    wrong: [expect.stringContaining('A-1'), expect.stringContaining('A-2')],
+    faults: ['1 could not be judged, too many to be judged again: the provider did not answer'],
   });
 });

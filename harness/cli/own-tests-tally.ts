@@ -6,10 +6,12 @@ export interface Tally {
   /** What is wrong, a line each: repeated behind everything else, since what a log keeps is its end. */
   wrong: string[];
   /** What was judged a second time and is right now, and why, a line each. */
-  again?: string[];
-  /** What went wrong outside of any requirement: the part of the tests could not be done as it should. */
-  faults?: string[];
+  again: string[];
+  /** What kept this part of the tests from being done as it should. */
+  faults: string[];
 }
+
+export const NOTHING: Tally = { passed: 0, wrong: [], again: [], faults: [] };
 
 /** Holds what came of planned requirements against what must come of each. */
 export function tallyOf(
@@ -29,5 +31,12 @@ export function tallyOf(
     .map(({ id, disturbedBefore }) => `${id}, since before: ${disturbedBefore}`);
   // One line for all: they have one cause, which should not be pushed out of sight.
   if (missing.length > 0) wrong.push(`not executed: ${missing.join(' ')}`);
-  return { passed: judged.filter(isRight).length, wrong, ...(again.length === 0 ? {} : { again }) };
+  const unjudged = judged.filter(
+    ({ outcome, disturbedBefore }) => outcome === 'harness error' && disturbedBefore === undefined,
+  );
+  const faults =
+    unjudged.length === 0
+      ? []
+      : [`${unjudged.length} could not be judged, too many to be judged again: ${unjudged[0]?.reason}`];
+  return { passed: judged.filter(isRight).length, wrong, again, faults };
 }

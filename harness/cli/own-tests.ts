@@ -23,7 +23,7 @@ import { redact, wholeTokensIn } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { assignedUids } from './own-tests-assigned-uids.ts';
-import { type Tally, tallyOf } from './own-tests-tally.ts';
+import { NOTHING, type Tally, tallyOf } from './own-tests-tally.ts';
 import { progressPrinter } from './progress.ts';
 import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
@@ -59,7 +59,7 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
     for (const parts of PARTS) done.push(...(await Promise.all(parts.map(timed))));
   }
-  const lines = done.flatMap(({ name, passed, wrong, again = [], seconds }) => [
+  const lines = done.flatMap(({ name, passed, wrong, again, seconds }) => [
     `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
     ...again.map((what) => `  judged again: ${redact(what)}`),
     ...wrong.map((what) => `  ${pc.red('wrong')} ${redact(what)}`),
@@ -77,18 +77,21 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
 async function timed({ name, run }: Part): Promise<Tally & { name: string; seconds: number }> {
   const begun = performance.now();
   const once = (): Promise<Tally> =>
-    run().catch((error: unknown) => ({ passed: 0, wrong: [], faults: [`harness error: ${describeError(error)}`] }));
+    run().catch((error: unknown) => ({
+      ...NOTHING,
+      faults: [`harness error: ${describeError(error)}`],
+    }));
   const first = await once();
-  const { faults: before = [] } = first;
+  const { faults: before } = first;
   for (const what of before) process.stderr.write(`${pc.red('fault')} ${redact(what)}; the part is done once more\n`);
   const tally = before.length === 0 ? first : await once();
-  const wrong = [...tally.wrong, ...(tally.faults ?? [])];
+  const wrong = [...tally.wrong, ...tally.faults];
   for (const what of wrong) process.stderr.write(`${pc.red('wrong')} ${redact(what)}\n`);
   return {
     name,
     ...tally,
     wrong,
-    again: [...before.map((what) => `all of it, since before: ${what}`), ...(tally.again ?? [])],
+    again: [...before.map((what) => `all of it, since before: ${what}`), ...tally.again],
     seconds: (performance.now() - begun) / 1000,
   };
 }
@@ -113,7 +116,7 @@ async function unit(project: string[]): Promise<Tally> {
   ];
   await vitest.close();
   process.exitCode = 0;
-  return { passed, wrong: [...failed, ...broken] };
+  return { ...NOTHING, passed, wrong: [...failed, ...broken] };
 }
 
 /** Ids of the requirements that bind one of some roles, in one suite or in all. */
@@ -153,7 +156,7 @@ async function references(identityProvider: IdentityProviderKind, requirements: 
     const leaks = Object.entries(artefacts).flatMap(([name, text]) =>
       wholeTokensIn(text).map((token) => `${name} holds a whole token: ${token}`),
     );
-    return { ...tally, wrong: [...wrong, ...leaks], faults: report.faults };
+    return { ...tally, wrong: [...wrong, ...leaks], faults: [...tally.faults, ...report.faults] };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -224,7 +227,7 @@ async function live(): Promise<Tally> {
     return {
       ...tally,
       wrong: [...wrong, ...refused, ...(left === 0 ? [] : [`${left} namespaces are left`])],
-      faults,
+      faults: [...tally.faults, ...faults],
     };
   } finally {
     if (before === undefined) delete process.env.KUBECONFIG;
@@ -240,7 +243,7 @@ async function live(): Promise<Tally> {
  */
 async function brokenOff(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('runs that are broken off')}\n`);
-  const tally: Tally = { passed: 0, wrong: [] };
+  const tally: Tally = { ...NOTHING, wrong: [] };
   for (const [signal, leavesContainers] of [
     ['SIGINT', false],
     ['SIGKILL', true],
@@ -303,5 +306,5 @@ async function twins(): Promise<Tally> {
       const each = surprises.map(({ id, outcome, reason }) => `${id} ${outcome}: ${reason}`);
       return `the twin ${name}: ${each.join('; ')}`;
     });
-  return { passed: matrix.twins.length - unproven.length, wrong: unproven, faults };
+  return { ...NOTHING, passed: matrix.twins.length - unproven.length, wrong: unproven, faults };
 }

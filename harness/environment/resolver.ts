@@ -16,6 +16,9 @@ export interface ResolverData {
   alsoTrusts?: ('system' | (string & {}))[];
 }
 
+/** TCP and TLS together: a server of this very process may be short of time, too. */
+const CONNECT_DEADLINE_MS = 30_000;
+
 /**
  * The harness's own name resolution: a run's servers are known by names that no DNS server knows
  * (see {@link ./names.ts}); the resolver leads them to published ports and keeps the name for TLS and for the Host header.
@@ -30,7 +33,7 @@ export class Resolver {
     const further = (data.alsoTrusts ?? []).flatMap((part) =>
       part === 'system' ? getCACertificates('default') : [part],
     );
-    const connect = buildConnector({ ca: [data.ca, ...further], timeout: 15_000 });
+    const connect = buildConnector({ ca: [data.ca, ...further], timeout: CONNECT_DEADLINE_MS });
     this.dispatcher = new Agent({
       // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in mid-run).
       keepAliveTimeout: 1_000,

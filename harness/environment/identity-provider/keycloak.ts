@@ -128,9 +128,11 @@ export async function startKeycloak(
   };
 }
 
+const DISCOVERY_DEADLINE_MS = 30_000;
+
 async function requireDiscovery(context: IdentityProviderContext, { issuer }: ProviderDescription): Promise<void> {
   const url = `${issuer}/.well-known/openid-configuration`;
-  const response = await context.resolver.fetch(url, { signal: AbortSignal.timeout(10_000) });
+  const response = await context.resolver.fetch(url, { signal: AbortSignal.timeout(DISCOVERY_DEADLINE_MS) });
   const text = await response.text();
   if (response.status !== 200) throw new Error(`GET ${url} answered ${response.status}`);
   const discovery = JSON.parse(text) as { issuer?: unknown };
