@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
 import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
 import { makePki } from '../environment/pki.ts';
@@ -157,6 +158,34 @@ test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }
       .filter(([, found]) => found.length > 0),
   );
   expect(Object.keys(findings), JSON.stringify({ findings, calls: session.calls }, undefined, 1)).toEqual(mustFail);
+});
+
+test('what a client got at its start, before it was called, is its own too', () => {
+  const starts = ['kept', 'replaced', 'emptied'] as const;
+  const calls = starts.map((start) => ({ start, provider: 'same', at: '', durationMs: 0, ok: true }));
+  const exchange = (place: number, client: string) =>
+    ({
+      kind: 'exchange',
+      place,
+      accessToken: 'access',
+      parameters: { client_id: [client] },
+    }) as unknown as ExchangeRecord;
+  const session: CacheSession = {
+    calls,
+    // A start at 0, 20 and 40, a call at 10, 30 and 50.
+    marks: calls.flatMap((call, index) => [
+      { start: call.start, place: 20 * index },
+      { start: call.start, call, place: 20 * index + 10 },
+    ]),
+    failedStarts: [],
+    exchanges: [exchange(5, 'client-same'), exchange(6, 'client-issuer'), exchange(45, 'client-same')],
+    resources: [],
+    stalls: [],
+  };
+  expect(reusesTheKeptCache(session)).toEqual([]);
+  expect(reusesTheKeptCache({ ...session, exchanges: [...session.exchanges, exchange(25, 'client-same')] })).toEqual([
+    'with a cache that is replaced 1 calls made 1 exchanges, not 0',
+  ]);
 });
 
 test('a session that saw nothing satisfies no row', () => {

@@ -43,8 +43,8 @@ export interface CacheCall {
 
 export interface CacheSession {
   calls: CacheCall[];
-  /** The places of the observer's records at which each of the calls began. */
-  marks: number[];
+  /** Where in the observer's records each start began, and each call. */
+  marks: { start: Start; call?: CacheCall; place: number }[];
   /** Starts that did not come to where the client can be called, with why. */
   failedStarts: { start: Start; reason: string; from: string; to: string }[];
   exchanges: ExchangeRecord[];
@@ -68,7 +68,7 @@ export interface CacheDriver {
   end(): Promise<void>;
   /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
   call(provider: string, patienceMs: number): Promise<{ ok: boolean; error?: string } | undefined>;
-  /** Lets the observer write down that another call begins: as what it was told, see {@link CacheSession.marks}. */
+  /** Lets the observer write down that another start or call begins: as what it was told, see {@link CacheSession.marks}. */
   mark(): Promise<void>;
   records(): Promise<ObserverRecord[]>;
   stalls(): Promise<Stall[]>;
@@ -92,9 +92,12 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   const heartbeat = new Heartbeat('the harness').start();
   const calls: CacheCall[] = [];
   const failedStarts: CacheSession['failedStarts'] = [];
+  const begun: Omit<CacheSession['marks'][number], 'place'>[] = [];
   for (const start of STARTS) {
     driver.progress(`starts the client: its cache is ${start}`);
     const from = Date.now();
+    begun.push({ start });
+    await driver.mark();
     const reason = await driver.start(start, providersOf(driver, start));
     if (reason === undefined) {
       for (const provider of CALLED[start]) {
@@ -103,14 +106,16 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
           const began = Date.now();
           const answer = await driver.call(provider, patienceMs);
           const error = answer === undefined ? `no answer within ${patienceMs / 1000} s` : answer.error;
-          calls.push({
+          const call = {
             start,
             provider,
             at: new Date(began).toISOString(),
             durationMs: Date.now() - began,
             ok: answer?.ok ?? false,
             ...(error === undefined ? {} : { error: redact(error) }),
-          });
+          };
+          calls.push(call);
+          begun.push({ start, call });
         }
       }
     } else {
@@ -127,12 +132,24 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   heartbeat.stop();
   return {
     calls,
-    marks: records.flatMap((record) => (record.kind === 'act' ? [record.place ?? 0] : [])),
+    // Nobody else tells the observer anything: what it was told are these, in their order.
+    marks: records
+      .filter(({ kind }) => kind === 'act')
+      .flatMap(({ place = 0 }, index) => {
+        const mark = begun[index];
+        return mark === undefined ? [] : [{ ...mark, place }];
+      }),
     failedStarts,
     exchanges: records.filter((record) => record.kind === 'exchange'),
     resources: records.filter((record) => record.kind === 'resource'),
     stalls: [...heartbeat.stalls(), ...stalls],
   };
+}
+
+/** The client of a provider: each has one of its own, so that none can take the token of another. */
+function clientOf(provider: string, start: Start): string {
+  if (provider === FRESH) return `client-${provider}-${start}`;
+  return provider === 'client' && start !== 'kept' ? 'client-client-2' : `client-${provider}`;
 }
 
 /** The configuration of a start: after the first one, three providers keep their name and are otherwise than they were. */
@@ -141,8 +158,7 @@ function providersOf(driver: CacheDriver, start: Start): CacheProvider[] {
   const { name: _other, ...elsewhere } = driver.setup('cached-elsewhere');
   const provider = (name: CacheProviderName | typeof FRESH, change: Partial<CacheProvider> = {}): CacheProvider => ({
     ...usual,
-    // Each has a client of its own, so that none can take the token of another.
-    clientId: `client-${name}${name === FRESH ? `-${start}` : ''}`,
+    clientId: clientOf(name, start),
     authFlow: name === 'audience' ? 'token_exchange' : 'jwt_bearer',
     ...(name === 'audience' ? { tokenExchangeAudience: 'models' } : {}),
     name,
@@ -153,7 +169,7 @@ function providersOf(driver: CacheDriver, start: Start): CacheProvider[] {
   return [
     provider('same'),
     provider('issuer', first ? {} : { issuer: elsewhere.issuer, played: 'cached-elsewhere' }),
-    provider('client', first ? {} : { clientId: 'client-client-2' }),
+    provider('client'),
     provider('audience', first ? {} : { tokenExchangeAudience: 'other-models' }),
     provider(FRESH),
   ];
@@ -236,17 +252,26 @@ function callsOf({ calls }: CacheSession, start: Start, provider: string): Cache
   return calls.filter((call) => call.start === start && call.provider === provider);
 }
 
+/** Of a provider in a start, told by its client: a client that is one process for all its calls may have made them before the first. */
 function exchangesOf(session: CacheSession, start: Start, provider: string): ExchangeRecord[] {
-  return during(session, session.exchanges, callsOf(session, start, provider)).filter(
-    ({ accessToken }) => accessToken !== undefined,
+  const begun = session.marks.findIndex((mark) => mark.start === start && mark.call === undefined);
+  const next = session.marks.slice(begun + 1).find(({ call }) => call === undefined);
+  if (begun < 0) return [];
+  const [from = 0, to = Number.POSITIVE_INFINITY] = [session.marks[begun]?.place, next?.place];
+  return session.exchanges.filter(
+    ({ accessToken, parameters, place = -1 }) =>
+      accessToken !== undefined &&
+      place >= from &&
+      place < to &&
+      parameters.client_id?.[0] === clientOf(provider, start),
   );
 }
 
 /** Calls are made one after another, so that what was recorded between two marks is of the call between them. */
-function during<R extends { place?: number }>({ calls, marks }: CacheSession, records: R[], of: CacheCall[]): R[] {
+function during<R extends { place?: number }>({ marks }: CacheSession, records: R[], of: CacheCall[]): R[] {
   return of.flatMap((call) => {
-    const index = calls.indexOf(call);
-    const [from = 0, to = Number.POSITIVE_INFINITY] = [marks[index], marks[index + 1]];
-    return records.filter(({ place = -1 }) => place >= from && place < to);
+    const index = marks.findIndex((mark) => mark.call === call);
+    const [from = 0, to = Number.POSITIVE_INFINITY] = [marks[index]?.place, marks[index + 1]?.place];
+    return index < 0 ? [] : records.filter(({ place = -1 }) => place >= from && place < to);
   });
 }

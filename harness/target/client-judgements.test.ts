@@ -3,6 +3,7 @@ import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/ob
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { HarnessError, Violation } from '../run/errors.ts';
 import {
+  neverFallsBack,
   neverPresentsAnExpiredToken,
   rereadsAtEveryExchange,
   reusesAccessTokens,
@@ -148,6 +149,42 @@ describe('TR-28', () => {
     expect(() => expectNone(seen(11.5), [])).toThrow(Violation);
     expect(() => expectNone(seen(11.5), stall(2, 3.3))).toThrow(Violation);
     expect(() => expectNone(seen(11.5), stall(2, 3.5))).toThrow(HarnessError);
+  });
+
+  describe('what is presented at the endpoint that the late provider shares with the first', () => {
+    const providers = session({}).providers;
+    const resident = (at: number) =>
+      session({
+        providers,
+        calls: [
+          call('missing', 10, 10.1, failed),
+          call('blank', 20, 20.1, failed),
+          call('refused', 21, 21.1, failed),
+          call('recovered', 22, 22.1, late),
+        ],
+        exchanges: [exchange(at, A)],
+        resources: [
+          {
+            ...aRequest('production', at + 1, 200),
+            token: { sha256: `access-${at}`, header: {}, claims: {} },
+          },
+        ],
+      });
+
+    test('at the start of a client that stays is for the first provider', () => {
+      expect(survivesAMissingTokenFile(resident(5))).toEqual([]);
+      expect(neverFallsBack(resident(5))).toEqual([]);
+    });
+
+    test('from the first call on is a token of another', () => {
+      expect(survivesAMissingTokenFile(resident(10.05)).map(textOf)).toEqual([
+        expect.stringMatching(/a token was presented to production .* while the only file asked for had none/),
+      ]);
+      expect(neverFallsBack(resident(10.05))).toEqual([
+        expect.stringMatching(/was presented for late at the endpoint of production/),
+        expect.stringMatching(/the resource server was sent a token/),
+      ]);
+    });
   });
 
   test('a call that was never answered fails for a short stall', () => {

@@ -170,9 +170,7 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
       findings.push(`with the token file ${call.phase} the call failed without an error`);
     }
   }
-  const tooSoon = session.exchanges.filter(
-    (exchange) => Date.parse(exchange.at) < Date.parse(there.at) && !isForItself(session, exchange),
-  );
+  const tooSoon = beforeToken(session, session.exchanges, there).filter((exchange) => !isForItself(session, exchange));
   if (tooSoon[0] !== undefined) {
     findings.push(
       `a token was presented to ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none`,
@@ -324,8 +322,7 @@ export function neverFallsBack(session: ClientSession): string[] {
   const without = calls.filter(({ phase }) => phase === 'missing' || phase === 'blank');
   const there = calls.find(({ phase }) => phase === 'refused');
   if (without.length < 2 || there === undefined) return ['no such calls were made'];
-  const until = Date.parse(there.at);
-  const early = <R extends { at: string }>(records: R[]): R[] => records.filter(({ at }) => Date.parse(at) < until);
+  const early = <R extends { at: string }>(records: R[]): R[] => beforeToken(session, records, there);
   return [
     ...without
       .filter(({ ok }) => ok)
@@ -407,6 +404,15 @@ function betweenLate<R extends { at: string }>({ calls }: ClientSession, records
   const blanked = calls.find(({ phase }) => phase === 'blanked')?.at;
   const to = blanked === undefined ? Number.POSITIVE_INFINITY : Date.parse(blanked);
   return records.filter(({ at }) => Date.parse(at) > from && Date.parse(at) < to);
+}
+
+/**
+ * What was recorded while the late provider had no token, from the first call: a client that is one process for all its calls may look after
+ * all its providers at its start, the first one included, which shares its endpoint with the late one.
+ */
+function beforeToken<R extends { at: string }>({ calls }: ClientSession, records: R[], there: Call): R[] {
+  const [from, to] = [Date.parse(calls[0]?.at ?? ''), Date.parse(there.at)];
+  return records.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) < to);
 }
 
 /**
