@@ -3,8 +3,9 @@ import type { Observer } from '../environment/resource-server/observer.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { bundleConfigMap, workloadPod } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
+import { callByRequest } from './client-request.ts';
 import type { CallAnswer } from './client-session.ts';
-import { callByHttp } from './pod-driver.ts';
+import { requestsTo } from './pod-driver.ts';
 
 /** The reference token client, or the twin's variant of it, has this name: its container, its ServiceAccount, and its pod where there is one. */
 export const CLIENT_NAME = 'token-client';
@@ -104,6 +105,7 @@ export function callClientPod(
   cluster: ClusterHandle,
   { namespace, pod, provider, patienceMs }: { namespace: string; pod: string; provider: string; patienceMs: number },
 ): Promise<CallAnswer | undefined> {
-  const request = { port: CLIENT_PORT, method: 'POST', path: '/call', body: { provider } };
-  return callByHttp(cluster, { namespace, name: pod }, request, patienceMs);
+  const request = { method: 'POST', path: '/call', body: { provider } };
+  const send = requestsTo(cluster, { namespace, name: pod }, CLIENT_PORT);
+  return callByRequest(send, request, { values: {}, where: 'the call', patienceMs });
 }

@@ -6,9 +6,10 @@ import { createServiceAccount, startInTurn } from '../kubernetes/pods.ts';
 import { bundleConfigMap, bundleVolume, workloadContainer } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, UsageError } from '../run/errors.ts';
+import { callByRequest } from './client-request.ts';
 import type { CallAnswer } from './client-session.ts';
 import { fill, type Values } from './placeholders.ts';
-import { type ClientPod, callByHttp, podDriver } from './pod-driver.ts';
+import { type ClientPod, podDriver, requestsTo } from './pod-driver.ts';
 import { type CommandEnded, resultOf } from './process-client-run.ts';
 import type { Target } from './target-file.ts';
 import { type ConfiguredProvider, callValues } from './token-client-target-config.ts';
@@ -236,7 +237,10 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
       const set = trigger.kind === 'exec' ? sets.setFor(name) : EVERYTHING;
       const where = `${target.file}: run.trigger`;
       const forThis = { ...known, ...callValues(name, `${configFolder}/${set}`) };
-      if (trigger.kind === 'http') return callByHttp(cluster, client, fill(trigger, forThis, where), patienceMs);
+      if (trigger.kind === 'http') {
+        const { kind: _kind, port, ...request } = trigger;
+        return callByRequest(requestsTo(cluster, client, port), request, { values: forThis, where, patienceMs });
+      }
       const ended = await exec(fill(trigger.command, forThis, where), patienceMs);
       return ended === undefined ? undefined : resultOf(ended, trigger.success);
     },

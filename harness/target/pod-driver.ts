@@ -8,7 +8,8 @@ import type { Observer } from '../environment/resource-server/observer.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { CallAnswer, ClientPodFacts, SessionDriver } from './client-session.ts';
+import type { SendRequest } from './client-request.ts';
+import type { ClientPodFacts, SessionDriver } from './client-session.ts';
 import { secretsOf } from './pod-secrets.ts';
 
 /** A pod in which a token client runs, with a token probe beside it that watches the same files. */
@@ -121,46 +122,11 @@ export function podDriver(
   };
 }
 
-/** One request to the client's pod is one call: it answers by `{"ok", "status"?, "error"?}`, or by an HTTP status alone. */
-export async function callByHttp(
+/** The way to the client's pod, through the API server's proxy. */
+export function requestsTo(
   cluster: ClusterHandle,
   { namespace, name }: Pick<ClientPod, 'namespace' | 'name'>,
-  request: { port: number; method: string; path: string; body?: unknown },
-  patienceMs: number,
-): Promise<CallAnswer | undefined> {
-  const patience = AbortSignal.timeout(patienceMs);
-  try {
-    const response = await cluster.podFetch(namespace, name, request.port, request.path, {
-      method: request.method,
-      signal: patience,
-      ...(request.body === undefined
-        ? {}
-        : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(request.body) }),
-    });
-    const answer = await response.text();
-    const told = readAnswer(answer);
-    if (told !== undefined) return told;
-    if (response.ok) return { ok: true, status: response.status };
-    return { ok: false, error: `the client's pod answered ${response.status}: ${answer.slice(0, 200)}` };
-  } catch (error) {
-    if (patience.aborted) return undefined;
-    throw error;
-  }
-}
-
-function readAnswer(text: string): CallAnswer | undefined {
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof answer !== 'object' || answer === null || !('ok' in answer) || typeof answer.ok !== 'boolean')
-    return undefined;
-  const { ok, status, error } = answer as { ok: boolean; status?: unknown; error?: unknown };
-  return {
-    ok,
-    ...(typeof status === 'number' ? { status } : {}),
-    ...(error === undefined ? {} : { error: String(error) }),
-  };
+  port: number,
+): SendRequest {
+  return (path, init) => cluster.podFetch(namespace, name, port, path, init);
 }

@@ -9,7 +9,7 @@ import { fill } from './placeholders.ts';
 import { startProcessRig } from './process-client-rig.ts';
 import type { Target } from './target-file.ts';
 import { configurationFiles } from './token-client-target-config.ts';
-import { configuredPlayed } from './token-client-target-session.ts';
+import { configuredPlayed, EVERYTHING } from './token-client-target-session.ts';
 
 const NAME = 'token-client';
 
@@ -62,7 +62,7 @@ function filesOf(folder: string): string[] {
     .filter((path) => statSync(path).isFile());
 }
 
-/** The client of a target file, a process for each call, started with the cache that another start left. */
+/** The client of a target file, a process of this host, started with the cache that another start left. */
 export async function startProcessWithCache(
   t: RequirementContext,
   target: Target<'token-client'>,
@@ -79,8 +79,9 @@ export async function startProcessWithCache(
     writeFileSync(tokenPath, token, { mode: 0o600 });
     const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
     const setups = playedSetups({ hosts: PLAYED_HOSTS, port: rig.port, tokenPath, swappedPath: tokenPath });
+    const isResident = run.trigger.kind === 'http';
     return {
-      startsForEachCall: true,
+      ...(isResident ? {} : { startsForEachCall: true }),
       setup(played) {
         const setup = setups.find(({ name }) => name === played);
         if (setup === undefined) throw new HarnessError(`nobody plays the provider ${played}`);
@@ -88,21 +89,21 @@ export async function startProcessWithCache(
       },
       async start(start, providers) {
         cache.prepare(start);
-        for (const { name, played, ...setup } of providers) {
+        const configured = providers.map(({ name, played, ...setup }) => {
           const { configured } = configuredPlayed(target, [{ ...setup, name: played }], rig.baseURL);
-          rig.writeFiles(
-            `cache-${name}`,
-            configurationFiles(
-              target,
-              configured.map((provider) => ({ ...provider, name })),
-              rig.values,
-            ),
-          );
+          return configured.map((provider) => ({ ...provider, name }));
+        });
+        // What is started for each call is given the provider of that call alone.
+        for (const own of configured) {
+          rig.writeFiles(`cache-${own[0]?.name}`, configurationFiles(target, own, rig.values));
         }
-        return undefined;
+        rig.writeFiles(EVERYTHING, configurationFiles(target, configured.flat(), rig.values));
+        return rig.start(EVERYTHING);
       },
-      // No process is left of a call that has ended.
-      end: async () => cache.restore(),
+      async end() {
+        await rig.end();
+        cache.restore();
+      },
       call: (provider, patienceMs) => rig.call(provider, `cache-${provider}`, patienceMs),
       mark: () => rig.act('cached', 'good'),
       records: rig.records,

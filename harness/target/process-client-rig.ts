@@ -10,9 +10,10 @@ import { RESOURCE_SERVER_HOST } from '../environment/resource-server/observer.ts
 import { PLAYED_HOSTS, playedProviders } from '../environment/resource-server/played-providers.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { CallAnswer } from './client-session.ts';
+import type { CallAnswer, ProcessIdentity } from './client-session.ts';
 import { fill, type Values } from './placeholders.ts';
 import { startObservingProxy } from './process-client-network.ts';
+import { type ResidentClient, startResident } from './process-client-resident.ts';
 import { resultOf, runToCompletion } from './process-client-run.ts';
 import type { Target } from './target-file.ts';
 import { callValues } from './token-client-target-config.ts';
@@ -31,8 +32,18 @@ export interface ProcessRig {
   baseURL(provider: string): string;
   /** Writes the files of a set of providers; they are in `at('config', set)` then. */
   writeFiles(set: string, files: Record<string, string>): void;
-  /** Runs the client's command for one call, with the configuration of a set. */
+  /** Lets the client make one call: its command is run with the configuration of a set, or the process that was started is asked. */
   call(provider: string, set: string, patienceMs: number): Promise<CallAnswer | undefined>;
+  /**
+   * Starts a client that is one process for all its calls, with the configuration of a set, in the place of the one before.
+   *
+   * @returns why it cannot be called
+   */
+  start(set: string): Promise<string | undefined>;
+  /** Ends that process. */
+  end(): Promise<void>;
+  /** What identifies it. */
+  identity(): ProcessIdentity;
   /** All that it wrote. */
   output(): string;
   records(): Promise<ObserverRecord[]>;
@@ -123,6 +134,19 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       'harness.node': process.execPath,
     };
     const written: string[] = [];
+    const { trigger } = run;
+    const where = `${target.file}: run`;
+    const environment = (known: Values): Record<string, string> => ({
+      PATH: process.env.PATH ?? '',
+      ...asText(fill(run.env, known, `${where}.env`)),
+    });
+    let resident: ResidentClient | undefined;
+    const end = async (): Promise<void> => {
+      const current = resident;
+      resident = undefined;
+      await current?.end();
+    };
+    stops.push(end);
     const ask = async (path: string, method = 'GET'): Promise<unknown> => {
       const response = await fetch(`http://127.0.0.1:${ports.http}${path}`, { method });
       if (!response.ok) throw new HarnessError(`the observer answers ${response.status} to ${path}`);
@@ -141,19 +165,44 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       },
       async call(name, set, patienceMs) {
         const known = { ...values, ...callValues(name, at('config', set)) };
-        const where = `${target.file}: run`;
+        if (trigger.kind === 'http') {
+          if (resident === undefined)
+            throw new HarnessError(`${target.file}: the client is called before it is started`);
+          return resident.call(known, patienceMs);
+        }
         const ended = await runToCompletion(
-          fill(run.trigger.command, known, `${where}.trigger.command`),
+          fill(trigger.command, known, `${where}.trigger.command`),
+          { env: environment(known), cwd: at('work'), patienceMs, signal: t.signal },
+          (text) => written.push(text),
+        );
+        return ended === undefined ? undefined : resultOf(ended, trigger.success);
+      },
+      async start(set) {
+        if (trigger.kind !== 'http') return undefined;
+        await end();
+        const { command, ready, warmUp, kind: _kind, ...request } = trigger;
+        const known = { ...values, 'config.folder': at('config', set) };
+        const started = await startResident(
           {
-            env: { PATH: process.env.PATH ?? '', ...asText(fill(run.env, known, `${where}.env`)) },
+            command: fill(command, known, `${where}.trigger.command`),
+            env: environment(known),
             cwd: at('work'),
-            patienceMs,
+            ready,
+            ...(warmUp === undefined ? {} : { warmUp }),
+            startSeconds: run.startSeconds,
+            request,
+            where: `${where}.trigger`,
             signal: t.signal,
           },
           (text) => written.push(text),
         );
-        return ended === undefined ? undefined : resultOf(ended, run.trigger.success);
+        if (typeof started === 'string') return started;
+        resident = started;
+        return undefined;
       },
+      end,
+      // Where each call is a process of its own, there is none that could be replaced.
+      identity: () => resident?.identity() ?? { podUid: 'one process a call', restarts: 0 },
       output: () => written.join(''),
       records: async () => ((await ask('/records')) as { records: ObserverRecord[] }).records,
       stalls: async () => ((await ask('/stalls')) as { stalls: Stall[] }).stalls,

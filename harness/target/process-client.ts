@@ -10,13 +10,14 @@ import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/playe
 import { createServiceAccount } from '../kubernetes/pods.ts';
 import { startProbePod } from '../kubernetes/token-probe.ts';
 import type { RequirementContext } from '../run/context.ts';
-import { HarnessError } from '../run/errors.ts';
+import { HarnessError, NotTestable } from '../run/errors.ts';
 import { startProcessRig, WRITABLE } from './process-client-rig.ts';
 import { mirrorTokens } from './process-client-tokens.ts';
 import type { Target } from './target-file.ts';
 import {
   ConfigurationSets,
   configuredPlayed,
+  EVERYTHING,
   plannedSetups,
   registerProviders,
   sessionSettings,
@@ -26,7 +27,7 @@ import {
 const NAME = 'token-client';
 
 /**
- * A token client that is a process of this host, one for each call. Its token files are those of a pod that a kubelet rotates; it is led
+ * A token client that is a process of this host, one for each call or one for all. Its token files are those of a pod that a kubelet rotates; it is led
  * to an observer in this process.
  */
 export async function startProcessClient(t: RequirementContext, target: Target<'token-client'>): Promise<TargetClient> {
@@ -78,15 +79,18 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
     );
     const sets = new ConfigurationSets(target, providers, configured, latePath, rig.values);
     for (const [set, files] of Object.entries(sets.files)) rig.writeFiles(set, files);
+    const isResident = target.run.trigger.kind === 'http';
+    const whyNot = await rig.start(EVERYTHING);
+    if (whyNot !== undefined) throw new NotTestable(whyNot);
     return {
       ...sessionSettings(target),
-      startsForEachCall: true,
+      ...(isResident ? {} : { startsForEachCall: true }),
       providers,
       played,
       latePath,
       async call(name, patienceMs) {
         if (broken !== undefined) throw new HarnessError(broken.message);
-        return rig.call(name, sets.setFor(name), patienceMs);
+        return rig.call(name, isResident ? EVERYTHING : sets.setFor(name), patienceMs);
       },
       observations: async () => probe.observations(),
       records: rig.records,
@@ -103,8 +107,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       },
       project: async (from, to) => projectInPlace(from, to),
       remaining: async () => WRITABLE.flatMap((name) => remainingFiles(rig.at(name))),
-      // There is no process that could be replaced: each call is one of its own.
-      identity: async () => ({ podUid: 'one process a call', restarts: 0 }),
+      identity: async () => rig.identity(),
       output: async () => rig.output(),
       secrets: async () => [],
       until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),

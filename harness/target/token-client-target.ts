@@ -21,6 +21,26 @@ const runSchema = z.strictObject({
   success: text.optional(),
 });
 
+const requestSchema = z.strictObject({
+  method: z.enum(['GET', 'POST']).default('POST'),
+  path: text,
+  body: z.unknown().optional(),
+});
+
+/**
+ * One request to a client that runs already is one call: it is answered by `{"ok": true}` or `{"ok": false, "error": …}`, by what `success`
+ * fits, or by a status alone.
+ */
+const httpSchema = requestSchema.extend({
+  kind: z.literal('http'),
+  /** Made first, in every call. What `keep` names of its JSON answer stands as `${before.NAME}` in the request of the call. */
+  before: requestSchema.extend({ keep: z.array(text).default([]) }).optional(),
+  /** Made where it did not answer in time, so that it does not go on with a call that nobody waits for. */
+  abandon: requestSchema.optional(),
+  /** A regular expression that the answer fits when, and only when, the resource server's answer came back. */
+  success: text.optional(),
+});
+
 const processSchema = z.strictObject({
   form: z.literal('process'),
   /**
@@ -31,7 +51,20 @@ const processSchema = z.strictObject({
   env: environment.default({}),
   /** The folder, below `${work.home}`, `${work.cache}` or `${work.folder}`, in which it keeps access tokens beyond its process. */
   cacheFolder: text.optional(),
-  trigger: runSchema.extend({ kind: z.literal('run-to-completion') }),
+  /** Longest time until a client that is called by HTTP is ready. */
+  startSeconds: z.number().positive().default(120),
+  trigger: z.discriminatedUnion('kind', [
+    runSchema.extend({ kind: z.literal('run-to-completion') }),
+    /** One process answers all calls. */
+    httpSchema.extend({
+      /** Of that process. */
+      command,
+      /** A regular expression that its output fits once it can be asked; its group is the URL. */
+      ready: text,
+      /** A path that is asked for then, once, where it loads its configuration only with its first request. */
+      warmUp: text.optional(),
+    }),
+  ]),
 });
 
 const podSchema = z.strictObject({
@@ -51,14 +84,7 @@ const podSchema = z.strictObject({
   trigger: z.discriminatedUnion('kind', [
     /** One command in the pod is one call. */
     runSchema.extend({ kind: z.literal('exec') }),
-    /** One request to the pod is one call: it is answered by `{"ok": true}` or `{"ok": false, "error": …}`, or by a status. */
-    z.strictObject({
-      kind: z.literal('http'),
-      port: z.number().int().positive(),
-      method: z.enum(['GET', 'POST']).default('POST'),
-      path: text,
-      body: z.unknown().optional(),
-    }),
+    httpSchema.extend({ port: z.number().int().positive() }),
   ]),
 });
 
