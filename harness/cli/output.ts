@@ -93,7 +93,7 @@ export class Console {
         this.#planned = planned + rows.length;
         const names = rows.map(({ subject, id }) => (several ? `${id} [${subject}]` : id));
         this.#line(
-          `${pc.magenta('harness errors, or red while the machine stood still')}; judged once more, alone: ${names.join(', ')}`,
+          `${pc.magenta('harness errors, or red while the machine was short of processors')}; judged once more, alone: ${names.join(', ')}`,
         );
       },
     };

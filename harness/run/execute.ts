@@ -29,7 +29,7 @@ export interface Progress {
 
 /**
  * Runs the suites of a session. What the harness could not judge (a machine that stood still, a part of the environment that did not
- * answer), and what it called red while the machine stood still, is judged once more in an environment of its own, with nothing else
+ * answer), and what it called red while the machine was short of processors, is judged once more in an environment of its own, with nothing else
  * beside it, and its result says so. What else was judged is not judged again, whatever came of it.
  */
 export async function executeAndMend(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
