@@ -5,7 +5,7 @@ import { afterAll, expect, test } from 'vitest';
 import { makePki } from '../environment/pki.ts';
 import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import type { RequirementContext } from '../run/context.ts';
-import { startProcessRig, sweepFolders } from './process-client-rig.ts';
+import { type ProcessRig, startProcessRig, sweepFolders } from './process-client-rig.ts';
 import type { Target } from './target-file.ts';
 import { configurationFiles } from './token-client-target-config.ts';
 import { configuredPlayed } from './token-client-target-session.ts';
@@ -22,6 +22,18 @@ const [config, name] = process.argv.slice(1);
   const answer = await fetch(baseURL + '/models', { headers: { authorization: 'Bearer ' + access_token } });
   console.log('answered', answer.status, await answer.text());
 })().catch((error) => { console.error(String(error.cause ?? error)); process.exit(1); });
+`;
+
+/** The same as one process, which is asked by HTTP and counts its calls. */
+const SERVER = `
+const { execFile } = require('node:child_process');
+let calls = 0;
+const server = require('node:http').createServer((request, response) => {
+  const [script, config] = process.argv.slice(1);
+  const name = new URL(request.url, 'http://localhost').searchParams.get('provider');
+  execFile(process.execPath, ['-e', script, config, name], (error, stdout, stderr) => response.end('call ' + ++calls + ': ' + stdout + stderr));
+});
+server.listen(0, '127.0.0.1', () => console.log('listening on http://127.0.0.1:' + server.address().port));
 `;
 
 const target = {
@@ -66,9 +78,8 @@ test('folders of processes that are gone are removed, others are left', () => {
   expect(readdirSync(parent).sort()).toEqual(names.slice(1).sort());
 });
 
-test('a process of this host reaches those who watch it by their names, and nobody else', {
-  timeout: 30_000,
-}, async () => {
+/** A rig with the files of all played providers, in the set `all`. */
+async function rigFor(target: Target<'token-client'>): Promise<ProcessRig> {
   const pki = await makePki('unit');
   const context = {
     identityProvider: async () => ({
@@ -95,7 +106,43 @@ test('a process of this host reaches those who watch it by their names, and nobo
     rig.baseURL,
   );
   rig.writeFiles('all', configurationFiles(target, configured, rig.values));
+  return rig;
+}
 
+test('a process of this host that stays is started with a configuration, and asked until it is ended', {
+  timeout: 30_000,
+}, async () => {
+  const trigger = {
+    kind: 'http',
+    command: ['${harness.node}', '-e', SERVER, CLIENT, '${config.folder}/client.json'],
+    ready: 'listening on (http://\\S+)',
+    method: 'GET',
+    path: '/?provider=${call.provider}',
+    success: 'answered 200',
+  };
+  const rig = await rigFor({
+    ...target,
+    run: { ...target.run, startSeconds: 20, trigger },
+  } as unknown as Target<'token-client'>);
+  await expect(rig.call('plain', 'all', 20_000)).rejects.toThrow(/called before it is started/);
+  expect(await rig.start('all')).toBeUndefined();
+  const first = rig.identity();
+  expect(await rig.call('plain', 'all', 20_000)).toEqual({ ok: true, status: 200 });
+  expect(await rig.call('refusing', 'all', 20_000)).toMatchObject({
+    ok: false,
+    error: expect.stringMatching(/fits \/answered 200\/.*call 2: answered 401/),
+  });
+  expect(rig.identity()).toEqual(first);
+  expect(await rig.start('all')).toBeUndefined();
+  expect(rig.identity()).not.toEqual(first);
+  await rig.stop();
+  expect(existsSync(rig.at())).toBe(false);
+});
+
+test('a process of this host reaches those who watch it by their names, and nobody else', {
+  timeout: 30_000,
+}, async () => {
+  const rig = await rigFor(target);
   expect(await rig.call('plain', 'all', 20_000)).toEqual({ ok: true });
   expect(await rig.call('refusing', 'all', 20_000)).toMatchObject({
     ok: false,
