@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { tallyOf } from './own-tests-tally.ts';
+import { grouped, tallyOf } from './own-tests-tally.ts';
 
 test('what is not as it must be, or was not executed, is wrong, and the line says both', () => {
   const results = [
@@ -9,7 +9,7 @@ test('what is not as it must be, or was not executed, is wrong, and the line say
   ];
   expect(tallyOf(['A-1', 'A-2', 'A-3', 'A-4', 'A-5'], results, (id) => (id === 'A-3' ? 'failed' : 'passed'))).toEqual({
     passed: 2,
-    wrong: ['A-2 is failed, and must be passed: it never rotates', 'not executed: A-4 A-5'],
+    wrong: ['A-2: failed, and must be passed: it never rotates', 'A-4: not executed', 'A-5: not executed'],
     again: [],
     faults: [],
   });
@@ -23,7 +23,7 @@ test('what was judged a second time is told, where it is right', () => {
   ];
   expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
     passed: 1,
-    again: ['A-1, since before: the machine stood still'],
+    again: ['A-1: the machine stood still'],
   });
 });
 
@@ -35,7 +35,15 @@ test('what the harness could not judge, and did not judge a second time, is a fa
   ];
   expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
     passed: 0,
-    wrong: [expect.stringContaining('A-1'), expect.stringContaining('A-2')],
+    wrong: [
+      'A-1: harness error, and must be passed: the provider did not answer',
+      'A-2: harness error, and must be passed: the provider did not answer',
+    ],
     faults: ['1 could not be judged, too many to be judged again: the provider did not answer'],
   });
+});
+
+test('what has one cause is told in one line', () => {
+  const lines = ['A-1: not executed', 'B-1: failed: late: 3 s', 'A-2: not executed', 'no colon', 'nor here'];
+  expect(grouped(lines)).toEqual(['A-1 A-2: not executed', 'B-1: failed: late: 3 s', 'no colon; nor here']);
 });

@@ -20,17 +20,16 @@ export function tallyOf(
   expectedOf: (id: string) => Outcome,
 ): Tally {
   const resultOf = new Map(results.map((result) => [result.id, result]));
-  const missing = planned.filter((id) => !resultOf.has(id));
   const judged = planned.flatMap((id) => resultOf.get(id) ?? []);
   const isRight = ({ id, outcome }: (typeof judged)[number]): boolean => outcome === expectedOf(id);
-  const wrong = judged
-    .filter((result) => !isRight(result))
-    .map(({ id, outcome, reason = '' }) => `${id} is ${outcome}, and must be ${expectedOf(id)}: ${reason}`);
-  const again = judged
-    .filter((result) => isRight(result) && result.disturbedBefore !== undefined)
-    .map(({ id, disturbedBefore }) => `${id}, since before: ${disturbedBefore}`);
-  // One line for all: they have one cause, which should not be pushed out of sight.
-  if (missing.length > 0) wrong.push(`not executed: ${missing.join(' ')}`);
+  const wrong = planned.flatMap((id) => {
+    const result = resultOf.get(id);
+    if (result === undefined) return [`${id}: not executed`];
+    const { outcome, reason = '' } = result;
+    return isRight(result) ? [] : [`${id}: ${outcome}, and must be ${expectedOf(id)}: ${reason}`];
+  });
+  const right = judged.filter(isRight);
+  const again = right.flatMap(({ id, disturbedBefore: before }) => (before === undefined ? [] : [`${id}: ${before}`]));
   const unjudged = judged.filter(
     ({ outcome, disturbedBefore }) => outcome === 'harness error' && disturbedBefore === undefined,
   );
@@ -38,5 +37,15 @@ export function tallyOf(
     unjudged.length === 0
       ? []
       : [`${unjudged.length} could not be judged, too many to be judged again: ${unjudged[0]?.reason}`];
-  return { passed: judged.filter(isRight).length, wrong, again, faults };
+  return { passed: right.length, wrong, again, faults };
+}
+
+/** Lines of the form `id: why`, one for all that have one cause: it should not be pushed out of sight. */
+export function grouped(lines: string[]): string[] {
+  const ids = new Map<string, string[]>();
+  for (const line of lines) {
+    const [id = '', ...why] = line.split(': ');
+    ids.set(why.join(': '), [...(ids.get(why.join(': ')) ?? []), id]);
+  }
+  return [...ids].map(([why, of]) => (why === '' ? of.join('; ') : `${of.join(' ')}: ${why}`));
 }

@@ -23,7 +23,7 @@ import { redact, wholeTokensIn } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { assignedUids } from './own-tests-assigned-uids.ts';
-import { NOTHING, type Tally, tallyOf } from './own-tests-tally.ts';
+import { grouped, NOTHING, type Tally, tallyOf } from './own-tests-tally.ts';
 import { progressPrinter } from './progress.ts';
 import { renderMatrix, runProof } from './prove.ts';
 import { ensureSetUp } from './setup.ts';
@@ -61,8 +61,8 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
   }
   const lines = done.flatMap(({ name, passed, wrong, again, seconds }) => [
     `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
-    ...again.map((what) => `  judged again: ${redact(what)}`),
-    ...wrong.map((what) => `  ${pc.red('wrong')} ${redact(what)}`),
+    ...grouped(again).map((what) => `  judged again: ${redact(what)}`),
+    ...grouped(wrong).map((what) => `  ${pc.red('wrong')} ${redact(what)}`),
   ]);
   const passed = done.reduce((sum, part) => sum + part.passed, 0);
   const failed = done.reduce((sum, part) => sum + part.wrong.length, 0);
@@ -91,7 +91,7 @@ async function timed({ name, run }: Part): Promise<Tally & { name: string; secon
     name,
     ...tally,
     wrong,
-    again: [...before.map((what) => `all of it, since before: ${what}`), ...tally.again],
+    again: [...before.map((what) => `all of it: ${what}`), ...tally.again],
     seconds: (performance.now() - begun) / 1000,
   };
 }
