@@ -98,7 +98,12 @@ const twinSchema = z.discriminatedUnion('role', [
     name,
     role: z.literal('token-client'),
     fault: text,
-    tokenClient: z.strictObject({ variant: name }),
+    tokenClient: z.strictObject({
+      /** A folder of fixtures/workloads/token-client-twins. */
+      variant: name,
+      /** True where it runs as the pod of the reference's target file, and is asked only what it must fail. */
+      asTarget: z.literal(true).optional(),
+    }),
   }),
   z.strictObject({
     name,

@@ -40,3 +40,12 @@ test('a costly requirement judges the twins that must fail it, and no other', ()
   const [subject] = twinSubjects({ ...catalogue, requirements }, { twins: ['never-rotates'] });
   expect(subject?.planned).toEqual(['TR-03', 'TR-04', 'TR-05', 'TR-06']);
 });
+
+test('a twin that is a target is judged by what it must fail, and by nothing else', () => {
+  const [subject] = twinSubjects(catalogue, { twins: ['needs-a-good-cache-as-target'] });
+  expect(subject).toMatchObject({
+    planned: ['TR-34'],
+    tokenClientVariant: 'needs-a-good-cache',
+    targets: [{ role: 'token-client', name: 'reference' }],
+  });
+});

@@ -1,7 +1,12 @@
+import { fileURLToPath } from 'node:url';
 import type { Catalogue, Requirement, Role, Twin } from '../requirements/catalogue.ts';
-import type { Target } from '../target/target-file.ts';
+import { loadTarget, type Target } from '../target/target-file.ts';
 import { UsageError } from './errors.ts';
 import type { ClockKind, ClusterKind, Subject } from './protocol.ts';
+
+const TOKEN_CLIENT_TARGET = fileURLToPath(
+  new URL('../../fixtures/targets/token-clients/reference.yaml', import.meta.url),
+);
 
 export interface Selection {
   /** Names of suites; none = all. */
@@ -91,13 +96,16 @@ function subjectOfTwin(twin: Twin, requirements: Requirement[], catalogue: Catal
   const suites = new Set(
     catalogue.requirements.filter(({ id }) => twin.mustFail.includes(id)).map(({ suite }) => suite),
   );
+  const asTarget = twin.role === 'token-client' && twin.tokenClient.asTarget === true;
+  // What else it must not fail is asked of the variant that is no target.
   const isBystander = (row: Requirement): boolean =>
-    row.role === twin.role && suites.has(row.suite) && row.costly !== true;
+    !asTarget && row.role === twin.role && suites.has(row.suite) && row.costly !== true;
   return {
     name: twin.name,
     role: twin.role,
     fault: twin.fault,
     ...(twin.role === 'token-client' ? { tokenClientVariant: twin.tokenClient.variant } : {}),
+    ...(asTarget ? { targets: [loadTarget(TOKEN_CLIENT_TARGET)] } : {}),
     ...(twin.role === 'job-runner' ? { jobRunner: twin.jobRunner } : {}),
     planned: requirements.filter((row) => twin.mustFail.includes(row.id) || isBystander(row)).map((row) => row.id),
   };

@@ -34,7 +34,7 @@ export interface Subject {
   role?: Role;
   /** The fault of a twin, in words. */
   fault?: string;
-  /** The implementations under test, of one role each; the other slots hold references. Absent for references and twins. */
+  /** The implementations under test, of one role each; the other slots hold references. Absent for references and most twins. */
   targets?: Target[];
   /** The variant of the reference token client that a twin of that role deploys. */
   tokenClientVariant?: string;

@@ -38,7 +38,7 @@ const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
   { name: 'reference', workload: 'token-client', mustFail: [] },
   ...loadCatalogue().twins.flatMap((twin) => {
     const mustFail = twin.mustFail.filter((id) => id in ROWS);
-    return twin.role === 'token-client' && mustFail.length > 0
+    return twin.role === 'token-client' && twin.tokenClient.asTarget !== true && mustFail.length > 0
       ? [{ name: twin.name, workload: `token-client-twins/${twin.tokenClient.variant}`, mustFail }]
       : [];
   }),
@@ -106,11 +106,16 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
   const read = async (path: string): Promise<unknown> => (await fetch(`http://127.0.0.1:${http}${path}`)).json();
   const seen = ((await read('/records')) as { records: [] }).records.length;
   let client: TokenClient | undefined;
+  let corruptFiles = 0;
   return driveCacheSession(
     {
       setup: (played) => setups.find(({ name }) => name === played) as (typeof setups)[number],
       async start(start, providers) {
-        if (start === 'corrupt') for (const name of readdirSync(cache)) writeFileSync(join(cache, name), '{"key":');
+        if (start === 'corrupt') {
+          const files = readdirSync(cache);
+          for (const name of files) writeFileSync(join(cache, name), '{"key":');
+          corruptFiles = files.length;
+        }
         // Nobody can write below a file, not even a user who may write everywhere.
         const folders = { emptied: mkdtempSync(join(folder, 'emptied-')), unwritable: join(folder, 'token', 'cache') };
         const config = {
@@ -139,6 +144,7 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
       mark: async () => {
         await fetch(`http://127.0.0.1:${http}/act?provider=cached&act=good`, { method: 'POST' });
       },
+      corruptFiles: () => corruptFiles,
       records: async () => ((await read(`/records?since=${seen}`)) as { records: [] }).records,
       stalls: async () => [],
       progress: () => {},
@@ -178,6 +184,7 @@ test('what a client got at its start, before it was called, is its own too', () 
       { start: call.start, call, place: 20 * index + 10 },
     ]),
     failedStarts: [],
+    corruptFiles: 1,
     exchanges: [exchange(5, 'client-same'), exchange(6, 'client-issuer'), exchange(45, 'client-same')],
     resources: [],
     stalls: [],
@@ -189,6 +196,14 @@ test('what a client got at its start, before it was called, is its own too', () 
 });
 
 test('a session that saw nothing satisfies no row', () => {
-  const nothing: CacheSession = { calls: [], marks: [], failedStarts: [], exchanges: [], resources: [], stalls: [] };
+  const nothing: CacheSession = {
+    calls: [],
+    marks: [],
+    failedStarts: [],
+    corruptFiles: 0,
+    exchanges: [],
+    resources: [],
+    stalls: [],
+  };
   for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
 });

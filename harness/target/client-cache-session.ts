@@ -47,6 +47,8 @@ export interface CacheSession {
   marks: { start: Start; call?: CacheCall; place: number }[];
   /** Starts that did not come to where the client can be called, with why. */
   failedStarts: { start: Start; reason: string; from: string; to: string }[];
+  /** How many files of the kept cache were made corrupt. */
+  corruptFiles: number;
   exchanges: ExchangeRecord[];
   resources: ResourceRecord[];
   stalls: Stall[];
@@ -70,6 +72,8 @@ export interface CacheDriver {
   call(provider: string, patienceMs: number): Promise<{ ok: boolean; error?: string } | undefined>;
   /** Lets the observer write down that another start or call begins: as what it was told, see {@link CacheSession.marks}. */
   mark(): Promise<void>;
+  /** How many files were overwritten for `corrupt`. */
+  corruptFiles(): number;
   records(): Promise<ObserverRecord[]>;
   stalls(): Promise<Stall[]>;
   progress(message: string): void;
@@ -140,6 +144,7 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
         return mark === undefined ? [] : [{ ...mark, place }];
       }),
     failedStarts,
+    corruptFiles: driver.corruptFiles(),
     exchanges: records.filter((record) => record.kind === 'exchange'),
     resources: records.filter((record) => record.kind === 'resource'),
     stalls: [...heartbeat.stalls(), ...stalls],
@@ -219,7 +224,11 @@ export function keepsConfigurationsApart(session: CacheSession): Finding[] {
 
 /** TR-34: the client starts, and its calls succeed, with a cache that is corrupt or cannot be written. */
 export function survivesABadCache(session: CacheSession): Finding[] {
-  return failures(session, ['kept', 'corrupt', 'unwritable'], ['same', FRESH]);
+  return [
+    ...failures(session, ['kept', 'corrupt', 'unwritable'], ['same', FRESH]),
+    // Control: the cache is where it is said to be.
+    ...(session.corruptFiles === 0 ? ['there was no file in its cache that could be made corrupt'] : []),
+  ];
 }
 
 function failures({ calls, failedStarts }: CacheSession, starts: Start[], providers: readonly string[]): Finding[] {

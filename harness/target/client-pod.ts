@@ -15,7 +15,7 @@ export const CACHE_FOLDER = '/var/cache/token-client';
 const CONFIG_FOLDER = '/etc/conformance';
 
 /** The workload of the subject's token client. */
-function workloadOf({ subject }: RequirementContext): string {
+export function workloadOf({ subject }: RequirementContext): string {
   const { tokenClientVariant: variant } = subject;
   return variant === undefined ? CLIENT_NAME : `token-client-twins/${variant}`;
 }

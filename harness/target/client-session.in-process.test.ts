@@ -125,7 +125,7 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
 const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
   { name: 'reference', workload: 'token-client', mustFail: [] },
   ...loadCatalogue().twins.flatMap((twin) =>
-    twin.role === 'token-client'
+    twin.role === 'token-client' && twin.tokenClient.asTarget !== true
       ? [
           {
             name: twin.name,

@@ -2,10 +2,12 @@ import type { V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/cl
 import { deployObserver } from '../environment/resource-server/observer.ts';
 import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { bundleWorkload } from '../environment/workloads.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { createServiceAccount, startInTurn } from '../kubernetes/pods.ts';
 import { bundleConfigMap, bundleVolume, workloadContainer } from '../kubernetes/workload-pod.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError, UsageError } from '../run/errors.ts';
+import { CLIENT_NAME, workloadOf } from './client-pod.ts';
 import { callByRequest } from './client-request.ts';
 import type { CallAnswer } from './client-session.ts';
 import { fill, type Values } from './placeholders.ts';
@@ -25,21 +27,26 @@ import {
 
 type TokenClientTarget = Target<'token-client'>;
 type PodRun = Extract<TokenClientTarget['run'], { form: 'pod' }>;
+/** A target whose client is a pod. */
+export type PodTarget = TokenClientTarget & { run: PodRun };
 
-const NAME = 'token-client';
 const CA_FILE = 'ca.crt';
-const PROBE_PORT = 18_081;
+export const POD_PROBE_PORT = 18_081;
 const LATE_FOLDER = '/var/run/kube-agent-conformance/late';
 const LATE_VOLUME = 'kube-agent-conformance-late';
 
 /** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
 const EXPIRATION_SECONDS = 600;
 
+export function isPodTarget(target: TokenClientTarget): target is PodTarget {
+  return target.run.form === 'pod';
+}
+
 /** A key of a ConfigMap has no folders. */
 const keyOf = (set: string, path: string): string => `${set}.${path.replaceAll('/', '.')}`;
 
 /** The container that is the client, of the pod as the target file has it. */
-function clientContainer({ file, run }: { file: string; run: PodRun }, pod: V1Pod): V1Container {
+function clientContainer({ file, run }: PodTarget, pod: V1Pod): V1Container {
   const found = pod.spec?.containers.find(({ name }) => name === run.container);
   if (found === undefined) throw new UsageError(`${file}: run.pod has no container "${run.container}"`);
   return found;
@@ -64,10 +71,11 @@ function sharedMounts(
 
 /** The pod of a target file, as it is run: named, known by hostAliases, and with a probe beside it. */
 export function watchedPod(
-  target: TokenClientTarget & { run: PodRun },
+  target: PodTarget,
   values: Values,
   options: {
     namespace: string;
+    name: string;
     probeImage: string;
     hostAliases: { ip: string; hostnames: string[] }[];
     reach: string;
@@ -89,7 +97,7 @@ export function watchedPod(
     {
       name: 'token-probe',
       workload: 'token-probe',
-      port: PROBE_PORT,
+      port: POD_PROBE_PORT,
       env: {
         TOKEN_PROBE_FILES: options.files.join(','),
         TOKEN_PROBE_REACH: options.reach,
@@ -109,7 +117,7 @@ export function watchedPod(
       ...pod,
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { ...pod.metadata, namespace: options.namespace, name: NAME },
+      metadata: { ...pod.metadata, namespace: options.namespace, name: options.name },
       spec: {
         ...pod.spec,
         hostAliases: [...(pod.spec?.hostAliases ?? []), ...options.hostAliases],
@@ -139,11 +147,104 @@ function tokenPathOf(
     : { path: `${tokenFolder}/${provider}-token`, configured: true };
 }
 
+/** What every pod of a target file is filled with; its tokens are those of the providers. */
+export async function podValues(
+  t: RequirementContext,
+  { folder, run }: PodTarget,
+  providers: Pick<ConfiguredProvider, 'audience' | 'tokenPath'>[],
+): Promise<Values> {
+  const { workloadImage } = await t.cluster();
+  return {
+    'target.folder': folder,
+    'harness.image': workloadImage,
+    'harness.tokenClient': await bundleWorkload(workloadOf(t)),
+    'ca.file': `${run.configFolder}/${CA_FILE}`,
+    'pod.serviceAccount': CLIENT_NAME,
+    'tokens.sources': providers.map(tokenSource(run.tokenFolder)),
+  };
+}
+
+/** The ConfigMap with the files of some sets of providers, each in a folder of its name, and what a pod names it by. */
+export function configurationOf(
+  { run }: PodTarget,
+  { namespace, name, ca }: { namespace: string; name: string; ca: string },
+  sets: Record<string, Record<string, string>>,
+): { configMap: object; values: Values } {
+  const entries = Object.entries(sets).flatMap(([set, files]) =>
+    Object.entries(files).map(([path, content]) => ({ key: keyOf(set, path), path: `${set}/${path}`, content })),
+  );
+  return {
+    configMap: {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { namespace, name },
+      data: { [CA_FILE]: ca, ...Object.fromEntries(entries.map(({ key, content }) => [key, content])) },
+    },
+    values: {
+      // What is called by HTTP is one process, which knows all its providers from the start.
+      'config.folder': `${run.configFolder}/${EVERYTHING}`,
+      'config.configMap': {
+        name,
+        items: [{ key: CA_FILE, path: CA_FILE }, ...entries.map(({ key, path }) => ({ key, path }))],
+      },
+    },
+  };
+}
+
+/** Puts into a namespace what every pod of the target there needs: its ServiceAccount, and the probe's code. */
+export async function prepareForPods(t: RequirementContext, namespace: string): Promise<void> {
+  await createServiceAccount(t, namespace, CLIENT_NAME);
+  await (await t.cluster()).create([await bundleConfigMap(namespace, 'token-probe')]);
+}
+
+/** Gives the images of a pod to the nodes, as far as this host has them. */
+export async function provideImagesOf(t: RequirementContext, pod: V1Pod): Promise<void> {
+  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+  const images = new Set(containers.flatMap(({ image }) => (image === undefined ? [] : [image])));
+  images.delete((await t.cluster()).workloadImage);
+  for (const image of images) await t.provideImage(image);
+}
+
+/**
+ * Lets the client in a pod make one call, as the target file says.
+ *
+ * @param call.set the set of providers whose configuration it is given, where the call starts it
+ * @param onOutput is given what a command wrote
+ */
+export async function callPod(
+  cluster: ClusterHandle,
+  { file, run }: PodTarget,
+  pod: { namespace: string; name: string },
+  { provider, set, values, patienceMs }: { provider: string; set: string; values: Values; patienceMs: number },
+  onOutput: (...written: string[]) => void = () => {},
+): Promise<CallAnswer | undefined> {
+  const { trigger, container, configFolder } = run;
+  const where = `${file}: run.trigger`;
+  const known = {
+    ...values,
+    ...callValues(provider, `${configFolder}/${trigger.kind === 'exec' ? set : EVERYTHING}`),
+  };
+  if (trigger.kind === 'http') {
+    const { kind: _kind, port, ...request } = trigger;
+    return callByRequest(requestsTo(cluster, pod, port), request, { values: known, where, patienceMs });
+  }
+  const running = cluster
+    .exec(pod.namespace, pod.name, container, fill(trigger.command, known, where))
+    .then(({ exitCode, stdout, stderr }): CommandEnded => {
+      onOutput(stdout, stderr);
+      return { exitCode, signal: null, output: `${stdout}\n${stderr}` };
+    });
+  const patience = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => patience.resolve(undefined), patienceMs);
+  const ended = await Promise.race([running, patience.promise]).finally(() => clearTimeout(timer));
+  return ended === undefined ? undefined : resultOf(ended, trigger.success);
+}
+
 /** A token client that is a pod of the target file. Everything in it goes with its namespace. */
 export async function startPodClient(t: RequirementContext, target: TokenClientTarget): Promise<TargetClient> {
+  if (!isPodTarget(target)) throw new HarnessError(`${target.file} describes a process`);
   const { run } = target;
-  if (run.form !== 'pod') throw new HarnessError(`${target.file} describes a process`);
-  const { defaultTokenPath, tokenFolder, configFolder, trigger } = run;
+  const { defaultTokenPath, tokenFolder, trigger } = run;
   if (defaultTokenPath !== undefined && !defaultTokenPath.startsWith(`${tokenFolder}/`)) {
     throw new UsageError(
       `${target.file}: run.defaultTokenPath ${defaultTokenPath} is not in run.tokenFolder ${tokenFolder}`,
@@ -151,19 +252,12 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
   }
   const [cluster, { name: namespace }, observer] = await Promise.all([t.cluster(), t.namespace(), deployObserver(t)]);
   const providers = await registerProviders(t, target, {
-    serviceAccount: NAME,
+    serviceAccount: CLIENT_NAME,
     tokenPath: (name, index) => tokenPathOf(run, name, index),
     baseURL: (name) => observer.baseURL(name),
   });
   const latePath = `${LATE_FOLDER}/token`;
-  const values: Values = {
-    'target.folder': target.folder,
-    'harness.image': cluster.workloadImage,
-    'harness.tokenClient': await bundleWorkload('token-client'),
-    'ca.file': `${configFolder}/${CA_FILE}`,
-    'pod.serviceAccount': NAME,
-    'tokens.sources': providers.map(tokenSource(tokenFolder)),
-  };
+  const values = await podValues(t, target, providers);
   const { played, configured } = configuredPlayed(
     target,
     plannedSetups(
@@ -178,54 +272,35 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     (name) => observer.baseURL(name),
   );
   const sets = new ConfigurationSets(target, providers, configured, latePath, values);
-  // One process is configured once.
-  const written = trigger.kind === 'http' ? { [EVERYTHING]: sets.files[EVERYTHING] ?? {} } : sets.files;
-  const entries = Object.entries(written).flatMap(([set, files]) =>
-    Object.entries(files).map(([path, content]) => ({ key: keyOf(set, path), path: `${set}/${path}`, content })),
+  const configuration = configurationOf(
+    target,
+    { namespace, name: CLIENT_NAME, ca: observer.ca },
+    // One process is configured once.
+    trigger.kind === 'http' ? { [EVERYTHING]: sets.files[EVERYTHING] ?? {} } : sets.files,
   );
-  const known: Values = {
-    ...values,
-    // What is called by HTTP is one process, which knows all its providers from the start.
-    'config.folder': `${configFolder}/${EVERYTHING}`,
-    'config.configMap': {
-      name: NAME,
-      items: [{ key: CA_FILE, path: CA_FILE }, ...entries.map(({ key, path }) => ({ key, path }))],
-    },
-  };
-  const { pod, writableFolders } = watchedPod({ ...target, run }, known, {
+  const known: Values = { ...values, ...configuration.values };
+  const { pod, writableFolders } = watchedPod(target, known, {
     namespace,
+    name: CLIENT_NAME,
     probeImage: cluster.workloadImage,
     hostAliases: observer.hostAliases,
     reach: observer.reach,
     files: [...providers.map(({ tokenPath }) => tokenPath), latePath],
   });
-  await createServiceAccount(t, namespace, NAME);
-  await cluster.create([
-    await bundleConfigMap(namespace, 'token-probe'),
-    {
-      apiVersion: 'v1',
-      kind: 'ConfigMap',
-      metadata: { namespace, name: NAME },
-      data: { [CA_FILE]: observer.ca, ...Object.fromEntries(entries.map(({ key, content }) => [key, content])) },
-    } as object,
-  ]);
-  const images = new Set((pod.spec?.containers ?? []).flatMap(({ image }) => (image === undefined ? [] : [image])));
-  images.delete(cluster.workloadImage);
-  for (const image of images) await t.provideImage(image);
-  await startInTurn(cluster, namespace, pod, () => cluster.podReady(namespace, NAME, run.startSeconds));
+  await prepareForPods(t, namespace);
+  await cluster.create([configuration.configMap]);
+  await provideImagesOf(t, pod);
+  await startInTurn(cluster, namespace, pod, () => cluster.podReady(namespace, CLIENT_NAME, run.startSeconds));
 
-  const client: ClientPod = { namespace, name: NAME, container: run.container, probePort: PROBE_PORT, writableFolders };
+  const client: ClientPod = {
+    namespace,
+    name: CLIENT_NAME,
+    container: run.container,
+    probePort: POD_PROBE_PORT,
+    writableFolders,
+  };
   const { output, copy, link, ...driver } = podDriver(t, cluster, client, observer);
   const outputs: string[] = [];
-  const exec = async (command: string[], patienceMs: number): Promise<CommandEnded | undefined> => {
-    const running = cluster.exec(namespace, NAME, run.container, command).then(({ exitCode, stdout, stderr }) => {
-      outputs.push(stdout, stderr);
-      return { exitCode, signal: null, output: `${stdout}\n${stderr}` };
-    });
-    const patience = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => patience.resolve(undefined), patienceMs);
-    return Promise.race([running, patience.promise]).finally(() => clearTimeout(timer));
-  };
   return {
     ...sessionSettings(target),
     ...driver,
@@ -233,17 +308,14 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     providers,
     played,
     latePath,
-    async call(name, patienceMs): Promise<CallAnswer | undefined> {
-      const set = trigger.kind === 'exec' ? sets.setFor(name) : EVERYTHING;
-      const where = `${target.file}: run.trigger`;
-      const forThis = { ...known, ...callValues(name, `${configFolder}/${set}`) };
-      if (trigger.kind === 'http') {
-        const { kind: _kind, port, ...request } = trigger;
-        return callByRequest(requestsTo(cluster, client, port), request, { values: forThis, where, patienceMs });
-      }
-      const ended = await exec(fill(trigger.command, forThis, where), patienceMs);
-      return ended === undefined ? undefined : resultOf(ended, trigger.success);
-    },
+    call: (provider, patienceMs) =>
+      callPod(
+        cluster,
+        target,
+        client,
+        { provider, set: sets.setFor(provider), values: known, patienceMs },
+        (...written) => outputs.push(...written),
+      ),
     async copy(from, to) {
       await copy(from, to);
       sets.copied(from, to);
@@ -258,7 +330,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
 }
 
 /** The projection of a provider's token, as Kubernetes takes it. */
-function tokenSource(folder: string): (provider: ConfiguredProvider) => object {
+function tokenSource(folder: string): (provider: Pick<ConfiguredProvider, 'audience' | 'tokenPath'>) => object {
   return ({ audience, tokenPath }) => ({
     serviceAccountToken: { audience, expirationSeconds: EXPIRATION_SECONDS, path: tokenPath.slice(folder.length + 1) },
   });

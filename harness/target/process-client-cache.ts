@@ -13,19 +13,6 @@ import { configuredPlayed, EVERYTHING } from './token-client-target-session.ts';
 
 const NAME = 'token-client';
 
-/** How long a process may take for a call, its start included. */
-export const START_PATIENCE_MS = 90_000;
-
-/** Why a client of a target file cannot be judged by its cache; undefined where it can. */
-export function whyNoCache({ capabilities, run }: Target<'token-client'>): string | undefined {
-  const missing = (['cache', 'jwt_bearer', 'token_exchange'] as const).filter((one) => !capabilities.includes(one));
-  if (missing.length > 0)
-    return `the client declares the capabilities [${capabilities.join(', ')}], not ${missing.join(', ')}`;
-  if (run.form !== 'process') return 'the harness starts no pod of a target file with a cache that another one left';
-  if (run.cacheFolder === undefined) return 'the target file does not say where the cache is (run.cacheFolder)';
-  return undefined;
-}
-
 /** Makes the folder of the cache what a start wants it to be. The kept one stands aside where a start has another. */
 export class CacheFolder {
   readonly #folder: string;
@@ -36,16 +23,17 @@ export class CacheFolder {
     this.#aside = `${folder}.kept`;
   }
 
-  prepare(start: Start): void {
+  /** @returns how many files were made corrupt */
+  prepare(start: Start): number {
     mkdirSync(dirname(this.#folder), { recursive: true, mode: 0o700 });
     if (start === 'kept') rmSync(this.#folder, { recursive: true, force: true });
     if ((start === 'emptied' || start === 'unwritable') && existsSync(this.#folder))
       renameSync(this.#folder, this.#aside);
     // No permission keeps root from writing, but nobody can make a folder where a file is.
     if (start === 'unwritable') writeFileSync(this.#folder, '');
-    if (start === 'corrupt') {
-      for (const file of filesOf(this.#folder)) writeFileSync(file, '{"key":');
-    }
+    const corrupt = start === 'corrupt' ? filesOf(this.#folder) : [];
+    for (const file of corrupt) writeFileSync(file, '{"key":');
+    return corrupt.length;
   }
 
   restore(): void {
@@ -80,6 +68,7 @@ export async function startProcessWithCache(
     const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
     const setups = playedSetups({ hosts: PLAYED_HOSTS, port: rig.port, tokenPath, swappedPath: tokenPath });
     const isResident = run.trigger.kind === 'http';
+    let corruptFiles = 0;
     return {
       ...(isResident ? {} : { startsForEachCall: true }),
       setup(played) {
@@ -88,7 +77,7 @@ export async function startProcessWithCache(
         return setup;
       },
       async start(start, providers) {
-        cache.prepare(start);
+        corruptFiles += cache.prepare(start);
         const configured = providers.map(({ name, played, ...setup }) => {
           const { configured } = configuredPlayed(target, [{ ...setup, name: played }], rig.baseURL);
           return configured.map((provider) => ({ ...provider, name }));
@@ -106,6 +95,7 @@ export async function startProcessWithCache(
       },
       call: (provider, patienceMs) => rig.call(provider, `cache-${provider}`, patienceMs),
       mark: () => rig.act('cached', 'good'),
+      corruptFiles: () => corruptFiles,
       records: rig.records,
       stalls: rig.stalls,
       progress: (message) => t.progress(message),

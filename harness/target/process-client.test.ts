@@ -164,6 +164,6 @@ test('the folder of a cache is what a start wants it to be', () => {
   expect(() => mkdirSync(join(path, 'below'), { recursive: true })).toThrow(/ENOTDIR|EEXIST/);
   cache.restore();
   expect(read()).toBe('{"good":true}');
-  cache.prepare('corrupt');
+  expect(cache.prepare('corrupt')).toBe(1);
   expect(() => JSON.parse(read())).toThrow(SyntaxError);
 });

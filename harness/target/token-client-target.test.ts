@@ -1,11 +1,14 @@
-import { globSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import type { ProviderDescription } from '../environment/identity-provider/provider.ts';
-import { NotApplicable } from '../run/errors.ts';
+import { NotApplicable, UsageError } from '../run/errors.ts';
 import { LATE } from './client-session.ts';
 import { readIncompatiblePair } from './incompatible-pair.ts';
 import { loadTarget, type Target } from './target-file.ts';
+import { whyNoCache } from './token-client-cache.ts';
 import { agreeOnGrant, type ConfiguredProvider } from './token-client-target-config.ts';
 import { ConfigurationSets } from './token-client-target-session.ts';
 
@@ -39,6 +42,42 @@ function provider(name: string, tokenPath = `/tokens/${name}`): ConfiguredProvid
 
 test.each(globSync('*.yaml', { cwd: FOLDER }))('%s has the right shape', (file) => {
   expect(load(file).name).toBe(file.slice(0, -'.yaml'.length));
+});
+
+describe('the cache of a pod', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'token-client-target-test-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const reference = readFileSync(`${FOLDER}reference.yaml`, 'utf8');
+
+  /** The reference's target file, with one of its lines changed. */
+  function changed(line: string, to: string): Target {
+    expect(reference).toContain(line);
+    const file = join(folder, 'target.yaml');
+    writeFileSync(file, reference.replace(line, to));
+    return loadTarget(file);
+  }
+
+  test('is judged where the file says on which volume it is', () => {
+    expect(whyNoCache(load('reference.yaml'))).toBeUndefined();
+    const unsaid = changed('  cacheVolume: cache\n', '');
+    expect(unsaid.role === 'token-client' && whyNoCache(unsaid)).toMatch(/run\.cacheVolume.*emptyDir in run\.pod/);
+    const unable = changed(' cache, discovery', ' discovery');
+    expect(unable.role === 'token-client' && whyNoCache(unable)).toMatch(/declares the capabilities.*not cache/);
+  });
+
+  const MOUNT = '- { name: cache, mountPath: /var/cache/token-client }';
+
+  test.each([
+    ['is not there', 'cacheVolume: cache', 'cacheVolume: cash', /no volume "cash"; it has tokens, config, cache/],
+    ['is something else', 'cacheVolume: cache', 'cacheVolume: config', /"config" of run\.pod is no emptyDir/],
+    ['is not mounted', MOUNT, '', /the container "client" of run\.pod does not mount the volume "cache"/],
+    ['cannot be written', MOUNT, MOUNT.replace(' }', ', readOnly: true }'), /"cache" read-only/],
+    ['is called a folder', 'cacheVolume: cache', 'cacheFolder: /var/cache/token-client', /cacheFolder/],
+  ])('is wrong use on a volume that %s', (_, line, to, said) => {
+    const act = (): unknown => changed(line, to);
+    expect(act).toThrow(UsageError);
+    expect(act).toThrow(said);
+  });
 });
 
 describe('the grant', () => {

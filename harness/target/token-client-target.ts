@@ -67,10 +67,17 @@ const processSchema = z.strictObject({
   ]),
 });
 
+const named = z.looseObject({ name: text });
+
+const podSpecSchema = z.looseObject({
+  containers: z.array(named.extend({ volumeMounts: z.array(named).optional() })).min(1),
+  volumes: z.array(named).optional(),
+});
+
 const podSchema = z.strictObject({
   form: z.literal('pod'),
   /** A Pod as Kubernetes takes it. The harness names it, and adds what it watches it by. */
-  pod: z.looseObject({ spec: z.looseObject({ containers: z.array(z.looseObject({ name: text })).min(1) }) }),
+  pod: z.looseObject({ spec: podSpecSchema }),
   /** Its container that is the client. */
   container: text,
   /** Where the folder of configuration files is mounted. */
@@ -79,6 +86,11 @@ const podSchema = z.strictObject({
   tokenFolder: absolutePath,
   /** The documented path at which it looks for its token when none is configured: the first provider's, in `tokenFolder`. */
   defaultTokenPath: absolutePath.optional(),
+  /**
+   * The volume of `pod`, an emptyDir, on which it keeps access tokens beyond its process, and which holds nothing else: the harness puts
+   * a claim in its place, makes what is on it corrupt, and mounts it read-only.
+   */
+  cacheVolume: text.optional(),
   /** Longest time until it is ready. */
   startSeconds: z.number().positive().default(120),
   trigger: z.discriminatedUnion('kind', [
@@ -87,6 +99,26 @@ const podSchema = z.strictObject({
     httpSchema.extend({ port: z.number().int().positive() }),
   ]),
 });
+
+/** Why the volume that is named cannot stand for a cache; undefined where it can, or none is. */
+function whyNoCacheVolume({ pod, container, cacheVolume }: z.infer<typeof podSchema>): string | undefined {
+  if (cacheVolume === undefined) return undefined;
+  const { containers, volumes = [] } = pod.spec;
+  const volume = volumes.find(({ name }) => name === cacheVolume);
+  if (volume === undefined) {
+    const known = volumes.map(({ name }) => name).join(', ') || 'none';
+    return `run.pod has no volume "${cacheVolume}"; it has ${known}`;
+  }
+  if (volume.emptyDir === undefined)
+    return `the volume "${cacheVolume}" of run.pod is no emptyDir: the claim that takes its place is made by the harness`;
+  const mounts = containers
+    .filter(({ name }) => name === container)
+    .flatMap(({ volumeMounts = [] }) => volumeMounts.filter(({ name }) => name === cacheVolume));
+  if (mounts.length === 0) return `the container "${container}" of run.pod does not mount the volume "${cacheVolume}"`;
+  if (mounts.every(({ readOnly }) => readOnly === true))
+    return `the container "${container}" of run.pod mounts the volume "${cacheVolume}" read-only: it can keep nothing there`;
+  return undefined;
+}
 
 /**
  * A target file of the role `token-client`. The placeholders of `files`, `provider` and `run` are those of
@@ -108,7 +140,13 @@ export const tokenClientTargetSchema = z.strictObject({
   files: z.record(z.string().regex(/^[A-Za-z0-9.][A-Za-z0-9._/-]*$/), z.unknown()).default({}),
   /** What stands in these files for one provider: `${providers}` is the object of them, by name. A key whose value is null is left out. */
   provider: z.unknown(),
-  run: z.discriminatedUnion('form', [processSchema, podSchema]),
+  run: z.discriminatedUnion('form', [
+    processSchema,
+    podSchema.superRefine((run, context) => {
+      const message = whyNoCacheVolume(run);
+      if (message !== undefined) context.addIssue({ code: 'custom', path: ['cacheVolume'], message });
+    }),
+  ]),
 });
 
 export type TokenClientTarget = z.infer<typeof tokenClientTargetSchema>;
