@@ -1,6 +1,6 @@
 import { ApiException, type V1Node } from '@kubernetes/client-node';
 import { FURTHER_NODE_TAINT } from '../../harness/environment/names.ts';
-import { describePod } from '../../harness/kubernetes/cluster-handle.ts';
+import { type ClusterHandle, describePod } from '../../harness/kubernetes/cluster-handle.ts';
 import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
 import { type Claim, createClaim, defaultStorageClass, sharedClaim } from '../../harness/kubernetes/storage.ts';
 import {
@@ -8,6 +8,8 @@ import {
   type VolumeOperations,
   type VolumeWorkerPod,
 } from '../../harness/kubernetes/volume-worker.ts';
+import { watchUntil } from '../../harness/kubernetes/watch.ts';
+import { asHarnessError } from '../../harness/requirements/outcome.ts';
 import type { RequirementContext } from '../../harness/run/context.ts';
 import { DeadlineExceeded, NotTestable } from '../../harness/run/errors.ts';
 
@@ -69,15 +71,33 @@ function isSecondNode({ metadata, spec, status }: V1Node, node: string | undefin
   );
 }
 
+/** The node that the harness has added. It may be short of processors, and not Ready for a while: that says nothing of the cluster. */
+async function furtherNode(t: RequirementContext, { kubeConfig }: ClusterHandle, here?: string): Promise<string> {
+  try {
+    return await watchUntil<V1Node, string>(
+      kubeConfig,
+      '/api/v1/nodes',
+      ({ object }) => (isSecondNode(object, here) ? object.metadata?.name : undefined),
+      { what: 'a second node on which a pod can run', deadlineSeconds: START_SECONDS, signal: t.signal },
+    );
+  } catch (error) {
+    throw asHarnessError('the cluster was given a second node', error);
+  }
+}
+
+/** A second node of a cluster that is not the harness's own, which has one or has none. */
+async function secondNode(t: RequirementContext, { core }: ClusterHandle, here?: string): Promise<string> {
+  const nodes = (await core.listNode()).items;
+  const name = nodes.find((candidate) => isSecondNode(candidate, here))?.metadata?.name;
+  return name ?? t.notApplicable(`the cluster has one schedulable node: ${nodes.length} in all`);
+}
+
 /** A pod with the ReadWriteMany claim on another node than the author's. Not applicable where there is none. */
 export async function distantWorker(t: RequirementContext): Promise<VolumeWorkerPod> {
   const [author] = await Promise.all([worker(t, 'author'), t.addNodes(2)]);
-  const { core } = await t.cluster();
-  const nodes = (await core.listNode()).items;
-  const node = nodes.find((candidate) => isSecondNode(candidate, author.pod.spec?.nodeName))?.metadata?.name;
-  if (node === undefined) {
-    t.notApplicable(`the cluster has one schedulable node: ${nodes.length} in all`);
-  }
+  const cluster = await t.cluster();
+  const here = author.pod.spec?.nodeName;
+  const node = cluster.owned ? await furtherNode(t, cluster, here) : await secondNode(t, cluster, here);
   const { name: claim, namespace } = await sharedClaim(t);
   const { key } = FURTHER_NODE_TAINT;
   return startVolumeWorker(t, namespace, {
