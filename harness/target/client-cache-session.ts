@@ -11,10 +11,10 @@ import { type Finding, unlessStalled } from './findings.ts';
 
 /**
  * One start of the client: with a cache that is new and `kept` for the next starts; in a pod that `replaced` the first one, where some
- * providers are configured otherwise under the same name; with a cache of its pod's own (`emptied`); with the kept one, of which
- * every file was `corrupt`; with the kept one, which cannot be written (`unwritable`).
+ * providers are configured otherwise under the same name; with a cache of its pod's own (`emptied`); with the kept one, which cannot be
+ * written (`unwritable`); with the kept one, of which every file was made `corrupt`: last, since nobody mends it.
  */
-const STARTS = ['kept', 'replaced', 'emptied', 'corrupt', 'unwritable'] as const;
+const STARTS = ['kept', 'replaced', 'emptied', 'unwritable', 'corrupt'] as const;
 export type Start = (typeof STARTS)[number];
 
 /** What a provider of the client's configuration is to a start. */
