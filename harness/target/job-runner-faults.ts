@@ -3,8 +3,10 @@ import type { Task } from './job-runner.ts';
 import {
   jobRunnerTarget,
   type LaunchedRunner,
+  needsReady,
   type RunnerRecord,
   type SubmittedTask,
+  withJobRunner,
   withReadyJobRunner,
 } from './job-runner-launch.ts';
 import { isOver, smallContainer, TASK_SECONDS } from './job-runner-parts.ts';
@@ -39,7 +41,11 @@ export function observeFaults(t: RequirementContext): Promise<FaultRecord[]> {
     const byTask = withReadyJobRunner(t, { purpose: 'faults' }, (runner) => provokeByTask(t, runner));
     const templates = target.capabilities.includes('pod-template') ? templateFaults(target, await t.agentImage()) : [];
     const byTemplate = templates.map(({ fault, podTemplate, env }) =>
-      withReadyJobRunner(t, { purpose: `fault-${fault}`, settings: { podTemplate } }, async (runner) => {
+      withJobRunner(t, { purpose: `fault-${fault}`, settings: { podTemplate } }, async (runner) => {
+        // A preflight may find out that no pod of the template can run: then no task comes to meet the fault, and no work was accepted.
+        const accepts = runner.record().readiness?.ready === true;
+        if (!accepts && target.capabilities.includes('preflight')) return { ...runner.record(), faults: [] };
+        needsReady(runner);
         const { at } = await runner.submit(fault, env === undefined ? {} : { env });
         return untilReported(runner, [{ fault, label: fault, since: at }]);
       }),

@@ -378,14 +378,18 @@ export function withReadyJobRunner<R>(
   options: LaunchOptions,
   act: (runner: LaunchedRunner) => Promise<R>,
 ): Promise<R> {
-  return withJobRunner(t, options, async (runner) => {
-    const { readiness } = runner.record();
-    if (readiness?.ready !== true) {
-      const why = readiness === undefined ? 'it said nothing' : readiness.reason;
-      throw new NotTestable(`the job runner does not accept work: ${why}${lastWords(runner.events)}`);
-    }
+  return withJobRunner(t, options, (runner) => {
+    needsReady(runner);
     return act(runner);
   });
+}
+
+/** @throws NotTestable where it does not accept work */
+export function needsReady(runner: LaunchedRunner): void {
+  const { readiness } = runner.record();
+  if (readiness?.ready === true) return;
+  const why = readiness === undefined ? 'it said nothing' : readiness.reason;
+  throw new NotTestable(`the job runner does not accept work: ${why}${lastWords(runner.events)}`);
 }
 
 /** How commands are run in a deployment's pod, which may still be starting. What took long, the runner had to wait for: it is told as a stall. */
