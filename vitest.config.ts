@@ -13,8 +13,13 @@ export default defineConfig({
         },
       },
       {
-        // The suites' own logic against providers in this process: no engine either, but twenty seconds of work.
-        test: { name: 'in-process', include: ['suites/**/*.unit.test.ts', 'harness/**/*.in-process.test.ts'] },
+        // The suites' own logic against providers in this process: no engine either, but a minute and a half, most of it waits. With as many
+        // workers as the unit tests it runs beside them.
+        test: {
+          name: 'in-process',
+          maxWorkers: '100%',
+          include: ['suites/**/*.unit.test.ts', 'harness/**/*.in-process.test.ts'],
+        },
       },
       {
         test: {
