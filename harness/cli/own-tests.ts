@@ -107,7 +107,10 @@ async function unit(project: string[]): Promise<Tally> {
   });
   const modules = vitest.state.getTestModules();
   const cases = modules.flatMap((module) => [...module.children.allTests()]);
-  const failed = cases.filter((testCase) => testCase.result().state === 'failed').map(({ fullName }) => fullName);
+  const failed = cases.flatMap((testCase) => {
+    const { state, errors } = testCase.result();
+    return state === 'failed' ? [`${testCase.fullName}: ${errors?.[0]?.message}`] : [];
+  });
   const passed = cases.filter((testCase) => testCase.result().state === 'passed').length;
   // A file that does not load, or an error outside of any test, is a failure too.
   const broken = [

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { RunnerEvent, StartedJobRunner } from './job-runner.ts';
 import { jsonLinesDriver } from './job-runner-process.ts';
 
@@ -79,6 +79,7 @@ test('what it started ends with it', async () => {
   runner.signal('SIGTERM');
   await runner.stop();
   expect(await runner.exited).toMatchObject({ signal: 'SIGKILL' });
-  // Who has ended and whom nobody has waited for yet has no command any more.
-  expect(await readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '')).toBe('');
+  // It was sent the same signal, and ends when a processor comes to it. Who has ended and whom nobody has waited for yet has no command.
+  const command = (): Promise<string> => readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '');
+  await vi.waitFor(async () => expect(await command()).toBe(''), { timeout: 5_000 });
 });
