@@ -44,8 +44,9 @@ export function tallyOf(
 export function grouped(lines: string[]): string[] {
   const ids = new Map<string, string[]>();
   for (const line of lines) {
-    const [id = '', ...why] = line.split(': ');
-    ids.set(why.join(': '), [...(ids.get(why.join(': ')) ?? []), id]);
+    const [id = '', ...rest] = line.split(': ');
+    const why = rest.join(': ');
+    ids.set(why, [...(ids.get(why) ?? []), id]);
   }
   return [...ids].map(([why, of]) => (why === '' ? of.join('; ') : `${of.join(' ')}: ${why}`));
 }

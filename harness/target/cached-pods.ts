@@ -3,13 +3,12 @@
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { deployObserver, type Observer } from '../environment/resource-server/observer.ts';
-import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { type ClusterHandle, describePod, isReady } from '../kubernetes/cluster-handle.ts';
 import { RESTRICTED_CONTAINER, START_SECONDS, startInTurn } from '../kubernetes/pods.ts';
 import { createClaim, defaultStorageClass } from '../kubernetes/storage.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { DeadlineExceeded, HarnessError, NotTestable } from '../run/errors.ts';
-import type { CacheDriver, CacheProvider, Start } from './client-cache-session.ts';
+import { type CacheDriver, type CacheProvider, playedSetupBy, type Start } from './client-cache-session.ts';
 import { CLIENT_NAME } from './client-pod.ts';
 
 const CLAIM = 'token-client-cache';
@@ -78,19 +77,13 @@ export async function driveCachedPods(
   ]);
   await createClaim(t, namespace, CLAIM, 'ReadWriteOnce', storageClass);
   const pods = await describe({ cluster, namespace, observer });
-  const { tokenPath } = pods;
-  const setups = playedSetups({ hosts: PLAYED_HOSTS, port: observer.port, tokenPath, swappedPath: tokenPath });
   const stalls: Stall[] = [];
   let pod: V1Pod = {};
   let corruptFiles = 0;
   const nameOf = ({ metadata }: V1Pod): string => metadata?.name ?? '';
   return {
     ...(pods.startsForEachCall === true ? { startsForEachCall: true } : {}),
-    setup(played) {
-      const setup = setups.find(({ name }) => name === played);
-      if (setup === undefined) throw new HarnessError(`nobody plays the provider ${played}`);
-      return setup;
-    },
+    setup: playedSetupBy(observer.port, pods.tokenPath),
     async start(start, providers) {
       const name = `${CLIENT_NAME}-${start}`;
       pod = withCacheFor(start, await pods.podFor(name, providers), pods, cluster.workloadImage);

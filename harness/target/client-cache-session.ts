@@ -5,7 +5,8 @@
 
 import { Heartbeat, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ExchangeRecord, ObserverRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
-import type { PlayedSetup } from '../environment/resource-server/played-providers.ts';
+import { PLAYED_HOSTS, type PlayedSetup, playedSetups } from '../environment/resource-server/played-providers.ts';
+import { HarnessError } from '../run/errors.ts';
 import { redact } from '../tokens/redact.ts';
 import { type Finding, unlessStalled } from './findings.ts';
 
@@ -52,6 +53,16 @@ export interface CacheSession {
   exchanges: ExchangeRecord[];
   resources: ResourceRecord[];
   stalls: Stall[];
+}
+
+/** How a driver knows the played providers of an observer on `port`, for a client whose token is at `tokenPath`. */
+export function playedSetupBy(port: number, tokenPath: string): CacheDriver['setup'] {
+  const setups = playedSetups({ hosts: PLAYED_HOSTS, port, tokenPath, swappedPath: tokenPath });
+  return (played) => {
+    const setup = setups.find(({ name }) => name === played);
+    if (setup === undefined) throw new HarnessError(`nobody plays the provider ${played}`);
+    return setup;
+  };
 }
 
 /** How the session starts the client and reaches those who watch it. */

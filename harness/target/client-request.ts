@@ -90,10 +90,15 @@ export async function callByRequest(
   }
 }
 
+/** As much of an answer as is told. */
+export function beginningOf(text: string): string {
+  return redact(text).slice(0, ERROR_CHARACTERS);
+}
+
 function failed(what: string, { status }: Answered, text: string): CallAnswer {
   return {
     ok: false,
-    error: `${what} is answered ${status}: ${redact(text).slice(0, ERROR_CHARACTERS)}`,
+    error: `${what} is answered ${status}: ${beginningOf(text)}`,
     output: text,
   };
 }

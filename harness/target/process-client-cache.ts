@@ -1,10 +1,9 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { PLAYED_HOSTS, playedSetups } from '../environment/resource-server/played-providers.ts';
 import { createServiceAccount } from '../kubernetes/pods.ts';
 import type { RequirementContext } from '../run/context.ts';
 import { HarnessError } from '../run/errors.ts';
-import type { CacheDriver, Start } from './client-cache-session.ts';
+import { type CacheDriver, playedSetupBy, type Start } from './client-cache-session.ts';
 import { fill } from './placeholders.ts';
 import { startProcessRig } from './process-client-rig.ts';
 import type { Target } from './target-file.ts';
@@ -66,16 +65,11 @@ export async function startProcessWithCache(
     const { token } = await cluster.createToken({ namespace, serviceAccount: NAME, audiences: ['cache'] });
     writeFileSync(tokenPath, token, { mode: 0o600 });
     const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
-    const setups = playedSetups({ hosts: PLAYED_HOSTS, port: rig.port, tokenPath, swappedPath: tokenPath });
     const isResident = run.trigger.kind === 'http';
     let corruptFiles = 0;
     return {
       ...(isResident ? {} : { startsForEachCall: true }),
-      setup(played) {
-        const setup = setups.find(({ name }) => name === played);
-        if (setup === undefined) throw new HarnessError(`nobody plays the provider ${played}`);
-        return setup;
-      },
+      setup: playedSetupBy(rig.port, tokenPath),
       async start(start, providers) {
         corruptFiles += cache.prepare(start);
         const configured = providers.map(({ name, played, ...setup }) => {

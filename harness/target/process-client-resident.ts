@@ -1,14 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import { describeError } from '../run/errors.ts';
-import { redact } from '../tokens/redact.ts';
-import { callByRequest, type SendRequest, type WrittenCall } from './client-request.ts';
+import { beginningOf, callByRequest, type SendRequest, type WrittenCall } from './client-request.ts';
 import type { CallAnswer, ProcessIdentity } from './client-session.ts';
 import type { Values } from './placeholders.ts';
 import { describeEnd, endOfOutput, startGroup } from './process-client-run.ts';
-
-/** How much of an answer is told. */
-const ERROR_CHARACTERS = 1_500;
 
 /** A client that is one process of this host for all its calls. */
 export interface ResidentClient {
@@ -83,7 +79,7 @@ export async function startResident(
     try {
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.startSeconds * 1000)]);
       const answer = await sendBy(dispatcher, first.base)(settings.warmUp, { signal: deadline });
-      const text = redact(await answer.text()).slice(0, ERROR_CHARACTERS);
+      const text = beginningOf(await answer.text());
       return answer.ok ? first : `the client answers ${answer.status} to ${settings.warmUp}: ${text}`;
     } catch (error) {
       return end ?? describeError(error);
