@@ -26,7 +26,7 @@ export default defineConfig({
           name: 'suites',
           include: ['suites/*/*.test.ts'],
           exclude: ['**/*.unit.test.ts'],
-          globalSetup: ['harness/run/global-setup.ts'],
+          globalSetup: ['harness/run/worker/global-setup.ts'],
           // A requirement mostly waits for a cluster: all files run at once, and all requirements of a file.
           maxWorkers: 32,
           maxConcurrency: 100_000,

@@ -1,23 +1,19 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { startEmbedded } from '../harness/environment/identity-provider/embedded.ts';
+import { loadCatalogue } from '../harness/catalogue/catalogue.ts';
+import { describeError, NotApplicable } from '../harness/core/errors.ts';
+import { outcomeOf } from '../harness/core/outcome.ts';
+import { Resolver } from '../harness/core/resolver.ts';
+import { startEmbedded } from '../harness/environment/identity-provider/embedded/index.ts';
 import { type IdentityProviderKind, startIdentityProvider } from '../harness/environment/identity-provider/index.ts';
-import type {
-  GrantDeclaration,
-  SecondIssuerTrust,
-  StartedIdentityProvider,
-} from '../harness/environment/identity-provider/provider.ts';
 import { makeTestIssuer, type TestIssuer } from '../harness/environment/identity-provider/test-issuer.ts';
-import { Resolver } from '../harness/environment/resolver.ts';
+import type { GrantDeclaration, SecondIssuerTrust, StartedIdentityProvider } from '../harness/oauth/provider.ts';
 import { collectMatrix, renderMatrix } from '../harness/report/matrix.ts';
-import { loadCatalogue } from '../harness/requirements/catalogue.ts';
-import { outcomeOf } from '../harness/requirements/outcome.ts';
-import type { RequirementContext } from '../harness/run/context.ts';
-import { describeError, NotApplicable } from '../harness/run/errors.ts';
-import type { EvidenceItem } from '../harness/run/protocol.ts';
+import type { RequirementContext } from '../harness/rpc/context.ts';
+import type { EvidenceItem } from '../harness/rpc/protocol.ts';
 
 /** The bodies of the identity provider's requirements, taken from the suites themselves. */
 const bodies = vi.hoisted(() => new Map<string, (t: RequirementContext) => Promise<void>>());
-vi.mock('../harness/run/requirement.ts', () => ({
+vi.mock('../harness/run/worker/requirement.ts', () => ({
   requirement: (id: string, body: (t: RequirementContext) => Promise<void>) => bodies.set(id, body),
 }));
 await import('./token-exchange/identity-provider.test.ts');

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { type Catalogue, loadCatalogue, type Requirement } from '../requirements/catalogue.ts';
+import { type Catalogue, loadCatalogue, type Requirement } from '../catalogue/catalogue.ts';
 import { select } from '../run/plan.ts';
 
 /** `conformance list`: the catalogue. */

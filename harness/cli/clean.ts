@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { RUN_OBJECT_LABEL } from '../environment/names.ts';
-import { isFromHere, liveRuns } from '../run/registry.ts';
+import { RUN_OBJECT_LABEL } from '../core/names.ts';
+import { isFromHere, liveRuns } from '../environment/live-runs.ts';
 
 /** `conformance clean`: removes what dead (or kept) runs of this user on this host left, by their label. */
 export function registerClean(program: Command): void {

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { $, type ProcessOutput } from 'zx';
+import { templateRoles } from './init.ts';
 import { commandLine } from './program.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
@@ -68,4 +69,8 @@ test.each([
   });
   expect(exitCode).toBe(64);
   expect(said).toContain(named);
+});
+
+test('there is a template of each role that can be a target', () => {
+  expect(templateRoles()).toContain('identity-provider');
 });

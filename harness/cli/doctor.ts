@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import pc from 'picocolors';
+import { RUN_LABEL } from '../core/names.ts';
 import { command, which } from '../environment/engine/command.ts';
 import type { Engine } from '../environment/engine/engine.ts';
 import { type Host, readHost } from '../environment/engine/host.ts';
@@ -11,8 +12,7 @@ import { cacheFolder, freeBytes, megabytes } from '../environment/images/cache.t
 import { imageStates } from '../environment/images/index.ts';
 import { reasonOf } from '../environment/images/registry.ts';
 import { judgeGo } from '../environment/images/tools.ts';
-import { RUN_LABEL } from '../environment/names.ts';
-import { isFromHere, liveRuns } from '../run/registry.ts';
+import { isFromHere, liveRuns } from '../environment/live-runs.ts';
 import { mismatch, stripsTypes } from './dependencies.mjs';
 
 /** One line of the examination. */

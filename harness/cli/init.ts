@@ -2,7 +2,7 @@ import { constants, copyFileSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Argument, type Command } from 'commander';
-import { UsageError } from '../run/errors.ts';
+import { UsageError } from '../core/errors.ts';
 
 const TEMPLATES = fileURLToPath(new URL('../../fixtures/targets/templates/', import.meta.url));
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { RequirementResult } from '../run/protocol.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 import { Console, type Output } from './output.ts';
 
 const result = (id: string): RequirementResult => ({

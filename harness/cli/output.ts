@@ -1,8 +1,8 @@
 import pc from 'picocolors';
-import type { Outcome } from '../requirements/outcome.ts';
+import type { Outcome } from '../core/outcome.ts';
+import { redact } from '../core/redact.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Progress } from '../run/execute.ts';
-import type { RequirementResult } from '../run/protocol.ts';
-import { redact } from '../tokens/redact.ts';
 
 const MARKS: Record<Outcome, string> = {
   passed: pc.green('passed'),

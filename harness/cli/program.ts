@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import pc from 'picocolors';
+import { describeError, UsageError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
 import { SetUpError } from '../environment/engine/errors.ts';
-import { describeError, UsageError } from '../run/errors.ts';
-import { redact } from '../tokens/redact.ts';
 import { registerExplain, registerList } from './catalogue.ts';
 import { registerClean } from './clean.ts';
 import { registerDoctor } from './doctor.ts';

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
-import { loadCatalogue } from '../requirements/catalogue.ts';
-import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/matrix.ts';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { redact, redactData } from '../core/redact.ts';
+import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
 import { twinSubjects } from '../run/plan.ts';
-import { redact, redactData } from '../tokens/redact.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';

@@ -8,7 +8,7 @@ export function registerTest(program: Command): void {
     .option('--unit', 'only those that need no container engine', false)
     .action(async ({ unit }: { unit: boolean }) => {
       // Loaded here, so that the small commands start at once.
-      const { runOwnTests } = await import('./own-tests.ts');
+      const { runOwnTests } = await import('./self-test/index.ts');
       process.exitCode = await runOwnTests(unit);
     });
 }

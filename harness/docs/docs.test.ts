@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { createProgram } from '../cli/program.ts';
-import { loadCatalogue } from '../requirements/catalogue.ts';
 import { twinSubjects } from '../run/plan.ts';
 import { pages } from './pages.ts';
 

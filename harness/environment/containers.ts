@@ -2,10 +2,10 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type Docker from 'dockerode';
 import { getContainerRuntimeClient, StartedNetwork } from 'testcontainers';
-import { describeError } from '../run/errors.ts';
-import { isFromHere, knownRuns, leaveRun, liveRuns } from '../run/registry.ts';
-import { redact } from '../tokens/redact.ts';
-import { RUN_LABEL } from './names.ts';
+import { describeError } from '../core/errors.ts';
+import { RUN_LABEL } from '../core/names.ts';
+import { redact } from '../core/redact.ts';
+import { isFromHere, knownRuns, leaveRun, liveRuns } from './live-runs.ts';
 
 /** A network of the run's own: the constant names of its servers cannot meet those of another run. */
 export async function startNetwork(runId: string): Promise<StartedNetwork> {

@@ -1,44 +1,44 @@
 import type { StartedNetwork } from 'testcontainers';
+import type { Catalogue, Twin } from '../catalogue/catalogue.ts';
+import { HarnessError, NotApplicable } from '../core/errors.ts';
+import { API_SERVER_PORT, HOSTS, RUN_LABEL } from '../core/names.ts';
+import { makePki, type RunPki } from '../core/pki.ts';
+import { Resolver } from '../core/resolver.ts';
+import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
+import type { ClusterData, ClusterKind } from '../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
-import type { Requests } from '../report/requests.ts';
-import type { Catalogue, Twin } from '../requirements/catalogue.ts';
-import { HarnessError, NotApplicable } from '../run/errors.ts';
-import type {
-  ClockSettings,
-  ClusterData,
-  ClusterKind,
-  IdentityProviderData,
-  IdentityProviderKind,
-  PodSecurity,
-  Subject,
-} from '../run/protocol.ts';
-import { type Target, targetOf } from '../target/target-file.ts';
-import { type ApiProxy, startApiProxy } from './cluster/api-proxy.ts';
-import type { ApiRecord } from './cluster/api-record.ts';
-import { installAssignedUids } from './cluster/assigned-uids.ts';
-import { auditRecords, countRequests, type Requester } from './cluster/audit-log.ts';
-import type { StartedCluster } from './cluster/cluster.ts';
-import { startK3s } from './cluster/k3s.ts';
-import { attachKubeconfig } from './cluster/kubeconfig.ts';
-import { Namespaces } from './cluster/namespaces.ts';
-import { startSaboteur } from './cluster/saboteurs.ts';
-import { type TargetAccessData, TargetAccesses, type TargetAccessOptions } from './cluster/target-access.ts';
-import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
-import { startEmbedded } from './identity-provider/embedded.ts';
-import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
-import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import type {
   ProviderDescription,
   Registration,
   SecondIssuerTrust,
   StartedIdentityProvider,
   WorkloadIdentity,
-} from './identity-provider/provider.ts';
-import { certificatesOf, startTargetIdentityProvider } from './identity-provider/target/index.ts';
+} from '../oauth/provider.ts';
+import type {
+  ClockSettings,
+  IdentityProviderData,
+  IdentityProviderKind,
+  PodSecurity,
+  Subject,
+} from '../rpc/protocol.ts';
+import type { Requests } from '../rpc/requests.ts';
+import type { TargetAccessData, TargetAccessOptions } from '../rpc/target-access.ts';
+import { type Target, targetOf } from '../targets/load.ts';
+import { installAssignedUids } from './cluster/assigned-uids.ts';
+import { auditRecords, countRequests } from './cluster/audit-log.ts';
+import type { StartedCluster } from './cluster/cluster.ts';
+import { type ApiProxy, startApiProxy } from './cluster/faults/api-proxy.ts';
+import { startSaboteur } from './cluster/faults/fault-injectors.ts';
+import { startK3s } from './cluster/k3s.ts';
+import { attachKubeconfig } from './cluster/kubeconfig.ts';
+import { Namespaces } from './cluster/namespaces.ts';
+import { TargetAccesses } from './cluster/target-access.ts';
+import { gatewayOf, onContainerEnd, removeRuns, startNetwork } from './containers.ts';
+import { startEmbedded } from './identity-provider/embedded/index.ts';
+import { certificatesOf, startTargetIdentityProvider } from './identity-provider/external/index.ts';
+import { type IdentityProviderContext, startIdentityProvider } from './identity-provider/index.ts';
+import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import { engineHasImage, ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
-import { API_SERVER_PORT, HOSTS, RUN_LABEL } from './names.ts';
-import { makePki, type RunPki } from './pki.ts';
-import { Resolver } from './resolver.ts';
 
 export interface EnvironmentOptions {
   runId: string;

@@ -14,9 +14,9 @@ import {
   type V1Status,
 } from '@kubernetes/client-node';
 import { fetch, type RequestInit, type Response } from 'undici';
-import { DeadlineExceeded, HarnessError, NotTestable } from '../run/errors.ts';
-import type { ClusterData } from '../run/protocol.ts';
-import { createForge, type TokenForge } from '../tokens/token.ts';
+import { DeadlineExceeded, HarnessError, NotTestable } from '../core/errors.ts';
+import { createForge, type TokenForge } from '../core/token.ts';
+import type { ClusterData } from './cluster-data.ts';
 import { firstAssignedUid, withoutOwnIds } from './uid-range.ts';
 import { type WatchEvent, type WatchOptions, watchUntil } from './watch.ts';
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { ApiRecord } from '../environment/cluster/api-record.ts';
+import type { ApiRecord } from './api-record.ts';
 import { documentedRules, refusedBeyondControls } from './harness-rights.ts';
 import { sensitiveRights, unknownVerbs } from './rbac.ts';
 

@@ -2,9 +2,10 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CoreV1Api, KubeConfig, type KubernetesObject, KubernetesObjectApi } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
-import { type ApiRecord, describeRecord } from '../environment/cluster/api-record.ts';
-import { HarnessError } from '../run/errors.ts';
-import { type PolicyRule, ruleAllows } from './rbac.ts';
+import { HarnessError } from '../core/errors.ts';
+import type { PolicyRule } from '../core/policy-rule.ts';
+import { type ApiRecord, describeRecord } from './api-record.ts';
+import { ruleAllows } from './rbac.ts';
 
 /** What is documented that the harness needs of a live cluster: the manifest that a user applies. */
 const MANIFEST = fileURLToPath(new URL('../../fixtures/manifests/harness-rbac.yaml', import.meta.url));

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
-import { DeadlineExceeded, HarnessError } from '../run/errors.ts';
+import { DeadlineExceeded, HarnessError } from '../core/errors.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
 
 /** Query of `GET …/pods/NAME/log` (Kubernetes API reference, "read log of the specified Pod"). */

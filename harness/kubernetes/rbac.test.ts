@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { PolicyRule } from '../core/policy-rule.ts';
 import {
   beyondRules,
   describeRight,
   type MadeRequest,
   neededActions,
-  type PolicyRule,
   rightsOf,
   roleYaml,
   ruleAllows,

@@ -1,24 +1,5 @@
 import { stringify } from 'yaml';
-import { z } from 'zod';
-
-/** A rule of a Role, as in its YAML (rbac.authorization.k8s.io/v1 PolicyRule). */
-export interface PolicyRule {
-  apiGroups?: string[] | undefined;
-  resources?: string[] | undefined;
-  resourceNames?: string[] | undefined;
-  nonResourceURLs?: string[] | undefined;
-  verbs: string[];
-}
-
-/** A rule for resources, as a target file documents it. */
-export const policyRuleSchema = z.strictObject({
-  apiGroups: z.array(z.string()).min(1),
-  resources: z.array(z.string().trim().min(1)).min(1),
-  verbs: z.array(z.string().trim().min(1)).min(1),
-  resourceNames: z.array(z.string().trim().min(1)).optional(),
-});
-
-export type ResourceRule = z.infer<typeof policyRuleSchema>;
+import type { PolicyRule, SensitiveRight } from '../core/policy-rule.ts';
 
 /** A request as the authorizers see it; a part of the API server's record of it. */
 export interface RequestedAction {
@@ -277,10 +258,6 @@ export function unknownVerbs(rules: readonly PolicyRule[]): Right[] {
   );
   return [...resources, ...paths];
 }
-
-/** Rights that reach further than the work of an agent does (RB-22). */
-export const SENSITIVE_RIGHTS = ['wildcard', 'cluster-wide', 'secrets', 'escalation', 'token-minting'] as const;
-export type SensitiveRight = (typeof SENSITIVE_RIGHTS)[number];
 
 /** Which of them one action is, whatever scope it has. */
 export function sensitivitiesOf(action: RequestedAction): SensitiveRight[] {

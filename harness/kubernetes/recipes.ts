@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
-import { HarnessError } from '../run/errors.ts';
+import { HarnessError } from '../core/errors.ts';
 
 const RECIPES = fileURLToPath(new URL('../../fixtures/manifests/recipes/', import.meta.url));
 

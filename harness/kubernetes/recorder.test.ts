@@ -1,7 +1,7 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { Response } from 'undici';
 import { expect, test } from 'vitest';
-import { DeadlineExceeded, HarnessError } from '../run/errors.ts';
+import { DeadlineExceeded, HarnessError } from '../core/errors.ts';
 import { Recorder } from './recorder.ts';
 
 function event(type: string, name: string, resourceVersion: string): string {

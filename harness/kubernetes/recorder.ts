@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { DeadlineExceeded, HarnessError } from '../run/errors.ts';
+import { DeadlineExceeded, HarnessError } from '../core/errors.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
 import type { WatchEvent } from './watch.ts';
 

@@ -2,7 +2,7 @@ import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { KubeConfig, type V1Pod } from '@kubernetes/client-node';
 import { afterEach, expect, test } from 'vitest';
-import { DeadlineExceeded } from '../run/errors.ts';
+import { DeadlineExceeded } from '../core/errors.ts';
 import { watchUntil } from './watch.ts';
 
 let server: Server | undefined;

@@ -1,5 +1,5 @@
 import { type KubeConfig, type KubernetesObject, Watch } from '@kubernetes/client-node';
-import { DeadlineExceeded } from '../run/errors.ts';
+import { DeadlineExceeded } from '../core/errors.ts';
 
 /** One event of a watch (Kubernetes API concepts, "Efficient detection of changes"). */
 export interface WatchEvent<T> {

@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
+import { redactData } from '../core/redact.ts';
+import { MATRIX } from '../probes/matrix.ts';
+import { TIMELINE } from '../probes/timeline.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Execution } from '../run/execute.ts';
-import type { RequirementResult } from '../run/protocol.ts';
 import type { Session } from '../run/session.ts';
-import type { Target } from '../target/target-file.ts';
-import { redactData } from '../tokens/redact.ts';
+import type { Target } from '../targets/load.ts';
 import { collectIncompatibilities } from './incompatibilities.ts';
-import { collectMatrix, MATRIX } from './matrix.ts';
+import { collectMatrix } from './matrix.ts';
 import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
-import { collectTimeline, TIMELINE } from './timeline.ts';
+import { collectTimeline } from './timeline.ts';
 
 function packageVersion(): { name: string; version: string } {
   const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { incompatiblePair } from '../target/incompatible-pair.ts';
+import { incompatiblePair } from '../core/incompatible-pair.ts';
 import { collectIncompatibilities, incompatibilitySchema } from './incompatibilities.ts';
 
 const pair = {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { readIncompatiblePair } from '../target/incompatible-pair.ts';
+import { readIncompatiblePair } from '../core/incompatible-pair.ts';
 
 /** Two good parts that cannot work together, and the requirements that nothing can be said of for that reason. */
 export const incompatibilitySchema = z.strictObject({

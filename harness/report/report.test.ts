@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
-import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
+import { OUTCOMES, type Outcome } from '../core/outcome.ts';
 import { toJunit } from './junit.ts';
 import { judge, type Report, type ReportResult, reportJsonSchema, reportSchema, summarize } from './report.ts';
 

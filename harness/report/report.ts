@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { ROLES } from '../requirements/catalogue.ts';
-import { OUTCOMES, type Outcome } from '../requirements/outcome.ts';
+import { ROLES } from '../catalogue/catalogue.ts';
+import { OUTCOMES, type Outcome } from '../core/outcome.ts';
+import { matrixSchema } from '../probes/matrix.ts';
+import { timelineEventSchema } from '../probes/timeline.ts';
+import { requestsSchema } from '../rpc/requests.ts';
 import { incompatibilitySchema } from './incompatibilities.ts';
-import { matrixSchema } from './matrix.ts';
-import { requestsSchema } from './requests.ts';
-import { timelineEventSchema } from './timeline.ts';
 
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
 const count = z.int().nonnegative();

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { collectTimeline, TIMELINE, timelineOf } from './timeline.ts';
+import { TIMELINE, timelineOf } from '../probes/timeline.ts';
+import { collectTimeline } from './timeline.ts';
 
 const START = Date.UTC(2026, 0, 1);
 const iso = (seconds: number): string => new Date(START + seconds * 1000).toISOString();

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { HarnessError } from '../run/errors.ts';
-import { redact } from '../tokens/redact.ts';
+import { HarnessError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
 import { toJunit } from './junit.ts';
 import type { Report } from './report.ts';
 

@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { createVitest } from 'vitest/node';
-import type { Requests } from '../report/requests.ts';
-import { HarnessError } from './errors.ts';
-import type { RequirementResult } from './protocol.ts';
+import { HarnessError } from '../core/errors.ts';
+import { stopOnSignal } from '../core/signals.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
+import type { Requests } from '../rpc/requests.ts';
 import { ResultCollector } from './reporter.ts';
 import { type PlannedRow, type Session, setCurrentSession } from './session.ts';
-import { stopOnSignal } from './signals.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 

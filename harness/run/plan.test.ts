@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { loadCatalogue } from '../requirements/catalogue.ts';
-import { UsageError } from './errors.ts';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { UsageError } from '../core/errors.ts';
 import { referencesSubject, select, twinSubjects } from './plan.ts';
 
 const catalogue = loadCatalogue();

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
-import type { Catalogue, Requirement, Role, Twin } from '../requirements/catalogue.ts';
-import { loadTarget, type Target } from '../target/target-file.ts';
-import { UsageError } from './errors.ts';
-import type { ClockKind, ClusterKind, Subject } from './protocol.ts';
+import type { Catalogue, Requirement, Role, Twin } from '../catalogue/catalogue.ts';
+import { UsageError } from '../core/errors.ts';
+import type { ClusterKind } from '../kubernetes/cluster-data.ts';
+import type { ClockKind, Subject } from '../rpc/protocol.ts';
+import { loadTarget, type Target } from '../targets/load.ts';
 
 const TOKEN_CLIENT_TARGET = fileURLToPath(
   new URL('../../fixtures/targets/token-clients/reference.yaml', import.meta.url),

@@ -1,6 +1,6 @@
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
-import { redact } from '../tokens/redact.ts';
-import type { RequirementResult } from './protocol.ts';
+import { redact } from '../core/redact.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Session } from './session.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Outcome } from '../requirements/outcome.ts';
-import type { RequirementResult } from './protocol.ts';
+import type { Outcome } from '../core/outcome.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 import { DEFAULT_OPTIONS, Session } from './session.ts';
 
 const result = (id: string, outcome: Outcome, reason?: string): RequirementResult => ({

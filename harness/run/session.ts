@@ -1,22 +1,22 @@
+import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
+import { describeError, HarnessError } from '../core/errors.ts';
+import { isRed } from '../core/outcome.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment } from '../environment/environment.ts';
-import { type Catalogue, loadCatalogue } from '../requirements/catalogue.ts';
-import { isRed } from '../requirements/outcome.ts';
-import type { Target } from '../target/target-file.ts';
-import { type ControlServer, claimHandlers, startControlServer } from './control-server.ts';
-import { describeError, HarnessError } from './errors.ts';
-import { checkCombination, referencesSubject, type Selection, select, targetsSubject, twinSubjects } from './plan.ts';
+import { enterRun, keepRun, leaveRun, newRunId } from '../environment/live-runs.ts';
+import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type {
   ClockKind,
   ClockSettings,
-  ClusterKind,
   IdentityProviderKind,
   RequirementResult,
   Subject,
   WorkerSettings,
-} from './protocol.ts';
-import { enterRun, keepRun, leaveRun, newRunId } from './registry.ts';
-import { Turns } from './turns.ts';
+} from '../rpc/protocol.ts';
+import { type ControlServer, claimHandlers, startControlServer } from '../rpc/server.ts';
+import type { Target } from '../targets/load.ts';
+import { checkCombination, referencesSubject, type Selection, select, targetsSubject, twinSubjects } from './plan.ts';
+import { Turns } from './scheduler.ts';
 
 export interface RunOptions extends Selection {
   /** `run` judges the references, `prove` the twins. */

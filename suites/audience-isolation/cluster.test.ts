@@ -1,15 +1,10 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
-import { createServiceAccount, podSpec, runInPod } from '../../harness/kubernetes/pods.ts';
-import { API_TOKEN_FOLDER, startProbePod } from '../../harness/kubernetes/token-probe.ts';
-import {
-  grant,
-  postTokenRequest,
-  type TokenRequestAnswer,
-  untilAllowed,
-} from '../../harness/kubernetes/token-requests.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { decodeToken } from '../../harness/tokens/token.ts';
+import { decodeToken } from '../../harness/core/token.ts';
+import { createServiceAccount, podSpec, runInPod } from '../../harness/probes/pods.ts';
+import { API_TOKEN_FOLDER, startProbePod } from '../../harness/probes/token-probe.ts';
+import { grant, postTokenRequest, type TokenRequestAnswer, untilAllowed } from '../../harness/probes/token-requests.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 const SERVICE_ACCOUNT = 'agent';
 const PRODUCTION = 'https://production.conformance.test';

@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
+import { HarnessError, NotTestable, Violation } from '../../harness/core/errors.ts';
+import { redact } from '../../harness/core/redact.ts';
+import { createForge, type TokenForge } from '../../harness/core/token.ts';
 import {
   makeRogueIssuer,
   publicKeyAsSecrets,
@@ -8,10 +11,11 @@ import {
   tamper,
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
-import { makeSigningKey, startSecondIssuer } from '../../harness/environment/identity-provider/second-issuer.ts';
-import { MATRIX, type Matrix } from '../../harness/report/matrix.ts';
-import { HarnessError, NotTestable, Violation } from '../../harness/run/errors.ts';
-import { requirement } from '../../harness/run/requirement.ts';
+import { makeSigningKey, startSecondIssuer } from '../../harness/fakes/additional-issuer.ts';
+import { describeResponse, isAccepted } from '../../harness/oauth/exchange.ts';
+import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/oauth/refusal.ts';
+import { resourceServerOf } from '../../harness/oauth/resource-server.ts';
+import { withSecondIssuer } from '../../harness/probes/additional-issuer.ts';
 import {
   type BadToken,
   type DeclaredExchange,
@@ -20,21 +24,17 @@ import {
   expectRefusals,
   expectRefused,
   findingsOf,
-} from '../../harness/tokens/declared-exchanges.ts';
-import { describeResponse, isAccepted } from '../../harness/tokens/exchange.ts';
-import { withForge } from '../../harness/tokens/forged.ts';
+} from '../../harness/probes/declared-exchanges.ts';
+import { withForge } from '../../harness/probes/forged-tokens.ts';
+import { MATRIX, type Matrix } from '../../harness/probes/matrix.ts';
 import {
   type MatrixToken,
   matrixProviders,
   presentEach,
   providersOf,
   requireGood,
-} from '../../harness/tokens/matrix.ts';
-import { redact } from '../../harness/tokens/redact.ts';
-import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/tokens/refusal.ts';
-import { resourceServerOf } from '../../harness/tokens/resource-server.ts';
-import { withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
-import { createForge, type TokenForge } from '../../harness/tokens/token.ts';
+} from '../../harness/probes/token-matrix.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
 const TEN_MINUTES = 600;

@@ -1,12 +1,12 @@
-import { requirement } from '../../harness/run/requirement.ts';
+import { expectNone } from '../../harness/core/findings.ts';
 import {
   keepsOthersWorking,
   neverFallsBack,
   presentsEachTokenToItsProvider,
   sendsEachAccessTokenToItsResourceServer,
-} from '../../harness/target/client-judgements.ts';
-import { expectNone } from '../../harness/target/findings.ts';
-import { observeClient, observeRotatingClient } from '../../harness/target/token-client.ts';
+} from '../../harness/roles/token-client/checks/session.ts';
+import { observeClient, observeRotatingClient } from '../../harness/roles/token-client/observe.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 requirement('AI-30', async (t) => {
   const session = await observeClient(t);

@@ -9,11 +9,6 @@ import type {
   V1StorageClassList,
 } from '@kubernetes/client-node';
 import { expect } from 'vitest';
-import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
-import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
-import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
-import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
-import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
 import {
   DeadlineExceeded,
   describeError,
@@ -21,8 +16,13 @@ import {
   expectWithin,
   NotTestable,
   Violation,
-} from '../../harness/run/errors.ts';
-import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
+} from '../../harness/core/errors.ts';
+import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
+import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
+import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
+import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
+import { START_SECONDS } from '../../harness/probes/pods.ts';
+import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
 import {
   bench,
   ended,

@@ -1,38 +1,4 @@
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { expectNone, type Finding } from '../../harness/target/findings.ts';
-import {
-  limitsBySettings,
-  observeFaults,
-  observeLateTimeout,
-  observeTimeout,
-} from '../../harness/target/job-runner-faults.ts';
-import { observeIds, observeLimits } from '../../harness/target/job-runner-ids.ts';
-import {
-  appliesOwnDefaults,
-  appliesResourceSettings,
-  appliesResources,
-  cancels,
-  cleansUp,
-  keepsJobs,
-  keepsToItsOwn,
-  leavesNothingRunning,
-  reportsEndsOnce,
-  runsEachTaskOnce,
-  timesOut,
-  waitsForTheSilent,
-  watchesRatherThanPolls,
-  writesTheSamePod,
-} from '../../harness/target/job-runner-judgements.ts';
-import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/target/job-runner-launch.ts';
-import {
-  observeLongOutput,
-  observeMemory,
-  observeOutput,
-  observeSilence,
-  SILENT_SECONDS,
-} from '../../harness/target/job-runner-output.ts';
-import { observeDeployment } from '../../harness/target/job-runner-own-pod.ts';
+import { expectNone, type Finding } from '../../harness/core/findings.ts';
 import {
   boundsLogs,
   boundsMemory,
@@ -51,17 +17,51 @@ import {
   resumesSessions,
   streamsOutput,
   takesUp,
-} from '../../harness/target/job-runner-part-judgements.ts';
-import { observePrompts, type PromptsRecord } from '../../harness/target/job-runner-prompts.ts';
-import { observeBadSettings, observeRefusals } from '../../harness/target/job-runner-refusals.ts';
-import { observeTasks, summarise, type TasksRecord } from '../../harness/target/job-runner-session.ts';
+} from '../../harness/roles/job-runner/checks/parts.ts';
+import {
+  appliesOwnDefaults,
+  appliesResourceSettings,
+  appliesResources,
+  cancels,
+  cleansUp,
+  keepsJobs,
+  keepsToItsOwn,
+  leavesNothingRunning,
+  reportsEndsOnce,
+  runsEachTaskOnce,
+  timesOut,
+  waitsForTheSilent,
+  watchesRatherThanPolls,
+  writesTheSamePod,
+} from '../../harness/roles/job-runner/checks/tasks.ts';
+import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/roles/job-runner/launch.ts';
+import { observeSignal, observeTroubles } from '../../harness/roles/job-runner/scenarios/disruptions.ts';
+import {
+  limitsBySettings,
+  observeFaults,
+  observeLateTimeout,
+  observeTimeout,
+} from '../../harness/roles/job-runner/scenarios/faults.ts';
+import { observeIds, observeLimits } from '../../harness/roles/job-runner/scenarios/ids.ts';
+import {
+  observeLongOutput,
+  observeMemory,
+  observeOutput,
+  observeSilence,
+  SILENT_SECONDS,
+} from '../../harness/roles/job-runner/scenarios/output.ts';
+import { observeDeployment } from '../../harness/roles/job-runner/scenarios/parent-pod.ts';
+import { observePrompts, type PromptsRecord } from '../../harness/roles/job-runner/scenarios/prompts.ts';
+import { observeBadSettings, observeRefusals } from '../../harness/roles/job-runner/scenarios/refusals.ts';
 import {
   observeDefaultResources,
   observeResourceSettings,
   observeRetained,
   observeTemplate,
-} from '../../harness/target/job-runner-settings.ts';
-import { observeSignal, observeTroubles } from '../../harness/target/job-runner-troubles.ts';
+} from '../../harness/roles/job-runner/scenarios/settings.ts';
+import { observeTasks, summarise, type TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 /** A row that is judged from the tasks of one runner, which all such rows share. */
 async function judgeTasks(

@@ -7,11 +7,11 @@ import type {
   V1Pod,
   V1PodSpec,
 } from '@kubernetes/client-node';
+import { HarnessError } from '../../harness/core/errors.ts';
 import { type ClusterHandle, describePod } from '../../harness/kubernetes/cluster-handle.ts';
-import { podSpec } from '../../harness/kubernetes/pods.ts';
 import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { HarnessError } from '../../harness/run/errors.ts';
+import { podSpec } from '../../harness/probes/pods.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
 
 /** Label by which the objects of one requirement are told from those of another. */
 const ROW = 'conformance-row';

@@ -1,7 +1,9 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
+import { DeadlineExceeded, HarnessError, Violation } from '../../harness/core/errors.ts';
 import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
-import { dryRunPod, podSpec, START_SECONDS } from '../../harness/kubernetes/pods.ts';
+import { firstAssignedUid, OWN_UID } from '../../harness/kubernetes/uid-range.ts';
+import { dryRunPod, podSpec, START_SECONDS } from '../../harness/probes/pods.ts';
 import {
   createClaim,
   defaultStorageClass,
@@ -10,11 +12,9 @@ import {
   needsReadWriteOncePod,
   sharedClaim,
   untilEvent,
-} from '../../harness/kubernetes/storage.ts';
-import { firstAssignedUid, OWN_UID } from '../../harness/kubernetes/uid-range.ts';
-import { type ClaimMount, claimVolumes, type VolumeWorkerPod } from '../../harness/kubernetes/volume-worker.ts';
-import { DeadlineExceeded, HarnessError, Violation } from '../../harness/run/errors.ts';
-import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
+} from '../../harness/probes/storage.ts';
+import { type ClaimMount, claimVolumes, type VolumeWorkerPod } from '../../harness/probes/volume-worker.ts';
+import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
 import {
   distantWorker,
   firstWrite,

@@ -1,12 +1,4 @@
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { expectNone, type Finding } from '../../harness/target/findings.ts';
-import { jobRunnerTarget, needsCapability } from '../../harness/target/job-runner-launch.ts';
-import {
-  type DeploymentRecord,
-  observeDeployment,
-  observeMissingClaim,
-} from '../../harness/target/job-runner-own-pod.ts';
+import { expectNone, type Finding } from '../../harness/core/findings.ts';
 import {
   checksTheClaim,
   keepsAgentsApart,
@@ -14,8 +6,16 @@ import {
   mountsTheClaim,
   resumesSessions,
   sharesFiles,
-} from '../../harness/target/job-runner-part-judgements.ts';
-import { summarise } from '../../harness/target/job-runner-session.ts';
+} from '../../harness/roles/job-runner/checks/parts.ts';
+import { jobRunnerTarget, needsCapability } from '../../harness/roles/job-runner/launch.ts';
+import {
+  type DeploymentRecord,
+  observeDeployment,
+  observeMissingClaim,
+} from '../../harness/roles/job-runner/scenarios/parent-pod.ts';
+import { summarise } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 /** A row that is judged from tasks beside the runner's own deployment. */
 async function judgeClaim(

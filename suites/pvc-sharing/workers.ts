@@ -1,17 +1,13 @@
 import { ApiException, type V1Node } from '@kubernetes/client-node';
-import { FURTHER_NODE_TAINT } from '../../harness/environment/names.ts';
+import { DeadlineExceeded, NotTestable } from '../../harness/core/errors.ts';
+import { FURTHER_NODE_TAINT } from '../../harness/core/names.ts';
+import { asHarnessError } from '../../harness/core/outcome.ts';
 import { type ClusterHandle, describePod } from '../../harness/kubernetes/cluster-handle.ts';
-import { START_SECONDS } from '../../harness/kubernetes/pods.ts';
-import { type Claim, createClaim, defaultStorageClass, sharedClaim } from '../../harness/kubernetes/storage.ts';
-import {
-  startVolumeWorker,
-  type VolumeOperations,
-  type VolumeWorkerPod,
-} from '../../harness/kubernetes/volume-worker.ts';
 import { watchUntil } from '../../harness/kubernetes/watch.ts';
-import { asHarnessError } from '../../harness/requirements/outcome.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { DeadlineExceeded, NotTestable } from '../../harness/run/errors.ts';
+import { START_SECONDS } from '../../harness/probes/pods.ts';
+import { type Claim, createClaim, defaultStorageClass, sharedClaim } from '../../harness/probes/storage.ts';
+import { startVolumeWorker, type VolumeOperations, type VolumeWorkerPod } from '../../harness/probes/volume-worker.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
 
 /** Where every worker sees the whole claim. */
 export const SHARED = '/shared';

@@ -1,10 +1,10 @@
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
-import { createServiceAccount } from '../../harness/kubernetes/pods.ts';
-import { grant } from '../../harness/kubernetes/token-requests.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
+import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
+import { createServiceAccount } from '../../harness/probes/pods.ts';
+import { grant } from '../../harness/probes/token-requests.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
 
 /** One call of the API, harmless whoever may make it: what it names does not exist, and what it would make is not kept. */
 export interface Call {

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import { startIdlePod } from '../../harness/kubernetes/pods.ts';
-import { grant, untilAllowed } from '../../harness/kubernetes/token-requests.ts';
-import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
+import { startIdlePod } from '../../harness/probes/pods.ts';
+import { grant, untilAllowed } from '../../harness/probes/token-requests.ts';
+import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
 import {
   accountWith,
   type Call,

@@ -1,4 +1,6 @@
-import type { ApiRecord } from '../../harness/environment/cluster/api-record.ts';
+import { NotTestable } from '../../harness/core/errors.ts';
+import { expectNone } from '../../harness/core/findings.ts';
+import type { ApiRecord } from '../../harness/kubernetes/api-record.ts';
 import {
   describeRight,
   isSelfReview,
@@ -7,19 +9,6 @@ import {
   smallestRules,
   spelledResource,
 } from '../../harness/kubernetes/rbac.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { NotTestable } from '../../harness/run/errors.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { expectNone } from '../../harness/target/findings.ts';
-import { jobRunnerTarget, needsCapability, withReadyJobRunner } from '../../harness/target/job-runner-launch.ts';
-import {
-  exerciseRunner,
-  observeRights,
-  type RightsRecord,
-  startWithoutEach,
-  usedRights,
-  workWithoutEach,
-} from '../../harness/target/job-runner-rights.ts';
 import {
   lostUnderSmallest,
   namesWhatIsMissing,
@@ -30,8 +19,19 @@ import {
   undeclared,
   verbsThatDoNotExist,
   worksUnderItsRules,
-} from '../../harness/target/job-runner-rights-judgements.ts';
-import { endsOf, podsOf, refusalOf } from '../../harness/target/job-runner-session.ts';
+} from '../../harness/roles/job-runner/checks/permissions.ts';
+import { jobRunnerTarget, needsCapability, withReadyJobRunner } from '../../harness/roles/job-runner/launch.ts';
+import {
+  exerciseRunner,
+  observeRights,
+  type RightsRecord,
+  startWithoutEach,
+  usedRights,
+  workWithoutEach,
+} from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import { endsOf, podsOf, refusalOf } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 /** How often each kind of request was made, and how it was answered: `list pods → 200`. */
 function tally(requests: ApiRecord[]): Record<string, number> {

@@ -1,10 +1,10 @@
-import { describeRecord } from '../../harness/environment/cluster/api-record.ts';
-import { startIdlePod } from '../../harness/kubernetes/pods.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { expectNone } from '../../harness/target/findings.ts';
-import { observeClient } from '../../harness/target/token-client.ts';
+import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
+import { expectNone } from '../../harness/core/findings.ts';
+import { describeRecord } from '../../harness/kubernetes/api-record.ts';
+import { startIdlePod } from '../../harness/probes/pods.ts';
+import { observeClient } from '../../harness/roles/token-client/observe.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 /** One request from a pod of the harness's: the audit log must show it by the pod's address, or a client's would not be seen either. */
 async function checkThatPodsAreSeen(t: RequirementContext): Promise<void> {

@@ -1,22 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
+import { Violation } from '../../harness/core/errors.ts';
+import { redact } from '../../harness/core/redact.ts';
+import type { TokenForge } from '../../harness/core/token.ts';
 import { tamper } from '../../harness/environment/identity-provider/rogue-issuer.ts';
-import { makeSigningKey } from '../../harness/environment/identity-provider/second-issuer.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { Violation } from '../../harness/run/errors.ts';
-import { requirement } from '../../harness/run/requirement.ts';
+import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
+import { describeResponse, isAccepted, type TokenResponse } from '../../harness/oauth/exchange.ts';
+import { introspect } from '../../harness/oauth/introspection.ts';
+import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/oauth/refusal.ts';
+import { presentUntilAccepted, withSecondIssuer } from '../../harness/probes/additional-issuer.ts';
 import {
   type DeclaredExchange,
   declaredExchanges,
   LIFE_SECONDS,
   presentations,
-} from '../../harness/tokens/declared-exchanges.ts';
-import { describeResponse, isAccepted, type TokenResponse } from '../../harness/tokens/exchange.ts';
-import { introspect } from '../../harness/tokens/introspection.ts';
-import { redact } from '../../harness/tokens/redact.ts';
-import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/tokens/refusal.ts';
-import { presentUntilAccepted, withSecondIssuer } from '../../harness/tokens/second-issuer.ts';
-import type { TokenForge } from '../../harness/tokens/token.ts';
+} from '../../harness/probes/declared-exchanges.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 /** Claims of an access token, where it is a JWT. */
 function claimsOf(accessToken: string | undefined): unknown {

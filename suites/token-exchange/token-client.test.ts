@@ -1,17 +1,17 @@
-import { requirement } from '../../harness/run/requirement.ts';
+import { expectNone } from '../../harness/core/findings.ts';
 import {
   exchangesByOneForm,
   neverForwardsTheSubjectToken,
   sendsNoClientSecret,
-} from '../../harness/target/client-judgements.ts';
-import { expectNone } from '../../harness/target/findings.ts';
+} from '../../harness/roles/token-client/checks/session.ts';
 import {
   exchangesBySubjectToken,
   findsAnIssuerWithAPath,
   refusesMetadataOfAnotherIssuer,
   sendsNoTokenToStrangers,
-} from '../../harness/target/played-judgements.ts';
-import { observeClient, observePlayedProviders } from '../../harness/target/token-client.ts';
+} from '../../harness/roles/token-client/checks/simulated.ts';
+import { observeClient, observePlayedProviders } from '../../harness/roles/token-client/observe.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 requirement('TX-01', async (t) => {
   const session = await observeClient(t);

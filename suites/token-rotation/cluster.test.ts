@@ -2,13 +2,13 @@ import { generateKeyPairSync } from 'node:crypto';
 import { PatchStrategy, setHeaderOptions } from '@kubernetes/client-node';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
+import { expectBefore, expectWithin, HarnessError, NotTestable, TookTooLong } from '../../harness/core/errors.ts';
+import { createForge, decodeToken, type ServiceAccountClaims, type TokenForge } from '../../harness/core/token.ts';
 import type { TokenReviewResult } from '../../harness/kubernetes/cluster-handle.ts';
-import { createServiceAccount, dryRunPod, podSpec, startIdlePod } from '../../harness/kubernetes/pods.ts';
-import { ASKED_SECONDS } from '../../harness/kubernetes/token-probe.ts';
-import { postTokenRequest, type TokenRequestAnswer } from '../../harness/kubernetes/token-requests.ts';
-import { expectBefore, expectWithin, HarnessError, NotTestable, TookTooLong } from '../../harness/run/errors.ts';
-import { type RequirementContext, requirement } from '../../harness/run/requirement.ts';
-import { createForge, decodeToken, type ServiceAccountClaims, type TokenForge } from '../../harness/tokens/token.ts';
+import { createServiceAccount, dryRunPod, podSpec, startIdlePod } from '../../harness/probes/pods.ts';
+import { ASKED_SECONDS } from '../../harness/probes/token-probe.ts';
+import { postTokenRequest, type TokenRequestAnswer } from '../../harness/probes/token-requests.ts';
+import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
 import {
   observeGuardedPods,
   observeRotation,

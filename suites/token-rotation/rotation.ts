@@ -1,15 +1,15 @@
 import type { V1Pod } from '@kubernetes/client-node';
-import { createServiceAccount } from '../../harness/kubernetes/pods.ts';
+import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
+import type { ServiceAccountClaims } from '../../harness/core/token.ts';
+import { createServiceAccount } from '../../harness/probes/pods.ts';
 import {
   ASKED_SECONDS,
   type FileObservations,
   type ProbePod,
   type ProbePodOptions,
   startProbePod,
-} from '../../harness/kubernetes/token-probe.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { HarnessError, NotTestable } from '../../harness/run/errors.ts';
-import type { ServiceAccountClaims } from '../../harness/tokens/token.ts';
+} from '../../harness/probes/token-probe.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
 
 export const SERVICE_ACCOUNT = 'agent';
 /** Audiences of two providers that are no audience of the API server. */

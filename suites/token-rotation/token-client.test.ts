@@ -1,10 +1,5 @@
-import { SHORT_LIFE_SECONDS } from '../../harness/environment/resource-server/played-providers.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import {
-  keepsConfigurationsApart,
-  reusesTheKeptCache,
-  survivesABadCache,
-} from '../../harness/target/client-cache-session.ts';
+import { expectNone } from '../../harness/core/findings.ts';
+import { SHORT_LIFE_SECONDS } from '../../harness/fakes/simulated-providers.ts';
 import {
   namesTheMissingFile,
   neverPresentsAnExpiredToken,
@@ -13,8 +8,7 @@ import {
   reusesAccessTokens,
   survivesAMissingTokenFile,
   writesNoToken,
-} from '../../harness/target/client-judgements.ts';
-import { expectNone } from '../../harness/target/findings.ts';
+} from '../../harness/roles/token-client/checks/session.ts';
 import {
   doesNotGuessALife,
   exchangesOnceForManyCalls,
@@ -23,9 +17,19 @@ import {
   neverTurnsToAPerson,
   persistsAccessTokensPrivately,
   survivesAnOutage,
-} from '../../harness/target/played-judgements.ts';
-import { observeClient, observePlayedProviders, observeRotatingClient } from '../../harness/target/token-client.ts';
-import { observeRestartedClient } from '../../harness/target/token-client-cache.ts';
+} from '../../harness/roles/token-client/checks/simulated.ts';
+import {
+  observeClient,
+  observePlayedProviders,
+  observeRotatingClient,
+} from '../../harness/roles/token-client/observe.ts';
+import { observeRestartedClient } from '../../harness/roles/token-client/observe-cache.ts';
+import {
+  keepsConfigurationsApart,
+  reusesTheKeptCache,
+  survivesABadCache,
+} from '../../harness/roles/token-client/scenarios/restarts.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 requirement('TR-20', async (t) => {
   const session = await observeClient(t);

@@ -1,12 +1,12 @@
 import { NetworkingV1Api, type V1NetworkPolicy, type V1PodSpec } from '@kubernetes/client-node';
 import { expect } from 'vitest';
+import { NotTestable, Violation } from '../../harness/core/errors.ts';
 import { readLog } from '../../harness/kubernetes/logs.ts';
-import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/kubernetes/pods.ts';
-import { createClaim, defaultStorageClass } from '../../harness/kubernetes/storage.ts';
 import { firstAssignedUid } from '../../harness/kubernetes/uid-range.ts';
-import { NotTestable, Violation } from '../../harness/run/errors.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { targetOf } from '../../harness/target/target-file.ts';
+import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/probes/pods.ts';
+import { createClaim, defaultStorageClass } from '../../harness/probes/storage.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
+import { targetOf } from '../../harness/targets/load.ts';
 import { type Knocks, knockUntil, SERVER_PORTS, startServerPod } from './network.ts';
 
 const HIGH_UID = 1_000_680_000;

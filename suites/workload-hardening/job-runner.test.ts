@@ -1,7 +1,4 @@
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { requirement } from '../../harness/run/requirement.ts';
-import { expectNone, type Finding } from '../../harness/target/findings.ts';
-import { isDeployedWell, observeOwnDeployment } from '../../harness/target/job-runner-deployment.ts';
+import { expectNone, type Finding } from '../../harness/core/findings.ts';
 import {
   hidesSecrets,
   mountsNoApiToken,
@@ -10,9 +7,12 @@ import {
   specOf,
   specsOf,
   worksWithAnAssignedUid,
-} from '../../harness/target/job-runner-judgements.ts';
-import { jobRunnerTarget } from '../../harness/target/job-runner-launch.ts';
-import { observeTasks, podsOf, summarise, type TasksRecord } from '../../harness/target/job-runner-session.ts';
+} from '../../harness/roles/job-runner/checks/tasks.ts';
+import { jobRunnerTarget } from '../../harness/roles/job-runner/launch.ts';
+import { isDeployedWell, observeOwnDeployment } from '../../harness/roles/job-runner/scenarios/installation.ts';
+import { observeTasks, podsOf, summarise, type TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 
 async function judgePods(
   t: RequirementContext,

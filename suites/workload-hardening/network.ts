@@ -1,7 +1,7 @@
 import type { V1Pod } from '@kubernetes/client-node';
-import { podSpec, START_SECONDS, startInTurn } from '../../harness/kubernetes/pods.ts';
-import type { RequirementContext } from '../../harness/run/context.ts';
-import { HarnessError } from '../../harness/run/errors.ts';
+import { HarnessError } from '../../harness/core/errors.ts';
+import { podSpec, START_SECONDS, startInTurn } from '../../harness/probes/pods.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
 
 /** Ports on which every server pod listens. */
 export const SERVER_PORTS = { allowed: 8080, other: 8081 } as const;

@@ -1,7 +1,7 @@
 import { CoreV1Api, KubeConfig, type KubernetesObject, KubernetesObjectApi, type V1Pod } from '@kubernetes/client-node';
+import { describeError, HarnessError } from '../../core/errors.ts';
+import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { UID_RANGE_ANNOTATION } from '../../kubernetes/uid-range.ts';
-import { describeError, HarnessError } from '../../run/errors.ts';
-import { RUN_OBJECT_LABEL } from '../names.ts';
 
 /*
  * What OpenShift's security context constraint restricted-v2 does to a pod, as admission policies: it gets a uid and an fsGroup of the range

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ApiRecord, askedFor, describeRecord } from './api-record.ts';
+import { type ApiRecord, askedFor, describeRecord } from '../../kubernetes/api-record.ts';
 import { disagreements, readAuditLog } from './audit-log.ts';
 
 const USER = 'system:serviceaccount:a:runner';

@@ -1,5 +1,5 @@
-import { HarnessError } from '../../run/errors.ts';
-import { type ApiRecord, describeRecord } from './api-record.ts';
+import { HarnessError } from '../../core/errors.ts';
+import { type ApiRecord, describeRecord, type Requester } from '../../kubernetes/api-record.ts';
 import type { StartedCluster } from './cluster.ts';
 
 /** Where the API server of the harness's own clusters writes its audit log, on their node. */
@@ -57,9 +57,6 @@ function recordOf(event: AuditEvent): ApiRecord {
     ...(code === 101 ? { upgrade: 'unknown' } : {}),
   };
 }
-
-/** Whose requests are looked for: a user's, or those from an address, whoever sent them and whether they were authenticated or not. */
-export type Requester = { user: string } | { address: string };
 
 function isOf(requester: Requester, event: AuditEvent): boolean {
   return 'user' in requester

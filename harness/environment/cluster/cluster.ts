@@ -1,5 +1,5 @@
-import type { ClusterData } from '../../run/protocol.ts';
-import type { ClusterTrust } from '../identity-provider/provider.ts';
+import type { ClusterData } from '../../kubernetes/cluster-data.ts';
+import type { ClusterTrust } from '../../oauth/provider.ts';
 
 /** The cluster in the slot. Lives in the main process; the workers get its {@link ClusterData}. */
 export interface StartedCluster {

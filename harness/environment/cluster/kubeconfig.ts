@@ -1,8 +1,8 @@
 import { CoreV1Api, KubeConfig } from '@kubernetes/client-node';
+import { HarnessError, UsageError } from '../../core/errors.ts';
+import { decodeToken } from '../../core/token.ts';
+import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
-import { HarnessError, UsageError } from '../../run/errors.ts';
-import type { ClusterData } from '../../run/protocol.ts';
-import { decodeToken } from '../../tokens/token.ts';
 import type { StartedCluster } from './cluster.ts';
 import { discoverCluster } from './readiness.ts';
 

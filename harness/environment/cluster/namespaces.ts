@@ -6,11 +6,11 @@ import {
   type V1Namespace,
   type V1ServiceAccount,
 } from '@kubernetes/client-node';
+import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
-import type { PodSecurity } from '../../run/protocol.ts';
-import { RUN_OBJECT_LABEL } from '../names.ts';
-import { applyMutations, type Mutation } from './admission-policies.ts';
+import type { PodSecurity } from '../../rpc/protocol.ts';
 import { assignedUidsAtWork, uidRange } from './assigned-uids.ts';
+import { applyMutations, type Mutation } from './faults/admission-policies.ts';
 
 /** Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label. */
 const SLUG_LENGTH = 30;

@@ -7,8 +7,8 @@ import {
   type V1ServiceAccount,
   VersionApi,
 } from '@kubernetes/client-node';
+import { decodeToken } from '../../core/token.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
-import { decodeToken } from '../../tokens/token.ts';
 
 function load(kubeConfig: string): KubeConfig {
   const config = new KubeConfig();

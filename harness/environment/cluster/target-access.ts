@@ -8,47 +8,15 @@ import {
 } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import {
-  describeRight,
-  isSelfReview,
-  type PolicyRule,
-  type Right,
-  rightsOf,
-  ruleAllows,
-} from '../../kubernetes/rbac.ts';
-import { HarnessError, NotTestable } from '../../run/errors.ts';
-import { RUN_OBJECT_LABEL } from '../names.ts';
-import type { RunPki } from '../pki.ts';
+import { HarnessError, NotTestable } from '../../core/errors.ts';
+import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import type { RunPki } from '../../core/pki.ts';
+import type { PolicyRule } from '../../core/policy-rule.ts';
+import { describeRight, isSelfReview, type Right, rightsOf, ruleAllows } from '../../kubernetes/rbac.ts';
+import type { TargetAccessData, TargetAccessOptions } from '../../rpc/target-access.ts';
+import { type ApiFault, apiFaultSchema } from '../../rpc/target-access.ts';
 import type { StartedCluster } from './cluster.ts';
 import { startTargetProxy, type TargetProxy } from './target-proxy.ts';
-import { type ApiFault, apiFaultSchema } from './target-proxy-faults.ts';
-
-export interface TargetAccessOptions {
-  /** Where the ServiceAccount lives and its Role holds. */
-  namespace: string;
-  /** Name of the ServiceAccount, its Role and its RoleBinding; default: `target`, with a number. */
-  serviceAccount?: string;
-  /** Of its Role. */
-  rules: PolicyRule[];
-  /** Of a Role in other namespaces that it works in, by their name. */
-  elsewhere?: Record<string, PolicyRule[]>;
-  /** Of a ClusterRole, where it documents one. */
-  clusterRules?: PolicyRule[];
-}
-
-/** How a target reaches the API server: as a ServiceAccount that is bound to exactly its rules, through the recording proxy. Plain data. */
-export interface TargetAccessData {
-  /** Tells it from others of the run. */
-  id: string;
-  namespace: string;
-  serviceAccount: string;
-  /** `system:serviceaccount:NAMESPACE:NAME`. */
-  user: string;
-  /** Kubeconfig, YAML: for a child process on this host. Its current context has the namespace. */
-  kubeConfig: string;
-  /** For a pod that runs as the ServiceAccount: these two variables lead its in-cluster configuration to the proxy. On the harness's own clusters alone. */
-  inCluster?: { KUBERNETES_SERVICE_HOST: string; KUBERNETES_SERVICE_PORT: string };
-}
 
 /** One in the main process. */
 interface OpenAccess {

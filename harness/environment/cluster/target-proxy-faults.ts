@@ -1,49 +1,5 @@
-import { z } from 'zod';
-import type { AskedFor } from './api-record.ts';
-
-/** What the recording proxy can do to a target's requests. */
-export const API_FAULT_KINDS = [
-  /** 429 with Retry-After. */
-  'too-many-requests',
-  /** 500. */
-  'server-error',
-  /** The request waits before it is sent on. */
-  'latency',
-  /** Open connections are reset, and new ones are refused; with `times`, so many new ones are reset. */
-  'outage',
-  /** Open watches end in mid-stream; those opened while the fault lasts end after a while. */
-  'cut-watch',
-  /** 410 Gone: an ERROR event in a watch that begins at a resourceVersion, also in an open one; the status itself for a list that continues or names an exact version. */
-  'expired',
-  /** A log ends after so many bytes, or in the middle of a text. */
-  'cut-log',
-  /** What is read once is answered the same way again, as where the controllers have not come to it yet; watches go on. */
-  'stale',
-] as const;
-
-export const apiFaultSchema = z.strictObject({
-  kind: z.enum(API_FAULT_KINDS),
-  /** Only requests with one of these verbs. */
-  verbs: z.array(z.string()).optional(),
-  /** Only requests for one of these resources, as a Role spells them: `jobs`, `pods/log`. Without verbs and resources: all, discovery too. */
-  resources: z.array(z.string()).optional(),
-  /** Begins so many seconds after it was set; default: at once. */
-  afterSeconds: z.number().min(0).optional(),
-  /** Lasts so many seconds; default: until other faults are set. */
-  forSeconds: z.number().positive().optional(),
-  /** Happens to at most so many requests (an outage: connections); default: to all. */
-  times: z.number().int().positive().optional(),
-  /** Retry-After (default 1), the latency (default 1), the life of a watch that is opened under `cut-watch` (default 1). */
-  seconds: z.number().min(0).optional(),
-  /** `cut-log`: how many bytes come through; default 1. */
-  bytes: z.number().int().min(0).optional(),
-  /** `cut-log`: instead, it ends in the middle of this text, whatever stands around it. */
-  within: z.string().min(2).optional(),
-  /** `cut-watch`, `cut-log`: the answer ends as if it were whole, and not by a reset of its connection. */
-  clean: z.boolean().optional(),
-});
-
-export type ApiFault = z.infer<typeof apiFaultSchema>;
+import type { AskedFor } from '../../kubernetes/api-record.ts';
+import type { ApiFault } from '../../rpc/target-access.ts';
 
 /** A fault, and how often it may still happen. */
 interface Armed {

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
-import { makePki } from '../pki.ts';
+import { makePki } from '../../core/pki.ts';
 import { startTargetProxy, type TargetProxy } from './target-proxy.ts';
 
 /** An API server of a few lines: what a proxy passes on is seen as it arrives. */

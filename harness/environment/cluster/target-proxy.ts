@@ -3,9 +3,10 @@ import { Agent, createServer, request as httpsRequest, type RequestOptions, type
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { KubeConfig } from '@kubernetes/client-node';
-import { HarnessError } from '../../run/errors.ts';
-import { type ApiRecord, type AskedFor, askedFor, messageOf, userOf } from './api-record.ts';
-import { type ApiFault, ApiFaults, EXPIRED_MESSAGE, logCutter, statusBody } from './target-proxy-faults.ts';
+import { HarnessError } from '../../core/errors.ts';
+import { type ApiRecord, type AskedFor, askedFor, messageOf, userOf } from '../../kubernetes/api-record.ts';
+import type { ApiFault } from '../../rpc/target-access.ts';
+import { ApiFaults, EXPIRED_MESSAGE, logCutter, statusBody } from './target-proxy-faults.ts';
 
 /**
  * The API server as a target sees it: a proxy that passes the target's own credentials on, records every request, and can be told to

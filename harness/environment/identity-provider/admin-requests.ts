@@ -1,7 +1,7 @@
-import type { AdminRequest } from '../../target/identity-provider-target.ts';
-import { fill, type Values } from '../../target/placeholders.ts';
-import { redact } from '../../tokens/redact.ts';
-import type { Fetch } from './fetch.ts';
+import { fill, type Values } from '../../core/placeholders.ts';
+import { redact } from '../../core/redact.ts';
+import type { Fetch } from '../../oauth/fetch.ts';
+import type { AdminRequest } from '../../targets/schema/identity-provider.ts';
 
 const DEADLINE_MS = 30_000;
 

@@ -1,8 +1,8 @@
 import type { StartedNetwork } from 'testcontainers';
-import type { Resolver } from '../resolver.ts';
-import type { Fetch } from './fetch.ts';
+import type { Resolver } from '../../core/resolver.ts';
+import type { Fetch } from '../../oauth/fetch.ts';
+import type { ClusterTrust, WorkloadIdentity } from '../../oauth/provider.ts';
 import type { KeycloakServers } from './keycloak/servers.ts';
-import type { ClusterTrust, WorkloadIdentity } from './provider.ts';
 
 /** What a run gives to the identity providers that it starts. */
 export interface IdentityProviderContext {
@@ -37,11 +37,6 @@ export interface IdentityProviderContext {
 
 export const DEFAULT_PROVIDERS = ['production', 'staging'];
 export const DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS = 60;
-
-/** `sub` of the projected tokens of a ServiceAccount. */
-export function subjectOf({ namespace, serviceAccount }: WorkloadIdentity): string {
-  return `system:serviceaccount:${namespace}:${serviceAccount}`;
-}
 
 /** Client id of a ServiceAccount. A namespace has no dot in its name, so that no two of them get the same. */
 export function clientIdOf({ namespace, serviceAccount }: WorkloadIdentity): string {

@@ -1,10 +1,10 @@
+import type { StartedIdentityProvider } from '../../oauth/provider.ts';
 import type { IdentityProviderContext } from './context.ts';
-import { startEmbedded } from './embedded.ts';
-import { KEYCLOAK_TWINS } from './keycloak/twins.ts';
-import { startKeycloak } from './keycloak.ts';
+import { startEmbedded } from './embedded/index.ts';
+import { KEYCLOAK_TWINS } from './faults/keycloak-twins.ts';
+import { EMBEDDED_TWINS } from './faults/twins.ts';
+import { startKeycloak } from './keycloak/index.ts';
 import { startMock } from './mock.ts';
-import type { StartedIdentityProvider } from './provider.ts';
-import { EMBEDDED_TWINS } from './twins.ts';
 
 export type { IdentityProviderContext } from './context.ts';
 

@@ -1,9 +1,10 @@
 import { createRequire } from 'node:module';
 import { OAuth2Issuer, OAuth2Service } from 'oauth2-mock-server';
-import { HOSTS, IDENTITY_PROVIDER_PORT } from '../names.ts';
-import { DEFAULT_PROVIDERS, type IdentityProviderContext, subjectOf } from './context.ts';
-import { listenHttps } from './listener.ts';
-import type { ProviderDescription, StartedIdentityProvider } from './provider.ts';
+import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../core/names.ts';
+import { listenHttps } from '../../fakes/https-listener.ts';
+import type { ProviderDescription, StartedIdentityProvider } from '../../oauth/provider.ts';
+import { subjectOf } from '../../oauth/provider.ts';
+import { DEFAULT_PROVIDERS, type IdentityProviderContext } from './context.ts';
 import { RequestCounter } from './request-counter.ts';
 
 /** Life of its access tokens in seconds; it cannot be configured. */

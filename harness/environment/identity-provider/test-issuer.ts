@@ -1,10 +1,10 @@
-import { createForge, type TokenForge } from '../../tokens/token.ts';
-import { makePki } from '../pki.ts';
-import { Resolver } from '../resolver.ts';
+import { makePki } from '../../core/pki.ts';
+import { Resolver } from '../../core/resolver.ts';
+import { createForge, type TokenForge } from '../../core/token.ts';
+import { projectedClaims } from '../../fakes/additional-issuer.ts';
+import type { Fetch } from '../../oauth/fetch.ts';
 import type { IdentityProviderContext } from './context.ts';
-import type { Fetch } from './fetch.ts';
 import { KeycloakServers } from './keycloak/servers.ts';
-import { projectedClaims } from './second-issuer.ts';
 
 /** The issuing half of a cluster, in this process: for tests of identity providers that need no cluster. */
 export interface TestIssuer {

@@ -1,10 +1,10 @@
 import { chmod, mkdir, readdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
+import { bundleWorkload } from '../../core/bundle.ts';
 import { command } from '../engine/command.ts';
 import { SetUpError } from '../engine/errors.ts';
 import type { StepReporter } from '../engine/progress.ts';
-import { bundleWorkload } from '../workloads.ts';
 import { imageArchitecture, writePodImage } from './archive.ts';
 import type { Cache } from './cache.ts';
 import { digestOf, filesUnder, fingerprint } from './digest.ts';

@@ -1,5 +1,5 @@
 import { type CompactVerifyGetKey, compactVerify, decodeProtectedHeader, errors } from 'jose';
-import type { Fetch } from '../fetch.ts';
+import type { Fetch } from '../../../oauth/fetch.ts';
 import { KeysUnavailable } from './cluster-keys.ts';
 
 /** What an assertion is measured by. */

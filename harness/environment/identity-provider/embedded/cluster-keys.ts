@@ -1,5 +1,5 @@
 import { type CompactVerifyGetKey, createLocalJWKSet, errors, type JSONWebKeySet } from 'jose';
-import type { Fetch } from '../fetch.ts';
+import type { Fetch } from '../../../oauth/fetch.ts';
 
 /** The cluster's keys cannot be had now: nothing can be verified, so nothing is accepted. The cause says why. */
 export class KeysUnavailable extends Error {

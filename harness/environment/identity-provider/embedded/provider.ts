@@ -9,8 +9,8 @@ import Provider, {
   type KoaContextWithOIDC,
   type TokenEndpointGrantContext,
 } from 'oidc-provider';
-import type { Fetch } from '../fetch.ts';
-import { CLIENT_ASSERTION_TYPE, GRANT_TYPES, type Grant, TOKEN_TYPE_JWT } from '../provider.ts';
+import type { Fetch } from '../../../oauth/fetch.ts';
+import { CLIENT_ASSERTION_TYPE, GRANT_TYPES, type Grant, TOKEN_TYPE_JWT } from '../../../oauth/provider.ts';
 import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
 import { clusterKeys, type KeyCache, KeysUnavailable, staticKeys } from './cluster-keys.ts';
 

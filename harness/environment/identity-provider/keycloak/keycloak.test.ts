@@ -1,13 +1,13 @@
 import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
 import { NetworkError } from '@keycloak/keycloak-admin-client';
 import { expect, test } from 'vitest';
+import type { ClusterTrust, ProviderDescription } from '../../../oauth/provider.ts';
+import { KEYCLOAK_TWINS } from '../faults/keycloak-twins.ts';
 import { startIdentityProvider } from '../index.ts';
-import type { ClusterTrust, ProviderDescription } from '../provider.ts';
 import { makeTestIssuer } from '../test-issuer.ts';
 import { clientOf, GRANT_ALIAS, realmOf, userOf } from './realm.ts';
 import { administer } from './servers.ts';
 import { SubjectPolicies } from './subject-policies.ts';
-import { KEYCLOAK_TWINS } from './twins.ts';
 
 const trust: ClusterTrust = { issuer: 'https://c.test', jwksUri: 'https://c.test/openid/v1/jwks', ca: 'PEM' };
 const provider: ProviderDescription = {

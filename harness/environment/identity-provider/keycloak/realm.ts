@@ -1,4 +1,4 @@
-import type { ClusterTrust, ProviderDescription } from '../provider.ts';
+import type { ClusterTrust, ProviderDescription } from '../../../oauth/provider.ts';
 
 /** Aliases of the two identity providers of a realm that stand for the cluster: one authenticates clients, one takes assertions. */
 export const CLIENT_ALIAS = 'cluster';

@@ -2,8 +2,8 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import KeycloakAdminClient, { NetworkError } from '@keycloak/keycloak-admin-client';
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
-import { redact } from '../../../tokens/redact.ts';
-import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../names.ts';
+import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
+import { redact } from '../../../core/redact.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { RequestCounter } from '../request-counter.ts';
 

@@ -1,0 +1,235 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseDocument } from 'yaml';
+import { z } from 'zod';
+import { HarnessError } from '../core/errors.ts';
+import { policyRuleSchema } from '../core/policy-rule.ts';
+
+/** The slots of the environment that have a contract. */
+export const ROLES = [
+  'cluster',
+  'identity-provider',
+  'token-client',
+  'job-runner',
+  'session-manager',
+  'session-operator',
+] as const;
+export const roleSchema = z.enum(ROLES);
+export type Role = z.infer<typeof roleSchema>;
+
+const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'lower case letters, digits and dashes');
+const text = z.string().trim().min(1);
+
+/** One sentence of the contract. Ids and levels are frozen: a changed meaning gets a new id. */
+const requirementSchema = z.strictObject({
+  id: z
+    .string()
+    .regex(/^[A-Z]{2}-\d{2}[a-z]?$/, 'two capitals, a dash, two digits and perhaps a letter, as TR-04 or TX-12a'),
+  /** RFC 2119. */
+  level: z.enum(['MUST', 'SHOULD', 'MAY']),
+  role: roleSchema,
+  /** What the implementation does, as the end of the sentence "the implementation …". */
+  statement: text,
+  /** Seed clause, RFC section or Kubernetes document. */
+  source: z.array(text).min(1),
+  /** Why it is asked. */
+  rationale: text,
+  /** How the harness sees it. */
+  observed: text,
+  /** How to mend an implementation that fails it. */
+  remedy: text,
+  /** The broken implementations that must fail it. */
+  twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
+  /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
+  costly: z.boolean().optional(),
+  /** True where it asks for a network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without. */
+  networkPolicies: z.boolean().optional(),
+});
+
+const requirementsFileSchema = z.strictObject({ requirements: z.array(requirementSchema).min(1) });
+
+/** A change of what is created: exactly one of `set` (CEL ApplyConfiguration) and `patch` (CEL JSONPatch). */
+const mutationSchema = z
+  .strictObject({
+    group: text.optional(),
+    resource: text,
+    operations: z.array(z.enum(['CREATE', 'UPDATE'])).optional(),
+    when: text.optional(),
+    set: text.optional(),
+    patch: text.optional(),
+  })
+  .refine(({ set, patch }) => (set === undefined) !== (patch === undefined), 'exactly one of `set` and `patch`');
+
+/** The ways in which a twin is broken, by its role: data for the part of the environment that plays it. */
+const twinSchema = z.discriminatedUnion('role', [
+  z.strictObject({
+    name,
+    role: z.literal('cluster'),
+    fault: text,
+    cluster: z.strictObject({
+      /** Fault of the token accelerator for the namespaces of this twin (fixtures/workloads/token-accelerator). */
+      tokenRequests: name.optional(),
+      /** Fault of a proxy in front of the API server (harness/environment/cluster/faults/api-proxy.ts). */
+      apiProxy: name.optional(),
+      /** Something that works against the pods of this twin's namespaces (harness/environment/cluster/faults/fault-injectors.ts). */
+      saboteur: name.optional(),
+      /** Objects, for example a MutatingAdmissionPolicy; `$NAMESPACE` stands for each namespace of the twin. */
+      objects: z.array(z.record(z.string(), z.unknown())).optional(),
+      /** Changes that the cluster makes to what it is given in this twin's namespaces (harness/environment/cluster/faults/admission-policies.ts). */
+      mutates: z.array(mutationSchema).min(1).optional(),
+      /** Further arguments of `server`, as k3s takes them: the twin gets a cluster of its own. */
+      serverArguments: z.array(z.string()).optional(),
+      /** Whether its cluster enforces NetworkPolicies; true: one beside that of the other twins, which does not. */
+      networkPolicies: z.boolean().optional(),
+    }),
+  }),
+  z.strictObject({
+    name,
+    role: z.literal('identity-provider'),
+    fault: text,
+    identityProvider: z.strictObject({
+      kind: z.enum(['keycloak', 'embedded', 'oauth2-mock-server']),
+      variant: name.optional(),
+    }),
+  }),
+  z.strictObject({
+    name,
+    role: z.literal('token-client'),
+    fault: text,
+    tokenClient: z.strictObject({
+      /** A folder of fixtures/workloads/token-client-twins. */
+      variant: name,
+      /** True where it runs as the pod of the reference's target file, and is asked only what it must fail. */
+      asTarget: z.literal(true).optional(),
+    }),
+  }),
+  z.strictObject({
+    name,
+    role: z.literal('job-runner'),
+    fault: text,
+    jobRunner: z
+      .strictObject({
+        /** A folder of fixtures/workloads/job-runner-twins; absent: the reference itself. */
+        variant: name.optional(),
+        /** Rules that its target file documents beside the reference's. */
+        documents: z.array(policyRuleSchema).min(1).optional(),
+        /** Pod Security level of its namespaces, where its pods would not be admitted under `restricted`. */
+        podSecurity: z.enum(['baseline', 'privileged']).optional(),
+        /** Changes of the workload in its manifests (RFC 6902). */
+        manifests: z
+          .array(
+            z.strictObject({
+              op: z.enum(['add', 'replace', 'remove']),
+              path: z.string().startsWith('/'),
+              value: z.unknown().optional(),
+            }),
+          )
+          .min(1)
+          .optional(),
+      })
+      .refine(
+        ({ variant, documents, manifests }) =>
+          variant !== undefined || documents !== undefined || manifests !== undefined,
+        'a variant, rules, changes of its manifests, or several of these',
+      ),
+  }),
+]);
+
+const twinsFileSchema = z.strictObject({ twins: z.array(twinSchema).min(1) });
+
+export type Requirement = z.infer<typeof requirementSchema> & { suite: string };
+export type TwinDefinition = z.infer<typeof twinSchema>;
+export type Twin = TwinDefinition & {
+  suite: string;
+  /** The requirements that name this twin: exactly these must fail. */
+  mustFail: string[];
+};
+
+export interface Catalogue {
+  requirements: Requirement[];
+  twins: Twin[];
+  suites: string[];
+  /** SHA-256 over every requirement in order, hexadecimal: a report names the contract that it was judged by. */
+  digest: string;
+}
+
+/** The folder with one folder a suite. */
+export const SUITES_FOLDER = fileURLToPath(new URL('../../suites/', import.meta.url));
+
+function readYaml<T>(file: string, schema: z.ZodType<T>): T {
+  const document = parseDocument(readFileSync(file, 'utf8'), { prettyErrors: true });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    throw new HarnessError(`${file} is not YAML: ${error.message}`);
+  }
+  const result = schema.safeParse(document.toJS());
+  if (!result.success) {
+    throw new HarnessError(`${file} does not have the right shape:\n${z.prettifyError(result.error)}`);
+  }
+  return result.data;
+}
+
+function duplicatesOf(values: string[]): string[] {
+  return [...new Set(values.filter((value, index) => values.indexOf(value) !== index))];
+}
+
+/**
+ * Reads every suite below `folder`: `SUITE/requirements.yaml` and, where there is one, `SUITE/twins.yaml`.
+ *
+ * @throws HarnessError that names the file and what is wrong in it: unreadable, wrong shape, an id given twice,
+ *   a requirement that names a twin that does not exist or plays another role, a twin that no requirement names.
+ */
+export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
+  const suites = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort();
+  const requirements: Requirement[] = [];
+  const definitions: (TwinDefinition & { suite: string })[] = [];
+  for (const suite of suites) {
+    const files = readdirSync(join(folder, suite));
+    if (!files.includes('requirements.yaml')) {
+      throw new HarnessError(
+        `${join(folder, suite)} has no requirements.yaml: a suite is its requirements and their tests`,
+      );
+    }
+    for (const row of readYaml(join(folder, suite, 'requirements.yaml'), requirementsFileSchema).requirements) {
+      requirements.push({ ...row, suite });
+    }
+    if (files.includes('twins.yaml')) {
+      for (const row of readYaml(join(folder, suite, 'twins.yaml'), twinsFileSchema).twins) {
+        definitions.push({ ...row, suite });
+      }
+    }
+  }
+  const twice = [
+    ...duplicatesOf(requirements.map((row) => row.id)),
+    ...duplicatesOf(definitions.map((row) => row.name)),
+  ];
+  if (twice.length > 0) {
+    throw new HarnessError(`given twice in ${folder}: ${twice.join(', ')}`);
+  }
+  for (const row of requirements) {
+    for (const twin of row.twins) {
+      const definition = definitions.find((candidate) => candidate.name === twin);
+      if (definition === undefined) {
+        throw new HarnessError(`${row.id} names the twin ${twin}, which no twins.yaml defines`);
+      }
+      if (definition.role !== row.role) {
+        throw new HarnessError(`${row.id} binds the role ${row.role}, but its twin ${twin} plays ${definition.role}`);
+      }
+    }
+  }
+  const twins = definitions.map((definition) => ({
+    ...definition,
+    mustFail: requirements.filter((row) => row.twins.includes(definition.name)).map((row) => row.id),
+  }));
+  const idle = twins.filter((twin) => twin.mustFail.length === 0).map((twin) => twin.name);
+  if (idle.length > 0) {
+    throw new HarnessError(`no requirement names the twin ${idle.join(', ')}: it would prove nothing`);
+  }
+  const digest = createHash('sha256').update(JSON.stringify(requirements)).digest('hex');
+  return { requirements, twins, suites, digest };
+}

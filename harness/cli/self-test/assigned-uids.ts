@@ -1,0 +1,45 @@
+import pc from 'picocolors';
+import { loadCatalogue } from '../../catalogue/catalogue.ts';
+import { executeAndMend } from '../../run/execute.ts';
+import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
+import { Console } from '../output.ts';
+import { type Tally, tallyOf } from './tally.ts';
+
+/**
+ * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a claim and with two
+ * providers, the deployment of the reference job runner and its preflight, prompts and templates.
+ */
+const COSTLY = [
+  ...['JL-01', 'JL-07', 'JL-08', 'PV-01', 'PV-03', 'PV-04', 'PV-06', 'PV-07', 'TR-09', 'TR-13'],
+  ...['RB-30', 'AI-32', 'TR-32'],
+  ...['JL-20', 'JL-33', 'JL-40', 'JL-43', 'PV-20', 'PV-21', 'PV-25'],
+];
+
+/** Rows whose pods must not be judged under assigned uids, each with why. */
+const EXEMPT: Record<string, string> = {};
+
+/**
+ * The references on a cluster that assigns uids as OpenShift's restricted-v2 does (environment/cluster/assigned-uids.ts): every pod of
+ * the harness's must be admitted there, and work. What runs under Pod Security `baseline` is somebody else's manifest, as it was written (JL-09).
+ */
+export async function assignedUids(): Promise<Tally> {
+  process.stderr.write(`\n${pc.bold('a cluster that assigns uids')}\n`);
+  const requirements = loadCatalogue()
+    .requirements.filter(
+      ({ id, role, costly }) =>
+        role !== 'identity-provider' && (costly !== true || COSTLY.includes(id)) && EXEMPT[id] === undefined,
+    )
+    .map(({ id }) => id);
+  const output = new Console();
+  const session = new Session(
+    { ...DEFAULT_OPTIONS, identityProvider: 'embedded', assignedUids: true, requirements },
+    output.progress,
+  );
+  const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
+  const tally = tallyOf(
+    session.planned.map(({ id }) => id),
+    session.results,
+    () => 'passed',
+  );
+  return { ...tally, faults: [...tally.faults, ...faults] };
+}

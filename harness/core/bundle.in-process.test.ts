@@ -1,0 +1,16 @@
+import { expect, test } from 'vitest';
+import { bundleWorkload, listWorkloads } from './bundle.ts';
+
+test.each(listWorkloads())('%s becomes one module that fits into a ConfigMap', async (name) => {
+  const source = await bundleWorkload(name);
+  expect(source).not.toMatch(/from\s*"\.{1,2}\//);
+  expect(source, 'Node built-ins only').not.toMatch(/\bfrom\s*"(?!node:)[^"]+"/);
+});
+
+test('a bundle is made once', () => {
+  expect(bundleWorkload('token-accelerator')).toBe(bundleWorkload('token-accelerator'));
+});
+
+test('an unknown workload is refused with the names of those that are there', async () => {
+  await expect(bundleWorkload('nonsense')).rejects.toThrow(/no workload "nonsense".*token-accelerator/);
+});

@@ -1,0 +1,57 @@
+import { expect, test } from 'vitest';
+import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import { HarnessError, Violation } from './errors.ts';
+import { expectNone, type Finding, unlessStalled } from './findings.ts';
+
+const at = (seconds: number): number => Date.UTC(2026, 0, 1) + seconds * 1000;
+const stall = (from: number, to: number, where = 'the pod'): Stall => ({
+  where,
+  from: new Date(at(from)).toISOString(),
+  to: new Date(at(to)).toISOString(),
+});
+const late = (excessMs: number): Finding => ({ text: 'late', from: at(10), to: at(20), excessMs });
+
+test('nothing found is nothing wrong, whatever stalled', () => {
+  expect(() => expectNone([], [stall(0, 100)])).not.toThrow();
+});
+
+test('a finding that does not depend on time is a violation, whatever stalled', () => {
+  expect(() => expectNone(['wrong'], [stall(0, 100)])).toThrow(Violation);
+});
+
+test('what came too late is a violation where the stalls are shorter than that, or at another time', () => {
+  expect(() => expectNone([late(3000)], [])).toThrow(Violation);
+  expect(() => expectNone([late(3000)], [stall(12, 14)])).toThrow(Violation);
+  expect(() => expectNone([late(3000)], [stall(0, 9), stall(21, 40)])).toThrow(Violation);
+  expect(() => expectNone([late(3000)], [stall(12, 14), stall(12, 14, 'the harness')])).toThrow(Violation);
+});
+
+test('what stalls explain is a harness error that tells the longest of them', () => {
+  const stalls = [stall(12, 14), stall(13, 15.5, 'the harness')];
+  expect(() => expectNone([late(3000)], stalls)).toThrow(HarnessError);
+  expect(() => expectNone([late(3000)], stalls)).toThrow(
+    'the machine stalled 2.5 s at 2026-01-01T00:00:13.000Z (the harness), so that this says nothing of the client: late',
+  );
+  expect(() => expectNone([unlessStalled('failed', at(10), at(11))], [stall(8, 10.2)])).toThrow(HarnessError);
+});
+
+test('one finding that no stall explains is enough, and it alone is told', () => {
+  expect(() => expectNone([late(1000), 'wrong'], [stall(12, 14)])).toThrow(/^wrong$/);
+});
+
+test('only where nothing else is wrong it is all a matter of time', () => {
+  const isLate = (findings: Finding[]): boolean | undefined => {
+    try {
+      expectNone(findings, []);
+      return undefined;
+    } catch (error) {
+      return (error as Violation).isLate;
+    }
+  };
+  expect(isLate([late(1000)])).toBe(true);
+  expect(isLate([late(1000), 'wrong'])).toBe(false);
+});
+
+test('a reason is short', () => {
+  expect(() => expectNone(['1', '2', '3', '4', '5', '6', '7'], [])).toThrow('1; 2; 3; 4; 5; and 2 more');
+});

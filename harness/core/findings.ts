@@ -1,0 +1,66 @@
+import { STALL_MS, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import { HarnessError, Violation } from './errors.ts';
+
+/**
+ * One thing that is wrong, a sentence. As an object it depends on time: between `from` and `to` (milliseconds since the
+ * epoch) something came too late by `excessMs`. Stalls of the machine that add up to so much explain it.
+ */
+export type Finding = string | { text: string; from: number; to: number; excessMs: number };
+
+/** A reason is read by a person. */
+const FINDINGS_TOLD = 5;
+
+/** A finding that any stall within its time would explain. */
+export function unlessStalled(text: string, from: number, to: number): Finding {
+  return { text, from, to, excessMs: STALL_MS };
+}
+
+/**
+ * @throws Violation that tells the first findings, if there is one that no stall explains
+ * @throws HarnessError if there are only such that stalls explain: nothing is known of the target then
+ */
+export function expectNone(findings: Finding[], stalls: Stall[]): void {
+  const unexplained = findings.filter((finding) => !isExplained(finding, stalls));
+  const isLate = unexplained.every((finding) => typeof finding !== 'string');
+  if (unexplained.length > 0) throw new Violation(tell(unexplained), isLate);
+  if (findings.length > 0) {
+    const during = findings.flatMap((finding) => (typeof finding === 'string' ? [] : within(finding, stalls)));
+    const longest = during.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0];
+    throw new HarnessError(
+      `the machine stalled${longest === undefined ? '' : ` ${(lengthOf(longest) / 1000).toFixed(1)} s at ${longest.from} (${longest.where})`}, so that this says nothing of the client: ${tell(findings)}`,
+    );
+  }
+}
+
+export function textOf(finding: Finding): string {
+  return typeof finding === 'string' ? finding : finding.text;
+}
+
+function tell(findings: Finding[]): string {
+  const [told, more] = [findings.slice(0, FINDINGS_TOLD).map(textOf), findings.length - FINDINGS_TOLD];
+  return [...told, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
+}
+
+function isExplained(finding: Finding, stalls: Stall[]): boolean {
+  return typeof finding !== 'string' && stalledMs(finding, stalls) >= finding.excessMs;
+}
+
+function within({ from, to }: { from: number; to: number }, stalls: Stall[]): Stall[] {
+  return stalls.filter((stall) => Date.parse(stall.to) > from && Date.parse(stall.from) < to);
+}
+
+/** How long any of the stalls lasted; what stalled in two places at once counts once. A stall counts whole where it overlaps. */
+function stalledMs(span: { from: number; to: number }, stalls: Stall[]): number {
+  let sum = 0;
+  let until = Number.NEGATIVE_INFINITY;
+  const sorted = within(span, stalls).toSorted((a, b) => Date.parse(a.from) - Date.parse(b.from));
+  for (const { from, to } of sorted) {
+    sum += Math.max(0, Date.parse(to) - Math.max(Date.parse(from), until));
+    until = Math.max(until, Date.parse(to));
+  }
+  return sum;
+}
+
+function lengthOf({ from, to }: Stall): number {
+  return Date.parse(to) - Date.parse(from);
+}

@@ -1,0 +1,126 @@
+import { createServer, type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
+import { type Duplex, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { KubeConfig } from '@kubernetes/client-node';
+import { stringify } from 'yaml';
+import { close, listen } from '../../../../fixtures/workloads/lib/http.ts';
+import { HarnessError } from '../../../core/errors.ts';
+import type { ClusterData } from '../../../kubernetes/cluster-data.ts';
+import { createClusterHandle } from '../../../kubernetes/cluster-handle.ts';
+import { type Answer, type Exchange, FAULTS } from './api-faults.ts';
+
+/**
+ * A faulty API server, for twins of the role cluster: a proxy on loopback in front of the real one.
+ * Whoever comes without credentials gets the harness's own, as a kubeconfig with a client certificate would have it.
+ */
+export interface ApiProxy {
+  /** Kubeconfig that leads through the proxy. */
+  kubeConfig: string;
+  close(): Promise<void>;
+}
+
+/** Headers of a caller that the API server gets as they are. */
+const FORWARDED = ['authorization', 'content-type', 'accept', 'impersonate-user', 'impersonate-group'];
+
+const JSON_TYPE = 'application/json';
+
+async function readAll(request: IncomingMessage): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) {
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}
+
+function exchangeOf(request: IncomingMessage, body: Buffer): Exchange {
+  return {
+    method: request.method ?? 'GET',
+    path: request.url ?? '/',
+    headers: Object.fromEntries(
+      FORWARDED.flatMap((name) => {
+        const value = request.headers[name];
+        return typeof value === 'string' ? [[name, value]] : [];
+      }),
+    ),
+    body,
+  };
+}
+
+/**
+ * Starts a proxy with one of the faults.
+ *
+ * @throws HarnessError for a fault that does not exist, with those that do
+ */
+export async function startApiProxy(cluster: ClusterData, faultName: string): Promise<ApiProxy> {
+  const fault = FAULTS[faultName]?.();
+  if (fault === undefined) {
+    throw new HarnessError(
+      `no fault of the API proxy is called ${faultName}; there are ${Object.keys(FAULTS).join(', ')}`,
+    );
+  }
+  const handle = createClusterHandle(cluster);
+  const send = ({ method, path, headers, body }: Exchange): ReturnType<typeof handle.request> => {
+    const init = { method, headers, ...(body.length === 0 ? {} : { body }) };
+    return headers.authorization === undefined
+      ? handle.request(path, init)
+      : handle.requestWithoutCredentials(path, init);
+  };
+  const sendWhole = async (exchange: Exchange): Promise<Answer> => {
+    const real = await send(exchange);
+    return { status: real.status, body: Buffer.from(await real.arrayBuffer()) };
+  };
+  const forward = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const exchange = exchangeOf(request, await readAll(request));
+    if (!fault.concerns(exchange)) {
+      const real = await send(exchange);
+      response.writeHead(real.status, { 'content-type': real.headers.get('content-type') ?? JSON_TYPE });
+      // A stream may be silent for long: who asked for it learns at once that it is open.
+      response.flushHeaders();
+      if (real.body === null) {
+        response.end();
+      } else {
+        await pipeline(Readable.fromWeb(real.body), response);
+      }
+      return;
+    }
+    const given = await fault.answer(exchange, sendWhole);
+    response.writeHead(given.status, { 'content-type': JSON_TYPE }).end(given.body);
+  };
+  const server = createServer((request, response) => {
+    forward(request, response).catch(() => response.destroy());
+  });
+  /** Nothing is streamed over an upgraded connection: it is told whether it is granted, and closed. */
+  const answerUpgrade = async (request: IncomingMessage, socket: Duplex): Promise<void> => {
+    const exchange = exchangeOf(request, Buffer.alloc(0));
+    const asked = { ...exchange, headers: { ...exchange.headers, upgrade: request.headers.upgrade ?? '' } };
+    // The upgrade itself is not forwarded.
+    const sendPlain = ({ headers: { upgrade: _upgrade, ...headers }, ...rest }: Exchange): Promise<Answer> =>
+      sendWhole({ ...rest, headers });
+    const { status, body } = fault.concerns(asked) ? await fault.answer(asked, sendPlain) : await sendPlain(asked);
+    const fields =
+      status === 101
+        ? ['connection: upgrade', 'upgrade: websocket']
+        : ['connection: close', `content-type: ${JSON_TYPE}`, `content-length: ${body.length}`];
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${fields.join('\r\n')}\r\n\r\n${body.toString('utf8')}`,
+    );
+  };
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+    socket.on('error', () => socket.destroy());
+    answerUpgrade(request, socket).catch(() => socket.destroy());
+  });
+  const port = await listen(server, 0, '127.0.0.1');
+  const config = new KubeConfig();
+  config.loadFromString(cluster.kubeConfig);
+  return {
+    kubeConfig: stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      'current-context': 'proxy',
+      clusters: [{ name: 'proxy', cluster: { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
+      users: [{ name: 'proxy', user: {} }],
+      contexts: [{ name: 'proxy', context: { cluster: 'proxy', user: 'proxy' } }],
+    }),
+    close: () => close(server),
+  };
+}

@@ -1,0 +1,151 @@
+import { execFile } from 'node:child_process';
+import { existsSync, rmSync, watch } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { HarnessError, UsageError } from '../../../core/errors.ts';
+import { fill, type Values } from '../../../core/placeholders.ts';
+import { redact } from '../../../core/redact.ts';
+import type { AdminRequest } from '../../../targets/schema/identity-provider.ts';
+import { type AdminApi, sendAdminRequests } from '../admin-requests.ts';
+import type { IdentityProviderTarget } from './servers.ts';
+
+const COMMAND_DEADLINE_MS = 120_000;
+
+/** The ways in which a target file has a provider told of something. */
+type Ways = Omit<NonNullable<IdentityProviderTarget['register']>, 'clientId' | 'clientSecret'>;
+
+/** Tells providers what a target file says, by their admin API, a person and a command. */
+export class Teller {
+  readonly #target: IdentityProviderTarget;
+  readonly #admin: AdminApi | undefined;
+  readonly #person: Person;
+
+  /** @param tell shows a message to the person who waits */
+  constructor(target: IdentityProviderTarget, admin: AdminApi | undefined, tell: (message: string) => void) {
+    this.#target = target;
+    this.#admin = admin;
+    this.#person = new Person(target, tell);
+  }
+
+  /** @throws UsageError where there is no administrator, Error for an answer other than 2xx */
+  async request(requests: AdminRequest[], values: Values, where: string): Promise<void> {
+    if (requests.length === 0) return;
+    if (this.#admin === undefined) {
+      throw new UsageError(`${this.#target.file}: ${where} needs "admin", the administrator of the provider`);
+    }
+    await sendAdminRequests(this.#admin, requests, values, `${this.#target.file}: ${where}`);
+  }
+
+  /** @returns the JSON object that is the last line of the command's output; empty if there is none */
+  async tell(
+    { requests = [], manual, command }: Ways,
+    values: Values,
+    where: string,
+  ): Promise<Record<string, unknown>> {
+    await this.request(requests, values, `${where}.requests`);
+    const place = `${this.#target.file}: ${where}`;
+    if (manual !== undefined) await this.#person.does(fill(manual, values, `${place}.manual`));
+    if (command === undefined) return {};
+    return runCommand(this.#target.folder, fill(command, values, `${place}.command`), values, `${place}.command`);
+  }
+}
+
+/** Runs the user's own way: the values are in its environment as `CLUSTER_ISSUER`, `WORKLOAD_SUBJECT` and so on. */
+async function runCommand(
+  folder: string,
+  [program = '', ...words]: string[],
+  values: Values,
+  where: string,
+): Promise<Record<string, unknown>> {
+  const given = Object.fromEntries(
+    Object.entries(values)
+      .filter(([, value]) => typeof value === 'string' || typeof value === 'number')
+      .map(([name, value]) => [
+        name
+          .replaceAll(/[.-]/g, '_')
+          .replaceAll(/([a-z])([A-Z])/g, '$1_$2')
+          .toUpperCase(),
+        String(value),
+      ]),
+  );
+  let stdout: string;
+  try {
+    ({ stdout } = await promisify(execFile)(program, words, {
+      cwd: folder,
+      env: { ...process.env, ...given },
+      timeout: COMMAND_DEADLINE_MS,
+    }));
+  } catch (error) {
+    const { message, stderr = '' } = error as Error & { stderr?: string };
+    throw new HarnessError(redact(`${where} failed: ${message.split('\n')[0]}; it said: ${stderr.slice(-500)}`));
+  }
+  const last = stdout.trim().split('\n').at(-1) ?? '';
+  if (!last.startsWith('{')) return {};
+  try {
+    return JSON.parse(last) as Record<string, unknown>;
+  } catch {
+    throw new HarnessError(redact(`${where}: its last line is no JSON object: ${last.slice(0, 200)}`));
+  }
+}
+
+interface Steps {
+  steps: string[];
+  doneFile: string;
+  deadlineSeconds: number;
+}
+
+/** The person who does what no API does. Is asked for all that waits at once, and again for what came meanwhile. */
+class Person {
+  readonly #target: IdentityProviderTarget;
+  readonly #tell: (message: string) => void;
+  #asked: Promise<void> = Promise.resolve();
+  #next: { steps: string[]; done: Promise<void> } | undefined;
+
+  constructor(target: IdentityProviderTarget, tell: (message: string) => void) {
+    this.#target = target;
+    this.#tell = tell;
+  }
+
+  /** Resolves when the person has made the file that says that the steps are done. */
+  does({ steps, doneFile, deadlineSeconds }: Steps): Promise<void> {
+    if (this.#next === undefined) {
+      const waiting: string[] = [];
+      const done = this.#asked.then(() => {
+        this.#next = undefined;
+        return this.#await({ steps: waiting, doneFile, deadlineSeconds });
+      });
+      this.#next = { steps: waiting, done };
+      // Nobody did the one before: the next is asked for all the same.
+      this.#asked = done.catch(() => undefined);
+    }
+    this.#next.steps.push(...steps);
+    return this.#next.done;
+  }
+
+  async #await({ steps, doneFile, deadlineSeconds }: Steps): Promise<void> {
+    const file = resolve(this.#target.folder, doneFile);
+    // One of an earlier time says nothing of these steps.
+    rmSync(file, { force: true });
+    const { promise: done, resolve: finish, reject } = Promise.withResolvers<void>();
+    const watcher = watch(dirname(file), (_, name) => {
+      if (name === basename(file) && existsSync(file)) finish();
+    });
+    const timer = setTimeout(
+      () => reject(new HarnessError(`nobody made ${file} within ${deadlineSeconds} s`)),
+      deadlineSeconds * 1000,
+    );
+    this.#tell(
+      [
+        `waits for you (${deadlineSeconds} s at most); when all is done, make the file ${file}:`,
+        ...steps.map((step, index) => `  ${index + 1}. ${step}`),
+      ].join('\n'),
+    );
+    try {
+      await done;
+      rmSync(file, { force: true });
+    } finally {
+      watcher.close();
+      clearTimeout(timer);
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import { NotTestable, Violation } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
+import { describeResponse, isAccepted, type TokenResponse } from './exchange.ts';
+
+/** What a stated reason for a refusal is about. */
+export type Reason = 'audience' | 'issuer' | 'signature' | 'time' | 'reuse' | 'subject';
+
+/**
+ * Words by which the providers that were looked at (Keycloak 26.7, `oidc-provider` with our grants, `jose`) state a reason.
+ * A text with none of them is generic: it says that it was refused, not why.
+ */
+const WORDS: Record<Reason, RegExp> = {
+  audience: /audience|\baud\b/i,
+  issuer: /issuer|\biss\b|identity provider/i,
+  signature: /signature|unknown key|\bkid\b|algorithm|\balg\b|unsigned|unsecured/i,
+  time: /expire|not active|not yet valid|issued (too|in the future)|too far in the|\bexp\b|\bnbf\b|\biat\b/i,
+  reuse: /reuse|replay|\bjti\b|used before|already used/i,
+  subject: /\bsub\b|user not found|not mapped/i,
+};
+
+/** The reasons that an error text states; none if it is generic. */
+export function statedReasons(text: string): Reason[] {
+  return (Object.keys(WORDS) as Reason[]).filter((reason) => WORDS[reason].test(text));
+}
+
+/** A request that must be refused. */
+export interface Refusal {
+  /** What is wrong with the token, for example `the audience of staging`. */
+  fault: string;
+  /** As which of the request's tokens it is presented, where there are several. */
+  as?: string;
+  /** What a provider that gives a reason may say. */
+  reasons: Reason[];
+  /** Sends the request with the bad token. */
+  attempt(): Promise<TokenResponse>;
+}
+
+/** One refusal as it was seen; for the evidence. */
+export interface RefusalSeen {
+  fault: string;
+  as?: string;
+  status: number;
+  answer: string;
+  /** `generic` where the answer does not tell why. */
+  reason: Reason[] | 'generic';
+  /** Why this is none, or not for the right reason. */
+  violation?: string;
+}
+
+function judge({ fault, as, reasons }: Refusal, response: TokenResponse): RefusalSeen {
+  const answer = redact(describeResponse(response));
+  const stated = statedReasons(response.errorDescription ?? '');
+  const seen: RefusalSeen = {
+    fault,
+    ...(as === undefined ? {} : { as }),
+    status: response.status,
+    answer,
+    reason: stated.length > 0 ? stated : 'generic',
+  };
+  if (response.accessToken !== undefined || (response.status >= 200 && response.status < 300)) {
+    return { ...seen, violation: `accepted a token with ${fault} (${answer})` };
+  }
+  if (response.status < 400 || response.status > 499) {
+    return {
+      ...seen,
+      violation: `answered ${answer} to a token with ${fault}; a refusal is 4xx (RFC 6749 section 5.2)`,
+    };
+  }
+  if (stated.length > 0 && !stated.some((reason) => reasons.includes(reason))) {
+    return { ...seen, violation: `refused a token with ${fault}, but for another reason (${answer})` };
+  }
+  return seen;
+}
+
+/** What was seen of a series of refusals. */
+export interface RefusalSeries {
+  /** Only those whose controls were accepted, and those that were no refusal at all. */
+  seen: RefusalSeen[];
+  /** What the last control was answered: each of those before it was accepted. */
+  control: { status: number; answer: string };
+  /** Why the series ends early: a control was refused, so that nothing more can be said. */
+  controlRefused?: string;
+}
+
+/**
+ * Sends requests that must be refused, each between two controls: the same request with a good token, accepted just before
+ * and just after. Without them a refusal proves nothing: a provider that refuses all would be conformant.
+ *
+ * A `violation` and a `controlRefused` are for the caller to tell, so that one finding does not hide the next.
+ *
+ * @param control sends the request with a fresh good token
+ */
+export async function seeRefusals(control: () => Promise<TokenResponse>, refusals: Refusal[]): Promise<RefusalSeries> {
+  let last = { status: 0, answer: '' };
+  const controlFailure = async (when: string): Promise<string | undefined> => {
+    const response = await control();
+    last = { status: response.status, answer: redact(describeResponse(response)) };
+    if (isAccepted(response)) return undefined;
+    return `a good token is refused ${when} (${redact(describeResponse(response))}), so that a refusal proves nothing`;
+  };
+  const seen: RefusalSeen[] = [];
+  let controlRefused = await controlFailure('before any bad one was sent');
+  for (const refusal of refusals) {
+    if (controlRefused !== undefined) break;
+    const one = judge(refusal, await refusal.attempt());
+    controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
+    if (controlRefused === undefined || one.violation !== undefined) seen.push(one);
+  }
+  return { seen, control: last, ...(controlRefused === undefined ? {} : { controlRefused }) };
+}
+
+/** Places that are named for a finding; the evidence has all of them. */
+const NAMED_PLACES = 3;
+
+/** What was found, and by which exchange. */
+export interface Finding {
+  finding: string;
+  where: string;
+}
+
+/** One line for each finding, with where it was found: `accepted …: production jwt-bearer; staging jwt-bearer; 4 more`. */
+export function groupFindings(findings: Finding[]): string {
+  const places = Map.groupBy(findings, ({ finding }) => finding);
+  return [...places]
+    .map(([finding, found]) => {
+      const named = found.slice(0, NAMED_PLACES).map(({ where }) => where);
+      const more = found.length > NAMED_PLACES ? [`${found.length - NAMED_PLACES} more`] : [];
+      return `${finding}: ${[...named, ...more].join('; ')}`;
+    })
+    .join('\n');
+}
+
+/**
+ * Ends a requirement by what was found.
+ *
+ * @throws Violation with all of it, if there is a violation
+ * @throws NotTestable if nothing is known but that something could not be judged
+ */
+export function conclude(violations: Finding[], untestable: Finding[]): void {
+  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
+  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+}
+
+/** An exchange that refuses what it must take: nothing can be said of what it refuses beside. */
+export function refusesGood({ label }: { label: string }, response: TokenResponse): Finding {
+  return { finding: `refuses a good token (${redact(describeResponse(response))}), see TX-10`, where: label };
+}

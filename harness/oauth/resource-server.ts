@@ -1,0 +1,76 @@
+import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { NotTestable } from '../core/errors.ts';
+import type { Fetch } from './fetch.ts';
+import { introspect } from './introspection.ts';
+import type { ProviderDescription } from './provider.ts';
+
+/** Algorithms by asymmetric keys: a resource server shares no secret with the provider. */
+const ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+];
+
+const DEADLINE_MS = 30_000;
+
+/** Above any stall of the machine: an access token may live for seconds, and who issued it is what is judged. */
+const TOLERANCE_SECONDS = 300;
+
+async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknown>> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) });
+  const text = await response.text();
+  try {
+    if (response.status === 200) return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    // Told below, with what it is.
+  }
+  throw new NotTestable(`GET ${url} answered ${response.status} and no JSON document: ${text.slice(0, 100)}`);
+}
+
+/**
+ * The resource server of a provider: by introspection where the provider declares it, else by the provider's keys. It takes access tokens that the provider's published keys verify, with the provider's
+ * `iss`, its own `aud`, and an `exp` that is not long past (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
+ *
+ * @throws NotTestable where the provider publishes no discovery document or no keys
+ */
+export async function resourceServerOf(
+  fetch: Fetch,
+  { issuer, accessTokenAudience, introspection }: ProviderDescription,
+): Promise<(accessToken: string) => Promise<string | undefined>> {
+  if (introspection !== undefined) {
+    return async (accessToken) => {
+      const answer = await introspect(fetch, introspection, accessToken);
+      if (!answer.active) return answer.why;
+      const { iss = issuer, aud = accessTokenAudience } = answer.members;
+      if (iss !== issuer) return `unexpected "iss" by introspection: ${JSON.stringify(iss)}`;
+      return [aud].flat().includes(accessTokenAudience)
+        ? undefined
+        : `unexpected "aud" by introspection: ${JSON.stringify(aud)}`;
+    };
+  }
+  const discovery = await getJson(fetch, `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
+  const keys = createLocalJWKSet((await getJson(fetch, String(discovery.jwks_uri))) as unknown as JSONWebKeySet);
+  return async (accessToken) => {
+    if (accessToken.split('.').length !== 3) return 'it is no JWT, and no introspection is declared';
+    try {
+      await jwtVerify(accessToken, keys, {
+        issuer,
+        audience: accessTokenAudience,
+        algorithms: ALGORITHMS,
+        requiredClaims: ['exp'],
+        clockTolerance: TOLERANCE_SECONDS,
+      });
+      return undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  };
+}

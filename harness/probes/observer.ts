@@ -1,0 +1,161 @@
+import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
+import type { ObserverConfig } from '../../fixtures/workloads/observer/config.ts';
+import type { Act } from '../../fixtures/workloads/observer/played.ts';
+import type { ObserverRecord } from '../../fixtures/workloads/observer/records.ts';
+import { HarnessError } from '../core/errors.ts';
+import { makePki } from '../core/pki.ts';
+import { PLAYED_HOSTS, playedProviders } from '../fakes/simulated-providers.ts';
+import type { RequirementContext, TestNamespace } from '../rpc/context.ts';
+import { clockAheadMs } from './clock-difference.ts';
+import { bundleConfigMap, startWorkloadPod } from './workload-pod.ts';
+
+/** By this name pods know the resource servers: `https://models.conformance.test:PORT/PROVIDER/v1`. */
+export const RESOURCE_SERVER_HOST = 'models.conformance.test';
+
+/** The hosts that it plays with a certificate of the run. */
+const PLAYED = [PLAYED_HOSTS.played, PLAYED_HOSTS.tenants, PLAYED_HOSTS.elsewhere];
+
+const HTTPS_PORT = 8443;
+const HTTP_PORT = 8080;
+const NAME = 'observer';
+
+/** An observer in the test's namespace: resource servers, and a recorder in front of the identity provider. */
+export interface Observer {
+  /** Lets a pod reach the provider and the resource servers by their names, through the observer. */
+  hostAliases: { ip: string; hostnames: string[] }[];
+  /** Host and port at which a pod that uses {@link hostAliases} finds both. */
+  reach: string;
+  /** CA certificate(s) that a pod has to trust for both, PEM. */
+  ca: string;
+  /** Base of the OpenAI-compatible interface that takes the access tokens of a provider. */
+  baseURL(provider: string): string;
+  /** Everything that was recorded so far, in order. */
+  records(): Promise<ObserverRecord[]>;
+  /** Milliseconds by which its clock is ahead of the harness's; 0 where the two cannot be told apart. */
+  clockAheadMs(): Promise<number>;
+  /** When its pod stood still. */
+  stalls(): Promise<Stall[]>;
+  /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
+  refuseNext(provider: string): Promise<void>;
+  /** Port at which the issuers of the played providers are, beside {@link PLAYED_HOSTS}. */
+  port: number;
+  /** Tells a played provider how to behave from now on. */
+  act(provider: string, act: Act): Promise<void>;
+}
+
+/** Deploys the observer into a namespace (the test's own by default); once per file and subject. Rejects when it does not become ready. */
+export async function deployObserver(t: RequirementContext, where?: TestNamespace): Promise<Observer> {
+  const { name: namespace } = where ?? (await t.namespace());
+  return t.shared(`observer in ${namespace}`, async () => {
+    const [cluster, identityProvider] = await Promise.all([t.cluster(), t.identityProvider()]);
+    const { host, port, upstream, providers } = identityProvider;
+    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...PLAYED] });
+    // Of a CA that is made for it and then forgotten: nobody trusts it.
+    const stranger = await (await makePki('stranger')).issue(PLAYED_HOSTS.stranger);
+    const config: ObserverConfig = {
+      ports: { https: HTTPS_PORT, http: HTTP_PORT },
+      tls: { certificateFile: '/etc/tls/tls.crt', keyFile: '/etc/tls/tls.key', caFile: '/etc/tls/ca.crt' },
+      identityProvider: { host, port, upstream },
+      providers: providers.map(({ name, issuer, tokenEndpoint, accessTokenAudience }) => ({
+        name,
+        issuer,
+        tokenEndpoint,
+        accessTokenAudience,
+      })),
+      played: {
+        providers: playedProviders({ hosts: PLAYED_HOSTS, port }),
+        elsewhere: PLAYED_HOSTS.elsewhere,
+        stranger: {
+          host: PLAYED_HOSTS.stranger,
+          certificateFile: '/etc/tls/stranger.crt',
+          keyFile: '/etc/tls/stranger.key',
+        },
+      },
+    };
+    const metadata = { namespace, name: NAME };
+    await cluster.create([
+      { apiVersion: 'v1', kind: 'ServiceAccount', metadata } as object,
+      await bundleConfigMap(namespace, 'observer'),
+      { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'config.json': JSON.stringify(config) } } as object,
+      {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        metadata,
+        type: 'kubernetes.io/tls',
+        stringData: {
+          'tls.crt': cert,
+          'tls.key': key,
+          'ca.crt': identityProvider.ca,
+          'stranger.crt': stranger.cert,
+          'stranger.key': stranger.key,
+        },
+      } as object,
+      {
+        apiVersion: 'v1',
+        kind: 'Service',
+        metadata,
+        spec: { selector: { app: NAME }, ports: [{ name: 'https', port, targetPort: HTTPS_PORT }] },
+      } as object,
+    ]);
+    const [service] = await Promise.all([
+      cluster.core.readNamespacedService({ namespace, name: NAME }),
+      startWorkloadPod(cluster, {
+        namespace,
+        name: NAME,
+        image: cluster.workloadImage,
+        serviceAccount: NAME,
+        containers: [
+          {
+            name: NAME,
+            workload: 'observer',
+            port: HTTP_PORT,
+            env: { OBSERVER_CONFIG: '/etc/conformance/config.json' },
+            volumeMounts: [
+              { name: 'config', mountPath: '/etc/conformance', readOnly: true },
+              { name: 'tls', mountPath: '/etc/tls', readOnly: true },
+            ],
+          },
+        ],
+        volumes: [
+          { name: 'config', configMap: { name: NAME } },
+          { name: 'tls', secret: { secretName: NAME } },
+        ],
+      }).catch((error: unknown) => {
+        throw new HarnessError('the observer does not get ready', { cause: error });
+      }),
+    ]);
+    const ip = service.spec?.clusterIP;
+    if (ip === undefined || ip === 'None') {
+      throw new HarnessError(`the Service ${namespace}/${NAME} was given no cluster IP`);
+    }
+    const ask = async (path: string, init?: { method: string }): Promise<unknown> => {
+      const response = await cluster.podFetch(namespace, NAME, HTTP_PORT, path, init);
+      if (!response.ok) {
+        throw new HarnessError(
+          `the observer ${namespace}/${NAME} answers ${response.status}: ${await response.text()}`,
+        );
+      }
+      return response.json();
+    };
+    return {
+      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST, ...Object.values(PLAYED_HOSTS)] }],
+      reach: `${ip}:${port}`,
+      ca: identityProvider.ca,
+      baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
+      async records() {
+        return ((await ask('/records')) as { records: ObserverRecord[] }).records;
+      },
+      clockAheadMs: () => clockAheadMs(async () => Date.parse(((await ask('/healthz')) as { now: string }).now)),
+      async stalls() {
+        return ((await ask('/stalls')) as { stalls: Stall[] }).stalls;
+      },
+      async refuseNext(provider) {
+        await ask(`/refuse?provider=${encodeURIComponent(provider)}`, { method: 'POST' });
+      },
+      port,
+      async act(provider, act) {
+        await ask(`/act?provider=${encodeURIComponent(provider)}&act=${act}`, { method: 'POST' });
+      },
+    };
+  });
+}

@@ -1,0 +1,209 @@
+import {
+  type CoreV1Event,
+  StorageV1Api,
+  type V1PersistentVolumeClaim,
+  type V1StorageClass,
+} from '@kubernetes/client-node';
+import { DeadlineExceeded, NotTestable } from '../core/errors.ts';
+import { watchUntil } from '../kubernetes/watch.ts';
+import type { RequirementContext } from '../rpc/context.ts';
+import { targetOf } from '../targets/load.ts';
+import type { ClusterTarget, StoragePromise } from '../targets/schema/cluster.ts';
+import { podSpec } from './pods.ts';
+
+/** Access modes of a claim (Kubernetes, Persistent Volumes, "Access Modes"). */
+export type AccessMode = 'ReadWriteOnce' | 'ReadWriteMany' | 'ReadWriteOncePod';
+
+/** What the owner of the cluster says of its storage, by a target file. What is not said is found out. */
+function declaredStorage({ subject }: RequirementContext): ClusterTarget['storage'] {
+  return targetOf(subject.targets, 'cluster')?.storage ?? { notPromised: {} };
+}
+
+/** Ends the requirement where the owner of the cluster says that its storage does not promise something. */
+export function needsPromise(t: RequirementContext, promise: StoragePromise): void {
+  const why = declaredStorage(t).notPromised[promise];
+  if (why !== undefined) t.notApplicable(`the target file says that the storage does not promise ${promise}: ${why}`);
+}
+
+/** The same for ReadWriteOncePod. */
+export function needsReadWriteOncePod(t: RequirementContext): void {
+  if (declaredStorage(t).readWriteOncePod === false)
+    t.notApplicable('the target file says that no StorageClass gives ReadWriteOncePod');
+}
+
+/** Most provisioners round a smaller claim up to this. */
+const CLAIM_SIZE = '1Gi';
+
+/** How long a provisioner may take, in seconds: clouds take a minute. */
+const PROVISIONING_SECONDS = 90;
+
+const DEFAULT_CLASS = 'storageclass.kubernetes.io/is-default-class';
+
+/** A claim that pods can mount. */
+export interface Claim {
+  name: string;
+  namespace: string;
+  storageClass: string;
+}
+
+export function claimBody(name: string, accessMode: AccessMode, storageClassName: string): V1PersistentVolumeClaim {
+  return {
+    metadata: { name },
+    spec: { accessModes: [accessMode], storageClassName, resources: { requests: { storage: CLAIM_SIZE } } },
+  };
+}
+
+/** @throws NotTestable where the cluster has no class for ordinary claims */
+export async function defaultStorageClass(t: RequirementContext): Promise<string> {
+  const { readWriteOnce } = declaredStorage(t);
+  if (readWriteOnce !== undefined) return readWriteOnce;
+  const classes = await storageClasses(t);
+  const found = classes.find(({ metadata }) => metadata?.annotations?.[DEFAULT_CLASS] === 'true');
+  if (found?.metadata?.name === undefined) {
+    const names = classes.map(({ metadata }) => metadata?.name).join(', ');
+    throw new NotTestable(`no StorageClass of the cluster is the default one; there are ${names || 'none'}`);
+  }
+  return found.metadata.name;
+}
+
+async function storageClasses(t: RequirementContext): Promise<V1StorageClass[]> {
+  const { kubeConfig } = await t.cluster();
+  return (await kubeConfig.makeApiClient(StorageV1Api).listStorageClass()).items;
+}
+
+/** Creates a claim and does not wait: it may be bound only when a pod needs it. */
+export async function createClaim(
+  t: RequirementContext,
+  namespace: string,
+  name: string,
+  accessMode: AccessMode,
+  storageClass: string,
+): Promise<Claim> {
+  const { core } = await t.cluster();
+  await core.createNamespacedPersistentVolumeClaim({ namespace, body: claimBody(name, accessMode, storageClass) });
+  return { name, namespace, storageClass };
+}
+
+/**
+ * The claim that pods share, ReadWriteMany, bound: once per file and subject.
+ *
+ * A StorageClass does not say which access modes it gives. So each class is asked for a claim; those that bind at once are asked
+ * first, and all at the same time, and the first that is bound is taken.
+ *
+ * @throws NotTestable when no class gives one, with what each answered
+ */
+export function sharedClaim(t: RequirementContext): Promise<Claim> {
+  const { readWriteMany } = declaredStorage(t);
+  if (readWriteMany === false) t.notApplicable('the target file says that no StorageClass gives ReadWriteMany');
+  return t.shared('a ReadWriteMany claim', async () => {
+    const classes = (await storageClasses(t)).filter(
+      ({ metadata }) => readWriteMany === undefined || metadata?.name === readWriteMany,
+    );
+    const refusals: string[] = [];
+    const found = new AbortController();
+    const signal = AbortSignal.any([t.signal, found.signal]);
+    for (const mode of ['Immediate', 'WaitForFirstConsumer']) {
+      const asked = classes.filter(({ volumeBindingMode = 'Immediate' }) => volumeBindingMode === mode);
+      const claims = asked.map(({ metadata }) => boundClaim(t, metadata?.name ?? '', mode !== 'Immediate', signal));
+      try {
+        const claim = await Promise.any(claims);
+        // The others are not waited for any more.
+        found.abort(new Error(`${claim.storageClass} was bound first`));
+        return claim;
+      } catch (error) {
+        refusals.push(...(error as AggregateError).errors.map((refusal: Error) => refusal.message));
+      }
+    }
+    throw new NotTestable(`no StorageClass gives a ReadWriteMany claim: ${refusals.join('; ') || 'there is none'}`);
+  });
+}
+
+async function boundClaim(
+  t: RequirementContext,
+  storageClass: string,
+  needsConsumer: boolean,
+  signal: AbortSignal,
+): Promise<Claim> {
+  const { name: namespace } = await t.namespace();
+  const { core, workloadImage } = await t.cluster();
+  const claim = await createClaim(t, namespace, `shared-${storageClass}`, 'ReadWriteMany', storageClass);
+  if (needsConsumer) {
+    const spec = podSpec(workloadImage, 'default', {
+      name: 'consumer',
+      command: ['true'],
+      volumeMounts: [{ name: 'claim', mountPath: '/claim' }],
+    });
+    const volumes = [{ name: 'claim', persistentVolumeClaim: { claimName: claim.name } }];
+    await core.createNamespacedPod({
+      namespace,
+      body: { metadata: { name: `consumer-${storageClass}` }, spec: { ...spec, volumes } },
+    });
+  }
+  await untilBound(t, claim, signal);
+  return claim;
+}
+
+/** @throws NotTestable when it is not in time, with what its events say */
+async function untilBound(
+  t: RequirementContext,
+  { namespace, name, storageClass }: Claim,
+  signal: AbortSignal,
+): Promise<void> {
+  const { kubeConfig } = await t.cluster();
+  try {
+    await watchUntil<V1PersistentVolumeClaim, true>(
+      kubeConfig,
+      `/api/v1/namespaces/${namespace}/persistentvolumeclaims`,
+      ({ object }) => (object.status?.phase === 'Bound' ? true : undefined),
+      {
+        what: `the claim ${name} to be bound`,
+        fieldSelector: `metadata.name=${name}`,
+        deadlineSeconds: PROVISIONING_SECONDS,
+        signal,
+      },
+    );
+  } catch (error) {
+    if (!(error instanceof DeadlineExceeded)) {
+      throw error;
+    }
+    const said = (await eventsOf(t, namespace, 'PersistentVolumeClaim', name)).map(({ message }) => message);
+    throw new NotTestable(`${storageClass}: ${error.message}; its events: ${said.join('; ') || 'none'}`);
+  }
+}
+
+export async function eventsOf(
+  t: RequirementContext,
+  namespace: string,
+  kind: string,
+  name: string,
+): Promise<CoreV1Event[]> {
+  const { core } = await t.cluster();
+  const fieldSelector = `involvedObject.kind=${kind},involvedObject.name=${name}`;
+  return (await core.listNamespacedEvent({ namespace, fieldSelector })).items;
+}
+
+/**
+ * Waits for an event of one object.
+ *
+ * @throws DeadlineExceeded with the event that was seen last
+ */
+export async function untilEvent(
+  t: RequirementContext,
+  namespace: string,
+  { kind, name }: { kind: string; name: string },
+  options: { what: string; deadlineSeconds: number; accept: (event: CoreV1Event) => boolean },
+): Promise<CoreV1Event> {
+  const { kubeConfig } = await t.cluster();
+  return watchUntil<CoreV1Event, CoreV1Event>(
+    kubeConfig,
+    `/api/v1/namespaces/${namespace}/events`,
+    ({ object }) => (options.accept(object) ? object : undefined),
+    {
+      what: options.what,
+      deadlineSeconds: options.deadlineSeconds,
+      fieldSelector: `involvedObject.kind=${kind},involvedObject.name=${name}`,
+      describe: ({ type, reason, message }) => `${type} ${reason}: ${message}`,
+      signal: t.signal,
+    },
+  );
+}

@@ -1,0 +1,84 @@
+import { HarnessError } from '../core/errors.ts';
+import type { ProviderDescription } from '../oauth/provider.ts';
+import { groupFindings, type RefusalSeen, type RefusalSeries } from '../oauth/refusal.ts';
+import { attemptsWith, type DeclaredExchange, seeSeries } from './declared-exchanges.ts';
+import type { Matrix } from './matrix.ts';
+
+/** An audience, and whose it is. */
+export interface MatrixToken {
+  name: string;
+  audience: string;
+}
+
+/** The providers of some exchanges, each once. */
+export function providersOf(exchanges: DeclaredExchange[]): ProviderDescription[] {
+  return [...new Map(exchanges.map(({ provider }) => [provider.name, provider])).values()];
+}
+
+/** The exchanges of an N × N matrix: those that are judged, and those of references beside them. */
+export interface MatrixExchanges {
+  judged: DeclaredExchange[];
+  neighbours: DeclaredExchange[];
+}
+
+/** What a report says of the providers. */
+export function matrixProviders({ judged, neighbours }: MatrixExchanges): Matrix['providers'] {
+  return [judged, neighbours].flatMap((exchanges, index) =>
+    providersOf(exchanges).map(({ name, issuer, audience }) => ({ name, issuer, audience, underTest: index === 0 })),
+  );
+}
+
+/** Presents a token of each audience by an exchange: its own must be accepted, before and after each other one, which must be refused. */
+export async function presentEach(
+  exchange: DeclaredExchange,
+  tokens: MatrixToken[],
+): Promise<{ series: RefusalSeries; cells: Matrix['subjectTokens'] }> {
+  const { provider, label } = exchange;
+  // Two providers of one audience are told apart by nothing that this token says.
+  const others = tokens.filter(({ audience }) => audience !== provider.audience);
+  const attempts = others.flatMap(({ audience }) =>
+    attemptsWith(exchange, {
+      fault: faultOf(audience),
+      reasons: ['audience'],
+      make: () => exchange.genuine({ audiences: [audience] }),
+    }),
+  );
+  const series = await seeSeries(exchange, attempts);
+  const own = { provider: provider.name, exchange: label };
+  const control = {
+    ...own,
+    audience: provider.audience,
+    token: provider.name,
+    status: series.control.status,
+    outcome: series.controlRefused === undefined ? 'accepted' : 'refused',
+    ...(series.controlRefused === undefined ? {} : { reason: series.control.answer }),
+    asItMust: series.controlRefused === undefined,
+  } as const;
+  const cells = others.flatMap(({ name, audience }) =>
+    series.seen
+      .filter(({ fault }) => fault === faultOf(audience))
+      .map(({ as, status, reason, violation, ...seen }) => ({
+        ...own,
+        ...(as === undefined ? {} : { as }),
+        audience,
+        token: name,
+        status,
+        outcome: outcomeOf({ status, ...seen }),
+        ...(status >= 400 && status <= 499 ? { reason: reason === 'generic' ? reason : reason.join(', ') } : {}),
+        asItMust: violation === undefined,
+      })),
+  );
+  return { series, cells: [control, ...cells] };
+}
+
+const faultOf = (audience: string): string => `the audience ${audience}`;
+
+function outcomeOf({ status }: Pick<RefusalSeen, 'status'>): 'accepted' | 'refused' | 'other' {
+  if (status >= 200 && status <= 299) return 'accepted';
+  return status >= 400 && status <= 499 ? 'refused' : 'other';
+}
+
+/** @throws HarnessError where a reference did what it must not: it says nothing about the target */
+export function requireGood(neighbours: { finding: string; where: string }[]): void {
+  if (neighbours.length > 0) throw new HarnessError(`a reference beside the target: ${groupFindings(neighbours)}`);
+}

@@ -1,0 +1,159 @@
+import { describe, expect, it } from 'vitest';
+import type { PolicyRule } from '../../../core/policy-rule.ts';
+import { type ApiRecord, askedFor } from '../../../kubernetes/api-record.ts';
+import type { RightsRecord, WorkWithout } from '../scenarios/permissions.ts';
+import {
+  isNamed,
+  lostUnderSmallest,
+  namesWhatIsMissing,
+  outsideItsNamespace,
+  surplusOf,
+  tellsRefusals,
+  undeclared,
+  verbsThatDoNotExist,
+  worksUnderItsRules,
+} from './permissions.ts';
+
+const READY = Date.parse('2026-11-21T10:00:10Z');
+const BEFORE = '2026-11-21T10:00:05Z';
+const AFTER = '2026-11-21T10:00:15Z';
+
+function request(method: string, url: string, code = 200, at = AFTER): ApiRecord {
+  return { at, user: 'system:serviceaccount:a:runner', ...askedFor(method, url), code, durationMs: 1 };
+}
+
+const LIST_JOBS = request('GET', '/apis/batch/v1/namespaces/a/jobs');
+const REFUSED = request('GET', '/api/v1/namespaces/a/events', 403);
+
+function record(requests: ApiRecord[], more: Partial<RightsRecord> = {}): RightsRecord {
+  const task = { label: 'succeeds', task: { id: 'one', agent: 'x', prompt: '' }, marker: 'm', at: 0 };
+  return {
+    namespace: 'a',
+    startedAt: READY - 10_000,
+    readiness: { ready: true, at: READY },
+    tasks: [task],
+    cancelled: [],
+    events: [{ at: READY + 1, type: 'ended', task: 'one', outcome: 'succeeded' }],
+    objects: [],
+    stalls: [],
+    endedAt: READY + 60_000,
+    requests,
+    preflights: [{ from: READY - 10_000, to: READY }],
+    ...more,
+  };
+}
+
+const rules = (namespaced: PolicyRule[], cluster: PolicyRule[] = [], declared: Record<string, string> = {}) =>
+  ({ namespaced, cluster, declared }) as Parameters<typeof undeclared>[0];
+const rule = (group: string, resource: string, ...verbs: string[]): PolicyRule => ({
+  apiGroups: [group],
+  resources: [resource],
+  verbs,
+});
+
+describe('RB-20', () => {
+  it('holds where nothing was refused at work', () => {
+    expect(worksUnderItsRules(record([LIST_JOBS, { ...REFUSED, at: BEFORE }]))).toEqual([]);
+  });
+
+  it('fails by a refusal, by a runner that does not start, and by work that was not done', () => {
+    expect(worksUnderItsRules(record([REFUSED, REFUSED]))).toEqual([
+      'it was refused list events in a (403): no reason given',
+    ]);
+    const refuses = record([{ ...REFUSED, at: BEFORE }], { readiness: { ready: false, at: READY, reason: 'no' } });
+    expect(worksUnderItsRules(refuses)[0]).toContain('does not accept work: no; it was refused: list events in a');
+    expect(worksUnderItsRules(record([LIST_JOBS], { events: [] }))).toHaveLength(1);
+  });
+});
+
+it('RB-21 names what was not needed, but not a verb that does not exist', () => {
+  const documented = rules([rule('batch', 'jobs', 'list', 'get'), rule('', 'pods', 'exec')]);
+  expect(surplusOf(documented, [LIST_JOBS])).toEqual([{ verb: 'get', group: 'batch', resource: 'jobs' }]);
+  const first = record([LIST_JOBS, REFUSED]);
+  const second = record([request('GET', '/api/v1/namespaces/b/events', 403)], { namespace: 'b' });
+  expect(lostUnderSmallest(first, second)).toEqual([]);
+  second.requests.push(request('GET', '/api/v1/namespaces/b/pods', 403));
+  expect(lostUnderSmallest(first, second)).toEqual([
+    'under the smallest Role it was refused list pods in its namespace',
+  ]);
+});
+
+it('RB-22 finds what is documented or asked for, and not declared', () => {
+  const secrets = request('GET', '/api/v1/namespaces/a/secrets/x', 403);
+  expect(undeclared(rules([rule('batch', 'jobs', 'create')]), [LIST_JOBS])).toEqual([]);
+  expect(undeclared(rules([]), [secrets])[0]).toContain('asked for get secrets');
+  expect(undeclared(rules([rule('', 'secrets', 'get')]), [])).toHaveLength(1);
+  expect(undeclared(rules([rule('', 'secrets', 'get')], [], { secrets: 'why' }), [secrets])).toEqual([]);
+  expect(undeclared(rules([], [rule('', 'nodes', 'list')]), [])[0]).toContain('in the whole cluster');
+});
+
+it('RB-23 names verbs that do not exist', () => {
+  expect(verbsThatDoNotExist(rules([rule('', 'pods', 'get', 'exec')]))).toHaveLength(1);
+});
+
+it('RB-26 names what is asked for elsewhere, whatever came of it', () => {
+  const all = request('GET', '/api/v1/pods', 403);
+  const other = request('GET', '/api/v1/namespaces/b/pods');
+  const nodes = request('GET', '/api/v1/nodes');
+  const self = request('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 201);
+  const own = request('GET', '/api/v1/namespaces/a');
+  expect(outsideItsNamespace(rules([]), [LIST_JOBS, self, own, request('GET', '/version')], 'a')).toEqual([]);
+  expect(outsideItsNamespace(rules([]), [all, other, nodes], 'a')).toHaveLength(3);
+  expect(outsideItsNamespace(rules([], [rule('', 'nodes', 'list')]), [nodes], 'a')).toEqual([]);
+});
+
+describe('RB-25', () => {
+  const right = { verb: 'get', group: '', resource: 'pods/log' };
+  const refusal = (said: string) => [{ right, readiness: { ready: false as const, at: 0, reason: said }, said }];
+
+  it.each([
+    ['pods "x" is forbidden: User "u" cannot get resource "pods/log" in API group "" in the namespace "a"', 0],
+    ['missing rights: get pods/log', 0],
+    ['cannot get logs of pods', 0],
+    ['RBAC is wrong', 1],
+    ['cannot list pods', 1],
+    ['may not get\nthe log', 1],
+  ])('%s', (said, findings) => {
+    expect(namesWhatIsMissing(refusal(said))).toHaveLength(findings);
+  });
+
+  it('fails by a runner that starts, or says nothing', () => {
+    const started = (said: string) => namesWhatIsMissing([{ right, readiness: { ready: true, at: 0 }, said }]);
+    expect(started('')).toHaveLength(1);
+    expect(started('ready to get logs')).toHaveLength(1);
+    expect(started('warning: missing right get pods/log')).toEqual([]);
+    expect(namesWhatIsMissing([{ right, said: 'get pods/log' }])).toHaveLength(1);
+  });
+
+  it('takes one Job for Jobs', () => {
+    expect(isNamed({ verb: 'create', group: 'batch', resource: 'jobs' }, 'not allowed to create a Job')).toBe(true);
+  });
+});
+
+describe('RB-24', () => {
+  const without = (more: Partial<WorkWithout>): WorkWithout => ({
+    without: 'get pods/log',
+    task: { label: 'x', task: { id: 'one', agent: 'x', prompt: '' }, marker: 'm', at: 0 },
+    refusedAt: 1,
+    refusals: ['pods "x" is forbidden'],
+    said: [],
+    ...more,
+  });
+
+  it.each([
+    ['an empty result', without({ outcome: 'succeeded' }), 1],
+    ['nothing at all', without({}), 1],
+    ['a failed task', without({ outcome: 'failed' }), 0],
+    ['a refused task', without({ outcome: 'refused' }), 0],
+    ['a line of its own', without({ outcome: 'succeeded', said: ['log of x: Forbidden'] }), 0],
+    ['a line about something else', without({ outcome: 'succeeded', said: ['the task is done'] }), 1],
+  ])('%s', (_, work, findings) => {
+    expect(tellsRefusals([work])).toHaveLength(findings);
+  });
+
+  it('is not content with nothing refused', () => {
+    const { refusedAt: _, ...asked } = without({ outcome: 'succeeded' });
+    expect(tellsRefusals([asked])).toHaveLength(1);
+    expect(tellsRefusals([asked, without({ outcome: 'failed' })])).toEqual([]);
+  });
+});

@@ -1,0 +1,176 @@
+/** The rows of RBAC for job runners, as functions of what was seen; nothing wrong is an empty list. */
+
+import type { PolicyRule, SensitiveRight } from '../../../core/policy-rule.ts';
+import { type ApiRecord, describeRecord } from '../../../kubernetes/api-record.ts';
+import {
+  describeRight,
+  isSelfReview,
+  type Right,
+  rightsOf,
+  ruleAllows,
+  sensitiveRights,
+  sensitivitiesOf,
+  surplusRights,
+  unknownVerbs,
+} from '../../../kubernetes/rbac.ts';
+import type { Target } from '../../../targets/load.ts';
+import {
+  REFUSED,
+  type RightsRecord,
+  type StartWithout,
+  tellsOfRefusal,
+  type WorkWithout,
+} from '../scenarios/permissions.ts';
+
+type Rules = Target<'job-runner'>['rules'];
+
+/** The requests that the API server refused (401, 403) when the runner had said that it is ready. */
+export function refusedAtWork({ requests, preflights }: Pick<RightsRecord, 'requests' | 'preflights'>): ApiRecord[] {
+  return requests.filter(
+    ({ at, code }) =>
+      (code === 401 || code === 403) &&
+      !preflights.some(({ from, to }) => from <= Date.parse(at) && Date.parse(at) < to),
+  );
+}
+
+/** `list events in a` for each kind of request, its name left out. */
+function kindOf({ name: _, ...request }: ApiRecord): string {
+  return describeRecord(request);
+}
+
+/** RB-20: it does its work, and nothing that it asks for is refused. */
+export function worksUnderItsRules(record: RightsRecord): string[] {
+  if (record.readiness?.ready !== true) {
+    const words = record.readiness === undefined ? 'it said nothing' : record.readiness.reason;
+    const refused = record.requests.filter(({ code }) => code === 403).map(kindOf);
+    const what = refused.length === 0 ? '' : `; it was refused: ${[...new Set(refused)].join(', ')}`;
+    return [`under its documented rules it does not accept work: ${words}${what}`];
+  }
+  const task = record.tasks.find(({ label }) => label === 'succeeds');
+  const succeeded = record.events.some(
+    (event) => event.type === 'ended' && event.task === task?.task.id && event.outcome === 'succeeded',
+  );
+  const refusals = new Map(refusedAtWork(record).map((request) => [kindOf(request), request]));
+  return [
+    ...(succeeded ? [] : ['under its documented rules no task was reported as succeeded']),
+    ...[...refusals].map(
+      ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
+    ),
+  ];
+}
+
+/** RB-21: the documented rights that nothing needed; verbs that do not exist are RB-23's. */
+export function surplusOf(rules: Rules, requests: ApiRecord[]): Right[] {
+  const unknown = new Set(unknownVerbs([...rules.namespaced, ...rules.cluster]).map(describeRight));
+  return surplusRights([...rules.namespaced, ...rules.cluster], requests).filter(
+    (right) => !unknown.has(describeRight(right)),
+  );
+}
+
+/** RB-21: what the second run, under the smallest Role, could not do that the first could. */
+export function lostUnderSmallest(first: RightsRecord, second: RightsRecord): string[] {
+  if (first.readiness?.ready !== true) return [];
+  if (second.readiness?.ready !== true) {
+    const words = second.readiness === undefined ? 'it said nothing' : second.readiness.reason;
+    return [`under the smallest Role it does not accept work: ${words}`];
+  }
+  const known = new Set(
+    refusedAtWork(first)
+      .map(kindOf)
+      .map((kind) => neutral(kind, first)),
+  );
+  const refused = refusedAtWork(second)
+    .map(kindOf)
+    .map((kind) => neutral(kind, second));
+  const lost = [...new Set(refused.filter((kind) => !known.has(kind)))];
+  return lost.map((kind) => `under the smallest Role it was refused ${kind}`);
+}
+
+function neutral(kind: string, { namespace }: RightsRecord): string {
+  return kind.replaceAll(namespace, 'its namespace');
+}
+
+/** True where two lists of rules give the same rights. */
+export function sameRights(one: PolicyRule[], other: PolicyRule[]): boolean {
+  const told = (rules: PolicyRule[]): string => rightsOf(rules).map(describeRight).sort().join();
+  return told(one) === told(other);
+}
+
+/** RB-22: rights that reach further, documented or asked for, and not declared. */
+export function undeclared(rules: Rules, requests: ApiRecord[]): string[] {
+  const declared = new Set(Object.keys(rules.declared));
+  const documented = [...sensitiveRights(rules.namespaced), ...sensitiveRights(rules.cluster, true)]
+    .filter(({ kind }) => !declared.has(kind))
+    .map(({ kind, right }) => `it documents ${right}, which is ${CALLED[kind]}, and does not declare \`${kind}\``);
+  const asked = requests.flatMap((request) =>
+    sensitivitiesOf(request)
+      .filter((kind) => !declared.has(kind))
+      .map((kind) => `it asked for ${kindOf(request)}, which is ${CALLED[kind]}, and does not declare \`${kind}\``),
+  );
+  return [...new Set([...documented, ...asked])];
+}
+
+const CALLED: Record<SensitiveRight, string> = {
+  wildcard: 'a wildcard',
+  'cluster-wide': 'a right in the whole cluster',
+  secrets: 'a right to read secrets',
+  escalation: 'a right to gain rights',
+  'token-minting': 'a right to mint tokens of ServiceAccounts',
+};
+
+/** RB-23. */
+export function verbsThatDoNotExist(rules: Rules): string[] {
+  return unknownVerbs([...rules.namespaced, ...rules.cluster]).map(
+    (right) => `it documents ${describeRight(right)}: no request has the verb \`${right.verb}\` there`,
+  );
+}
+
+/** RB-26: requests for what is not in its namespace, whatever came of them, but for what a documented ClusterRole allows. */
+export function outsideItsNamespace(rules: Rules, requests: ApiRecord[], namespace: string): string[] {
+  const outside = requests.filter(
+    (request) =>
+      request.resource !== undefined &&
+      request.namespace !== namespace &&
+      !isSelfReview(request) &&
+      !rules.cluster.some((rule) => ruleAllows(rule, request)),
+  );
+  const where = (request: ApiRecord): string => (request.namespace === undefined ? ' in no namespace or all' : '');
+  return [...new Set(outside.map((request) => `it asked for ${kindOf(request)}${where(request)} (${request.code})`))];
+}
+
+/** RB-25: before it accepts work it names a right that it uses and lacks; what it can do without, it may warn of. */
+export function namesWhatIsMissing(starts: StartWithout[]): string[] {
+  return starts.flatMap(({ right, readiness, said }) => {
+    const text = describeRight(right);
+    if (readiness === undefined) return [`without ${text} it said nothing in time`];
+    // Who goes on must have said that something is wrong, and not only spoken of it.
+    const lines = readiness.ready ? said.split('\n').filter((line) => TROUBLE.test(line)) : [said];
+    if (lines.some((line) => isNamed(right, line))) return [];
+    const what = readiness.ready ? 'accepted work' : 'refused work';
+    return [`without ${text} it ${what} and did not name that${said === '' ? '' : `: ${said.slice(-300)}`}`];
+  });
+}
+
+/** Verb and resource stand in one line, as the API server's own words have them, or a sentence of the runner's. */
+export function isNamed({ verb, resource }: Right, said: string): boolean {
+  const [kind = '', subresource] = resource.split('/');
+  // `jobs`, `job`, `jobs.batch`; of a subresource at least its own name.
+  const noun = subresource ?? kind.replace(/s$/, '');
+  return said
+    .split('\n')
+    .some((line) => new RegExp(`\\b${verb}\\b`, 'i').test(line) && new RegExp(`\\b${noun}s?\\b`, 'i').test(line));
+}
+
+const TROUBLE = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i');
+
+/** RB-24: where a call was refused, it says so, or the task is not reported as succeeded. */
+export function tellsRefusals(work: WorkWithout[]): string[] {
+  const asked = work.filter(({ refusedAt }) => refusedAt !== undefined);
+  if (asked.length === 0) return ['none of its calls was refused, whatever was taken away'];
+  return asked
+    .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
+    .map(({ without, refusals, outcome }) => {
+      const task = outcome === undefined ? 'had no end' : `was reported as ${outcome}`;
+      return `without ${without} the API server refused (${refusals.join('; ')}), and it said nothing of it; the task ${task}`;
+    });
+}

@@ -1,0 +1,114 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { HarnessError } from '../../../core/errors.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import { type LaunchedRunner, type RunnerRecord, type SubmittedTask, withReadyJobRunner } from '../launch.ts';
+import { allOver, TASK_SECONDS } from '../record.ts';
+import { logsOf, type OutputRecord } from './output.ts';
+import { createBystanders, isRunning, podsOf, SLACK_SECONDS } from './tasks.ts';
+
+const OUTLIVING_LINES = 30;
+
+/** When, in seconds from the first fault, what begins. */
+const TROUBLES = { cutWatches: 0, expired: 2, outage: 5, submit: 8, busy: 16, end: 19 };
+const OUTAGE_SECONDS = 10;
+
+/**
+ * A task that prints for half a minute, and one that is submitted in the midst of it, while watches are cut, versions expire, the API server
+ * is away for ten seconds and is busy after that.
+ */
+export function observeTroubles(t: RequirementContext): Promise<OutputRecord> {
+  return t.shared('job runner: troubles', () =>
+    withReadyJobRunner(t, { purpose: 'troubles' }, async (runner) => {
+      const outlives = await runner.submit('outlives', {
+        env: { WORKLOAD_LINES: String(OUTLIVING_LINES), WORKLOAD_RATE: '1' },
+      });
+      await runner.until(() => isRunning(runner, outlives), TASK_SECONDS);
+      await runner.access.setFaults([
+        { kind: 'cut-watch', afterSeconds: TROUBLES.cutWatches, forSeconds: 1 },
+        { kind: 'expired', verbs: ['watch'], afterSeconds: TROUBLES.expired, forSeconds: 2 },
+        { kind: 'outage', afterSeconds: TROUBLES.outage, forSeconds: OUTAGE_SECONDS },
+        {
+          kind: 'too-many-requests',
+          afterSeconds: TROUBLES.busy,
+          forSeconds: TROUBLES.end - TROUBLES.busy,
+          seconds: 1,
+        },
+      ]);
+      await runner.until(() => undefined, TROUBLES.submit);
+      await runner.submit('amid', { env: { WORKLOAD_LINES: '3' } });
+      await runner.until(allOver(runner), TASK_SECONDS);
+      await runner.access.setFaults([]);
+      return { ...runner.record(), lines: OUTLIVING_LINES, logs: await logsOf(runner) };
+    }),
+  );
+}
+
+export interface SignalRecord extends RunnerRecord {
+  bystanders: string[];
+  signalledAt: number;
+  /** What was there when the runner had ended and some seconds had passed. */
+  exitedAt?: number;
+  lookedAt: number;
+  restarted?: { ready: boolean; at: number };
+}
+
+/** The agent works on so long after the runner was told to end. */
+const WORKS_ON_SECONDS = 12;
+const AFTER_EXIT_SECONDS = 4;
+
+/** When the agent of a task had worked to its own end, in milliseconds since the epoch, by the node's clock; undefined where it was ended before, or works on. */
+function ownEndOf(runner: LaunchedRunner, task: SubmittedTask): number | undefined {
+  for (const { last } of podsOf(runner, task)) {
+    const ended = (last as V1Pod).status?.containerStatuses?.find(({ name }) => name === runner.target.container)?.state
+      ?.terminated;
+    const [from, to] = [ended?.startedAt, ended?.finishedAt].map((at) => new Date(at ?? Number.NaN).getTime());
+    // Times of a status are in whole seconds.
+    if (from !== undefined && to !== undefined && to - from >= (WORKS_ON_SECONDS - 1) * 1000) return to;
+  }
+  return undefined;
+}
+
+/** A runner with a running task, and a Job of somebody else's, is told to end; then it is started again, where it says that it preserves. */
+export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
+  return t.shared('job runner: signal', () =>
+    withReadyJobRunner(t, { purpose: 'signal' }, async (runner) => {
+      const { onSigterm, reattaches } = runner.target.documented;
+      const task = await runner.submit('goes-on', {
+        env: { WORKLOAD_LINES: '2', WORKLOAD_SLEEP_SECONDS: String(WORKS_ON_SECONDS) },
+      });
+      await runner.until(() => isRunning(runner, task), TASK_SECONDS);
+      const job = runner.objects.find(({ kind, markers }) => kind === 'Job' && markers.includes(task.marker));
+      const bystanders = job === undefined ? [] : await createBystanders(runner, job.object);
+      const signalledAt = Date.now();
+      runner.started.signal('SIGTERM');
+      const exit = await runner.until(() => runner.record().exit, onSigterm.withinSeconds + SLACK_SECONDS);
+      await runner.until(() => undefined, AFTER_EXIT_SECONDS);
+      const lookedAt = Date.now();
+      const ran = ownEndOf(runner, task);
+      if (
+        exit !== undefined &&
+        ran !== undefined &&
+        ran <= exit.at &&
+        exit.at - signalledAt < WORKS_ON_SECONDS * 1000
+      ) {
+        throw new HarnessError(
+          `the task ended by itself ${((exit.at - ran) / 1000).toFixed(1)} s before the runner did, which was told to end too late: nothing can be said of it`,
+        );
+      }
+      let restarted: SignalRecord['restarted'];
+      if (onSigterm.jobs === 'preserve' && reattaches && exit !== undefined) {
+        const readiness = await runner.restart();
+        restarted = { ready: readiness?.ready === true, at: Date.now() };
+        await runner.until(allOver(runner), TASK_SECONDS);
+      }
+      return {
+        ...runner.record(),
+        bystanders,
+        signalledAt,
+        ...(exit === undefined ? {} : { exitedAt: exit.at }),
+        lookedAt,
+        ...(restarted === undefined ? {} : { restarted }),
+      };
+    }),
+  );
+}

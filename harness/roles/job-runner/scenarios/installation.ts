@@ -1,0 +1,240 @@
+/** The runner's own deployment (WH-07): what its manifests come to when the API server admits them, and when they run. */
+
+import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
+import { DeadlineExceeded } from '../../../core/errors.ts';
+import type { Finding } from '../../../core/findings.ts';
+import { fill, type Values } from '../../../core/placeholders.ts';
+import { describePod, isReady } from '../../../kubernetes/cluster-handle.ts';
+import { watchUntil } from '../../../kubernetes/watch.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import type { Target } from '../../../targets/load.ts';
+import { inNamespace, jobRunnerTarget } from '../launch.ts';
+import {
+  forNamespace,
+  OWN_LABEL,
+  readManifests,
+  type Workload,
+  type WorkloadContainer,
+  type WorkloadPodSpec,
+  workloadsPath,
+} from '../manifests.ts';
+
+/** What was seen of it. Plain data. */
+export interface OwnDeploymentRecord {
+  /** The workload, as the API server would store it; or why it would not. */
+  workload?: Workload;
+  /** Its pod likewise. */
+  pod?: WorkloadPodSpec;
+  refused: string[];
+  /** Of a real pod, where it was run. */
+  ran?: {
+    ready: boolean;
+    /** Why it is not ready, or how it runs. */
+    state: string;
+    /** Absent where its image has no shell to ask. */
+    uid?: string;
+    wroteToRoot?: boolean;
+  };
+}
+
+const START_SECONDS = 90;
+/** Who asks for a dry run has no ServiceAccount to show. */
+const ACCOUNT = 'default';
+
+/** The manifests by a dry run, and, where they can be run as they are, by a pod. */
+export function observeOwnDeployment(t: RequirementContext): Promise<OwnDeploymentRecord> {
+  return t.shared('job runner: own deployment', async () => {
+    const target = jobRunnerTarget(t);
+    const [cluster, image, { name: namespace }] = await Promise.all([
+      t.cluster(),
+      t.agentImage(),
+      t.namespaceFor('own deployment', 'privileged'),
+    ]);
+    const config = { namespace, workerId: 'own-deployment', image };
+    const values = {
+      namespace,
+      'worker.id': config.workerId,
+      image,
+      serviceAccount: ACCOUNT,
+      'runner.image': await t.runnerImage(),
+      config: JSON.stringify(config),
+    };
+    const read = () => readManifests(target, values, t.subject.jobRunner?.manifests ?? []);
+    const dryRun = async (path: string, body: object): Promise<{ object?: KubernetesObject; refused?: string }> => {
+      const response = await cluster.request(`${path}?dryRun=All`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      const answer = (await response.json()) as KubernetesObject & { message?: string };
+      return response.status === 201 ? { object: answer } : { refused: answer.message ?? `${response.status}` };
+    };
+    const { workload } = read();
+    const metadata = { ...workload.metadata, namespace };
+    const { serviceAccount: _, ...spec } = workload.spec.template.spec;
+    const stored = await dryRun(workloadsPath(workload, namespace), { ...workload, metadata });
+    const pod = await dryRun(`/api/v1/namespaces/${namespace}/pods`, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: workload.metadata?.name, namespace },
+      spec: { ...spec, serviceAccountName: ACCOUNT },
+    });
+    const ran = target.manifests?.run === true ? await run(t, target, values, read()) : undefined;
+    return {
+      ...(stored.object === undefined ? {} : { workload: stored.object as Workload }),
+      ...(pod.object === undefined ? {} : { pod: (pod.object as { spec?: unknown }).spec as WorkloadPodSpec }),
+      refused: [stored.refused, pod.refused].filter((message) => message !== undefined),
+      ...(ran === undefined ? {} : { ran }),
+    };
+  });
+}
+
+async function run(
+  t: RequirementContext,
+  target: Target<'job-runner'>,
+  values: { namespace: string; 'runner.image': string } & Values,
+  manifests: ReturnType<typeof readManifests>,
+): Promise<NonNullable<OwnDeploymentRecord['ran']>> {
+  const { namespace, 'runner.image': runnerImage } = values;
+  const cluster = await t.cluster();
+  const container = target.manifests?.container ?? '';
+  const serviceAccount = 'job-runner';
+  const access = await t.targetAccess({
+    namespace,
+    serviceAccount,
+    rules: [...target.rules.namespaced, ...target.rules.undocumented],
+    clusterRules: target.rules.cluster,
+  });
+  try {
+    const { containers } = manifests.workload.spec.template.spec;
+    for (const { image } of containers) if (image !== undefined && image !== runnerImage) await t.provideImage(image);
+    const beside = (fill(target.objects, { ...values, serviceAccount }, target.file) as KubernetesObject[]).map(
+      (object) => inNamespace(object, namespace),
+    );
+    const own = forNamespace(manifests, namespace, {
+      serviceAccount,
+      container,
+      ...(access.inCluster === undefined ? {} : { env: access.inCluster }),
+    });
+    await cluster.create([...beside, ...own]);
+    const { pod, state } = await readyPod(t, namespace);
+    if (pod === undefined) return { ready: false, state: `${state}${await lastWords(t, namespace, container)}` };
+    const ask = (script: string) =>
+      cluster.exec(namespace, pod.metadata?.name ?? '', container, ['/bin/sh', '-c', script]);
+    const uid = await ask('id -u');
+    const write = await ask('echo conformance >/conformance-probe');
+    return {
+      ready: true,
+      state,
+      ...(uid.exitCode === 0 ? { uid: uid.stdout.trim(), wroteToRoot: write.exitCode === 0 } : {}),
+    };
+  } finally {
+    await access.close();
+  }
+}
+
+async function readyPod(t: RequirementContext, namespace: string): Promise<{ pod?: V1Pod; state: string }> {
+  const { kubeConfig } = await t.cluster();
+  try {
+    const pod = await watchUntil<V1Pod, V1Pod>(
+      kubeConfig,
+      `/api/v1/namespaces/${namespace}/pods`,
+      ({ object }) => (isReady(object) ? object : undefined),
+      {
+        what: 'a pod of the runner’s own deployment to be Ready',
+        labelSelector: `${OWN_LABEL}=true`,
+        deadlineSeconds: START_SECONDS,
+        describe: describePod,
+        signal: t.signal,
+      },
+    );
+    return { pod, state: describePod(pod) };
+  } catch (error) {
+    if (error instanceof DeadlineExceeded) return { state: error.message };
+    throw error;
+  }
+}
+
+/** What its container said before it ended last. */
+async function lastWords(t: RequirementContext, namespace: string, container: string): Promise<string> {
+  const cluster = await t.cluster();
+  const { items } = await cluster.core.listNamespacedPod({ namespace, labelSelector: `${OWN_LABEL}=true` });
+  const name = items[0]?.metadata?.name;
+  if (name === undefined) return '';
+  const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=5`;
+  const [before, now] = await Promise.all(
+    [`${path}&previous=true`, path].map(async (each) => {
+      const response = await cluster.request(each);
+      const text = await response.text();
+      return response.status === 200 ? text.trim() : '';
+    }),
+  );
+  return before || now ? `; its last words: ${before || now}` : '';
+}
+
+const CREDENTIAL_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$/i;
+
+/** WH-07: non-root, a read-only root file system where nothing else is declared, probes, credentials by reference, the documented replicas. */
+export function isDeployedWell(record: OwnDeploymentRecord, target: Target<'job-runner'>): Finding[] {
+  const { manifests } = target;
+  const { workload, pod, refused, ran } = record;
+  if (manifests === undefined) return ['there are no manifests'];
+  if (workload === undefined || pod === undefined) {
+    return refused.map((message) => `the API server does not take its deployment: ${message}`);
+  }
+  const containers = [...(pod.initContainers ?? []), ...pod.containers];
+  const own = pod.containers.find(({ name }) => name === manifests.container);
+  const replicas = workload.spec.replicas ?? 1;
+  return [
+    ...containers.flatMap((each) => mayRunAsRoot(pod, each)),
+    ...(manifests.writableRootFilesystem === undefined
+      ? containers
+          .filter(({ securityContext }) => securityContext?.readOnlyRootFilesystem !== true)
+          .map(({ name }) => `the root file system of its container ${name} is writable, and nothing declares why`)
+      : []),
+    ...(own === undefined
+      ? [`its pod has no container ${manifests.container}`]
+      : [
+          ...(own.livenessProbe === undefined && own.readinessProbe === undefined
+            ? [`its container ${own.name} has neither a liveness nor a readiness probe`]
+            : []),
+          ...manifests.credentials.flatMap((name) => credentialAt(own, name)),
+        ]),
+    ...containers.flatMap(({ name, env = [] }) =>
+      env
+        .filter(
+          (one) =>
+            CREDENTIAL_NAME.test(one.name) && (one.value ?? '') !== '' && !manifests.credentials.includes(one.name),
+        )
+        .map(
+          (one) =>
+            `the variable ${one.name} of its container ${name} is written out; its name says that it is a credential`,
+        ),
+    ),
+    ...(replicas === manifests.replicas ? [] : [`it has ${replicas} replicas; documented: ${manifests.replicas}`]),
+    ...(ran === undefined ? [] : runsAsDeclared(ran, manifests.writableRootFilesystem !== undefined)),
+  ];
+}
+
+function mayRunAsRoot(pod: WorkloadPodSpec, { name, securityContext = {} }: WorkloadContainer): Finding[] {
+  const { runAsNonRoot, runAsUser } = { ...pod.securityContext, ...securityContext };
+  if (runAsUser === 0) return [`its container ${name} runs as root`];
+  return runAsNonRoot === true || runAsUser !== undefined ? [] : [`its container ${name} may run as root`];
+}
+
+function credentialAt({ name: container, env = [], envFrom = [] }: WorkloadContainer, name: string): Finding[] {
+  const one = env.find((each) => each.name === name);
+  if (one?.valueFrom?.secretKeyRef !== undefined) return [];
+  // A whole Secret may bring it.
+  if (one === undefined && envFrom.some(({ secretRef }) => secretRef !== undefined)) return [];
+  const how = one === undefined ? 'is not there' : 'does not come by `secretKeyRef`';
+  return [`the credential ${name} of its container ${container} ${how}`];
+}
+
+function runsAsDeclared(ran: NonNullable<OwnDeploymentRecord['ran']>, writable: boolean): Finding[] {
+  if (!ran.ready) return [`its pod does not become Ready: ${ran.state}`];
+  return [
+    ...(ran.uid === '0' ? ['its pod runs as uid 0'] : []),
+    ...(ran.wroteToRoot === true && !writable ? ['its pod could write to its root file system'] : []),
+  ];
+}

@@ -1,0 +1,312 @@
+/** What a job runner asks of the API server, and what comes of it when a right is missing: the sessions that the rows of RBAC are judged from. */
+
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { HarnessError } from '../../../core/errors.ts';
+import type { PolicyRule } from '../../../core/policy-rule.ts';
+import { disagreements } from '../../../environment/cluster/audit-log.ts';
+import type { ApiRecord } from '../../../kubernetes/api-record.ts';
+import { describeRight, type Right, rightsOf, ruleAllows, ruleOf, rulesWithout } from '../../../kubernetes/rbac.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import type { Target } from '../../../targets/load.ts';
+import type { Readiness, RunnerEvent } from '../driver.ts';
+import {
+  jobRunnerTarget,
+  type LaunchedRunner,
+  type RunnerRecord,
+  type SubmittedTask,
+  withJobRunner,
+  withReadyJobRunner,
+} from '../launch.ts';
+import { endsOf, limitsTasks, podsOf, refusalOf, SLACK_SECONDS } from './tasks.ts';
+
+/** From submission to end of a task, beyond the documented time of its fault. */
+const TASK_SECONDS = 90;
+/** Where no time is documented. */
+const FAULT_SECONDS = 120;
+/** For a pod that cannot even be made no time is documented: so long is waited for what the runner makes of it. */
+const NO_POD_SECONDS = 45;
+/** An agent that runs until somebody ends it, or not much longer than the session. */
+const LONG = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '600' };
+const NOT_SO_LONG = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '20' };
+/** `.invalid` is reserved (RFC 6761): nothing can ever be pulled from there. */
+const NO_IMAGE = 'conformance.invalid/none:1';
+
+/** Work in all its ways, and what the runner asked of the API server for it. Plain data. */
+export interface RightsRecord extends RunnerRecord {
+  /** Of all its processes, in the order of their arrival. */
+  requests: ApiRecord[];
+  /** When it had not yet said that it is ready (milliseconds since the epoch): what is refused then, its own preflight may have provoked. */
+  preflights: { from: number; to: number }[];
+}
+
+/**
+ * A runner does everything that it declares: tasks that succeed, fail, are kept, cancelled, run out of time, cannot start; it is ended by
+ * SIGTERM with a task under way, and started again. On the harness's own clusters the audit log must say the same of it as the proxy.
+ *
+ * @param rules instead of the documented ones of its namespace
+ * @throws HarnessError where proxy and audit log do not agree: nothing could be judged by them
+ */
+export async function exerciseRunner(
+  t: RequirementContext,
+  purpose: string,
+  rules?: PolicyRule[],
+): Promise<RightsRecord> {
+  return withJobRunner(t, { purpose, ...(rules === undefined ? {} : { rules }) }, async (runner) => {
+    const { startedAt, readiness } = runner.record();
+    const preflights = [{ from: startedAt, to: readyAt(readiness) }];
+    if (readiness?.ready === true) {
+      await workInAllWays(runner);
+      const from = Date.now();
+      const again = await restartByKubelet(runner);
+      preflights.push({ from, to: readyAt(again) });
+      if (again?.ready === true) await finishWhatIsLeft(runner);
+    }
+    // Both records are of the same requests only when there are no more.
+    await runner.started.stop();
+    const requests = await runner.access.records();
+    await checkAgainstAudit(runner, requests);
+    return { ...runner.record(), requests, preflights };
+  });
+}
+
+/** How long the audit log may take to tell of an answer that has been given. */
+const AUDIT_SECONDS = 10;
+const AUDIT_EVERY_SECONDS = 0.5;
+
+async function checkAgainstAudit(runner: LaunchedRunner, requests: ApiRecord[]): Promise<void> {
+  const deadline = Date.now() + AUDIT_SECONDS * 1000;
+  for (;;) {
+    const audit = await runner.access.auditRecords();
+    const differences = audit === undefined ? [] : disagreements(requests, audit);
+    if (differences.length === 0) return;
+    if (Date.now() > deadline) {
+      throw new HarnessError(
+        `the proxy's record and the audit log do not agree: ${differences.slice(0, 5).join('; ')}`,
+      );
+    }
+    await runner.until(() => undefined, AUDIT_EVERY_SECONDS);
+  }
+}
+
+function readyAt(readiness: Readiness | undefined): number {
+  return readiness?.ready === true ? readiness.at : Number.MAX_SAFE_INTEGER;
+}
+
+async function workInAllWays(runner: LaunchedRunner): Promise<void> {
+  const { capabilities, documented } = runner.target;
+  const short = { WORKLOAD_LINES: '2' };
+  await runner.submit('succeeds', { env: short, secretEnv: { CONFORMANCE_SECRET: 'for the agent alone' } });
+  await runner.submit('fails', { env: { WORKLOAD_EXIT_CODE: '3' } });
+  await runner.submit('no-image', { image: NO_IMAGE });
+  if (documented.cleanUp.retain === 'task') await runner.submit('kept', { env: short, retain: true });
+  if (limitsTasks(runner.target)) await runner.submit('runs-out', { env: LONG, timeoutSeconds: 5 });
+  const canCancel = capabilities.includes('cancel');
+  if (canCancel) {
+    const task = await runner.submit('cancelled', { env: LONG });
+    await runner.until(() => runs(runner, task) || over(runner, task), TASK_SECONDS);
+    await runner.cancel('cancelled');
+  }
+  await runner.until(() => allHavePods(runner), TASK_SECONDS);
+  await withoutRoom(runner, async () => {
+    // Whoever looks for the cause needs rights that no other task does.
+    await runner.submit('no-pod', { env: short });
+    const longest = documented.faultSeconds['image-pull'] ?? FAULT_SECONDS;
+    await runner.until(() => allOver(runner), Math.max(longest, NO_POD_SECONDS) + SLACK_SECONDS);
+  });
+  await runner.until(() => allOver(runner), TASK_SECONDS);
+  const left = await runner.submit('left', { env: canCancel ? LONG : NOT_SO_LONG });
+  await runner.until(() => runs(runner, left) || over(runner, left), TASK_SECONDS);
+}
+
+/** Acts while a quota lets no pod be made in the runner's namespace. */
+async function withoutRoom(runner: LaunchedRunner, act: () => Promise<void>): Promise<void> {
+  const quotas = `/api/v1/namespaces/${runner.namespace}/resourcequotas`;
+  const metadata = { name: 'conformance-no-room', namespace: runner.namespace };
+  await runner.cluster.create([
+    { apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard: { pods: '0' } } } as KubernetesObject,
+  ]);
+  await act();
+  const { status } = await runner.cluster.request(`${quotas}/${metadata.name}`, { method: 'DELETE' });
+  if (status !== 200) throw new HarnessError(`the quota of the harness was not deleted: ${status}`);
+}
+
+function allHavePods(runner: LaunchedRunner): true | undefined {
+  return runner.tasks.every((task) => podsOf(runner, task).length > 0 || over(runner, task)) ? true : undefined;
+}
+
+/** As a Deployment's pod is replaced: SIGTERM, its documented time, and the next one. */
+async function restartByKubelet(runner: LaunchedRunner): Promise<Readiness | undefined> {
+  runner.started.signal('SIGTERM');
+  const { withinSeconds } = runner.target.documented.onSigterm;
+  await runner.until(() => runner.record().exit, withinSeconds + 15);
+  return runner.restart();
+}
+
+async function finishWhatIsLeft(runner: LaunchedRunner): Promise<void> {
+  const { capabilities, documented } = runner.target;
+  if (documented.onSigterm.jobs === 'delete' || !documented.reattaches) return;
+  if (capabilities.includes('cancel')) await runner.cancel('left');
+  await runner.until(() => allOver(runner), TASK_SECONDS);
+}
+
+function over(runner: Pick<RunnerRecord, 'events'>, task: SubmittedTask): true | undefined {
+  return endsOf(runner, task).length > 0 || refusalOf(runner, task) !== undefined ? true : undefined;
+}
+
+function allOver(runner: LaunchedRunner): true | undefined {
+  return runner.tasks.every((task) => over(runner, task)) ? true : undefined;
+}
+
+function runs(runner: LaunchedRunner, task: SubmittedTask): true | undefined {
+  const running = podsOf(runner, task).some(
+    ({ last }) => (last as { status?: { phase?: string } }).status?.phase === 'Running',
+  );
+  return running ? true : undefined;
+}
+
+/** The documented session, which most rows are judged from. */
+export function observeRights(t: RequirementContext): Promise<RightsRecord> {
+  return t.sharedByAllFiles('job runner: rights', () => exerciseRunner(t, 'rights'));
+}
+
+/** A start with one right less. */
+export interface StartWithout {
+  right: Right;
+  /** Absent: it said nothing in time. */
+  readiness?: Readiness;
+  /** All that it said. */
+  said: string;
+}
+
+/** How many runners are started at once. */
+const STARTS_AT_ONCE = 3;
+
+/** Starts the runner once for each right, without it. */
+export async function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<StartWithout[]> {
+  const { namespaced, undocumented } = jobRunnerTarget(t).rules;
+  const rules = [...namespaced, ...undocumented];
+  const waiting = [...rights.entries()];
+  const seen: StartWithout[] = [];
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+      const [index, right] = next;
+      const options = { purpose: `without ${index}`, rules: rulesWithout(rules, right) };
+      seen[index] = await withJobRunner(t, options, async (runner) => {
+        const { readiness } = runner.record();
+        const said = [
+          ...runner.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])),
+          ...(readiness?.ready === false ? [readiness.reason] : (readiness?.warnings ?? [])),
+        ];
+        return { right, ...(readiness === undefined ? {} : { readiness }), said: said.join('\n') };
+      });
+    }
+  };
+  await Promise.all(Array.from({ length: STARTS_AT_ONCE }, work));
+  return seen;
+}
+
+/** The rights, documented or not, that some requests used. */
+export function usedRights({ rules }: Target<'job-runner'>, requests: ApiRecord[]): Right[] {
+  const allowed = requests.filter(({ code }) => code !== 0 && code !== 401 && code !== 403);
+  return rightsOf([...rules.namespaced, ...rules.undocumented]).filter((right) =>
+    allowed.some((action) => ruleAllows(ruleOf(right), action)),
+  );
+}
+
+/** A task under way while some rights are taken away. */
+export interface WorkWithout {
+  /** In words. */
+  without: string;
+  task: SubmittedTask;
+  /** When the API server first refused one of them. Absent: it was not asked. */
+  refusedAt?: number;
+  /** What was refused, and in which words. */
+  refusals: string[];
+  /** All that the runner said from then on, ends and refusals too. */
+  said: string[];
+  outcome?: string;
+}
+
+/** How long a task may go on without the right; who watches asks again within a poll of 30 s. */
+const WITHOUT_SECONDS = 40;
+/** After a task's end what is done for it is done. */
+const AFTER_END_SECONDS = 4;
+/** Every watch that the runner has is asked for again. */
+const ALL_WATCHES = 100;
+
+/** A refusal that is told so long after it is no part of what the API server does. */
+const WORDS_SECONDS = 20;
+
+/** Words for a refusal. */
+export const REFUSED =
+  /forbidden|\b40[13]\b|cannot|can't|not (be )?(allowed|permitted|authori[sz]ed)|denied|unauthori[sz]ed|permission/i;
+
+export function tellsOfRefusal(text: string): boolean {
+  return REFUSED.test(text);
+}
+
+/** What the runner said: its output, and why a task ended or was not taken. */
+function wordsOf(event: RunnerEvent): string[] {
+  if (event.type === 'log') return [event.text];
+  return (event.type === 'ended' || event.type === 'refused') && event.reason !== undefined ? [event.reason] : [];
+}
+
+/** Takes rights away from a runner that works, one group after the other, gives it a task, and gives them back. */
+export async function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
+  const { namespaced, undocumented } = jobRunnerTarget(t).rules;
+  const documented = [...namespaced, ...undocumented];
+  return withReadyJobRunner(t, { purpose: 'refusals' }, async (runner) => {
+    const seen: WorkWithout[] = [];
+    for (const [index, group] of groups.entries()) {
+      const label = `without-${index}`;
+      const rules = group.reduce<PolicyRule[]>((less, right) => rulesWithout(less, right), documented);
+      const from = Date.now();
+      const events = runner.events.length;
+      await runner.access.setRules(rules);
+      // Rights are asked for when a watch begins, and never again.
+      await runner.access.setFaults([
+        { kind: 'cut-watch', times: ALL_WATCHES, forSeconds: 1, clean: true, seconds: 0 },
+      ]);
+      const env = { WORKLOAD_LINES: '2' };
+      const task = await runner.submit(label, { env });
+      // What is kept needs other rights than what is removed.
+      const kept = keepsTasks(runner) ? [await runner.submit(`${label}-kept`, { env, retain: true })] : [];
+      const tasks = [task, ...kept];
+      const areOver = (): true | undefined => (tasks.every((one) => over(runner, one)) ? true : undefined);
+      await runner.until(areOver, WITHOUT_SECONDS);
+      await runner.until(() => undefined, AFTER_END_SECONDS);
+      const refusals = (await runner.access.records()).filter(
+        ({ at, code, ...action }) =>
+          code === 403 && Date.parse(at) >= from && group.some((right) => ruleAllows(ruleOf(right), action)),
+      );
+      const said = (): string[] => runner.events.slice(events).flatMap(wordsOf);
+      if (refusals.length > 0) {
+        await runner.until(() => (said().some(tellsOfRefusal) ? true : undefined), WORDS_SECONDS);
+      }
+      const [first] = refusals;
+      const refusedAt = first === undefined ? undefined : Date.parse(first.at);
+      seen.push({
+        without: group.map(describeRight).join(', '),
+        task,
+        ...(refusedAt === undefined ? {} : { refusedAt }),
+        refusals: [...new Set(refusals.map(({ message }) => message ?? 'Forbidden'))],
+        said: said(),
+        ...outcomeOf(runner, task),
+      });
+      await runner.access.setRules(documented);
+      await runner.until(areOver, TASK_SECONDS);
+    }
+    return seen;
+  });
+}
+
+function keepsTasks({ target }: LaunchedRunner): boolean {
+  return target.documented.cleanUp.retain === 'task';
+}
+
+function outcomeOf(runner: LaunchedRunner, task: SubmittedTask): { outcome?: string } {
+  const [end] = endsOf(runner, task);
+  const refusal = refusalOf(runner, task);
+  if (end !== undefined) return { outcome: end.outcome };
+  return refusal === undefined ? {} : { outcome: 'refused' };
+}

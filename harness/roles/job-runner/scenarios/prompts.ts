@@ -1,0 +1,82 @@
+/** Prompts of all lengths and characters (JL-40). */
+
+import { createHash, randomBytes } from 'node:crypto';
+import fc from 'fast-check';
+import { HarnessError } from '../../../core/errors.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import { type RunnerRecord, withReadyJobRunner } from '../launch.ts';
+import { allOver, readLog, TASK_SECONDS } from '../record.ts';
+import { endsOf } from './tasks.ts';
+
+export interface PromptsRecord extends RunnerRecord {
+  seed: number;
+  /** Prompts by label: bytes, digest, and the digest that the agent told of what it was given. */
+  prompts: { label: string; bytes: number; sha256: string; seen?: string }[];
+}
+
+/** What shells, templates and JSON make of a prompt that is not quoted. */
+const TRICKY = `it's "quoted" \`ticked\` $HOME \${HOME} $(id) $$ \\n \\ %s \t {{braces}} <xml/> & | ; # !\n\nEOF\n'''\n`;
+
+/** How an agent tells what it was given. */
+const DIGEST = /sha256 \S+ ([0-9a-f]{64})/;
+
+/** As long as can be, below 128 KiB with some room for whatever is put around it. */
+const NEARLY_128_KIB = 130_000;
+const ABOVE = { '256-kib': 262_144, '1-mib': 1_048_576 };
+
+/** Prompts of all lengths, in tricky characters; what the agent got is told by its pod's own log, which the harness reads. */
+export function observePrompts(t: RequirementContext): Promise<PromptsRecord> {
+  return t.shared('job runner: prompts', () =>
+    withReadyJobRunner(t, { purpose: 'prompts' }, async (runner) => {
+      const seed = randomBytes(4).readInt32BE();
+      const [random = ''] = fc.sample(fc.string({ unit: 'grapheme', minLength: 200, maxLength: 2000 }), {
+        seed,
+        numRuns: 1,
+      });
+      const filled = (bytes: number): string => {
+        const text = `${TRICKY}${random}`.repeat(Math.ceil(bytes / Buffer.byteLength(TRICKY)));
+        // Cut at a whole character.
+        return Buffer.from(text)
+          .subarray(0, bytes)
+          .toString()
+          .replace(/\uFFFD+$/, '');
+      };
+      const texts: Record<string, string> = {
+        'one-byte': 'x',
+        tricky: `${TRICKY}${random}`,
+        'nearly-128-kib': filled(NEARLY_128_KIB),
+        ...Object.fromEntries(Object.entries(ABOVE).map(([label, bytes]) => [label, filled(bytes)])),
+      };
+      for (const [label, prompt] of Object.entries(texts)) {
+        await runner.submit(label, {
+          prompt,
+          env: { WORKLOAD_DIGEST: runner.target.prompt, WORKLOAD_SLEEP_SECONDS: '1' },
+        });
+      }
+      const logs = runner.tasks.map((task) => readLog(runner, task));
+      await runner.until(allOver(runner), TASK_SECONDS);
+      const prompts = await Promise.all(
+        runner.tasks.map(async (submitted, index) => {
+          const { label, task } = submitted;
+          const log = await logs[index];
+          // What the runner gave of the output is the same output.
+          const output = runner.events.map((event) =>
+            event.type === 'output' && event.task === task.id ? event.text : '',
+          );
+          const [, seen] = DIGEST.exec(log?.text ?? '') ?? DIGEST.exec(output.join('')) ?? [];
+          if (seen === undefined && log?.gone === true && endsOf(runner, submitted)[0]?.exitCode === 0)
+            throw new HarnessError(`the log of the task ${label} was gone before the harness could read it`);
+          const sha256 = createHash('sha256').update(task.prompt).digest('hex');
+          return { label, bytes: Buffer.byteLength(task.prompt), sha256, ...(seen === undefined ? {} : { seen }) };
+        }),
+      );
+      const record = runner.record();
+      // Nobody reads a mebibyte in a report.
+      const tasks = record.tasks.map((each) => ({
+        ...each,
+        task: { ...each.task, prompt: `${each.task.prompt.length} characters` },
+      }));
+      return { ...record, tasks, seed, prompts };
+    }),
+  );
+}

@@ -1,0 +1,223 @@
+import { describe, expect, test } from 'vitest';
+import type { ExchangeRecord, ResourceRecord } from '../../../../fixtures/workloads/observer/records.ts';
+import { HarnessError } from '../../../core/errors.ts';
+import { expectNone, type Finding, textOf } from '../../../core/findings.ts';
+import { type PlayedName, playedProviders, playedSetups } from '../../../fakes/simulated-providers.ts';
+import { aCall, anExchange, aRequest, aSession, iso } from '../record-builders.ts';
+import type { Call, ClientSession } from '../scenarios/session.ts';
+import {
+  doesNotGuessALife,
+  exchangesBySubjectToken,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  findsAnIssuerWithAPath,
+  neverTurnsToAPerson,
+  persistsAccessTokensPrivately,
+  refusesMetadataOfAnotherIssuer,
+  sendsNoTokenToStrangers,
+  survivesAnOutage,
+} from './simulated.ts';
+
+const HOSTS = {
+  played: 'played.test',
+  tenants: 'tenants.test',
+  stranger: 'stranger.test',
+  elsewhere: 'elsewhere.test',
+};
+const played = playedSetups({ hosts: HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped/token' });
+
+const call = (provider: PlayedName, from: number, to: number, change: Partial<Call> = {}): Call =>
+  aCall('played', provider, [from, to], change);
+const plain = call('plain', 0, 0.1);
+const failed = { ok: false, error: 'refused' };
+const exchange = (provider: PlayedName, at: number, change: Partial<ExchangeRecord> = {}): ExchangeRecord =>
+  anExchange(provider, at, change);
+const request = (provider: PlayedName, at: number, status: number): ResourceRecord => aRequest(provider, at, status);
+const session = (change: Partial<ClientSession>): ClientSession =>
+  aSession({ latePath: '', capabilities: ['resident'], played, timeLimitMs: 3_000, ...change });
+const told = (findings: Finding[]): string[] => findings.map(textOf);
+
+test('every provider is played at the issuer that the client is configured for', () => {
+  const providers = playedProviders({ hosts: HOSTS, port: 8443 });
+  expect(providers.map(({ name, issuer }) => [name, issuer])).toEqual(played.map(({ name, issuer }) => [name, issuer]));
+  expect(new Set(providers.map(({ issuer }) => issuer)).size).toBe(providers.length);
+});
+
+describe('a refusal needs a control and evidence', () => {
+  test('a client that works with no played provider passes none of these rows', () => {
+    const calls = played.map(({ name }) => call(name, 1, 1.1, failed));
+    for (const judge of [refusesMetadataOfAnotherIssuer, sendsNoTokenToStrangers, findsAnIssuerWithAPath]) {
+      expect(told(judge(session({ calls })))).toContainEqual(expect.stringContaining('the control'));
+    }
+  });
+
+  test('metadata that were never asked for prove nothing, and a stall is to blame where there was one', () => {
+    const findings = refusesMetadataOfAnotherIssuer(
+      session({ calls: [plain, call('other-issuer', 1, 5, failed), call('other-slash', 1, 5, failed)], exchanges: [] }),
+    );
+    expect(told(findings)).toEqual([
+      expect.stringContaining('the metadata document of another issuer was never asked for'),
+      expect.stringContaining('the metadata document of its issuer with a slash more was never asked for'),
+    ]);
+    const stall = { where: 'the pod', from: iso(2), to: iso(4) };
+    expect(() => expectNone(findings, [stall])).toThrow(HarnessError);
+  });
+
+  test('a token that came to another origin is told, whatever carried it', () => {
+    const findings = sendsNoTokenToStrangers(
+      session({
+        calls: [plain],
+        exchanges: [exchange('redirecting-endpoint', 1, { status: 307 })],
+        resources: [request('redirecting-server', 2, 307)],
+        elsewhere: [
+          {
+            kind: 'elsewhere',
+            at: iso(2),
+            host: 'elsewhere.test',
+            method: 'GET',
+            path: '/v1/models',
+            tokens: [{ as: 'Bearer', sha256: 'x' }],
+          },
+        ],
+      }),
+    );
+    expect(told(findings)).toEqual([expect.stringContaining('with a token (Bearer)')]);
+  });
+});
+
+test('an endpoint at the bare origin is that of a neighbour', () => {
+  const calls = [plain, call('tenant', 1, 1.1)];
+  expect(findsAnIssuerWithAPath(session({ calls, exchanges: [exchange('tenant', 1)] }))).toEqual([]);
+  const astray = session({ calls, exchanges: [exchange('tenant', 1, { path: '/token' })] });
+  expect(told(findsAnIssuerWithAPath(astray))).toEqual([expect.stringContaining('was asked for at /token')]);
+});
+
+test('the parameters of a token exchange are compared one by one', () => {
+  const jwt = { header: {}, claims: {}, sha256: 'x' };
+  const parameters = {
+    grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],
+    subject_token: [jwt],
+    subject_token_type: ['urn:ietf:params:oauth:token-type:jwt'],
+    client_id: ['played-client'],
+    scope: ['openid'],
+  };
+  const seen = (first: object, second: object) =>
+    exchangesBySubjectToken(
+      session({
+        exchanges: [
+          exchange('exchange', 1, { parameters: { ...parameters, ...first } }),
+          exchange('exchange-audience', 2, { parameters: { ...parameters, ...second } }),
+        ],
+      }),
+    );
+  expect(seen({}, { audience: ['models'] })).toEqual([]);
+  expect(seen({ audience: ['a'] }, {})).toEqual([
+    'exchange: audience is "a", though none is configured',
+    'exchange-audience: audience is "", not "models"',
+  ]);
+  expect(seen({ subject_token: ['opaque'] }, { audience: ['models', 'models'] })).toEqual([
+    'exchange: subject_token is not a JWT',
+    'exchange-audience: audience is given 2 times',
+  ]);
+});
+
+test('exchanges overlap where one arrives before the other is answered', () => {
+  const calls = [call('slow', 0, 2), call('slow', 0.1, 2)];
+  const seen = (second: number) =>
+    exchangesOnceForManyCalls(
+      session({ calls, exchanges: [exchange('slow', 0.2, { durationMs: 1_000 }), exchange('slow', second)] }),
+    );
+  expect(seen(1.3)).toEqual([]);
+  expect(told(seen(1.1))).toEqual(['2 calls at the same time made 2 exchanges at the same time']);
+  const apart = session({ calls: [call('slow', 0, 1), call('slow', 2, 3)], exchanges: [exchange('slow', 0.2)] });
+  expect(told(exchangesOnceForManyCalls(apart))).toEqual(['no calls were made at the same time']);
+  const warm = session({ calls, exchanges: [exchange('slow', -30)] });
+  expect(told(exchangesOnceForManyCalls(warm))).toEqual([expect.stringContaining('the calls needed no exchange')]);
+});
+
+test('a client whose good call is several requests may repeat each of them once', () => {
+  const calls = [call('revoking', 0, 1), call('revoking', 2, 3), call('revoking', 4, 5, failed)];
+  const good = [request('revoking', 0.1, 200), request('revoking', 0.2, 200)];
+  const refused = [2.1, 2.2, 2.3].map((at, index) => request('revoking', at, index === 0 ? 401 : 200));
+  const again = (count: number) =>
+    Array.from({ length: count }, (_, index) => request('revoking', 4.1 + index / 100, 401));
+  const acts = [1.5, 3.5].map((at) => ({
+    kind: 'act' as const,
+    at: iso(at),
+    place: at,
+    provider: 'revoking',
+    act: 'good',
+  }));
+  const seen = (count: number) =>
+    told(exchangesOnceMoreWhenRefused(session({ calls, acts, resources: [...good, ...refused, ...again(count)] })));
+  expect(seen(4)).toEqual([]);
+  expect(seen(5)).toEqual(['a refused call made 5 requests and 0 exchanges, a good one 2 requests']);
+});
+
+test('a life is not guessed: the second call must succeed', () => {
+  const calls = [call('no-expiry', 0, 1), call('no-expiry', 5, 6, failed)];
+  expect(told(doesNotGuessALife(session({ calls })))).toEqual([expect.stringContaining('once the token had expired')]);
+});
+
+describe('an outage', () => {
+  const outage = (act: NonNullable<Call['act']>, from: number, to: number, change: Partial<Call> = {}): Call =>
+    call('outage', from, to, { phase: 'outage', act, ...change });
+  const seen = (silent: Call, change: Partial<ClientSession> = {}) =>
+    survivesAnOutage(session({ calls: [outage('good', 0, 1), silent, outage('good', 90, 91)], ...change }));
+
+  test('a call may take as long as the client declares, and the way there', () => {
+    expect(seen(outage('silent', 10, 22.9, failed))).toEqual([]);
+    const findings = seen(outage('silent', 10, 25, failed));
+    expect(told(findings)).toEqual([expect.stringContaining('a call took 15.0 s, its limit is 3 s')]);
+    expect(() => expectNone(findings, [{ where: 'the pod', from: iso(12), to: iso(14.5) }])).toThrow(HarnessError);
+  });
+
+  test('a process that is another one did not survive; where each call has its own that says nothing', () => {
+    const crashed = { afterOutage: { podUid: 'uid', restarts: 1 } };
+    expect(told(seen(outage('silent', 10, 11, failed), crashed))).toEqual([expect.stringContaining('was replaced')]);
+    expect(seen(outage('silent', 10, 11, failed), { ...crashed, capabilities: [] })).toEqual([]);
+  });
+});
+
+describe('nobody is asked', () => {
+  const refusing = call('refusing', 10, 11, failed);
+  const base = { calls: [plain, refusing], exchanges: [exchange('refusing', 10.1, { status: 400 })] };
+
+  test('to log in at an endpoint that the metadata offer', () => {
+    expect(neverTurnsToAPerson(session(base))).toEqual([]);
+    const path = '/realms/refusing/device';
+    const lookups = [
+      { kind: 'provider' as const, at: iso(10.5), host: '', provider: 'refusing', method: 'POST', path, status: 404 },
+    ];
+    expect(told(neverTurnsToAPerson(session({ ...base, lookups })))).toEqual([expect.stringContaining(path)]);
+  });
+
+  test('by a port that is opened when a token is refused, unless ports are opened for good calls too', () => {
+    const listener = (port: number, at: number) => ({ port, at: iso(at) });
+    const seen = (...listeners: ReturnType<typeof listener>[]) => neverTurnsToAPerson(session({ ...base, listeners }));
+    expect(seen(listener(8080, -5))).toEqual([]);
+    expect(told(seen(listener(8080, -5), listener(4242, 10.5)))).toEqual([expect.stringContaining('port 4242')]);
+    expect(seen(listener(4241, 0.05), listener(4242, 10.5))).toEqual([]);
+  });
+});
+
+test('what a client leaves behind holds no subject token, and access tokens for its user alone', () => {
+  const subject = { header: {}, claims: {}, sha256: 'subject' };
+  const seen = (file: { mode: string; words: string[]; unreadable?: string }) =>
+    persistsAccessTokensPrivately(
+      session({
+        exchanges: [exchange('plain', 1, { parameters: { assertion: [subject] } })],
+        remaining: [{ path: '/cache/a', uid: 1000, ...file }],
+        capabilities: ['cache'],
+      }),
+    );
+  expect(seen({ mode: '0600', words: ['access-1'] })).toEqual([]);
+  expect(seen({ mode: '0640', words: ['access-1'] })).toEqual([
+    '/cache/a, which holds an access token, has the mode 0640',
+  ]);
+  expect(seen({ mode: '0600', words: ['access-1', 'subject'] })).toEqual(['/cache/a holds a subject token']);
+  expect(seen({ mode: '0600', words: [] })).toEqual([expect.stringContaining('though the client declares a cache')]);
+  expect(seen({ mode: '0644', words: [], unreadable: 'EACCES' })).toEqual([
+    expect.stringContaining('has the mode 0644'),
+  ]);
+});

@@ -1,0 +1,167 @@
+import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, test } from 'vitest';
+import { NotApplicable, UsageError } from '../../../core/errors.ts';
+import { readIncompatiblePair } from '../../../core/incompatible-pair.ts';
+import type { ProviderDescription } from '../../../oauth/provider.ts';
+import { loadTarget, type Target } from '../../../targets/load.ts';
+import { whyNoCache } from '../observe-cache.ts';
+import { LATE } from '../scenarios/session.ts';
+import { agreeOnGrant, type ConfiguredProvider } from './files.ts';
+import { ConfigurationSets } from './session.ts';
+
+const FOLDER = fileURLToPath(new URL('../../../../fixtures/targets/token-clients/', import.meta.url));
+const GIVEN = { plugin: '/plugin.js', image: 'some/image:1' };
+
+function load(file: string): Target<'token-client'> {
+  const target = loadTarget(`${FOLDER}${file}`, GIVEN);
+  if (target.role !== 'token-client') throw new Error(`${file} is of the role ${target.role}`);
+  return target;
+}
+
+const opencode = load('opencode-oauth2-plugin.yaml');
+
+function provider(name: string, tokenPath = `/tokens/${name}`): ConfiguredProvider {
+  return {
+    name,
+    issuer: `https://idp.test/${name}`,
+    tokenEndpoint: `https://idp.test/${name}/token`,
+    audience: name,
+    clientId: 'client',
+    scopes: ['openid'],
+    tokenPath,
+    pathConfigured: true,
+    accessTokenLifetimeSeconds: 42,
+    baseURL: `https://models.test/${name}/v1`,
+    grant: 'jwt-bearer',
+    clientAuthentication: 'none',
+  };
+}
+
+test.each(globSync('*.yaml', { cwd: FOLDER }))('%s has the right shape', (file) => {
+  expect(load(file).name).toBe(file.slice(0, -'.yaml'.length));
+});
+
+describe('the cache of a pod', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'token-client-target-test-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const reference = readFileSync(`${FOLDER}reference.yaml`, 'utf8');
+
+  /** The reference's target file, with one of its lines changed. */
+  function changed(line: string, to: string): Target {
+    expect(reference).toContain(line);
+    const file = join(folder, 'target.yaml');
+    writeFileSync(file, reference.replace(line, to));
+    return loadTarget(file);
+  }
+
+  test('is judged where the file says on which volume it is', () => {
+    expect(whyNoCache(load('reference.yaml'))).toBeUndefined();
+    const unsaid = changed('  cacheVolume: cache\n', '');
+    expect(unsaid.role === 'token-client' && whyNoCache(unsaid)).toMatch(/run\.cacheVolume.*emptyDir in run\.pod/);
+    const unable = changed(' cache, discovery', ' discovery');
+    expect(unable.role === 'token-client' && whyNoCache(unable)).toMatch(/declares the capabilities.*not cache/);
+  });
+
+  const MOUNT = '- { name: cache, mountPath: /var/cache/token-client }';
+
+  test.each([
+    ['is not there', 'cacheVolume: cache', 'cacheVolume: cash', /no volume "cash"; it has tokens, config, cache/],
+    ['is something else', 'cacheVolume: cache', 'cacheVolume: config', /"config" of run\.pod is no emptyDir/],
+    ['is not mounted', MOUNT, '', /the container "client" of run\.pod does not mount the volume "cache"/],
+    ['cannot be written', MOUNT, MOUNT.replace(' }', ', readOnly: true }'), /"cache" read-only/],
+    ['is called a folder', 'cacheVolume: cache', 'cacheFolder: /var/cache/token-client', /cacheFolder/],
+  ])('is wrong use on a volume that %s', (_, line, to, said) => {
+    const act = (): unknown => changed(line, to);
+    expect(act).toThrow(UsageError);
+    expect(act).toThrow(said);
+  });
+});
+
+describe('the grant', () => {
+  const described = (...grants: ProviderDescription['grants']): ProviderDescription => ({
+    ...provider('production'),
+    accessTokenAudience: 'inference',
+    grants,
+  });
+
+  test('is the first that both can', () => {
+    const wanted = { grant: 'token-exchange', clientAuthentication: 'none' } as const;
+    expect(
+      agreeOnGrant(
+        opencode,
+        'idp',
+        described({ grant: 'client-assertion', clientAuthentication: 'subject-token' }, wanted, {
+          grant: 'jwt-bearer',
+          clientAuthentication: 'none',
+        }),
+      ),
+    ).toEqual(wanted);
+  });
+
+  test.each([
+    [
+      { grant: 'jwt-bearer', clientAuthentication: 'subject-token' } as const,
+      42,
+      /does not authenticate itself.*--idp embedded/,
+    ],
+    [
+      { grant: 'jwt-bearer', clientAuthentication: 'none' } as const,
+      30,
+      /expired 30 s before its end.*longer than 30 s/,
+    ],
+  ])('with %j and a life of %i s there is none: the pair is told', (grant, accessTokenLifetimeSeconds, told) => {
+    const agree = (): unknown =>
+      agreeOnGrant(opencode, 'keycloak', { ...described(grant), accessTokenLifetimeSeconds });
+    expect(agree).toThrow(NotApplicable);
+    expect(agree).toThrow(told);
+    try {
+      agree();
+    } catch (error) {
+      expect(readIncompatiblePair((error as Error).message)?.between).toEqual(['opencode-oauth2-plugin', 'keycloak']);
+    }
+  });
+});
+
+describe('the configuration', () => {
+  const sets = new ConfigurationSets(opencode, [provider('production'), provider('staging')], [], '/late/token', {});
+  const configured = (set: string): Record<string, { options: { oauth2: object } }> =>
+    JSON.parse(sets.files[set]?.['opencode.json'] ?? '').provider;
+
+  test('has each provider by its name, as the target file writes it', () => {
+    expect(configured('usual').production).toEqual({
+      name: 'production',
+      options: {
+        baseURL: 'https://models.test/production/v1',
+        oauth2: {
+          issuer: 'https://idp.test/production',
+          clientId: 'client',
+          scopes: ['openid'],
+          authFlow: 'jwt_bearer',
+          subjectTokenSource: { type: 'kubernetes_sa', tokenPath: '/tokens/production' },
+        },
+      },
+    });
+  });
+
+  test('names no path where the default is to be used', () => {
+    const [production, staging] = [{ ...provider('production'), pathConfigured: false }, provider('staging')];
+    const { files } = new ConfigurationSets(opencode, [production, staging], [], '/late/token', {});
+    const written = JSON.parse(files.usual?.['opencode.json'] ?? '').provider;
+    expect(written.production.options.oauth2.subjectTokenSource).toEqual({ type: 'kubernetes_sa' });
+    expect(written.staging.options.oauth2.subjectTokenSource.tokenPath).toBe('/tokens/staging');
+  });
+
+  test('has the late provider beside the first one only while it has no token', () => {
+    expect(Object.keys(configured('late'))).toEqual(['staging', LATE]);
+    expect(sets.setFor(LATE)).toBe('late');
+    expect(sets.setFor('production')).toBe('usual');
+    sets.copied('/dev/null', '/late/token');
+    expect(sets.setFor('production')).toBe('all');
+    expect(Object.keys(configured('all'))).toEqual(['production', 'staging', LATE]);
+    sets.copied('/tokens/production', '/late/token');
+    expect(sets.setFor('production')).toBe('usual');
+  });
+});

@@ -1,0 +1,194 @@
+import { HarnessError, NotTestable } from '../../../core/errors.ts';
+import type { Values } from '../../../core/placeholders.ts';
+import type { PlayedName, PlayedSetup } from '../../../fakes/simulated-providers.ts';
+import type { ProviderDescription } from '../../../oauth/provider.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import type { Target } from '../../../targets/load.ts';
+import { CLIENT_CAPABILITIES } from '../../../targets/schema/token-client.ts';
+import { LATE, type SessionDriver } from '../scenarios/session.ts';
+import { agreeOnGrant, type ConfiguredProvider, configurationFiles } from './files.ts';
+
+type TokenClientTarget = Target<'token-client'>;
+
+/** A client of a target file, ready to be driven. */
+export interface TargetClient extends SessionDriver {
+  stop(): Promise<void>;
+}
+
+/**
+ * Makes the target's ServiceAccount known to the two providers that it is judged with, and says how it is to be configured for them.
+ *
+ * @param options.tokenPath where the token file of a provider is; the first provider's comes first
+ * @throws NotApplicable where client and provider do not go together
+ * @throws NotTestable where there are not two providers
+ */
+export async function registerProviders(
+  t: RequirementContext,
+  target: TokenClientTarget,
+  options: {
+    serviceAccount: string;
+    tokenPath: (provider: string, index: number) => { path: string; configured: boolean };
+    baseURL: (provider: string) => string;
+  },
+): Promise<ConfiguredProvider[]> {
+  const [identityProvider, { name: namespace }] = await Promise.all([t.identityProvider(), t.namespace()]);
+  const described = identityProvider.providers.slice(0, 2);
+  if (described.length < 2) {
+    throw new NotTestable(`the identity provider has ${described.length} providers; two are needed`);
+  }
+  const agreed = described.map((provider) => agreeOnGrant(target, identityProvider.kind, provider));
+  return Promise.all(
+    described.map(async (provider: ProviderDescription, index): Promise<ConfiguredProvider> => {
+      const { name, issuer, tokenEndpoint, audience, accessTokenLifetimeSeconds } = provider;
+      const { path, configured } = options.tokenPath(name, index);
+      const { clientId } = await identityProvider.register(name, { namespace, serviceAccount: options.serviceAccount });
+      return {
+        ...(agreed[index] as (typeof agreed)[number]),
+        name,
+        issuer,
+        tokenEndpoint,
+        audience,
+        clientId,
+        scopes: target.scopes,
+        tokenPath: path,
+        pathConfigured: configured,
+        accessTokenLifetimeSeconds,
+        skewSeconds: target.skewSeconds,
+        baseURL: options.baseURL(name),
+      };
+    }),
+  );
+}
+
+/** What a target file says of the client for the session. */
+export function sessionSettings(
+  target: TokenClientTarget,
+): Pick<SessionDriver, 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds'> {
+  return {
+    capabilities: CLIENT_CAPABILITIES.filter((capability) => target.capabilities.includes(capability)),
+    timeLimitMs: target.timeLimitSeconds * 1000,
+    ...(target.defaultLifeSeconds === undefined ? {} : { defaultLifeSeconds: target.defaultLifeSeconds }),
+  };
+}
+
+/**
+ * Which providers stand in the configuration of one call. A client may look after all that it knows at its start, whichever is called:
+ * the late provider, which shares endpoint and token with the first one, must not stand beside it while it has a token.
+ */
+const SETS = {
+  late: ['second', 'late'],
+  usual: ['first', 'second'],
+  all: ['first', 'second', 'late'],
+} as const;
+
+/** The set of a client that is one process for all its calls: it is configured once. */
+export const EVERYTHING = 'everything';
+
+/** The configuration folders of a client, one for each set of providers. */
+export class ConfigurationSets {
+  readonly files: Record<string, Record<string, string>>;
+  #lateIsBlank = false;
+  readonly #latePath: string;
+
+  /**
+   * @param played providers that the observer plays: each has a set of its own
+   * @param values placeholders that are known by now
+   */
+  constructor(
+    target: TokenClientTarget,
+    providers: ConfiguredProvider[],
+    played: ConfiguredProvider[],
+    latePath: string,
+    values: Values,
+  ) {
+    const [first, second] = providers;
+    if (first === undefined || second === undefined) throw new HarnessError('two providers are needed');
+    const late: ConfiguredProvider = { ...first, name: LATE, tokenPath: latePath, pathConfigured: true };
+    const known = { first, second, late };
+    this.#latePath = latePath;
+    const sets: Record<string, ConfiguredProvider[]> = {
+      ...Object.fromEntries(
+        Object.entries(SETS).map(([set, members]) => [set, members.map((member) => known[member])]),
+      ),
+      ...Object.fromEntries(played.map((provider) => [playedSet(provider.name), [provider]])),
+      [EVERYTHING]: [first, second, late, ...played],
+    };
+    this.files = Object.fromEntries(
+      Object.entries(sets).map(([set, members]) => [set, configurationFiles(target, members, values)]),
+    );
+  }
+
+  /** Is told what was put into the late provider's token file. */
+  copied(from: string, to: string): void {
+    if (to === this.#latePath) this.#lateIsBlank = from === '/dev/null';
+  }
+
+  /** Name of the set for the next call of a provider. */
+  setFor(provider: string): string {
+    if (provider === LATE) return 'late';
+    if (Object.hasOwn(this.files, playedSet(provider))) return playedSet(provider);
+    return this.#lateIsBlank ? 'all' : 'usual';
+  }
+}
+
+function playedSet(provider: string): string {
+  return `played-${provider}`;
+}
+
+/** The played providers by which a requirement is judged, its control included. */
+const PLAYED_FOR: Record<string, PlayedName[]> = {
+  'TR-25': ['slow'],
+  'TR-26': ['revoking'],
+  'TR-27': ['no-expiry'],
+  'TR-29': ['outage'],
+  'TR-35': ['plain', 'refusing'],
+  'TR-36': ['swapped'],
+  'TX-02': ['exchange', 'exchange-audience'],
+  'TX-04': ['plain', 'tenant'],
+  'TX-05': ['revoking'],
+  'TX-06': ['plain', 'other-issuer', 'other-slash'],
+  'TX-07': ['plain', 'stranger', 'redirecting-endpoint', 'redirecting-server'],
+};
+
+/** Those that the run judges anything by: a client that is started for each call is not called for nothing. */
+export function plannedSetups({ subject }: RequirementContext, setups: PlayedSetup[]): PlayedSetup[] {
+  const needed = new Set(subject.planned.flatMap((id) => PLAYED_FOR[id] ?? []));
+  return setups.filter(({ name }) => needed.has(name));
+}
+
+/** The played providers that a client can be configured for, and how its configuration files have them. */
+export function configuredPlayed(
+  target: Pick<TokenClientTarget, 'capabilities'>,
+  setups: PlayedSetup[],
+  baseURL: (provider: string) => string,
+): { played: PlayedSetup[]; configured: ConfiguredProvider[] } {
+  const flows = (['jwt_bearer', 'token_exchange'] as const).filter((flow) => target.capabilities.includes(flow));
+  // Where nothing is said of the grant, any will do.
+  const played = setups.flatMap((setup): PlayedSetup[] => {
+    if (flows.includes(setup.authFlow)) return [setup];
+    return setup.authFlow === 'jwt_bearer' && flows.length > 0 ? [{ ...setup, authFlow: 'token_exchange' }] : [];
+  });
+  return {
+    played,
+    configured: played.map(({ name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath }) => ({
+      name,
+      issuer,
+      tokenEndpoint: `${issuer}/token`,
+      audience: issuer,
+      clientId,
+      scopes,
+      tokenPath,
+      pathConfigured: true,
+      accessTokenLifetimeSeconds: Number.POSITIVE_INFINITY,
+      baseURL: baseURL(name),
+      grant: authFlow === 'jwt_bearer' ? 'jwt-bearer' : 'token-exchange',
+      clientAuthentication: 'none',
+      ...(tokenExchangeAudience === undefined ? {} : { tokenExchangeAudience }),
+    })),
+  };
+}
+
+/** The values of an environment as text, for a process. */
+export function asText(values: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, String(value)]));
+}

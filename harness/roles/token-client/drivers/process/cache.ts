@@ -1,0 +1,102 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { HarnessError } from '../../../../core/errors.ts';
+import { fill } from '../../../../core/placeholders.ts';
+import { createServiceAccount } from '../../../../probes/pods.ts';
+import type { RequirementContext } from '../../../../rpc/context.ts';
+import type { Target } from '../../../../targets/load.ts';
+import { configurationFiles } from '../../configure/files.ts';
+import { configuredPlayed, EVERYTHING } from '../../configure/session.ts';
+import { type CacheDriver, playedSetupBy, type Start } from '../../scenarios/restarts.ts';
+import { startProcessRig } from './sandbox.ts';
+
+const NAME = 'token-client';
+
+/** Makes the folder of the cache what a start wants it to be. The kept one stands aside where a start has another. */
+export class CacheFolder {
+  readonly #folder: string;
+  readonly #aside: string;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    this.#aside = `${folder}.kept`;
+  }
+
+  /** @returns how many files were made corrupt */
+  prepare(start: Start): number {
+    mkdirSync(dirname(this.#folder), { recursive: true, mode: 0o700 });
+    if (start === 'kept') rmSync(this.#folder, { recursive: true, force: true });
+    if ((start === 'emptied' || start === 'unwritable') && existsSync(this.#folder))
+      renameSync(this.#folder, this.#aside);
+    // No permission keeps root from writing, but nobody can make a folder where a file is.
+    if (start === 'unwritable') writeFileSync(this.#folder, '');
+    const corrupt = start === 'corrupt' ? filesOf(this.#folder) : [];
+    for (const file of corrupt) writeFileSync(file, '{"key":');
+    return corrupt.length;
+  }
+
+  restore(): void {
+    if (!existsSync(this.#aside)) return;
+    rmSync(this.#folder, { recursive: true, force: true });
+    renameSync(this.#aside, this.#folder);
+  }
+}
+
+function filesOf(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => join(folder, name))
+    .filter((path) => statSync(path).isFile());
+}
+
+/** The client of a target file, a process of this host, started with the cache that another start left. */
+export async function startProcessWithCache(
+  t: RequirementContext,
+  target: Target<'token-client'>,
+): Promise<CacheDriver & { stop(): Promise<void> }> {
+  const { run } = target;
+  if (run.form !== 'process' || run.cacheFolder === undefined) throw new HarnessError(`${target.file} names no cache`);
+  const rig = await startProcessRig(t, target);
+  try {
+    const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('client cache')]);
+    await createServiceAccount(t, namespace, NAME, false);
+    const tokenPath = rig.at('late', 'token');
+    // The played providers take every subject token.
+    const { token } = await cluster.createToken({ namespace, serviceAccount: NAME, audiences: ['cache'] });
+    writeFileSync(tokenPath, token, { mode: 0o600 });
+    const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
+    const isResident = run.trigger.kind === 'http';
+    let corruptFiles = 0;
+    return {
+      ...(isResident ? {} : { startsForEachCall: true }),
+      setup: playedSetupBy(rig.port, tokenPath),
+      async start(start, providers) {
+        corruptFiles += cache.prepare(start);
+        const configured = providers.map(({ name, played, ...setup }) => {
+          const { configured } = configuredPlayed(target, [{ ...setup, name: played }], rig.baseURL);
+          return configured.map((provider) => ({ ...provider, name }));
+        });
+        // What is started for each call is given the provider of that call alone.
+        for (const own of configured) {
+          rig.writeFiles(`cache-${own[0]?.name}`, configurationFiles(target, own, rig.values));
+        }
+        rig.writeFiles(EVERYTHING, configurationFiles(target, configured.flat(), rig.values));
+        return rig.start(EVERYTHING);
+      },
+      async end() {
+        await rig.end();
+        cache.restore();
+      },
+      call: (provider, patienceMs) => rig.call(provider, `cache-${provider}`, patienceMs),
+      mark: () => rig.act('cached', 'good'),
+      corruptFiles: () => corruptFiles,
+      records: rig.records,
+      stalls: rig.stalls,
+      progress: (message) => t.progress(message),
+      stop: rig.stop,
+    };
+  } catch (error) {
+    await rig.stop();
+    throw error;
+  }
+}

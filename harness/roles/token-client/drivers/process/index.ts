@@ -1,0 +1,121 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import {
+  copyInPlace,
+  linkInPlace,
+  projectInPlace,
+  remainingFiles,
+} from '../../../../../fixtures/workloads/token-probe/files.ts';
+import { TokenProbe } from '../../../../../fixtures/workloads/token-probe/probe.ts';
+import { HarnessError, NotTestable } from '../../../../core/errors.ts';
+import { PLAYED_HOSTS, playedSetups } from '../../../../fakes/simulated-providers.ts';
+import { createServiceAccount } from '../../../../probes/pods.ts';
+import { startProbePod } from '../../../../probes/token-probe.ts';
+import type { RequirementContext } from '../../../../rpc/context.ts';
+import type { Target } from '../../../../targets/load.ts';
+import {
+  ConfigurationSets,
+  configuredPlayed,
+  EVERYTHING,
+  plannedSetups,
+  registerProviders,
+  sessionSettings,
+  type TargetClient,
+} from '../../configure/session.ts';
+import { startProcessRig, WRITABLE } from './sandbox.ts';
+import { mirrorTokens } from './tokens.ts';
+
+const NAME = 'token-client';
+
+/**
+ * A token client that is a process of this host, one for each call or one for all. Its token files are those of a pod that a kubelet rotates; it is led
+ * to an observer in this process.
+ */
+export async function startProcessClient(t: RequirementContext, target: Target<'token-client'>): Promise<TargetClient> {
+  const rig = await startProcessRig(t, target);
+  try {
+    const { name: namespace } = await t.namespace();
+    const latePath = rig.at('late', 'token');
+    const providers = await registerProviders(t, target, {
+      serviceAccount: NAME,
+      tokenPath: (name) => ({ path: rig.at('tokens', `${name}-token`), configured: true }),
+      baseURL: rig.baseURL,
+    });
+    await createServiceAccount(t, namespace, NAME, false);
+    const audiences = Object.fromEntries(providers.map(({ name, audience }) => [`${name}-token`, audience]));
+    const probePod = await startProbePod(t, namespace, {
+      name: NAME,
+      serviceAccount: NAME,
+      volumes: { oauth2: audiences },
+    });
+    let broken: Error | undefined;
+    const mirror = await mirrorTokens(
+      probePod,
+      Object.fromEntries(Object.keys(audiences).map((file) => [probePod.path('oauth2', file), file])),
+      rig.at('tokens'),
+      (error) => {
+        broken = error;
+      },
+    );
+    rig.onStop(() => mirror.stop());
+    const probe = new TokenProbe({
+      files: [...providers.map(({ tokenPath }) => tokenPath), latePath],
+      intervalMs: 1_000,
+      burstMs: 300,
+    });
+    probe.start();
+    rig.onStop(() => probe.stop());
+    const { played, configured } = configuredPlayed(
+      target,
+      plannedSetups(
+        t,
+        playedSetups({
+          hosts: PLAYED_HOSTS,
+          port: rig.port,
+          tokenPath: rig.at('late', 'played-token'),
+          swappedPath: rig.at('late', 'swapped', 'token'),
+        }),
+      ),
+      rig.baseURL,
+    );
+    const sets = new ConfigurationSets(target, providers, configured, latePath, rig.values);
+    for (const [set, files] of Object.entries(sets.files)) rig.writeFiles(set, files);
+    const isResident = target.run.trigger.kind === 'http';
+    const whyNot = await rig.start(EVERYTHING);
+    if (whyNot !== undefined) throw new NotTestable(whyNot);
+    return {
+      ...sessionSettings(target),
+      ...(isResident ? {} : { startsForEachCall: true }),
+      providers,
+      played,
+      latePath,
+      async call(name, patienceMs) {
+        if (broken !== undefined) throw new HarnessError(broken.message);
+        return rig.call(name, isResident ? EVERYTHING : sets.setFor(name), patienceMs);
+      },
+      observations: async () => probe.observations(),
+      records: rig.records,
+      stalls: async () => [...(await rig.stalls()), ...mirror.stalls()],
+      refuseNext: rig.refuseNext,
+      act: rig.act,
+      async copy(from, to) {
+        copyInPlace(from, to);
+        sets.copied(from, to);
+      },
+      async link(from, to) {
+        linkInPlace(from, to);
+        sets.copied(from, to);
+      },
+      project: async (from, to) => projectInPlace(from, to),
+      remaining: async () => WRITABLE.flatMap((name) => remainingFiles(rig.at(name))),
+      identity: async () => rig.identity(),
+      output: async () => rig.output(),
+      secrets: async () => [],
+      until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
+      progress: (message) => t.progress(message),
+      stop: rig.stop,
+    };
+  } catch (error) {
+    await rig.stop();
+    throw error;
+  }
+}

@@ -1,0 +1,245 @@
+import { DEFAULT_TOKEN_PATH } from '../../../fixtures/workloads/token-client/config.ts';
+import { NotTestable } from '../../core/errors.ts';
+import { PLAYED_HOSTS, type PlayedName, type PlayedSetup, playedSetups } from '../../fakes/simulated-providers.ts';
+import type { ProviderDescription } from '../../oauth/provider.ts';
+import { deployObserver, type Observer } from '../../probes/observer.ts';
+import { START_SECONDS, startInTurn } from '../../probes/pods.ts';
+import { TIMELINE, timelineOf } from '../../probes/timeline.ts';
+import type { RequirementContext } from '../../rpc/context.ts';
+import { targetOf } from '../../targets/load.ts';
+import { CLIENT_CAPABILITIES, type ClientCapability } from '../../targets/schema/token-client.ts';
+import { podDriver } from './drivers/pod-observation.ts';
+import {
+  CACHE_FOLDER,
+  CLIENT_NAME,
+  callClientPod,
+  clientConfigMap,
+  clientPod,
+  PROBE_PORT,
+  prepareForClient,
+} from './drivers/reference-pod.ts';
+import {
+  type ClientSession,
+  driveClientSession,
+  LATE,
+  type SessionDriver,
+  type SessionPlan,
+  type SessionProvider,
+  summarise,
+} from './scenarios/session.ts';
+import { startTargetClient } from './start.ts';
+
+const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
+const LATE_FOLDER = '/var/run/late';
+
+/** Of one request to the provider with an outage; a call of the client is one such request then. */
+const SHORT_TIMEOUT_MS = 3_000;
+const SCOPES = ['openid'];
+
+/** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
+const EXPIRATION_SECONDS = 600;
+
+/** A token client that runs in the test's namespace, with a probe beside it that watches the same token files. */
+interface TokenClientPod extends SessionDriver {
+  pod: string;
+  observer: Observer;
+}
+
+/**
+ * Deploys the token client of the subject: the reference, or the twin's variant of it. Two providers, each with a projected
+ * token of its own (the first by the default path), and one whose token file is not there at first.
+ *
+ * @throws NotTestable when the pod does not get ready
+ */
+function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
+  return t.shared('token client', async () => {
+    const [cluster, identityProvider, { name: namespace }] = await Promise.all([
+      t.cluster(),
+      t.identityProvider(),
+      t.namespace(),
+    ]);
+    const [production, staging] = identityProvider.providers;
+    if (production === undefined || staging === undefined) {
+      throw new NotTestable(`the identity provider has ${identityProvider.providers.length} providers; two are needed`);
+    }
+    const configured = async (description: ProviderDescription, file: string): Promise<SessionProvider> => ({
+      name: description.name,
+      audience: description.audience,
+      ...(await identityProvider.register(description.name, { namespace, serviceAccount: CLIENT_NAME })),
+      scopes: SCOPES,
+      tokenPath: file,
+      pathConfigured: file !== DEFAULT_TOKEN_PATH,
+      accessTokenLifetimeSeconds: description.accessTokenLifetimeSeconds,
+    });
+    const [observer, first, second] = await Promise.all([
+      deployObserver(t),
+      configured(production, DEFAULT_TOKEN_PATH),
+      configured(staging, `${TOKEN_FOLDER}/staging-token`),
+    ]);
+    const latePath = `${LATE_FOLDER}/token`;
+    const played = playedSetups({
+      hosts: PLAYED_HOSTS,
+      port: observer.port,
+      tokenPath: `${LATE_FOLDER}/played-token`,
+      swappedPath: `${LATE_FOLDER}/swapped/token`,
+    });
+    const config = {
+      cacheDir: CACHE_FOLDER,
+      providers: {
+        ...Object.fromEntries(played.map((setup) => [setup.name, playedConfig(observer, setup)])),
+        [first.name]: clientConfig(observer, production, first),
+        [second.name]: clientConfig(observer, staging, second),
+        [LATE]: clientConfig(observer, production, { ...first, tokenPath: latePath, pathConfigured: true }),
+      },
+    };
+    await prepareForClient(t, cluster, namespace);
+    await cluster.create([clientConfigMap(observer, { namespace, pod: CLIENT_NAME, config })]);
+    const body = clientPod(t, cluster, observer, {
+      namespace,
+      pod: CLIENT_NAME,
+      files: [first.tokenPath, second.tokenPath, latePath],
+      shared: [
+        { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
+        { name: 'late', mountPath: LATE_FOLDER },
+        { name: 'cache', mountPath: CACHE_FOLDER },
+      ],
+      volumes: [
+        { name: 'late', emptyDir: {} },
+        { name: 'cache', emptyDir: {} },
+        {
+          name: 'tokens',
+          projected: {
+            sources: [first, second].map(({ audience, tokenPath }) => ({
+              serviceAccountToken: {
+                audience,
+                expirationSeconds: EXPIRATION_SECONDS,
+                path: tokenPath.slice(TOKEN_FOLDER.length + 1),
+              },
+            })),
+          },
+        },
+      ],
+    });
+    await startInTurn(cluster, namespace, body, () => cluster.podReady(namespace, CLIENT_NAME, START_SECONDS));
+    return {
+      pod: CLIENT_NAME,
+      observer,
+      latePath,
+      providers: [first, second],
+      played,
+      capabilities: [...CLIENT_CAPABILITIES],
+      timeLimitMs: SHORT_TIMEOUT_MS,
+      ...podDriver(
+        t,
+        cluster,
+        {
+          namespace,
+          name: CLIENT_NAME,
+          container: CLIENT_NAME,
+          probePort: PROBE_PORT,
+          writableFolders: [CACHE_FOLDER],
+        },
+        observer,
+      ),
+      call: (provider, patienceMs) => callClientPod(cluster, { namespace, pod: CLIENT_NAME, provider, patienceMs }),
+    };
+  });
+}
+
+function clientConfig(observer: Observer, description: ProviderDescription, provider: SessionProvider): object {
+  const declared = description.grants.find(({ grant }) => grant === 'jwt-bearer');
+  if (declared === undefined) {
+    throw new NotTestable(`the provider ${description.name} does not declare the grant jwt-bearer`);
+  }
+  return {
+    baseURL: observer.baseURL(description.name),
+    oauth2: {
+      issuer: description.issuer,
+      clientId: provider.clientId,
+      scopes: provider.scopes,
+      authFlow: 'jwt_bearer',
+      subjectTokenSource: {
+        type: 'kubernetes_sa',
+        ...(provider.pathConfigured ? { tokenPath: provider.tokenPath } : {}),
+      },
+      clientAuthentication: declared.clientAuthentication === 'subject-token' ? 'client_assertion' : 'none',
+    },
+  };
+}
+
+function playedConfig(observer: Observer, setup: PlayedSetup): object {
+  const { name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath, impatient } = setup;
+  return {
+    baseURL: observer.baseURL(name),
+    oauth2: {
+      issuer,
+      clientId,
+      scopes,
+      authFlow,
+      subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
+      ...(tokenExchangeAudience === undefined ? {} : { tokenExchangeAudience }),
+      ...(impatient === true ? { timeoutMs: SHORT_TIMEOUT_MS } : {}),
+    },
+  };
+}
+
+/**
+ * The token client of the subject, watched for some seconds; where the run judges its rotations too, it is the same session
+ * as {@link observeRotatingClient} gives, so that one client is deployed and not two.
+ */
+export function observeClient(t: RequirementContext): Promise<ClientSession> {
+  return t.subject.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, {});
+}
+
+/** Requirements that are judged by {@link observeRotatingClient}. */
+const ROTATING = ['TR-22', 'TR-23', 'TR-24', 'AI-32'];
+
+/**
+ * The token client of the subject, watched across rotations and past the first expiry; once per subject.
+ * On the accelerated clock each token rotates twice at least; on the real one, where that takes 18 minutes, both together.
+ */
+export function observeRotatingClient(t: RequirementContext): Promise<ClientSession> {
+  const accelerated = t.clock.kind === 'accelerated';
+  const deadlineSeconds = (accelerated ? 3 * t.clock.clientLifetimeSeconds : 1.2 * EXPIRATION_SECONDS) + 60;
+  const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2, deadlineSeconds };
+  return observe(t, { rotations });
+}
+
+/**
+ * The session of {@link observeClient}, for a requirement that is seen at a provider that the observer plays. Not applicable where the
+ * client could not be configured for it, or does not declare what it needs.
+ */
+export async function observePlayedProviders(
+  t: RequirementContext,
+  name: PlayedName,
+  needed: ClientCapability[] = [],
+): Promise<ClientSession> {
+  const session = await observeClient(t);
+  const missing = needed.filter((capability) => !session.capabilities.includes(capability));
+  if (missing.length > 0) {
+    t.notApplicable(
+      `the client declares the capabilities [${session.capabilities.join(', ')}], not ${missing.join(', ')}`,
+    );
+  }
+  if (!session.played.some((played) => played.name === name)) {
+    t.notApplicable(`the client is not configured for the provider "${name}" that the harness plays`);
+  }
+  return session;
+}
+
+async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {
+  const target = targetOf(t.subject.targets, 'token-client');
+  const session = await t.sharedByAllFiles('client session', async () => {
+    const pace = { ...plan, paceMs: 1_000, patienceMs: 15_000 };
+    if (target === undefined) return driveClientSession(await deployTokenClient(t), pace);
+    const client = await startTargetClient(t, target);
+    try {
+      return await driveClientSession(client, pace);
+    } finally {
+      await client.stop();
+    }
+  });
+  t.evidence('client session', summarise(session));
+  t.evidence(TIMELINE, timelineOf(session.files, session.exchanges, session.resources));
+  return session;
+}

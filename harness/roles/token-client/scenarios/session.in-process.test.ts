@@ -1,0 +1,505 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { decodeJwt, exportJWK, SignJWT } from 'jose';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { close, listen, readBody, sendJson, urlOf } from '../../../../fixtures/workloads/lib/http.ts';
+import { Observer } from '../../../../fixtures/workloads/observer/observer.ts';
+import type { TokenClient } from '../../../../fixtures/workloads/token-client/client.ts';
+import { parseConfig, type TokenClientConfig } from '../../../../fixtures/workloads/token-client/config.ts';
+import {
+  copyInPlace,
+  linkInPlace,
+  projectInPlace,
+  remainingFiles,
+} from '../../../../fixtures/workloads/token-probe/files.ts';
+import { TokenProbe } from '../../../../fixtures/workloads/token-probe/probe.ts';
+import { loadCatalogue } from '../../../catalogue/catalogue.ts';
+import { listWorkloads } from '../../../core/bundle.ts';
+import { type Finding, textOf } from '../../../core/findings.ts';
+import { makePki, type RunPki } from '../../../core/pki.ts';
+import { Resolver } from '../../../core/resolver.ts';
+import { type PlayedHosts, playedProviders, playedSetups } from '../../../fakes/simulated-providers.ts';
+import {
+  exchangesByOneForm,
+  keepsOthersWorking,
+  namesTheMissingFile,
+  neverFallsBack,
+  neverForwardsTheSubjectToken,
+  neverPresentsAnExpiredToken,
+  presentsEachTokenToItsProvider,
+  readsItsTokenFile,
+  rereadsAtEveryExchange,
+  reusesAccessTokens,
+  sendsEachAccessTokenToItsResourceServer,
+  sendsNoClientSecret,
+  survivesAMissingTokenFile,
+  writesNoToken,
+} from '../checks/session.ts';
+import {
+  doesNotGuessALife,
+  exchangesBySubjectToken,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  findsAnIssuerWithAPath,
+  followsTheSymlinkSwap,
+  neverTurnsToAPerson,
+  persistsAccessTokensPrivately,
+  refusesMetadataOfAnotherIssuer,
+  sendsNoTokenToStrangers,
+  survivesAnOutage,
+} from '../checks/simulated.ts';
+import { aSession } from '../record-builders.ts';
+import {
+  type ClientSession,
+  driveClientSession,
+  LATE,
+  type SessionPlan,
+  type SessionProvider,
+  summarise,
+} from './session.ts';
+
+type CreateClient = (config: TokenClientConfig) => TokenClient;
+
+const { folder, created } = await vi.hoisted(async () => {
+  const fs = await import('node:fs');
+  const os = await import('node:os');
+  return { folder: fs.mkdtempSync(`${os.tmpdir()}/client-session-`), created: [] as CreateClient[] };
+});
+
+// The entry of each client is taken as it is; its process and the path that pods have are not.
+vi.mock('../../../../fixtures/workloads/token-client/service.ts', () => ({
+  runTokenClient: (create: CreateClient) => created.push(create),
+}));
+vi.mock('../../../../fixtures/workloads/token-client/config.ts', async (original) => ({
+  ...(await original<object>()),
+  DEFAULT_TOKEN_PATH: `${folder}/token`,
+}));
+
+// As where the harness deploys the reference: TR-30 is judged at the level at which most is written.
+vi.stubEnv('LOG_LEVEL', 'debug');
+
+/** As on the accelerated clock; but time stands still while something happens, and is set from one call to the next. */
+const ROTATION_MS = 16_000;
+const SUBJECT_TOKEN_SECONDS = 25;
+const ACCESS_TOKEN_SECONDS = 12;
+const CALL_MS = 20;
+const PORT = 8443;
+/** Time limit of a request to the provider with an outage; this and the client's patience are the only lengths of real time. */
+const TIMEOUT_MS = 300;
+const HANGING = ['hangs-on-missing-file', 'no-time-limit'];
+
+const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
+  'TR-20': (session) => readsItsTokenFile(session, { pathConfigured: false }),
+  'TR-21': (session) => readsItsTokenFile(session, { pathConfigured: true }),
+  'TR-22': rereadsAtEveryExchange,
+  'TR-23': neverPresentsAnExpiredToken,
+  'TR-24': reusesAccessTokens,
+  'TR-28': survivesAMissingTokenFile,
+  'TR-28a': namesTheMissingFile,
+  'TR-30': writesNoToken,
+  'TX-01': exchangesByOneForm,
+  'TX-03': sendsNoClientSecret,
+  'TX-05': neverForwardsTheSubjectToken,
+  'AI-30': presentsEachTokenToItsProvider,
+  'AI-31': sendsEachAccessTokenToItsResourceServer,
+  'AI-32': keepsOthersWorking,
+  'AI-33': neverFallsBack,
+  'TR-25': exchangesOnceForManyCalls,
+  'TR-26': exchangesOnceMoreWhenRefused,
+  'TR-27': doesNotGuessALife,
+  'TR-29': survivesAnOutage,
+  'TR-31': persistsAccessTokensPrivately,
+  'TR-35': neverTurnsToAPerson,
+  'TR-36': followsTheSymlinkSwap,
+  'TX-02': exchangesBySubjectToken,
+  'TX-04': findsAnIssuerWithAPath,
+  'TX-06': refusesMetadataOfAnotherIssuer,
+  'TX-07': sendsNoTokenToStrangers,
+};
+
+/** The rows of this session that each client must fail, by the catalogue: all others pass. The first one is the reference. */
+const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
+  { name: 'reference', workload: 'token-client', mustFail: [] },
+  ...loadCatalogue().twins.flatMap((twin) =>
+    twin.role === 'token-client' && twin.tokenClient.asTarget !== true
+      ? [
+          {
+            name: twin.name,
+            workload: `token-client-twins/${twin.tokenClient.variant}`,
+            mustFail: twin.mustFail.filter((id) => id in ROWS),
+          },
+        ]
+      : [],
+  ),
+];
+
+/** As in `conformance prove`: all rows of the suites in which a twin must fail; for the reference all there are. */
+function rowsOf(mustFail: string[]): Set<string> {
+  const { requirements } = loadCatalogue();
+  const suites = new Set(requirements.filter(({ id }) => mustFail.includes(id)).map(({ suite }) => suite));
+  return new Set(requirements.filter(({ suite }) => mustFail.length === 0 || suites.has(suite)).map(({ id }) => id));
+}
+
+const stops: (() => unknown)[] = [];
+const resolverRoutes: Record<string, { host: string; port: number }> = {};
+/** One for all sessions: they share the folder. */
+let probe: TokenProbe;
+let projectedAt = 0;
+let pki: RunPki;
+let resolver: Resolver;
+let stranger: { cert: string; key: string };
+let provider: { port: number; certificate: string; key: string };
+
+beforeAll(async () => {
+  for (const { workload } of CLIENTS) {
+    await import(
+      /* @vite-ignore */ new URL(`../../../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href
+    );
+  }
+  pki = await makePki('unit');
+  const hosts = CLIENTS.flatMap((_, index) => [`idp-${index}.test`, `models-${index}.test`]);
+  const { cert, key } = await pki.issue('localhost', {
+    names: CLIENTS.flatMap((_, index) => [...hosts, ...Object.values(hostsOf(index))]),
+  });
+  stranger = await (await makePki('stranger')).issue('localhost', {
+    names: CLIENTS.map((_, index) => hostsOf(index).stranger),
+  });
+  provider = { port: await startProvider(cert, key), certificate: cert, key };
+  vi.useFakeTimers({ toFake: ['Date'] });
+  await projectTokens();
+  const files = [join(folder, 'token'), join(folder, 'staging-token')];
+  probe = new TokenProbe({ files, intervalMs: 20, burstMs: 1 });
+  probe.start();
+  stops.push(() => probe.stop());
+  resolver = new Resolver({ routes: resolverRoutes, ca: pki.ca });
+  vi.stubGlobal('fetch', resolver.fetch);
+});
+
+afterAll(async () => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+  for (const stop of stops) await stop();
+  await resolver.close();
+  rmSync(folder, { recursive: true });
+});
+
+function hostsOf(index: number): PlayedHosts {
+  const host = (name: string): string => `${name}-${index}.test`;
+  return {
+    played: host('played'),
+    tenants: host('tenants'),
+    stranger: host('stranger'),
+    elsewhere: host('elsewhere'),
+  };
+}
+
+/** Two realms on any host name: assertions for their own audience, unexpired, become ES256 access tokens. */
+async function startProvider(cert: string, key: string): Promise<number> {
+  const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k', alg: 'ES256' };
+  const server = createServer({ cert, key }, (request, response) => {
+    void (async () => {
+      const { pathname } = urlOf(request);
+      const [, realm = ''] = /^\/realms\/(\w+)\//.exec(pathname) ?? [];
+      const issuer = `https://${request.headers.host}/realms/${realm}`;
+      if (realm !== '' && pathname.endsWith('/.well-known/openid-configuration')) {
+        sendJson(response, 200, { issuer, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/certs` });
+        return;
+      }
+      if (pathname.endsWith('/certs')) {
+        sendJson(response, 200, { keys: [jwk] });
+        return;
+      }
+      const body = await readBody(request);
+      if (!request.headers['content-type']?.startsWith('application/x-www-form-urlencoded')) {
+        sendJson(response, 400, { error: 'invalid_request' });
+        return;
+      }
+      const { aud, exp = 0 } = decodeJwt(new URLSearchParams(body).get('assertion') ?? '');
+      if (aud !== `audience-${realm}` || exp * 1000 <= Date.now()) {
+        sendJson(response, 400, { error: 'invalid_grant' });
+        return;
+      }
+      const claims = { iss: issuer, aud: `models-${realm}`, exp: Date.now() / 1000 + ACCESS_TOKEN_SECONDS };
+      const token = await new SignJWT({ ...claims, jti: crypto.randomUUID() })
+        .setProtectedHeader({ alg: 'ES256', kid: 'k' })
+        .sign(pair.privateKey);
+      sendJson(response, 200, { access_token: token, token_type: 'Bearer', expires_in: ACCESS_TOKEN_SECONDS });
+    })();
+  });
+  stops.push(() => close(server));
+  return listen(server, 0, '127.0.0.1');
+}
+
+/** Where each token file really is. */
+const stamps = new Map<string, string>();
+
+/** Projects a new token for each realm into the shared folder. */
+async function projectTokens(): Promise<void> {
+  projectedAt = Date.now();
+  for (const [name, realm] of [
+    ['token', 'production'],
+    ['staging-token', 'staging'],
+  ] as const) {
+    const now = Date.now() / 1000;
+    const claims = {
+      iss: 'https://cluster.test',
+      aud: `audience-${realm}`,
+      iat: now,
+      exp: now + SUBJECT_TOKEN_SECONDS,
+      jti: crypto.randomUUID(),
+    };
+    const token = await new SignJWT(claims).setProtectedHeader({ alg: 'HS256' }).sign(new Uint8Array(32));
+    const stamp = mkdtempSync(join(folder, '..stamp-'));
+    const old = stamps.get(name);
+    stamps.set(name, stamp);
+    writeFileSync(join(stamp, name), token);
+    symlinkSync(join(stamp, name), join(folder, `..${name}_tmp`));
+    renameSync(join(folder, `..${name}_tmp`), join(folder, name));
+    if (old !== undefined) rmSync(old, { recursive: true });
+  }
+}
+
+/** Lets time go on until `instant`, with the rotations that fall into it, each seen by the probe when it happens. */
+async function goOn(instant: number): Promise<void> {
+  while (projectedAt + ROTATION_MS <= instant) {
+    vi.setSystemTime(projectedAt + ROTATION_MS);
+    const seen = observed();
+    await projectTokens();
+    while (observed() < seen + 2) await delay(1);
+  }
+  vi.setSystemTime(Math.max(instant, Date.now()));
+}
+
+const observed = (): number => probe.observations().reduce((sum, { observations }) => sum + observations.length, 0);
+
+const ROTATIONS = { each: 2, total: 4, deadlineSeconds: 120 };
+
+async function watchClient(
+  index: number,
+  plan: Pick<SessionPlan, 'rotations'> = { rotations: ROTATIONS },
+): Promise<ClientSession> {
+  const own = mkdtempSync(join(tmpdir(), 'client-session-own-'));
+  const cacheDir = join(own, 'cache');
+  const hosts = hostsOf(index);
+  const setups = playedSetups({
+    hosts,
+    port: PORT,
+    tokenPath: join(own, 'played-token'),
+    swappedPath: join(own, 'swapped', 'token'),
+  });
+  const observer = new Observer({
+    ports: { https: 0, http: 0 },
+    address: '127.0.0.1',
+    tls: { certificate: provider.certificate, key: provider.key, ca: pki.ca },
+    identityProvider: {
+      host: `idp-${index}.test`,
+      port: PORT,
+      upstream: { address: '127.0.0.1', port: provider.port },
+    },
+    providers: ['production', 'staging'].map((name) => ({
+      name,
+      issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
+      tokenEndpoint: `https://idp-${index}.test:${PORT}/realms/${name}/token`,
+      accessTokenAudience: `models-${name}`,
+    })),
+    played: {
+      providers: playedProviders({ hosts, port: PORT, holdMs: 150 }),
+      elsewhere: hosts.elsewhere,
+      stranger: { host: hosts.stranger, certificate: stranger.cert, key: stranger.key },
+    },
+  });
+  const { https, http } = await observer.start();
+  for (const host of [`idp-${index}.test`, `models-${index}.test`, ...Object.values(hosts)]) {
+    resolver.add(`${host}:${PORT}`, { host: '127.0.0.1', port: https });
+  }
+  const latePath = join(own, 'late-token');
+  const providers: SessionProvider[] = ['production', 'staging'].map((name, number) => ({
+    name,
+    audience: `audience-${name}`,
+    clientId: `client-${name}`,
+    scopes: ['openid'],
+    tokenPath: join(folder, number === 0 ? 'token' : 'staging-token'),
+    pathConfigured: number > 0,
+    accessTokenLifetimeSeconds: ACCESS_TOKEN_SECONDS,
+  }));
+  stops.push(() => rmSync(own, { recursive: true }));
+  const written: string[] = [];
+  const output = vi.spyOn(process.stdout, 'write').mockImplementation((chunk) => {
+    written.push(String(chunk));
+    return true;
+  });
+  const create = created[index];
+  const baseURL = (name: string): string => `https://models-${index}.test:${PORT}/${name}/v1`;
+  const configOf = (name: string, tokenPath: string): object => ({
+    baseURL: baseURL(name),
+    oauth2: {
+      issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
+      clientId: `client-${name}`,
+      scopes: ['openid'],
+      authFlow: 'jwt_bearer',
+      subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
+    },
+  });
+  const config = parseConfig({
+    cacheDir,
+    providers: {
+      ...Object.fromEntries(providers.map(({ name, tokenPath }) => [name, configOf(name, tokenPath)])),
+      [LATE]: configOf('production', latePath),
+      ...Object.fromEntries(
+        setups.map(({ name, tokenPath, impatient, ...setup }) => [
+          name,
+          {
+            baseURL: baseURL(name),
+            oauth2: {
+              ...setup,
+              subjectTokenSource: { type: 'kubernetes_sa', tokenPath },
+              ...(impatient === true ? { timeoutMs: TIMEOUT_MS } : {}),
+            },
+          },
+        ]),
+      ),
+    },
+  });
+  const start = (): TokenClient => {
+    if (create === undefined) throw new Error(`no client has the number ${index}`);
+    return create(config);
+  };
+  let client = start();
+  let restarts = 0;
+  const exit = vi.spyOn(process, 'exit').mockImplementation((code) => {
+    restarts += 1;
+    client = start();
+    throw new Error(`the process ended with ${code}`);
+  });
+  try {
+    return await driveClientSession(
+      {
+        providers,
+        latePath,
+        capabilities: ['cache', 'discovery', 'resident', 'token_exchange'],
+        played: setups,
+        timeLimitMs: TIMEOUT_MS,
+        async call(name, patienceMs) {
+          await goOn(Date.now() + CALL_MS);
+          const result = await Promise.race([client.call(name), delay(patienceMs, undefined, { ref: false })]);
+          written.push(`${JSON.stringify(result) ?? ''}\n`);
+          return result;
+        },
+        observations: async () => probe.observations(),
+        records: async () => {
+          const response = await fetch(`http://127.0.0.1:${http}/records`);
+          return ((await response.json()) as { records: [] }).records;
+        },
+        refuseNext: async (name) => {
+          await fetch(`http://127.0.0.1:${http}/refuse?provider=${name}`, { method: 'POST' });
+        },
+        act: async (name, act) => {
+          await fetch(`http://127.0.0.1:${http}/act?provider=${name}&act=${act}`, { method: 'POST' });
+        },
+        copy: async (from, to) => copyInPlace(from, to),
+        link: async (from, to) => linkInPlace(from, to),
+        project: async (from, to) => projectInPlace(from, to),
+        remaining: async () => remainingFiles(cacheDir),
+        identity: async () => ({ podUid: 'uid', restarts }),
+        output: async () => written.join(''),
+        secrets: async () => [],
+        stalls: async () => [],
+        until: (instant) => goOn(instant.getTime()),
+        progress: () => {},
+      },
+      {
+        paceMs: 1_000,
+        // A client that hangs must not be waited for, all others however long they take.
+        patienceMs: HANGING.includes(CLIENTS[index]?.name ?? '') ? 2_000 : 30_000,
+        ...plan,
+      },
+    );
+  } finally {
+    output.mockRestore();
+    exit.mockRestore();
+    delete process.env.NODE_TLS_REJECT_UNAUTHORIZED;
+    await observer.stop();
+  }
+}
+
+describe('a session with', () => {
+  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async (client) => {
+    const index = CLIENTS.indexOf(client);
+    const session = await watchClient(index);
+    const judged = rowsOf(client.mustFail);
+    const findings = Object.fromEntries(
+      Object.entries(ROWS)
+        .filter(([id]) => judged.has(id))
+        .map(([id, judge]) => [id, judge(session)] as const)
+        .filter(([, found]) => found.length > 0),
+    );
+    expect(
+      Object.keys(findings).sort(),
+      JSON.stringify({ findings, session: summarise(session) }, undefined, 1),
+    ).toEqual(client.mustFail.toSorted());
+    expect(JSON.stringify(session), 'no whole token is kept').not.toMatch(/eyJ[\w-]+\.[\w-]+\.(?!SIGNATURE-CUT)[\w-]+/);
+  });
+});
+
+test('a session that is not told to cross rotations is enough for all rows but three', {
+  timeout: 40_000,
+}, async () => {
+  const session = await watchClient(0, {});
+  const failed = Object.entries(ROWS).filter(([, judge]) => judge(session).length > 0);
+  // How many it crosses by chance depends on how long its other parts take.
+  expect(failed.map(([id]) => id).sort()).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
+  expect(failed.filter(([id]) => !['AI-32', 'TR-22', 'TR-23'].includes(id))).toEqual([]);
+});
+
+test('what the clients of the catalogue do not do', { timeout: 40_000 }, async () => {
+  const session = await watchClient(0);
+  const [exchange] = session.exchanges;
+  const [resource] = session.resources;
+  if (exchange === undefined || resource?.token === undefined) throw new Error('nothing was recorded');
+  const foreign = { ...resource.token, sha256: 'another', claims: { iss: 'https://cluster.test' } };
+  const withExchange = (change: object): ClientSession => ({ ...session, exchanges: [{ ...exchange, ...change }] });
+  const wrong: [Finding[], RegExp][] = [
+    [sendsNoClientSecret(withExchange({ authorization: 'Basic' })), /an Authorization header \(Basic\)/],
+    [sendsNoClientSecret(withExchange({ path: '/token?client_secret=s' })), /client_secret in the URL/],
+    [sendsNoClientSecret({ ...session, secrets: ['client (volume client)'] }), /given the Secret client/],
+    [
+      neverForwardsTheSubjectToken({ ...session, resources: [resource, { ...resource, token: foreign }] }),
+      /a token of the cluster's issuer/,
+    ],
+    [neverForwardsTheSubjectToken({ ...session, resources: [] }), /accepted an access token/],
+    [writesNoToken(withExchange({ accessToken: undefined, echoed: true })), /no token was exchanged/],
+    [writesNoToken(withExchange({ accessToken: 'digest', echoed: undefined })), /no error repeated a token/],
+    [
+      keepsOthersWorking({ ...session, calls: session.calls.filter(({ phase }) => phase !== 'paced') }),
+      /worked before/,
+    ],
+    [neverFallsBack({ ...session, resources: [{ ...resource, at: session.calls[0]?.at ?? '' }] }), /was sent a token/],
+  ];
+  for (const [findings, told] of wrong) expect(findings.map(textOf)).toEqual([expect.stringMatching(told)]);
+});
+
+test('every row of the role has a judgement, and every variant a twin', () => {
+  const { requirements } = loadCatalogue();
+  // Those of the cache, and those of other suites, are seen elsewhere.
+  const rows = requirements.filter(
+    ({ role, id, suite }) =>
+      role === 'token-client' && suite !== 'rbac-minimal' && !['TR-32', 'TR-33', 'TR-34'].includes(id),
+  );
+  expect(Object.keys(ROWS).sort()).toEqual(rows.map(({ id }) => id).sort());
+  const variants = listWorkloads().filter((workload) => workload.startsWith('token-client-twins/'));
+  expect(
+    CLIENTS.slice(1)
+      .map(({ workload }) => workload)
+      .sort(),
+  ).toEqual(variants);
+});
+
+test('a session that saw nothing satisfies no row', () => {
+  const nothing = aSession({ latePath: '' });
+  for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
+});

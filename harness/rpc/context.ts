@@ -1,0 +1,97 @@
+import type { RequestInit, Response } from 'undici';
+import type { PolicyRule } from '../core/policy-rule.ts';
+import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import type {
+  IdentityProviderDescription,
+  ProviderDescription,
+  Registration,
+  SecondIssuerTrust,
+  WorkloadIdentity,
+} from '../oauth/provider.ts';
+import type { Clock } from './clock.ts';
+import type { PodSecurity, Subject } from './protocol.ts';
+import type { ApiFault, TargetAccessData, TargetAccessOptions } from './target-access.ts';
+
+/** The identity provider in the slot, as a requirement sees it. */
+export interface IdentityProviderHandle extends IdentityProviderDescription {
+  /** CA certificate(s) that a pod has to trust to talk to it, PEM. */
+  ca: string;
+  /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent. */
+  register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
+  /** The address where an issuer can be served that it reaches, and how it is told to trust one (a further provider, which {@link register} knows). */
+  secondIssuer?: { address: string; trusting(trust: SecondIssuerTrust): Promise<ProviderDescription> };
+  /** `fetch` that knows the run's names and trusts the run's CA. */
+  fetch(url: string | URL, init?: RequestInit): Promise<Response>;
+}
+
+/** A namespace of this run, with Pod Security enforced: `restricted`, where nothing else was asked for. */
+export interface TestNamespace {
+  name: string;
+}
+
+/** How a target reaches the API server, and what it did there; see harness/environment/cluster/target-access.ts. */
+export interface TargetAccess extends TargetAccessData {
+  /** Every request so far, in the order of their arrival; those that are open (watches, logs), too. */
+  records(): Promise<ApiRecord[]>;
+  /** The same from the API server's audit log; undefined where the cluster is not the harness's own. */
+  auditRecords(): Promise<ApiRecord[] | undefined>;
+  /** Replaces the faults of the proxy; an empty list ends them all. */
+  setFaults(faults: ApiFault[]): Promise<void>;
+  /** Replaces the rules of its Role; settled once the API server acts by them. */
+  setRules(rules: PolicyRule[]): Promise<void>;
+  /** Ends the proxy. The ServiceAccount goes with its namespace. */
+  close(): Promise<void>;
+}
+
+/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and subject. */
+export interface RequirementContext {
+  readonly subject: Subject;
+  /** Aborted when the run is broken off. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  cluster(): Promise<ClusterHandle>;
+  /** Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it is given. */
+  agentImage(): Promise<string>;
+  /** The same of the reference job runner's image (fixtures/images/job-runner). */
+  runnerImage(): Promise<string>;
+  /** Sees to it that the nodes of the harness's own cluster have an image that the engine of this host has. */
+  provideImage(reference: string): Promise<void>;
+  /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
+  targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
+  /** Requests in the API server's audit log; undefined where the cluster is not the harness's own. */
+  auditRecords(requester: Requester): Promise<ApiRecord[] | undefined>;
+  identityProvider(): Promise<IdentityProviderHandle>;
+  /**
+   * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart; undefined on a
+   * live cluster that does not let the harness read its keys.
+   */
+  neighbours(): Promise<IdentityProviderHandle | undefined>;
+  /**
+   * Sees to it that the cluster has so many nodes, where the harness owns it; a live cluster stays as it is.
+   * Nodes that are added have {@link ../core/names.ts FURTHER_NODE_TAINT}.
+   */
+  addNodes(atLeast: number): Promise<void>;
+  namespace(): Promise<TestNamespace>;
+  /**
+   * A second namespace (and further ones) by its purpose.
+   *
+   * @param podSecurity what it enforces; `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
+   */
+  namespaceFor(purpose: string, podSecurity?: PodSecurity): Promise<TestNamespace>;
+  /** A TLS certificate of the run's CA for a server in a pod. */
+  certificate(
+    host: string,
+    extra?: { names?: string[]; ips?: string[] },
+  ): Promise<{ cert: string; key: string; ca: string }>;
+  /** Something made once per file and subject, for example a pod that several requirements look at. */
+  shared<T>(key: string, make: () => Promise<T>): Promise<T>;
+  /** The same once per subject for all files; what it gives is plain data. */
+  sharedByAllFiles<T>(key: string, make: () => Promise<T>): Promise<T>;
+  /** Keeps what was seen; plain data, redacted by the harness, reported whatever the outcome. */
+  evidence(label: string, data: unknown): void;
+  /** Tells the person who waits what is going on. */
+  progress(message: string): void;
+  /** Ends the requirement: it does not bind this target here. Quote the declaration or the limit. */
+  notApplicable(reason: string): never;
+}

@@ -1,0 +1,266 @@
+import { inject, test } from 'vitest';
+import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
+import { describeError, HarnessError, NotApplicable } from '../../core/errors.ts';
+import { processorsSince } from '../../core/load.ts';
+import { asHarnessError, outcomeOf } from '../../core/outcome.ts';
+import { redact, redactData } from '../../core/redact.ts';
+import { Resolver } from '../../core/resolver.ts';
+import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts';
+import type { ApiRecord, Requester } from '../../kubernetes/api-record.ts';
+import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import type { SecondIssuerTrust } from '../../oauth/provider.ts';
+import { ask } from '../../rpc/client.ts';
+import { createClock } from '../../rpc/clock.ts';
+import type { IdentityProviderHandle, RequirementContext } from '../../rpc/context.ts';
+import { toControlError } from '../../rpc/error.ts';
+import type {
+  ControlApi,
+  EvidenceItem,
+  IdentityProviderData,
+  PodSecurity,
+  RequirementResult,
+  Subject,
+  WorkerSettings,
+} from '../../rpc/protocol.ts';
+
+export type { RequirementContext } from '../../rpc/context.ts';
+
+/** Everything made once per file and subject, by its key. */
+const shared = new Map<string, Promise<unknown>>();
+
+function sharedBy<T>(subject: Subject, key: string, make: () => Promise<T>): Promise<T> {
+  const whole = `${subject.name}\n${key}`;
+  const existing = shared.get(whole);
+  if (existing !== undefined) {
+    return existing as Promise<T>;
+  }
+  const made = make();
+  shared.set(whole, made);
+  return made;
+}
+
+interface ContextParts {
+  settings: WorkerSettings;
+  subject: Subject;
+  id: string;
+  signal: AbortSignal;
+  evidence: EvidenceItem[];
+}
+
+function createContext({ settings, subject, id, signal, evidence }: ContextParts): RequirementContext {
+  const control = <P extends keyof ControlApi>(
+    path: P,
+    request: ControlApi[P]['request'],
+  ): Promise<ControlApi[P]['response']> => ask(settings, path, request);
+  const progress = (message: string): void => {
+    // A lost line of progress changes nothing; a main process that is gone is noticed by the next real question.
+    void control('/progress', { subject: subject.name, id, message: redact(message) }).catch(() => undefined);
+  };
+  const fixture = <T>(key: string, make: () => Promise<T>): Promise<T> =>
+    sharedBy(subject, key, make).catch((error: unknown) => {
+      throw asHarnessError(`the fixture "${key}" failed`, error);
+    });
+  const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
+    fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose, podSecurity }));
+  const handleOf = (
+    { description, resolver, ca, secondIssuer }: IdentityProviderData,
+    at: 'slot' | 'neighbours',
+  ): IdentityProviderHandle => ({
+    ...description,
+    ca,
+    fetch: new Resolver(resolver).fetch,
+    register: (provider, workload) => control('/register', { subject: subject.name, at, provider, workload }),
+    ...(secondIssuer === undefined
+      ? {}
+      : {
+          secondIssuer: {
+            ...secondIssuer,
+            trusting: (trust: SecondIssuerTrust) => control('/trusting', { subject: subject.name, trust }),
+          },
+        }),
+  });
+  const auditRecords = async (requester: Requester): Promise<ApiRecord[] | undefined> =>
+    (await control('/audit', { subject: subject.name, requester })).records;
+  return {
+    subject,
+    signal,
+    auditRecords,
+    clock: createClock(settings.clock, progress, signal),
+    cluster: () =>
+      fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
+    provideImage: (reference) =>
+      fixture(`image ${reference}`, async () => {
+        await control('/provide-image', { subject: subject.name, reference });
+      }),
+    agentImage: () =>
+      fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
+    runnerImage: () =>
+      fixture('job runner image', async () => (await control('/runner-image', { subject: subject.name })).reference),
+    targetAccess: async (options) => {
+      const data = await control('/target-access', { subject: subject.name, options });
+      const { id } = data;
+      return {
+        ...data,
+        async records() {
+          const { records, dropped } = await control('/target-access/records', { id });
+          if (dropped > 0) {
+            throw new HarnessError(`${dropped} requests beyond the first ${records.length} were not kept`);
+          }
+          return records;
+        },
+        auditRecords: () => auditRecords({ user: data.user }),
+        async setFaults(faults) {
+          await control('/target-access/faults', { id, faults });
+        },
+        async setRules(rules) {
+          await control('/target-access/rules', { id, rules });
+        },
+        async close() {
+          await control('/target-access/close', { id });
+        },
+      };
+    },
+    async addNodes(atLeast) {
+      await fixture(`${atLeast} nodes`, () => control('/nodes', { subject: subject.name, atLeast }));
+    },
+    namespace: () => namespaceFor('main'),
+    namespaceFor,
+    identityProvider: () =>
+      fixture('identity provider', async () =>
+        handleOf(await control('/identity-provider', { subject: subject.name }), 'slot'),
+      ),
+    neighbours: () =>
+      fixture('neighbours', async () => {
+        const { neighbours } = await control('/neighbours', { subject: subject.name });
+        return neighbours === undefined ? undefined : handleOf(neighbours, 'neighbours');
+      }),
+    certificate: (host, extra = {}) => control('/certificate', { host, ...extra }),
+    shared: fixture,
+    sharedByAllFiles: <T>(name: string, make: () => Promise<T>): Promise<T> =>
+      fixture(name, async () => {
+        const key = `${subject.name}\n${name}`;
+        const claim = await control('/claim', { key });
+        if (!claim.make) {
+          return claim.value as T;
+        }
+        try {
+          const value = await make();
+          await control('/fulfil', { key, value });
+          return value;
+        } catch (error) {
+          await control('/fulfil', { key, error: toControlError(asHarnessError(name, error)) });
+          throw error;
+        }
+      }),
+    evidence(label, data) {
+      evidence.push({ label, at: new Date().toISOString(), data: redactData(data) });
+    },
+    progress,
+    notApplicable(reason) {
+      throw new NotApplicable(reason);
+    },
+  };
+}
+
+/** What failed while a part of the environment was gone is a harness error: it says nothing about the target. */
+async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown): Promise<unknown> {
+  const outcome = outcomeOf(thrown);
+  if (outcome !== 'failed' && outcome !== 'not testable') {
+    return thrown;
+  }
+  try {
+    await ask(settings, '/alive', {});
+    return thrown;
+  } catch (gone) {
+    return new HarnessError(`${describeError(gone)}; meanwhile: ${describeError(thrown)}`);
+  }
+}
+
+/** Of this worker: it runs beside the clusters of the harness's own, on the same machine. */
+const heartbeat = new Heartbeat('the harness').start();
+
+/** Vitest's own limit counts the time that a subject waits for its turn, too: ours counts what the requirement takes. */
+const WAITING_FACTOR = 20;
+
+/** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
+const LIMIT_SECONDS = { accelerated: 400, real: 1500 } as const;
+
+/** What is not ours may be slow: a client that takes seconds to start, a provider on the other side of the world. */
+const TARGET_FACTOR = 5;
+
+/**
+ * The test of one requirement of the catalogue: run once for each subject for which it is planned, all of a file at the same time.
+ *
+ * What the body throws decides the outcome, see {@link ../../core/outcome.ts}. It must say what it saw by `t.evidence`.
+ *
+ * @param id the id in requirements.yaml
+ */
+export function requirement(id: string, body: (t: RequirementContext) => Promise<void>): void {
+  const settings = inject('conformance');
+  const subjects = settings.subjects.filter((subject) => subject.planned.includes(id));
+  if (subjects.length === 0) {
+    // Vitest takes a file without any test for a fault; what was not planned is not reported.
+    test.skip(`${id} (not planned)`);
+  }
+  for (const subject of subjects) {
+    const limitSeconds = LIMIT_SECONDS[settings.clock.kind] * (subject.targets === undefined ? 1 : TARGET_FACTOR);
+    const title = settings.subjects.length === 1 ? id : `${id} [${subject.name}]`;
+    test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
+      await ask(settings, '/turn', { subject: subject.name });
+      const startedAt = new Date();
+      // A cluster that is not ours is on another machine.
+      const { ownCluster } = settings;
+      const busy = processorsSince();
+      const stalls = (): Stall[] => (ownCluster ? stallsSince(heartbeat.stalls(), startedAt.getTime()) : []);
+      const doubt = (thrown: unknown, seen: Stall[]): string | undefined =>
+        ownCluster ? doubtAbout(thrown, seen, busy()) : undefined;
+      const evidence: EvidenceItem[] = [];
+      const limit = new AbortController();
+      const t = createContext({
+        settings,
+        subject,
+        id,
+        signal: AbortSignal.any([signal, limit.signal]),
+        evidence,
+      });
+      const record = (outcome: RequirementResult['outcome'], reason?: string, inDoubt?: string): void => {
+        task.meta.conformance = {
+          id,
+          subject: subject.name,
+          outcome,
+          ...(reason === undefined ? {} : { reason: redact(reason) }),
+          ...(inDoubt === undefined ? {} : { doubt: inDoubt }),
+          startedAt: startedAt.toISOString(),
+          durationMs: Date.now() - startedAt.getTime(),
+          evidence,
+        };
+      };
+      const { promise: exceeded, reject } = Promise.withResolvers<never>();
+      const timer = setTimeout(() => {
+        const error = new HarnessError(`${id} was not done after ${limitSeconds} s`);
+        limit.abort(error);
+        reject(error);
+      }, limitSeconds * 1000);
+      signal.addEventListener('abort', () => reject(new HarnessError('the run was broken off')), { once: true });
+      try {
+        await Promise.race([body(t), exceeded]);
+        // `expect.soft` and its like do not throw: they write their failure down and let the body go on.
+        const [soft] = task.result?.errors ?? [];
+        if (soft === undefined) record('passed');
+        else record('failed', soft.message, doubt(soft, stalls()));
+      } catch (thrown) {
+        const seen = stalls();
+        const inDoubt = doubt(thrown, seen);
+        const error = await unlessEnvironmentIsGone(settings, unlessStarved(thrown, seen));
+        const outcome = outcomeOf(error);
+        record(outcome, describeError(error), inDoubt);
+        if (outcome === 'not applicable') {
+          skip(redact(describeError(error)));
+        }
+        throw error;
+      } finally {
+        clearTimeout(timer);
+      }
+    });
+  }
+}
