@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Agent, createServer, request as httpsRequest, type RequestOptions, type Server } from 'node:https';
+import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { KubeConfig } from '@kubernetes/client-node';
-import { HarnessError } from '../../core/errors.ts';
 import { type ApiRecord, type AskedFor, askedFor, messageOf, userOf } from '../../kubernetes/api-record.ts';
 import type { ApiFault } from '../../rpc/target-access.ts';
+import { type EndToEndHeaders, endToEnd, headerLines } from './target-proxy/headers.ts';
+import { upstreamOf } from './target-proxy/upstream.ts';
 import { ApiFaults, EXPIRED_MESSAGE, logCutter, statusBody } from './target-proxy-faults.ts';
 
 /**
@@ -35,14 +35,8 @@ export interface TargetProxyOptions {
 /** Enough for a day's work of a job runner; what a target can make the harness hold has a bound. */
 const KEPT_RECORDS = 100_000;
 
-/** Idle connections to the API server are given up before it does so: one that is closed under a request would look like a fault. */
-const IDLE_MS = 5_000;
-
 /** Longer bodies are no refusals of an API server. */
 const LONGEST_REFUSAL = 16_384;
-
-/** Not for the other side: they are about one connection (RFC 9110 section 7.6.1). */
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
 /** Reads that `stale` is about. */
 const READ_VERBS = new Set(['get', 'list']);
@@ -50,7 +44,7 @@ const READ_VERBS = new Set(['get', 'list']);
 /** An answer as it was given, whole. */
 interface Answer {
   code: number;
-  headers: Record<string, string | string[]>;
+  headers: EndToEndHeaders;
   body: string | Buffer;
 }
 
@@ -66,43 +60,6 @@ interface Exchange {
 interface OpenWatch {
   exchange: Exchange;
   end(fault: ApiFault): void;
-}
-
-interface Upstream {
-  options: RequestOptions;
-  agent: Agent;
-  prefix: string;
-}
-
-async function upstreamOf(text: string): Promise<Upstream> {
-  const config = new KubeConfig();
-  config.loadFromString(text);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) {
-    throw new HarnessError('the kubeconfig has no current context');
-  }
-  const nobody = new KubeConfig();
-  // The harness's own credentials must not stand in for the target's.
-  nobody.loadFromClusterAndUser(cluster, { name: 'nobody' });
-  const { hostname, port, pathname } = new URL(cluster.server);
-  const tls: RequestOptions = {};
-  await nobody.applyToHTTPSOptions(tls);
-  const { ca, servername, rejectUnauthorized } = tls;
-  const trust = {
-    ...(ca === undefined ? {} : { ca }),
-    ...(servername === undefined ? {} : { servername }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-  };
-  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, ...trust });
-  return { options: { hostname, port: port || 443, agent, ...trust }, agent, prefix: pathname.replace(/\/$/, '') };
-}
-
-function endToEnd(headers: IncomingMessage['headers']): Record<string, string | string[]> {
-  return Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined || HOP_BY_HOP.has(name) || name === 'host' ? [] : [[name, value]],
-    ),
-  );
 }
 
 /** As an API server that is gone: a reset, and no orderly end. Only of the connection itself, below TLS. */
@@ -303,13 +260,8 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     });
   };
 
-  const open = (request: IncomingMessage, headers: Record<string, string | string[]>) =>
-    httpsRequest({
-      ...upstream.options,
-      method: request.method,
-      path: upstream.prefix + (request.url ?? '/'),
-      headers,
-    });
+  const open = (request: IncomingMessage, headers: EndToEndHeaders) =>
+    upstream.open({ method: request.method ?? 'GET', path: request.url ?? '/', headers });
 
   const forward = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const exchange = begin(request);
@@ -354,7 +306,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     if (given !== undefined) {
       exchange.record.code = given.code;
       const fields = { ...given.headers, connection: 'close', 'content-length': Buffer.byteLength(given.body) };
-      const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
+      const lines = headerLines(fields);
       raw(given.code, 'refused', lines, String(given.body));
       socket.end();
       return;
@@ -387,7 +339,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
     outgoing.on('response', (answer) => {
       exchange.record.code = answer.statusCode ?? 0;
       // Its length is what the body says: the connection ends with it.
-      const headers = Object.entries(endToEnd(answer.headers)).map(([name, value]) => `${name}: ${value}`);
+      const headers = headerLines(endToEnd(answer.headers));
       raw(answer.statusCode ?? 502, answer.statusMessage ?? '', [...headers, 'connection: close']);
       const refusal: Buffer[] = [];
       answer.on('data', (chunk: Buffer) => {
@@ -491,7 +443,7 @@ export async function startTargetProxy(options: TargetProxyOptions): Promise<Tar
             }),
         ),
       );
-      upstream.agent.destroy();
+      upstream.close();
     },
   };
 }

@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import { endToEnd, headerLines } from './headers.ts';
+
+test('headers about one connection and its host stay behind; the others pass, whatever their number of values', () => {
+  const headers = endToEnd({
+    host: 'localhost',
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'transfer-encoding': 'chunked',
+    authorization: 'Bearer x',
+    'set-cookie': ['a', 'b'],
+  });
+  expect(headers).toEqual({ authorization: 'Bearer x', 'set-cookie': ['a', 'b'] });
+});
+
+test('a header is written as one line', () => {
+  expect(headerLines({ 'retry-after': '7', 'content-length': 2 })).toEqual(['retry-after: 7', 'content-length: 2']);
+});

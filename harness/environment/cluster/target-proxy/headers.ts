@@ -1,0 +1,21 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** Headers that a proxy passes on, as node:http takes them. */
+export type EndToEndHeaders = Record<string, string | string[]>;
+
+/** They are about one connection only (RFC 9110 section 7.6.1). */
+const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
+
+/** What of a message's headers goes to the other side; `host` is the proxy's own name and does not. */
+export function endToEnd(headers: IncomingHttpHeaders): EndToEndHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).flatMap(([name, value]) =>
+      value === undefined || HOP_BY_HOP.has(name) || name === 'host' ? [] : [[name, value]],
+    ),
+  );
+}
+
+/** Header lines as they stand in a message, `name: value`; a header of several values becomes one line. */
+export function headerLines(headers: Record<string, string | string[] | number>): string[] {
+  return Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+}
