@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCatalogue, SUITES_FOLDER } from './catalogue.ts';
+import { loadDocuments, resolveSource } from './sources.ts';
 
 const catalogue = loadCatalogue();
 
@@ -36,6 +37,27 @@ test('every requirement has a twin of its role that must fail it', () => {
   }
 });
 
+test('statements, reasons and faults are whole sentences', () => {
+  const sentences = [
+    ...catalogue.requirements.flatMap(({ id, statement, rationale, observed, remedy }) =>
+      [statement, rationale, observed, remedy].map((sentence) => [id, sentence]),
+    ),
+    ...catalogue.twins.map(({ name, fault }) => [name, fault]),
+  ];
+  for (const [of = '', sentence] of sentences) {
+    expect(sentence, of).toMatch(/^[A-Z0-9"`].*[.)"]$/s);
+    expect(sentence, `${of}: a document has a name (suites/sources.yaml)`).not.toMatch(/\bseed \d/);
+  }
+});
+
+test('every source is a document of suites/sources.yaml, a published standard, or the project itself', () => {
+  const documents = loadDocuments();
+  const unknown = catalogue.requirements.flatMap(({ id, source }) =>
+    source.filter((each) => resolveSource(each, documents) === undefined).map((each) => `${id}: ${each}`),
+  );
+  expect(unknown, 'cite a document by its title in suites/sources.yaml, a standard as sources.ts knows it').toEqual([]);
+});
+
 describe('what is wrong in the data is told with its place', () => {
   let folder: string;
   beforeEach(() => {
@@ -46,7 +68,7 @@ describe('what is wrong in the data is told with its place', () => {
   const row = (
     id: string,
     twin: string,
-  ) => `  - {id: ${id}, level: MUST, role: cluster, statement: s, source: [seed 000],
+  ) => `  - {id: ${id}, level: MUST, role: cluster, statement: s, source: [KEP-1205],
       rationale: r, observed: o, remedy: m, twins: [${twin}]}\n`;
   const twin = (name: string, role = 'cluster') => `  - {name: ${name}, role: ${role}, fault: f, cluster: {}}\n`;
 

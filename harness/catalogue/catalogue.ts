@@ -30,15 +30,15 @@ const requirementSchema = z.strictObject({
   /** RFC 2119. */
   level: z.enum(['MUST', 'SHOULD', 'MAY']),
   role: roleSchema,
-  /** What the implementation does, as the end of the sentence "the implementation …". */
+  /** What an implementation does: one or more whole sentences, each with its own subject ("The cluster …"). */
   statement: text,
-  /** Seed clause, RFC section or Kubernetes document. */
+  /** Title of a document of suites/sources.yaml, RFC with section, KEP, other published document, or `project`. */
   source: z.array(text).min(1),
-  /** Why it is asked. */
+  /** Why it matters. */
   rationale: text,
-  /** How the harness sees it. */
+  /** How the harness observes it. */
   observed: text,
-  /** How to mend an implementation that fails it. */
+  /** How to fix an implementation that fails it. */
   remedy: text,
   /** The broken implementations that must fail it. */
   twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
@@ -48,7 +48,11 @@ const requirementSchema = z.strictObject({
   networkPolicies: z.boolean().optional(),
 });
 
-const requirementsFileSchema = z.strictObject({ requirements: z.array(requirementSchema).min(1) });
+const requirementsFileSchema = z.strictObject({
+  /** What the suite is about, in a sentence. */
+  about: text.optional(),
+  requirements: z.array(requirementSchema).min(1),
+});
 
 /** A change of what is created: exactly one of `set` (CEL ApplyConfiguration) and `patch` (CEL JSONPatch). */
 const mutationSchema = z
@@ -151,6 +155,8 @@ export interface Catalogue {
   requirements: Requirement[];
   twins: Twin[];
   suites: string[];
+  /** What each suite is about, in a sentence. */
+  about: Record<string, string>;
   /** SHA-256 over every requirement in order, hexadecimal: a report names the contract that it was judged by. */
   digest: string;
 }
@@ -158,7 +164,12 @@ export interface Catalogue {
 /** The folder with one folder a suite. */
 export const SUITES_FOLDER = fileURLToPath(new URL('../../suites/', import.meta.url));
 
-function readYaml<T>(file: string, schema: z.ZodType<T>): T {
+/**
+ * Reads a YAML file of a given shape.
+ *
+ * @throws HarnessError that names the file and what is wrong in it
+ */
+export function readYaml<T>(file: string, schema: z.ZodType<T>): T {
   const document = parseDocument(readFileSync(file, 'utf8'), { prettyErrors: true });
   const [error] = document.errors;
   if (error !== undefined) {
@@ -188,6 +199,7 @@ export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
     .sort();
   const requirements: Requirement[] = [];
   const definitions: (TwinDefinition & { suite: string })[] = [];
+  const about: Record<string, string> = {};
   for (const suite of suites) {
     const files = readdirSync(join(folder, suite));
     if (!files.includes('requirements.yaml')) {
@@ -195,7 +207,9 @@ export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
         `${join(folder, suite)} has no requirements.yaml: a suite is its requirements and their tests`,
       );
     }
-    for (const row of readYaml(join(folder, suite, 'requirements.yaml'), requirementsFileSchema).requirements) {
+    const file = readYaml(join(folder, suite, 'requirements.yaml'), requirementsFileSchema);
+    about[suite] = file.about ?? '';
+    for (const row of file.requirements) {
       requirements.push({ ...row, suite });
     }
     if (files.includes('twins.yaml')) {
@@ -231,5 +245,5 @@ export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
     throw new HarnessError(`no requirement names the twin ${idle.join(', ')}: it would prove nothing`);
   }
   const digest = createHash('sha256').update(JSON.stringify(requirements)).digest('hex');
-  return { requirements, twins, suites, digest };
+  return { requirements, twins, suites, about, digest };
 }

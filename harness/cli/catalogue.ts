@@ -47,7 +47,7 @@ function explain(requirement: Requirement, { twins }: Catalogue): string {
   const faults = requirement.twins.map((name) => `  ${name}: ${twins.find((twin) => twin.name === name)?.fault}`);
   const part = (title: string, text: string): string => `\n${pc.bold(title)}\n  ${text}\n`;
   return [
-    `${pc.bold(id)}  ${level}, role ${role}, suite ${suite}\n  The implementation ${statement}.\n`,
+    `${pc.bold(id)}  ${level}, role ${role}, suite ${suite}\n  ${statement}\n`,
     part('Source', source.join('; ')),
     part('Why', rationale),
     part('How it is observed', observed),

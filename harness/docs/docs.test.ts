@@ -8,12 +8,29 @@ import { twinSubjects } from '../run/plan.ts';
 import { pages } from './pages.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const PAGES = pages();
 const read = (file: string): string => readFileSync(resolve(ROOT, file), 'utf8');
 const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> };
 
 test('the reference pages are those of the code', () => {
-  for (const [file, content] of Object.entries(pages())) {
+  for (const [file, content] of Object.entries(PAGES)) {
     expect(readFileSync(file, 'utf8'), 'run `npm run docs`').toBe(content);
+  }
+});
+
+test('every suite says what it is about', () => {
+  const { suites, about } = loadCatalogue();
+  expect(
+    suites.filter((suite) => about[suite] === ''),
+    'write `about:` into its requirements.yaml',
+  ).toEqual([]);
+});
+
+test('the links of the reference pages lead to files', () => {
+  for (const [file, content] of Object.entries(PAGES)) {
+    for (const [, link = ''] of content.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      expect(existsSync(resolve(dirname(file), link)), `${link} in ${file}`).toBe(true);
+    }
   }
 });
 
