@@ -1,8 +1,8 @@
-import type { AskedFor } from '../../kubernetes/api-record.ts';
-import type { ApiFault } from '../../rpc/target-access.ts';
+import type { AskedFor } from '../../../kubernetes/api-record.ts';
+import type { ApiFault } from '../../../rpc/target-access.ts';
 
-/** A fault, and how often it may still happen. */
-interface Armed {
+/** A fault, when it is in force (milliseconds of `performance.now`), and how often it may still happen. */
+interface ArmedFault {
   fault: ApiFault;
   from: number;
   until: number;
@@ -10,11 +10,15 @@ interface Armed {
 }
 
 /** The faults in force, over time. */
-export class ApiFaults {
-  #armed: Armed[] = [];
+export class ArmedFaults {
+  #armed: ArmedFault[] = [];
   #timers: NodeJS.Timeout[] = [];
 
-  /** Replaces all faults. @param onBegin is told of each one when it begins: what is open already may be concerned */
+  /**
+   * Replaces all faults.
+   *
+   * @param onBegin called with each fault when it begins: requests that are under way may be concerned
+   */
   set(faults: ApiFault[], onBegin: (fault: ApiFault) => void): void {
     this.clear();
     const now = performance.now();
@@ -45,7 +49,12 @@ export class ApiFaults {
     this.#armed = [];
   }
 
-  /** The first fault of these kinds that is in force for a request; it counts as having happened. */
+  /**
+   * The first fault of these kinds that is in force for a request; it counts as having happened.
+   *
+   * @param asked absent for a connection, which has no request yet
+   * @param only considers this fault and no other
+   */
   take(kinds: readonly ApiFault['kind'][], asked?: AskedFor, only?: ApiFault): ApiFault | undefined {
     const now = performance.now();
     const armed = this.#armed.find(
@@ -72,32 +81,3 @@ function concerns({ verbs, resources }: ApiFault, { verb, resource, subresource 
     (resources === undefined || (spelled !== undefined && resources.includes(spelled)))
   );
 }
-
-/** Where `cut-log` ends an answer that comes in chunks: for each in turn how many of its bytes come through; undefined: all, so far. */
-export function logCutter({ bytes = 1, within }: ApiFault): (chunk: Buffer) => number | undefined {
-  if (within === undefined) {
-    let room = bytes;
-    return (chunk) => {
-      const at = room;
-      room -= chunk.length;
-      return room < 0 ? at : undefined;
-    };
-  }
-  const wanted = Buffer.from(within);
-  // The end of what came through: the text may lie across two chunks.
-  let tail = Buffer.alloc(0);
-  return (chunk) => {
-    const seen = Buffer.concat([tail, chunk]);
-    const found = seen.indexOf(wanted);
-    if (found >= 0) return Math.max(0, found + Math.floor(wanted.length / 2) - tail.length);
-    tail = seen.subarray(Math.max(0, seen.length - wanted.length + 1));
-    return undefined;
-  };
-}
-
-/** A refusal as the API server words it (meta/v1 Status). */
-export function statusBody(code: number, reason: string, message: string): string {
-  return JSON.stringify({ kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Failure', message, reason, code });
-}
-
-export const EXPIRED_MESSAGE = 'The resourceVersion for the provided watch is too old.';
