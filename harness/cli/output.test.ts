@@ -4,7 +4,7 @@ import { Console, type Output } from './output.ts';
 
 const result = (id: string): RequirementResult => ({
   id,
-  subject: 'references',
+  candidate: 'references',
   outcome: 'passed',
   startedAt: '2026-01-01T00:00:00.000Z',
   durationMs: 1500,

@@ -71,8 +71,8 @@ export class Console {
     this.#status();
   };
 
-  readonly result = ({ id, subject, outcome, reason, durationMs }: RequirementResult, several = false): void => {
-    const who = several ? `${id} [${subject}]` : id;
+  readonly result = ({ id, candidate, outcome, reason, durationMs }: RequirementResult, several = false): void => {
+    const who = several ? `${id} [${candidate}]` : id;
     const why = reason === undefined || outcome === 'passed' ? '' : `: ${reason}`;
     this.#at.delete(who);
     this.#judged += 1;
@@ -83,7 +83,7 @@ export class Console {
    * What {@link Progress} tells.
    *
    * @param planned how many requirements are to be judged
-   * @param several whether they are of several subjects
+   * @param several whether they are of several candidates
    */
   of({ planned, several }: { planned: number; several: boolean }): Progress {
     this.#planned = planned;
@@ -91,7 +91,7 @@ export class Console {
       onResult: (result) => this.result(result, several),
       onAgain: (rows) => {
         this.#planned = planned + rows.length;
-        const names = rows.map(({ subject, id }) => (several ? `${id} [${subject}]` : id));
+        const names = rows.map(({ candidate, id }) => (several ? `${id} [${candidate}]` : id));
         this.#line(
           `${pc.magenta('harness errors, or red while the machine was short of processors')}; judged once more, alone: ${names.join(', ')}`,
         );

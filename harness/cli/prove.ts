@@ -3,7 +3,7 @@ import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { redact, redactData } from '../core/redact.ts';
 import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
-import { twinSubjects } from '../run/plan.ts';
+import { twinCandidates } from '../run/plan.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -39,7 +39,7 @@ export interface Proof {
 /** Runs the twins; progress goes to standard error. */
 export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
   // Wrong use is told before anything is loaded or started.
-  twinSubjects(loadCatalogue(), { twins, requirements });
+  twinCandidates(loadCatalogue(), { twins, requirements });
   // Loaded here, so that the small commands start at once.
   const [{ executeAndMend }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
     import('../run/execute.ts'),
@@ -50,7 +50,7 @@ export async function runProof(twins: string[], requirements: string[]): Promise
   const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: true }));
-  return { matrix: killMatrix(session.catalogue.twins, session.subjects, session.results), faults };
+  return { matrix: killMatrix(session.candidates, session.results), faults };
 }
 
 async function prove(twins: string[], { json, requirement }: ProveFlags): Promise<number> {

@@ -4,9 +4,9 @@ import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { OUTCOMES } from '../core/outcome.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
-import { installTarget } from '../roles/token-client/configure/install.ts';
+import { roleDefinition } from '../roles/index.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
-import { checkCombination, select, targetsSubject } from '../run/plan.ts';
+import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
 import type { RunOptions } from '../run/session.ts';
 import { loadTarget } from '../targets/load.ts';
 import { EXIT } from './exit.ts';
@@ -90,7 +90,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   checkCombination({ cluster: flags.cluster, clock });
   const requirements = select(loadCatalogue(), { suites, requirements: flags.requirement });
   const targets = flags.target.map((file) => loadTarget(file, flags.set));
-  if (targets.length > 0) targetsSubject(targets, requirements);
+  if (targets.length > 0) targetsCandidate(targets, requirements);
   // Loaded here, so that the small commands start at once.
   const [
     { buildReport },
@@ -126,7 +126,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   }
   for (const target of targets) {
-    if (target.role === 'token-client') await installTarget(target, (message) => output.progress(target.name, message));
+    await roleDefinition(target.role).install?.(target, (message) => output.progress(target.name, message));
   }
   const execution = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
   const report = buildReport(session, execution);

@@ -52,9 +52,7 @@ function toSec1(pem: string): string {
   return createPrivateKey(pem).export({ type: 'sec1', format: 'pem' }).toString();
 }
 
-async function makeAuthority(
-  name: string,
-): Promise<{ cert: x509.X509Certificate; keys: CryptoKeyPair; pem: string }> {
+async function makeAuthority(name: string): Promise<{ cert: x509.X509Certificate; keys: CryptoKeyPair; pem: string }> {
   const { keys, pem } = await makeKey();
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
     ...validity(),

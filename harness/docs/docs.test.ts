@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { createProgram } from '../cli/program.ts';
-import { twinSubjects } from '../run/plan.ts';
+import { twinCandidates } from '../run/plan.ts';
 import { pages } from './pages.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -56,7 +56,7 @@ describe.each(['README.md', 'CONTRIBUTING.md', 'ci/github-actions.yaml'])('%s', 
         const words = rest.replace('TWIN', loadCatalogue().twins[0]?.name ?? '').split(' ');
         await program.parseAsync(words, { from: 'user' });
         expect(ran, command).toBe(true);
-        if (words[0] === 'prove') expect(twinSubjects(loadCatalogue(), { twins: words.slice(1) })).toHaveLength(1);
+        if (words[0] === 'prove') expect(twinCandidates(loadCatalogue(), { twins: words.slice(1) })).toHaveLength(1);
       }
     }
   });

@@ -1,5 +1,5 @@
 import type { StartedNetwork } from 'testcontainers';
-import type { Catalogue, Twin } from '../catalogue/catalogue.ts';
+import type { Twin } from '../catalogue/catalogue.ts';
 import { HarnessError, NotApplicable } from '../core/errors.ts';
 import { API_SERVER_PORT, HOSTS, RUN_LABEL } from '../core/names.ts';
 import { makePki, type RunPki } from '../core/pki.ts';
@@ -14,16 +14,12 @@ import type {
   StartedIdentityProvider,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
-import type {
-  ClockSettings,
-  IdentityProviderData,
-  IdentityProviderKind,
-  PodSecurity,
-  Subject,
-} from '../rpc/protocol.ts';
+import type { Candidate } from '../rpc/candidate.ts';
+import type { ProviderPlace } from '../rpc/environment-api.ts';
+import type { ClockSettings, IdentityProviderData, IdentityProviderKind, PodSecurity } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
 import type { TargetAccessData, TargetAccessOptions } from '../rpc/target-access.ts';
-import { type Target, targetOf } from '../targets/load.ts';
+import type { Target } from '../targets/load.ts';
 import { installAssignedUids } from './cluster/assigned-uids.ts';
 import { auditRecords, countRequests } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
@@ -40,6 +36,9 @@ import { type IdentityProviderContext, startIdentityProvider } from './identity-
 import { KeycloakServers } from './identity-provider/keycloak/servers.ts';
 import { engineHasImage, ensureImages, type ImageName, type ResolvedImage, saveImage } from './images/index.ts';
 
+type ClusterFault = Extract<Twin, { cluster: unknown }>['cluster'];
+type IdentityProviderFault = Extract<Twin, { identityProvider: unknown }>['identityProvider'];
+
 export interface EnvironmentOptions {
   runId: string;
   cluster: ClusterKind;
@@ -47,15 +46,16 @@ export interface EnvironmentOptions {
   context?: string;
   identityProvider: IdentityProviderKind;
   clock: ClockSettings;
-  catalogue: Catalogue;
   /** True where twins are judged: their clusters know how to be broken. */
   judgesTwins: boolean;
   /** True where the network of the references' cluster enforces NetworkPolicies, if the harness starts it. */
   networkPolicies: boolean;
   /** True where the harness's own cluster assigns uids to pods, as OpenShift does. */
   assignedUids?: boolean;
-  /** The implementations under test: they take the place of the references in their slots. */
-  targets?: Target[];
+  /** The implementation under test in the slot of the identity provider. */
+  identityProviderTarget?: Target<'identity-provider'>;
+  /** Seconds before its end in which the token client under test takes an access token for expired. */
+  accessTokenSkewSeconds?: number;
   onProgress: (part: string, message: string) => void;
 }
 
@@ -69,16 +69,19 @@ const BEYOND_SKEW_SECONDS = 12;
 const MATRIX_SIZE = 3;
 
 /** Names of the reference providers that make up for those that the slot lacks. */
-const NEIGHBOURS = ['neighbour', 'neighbour-2'];
+const PEER_NAMES = ['peer', 'peer-2'];
 
 /** Many twins share a node: a kubelet takes 110 pods by itself, and a node's range of addresses (/24) has room for these. */
 const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
 const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
 
-/** Where a live cluster finds the workload image. */
-const AGENT_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE';
-const RUNNER_IMAGE_VARIABLE = 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE';
+/** Where a live cluster finds the images that its pods need beside a stock Node. */
+const LIVE_IMAGE_VARIABLES = {
+  workload: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE',
+  'job-runner': 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE',
+} as const;
+type NodeImage = keyof typeof LIVE_IMAGE_VARIABLES;
 
 /**
  * Everything that a run starts and stops. Each part starts when it is first asked for, once, and parts that do not need
@@ -93,7 +96,7 @@ export class Environment {
   readonly #identityProviders = new Map<string, StartedIdentityProvider>();
   readonly #resolvers = new Map<StartedIdentityProvider, Resolver>();
   readonly targetAccesses: TargetAccesses;
-  /** Of each subject, its namespaces. */
+  /** Of each candidate, its namespaces. */
   readonly #namesOf = new Map<string, string[]>();
   #stopping: Promise<void> | undefined;
 
@@ -217,35 +220,25 @@ export class Environment {
     return cluster;
   }
 
-  #twin(subject: Subject): Twin | undefined {
-    return subject.fault === undefined
-      ? undefined
-      : this.#options.catalogue.twins.find((twin) => twin.name === subject.name);
-  }
-
-  /** The cluster in the slot for a subject: the reference one, or that of a twin which needs other arguments of the server. */
-  clusterFor(subject: Subject): Promise<StartedCluster> {
-    const twin = this.#twin(subject);
-    if (twin?.role === 'cluster') {
-      const { serverArguments, networkPolicies } = twin.cluster;
-      if (serverArguments !== undefined) {
-        return this.#part(`cluster ${twin.name}`, () => this.#startK3s(twin.name, { serverArguments }));
-      }
-      if (networkPolicies === true) {
-        return this.#part('cluster network-policies', () => this.#startK3s('network-policies', { networkPolicies }));
-      }
+  /** The cluster in the slot for a candidate: the reference one, or that of a twin which needs other arguments of the server. */
+  clusterFor(candidate: Candidate): Promise<StartedCluster> {
+    const { serverArguments, networkPolicies } = clusterFaultOf(candidate) ?? {};
+    if (serverArguments !== undefined) {
+      return this.#part(`cluster ${candidate.name}`, () => this.#startK3s(candidate.name, { serverArguments }));
+    }
+    if (networkPolicies === true) {
+      return this.#part('cluster network-policies', () => this.#startK3s('network-policies', { networkPolicies }));
     }
     return this.#referenceCluster();
   }
 
   /** What a worker gets to know of it; a twin with a proxy in front of the API server sees that one alone. */
-  async clusterData(subject: Subject): Promise<ClusterData> {
-    const cluster = await this.clusterFor(subject);
-    const twin = this.#twin(subject);
+  async clusterData(candidate: Candidate): Promise<ClusterData> {
+    const cluster = await this.clusterFor(candidate);
+    const fault = clusterFaultOf(candidate)?.apiProxy;
     const resolver = (await this.#resolver()).toData();
-    if (twin?.role === 'cluster' && twin.cluster.apiProxy !== undefined) {
-      const fault = twin.cluster.apiProxy;
-      const proxy = await this.#part(`API proxy ${twin.name}`, async (): Promise<ApiProxy> => {
+    if (fault !== undefined) {
+      const proxy = await this.#part(`API proxy ${candidate.name}`, async (): Promise<ApiProxy> => {
         const started = await startApiProxy(cluster.data, fault);
         this.#stops.push(() => started.close());
         return started;
@@ -255,18 +248,10 @@ export class Environment {
     return { ...cluster.data, resolver };
   }
 
-  /** Reference of the workload image, which the nodes of the subject's cluster have by now. */
-  agentImage(subject: Subject): Promise<string> {
-    return this.#imageOn(subject, 'workload', AGENT_IMAGE_VARIABLE);
-  }
-
-  /** The same of the reference job runner's image. */
-  runnerImage(subject: Subject): Promise<string> {
-    return this.#imageOn(subject, 'job-runner', RUNNER_IMAGE_VARIABLE);
-  }
-
-  async #imageOn(subject: Subject, name: 'workload' | 'job-runner', variable: string): Promise<string> {
-    const cluster = await this.clusterFor(subject);
+  /** Reference of an image of fixtures/images, which the nodes of the candidate's cluster have by now. */
+  async imageOn(candidate: Candidate, name: NodeImage): Promise<string> {
+    const variable = LIVE_IMAGE_VARIABLES[name];
+    const cluster = await this.clusterFor(candidate);
     if (!cluster.data.owned) {
       const named = process.env[variable];
       if (named === undefined || named === '') {
@@ -284,28 +269,28 @@ export class Environment {
   }
 
   /**
-   * Gives an image of this host's engine to the nodes of the subject's cluster. What the engine does not have, and what a live cluster
+   * Gives an image of this host's engine to the nodes of the candidate's cluster. What the engine does not have, and what a live cluster
    * needs, the nodes pull themselves.
    */
-  async provideImage(subject: Subject, reference: string): Promise<void> {
-    const cluster = await this.clusterFor(subject);
+  async provideImage(candidate: Candidate, reference: string): Promise<void> {
+    const cluster = await this.clusterFor(candidate);
     if (!cluster.data.owned) return;
     await this.#part(`image ${reference} on ${cluster.data.issuer}`, async () => {
       if (await engineHasImage(reference)) await cluster.importImage(await saveImage(reference));
     });
   }
 
-  /** Access of a target to the subject's cluster, see {@link TargetAccesses}. */
-  async targetAccess(subject: Subject, options: TargetAccessOptions): Promise<TargetAccessData> {
-    const [cluster, pki] = await Promise.all([this.clusterFor(subject), this.#pki()]);
+  /** Access of a target to the candidate's cluster, see {@link TargetAccesses}. */
+  async targetAccess(candidate: Candidate, options: TargetAccessOptions): Promise<TargetAccessData> {
+    const [cluster, pki] = await Promise.all([this.clusterFor(candidate), this.#pki()]);
     // The pods of a live cluster do not reach this host.
     const pods = cluster.data.owned ? await gatewayOf(await this.network()) : undefined;
     return this.targetAccesses.open(cluster, pki, options, pods);
   }
 
-  /** Of the subject's cluster, as its API server logs them; undefined where it is not the harness's own. */
-  async auditRecords(subject: Subject, requester: Requester): Promise<ApiRecord[] | undefined> {
-    const cluster = await this.clusterFor(subject);
+  /** Of the candidate's cluster, as its API server logs them; undefined where it is not the harness's own. */
+  async auditRecords(candidate: Candidate, requester: Requester): Promise<ApiRecord[] | undefined> {
+    const cluster = await this.clusterFor(candidate);
     return cluster.data.owned ? auditRecords(cluster, requester) : undefined;
   }
 
@@ -322,14 +307,14 @@ export class Environment {
     });
   }
 
-  /** A new namespace for a subject, with the fault of a cluster twin at work in it. */
-  async namespace(subject: Subject, purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<string> {
-    const cluster = await this.clusterFor(subject);
+  /** A new namespace for a candidate, with the fault of a cluster twin at work in it. */
+  async namespace(candidate: Candidate, purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<string> {
+    const cluster = await this.clusterFor(candidate);
     const namespaces = await this.#namespaces(cluster);
-    const twin = this.#twin(subject);
-    const name = await namespaces.create(`${subject.name}-${purpose}`, podSecurity);
-    if (twin?.role === 'cluster') {
-      const { tokenRequests, saboteur, objects, mutates } = twin.cluster;
+    const fault = clusterFaultOf(candidate);
+    const name = await namespaces.create(`${candidate.name}-${purpose}`, podSecurity);
+    if (fault !== undefined) {
+      const { tokenRequests, saboteur, objects, mutates } = fault;
       if (tokenRequests !== undefined) {
         await cluster.setTokenRequestFault(name, tokenRequests);
       }
@@ -344,24 +329,24 @@ export class Environment {
         this.#stops.unshift(() => started.stop());
       }
     }
-    this.#namesOf.set(subject.name, [...(this.#namesOf.get(subject.name) ?? []), name]);
+    this.#namesOf.set(candidate.name, [...(this.#namesOf.get(candidate.name) ?? []), name]);
     return name;
   }
 
   /**
-   * Takes away what a subject alone used, when nothing of it is judged any more: on a cluster that many subjects share, the pods of
+   * Takes away what a candidate alone used, when nothing of it is judged any more: on a cluster that many candidates share, the pods of
    * those before would take the time of those after.
    */
-  async release(subject: Subject): Promise<void> {
-    const names = this.#namesOf.get(subject.name) ?? [];
+  async release(candidate: Candidate): Promise<void> {
+    const names = this.#namesOf.get(candidate.name) ?? [];
     if (names.length === 0 || this.#stopping !== undefined) return;
-    const namespaces = await this.#namespaces(await this.clusterFor(subject));
+    const namespaces = await this.#namespaces(await this.clusterFor(candidate));
     await Promise.all(names.map((name) => namespaces.remove(name)));
   }
 
   /** What stands in the slot where no twin does: the target, or the reference. */
   #defaultIdentityProvider(): Promise<StartedIdentityProvider> {
-    const target = targetOf(this.#options.targets, 'identity-provider');
+    const target = this.#options.identityProviderTarget;
     if (target === undefined) return this.#identityProvider(this.#options.identityProvider, undefined);
     return this.#part(target.name, async () => {
       const context = await this.#identityProviderContext(target.name, certificatesOf(target));
@@ -439,26 +424,26 @@ export class Environment {
       keycloakServers,
       accessTokenLifetimeSeconds: Math.max(
         ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
-        (targetOf(this.#options.targets, 'token-client')?.skewSeconds ?? 0) + BEYOND_SKEW_SECONDS,
+        (this.#options.accessTokenSkewSeconds ?? 0) + BEYOND_SKEW_SECONDS,
       ),
     };
   }
 
-  /** The identity provider in the slot for a subject. */
-  async identityProviderFor(subject: Subject): Promise<StartedIdentityProvider> {
-    const twin = this.#twin(subject);
-    const provider = await (twin?.role === 'identity-provider'
-      ? this.#identityProvider(twin.identityProvider.kind, twin.identityProvider.variant)
-      : this.#defaultIdentityProvider());
-    const cluster = await this.clusterFor(subject);
+  /** The identity provider in the slot for a candidate. */
+  async identityProviderFor(candidate: Candidate): Promise<StartedIdentityProvider> {
+    const fault = identityProviderFaultOf(candidate);
+    const provider = await (fault === undefined
+      ? this.#defaultIdentityProvider()
+      : this.#identityProvider(fault.kind, fault.variant));
+    const cluster = await this.clusterFor(candidate);
     for (const { audience } of provider.description.providers) {
       await cluster.setLifetime(audience, this.#options.clock.clientLifetimeSeconds);
     }
     return provider;
   }
 
-  async identityProviderData(subject: Subject): Promise<IdentityProviderData> {
-    const provider = await this.identityProviderFor(subject);
+  async identityProviderData(candidate: Candidate): Promise<IdentityProviderData> {
+    const provider = await this.identityProviderFor(candidate);
     const address = this.#options.cluster === 'kubeconfig' ? '127.0.0.1' : await gatewayOf(await this.network());
     return {
       ...(await this.#dataOf(provider)),
@@ -476,13 +461,16 @@ export class Environment {
   }
 
   /** Embedded providers beside the one in the slot, as many as make three, and one at least. */
-  async #neighbours(subject: Subject): Promise<StartedIdentityProvider> {
-    const [{ description }, cluster] = await Promise.all([this.identityProviderFor(subject), this.clusterFor(subject)]);
-    const names = NEIGHBOURS.slice(0, Math.max(1, MATRIX_SIZE - description.providers.length));
-    const provider = await this.#part(`neighbours ${names.join(' ')}`, async () => {
-      const context = await this.#identityProviderContext('neighbours');
+  async #peers(candidate: Candidate): Promise<StartedIdentityProvider> {
+    const [{ description }, cluster] = await Promise.all([
+      this.identityProviderFor(candidate),
+      this.clusterFor(candidate),
+    ]);
+    const names = PEER_NAMES.slice(0, Math.max(1, MATRIX_SIZE - description.providers.length));
+    const provider = await this.#part(`peer providers ${names.join(' ')}`, async () => {
+      const context = await this.#identityProviderContext('peer providers');
       const started = await startEmbedded({ ...context, providers: names }, {}, await this.#keysForEmbedded(context));
-      return this.#adopt(`neighbours ${names.join(' ')}`, started, context);
+      return this.#adopt(`peer providers ${names.join(' ')}`, started, context);
     });
     for (const { audience } of provider.description.providers) {
       await cluster.setLifetime(audience, this.#options.clock.clientLifetimeSeconds);
@@ -496,32 +484,32 @@ export class Environment {
     return { clusterKeys: await clusterKeys() };
   }
 
-  async neighboursData(subject: Subject): Promise<IdentityProviderData | undefined> {
+  async peersData(candidate: Candidate): Promise<IdentityProviderData | undefined> {
     if (this.#options.cluster === 'kubeconfig') {
       // Without the right to read its keys there is nobody beside the target.
-      const context = await this.#identityProviderContext('neighbours');
+      const context = await this.#identityProviderContext('peer providers');
       const readable = await this.#keysForEmbedded(context).then(
         () => true,
         () => false,
       );
       if (!readable) return undefined;
     }
-    return this.#dataOf(await this.#neighbours(subject));
+    return this.#dataOf(await this.#peers(candidate));
   }
 
   async register(
-    subject: Subject,
-    at: 'slot' | 'neighbours',
+    candidate: Candidate,
+    at: ProviderPlace,
     provider: string,
     workload: WorkloadIdentity,
   ): Promise<Registration> {
-    const started = await (at === 'slot' ? this.identityProviderFor(subject) : this.#neighbours(subject));
+    const started = await (at === 'slot' ? this.identityProviderFor(candidate) : this.#peers(candidate));
     return started.register(provider, workload);
   }
 
-  /** A further provider on the subject's server, which trusts an issuer that a worker serves. */
-  async trusting(subject: Subject, trust: SecondIssuerTrust): Promise<ProviderDescription> {
-    const provider = await this.identityProviderFor(subject);
+  /** A further provider on the candidate's server, which trusts an issuer that a worker serves. */
+  async trusting(candidate: Candidate, trust: SecondIssuerTrust): Promise<ProviderDescription> {
+    const provider = await this.identityProviderFor(candidate);
     if (provider.trusting === undefined) throw new HarnessError('the identity provider takes no second issuer');
     return provider.trusting(trust);
   }
@@ -636,4 +624,16 @@ async function settled(parts: Promise<unknown>[], seconds: number): Promise<void
   const timer = setTimeout(resolve, seconds * 1000);
   await Promise.race([Promise.allSettled(parts), late]);
   clearTimeout(timer);
+}
+
+/** What is wrong with the cluster of a candidate, where that is its fault. */
+function clusterFaultOf(candidate: Candidate): ClusterFault | undefined {
+  return candidate.kind === 'twin' && 'cluster' in candidate.twin ? candidate.twin.cluster : undefined;
+}
+
+/** Which broken identity provider a candidate is, where it is one. */
+function identityProviderFaultOf(candidate: Candidate): IdentityProviderFault | undefined {
+  return candidate.kind === 'twin' && 'identityProvider' in candidate.twin
+    ? candidate.twin.identityProvider
+    : undefined;
 }

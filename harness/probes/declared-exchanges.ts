@@ -126,7 +126,7 @@ export async function exchangesOfAll(
   t: RequirementContext,
   serviceAccount: string,
 ): Promise<{ judged: DeclaredExchange[]; neighbours: DeclaredExchange[] }> {
-  const [slot, beside] = await Promise.all([t.identityProvider(), t.neighbours()]);
+  const [slot, beside] = await Promise.all([t.identityProvider(), t.peerProviders()]);
   const [judged = [], neighbours = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
     slot,
     ...(beside === undefined ? [] : [beside]),

@@ -13,7 +13,10 @@ function context(storage: Partial<Target<'cluster'>['storage']>): RequirementCon
   const notApplicable = (why: string): never => {
     throw new NotApplicable(why);
   };
-  return { subject: { name: 'x', planned: [], targets }, notApplicable } as unknown as RequirementContext;
+  return {
+    candidate: { kind: 'targets', name: 'x', planned: [], targets },
+    notApplicable,
+  } as unknown as RequirementContext;
 }
 
 test('what is not promised is not applicable, and nothing else', () => {

@@ -6,8 +6,8 @@ import {
 } from '@kubernetes/client-node';
 import { DeadlineExceeded, NotTestable } from '../core/errors.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
+import { targetFor } from '../rpc/candidate.ts';
 import type { RequirementContext } from '../rpc/context.ts';
-import { targetOf } from '../targets/load.ts';
 import type { ClusterTarget, StoragePromise } from '../targets/schema/cluster.ts';
 import { podSpec } from './pods.ts';
 
@@ -15,8 +15,8 @@ import { podSpec } from './pods.ts';
 export type AccessMode = 'ReadWriteOnce' | 'ReadWriteMany' | 'ReadWriteOncePod';
 
 /** What the owner of the cluster says of its storage, by a target file. What is not said is found out. */
-function declaredStorage({ subject }: RequirementContext): ClusterTarget['storage'] {
-  return targetOf(subject.targets, 'cluster')?.storage ?? { notPromised: {} };
+function declaredStorage({ candidate }: RequirementContext): ClusterTarget['storage'] {
+  return targetFor(candidate, 'cluster')?.storage ?? { notPromised: {} };
 }
 
 /** Ends the requirement where the owner of the cluster says that its storage does not promise something. */

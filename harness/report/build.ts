@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { redactData } from '../core/redact.ts';
 import { MATRIX } from '../probes/matrix.ts';
 import { TIMELINE } from '../probes/timeline.ts';
+import { roleOf } from '../rpc/candidate.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Execution } from '../run/execute.ts';
 import type { Session } from '../run/session.ts';
@@ -19,9 +20,9 @@ function packageVersion(): { name: string; version: string } {
   return { name, version };
 }
 
-/** The results of one subject with what the catalogue says of each, in the order of the catalogue. */
-export function resultsOf(session: Session, subject: string): ReportResult[] {
-  const own = session.results.filter((result) => result.subject === subject);
+/** The results of one candidate with what the catalogue says of each, in the order of the catalogue. */
+export function resultsOf(session: Session, candidate: string): ReportResult[] {
+  const own = session.results.filter((result) => result.candidate === candidate);
   return session.catalogue.requirements.flatMap((row) =>
     own.filter(({ id }) => id === row.id).map((result) => withCatalogue(result, row)),
   );
@@ -64,20 +65,21 @@ function fileOf({
 }
 
 /**
- * Builds the report of a run of one subject, checked against its own schema, every token in it cut.
+ * Builds the report of a run of one candidate, checked against its own schema, every token in it cut.
  *
  * @param execution what the parts said of themselves, taken before clean-up
  */
 export function buildReport(session: Session, { faults, environment, requests }: Execution): Report {
-  const [subject] = session.subjects;
-  if (subject === undefined) {
-    throw new Error('a run without a subject');
+  const [candidate] = session.candidates;
+  if (candidate === undefined) {
+    throw new Error('a run without a candidate');
   }
-  const results = resultsOf(session, subject.name);
+  const role = roleOf(candidate);
+  const results = resultsOf(session, candidate.name);
   const incompatibilities = collectIncompatibilities(results);
   const evidence = results.flatMap((result) => result.evidence);
   const matrix = collectMatrix(evidence);
-  const { conformant, reasons } = judge(subject.planned, results, faults);
+  const { conformant, reasons } = judge(candidate.planned, results, faults);
   return reportSchema.parse(
     redactData({
       apiVersion: 'conformance/v1',
@@ -87,14 +89,14 @@ export function buildReport(session: Session, { faults, environment, requests }:
       finishedAt: new Date().toISOString(),
       catalogue: { digest: session.catalogue.digest, requirements: session.catalogue.requirements.length },
       target: {
-        name: subject.name,
-        ...(subject.role === undefined ? {} : { role: subject.role }),
-        ...(subject.targets === undefined ? {} : { files: subject.targets.map(fileOf) }),
+        name: candidate.name,
+        ...(role === undefined ? {} : { role }),
+        ...(candidate.kind === 'targets' ? { files: candidate.targets.map(fileOf) } : {}),
       },
       environment,
       requests,
       clock: session.clock,
-      planned: subject.planned,
+      planned: candidate.planned,
       // What the timeline and the matrix have is not told a second time.
       results: results.map((result) => ({
         ...result,

@@ -1,35 +1,38 @@
 import { Agent, fetch } from 'undici';
 import { HarnessError } from '../core/errors.ts';
+import type { EnvironmentApi } from './environment-api.ts';
 import { fromControlError } from './error.ts';
-import type { ControlApi, ControlError, WorkerSettings } from './protocol.ts';
+import type { ControlError, WorkerSettings } from './protocol.ts';
 
 /** Some answers take as long as a token lives: undici's own limits of 300 s do not hold here, the requirement's does. */
 const patient = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
-/**
- * Asks the main process for something of the environment; waits as long as it takes to start.
- *
- * @throws HarnessError, NotTestable or NotApplicable, as the main process says
- */
-export async function ask<P extends keyof ControlApi>(
-  settings: WorkerSettings,
-  path: P,
-  request: ControlApi[P]['request'],
-): Promise<ControlApi[P]['response']> {
+/** The environment of a candidate, in a test worker: every call is a request to the main process. */
+export function environmentOf(settings: Pick<WorkerSettings, 'url' | 'secret'>, candidate: string): EnvironmentApi {
+  return new Proxy({} as EnvironmentApi, {
+    // Whatever has a method `then` is taken for a promise by `await`: the environment is none.
+    get: (_, call: string) =>
+      call === 'then' ? undefined : (request: object) => ask(settings, call, { candidate, request }),
+  });
+}
+
+async function ask(
+  { url, secret }: Pick<WorkerSettings, 'url' | 'secret'>,
+  call: string,
+  body: { candidate: string; request: object },
+): Promise<unknown> {
   let response: Awaited<ReturnType<typeof fetch>>;
   try {
-    response = await fetch(settings.url + path, {
+    response = await fetch(`${url}/${call}`, {
       method: 'POST',
-      headers: { authorization: `Bearer ${settings.secret}`, 'content-type': 'application/json' },
-      body: JSON.stringify(request),
+      headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
       dispatcher: patient,
     });
   } catch (error) {
-    throw new HarnessError(`the main process does not answer ${path}`, { cause: error });
+    throw new HarnessError(`the main process does not answer ${call}`, { cause: error });
   }
-  const body: unknown = await response.json();
-  if (response.ok) {
-    return body as ControlApi[P]['response'];
-  }
-  throw fromControlError(body as ControlError);
+  const answer: unknown = await response.json();
+  if (response.ok) return answer;
+  throw fromControlError(answer as ControlError);
 }

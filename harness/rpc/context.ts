@@ -9,8 +9,9 @@ import type {
   SecondIssuerTrust,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
+import type { Candidate } from './candidate.ts';
 import type { Clock } from './clock.ts';
-import type { PodSecurity, Subject } from './protocol.ts';
+import type { PodSecurity } from './protocol.ts';
 import type { ApiFault, TargetAccessData, TargetAccessOptions } from './target-access.ts';
 
 /** The identity provider in the slot, as a requirement sees it. */
@@ -44,9 +45,9 @@ export interface TargetAccess extends TargetAccessData {
   close(): Promise<void>;
 }
 
-/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and subject. */
+/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and candidate. */
 export interface RequirementContext {
-  readonly subject: Subject;
+  readonly candidate: Candidate;
   /** Aborted when the run is broken off. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -66,7 +67,7 @@ export interface RequirementContext {
    * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart; undefined on a
    * live cluster that does not let the harness read its keys.
    */
-  neighbours(): Promise<IdentityProviderHandle | undefined>;
+  peerProviders(): Promise<IdentityProviderHandle | undefined>;
   /**
    * Sees to it that the cluster has so many nodes, where the harness owns it; a live cluster stays as it is.
    * Nodes that are added have {@link ../core/names.ts FURTHER_NODE_TAINT}.
@@ -84,9 +85,9 @@ export interface RequirementContext {
     host: string,
     extra?: { names?: string[]; ips?: string[] },
   ): Promise<{ cert: string; key: string; ca: string }>;
-  /** Something made once per file and subject, for example a pod that several requirements look at. */
+  /** Something made once per file and candidate, for example a pod that several requirements look at. */
   shared<T>(key: string, make: () => Promise<T>): Promise<T>;
-  /** The same once per subject for all files; what it gives is plain data. */
+  /** The same once per candidate for all files; what it gives is plain data. */
   sharedByAllFiles<T>(key: string, make: () => Promise<T>): Promise<T>;
   /** Keeps what was seen; plain data, redacted by the harness, reported whatever the outcome. */
   evidence(label: string, data: unknown): void;

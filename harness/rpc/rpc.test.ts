@@ -1,49 +1,23 @@
 import { afterEach, expect, test } from 'vitest';
 import { HarnessError, NotApplicable, NotTestable } from '../core/errors.ts';
-import { ask } from './client.ts';
+import { environmentOf } from './client.ts';
+import type { EnvironmentApi } from './environment-api.ts';
 import { toControlError } from './error.ts';
-import type { WorkerSettings } from './protocol.ts';
-import { type ControlHandlers, type ControlServer, claimHandlers, startControlServer } from './server.ts';
+import { type ControlServer, claimHandlers, type EnvironmentHandlers, startControlServer } from './server.ts';
 
 let server: ControlServer | undefined;
 afterEach(() => server?.close());
 
-const unused = async (): Promise<never> => {
-  throw new Error('not used here');
-};
-
-async function start(handlers: Partial<ControlHandlers>): Promise<WorkerSettings> {
-  server = await startControlServer({
-    '/cluster': unused,
-    '/provide-image': unused,
-    '/agent-image': unused,
-    '/runner-image': unused,
-    '/namespace': unused,
-    '/turn': unused,
-    '/nodes': unused,
-    '/identity-provider': unused,
-    '/target-access': unused,
-    '/target-access/records': unused,
-    '/audit': unused,
-    '/target-access/faults': unused,
-    '/target-access/rules': unused,
-    '/target-access/close': unused,
-    '/neighbours': unused,
-    '/register': unused,
-    '/trusting': unused,
-    '/certificate': unused,
-    '/alive': unused,
-    '/progress': unused,
-    ...claimHandlers(),
-    ...handlers,
-  });
-  const clock = { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 } as const;
-  return { url: server.url, secret: server.secret, clock, ownCluster: true, subjects: [] };
+async function start(handlers: Partial<EnvironmentHandlers>): Promise<EnvironmentApi> {
+  server = await startControlServer({ ...claimHandlers(), ...handlers } as EnvironmentHandlers);
+  return environmentOf(server, 'a candidate');
 }
 
-test('passes requests and answers through', async () => {
-  const settings = await start({ '/namespace': async ({ purpose }) => ({ name: `ns-${purpose}` }) });
-  await expect(ask(settings, '/namespace', { subject: 's', purpose: 'p' })).resolves.toEqual({ name: 'ns-p' });
+test('passes requests, their candidate and answers through', async () => {
+  const environment = await start({
+    namespace: async ({ purpose }, candidate) => ({ name: `${purpose} of ${candidate}` }),
+  });
+  await expect(environment.namespace({ purpose: 'main' })).resolves.toEqual({ name: 'main of a candidate' });
 });
 
 test.each([
@@ -51,33 +25,40 @@ test.each([
   ['a declaration', new NotApplicable('why'), NotApplicable],
   ['anything else', new TypeError('why'), HarnessError],
 ])('%s keeps its kind', async (_, thrown, kind) => {
-  const settings = await start({
-    '/namespace': async () => {
+  const environment = await start({
+    namespace: async () => {
       throw thrown;
     },
   });
-  const asked = ask(settings, '/namespace', { subject: 's', purpose: 'p' });
+  const asked = environment.namespace({ purpose: 'main' });
   await expect(asked).rejects.toBeInstanceOf(kind);
   await expect(asked).rejects.toThrow('why');
 });
 
 test('refuses whoever does not know the secret; a main process that is gone is a harness error', async () => {
-  const settings = await start({ '/namespace': async () => ({ name: 'n' }) });
-  const request = { subject: 's', purpose: 'p' };
-  await expect(ask({ ...settings, secret: 'guess' }, '/namespace', request)).rejects.toThrow('wrong secret');
+  const environment = await start({ namespace: async () => ({ name: 'n' }) });
+  const intruder = environmentOf({ url: server?.url ?? '', secret: 'guess' }, 'a candidate');
+  await expect(intruder.namespace({ purpose: 'main' })).rejects.toThrow('wrong secret');
   await server?.close();
-  await expect(ask(settings, '/namespace', request)).rejects.toBeInstanceOf(HarnessError);
+  await expect(environment.namespace({ purpose: 'main' })).rejects.toBeInstanceOf(HarnessError);
 });
 
-test('what is claimed is made once; the others get it, or the reason why not', async () => {
-  const settings = await start({});
-  await expect(ask(settings, '/claim', { key: 'a' })).resolves.toEqual({ make: true });
-  const waiting = ask(settings, '/claim', { key: 'a' });
-  await ask(settings, '/fulfil', { key: 'a', value: { seen: 1 } });
-  await expect(waiting).resolves.toEqual({ make: false, value: { seen: 1 } });
-  await expect(ask(settings, '/claim', { key: 'a' })).resolves.toEqual({ make: false, value: { seen: 1 } });
+test('a call that the main process does not know is a harness error, whatever objects inherit', async () => {
+  const environment = (await start({})) as unknown as { toString(request: object): Promise<unknown> };
+  await expect(environment.toString({})).rejects.toThrow('there is no call toString');
+});
 
-  await ask(settings, '/claim', { key: 'b' });
-  await ask(settings, '/fulfil', { key: 'b', error: toControlError(new NotTestable('no pod')) });
-  await expect(ask(settings, '/claim', { key: 'b' })).rejects.toBeInstanceOf(NotTestable);
+test('what is claimed is made once for a candidate; the others get it, or the reason why not', async () => {
+  const environment = await start({});
+  await expect(environment.claim({ key: 'a' })).resolves.toEqual({ make: true });
+  const waiting = environment.claim({ key: 'a' });
+  await environment.fulfil({ key: 'a', value: { seen: 1 } });
+  await expect(waiting).resolves.toEqual({ make: false, value: { seen: 1 } });
+  await expect(environment.claim({ key: 'a' })).resolves.toEqual({ make: false, value: { seen: 1 } });
+  const other = environmentOf({ url: server?.url ?? '', secret: server?.secret ?? '' }, 'another candidate');
+  await expect(other.claim({ key: 'a' })).resolves.toEqual({ make: true });
+
+  await environment.claim({ key: 'b' });
+  await environment.fulfil({ key: 'b', error: toControlError(new NotTestable('no pod')) });
+  await expect(environment.claim({ key: 'b' })).rejects.toBeInstanceOf(NotTestable);
 });

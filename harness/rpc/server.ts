@@ -1,11 +1,16 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { EnvironmentApi } from './environment-api.ts';
 import { fromControlError, toControlError } from './error.ts';
-import type { ControlApi, ControlError } from './protocol.ts';
+import type { ControlError } from './protocol.ts';
 
-export type ControlHandlers = {
-  [P in keyof ControlApi]: (request: ControlApi[P]['request']) => Promise<ControlApi[P]['response']>;
+/** The calls of {@link EnvironmentApi} as the main process answers them: each is told the name of the candidate that asks. */
+export type EnvironmentHandlers = {
+  [Call in keyof EnvironmentApi]: (
+    request: Parameters<EnvironmentApi[Call]>[0],
+    candidate: string,
+  ) => ReturnType<EnvironmentApi[Call]>;
 };
 
 export interface ControlServer {
@@ -22,23 +27,23 @@ async function readBody(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** The handlers of `/claim` and `/fulfil`: values that one worker makes and the others wait for. */
-export function claimHandlers(): Pick<ControlHandlers, '/claim' | '/fulfil'> {
+/** The handlers of values that one worker makes and the others wait for. */
+export function claimHandlers(): Pick<EnvironmentHandlers, 'claim' | 'fulfil'> {
   const claims = new Map<string, PromiseWithResolvers<unknown>>();
   return {
-    async '/claim'({ key }) {
-      const existing = claims.get(key);
+    async claim({ key }, candidate) {
+      const existing = claims.get(`${candidate}\n${key}`);
       if (existing !== undefined) {
         return { make: false, value: await existing.promise };
       }
       const claim = Promise.withResolvers<unknown>();
       // Whoever made it knows; the others may not have asked yet.
       claim.promise.catch(() => undefined);
-      claims.set(key, claim);
+      claims.set(`${candidate}\n${key}`, claim);
       return { make: true };
     },
-    async '/fulfil'({ key, value, error }) {
-      const claim = claims.get(key);
+    async fulfil({ key, value, error }, candidate) {
+      const claim = claims.get(`${candidate}\n${key}`);
       if (error === undefined) {
         claim?.resolve(value);
       } else {
@@ -53,7 +58,7 @@ export function claimHandlers(): Pick<ControlHandlers, '/claim' | '/fulfil'> {
  * Serves the environment to the test workers, on a free port of loopback, guarded by a secret that only they are given.
  * A request waits until the part that it asks for has started.
  */
-export async function startControlServer(handlers: ControlHandlers): Promise<ControlServer> {
+export async function startControlServer(handlers: EnvironmentHandlers): Promise<ControlServer> {
   const secret = randomBytes(24).toString('base64url');
   const expected = Buffer.from(`Bearer ${secret}`);
   const server: Server = createServer((request, response) => {
@@ -65,14 +70,18 @@ export async function startControlServer(handlers: ControlHandlers): Promise<Con
       answer(401, { kind: 'harness error', message: 'wrong secret' } satisfies ControlError);
       return;
     }
-    const path = request.url as keyof ControlApi;
-    const handler = handlers[path] as ((body: unknown) => Promise<unknown>) | undefined;
-    if (handler === undefined) {
-      answer(404, { kind: 'harness error', message: `nothing is served at ${request.url}` } satisfies ControlError);
+    const call = (request.url ?? '').slice(1);
+    if (!Object.hasOwn(handlers, call)) {
+      answer(404, { kind: 'harness error', message: `there is no call ${call}` } satisfies ControlError);
       return;
     }
+    const handler = handlers[call as keyof EnvironmentHandlers] as (
+      request: unknown,
+      candidate: string,
+    ) => Promise<unknown>;
     readBody(request)
-      .then((body) => handler(JSON.parse(body)))
+      .then((body) => JSON.parse(body) as { candidate: string; request: unknown })
+      .then((body) => handler(body.request, body.candidate))
       .then((result) => answer(200, result))
       .catch((error: unknown) => answer(500, toControlError(error)));
   });

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Twin } from '../catalogue/catalogue.ts';
 import type { Outcome } from '../core/outcome.ts';
-import type { RequirementResult, Subject } from '../rpc/protocol.ts';
+import type { Candidate } from '../rpc/candidate.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 import { isProven, killMatrix } from './kill-matrix.ts';
 
 const twin: Twin = {
@@ -12,12 +13,17 @@ const twin: Twin = {
   cluster: {},
   mustFail: ['TR-03', 'TR-05'],
 };
-const subject: Subject = { name: 'never-rotates', role: 'cluster', fault: 'f', planned: ['TR-01', 'TR-03', 'TR-05'] };
+const candidate: Candidate = {
+  kind: 'twin',
+  name: 'never-rotates',
+  twin,
+  planned: ['TR-01', 'TR-03', 'TR-05'],
+};
 
 function results(outcomes: Record<string, Outcome>): RequirementResult[] {
   return Object.entries(outcomes).map(([id, outcome]) => ({
     id,
-    subject: subject.name,
+    candidate: candidate.name,
     outcome,
     startedAt: '2026-01-01T00:00:00.000Z',
     durationMs: 1,
@@ -25,7 +31,7 @@ function results(outcomes: Record<string, Outcome>): RequirementResult[] {
   }));
 }
 
-const matrixOf = (outcomes: Record<string, Outcome>) => killMatrix([twin], [subject], results(outcomes));
+const matrixOf = (outcomes: Record<string, Outcome>) => killMatrix([candidate], results(outcomes));
 
 test('killed: it fails exactly where it must; not testable counts as failed', () => {
   const matrix = matrixOf({ 'TR-01': 'passed', 'TR-03': 'failed', 'TR-05': 'not testable' });
@@ -57,14 +63,14 @@ test('what was not executed is a surprise, and no twin at all proves nothing', (
   expect(matrixOf({ 'TR-03': 'failed', 'TR-05': 'failed' }).twins[0]?.surprises).toMatchObject([
     { id: 'TR-01', outcome: 'not executed' },
   ]);
-  expect(isProven(killMatrix([], [], []))).toBe(false);
+  expect(isProven(killMatrix([], []))).toBe(false);
 });
 
 test('a row that was judged again says what went wrong the first time', () => {
   const again = results({ 'TR-01': 'passed', 'TR-03': 'failed', 'TR-05': 'failed' });
   const [first] = again;
   if (first !== undefined) first.disturbedBefore = 'the machine stood still';
-  const matrix = killMatrix([twin], [subject], again);
+  const matrix = killMatrix([candidate], again);
   expect(matrix.twins[0]?.disturbedBefore).toEqual([{ id: 'TR-01', reason: 'the machine stood still' }]);
   expect(isProven(matrix)).toBe(true);
 });

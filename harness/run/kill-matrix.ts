@@ -1,6 +1,6 @@
-import type { Twin } from '../catalogue/catalogue.ts';
 import { isRed, type Outcome } from '../core/outcome.ts';
-import type { RequirementResult, Subject } from '../rpc/protocol.ts';
+import type { Candidate } from '../rpc/candidate.ts';
+import type { RequirementResult } from '../rpc/protocol.ts';
 
 /** A row of the kill matrix: what one twin had to fail, and what came of it. An interface (`conformance prove --json`). */
 export interface TwinRow {
@@ -22,14 +22,15 @@ export interface KillMatrix {
   survivors: string[];
 }
 
-/** @param results of all subjects; only what was planned for a twin is looked at */
-export function killMatrix(twins: Twin[], subjects: Subject[], results: RequirementResult[]): KillMatrix {
-  const rows = subjects.map((subject) => {
-    const twin = twins.find(({ name }) => name === subject.name);
-    const mustFail = (twin?.mustFail ?? []).filter((id) => subject.planned.includes(id));
-    const own = results.filter((result) => result.subject === subject.name);
+/** @param results of all candidates; only what was planned for a twin is looked at */
+export function killMatrix(candidates: readonly Candidate[], results: RequirementResult[]): KillMatrix {
+  const rows = candidates.flatMap((candidate) => {
+    if (candidate.kind !== 'twin') return [];
+    const { twin } = candidate;
+    const mustFail = twin.mustFail.filter((id) => candidate.planned.includes(id));
+    const own = results.filter((result) => result.candidate === candidate.name);
     const outcomeOf = (id: string): RequirementResult | undefined => own.find((result) => result.id === id);
-    const surprises = subject.planned.flatMap((id): TwinRow['surprises'] => {
+    const surprises = candidate.planned.flatMap((id): TwinRow['surprises'] => {
       const result = outcomeOf(id);
       if (result === undefined) {
         return [{ id, outcome: 'not executed', reason: 'planned but not executed' }];
@@ -43,9 +44,9 @@ export function killMatrix(twins: Twin[], subjects: Subject[], results: Requirem
       reason === undefined ? [] : [{ id, reason }],
     );
     return {
-      name: subject.name,
-      role: subject.role ?? '',
-      fault: subject.fault ?? '',
+      name: candidate.name,
+      role: twin.role,
+      fault: twin.fault,
       mustFail,
       failed: own.filter(({ outcome }) => isRed(outcome)).map(({ id }) => id),
       surprises,

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
-import { referencesSubject, select, twinSubjects } from './plan.ts';
+import { referencesCandidate, select, twinCandidates } from './plan.ts';
 
 const catalogue = loadCatalogue();
 
 test('nothing named is everything; suites and ids narrow it', () => {
   expect(select(catalogue, {})).toHaveLength(catalogue.requirements.length);
   expect(select(catalogue, { suites: ['token-rotation'] }).every((row) => row.suite === 'token-rotation')).toBe(true);
-  expect(referencesSubject(select(catalogue, { requirements: ['TR-03'] })).planned).toEqual(['TR-03']);
+  expect(referencesCandidate(select(catalogue, { requirements: ['TR-03'] })).planned).toEqual(['TR-03']);
 });
 
 test.each([
@@ -21,31 +21,31 @@ test.each([
 });
 
 test('an unknown twin is wrong use', () => {
-  expect(() => twinSubjects(catalogue, { twins: ['nobody'] })).toThrow(UsageError);
+  expect(() => twinCandidates(catalogue, { twins: ['nobody'] })).toThrow(UsageError);
 });
 
 test('a twin is judged by the requirements of its role in the suites that it must fail, and by no other', () => {
-  const [subject] = twinSubjects(catalogue, { twins: ['never-rotates'] });
+  const [candidate] = twinCandidates(catalogue, { twins: ['never-rotates'] });
   const rows = catalogue.requirements.filter(
     ({ role, suite, costly, twins }) =>
       role === 'cluster' && suite === 'token-rotation' && (costly !== true || twins.includes('never-rotates')),
   );
-  expect(subject?.planned).toEqual(rows.map(({ id }) => id));
+  expect(candidate?.planned).toEqual(rows.map(({ id }) => id));
 });
 
 test('a costly requirement judges the twins that must fail it, and no other', () => {
   const requirements = catalogue.requirements.map((row) =>
     row.suite === 'token-rotation' ? { ...row, costly: true } : row,
   );
-  const [subject] = twinSubjects({ ...catalogue, requirements }, { twins: ['never-rotates'] });
-  expect(subject?.planned).toEqual(['TR-03', 'TR-04', 'TR-05', 'TR-06']);
+  const [candidate] = twinCandidates({ ...catalogue, requirements }, { twins: ['never-rotates'] });
+  expect(candidate?.planned).toEqual(['TR-03', 'TR-04', 'TR-05', 'TR-06']);
 });
 
 test('a twin that is a target is judged by what it must fail, and by nothing else', () => {
-  const [subject] = twinSubjects(catalogue, { twins: ['needs-a-good-cache-as-target'] });
-  expect(subject).toMatchObject({
+  const [candidate] = twinCandidates(catalogue, { twins: ['needs-a-good-cache-as-target'] });
+  expect(candidate).toMatchObject({
     planned: ['TR-34'],
-    tokenClientVariant: 'needs-a-good-cache',
+    twin: { tokenClient: { variant: 'needs-a-good-cache' } },
     targets: [{ role: 'token-client', name: 'reference' }],
   });
 });

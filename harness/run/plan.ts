@@ -1,13 +1,10 @@
-import { fileURLToPath } from 'node:url';
 import type { Catalogue, Requirement, Role, Twin } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
-import type { ClockKind, Subject } from '../rpc/protocol.ts';
-import { loadTarget, type Target } from '../targets/load.ts';
-
-const TOKEN_CLIENT_TARGET = fileURLToPath(
-  new URL('../../fixtures/targets/token-clients/reference.yaml', import.meta.url),
-);
+import { roleDefinition } from '../roles/index.ts';
+import type { Candidate } from '../rpc/candidate.ts';
+import type { ClockKind } from '../rpc/protocol.ts';
+import type { Target } from '../targets/load.ts';
 
 export interface Selection {
   /** Names of suites; none = all. */
@@ -48,38 +45,32 @@ export function select(catalogue: Catalogue, selection: Selection): Requirement[
   return selected;
 }
 
-/** The subject of `conformance run` with the references in every slot. */
-export function referencesSubject(requirements: Requirement[]): Subject {
-  return { name: 'references', planned: requirements.map((row) => row.id) };
+/** The candidate of `conformance run` with the references in every slot. */
+export function referencesCandidate(requirements: Requirement[]): Candidate {
+  return { kind: 'references', name: 'references', planned: requirements.map((row) => row.id) };
 }
 
 /**
- * The subject of `conformance run` with targets: each judged in its role, references in every other.
+ * The candidate of `conformance run` with targets: each evaluated in its role, references in every other.
  *
  * @throws UsageError for two targets of one role, or a selection that binds none of them
  */
-export function targetsSubject(targets: Target[], requirements: Requirement[]): Subject {
+export function targetsCandidate(targets: Target[], requirements: Requirement[]): Candidate {
   const roles: Role[] = targets.map(({ role }) => role);
   const twice = roles.filter((role, index) => roles.indexOf(role) !== index);
   if (twice.length > 0) throw new UsageError(`two targets of the role ${twice.join(', ')}: one slot holds one target`);
   const planned = requirements.filter(({ role }) => roles.includes(role)).map(({ id }) => id);
   if (planned.length === 0) throw new UsageError(`what is selected binds no ${roles.join(' or ')}`);
-  const [role] = roles;
-  return {
-    name: targets.map(({ name }) => name).join(' with '),
-    ...(roles.length === 1 && role !== undefined ? { role } : {}),
-    targets,
-    planned,
-  };
+  return { kind: 'targets', name: targets.map(({ name }) => name).join(' with '), targets, planned };
 }
 
 /**
- * The subjects of `conformance prove`: each twin with the requirements that it must fail, and with those of the same role in the
+ * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with those of the same role in the
  * same suites that it must not (the costly ones left out).
  *
  * @throws UsageError for a twin that does not exist, with those that do
  */
-export function twinSubjects(catalogue: Catalogue, selection: Selection): Subject[] {
+export function twinCandidates(catalogue: Catalogue, selection: Selection): Candidate[] {
   const asked = selection.twins ?? [];
   assertKnown(
     'twin',
@@ -89,25 +80,23 @@ export function twinSubjects(catalogue: Catalogue, selection: Selection): Subjec
   const requirements = select(catalogue, { ...selection, twins: [] });
   return catalogue.twins
     .filter((twin) => asked.length === 0 || asked.includes(twin.name))
-    .map((twin) => subjectOfTwin(twin, requirements, catalogue))
-    .filter((subject) => subject.planned.length > 0);
+    .map((twin) => candidateOfTwin(twin, requirements, catalogue))
+    .filter((candidate) => candidate.planned.length > 0);
 }
 
-function subjectOfTwin(twin: Twin, requirements: Requirement[], catalogue: Catalogue): Subject {
+function candidateOfTwin(twin: Twin, requirements: Requirement[], catalogue: Catalogue): Candidate {
   const suites = new Set(
     catalogue.requirements.filter(({ id }) => twin.mustFail.includes(id)).map(({ suite }) => suite),
   );
-  const asTarget = twin.role === 'token-client' && twin.tokenClient.asTarget === true;
-  // What else it must not fail is asked of the variant that is no target.
+  // A twin that is run as a target is asked only what it must fail: the rest is asked of the same variant that is no target.
+  const targets = roleDefinition(twin.role).targetsOfTwin?.(twin);
   const isBystander = (row: Requirement): boolean =>
-    !asTarget && row.role === twin.role && suites.has(row.suite) && row.costly !== true;
+    targets === undefined && row.role === twin.role && suites.has(row.suite) && row.costly !== true;
   return {
+    kind: 'twin',
     name: twin.name,
-    role: twin.role,
-    fault: twin.fault,
-    ...(twin.role === 'token-client' ? { tokenClientVariant: twin.tokenClient.variant } : {}),
-    ...(asTarget ? { targets: [loadTarget(TOKEN_CLIENT_TARGET)] } : {}),
-    ...(twin.role === 'job-runner' ? { jobRunner: twin.jobRunner } : {}),
+    twin,
+    ...(targets === undefined ? {} : { targets }),
     planned: requirements.filter((row) => twin.mustFail.includes(row.id) || isBystander(row)).map((row) => row.id),
   };
 }

@@ -20,11 +20,11 @@ export class ResultCollector implements Reporter {
 
   onTestCaseResult(testCase: TestCase): void {
     const result = testCase.meta().conformance;
-    const subject = this.#session.subjects.find(
-      ({ name }) => name === result?.subject || testCase.name.endsWith(`[${name}]`),
+    const candidate = this.#session.candidates.find(
+      ({ name }) => name === result?.candidate || testCase.name.endsWith(`[${name}]`),
     );
-    // Also for what ended without a result: the next subject's turn must come.
-    if (subject !== undefined) this.#session.leave(subject);
+    // Also for what ended without a result: the next candidate's turn must come.
+    if (candidate !== undefined) this.#session.leave(candidate);
     if (result !== undefined) {
       this.#session.results.push(result);
       this.#onResult(result);

@@ -1,15 +1,17 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import type { Subject } from '../rpc/protocol.ts';
+import type { Role, Twin } from '../catalogue/catalogue.ts';
+import type { Candidate } from '../rpc/candidate.ts';
 import { Turns } from './scheduler.ts';
 
-const subject = (name: string, role?: Subject['role']): Subject => ({
+const twinOf = (name: string, role: Role): Candidate => ({
+  kind: 'twin',
   name,
-  ...(role === undefined ? {} : { role }),
+  twin: { name, role } as Twin,
   planned: ['A', 'B'],
 });
 
 /** Registers twins of two requirements each, and lets the first requirement of each ask for its turn; `inside` has the names of those let in. */
-function queue(turns: Turns, twins: Subject[]): { inside: string[] } {
+function queue(turns: Turns, twins: Candidate[]): { inside: string[] } {
   const inside: string[] = [];
   for (const twin of twins) {
     turns.register(twin);
@@ -19,25 +21,25 @@ function queue(turns: Turns, twins: Subject[]): { inside: string[] } {
   return { inside };
 }
 
-const twinsOf = (role: Subject['role'], count: number): Subject[] =>
-  Array.from({ length: count }, (_, index) => subject(`${role} ${index}`, role));
+const twinsOf = (role: Role, count: number): Candidate[] =>
+  Array.from({ length: count }, (_, index) => twinOf(`${role} ${index}`, role));
 
 const LOOK = 1_000;
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-test('a busy machine has one subject for each core, with all of its requirements', async () => {
+test('a busy machine has one candidate for each core, with all of its requirements', async () => {
   const turns = new Turns({ cores: 2, load: { busy: () => 1 } });
   const twins = twinsOf('cluster', 3);
-  const [first] = twins as [Subject];
+  const [first] = twins as [Candidate];
   const { inside } = queue(turns, twins);
   await vi.advanceTimersByTimeAsync(10 * LOOK);
   expect(inside).toEqual(['cluster 0', 'cluster 1']);
   await turns.enter(first);
   expect(turns.leave(first)).toBe(false);
   await vi.advanceTimersByTimeAsync(LOOK);
-  expect(inside, 'the first subject has one requirement to go').toHaveLength(2);
+  expect(inside, 'the first candidate has one requirement to go').toHaveLength(2);
   expect(turns.leave(first), 'the last one').toBe(true);
   await vi.advanceTimersByTimeAsync(0);
   expect(inside).toEqual(['cluster 0', 'cluster 1', 'cluster 2']);
@@ -72,7 +74,7 @@ test('those that wait longest go first; identity providers are one for each core
 
 test('of one role those with the most requirements go first', async () => {
   const turns = new Turns({ cores: 1, load: { busy: () => 0 } });
-  const [first, few, many] = twinsOf('cluster', 3) as [Subject, Subject, Subject];
+  const [first, few, many] = twinsOf('cluster', 3) as [Candidate, Candidate, Candidate];
   const { inside } = queue(turns, [first, few, { ...many, planned: ['A', 'B', 'C'] }]);
   await vi.advanceTimersByTimeAsync(3 * LOOK);
   expect(inside).toEqual([first.name, many.name, few.name]);
@@ -80,7 +82,7 @@ test('of one role those with the most requirements go first', async () => {
 
 test('the references never wait', async () => {
   const turns = new Turns({ load: { busy: () => 1 } });
-  const references = subject('references');
+  const references = { kind: 'references', name: 'references', planned: ['A', 'B'] } satisfies Candidate;
   turns.register(references);
   await turns.enter(references);
   turns.leave(references);

@@ -5,7 +5,7 @@ import { DEFAULT_OPTIONS, Session } from './session.ts';
 
 const result = (id: string, outcome: Outcome, reason?: string): RequirementResult => ({
   id,
-  subject: 'references',
+  candidate: 'references',
   outcome,
   ...(reason === undefined ? {} : { reason }),
   startedAt: '2026-01-01T00:00:00.000Z',
@@ -13,7 +13,7 @@ const result = (id: string, outcome: Outcome, reason?: string): RequirementResul
   evidence: [],
 });
 
-const row = (id: string) => ({ subject: 'references', id });
+const row = (id: string) => ({ candidate: 'references', id });
 
 function sessionOf(requirements: string[]): Session {
   return new Session({ ...DEFAULT_OPTIONS, requirements }, () => undefined);
@@ -55,7 +55,7 @@ test('what is red is in doubt where the machine stood still, unless a twin must 
 
   const twins = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins: ['never-rotates'] }, () => undefined);
   const [mustFail = ''] = twins.catalogue.twins.find(({ name }) => name === 'never-rotates')?.mustFail ?? [];
-  twins.results.push({ ...result(mustFail, 'failed'), ...stalled, subject: 'never-rotates' });
-  twins.results.push({ ...result('TR-22', 'failed'), ...stalled, subject: 'never-rotates' });
-  expect(twins.doubtful).toEqual([{ subject: 'never-rotates', id: 'TR-22' }]);
+  twins.results.push({ ...result(mustFail, 'failed'), ...stalled, candidate: 'never-rotates' });
+  twins.results.push({ ...result('TR-22', 'failed'), ...stalled, candidate: 'never-rotates' });
+  expect(twins.doubtful).toEqual([{ candidate: 'never-rotates', id: 'TR-22' }]);
 });

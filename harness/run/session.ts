@@ -1,21 +1,30 @@
 import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
-import { describeError, HarnessError } from '../core/errors.ts';
+import { describeError } from '../core/errors.ts';
 import { isRed } from '../core/outcome.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
-import { Environment } from '../environment/environment.ts';
+import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
 import { enterRun, keepRun, leaveRun, newRunId } from '../environment/live-runs.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
+import { roleDefinition } from '../roles/index.ts';
+import type { Candidate } from '../rpc/candidate.ts';
 import type {
   ClockKind,
   ClockSettings,
   IdentityProviderKind,
   RequirementResult,
-  Subject,
   WorkerSettings,
 } from '../rpc/protocol.ts';
-import { type ControlServer, claimHandlers, startControlServer } from '../rpc/server.ts';
+import { type ControlServer, startControlServer } from '../rpc/server.ts';
 import type { Target } from '../targets/load.ts';
-import { checkCombination, referencesSubject, type Selection, select, targetsSubject, twinSubjects } from './plan.ts';
+import { environmentHandlers } from './environment-server.ts';
+import {
+  checkCombination,
+  referencesCandidate,
+  type Selection,
+  select,
+  targetsCandidate,
+  twinCandidates,
+} from './plan.ts';
 import { Turns } from './scheduler.ts';
 
 export interface RunOptions extends Selection {
@@ -53,28 +62,28 @@ const CLOCKS: Record<ClockKind, ClockSettings> = {
   real: { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 },
 };
 
-/** One requirement of one subject. */
+/** One requirement of one candidate. */
 export interface PlannedRow {
-  subject: string;
+  candidate: string;
   id: string;
 }
 
-function subjectsOf(catalogue: Catalogue, options: RunOptions): Subject[] {
-  const subjects = selectedSubjects(catalogue, options);
+function candidatesOf(catalogue: Catalogue, options: RunOptions): Candidate[] {
+  const candidates = selectedCandidates(catalogue, options);
   const { only } = options;
-  if (only === undefined) return subjects;
-  const isAsked = (subject: string, id: string): boolean =>
-    only.some((row) => row.subject === subject && row.id === id);
-  return subjects
-    .map((subject) => ({ ...subject, planned: subject.planned.filter((id) => isAsked(subject.name, id)) }))
+  if (only === undefined) return candidates;
+  const isAsked = (candidate: string, id: string): boolean =>
+    only.some((row) => row.candidate === candidate && row.id === id);
+  return candidates
+    .map((candidate) => ({ ...candidate, planned: candidate.planned.filter((id) => isAsked(candidate.name, id)) }))
     .filter(({ planned }) => planned.length > 0);
 }
 
-function selectedSubjects(catalogue: Catalogue, options: RunOptions): Subject[] {
-  if (options.mode === 'prove') return twinSubjects(catalogue, options);
+function selectedCandidates(catalogue: Catalogue, options: RunOptions): Candidate[] {
+  if (options.mode === 'prove') return twinCandidates(catalogue, options);
   const requirements = select(catalogue, options);
   const { targets = [] } = options;
-  return [targets.length === 0 ? referencesSubject(requirements) : targetsSubject(targets, requirements)];
+  return [targets.length === 0 ? referencesCandidate(requirements) : targetsCandidate(targets, requirements)];
 }
 
 export type ProgressListener = (part: string, message: string) => void;
@@ -84,7 +93,7 @@ export class Session {
   readonly runId = newRunId();
   readonly options: RunOptions;
   readonly catalogue: Catalogue;
-  readonly subjects: Subject[];
+  readonly candidates: Candidate[];
   readonly startedAt = new Date();
   readonly results: RequirementResult[] = [];
   readonly turns = new Turns();
@@ -100,9 +109,9 @@ export class Session {
     this.options = options;
     this.catalogue = catalogue;
     this.#listener = onProgress;
-    this.subjects = subjectsOf(catalogue, options);
-    for (const subject of this.subjects) {
-      for (const _ of subject.planned) this.turns.register(subject);
+    this.candidates = candidatesOf(catalogue, options);
+    for (const candidate of this.candidates) {
+      for (const _ of candidate.planned) this.turns.register(candidate);
     }
     this.environment = new Environment({
       runId: this.runId,
@@ -110,11 +119,10 @@ export class Session {
       ...(options.context === undefined ? {} : { context: options.context }),
       identityProvider: options.identityProvider,
       clock: this.clock,
-      catalogue,
       judgesTwins: options.mode === 'prove',
       networkPolicies: options.mode !== 'prove' && this.#asksForNetworkPolicies(),
       assignedUids: options.assignedUids === true,
-      ...(options.targets === undefined ? {} : { targets: options.targets }),
+      ...slotsOf(options.targets ?? []),
       onProgress,
     });
   }
@@ -128,9 +136,9 @@ export class Session {
     return CLOCKS[this.options.clock];
   }
 
-  /** Ids planned over all subjects, with their subject. */
+  /** Ids planned over all candidates, with their candidate. */
   get planned(): PlannedRow[] {
-    return this.subjects.flatMap(({ name, planned }) => planned.map((id) => ({ subject: name, id })));
+    return this.candidates.flatMap(({ name, planned }) => planned.map((id) => ({ candidate: name, id })));
   }
 
   /** Suites that have something planned. */
@@ -146,14 +154,6 @@ export class Session {
     return this.options.cluster === 'k3s';
   }
 
-  #subject(name: string): Subject {
-    const subject = this.subjects.find((candidate) => candidate.name === name);
-    if (subject === undefined) {
-      throw new HarnessError(`no subject is called ${name}`);
-    }
-    return subject;
-  }
-
   /** Sweeps what dead runs left, then opens the control server and begins to start the environment. */
   async start(): Promise<WorkerSettings> {
     enterRun(this.runId);
@@ -167,80 +167,32 @@ export class Session {
     if (this.needsEngine) {
       await environment.watch((message) => this.#breakOff(message));
     }
-    this.#control = await startControlServer({
-      '/cluster': ({ subject }) => environment.clusterData(this.#subject(subject)),
-      '/namespace': async ({ subject, purpose, podSecurity }) => ({
-        name: await environment.namespace(this.#subject(subject), purpose, podSecurity),
+    this.#control = await startControlServer(
+      environmentHandlers({
+        environment,
+        candidates: this.candidates,
+        admit: async (candidate) => {
+          // How many candidates the machine has room for shows when they have something to work with.
+          await this.#warm;
+          await this.turns.enter(candidate);
+        },
+        onProgress: (candidate, id, message) =>
+          this.#listener(this.candidates.length === 1 ? id : `${id} [${candidate}]`, message),
       }),
-      '/provide-image': async ({ subject, reference }) => {
-        await environment.provideImage(this.#subject(subject), reference);
-        return {};
-      },
-      '/agent-image': async ({ subject }) => ({ reference: await environment.agentImage(this.#subject(subject)) }),
-      '/runner-image': async ({ subject }) => ({ reference: await environment.runnerImage(this.#subject(subject)) }),
-      '/target-access': ({ subject, options }) => environment.targetAccess(this.#subject(subject), options),
-      '/target-access/records': async ({ id }) => environment.targetAccesses.records(id),
-      '/audit': async ({ subject, requester }) => {
-        const records = await environment.auditRecords(this.#subject(subject), requester);
-        return records === undefined ? {} : { records };
-      },
-      '/target-access/faults': async ({ id, faults }) => {
-        environment.targetAccesses.setFaults(id, faults);
-        return {};
-      },
-      '/target-access/rules': async ({ id, rules }) => {
-        await environment.targetAccesses.setRules(id, rules);
-        return {};
-      },
-      '/target-access/close': async ({ id }) => {
-        await environment.targetAccesses.close(id);
-        return {};
-      },
-      '/nodes': async ({ subject, atLeast }) => {
-        await (await environment.clusterFor(this.#subject(subject))).addNodes(atLeast);
-        return {};
-      },
-      '/turn': async ({ subject }) => {
-        // How many subjects the machine has room for shows when they have something to work with.
-        await this.#warm;
-        await this.turns.enter(this.#subject(subject));
-        return {};
-      },
-      '/identity-provider': ({ subject }) => environment.identityProviderData(this.#subject(subject)),
-      '/neighbours': async ({ subject }) => {
-        const neighbours = await environment.neighboursData(this.#subject(subject));
-        return neighbours === undefined ? {} : { neighbours };
-      },
-      '/register': ({ subject, at, provider, workload }) =>
-        environment.register(this.#subject(subject), at, provider, workload),
-      '/trusting': ({ subject, trust }) => environment.trusting(this.#subject(subject), trust),
-      '/certificate': ({ host, ...extra }) => environment.certificate(host, extra),
-      ...claimHandlers(),
-      '/alive': async () => {
-        await environment.assertAlive();
-        return {};
-      },
-      '/progress': async ({ subject, id, message }) => {
-        this.#listener(this.subjects.length === 1 ? id : `${id} [${subject}]`, message);
-        return {};
-      },
-    });
-    const roles = new Set(
-      this.catalogue.requirements
-        .filter((row) => this.subjects.some(({ planned }) => planned.includes(row.id)))
-        .map((row) => row.role),
     );
+    const planned = new Set(this.planned.map(({ id }) => id));
+    const roles = new Set(this.catalogue.requirements.filter(({ id }) => planned.has(id)).map(({ role }) => role));
     this.#warm = environment.warmUp({
       identityProvider:
         this.options.cluster === 'k3s' &&
-        (roles.has('token-client') || (this.options.mode === 'run' && roles.has('identity-provider'))),
+        [...roles].some((role) => roleDefinition(role).usesIdentityProvider(this.options.mode)),
     });
     return {
       url: this.#control.url,
       secret: this.#control.secret,
       clock: this.clock,
       ownCluster: this.options.cluster === 'k3s',
-      subjects: this.subjects,
+      candidates: this.candidates,
     };
   }
 
@@ -249,18 +201,18 @@ export class Session {
     this.#breakOff = tell;
   }
 
-  /** One requirement of a subject is done. After its last one, what it alone used is taken away: others are judged beside it. */
-  leave(subject: Subject): void {
-    if (!this.turns.leave(subject) || this.subjects.length === 1) return;
-    this.environment.release(subject).catch((error: unknown) => {
-      this.#listener(subject.name, `what it used could not be taken away: ${describeError(error)}`);
+  /** One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged beside it. */
+  leave(candidate: Candidate): void {
+    if (!this.turns.leave(candidate) || this.candidates.length === 1) return;
+    this.environment.release(candidate).catch((error: unknown) => {
+      this.#listener(candidate.name, `what it used could not be taken away: ${describeError(error)}`);
     });
   }
 
   /** What was planned and the harness itself could not judge, or never came to. */
   get spoilt(): PlannedRow[] {
-    return this.planned.filter(({ subject, id }) => {
-      const result = this.results.find((candidate) => candidate.id === id && candidate.subject === subject);
+    return this.planned.filter(({ candidate, id }) => {
+      const result = this.results.find((one) => one.id === id && one.candidate === candidate);
       return result === undefined || result.outcome === 'harness error';
     });
   }
@@ -271,11 +223,11 @@ export class Session {
    */
   get doubtful(): PlannedRow[] {
     return this.results
-      .filter(({ id, subject, outcome, doubt }) => {
-        const twin = this.catalogue.twins.find(({ name }) => name === subject);
+      .filter(({ id, candidate, outcome, doubt }) => {
+        const twin = this.catalogue.twins.find(({ name }) => name === candidate);
         return isRed(outcome) && doubt !== undefined && twin?.mustFail.includes(id) !== true;
       })
-      .map(({ id, subject }) => ({ subject, id }));
+      .map(({ id, candidate }) => ({ candidate, id }));
   }
 
   /** A session of its own, with an environment of its own, for some rows of this one. */
@@ -286,7 +238,7 @@ export class Session {
   /** Takes the results of a second session for {@link spoilt} and {@link doubtful} rows in the place of the first ones; they say so. */
   adopt(again: RequirementResult[]): void {
     for (const result of again) {
-      const index = this.results.findIndex(({ id, subject }) => id === result.id && subject === result.subject);
+      const index = this.results.findIndex(({ id, candidate }) => id === result.id && candidate === result.candidate);
       const before = this.results[index];
       const marked = { ...result, disturbedBefore: describeBefore(before) };
       if (before === undefined) this.results.push(marked);
@@ -298,8 +250,8 @@ export class Session {
   async stop(): Promise<void> {
     await this.#control?.close();
     if (this.options.keep) {
-      const [subject] = this.subjects;
-      const cluster = subject === undefined ? undefined : await this.environment.clusterData(subject);
+      const [candidate] = this.candidates;
+      const cluster = candidate === undefined ? undefined : await this.environment.clusterData(candidate);
       const file = keepRun(this.runId, cluster?.kubeConfig ?? '');
       this.#listener('clean-up', `the environment is kept: KUBECONFIG=${file}; \`conformance clean\` removes it`);
       return;
@@ -327,4 +279,9 @@ function describeBefore(before: RequirementResult | undefined): string {
   if (before === undefined) return 'it was not executed';
   const { outcome, reason = outcome, doubt } = before;
   return isRed(outcome) ? `${outcome} ${doubt}: ${reason}` : reason;
+}
+
+/** What the targets put into the slots that the environment itself fills, and what they ask of the reference in the other one. */
+function slotsOf(targets: Target[]): Partial<EnvironmentOptions> {
+  return Object.assign({}, ...targets.map((target) => roleDefinition(target.role).environmentOptions?.(target) ?? {}));
 }

@@ -320,7 +320,7 @@ requirement('AI-10', async (t) => {
 });
 
 requirement('AI-11', async (t) => {
-  const [all, slot, beside] = await Promise.all([exchangesOfAll(t, 'ai-11'), t.identityProvider(), t.neighbours()]);
+  const [all, slot, beside] = await Promise.all([exchangesOfAll(t, 'ai-11'), t.identityProvider(), t.peerProviders()]);
   const judged = providersOf(all.judged);
   if (judged.length === 1 && all.neighbours.length === 0) {
     return t.notApplicable('there is one provider alone, and so no other provider whose tokens could be taken');

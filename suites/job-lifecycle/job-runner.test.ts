@@ -34,7 +34,7 @@ import {
   watchesRatherThanPolls,
   writesTheSamePod,
 } from '../../harness/roles/job-runner/checks/tasks.ts';
-import { jobRunnerTarget, needsCapability, type RunnerRecord } from '../../harness/roles/job-runner/launch.ts';
+import { needsCapability, type RunnerRecord } from '../../harness/roles/job-runner/launch.ts';
 import { observeSignal, observeTroubles } from '../../harness/roles/job-runner/scenarios/disruptions.ts';
 import {
   limitsBySettings,
@@ -60,6 +60,7 @@ import {
   observeTemplate,
 } from '../../harness/roles/job-runner/scenarios/settings.ts';
 import { observeTasks, summarise, type TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import { jobRunnerTarget } from '../../harness/roles/job-runner/target.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 

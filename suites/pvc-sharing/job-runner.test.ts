@@ -7,13 +7,14 @@ import {
   resumesSessions,
   sharesFiles,
 } from '../../harness/roles/job-runner/checks/parts.ts';
-import { jobRunnerTarget, needsCapability } from '../../harness/roles/job-runner/launch.ts';
+import { needsCapability } from '../../harness/roles/job-runner/launch.ts';
 import {
   type DeploymentRecord,
   observeDeployment,
   observeMissingClaim,
 } from '../../harness/roles/job-runner/scenarios/parent-pod.ts';
 import { summarise } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import { jobRunnerTarget } from '../../harness/roles/job-runner/target.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 

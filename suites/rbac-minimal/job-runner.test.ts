@@ -20,7 +20,7 @@ import {
   verbsThatDoNotExist,
   worksUnderItsRules,
 } from '../../harness/roles/job-runner/checks/permissions.ts';
-import { jobRunnerTarget, needsCapability, withReadyJobRunner } from '../../harness/roles/job-runner/launch.ts';
+import { needsCapability, withReadyJobRunner } from '../../harness/roles/job-runner/launch.ts';
 import {
   exerciseRunner,
   observeRights,
@@ -30,6 +30,7 @@ import {
   workWithoutEach,
 } from '../../harness/roles/job-runner/scenarios/permissions.ts';
 import { endsOf, podsOf, refusalOf } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import { jobRunnerTarget } from '../../harness/roles/job-runner/target.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 

@@ -5,8 +5,8 @@ import { readLog } from '../../harness/kubernetes/logs.ts';
 import { firstAssignedUid } from '../../harness/kubernetes/uid-range.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/probes/pods.ts';
 import { createClaim, defaultStorageClass } from '../../harness/probes/storage.ts';
+import { targetFor } from '../../harness/rpc/candidate.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
-import { targetOf } from '../../harness/targets/load.ts';
 import { type Knocks, knockUntil, SERVER_PORTS, startServerPod } from './network.ts';
 
 const HIGH_UID = 1_000_680_000;
@@ -94,7 +94,7 @@ const wrongDoors = ({ seen }: Knocks, expected: Record<string, boolean>): string
     .map((door) => (expected[door] === true ? `does not reach ${door}: ${seen[door]}` : `reaches ${door}`));
 
 requirement('WH-08', async (t) => {
-  if (targetOf(t.subject.targets, 'cluster')?.networkPolicies === false) {
+  if (targetFor(t.candidate, 'cluster')?.networkPolicies === false) {
     t.notApplicable('the target file says that nothing in the cluster enforces NetworkPolicies');
   }
   const cluster = await t.cluster();

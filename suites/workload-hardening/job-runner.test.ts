@@ -8,9 +8,9 @@ import {
   specsOf,
   worksWithAnAssignedUid,
 } from '../../harness/roles/job-runner/checks/tasks.ts';
-import { jobRunnerTarget } from '../../harness/roles/job-runner/launch.ts';
 import { isDeployedWell, observeOwnDeployment } from '../../harness/roles/job-runner/scenarios/installation.ts';
 import { observeTasks, podsOf, summarise, type TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import { jobRunnerTarget } from '../../harness/roles/job-runner/target.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 

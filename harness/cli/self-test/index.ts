@@ -203,9 +203,9 @@ async function live(): Promise<Tally> {
   const { KUBECONFIG: before } = process.env;
   try {
     await host.start();
-    const [subject] = host.subjects;
-    if (subject === undefined) throw new HarnessError('nothing is planned');
-    const { kubeConfig, workloadImage } = await host.environment.clusterData(subject);
+    const [candidate] = host.candidates;
+    if (candidate === undefined) throw new HarnessError('nothing is planned');
+    const { kubeConfig, workloadImage } = await host.environment.clusterData(candidate);
     process.env.KUBECONFIG = join(folder, 'kubeconfig');
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
     writeFileSync(process.env.KUBECONFIG, await kubeConfigOfHarness(kubeConfig), { mode: 0o600 });
@@ -215,7 +215,7 @@ async function live(): Promise<Tally> {
     );
     const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
     const left = (
-      await createClusterHandle({ ...(await host.environment.clusterData(subject)) }).core.listNamespace({
+      await createClusterHandle({ ...(await host.environment.clusterData(candidate)) }).core.listNamespace({
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
       })
     ).items.length;
@@ -224,7 +224,7 @@ async function live(): Promise<Tally> {
       session.results,
       (id) => (applicable.includes(id) ? 'passed' : 'not applicable'),
     );
-    const records = (await host.environment.auditRecords(subject, { user: HARNESS_USER })) ?? [];
+    const records = (await host.environment.auditRecords(candidate, { user: HARNESS_USER })) ?? [];
     const refused = refusedBeyondControls(records);
     process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
     return {

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, STALL_MS, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { describeError, HarnessError, NotTestable } from '../../core/errors.ts';
@@ -11,7 +11,7 @@ import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
-import { loadTarget, type Target, targetOf } from '../../targets/load.ts';
+import type { Target } from '../../targets/load.ts';
 import type {
   JobRunnerDriver,
   Readiness,
@@ -25,8 +25,7 @@ import type {
 import { deployedDriver } from './drivers/http.ts';
 import { jsonLinesDriver } from './drivers/json-lines.ts';
 import { OWN_LABEL } from './manifests.ts';
-
-const REFERENCE = fileURLToPath(new URL('../../../fixtures/targets/job-runners/reference.yaml', import.meta.url));
+import { jobRunnerTarget } from './target.ts';
 
 /** Name of the ServiceAccount that the runner's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'job-runner';
@@ -125,21 +124,6 @@ export interface LaunchedRunner {
   /** Starts it again with the same settings; the process before has to have ended. */
   restart(): Promise<Readiness | undefined>;
   record(): RunnerRecord;
-}
-
-/** The job runner in the slot: the target, or the reference or a twin's variant of it. */
-export function jobRunnerTarget(t: Pick<RequirementContext, 'subject'>): Target<'job-runner'> {
-  const given = targetOf(t.subject.targets, 'job-runner');
-  if (given !== undefined) return given;
-  const reference = loadTarget(REFERENCE) as Target<'job-runner'>;
-  const { variant, documents = [], podSecurity = reference.podSecurity } = t.subject.jobRunner ?? {};
-  const rules = { ...reference.rules, namespaced: [...reference.rules.namespaced, ...documents] };
-  const { start } = reference;
-  if (variant === undefined || !('command' in start)) return { ...reference, rules, podSecurity };
-  const command = start.command.map((part) =>
-    part.replace('/job-runner/main.ts', `/job-runner-twins/${variant}/main.ts`),
-  );
-  return { ...reference, rules, podSecurity, start: { ...start, command } };
 }
 
 /** Ends the requirement where the target does not declare a capability. */

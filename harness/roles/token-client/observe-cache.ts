@@ -1,8 +1,9 @@
 import { PLAYED_HOSTS } from '../../fakes/simulated-providers.ts';
 import type { Observer } from '../../probes/observer.ts';
 import { START_SECONDS } from '../../probes/pods.ts';
+import { targetFor } from '../../rpc/candidate.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
-import { type Target, targetOf } from '../../targets/load.ts';
+import type { Target } from '../../targets/load.ts';
 import { startPodsWithCache } from './drivers/pod-cache.ts';
 import { startProcessWithCache } from './drivers/process/cache.ts';
 import {
@@ -30,7 +31,7 @@ const START_PATIENCE_MS = 90_000;
  * that declares no cache.
  */
 export async function observeRestartedClient(t: RequirementContext): Promise<CacheSession> {
-  const target = targetOf(t.subject.targets, 'token-client');
+  const target = targetFor(t.candidate, 'token-client');
   const whyNot = target === undefined ? undefined : whyNoCache(target);
   if (whyNot !== undefined) t.notApplicable(whyNot);
   const session = await t.sharedByAllFiles('client cache session', async () => {

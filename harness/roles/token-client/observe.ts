@@ -5,8 +5,8 @@ import type { ProviderDescription } from '../../oauth/provider.ts';
 import { deployObserver, type Observer } from '../../probes/observer.ts';
 import { START_SECONDS, startInTurn } from '../../probes/pods.ts';
 import { TIMELINE, timelineOf } from '../../probes/timeline.ts';
+import { targetFor } from '../../rpc/candidate.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
-import { targetOf } from '../../targets/load.ts';
 import { CLIENT_CAPABILITIES, type ClientCapability } from '../../targets/schema/token-client.ts';
 import { podDriver } from './drivers/pod-observation.ts';
 import {
@@ -188,7 +188,7 @@ function playedConfig(observer: Observer, setup: PlayedSetup): object {
  * as {@link observeRotatingClient} gives, so that one client is deployed and not two.
  */
 export function observeClient(t: RequirementContext): Promise<ClientSession> {
-  return t.subject.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, {});
+  return t.candidate.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, {});
 }
 
 /** Requirements that are judged by {@link observeRotatingClient}. */
@@ -228,7 +228,7 @@ export async function observePlayedProviders(
 }
 
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {
-  const target = targetOf(t.subject.targets, 'token-client');
+  const target = targetFor(t.candidate, 'token-client');
   const session = await t.sharedByAllFiles('client session', async () => {
     const pace = { ...plan, paceMs: 1_000, patienceMs: 15_000 };
     if (target === undefined) return driveClientSession(await deployTokenClient(t), pace);

@@ -9,27 +9,27 @@ import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts
 import type { ApiRecord, Requester } from '../../kubernetes/api-record.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { SecondIssuerTrust } from '../../oauth/provider.ts';
-import { ask } from '../../rpc/client.ts';
+import type { Candidate } from '../../rpc/candidate.ts';
+import { environmentOf } from '../../rpc/client.ts';
 import { createClock } from '../../rpc/clock.ts';
 import type { IdentityProviderHandle, RequirementContext } from '../../rpc/context.ts';
+import type { EnvironmentApi, ProviderPlace } from '../../rpc/environment-api.ts';
 import { toControlError } from '../../rpc/error.ts';
 import type {
-  ControlApi,
   EvidenceItem,
   IdentityProviderData,
   PodSecurity,
   RequirementResult,
-  Subject,
   WorkerSettings,
 } from '../../rpc/protocol.ts';
 
 export type { RequirementContext } from '../../rpc/context.ts';
 
-/** Everything made once per file and subject, by its key. */
+/** Everything made once per file and candidate, by its key. */
 const shared = new Map<string, Promise<unknown>>();
 
-function sharedBy<T>(subject: Subject, key: string, make: () => Promise<T>): Promise<T> {
-  const whole = `${subject.name}\n${key}`;
+function sharedBy<T>(candidate: Candidate, key: string, make: () => Promise<T>): Promise<T> {
+  const whole = `${candidate.name}\n${key}`;
   const existing = shared.get(whole);
   if (existing !== undefined) {
     return existing as Promise<T>;
@@ -41,68 +41,63 @@ function sharedBy<T>(subject: Subject, key: string, make: () => Promise<T>): Pro
 
 interface ContextParts {
   settings: WorkerSettings;
-  subject: Subject;
+  candidate: Candidate;
   id: string;
   signal: AbortSignal;
   evidence: EvidenceItem[];
 }
 
-function createContext({ settings, subject, id, signal, evidence }: ContextParts): RequirementContext {
-  const control = <P extends keyof ControlApi>(
-    path: P,
-    request: ControlApi[P]['request'],
-  ): Promise<ControlApi[P]['response']> => ask(settings, path, request);
+function createContext({ settings, candidate, id, signal, evidence }: ContextParts): RequirementContext {
+  const environment = environmentOf(settings, candidate.name);
   const progress = (message: string): void => {
     // A lost line of progress changes nothing; a main process that is gone is noticed by the next real question.
-    void control('/progress', { subject: subject.name, id, message: redact(message) }).catch(() => undefined);
+    void environment.progress({ id, message: redact(message) }).catch(() => undefined);
   };
   const fixture = <T>(key: string, make: () => Promise<T>): Promise<T> =>
-    sharedBy(subject, key, make).catch((error: unknown) => {
+    sharedBy(candidate, key, make).catch((error: unknown) => {
       throw asHarnessError(`the fixture "${key}" failed`, error);
     });
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
-    fixture(`namespace ${purpose}`, () => control('/namespace', { subject: subject.name, purpose, podSecurity }));
+    fixture(`namespace ${purpose}`, () => environment.namespace({ purpose, podSecurity }));
   const handleOf = (
     { description, resolver, ca, secondIssuer }: IdentityProviderData,
-    at: 'slot' | 'neighbours',
+    at: ProviderPlace,
   ): IdentityProviderHandle => ({
     ...description,
     ca,
     fetch: new Resolver(resolver).fetch,
-    register: (provider, workload) => control('/register', { subject: subject.name, at, provider, workload }),
+    register: (provider, workload) => environment.register({ at, provider, workload }),
     ...(secondIssuer === undefined
       ? {}
       : {
           secondIssuer: {
             ...secondIssuer,
-            trusting: (trust: SecondIssuerTrust) => control('/trusting', { subject: subject.name, trust }),
+            trusting: (trust: SecondIssuerTrust) => environment.trusting({ trust }),
           },
         }),
   });
   const auditRecords = async (requester: Requester): Promise<ApiRecord[] | undefined> =>
-    (await control('/audit', { subject: subject.name, requester })).records;
+    (await environment.auditRecords({ requester })).records;
   return {
-    subject,
+    candidate,
     signal,
     auditRecords,
     clock: createClock(settings.clock, progress, signal),
-    cluster: () =>
-      fixture('cluster', async () => createClusterHandle(await control('/cluster', { subject: subject.name }))),
+    cluster: () => fixture('cluster', async () => createClusterHandle(await environment.cluster({}))),
     provideImage: (reference) =>
       fixture(`image ${reference}`, async () => {
-        await control('/provide-image', { subject: subject.name, reference });
+        await environment.provideImage({ reference });
       }),
-    agentImage: () =>
-      fixture('workload image', async () => (await control('/agent-image', { subject: subject.name })).reference),
+    agentImage: () => fixture('workload image', async () => (await environment.image({ name: 'workload' })).reference),
     runnerImage: () =>
-      fixture('job runner image', async () => (await control('/runner-image', { subject: subject.name })).reference),
+      fixture('job runner image', async () => (await environment.image({ name: 'job-runner' })).reference),
     targetAccess: async (options) => {
-      const data = await control('/target-access', { subject: subject.name, options });
+      const data = await environment.targetAccess(options);
       const { id } = data;
       return {
         ...data,
         async records() {
-          const { records, dropped } = await control('/target-access/records', { id });
+          const { records, dropped } = await environment.targetRecords({ id });
           if (dropped > 0) {
             throw new HarnessError(`${dropped} requests beyond the first ${records.length} were not kept`);
           }
@@ -110,45 +105,43 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
         },
         auditRecords: () => auditRecords({ user: data.user }),
         async setFaults(faults) {
-          await control('/target-access/faults', { id, faults });
+          await environment.targetFaults({ id, faults });
         },
         async setRules(rules) {
-          await control('/target-access/rules', { id, rules });
+          await environment.targetRules({ id, rules });
         },
         async close() {
-          await control('/target-access/close', { id });
+          await environment.closeTargetAccess({ id });
         },
       };
     },
     async addNodes(atLeast) {
-      await fixture(`${atLeast} nodes`, () => control('/nodes', { subject: subject.name, atLeast }));
+      await fixture(`${atLeast} nodes`, () => environment.nodes({ atLeast }));
     },
     namespace: () => namespaceFor('main'),
     namespaceFor,
     identityProvider: () =>
-      fixture('identity provider', async () =>
-        handleOf(await control('/identity-provider', { subject: subject.name }), 'slot'),
-      ),
-    neighbours: () =>
-      fixture('neighbours', async () => {
-        const { neighbours } = await control('/neighbours', { subject: subject.name });
-        return neighbours === undefined ? undefined : handleOf(neighbours, 'neighbours');
+      fixture('identity provider', async () => handleOf(await environment.identityProvider({}), 'slot')),
+    peerProviders: () =>
+      fixture('peer providers', async () => {
+        const { peers } = await environment.peerProviders({});
+        return peers === undefined ? undefined : handleOf(peers, 'peers');
       }),
-    certificate: (host, extra = {}) => control('/certificate', { host, ...extra }),
+    certificate: (host, extra = {}) => environment.certificate({ host, ...extra }),
     shared: fixture,
     sharedByAllFiles: <T>(name: string, make: () => Promise<T>): Promise<T> =>
       fixture(name, async () => {
-        const key = `${subject.name}\n${name}`;
-        const claim = await control('/claim', { key });
+        const key = name;
+        const claim = await environment.claim({ key });
         if (!claim.make) {
           return claim.value as T;
         }
         try {
           const value = await make();
-          await control('/fulfil', { key, value });
+          await environment.fulfil({ key, value });
           return value;
         } catch (error) {
-          await control('/fulfil', { key, error: toControlError(asHarnessError(name, error)) });
+          await environment.fulfil({ key, error: toControlError(asHarnessError(name, error)) });
           throw error;
         }
       }),
@@ -163,13 +156,13 @@ function createContext({ settings, subject, id, signal, evidence }: ContextParts
 }
 
 /** What failed while a part of the environment was gone is a harness error: it says nothing about the target. */
-async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown): Promise<unknown> {
+async function unlessEnvironmentIsGone(environment: EnvironmentApi, thrown: unknown): Promise<unknown> {
   const outcome = outcomeOf(thrown);
   if (outcome !== 'failed' && outcome !== 'not testable') {
     return thrown;
   }
   try {
-    await ask(settings, '/alive', {});
+    await environment.alive({});
     return thrown;
   } catch (gone) {
     return new HarnessError(`${describeError(gone)}; meanwhile: ${describeError(thrown)}`);
@@ -179,7 +172,7 @@ async function unlessEnvironmentIsGone(settings: WorkerSettings, thrown: unknown
 /** Of this worker: it runs beside the clusters of the harness's own, on the same machine. */
 const heartbeat = new Heartbeat('the harness').start();
 
-/** Vitest's own limit counts the time that a subject waits for its turn, too: ours counts what the requirement takes. */
+/** Vitest's own limit counts the time that a candidate waits for its turn, too: ours counts what the requirement takes. */
 const WAITING_FACTOR = 20;
 
 /** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
@@ -189,7 +182,7 @@ const LIMIT_SECONDS = { accelerated: 400, real: 1500 } as const;
 const TARGET_FACTOR = 5;
 
 /**
- * The test of one requirement of the catalogue: run once for each subject for which it is planned, all of a file at the same time.
+ * The test of one requirement of the catalogue: run once for each candidate for which it is planned, all of a file at the same time.
  *
  * What the body throws decides the outcome, see {@link ../../core/outcome.ts}. It must say what it saw by `t.evidence`.
  *
@@ -197,16 +190,20 @@ const TARGET_FACTOR = 5;
  */
 export function requirement(id: string, body: (t: RequirementContext) => Promise<void>): void {
   const settings = inject('conformance');
-  const subjects = settings.subjects.filter((subject) => subject.planned.includes(id));
-  if (subjects.length === 0) {
+  const candidates = settings.candidates.filter((candidate) => candidate.planned.includes(id));
+  if (candidates.length === 0) {
     // Vitest takes a file without any test for a fault; what was not planned is not reported.
     test.skip(`${id} (not planned)`);
   }
-  for (const subject of subjects) {
-    const limitSeconds = LIMIT_SECONDS[settings.clock.kind] * (subject.targets === undefined ? 1 : TARGET_FACTOR);
-    const title = settings.subjects.length === 1 ? id : `${id} [${subject.name}]`;
+  for (const candidate of candidates) {
+    const limitSeconds =
+      LIMIT_SECONDS[settings.clock.kind] *
+      (candidate.kind === 'references' || (candidate.kind === 'twin' && candidate.targets === undefined)
+        ? 1
+        : TARGET_FACTOR);
+    const title = settings.candidates.length === 1 ? id : `${id} [${candidate.name}]`;
     test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
-      await ask(settings, '/turn', { subject: subject.name });
+      await environmentOf(settings, candidate.name).admission({});
       const startedAt = new Date();
       // A cluster that is not ours is on another machine.
       const { ownCluster } = settings;
@@ -218,7 +215,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
       const limit = new AbortController();
       const t = createContext({
         settings,
-        subject,
+        candidate,
         id,
         signal: AbortSignal.any([signal, limit.signal]),
         evidence,
@@ -226,7 +223,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
       const record = (outcome: RequirementResult['outcome'], reason?: string, inDoubt?: string): void => {
         task.meta.conformance = {
           id,
-          subject: subject.name,
+          candidate: candidate.name,
           outcome,
           ...(reason === undefined ? {} : { reason: redact(reason) }),
           ...(inDoubt === undefined ? {} : { doubt: inDoubt }),
@@ -251,7 +248,10 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
       } catch (thrown) {
         const seen = stalls();
         const inDoubt = doubt(thrown, seen);
-        const error = await unlessEnvironmentIsGone(settings, unlessStarved(thrown, seen));
+        const error = await unlessEnvironmentIsGone(
+          environmentOf(settings, candidate.name),
+          unlessStarved(thrown, seen),
+        );
         const outcome = outcomeOf(error);
         record(outcome, describeError(error), inDoubt);
         if (outcome === 'not applicable') {

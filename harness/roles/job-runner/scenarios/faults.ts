@@ -3,7 +3,6 @@ import type { Target } from '../../../targets/load.ts';
 import type { PodFault } from '../../../targets/schema/job-runner.ts';
 import type { Task } from '../driver.ts';
 import {
-  jobRunnerTarget,
   type LaunchedRunner,
   needsReady,
   type RunnerRecord,
@@ -12,6 +11,7 @@ import {
   withReadyJobRunner,
 } from '../launch.ts';
 import { isOver, smallContainer, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
 import { ENDLESS, FAULT_SECONDS, isRunning, limitsTasks, podsOf, SLACK_SECONDS, TIME_LIMIT_SECONDS } from './tasks.ts';
 
 export interface FaultRecord extends RunnerRecord {

@@ -5,8 +5,9 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { RunnerSettings } from '../driver.ts';
-import { jobRunnerTarget, type RunnerRecord, withReadyJobRunner } from '../launch.ts';
+import { type RunnerRecord, withReadyJobRunner } from '../launch.ts';
 import { allOver, isOver, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
 import { jobsOf } from './tasks.ts';
 
 export interface IdsRecord extends RunnerRecord {

@@ -6,9 +6,10 @@ import type { Finding } from '../../../core/findings.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { describePod, isReady } from '../../../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
+import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
-import { inNamespace, jobRunnerTarget } from '../launch.ts';
+import { inNamespace } from '../launch.ts';
 import {
   forNamespace,
   OWN_LABEL,
@@ -18,6 +19,7 @@ import {
   type WorkloadPodSpec,
   workloadsPath,
 } from '../manifests.ts';
+import { jobRunnerTarget } from '../target.ts';
 
 /** What was seen of it. Plain data. */
 export interface OwnDeploymentRecord {
@@ -59,7 +61,7 @@ export function observeOwnDeployment(t: RequirementContext): Promise<OwnDeployme
       'runner.image': await t.runnerImage(),
       config: JSON.stringify(config),
     };
-    const read = () => readManifests(target, values, t.subject.jobRunner?.manifests ?? []);
+    const read = () => readManifests(target, values, twinFor(t.candidate, 'job-runner')?.jobRunner.manifests ?? []);
     const dryRun = async (path: string, body: object): Promise<{ object?: KubernetesObject; refused?: string }> => {
       const response = await cluster.request(`${path}?dryRun=All`, {
         method: 'POST',

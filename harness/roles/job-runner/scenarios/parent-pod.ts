@@ -4,14 +4,9 @@ import { randomBytes } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { NotTestable } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import {
-  jobRunnerTarget,
-  type LaunchedRunner,
-  type RunnerRecord,
-  withJobRunner,
-  withReadyJobRunner,
-} from '../launch.ts';
+import { type LaunchedRunner, type RunnerRecord, withJobRunner, withReadyJobRunner } from '../launch.ts';
 import { allOver, escaped, logOf, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
 import type { RefusalRecord } from './refusals.ts';
 import { endsOf } from './tasks.ts';
 

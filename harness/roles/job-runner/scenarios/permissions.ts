@@ -10,13 +10,13 @@ import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { Readiness, RunnerEvent } from '../driver.ts';
 import {
-  jobRunnerTarget,
   type LaunchedRunner,
   type RunnerRecord,
   type SubmittedTask,
   withJobRunner,
   withReadyJobRunner,
 } from '../launch.ts';
+import { jobRunnerTarget } from '../target.ts';
 import { endsOf, limitsTasks, podsOf, refusalOf, SLACK_SECONDS } from './tasks.ts';
 
 /** From submission to end of a task, beyond the documented time of its fault. */

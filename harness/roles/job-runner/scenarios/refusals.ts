@@ -2,8 +2,9 @@
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { jobRunnerTarget, type RunnerRecord, withJobRunner } from '../launch.ts';
+import { type RunnerRecord, withJobRunner } from '../launch.ts';
 import { escaped } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
 import { leftByPreflight } from './tasks.ts';
 
 export interface RefusalRecord extends RunnerRecord {

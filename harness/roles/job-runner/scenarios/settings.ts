@@ -3,8 +3,9 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
-import { jobRunnerTarget, type RunnerRecord, withReadyJobRunner } from '../launch.ts';
+import { type RunnerRecord, withReadyJobRunner } from '../launch.ts';
 import { allOver, isOver, smallContainer, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
 import { OVERRIDE, podsOf } from './tasks.ts';
 
 /** A task that succeeds and one that fails, under settings by which their Jobs are kept, until the time for cleaning up has passed. */

@@ -151,8 +151,8 @@ const PLAYED_FOR: Record<string, PlayedName[]> = {
 };
 
 /** Those that the run judges anything by: a client that is started for each call is not called for nothing. */
-export function plannedSetups({ subject }: RequirementContext, setups: PlayedSetup[]): PlayedSetup[] {
-  const needed = new Set(subject.planned.flatMap((id) => PLAYED_FOR[id] ?? []));
+export function plannedSetups({ candidate }: RequirementContext, setups: PlayedSetup[]): PlayedSetup[] {
+  const needed = new Set(candidate.planned.flatMap((id) => PLAYED_FOR[id] ?? []));
   return setups.filter(({ name }) => needed.has(name));
 }
 

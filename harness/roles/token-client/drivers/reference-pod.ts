@@ -2,6 +2,7 @@ import type { V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import type { Observer } from '../../../probes/observer.ts';
 import { bundleConfigMap, workloadPod } from '../../../probes/workload-pod.ts';
+import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { CallAnswer } from '../scenarios/session.ts';
 import { callByRequest } from './http-call.ts';
@@ -14,9 +15,9 @@ export const PROBE_PORT = 8081;
 export const CACHE_FOLDER = '/var/cache/token-client';
 const CONFIG_FOLDER = '/etc/conformance';
 
-/** The workload of the subject's token client. */
-export function workloadOf({ subject }: RequirementContext): string {
-  const { tokenClientVariant: variant } = subject;
+/** The workload of the candidate's token client. */
+export function workloadOf({ candidate }: RequirementContext): string {
+  const variant = twinFor(candidate, 'token-client')?.tokenClient.variant;
   return variant === undefined ? CLIENT_NAME : `token-client-twins/${variant}`;
 }
 

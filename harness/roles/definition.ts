@@ -1,0 +1,24 @@
+import type { Role, Twin } from '../catalogue/catalogue.ts';
+import type { EnvironmentOptions } from '../environment/environment.ts';
+import type { Candidate } from '../rpc/candidate.ts';
+import type { Target } from '../targets/load.ts';
+
+/** What the rest of the harness has to know of a role. Everything that is optional has a default that suits most roles. */
+export interface RoleDefinition {
+  role: Role;
+  /** True where requirements of this role need an identity provider, so that it is started before the first of them asks. */
+  usesIdentityProvider(mode: 'run' | 'prove'): boolean;
+  /** Twins of this role that are evaluated at a time, for each core; default: as many as the machine has room for. */
+  twinsPerCore?: number;
+  /**
+   * Capabilities that the implementation in the slot declares, with the words that quote the declaration; undefined where the role
+   * knows none.
+   */
+  capabilities?(candidate: Candidate): { declared: readonly string[]; quoted: string };
+  /** Installs what a target needs before anything is started. */
+  install?(target: Target, onProgress: (message: string) => void): Promise<void>;
+  /** What a target of this role puts into the environment's own slots, or asks of the references there. */
+  environmentOptions?(target: Target): Partial<EnvironmentOptions>;
+  /** The target files by which a twin is run; undefined for a twin that is a variant of the reference itself. */
+  targetsOfTwin?(twin: Twin): Target[] | undefined;
+}

@@ -1,0 +1,10 @@
+import type { RoleDefinition } from '../definition.ts';
+
+export const identityProvider: RoleDefinition = {
+  role: 'identity-provider',
+  // Each twin of a provider is a provider of its own.
+  usesIdentityProvider: (mode) => mode === 'run',
+  // One process serves all embedded providers, and a JVM those of Keycloak.
+  twinsPerCore: 1,
+  environmentOptions: (target) => (target.role === 'identity-provider' ? { identityProviderTarget: target } : {}),
+};

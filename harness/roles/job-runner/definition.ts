@@ -1,0 +1,11 @@
+import type { RoleDefinition } from '../definition.ts';
+import { jobRunnerTarget } from './target.ts';
+
+export const jobRunner: RoleDefinition = {
+  role: 'job-runner',
+  usesIdentityProvider: () => false,
+  capabilities(candidate) {
+    const declared = jobRunnerTarget({ candidate }).capabilities;
+    return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
+  },
+};

@@ -1,0 +1,26 @@
+import { fileURLToPath } from 'node:url';
+import { targetFor } from '../../rpc/candidate.ts';
+import { loadTarget } from '../../targets/load.ts';
+import { CLIENT_CAPABILITIES } from '../../targets/schema/token-client.ts';
+import type { RoleDefinition } from '../definition.ts';
+
+const REFERENCE = fileURLToPath(new URL('../../../fixtures/targets/token-clients/reference.yaml', import.meta.url));
+
+export const tokenClient: RoleDefinition = {
+  role: 'token-client',
+  usesIdentityProvider: () => true,
+  capabilities(candidate) {
+    const declared = targetFor(candidate, 'token-client')?.capabilities ?? CLIENT_CAPABILITIES;
+    return { declared, quoted: `the client declares the capabilities [${declared.join(', ')}]` };
+  },
+  async install(target, onProgress) {
+    if (target.role !== 'token-client') return;
+    // Loaded here, so that the small commands start at once.
+    const { installTarget } = await import('./configure/install.ts');
+    await installTarget(target, onProgress);
+  },
+  environmentOptions: (target) =>
+    target.role === 'token-client' ? { accessTokenSkewSeconds: target.skewSeconds } : {},
+  targetsOfTwin: (twin) =>
+    twin.role === 'token-client' && twin.tokenClient.asTarget === true ? [loadTarget(REFERENCE)] : undefined,
+};

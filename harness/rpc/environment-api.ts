@@ -1,0 +1,59 @@
+import type { PolicyRule } from '../core/policy-rule.ts';
+import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
+import type { ClusterData } from '../kubernetes/cluster-data.ts';
+import type { ProviderDescription, Registration, SecondIssuerTrust, WorkloadIdentity } from '../oauth/provider.ts';
+import type { ControlError, IdentityProviderData, PodSecurity } from './protocol.ts';
+import type { ApiFault, TargetAccessData, TargetAccessOptions } from './target-access.ts';
+
+/** The slot itself, or the peer providers that the harness adds to it. */
+export type ProviderPlace = 'slot' | 'peers';
+
+/** A value that is made once for all files of a candidate: the first who asks makes it, the others wait for it. */
+export type Claim = { make: true } | { make: false; value: unknown };
+
+/**
+ * The environment as a test worker sees it: what the main process does for the candidate under evaluation. A new call is written
+ * here and in harness/run/environment-server.ts, and nowhere else. Every call takes one plain object and answers with one; it waits
+ * until the part of the environment that it needs has started.
+ *
+ * @throws HarnessError, NotTestable or NotApplicable, as the main process says
+ */
+export interface EnvironmentApi {
+  /** Waits until the scheduler admits the candidate. */
+  admission(request: object): Promise<object>;
+  /** Rejects where a part of the environment is gone: what failed meanwhile says nothing about the candidate. */
+  alive(request: object): Promise<object>;
+  progress(request: { id: string; message: string }): Promise<object>;
+  claim(request: { key: string }): Promise<Claim>;
+  /** Gives what was claimed to those who wait, or says why it could not be made. */
+  fulfil(request: { key: string; value?: unknown; error?: ControlError }): Promise<object>;
+
+  cluster(request: object): Promise<ClusterData>;
+  namespace(request: { purpose: string; podSecurity?: PodSecurity }): Promise<{ name: string }>;
+  /** Adds nodes until there are so many, where the harness owns the cluster. */
+  nodes(request: { atLeast: number }): Promise<object>;
+  /** Gives an image of this host's engine to the nodes of the candidate's cluster. */
+  provideImage(request: { reference: string }): Promise<object>;
+  /** Reference of an image of fixtures/images, which the nodes have when the call answers. */
+  image(request: { name: 'workload' | 'job-runner' }): Promise<{ reference: string }>;
+  /** A TLS certificate of the run's CA for a server in a pod. */
+  certificate(request: {
+    host: string;
+    names?: string[];
+    ips?: string[];
+  }): Promise<{ cert: string; key: string; ca: string }>;
+
+  targetAccess(request: TargetAccessOptions): Promise<TargetAccessData>;
+  targetRecords(request: { id: string }): Promise<{ records: ApiRecord[]; dropped: number }>;
+  targetFaults(request: { id: string; faults: ApiFault[] }): Promise<object>;
+  targetRules(request: { id: string; rules: PolicyRule[] }): Promise<object>;
+  closeTargetAccess(request: { id: string }): Promise<object>;
+  /** `records` is absent where the cluster is not the harness's own. */
+  auditRecords(request: { requester: Requester }): Promise<{ records?: ApiRecord[] }>;
+
+  identityProvider(request: object): Promise<IdentityProviderData>;
+  /** `peers` is absent on a live cluster that does not let the harness read its keys. */
+  peerProviders(request: object): Promise<{ peers?: IdentityProviderData }>;
+  register(request: { at: ProviderPlace; provider: string; workload: WorkloadIdentity }): Promise<Registration>;
+  trusting(request: { trust: SecondIssuerTrust }): Promise<ProviderDescription>;
+}
