@@ -22,6 +22,39 @@ export type Role = z.infer<typeof roleSchema>;
 const name = z.string().regex(/^[a-z][a-z0-9-]*$/, 'lower case letters, digits and dashes');
 const text = z.string().trim().min(1);
 
+/** What a requirement needs before it can be evaluated at all; everything else about it is in its test. */
+const preconditionsSchema = z
+  .strictObject({
+    /** Capabilities that the implementation declares in its target file; without them the requirement is not applicable. */
+    capabilities: z.array(text).min(1).optional(),
+    /** Simulated identity providers that a token client is configured for, those of the controls included (harness/fakes). */
+    simulatedProviders: z.array(text).min(1).optional(),
+    /** True where a token client is watched across rotations and past an expiry. */
+    rotations: z.literal(true).optional(),
+    /** What the cluster must allow. */
+    cluster: z
+      .array(
+        z.enum([
+          /** The harness started it: it may reconfigure it and reads its audit log. */
+          'harness-owned',
+          /** The harness holds the ServiceAccount signing key. */
+          'signing-key',
+          /** A StorageClass that provisions claims. */
+          'storage',
+          /** A claim that pods of several nodes mount at once. */
+          'read-write-many',
+          'two-nodes',
+          /** A network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without. */
+          'network-policies',
+        ]),
+      )
+      .min(1)
+      .optional(),
+  })
+  .refine((given) => Object.keys(given).length > 0, 'empty: leave `preconditions` out');
+
+export type Preconditions = z.infer<typeof preconditionsSchema>;
+
 /** One sentence of the contract. Ids and levels are frozen: a changed meaning gets a new id. */
 const requirementSchema = z.strictObject({
   id: z
@@ -44,8 +77,9 @@ const requirementSchema = z.strictObject({
   twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
   /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
   costly: z.boolean().optional(),
-  /** True where it asks for a network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without. */
-  networkPolicies: z.boolean().optional(),
+  preconditions: preconditionsSchema.optional(),
+  /** How long it takes on the references, accelerated clock and idle machine, in seconds; what takes longest is started first. */
+  expectedSeconds: z.number().positive().optional(),
 });
 
 const requirementsFileSchema = z.strictObject({

@@ -1,4 +1,5 @@
 import type { RequestInit, Response } from 'undici';
+import type { Preconditions } from '../catalogue/catalogue.ts';
 import type { PolicyRule } from '../core/policy-rule.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
@@ -45,9 +46,20 @@ export interface TargetAccess extends TargetAccessData {
   close(): Promise<void>;
 }
 
+/** The preconditions of everything that is planned for a candidate, taken together. */
+export interface PlannedPreconditions {
+  simulatedProviders: ReadonlySet<string>;
+  /** True where one of them needs a token client that is watched across rotations. */
+  rotations: boolean;
+}
+
 /** What the body of a requirement is given. Every part is started when it is first asked for, once per file and candidate. */
 export interface RequirementContext {
   readonly candidate: Candidate;
+  /** What the catalogue says that the requirement needs; what needs more than that is a fault of its row. */
+  readonly preconditions: Preconditions;
+  /** What is declared for any requirement that is planned for the candidate: several of them share one observation. */
+  readonly planned: PlannedPreconditions;
   /** Aborted when the run is broken off. */
   readonly signal: AbortSignal;
   readonly clock: Clock;

@@ -3,6 +3,7 @@
  * All of it is plain JSON over HTTP on loopback, guarded by a bearer secret of the run.
  */
 
+import type { Preconditions, Role } from '../catalogue/catalogue.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { ResolverData } from '../core/resolver.ts';
 import type { IdentityProviderDescription } from '../oauth/provider.ts';
@@ -22,6 +23,8 @@ export interface WorkerSettings {
   /** True where the harness starts the clusters. */
   ownCluster: boolean;
   candidates: Candidate[];
+  /** What the worker has to know of each requirement of the catalogue, by its id. */
+  requirements: Record<string, { role: Role; preconditions: Preconditions }>;
 }
 
 export interface ClockSettings {

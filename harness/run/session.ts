@@ -129,7 +129,9 @@ export class Session {
 
   #asksForNetworkPolicies(): boolean {
     const planned = new Set(this.planned.map(({ id }) => id));
-    return this.catalogue.requirements.some(({ id, networkPolicies }) => networkPolicies === true && planned.has(id));
+    return this.catalogue.requirements.some(
+      ({ id, preconditions }) => preconditions?.cluster?.includes('network-policies') === true && planned.has(id),
+    );
   }
 
   get clock(): ClockSettings {
@@ -193,6 +195,9 @@ export class Session {
       clock: this.clock,
       ownCluster: this.options.cluster === 'k3s',
       candidates: this.candidates,
+      requirements: Object.fromEntries(
+        this.catalogue.requirements.map(({ id, role, preconditions = {} }) => [id, { role, preconditions }]),
+      ),
     };
   }
 

@@ -9,10 +9,11 @@ import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts
 import type { ApiRecord, Requester } from '../../kubernetes/api-record.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { SecondIssuerTrust } from '../../oauth/provider.ts';
+import { roleDefinition } from '../../roles/index.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import { environmentOf } from '../../rpc/client.ts';
 import { createClock } from '../../rpc/clock.ts';
-import type { IdentityProviderHandle, RequirementContext } from '../../rpc/context.ts';
+import type { IdentityProviderHandle, PlannedPreconditions, RequirementContext } from '../../rpc/context.ts';
 import type { EnvironmentApi, ProviderPlace } from '../../rpc/environment-api.ts';
 import { toControlError } from '../../rpc/error.ts';
 import type {
@@ -37,6 +38,33 @@ function sharedBy<T>(candidate: Candidate, key: string, make: () => Promise<T>):
   const made = make();
   shared.set(whole, made);
   return made;
+}
+
+/** @throws HarnessError for an id that no requirements.yaml has */
+function rowOf({ requirements }: WorkerSettings, id: string): WorkerSettings['requirements'][string] {
+  const row = requirements[id];
+  if (row === undefined) throw new HarnessError(`no requirements.yaml has the requirement ${id}`);
+  return row;
+}
+
+function plannedPreconditions(settings: WorkerSettings, { planned }: Candidate): PlannedPreconditions {
+  const all = planned.map((id) => rowOf(settings, id).preconditions);
+  return {
+    simulatedProviders: new Set(all.flatMap(({ simulatedProviders = [] }) => simulatedProviders)),
+    rotations: all.some(({ rotations }) => rotations === true),
+  };
+}
+
+/** @throws NotApplicable where the candidate does not declare a capability that the requirement needs */
+function assertDeclared(settings: WorkerSettings, id: string, candidate: Candidate): void {
+  const { role, preconditions } = rowOf(settings, id);
+  const needed = preconditions.capabilities ?? [];
+  if (needed.length === 0) return;
+  const { declared, quoted } = roleDefinition(role).capabilities?.(candidate) ?? { declared: [], quoted: '' };
+  const missing = needed.filter((capability) => !declared.includes(capability));
+  if (missing.length > 0) {
+    throw new NotApplicable(`${quoted}, not ${missing.map((capability) => `\`${capability}\``).join(' and ')}`);
+  }
 }
 
 interface ContextParts {
@@ -80,6 +108,8 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     (await environment.auditRecords({ requester })).records;
   return {
     candidate,
+    preconditions: rowOf(settings, id).preconditions,
+    planned: plannedPreconditions(settings, candidate),
     signal,
     auditRecords,
     clock: createClock(settings.clock, progress, signal),
@@ -240,6 +270,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
       }, limitSeconds * 1000);
       signal.addEventListener('abort', () => reject(new HarnessError('the run was broken off')), { once: true });
       try {
+        assertDeclared(settings, id, candidate);
         await Promise.race([body(t), exceeded]);
         // `expect.soft` and its like do not throw: they write their failure down and let the body go on.
         const [soft] = task.result?.errors ?? [];
