@@ -2,7 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
 
-const REFERENCE = fileURLToPath(new URL('../../../fixtures/targets/job-runners/reference.yaml', import.meta.url));
+const REFERENCE = fileURLToPath(
+  new URL('../../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url),
+);
 
 /** The job runner in the slot: the target, or the reference, or a twin's variant of the reference. */
 export function jobRunnerTarget({ candidate }: { candidate: Candidate }): Target<'job-runner'> {

@@ -4,7 +4,9 @@ import { loadTarget } from '../../targets/load.ts';
 import { CLIENT_CAPABILITIES } from '../../targets/schema/token-client.ts';
 import type { RoleDefinition } from '../definition.ts';
 
-const REFERENCE = fileURLToPath(new URL('../../../fixtures/targets/token-clients/reference.yaml', import.meta.url));
+const REFERENCE = fileURLToPath(
+  new URL('../../../fixtures/targets/token-clients/reference/target.yaml', import.meta.url),
+);
 
 export const tokenClient: RoleDefinition = {
   role: 'token-client',

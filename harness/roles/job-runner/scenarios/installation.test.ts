@@ -6,7 +6,7 @@ import type { ManifestChange } from '../../../targets/manifest-change.ts';
 import { forNamespace, OWN_LABEL, readManifests } from '../manifests.ts';
 import { isDeployedWell, type OwnDeploymentRecord } from './installation.ts';
 
-const FILE = fileURLToPath(new URL('../../../../fixtures/targets/job-runners/reference.yaml', import.meta.url));
+const FILE = fileURLToPath(new URL('../../../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url));
 const target = loadTarget(FILE) as Target<'job-runner'>;
 const values = { config: '{"workerId":"one"}', 'runner.image': 'runner:1' };
 

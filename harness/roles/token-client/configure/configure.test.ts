@@ -1,6 +1,6 @@
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { NotApplicable, UsageError } from '../../../core/errors.ts';
@@ -21,7 +21,7 @@ function load(file: string): Target<'token-client'> {
   return target;
 }
 
-const opencode = load('opencode-oauth2-plugin.yaml');
+const opencode = load('opencode-oauth2-plugin/target.yaml');
 
 function provider(name: string, tokenPath = `/tokens/${name}`): ConfiguredProvider {
   return {
@@ -40,14 +40,16 @@ function provider(name: string, tokenPath = `/tokens/${name}`): ConfiguredProvid
   };
 }
 
-test.each(globSync('*.yaml', { cwd: FOLDER }))('%s has the right shape', (file) => {
-  expect(load(file).name).toBe(file.slice(0, -'.yaml'.length));
+test.each(globSync('*/*.yaml', { cwd: FOLDER }))('%s has the right shape, and is named after its file', (file) => {
+  const [folder, name = ''] = file.split('/');
+  const form = basename(name, '.yaml');
+  expect(load(file).name).toBe(form === 'target' ? folder : `${folder}-${form}`);
 });
 
 describe('the cache of a pod', () => {
   const folder = mkdtempSync(join(tmpdir(), 'token-client-target-test-'));
   afterAll(() => rmSync(folder, { recursive: true }));
-  const reference = readFileSync(`${FOLDER}reference.yaml`, 'utf8');
+  const reference = readFileSync(`${FOLDER}reference/target.yaml`, 'utf8');
 
   /** The reference's target file, with one of its lines changed. */
   function changed(line: string, to: string): Target {
@@ -58,7 +60,7 @@ describe('the cache of a pod', () => {
   }
 
   test('is judged where the file says on which volume it is', () => {
-    expect(whyNoCache(load('reference.yaml'))).toBeUndefined();
+    expect(whyNoCache(load('reference/target.yaml'))).toBeUndefined();
     const unsaid = changed('  cacheVolume: cache\n', '');
     expect(unsaid.role === 'token-client' && whyNoCache(unsaid)).toMatch(/run\.cacheVolume.*emptyDir in run\.pod/);
     const unable = changed(' cache, discovery', ' discovery');
