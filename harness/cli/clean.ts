@@ -6,9 +6,11 @@ import { isFromHere, liveRuns } from '../environment/live-runs.ts';
 export function registerClean(program: Command): void {
   program
     .command('clean')
-    .description('remove whatever earlier runs left behind: containers, networks; namespaces with --cluster kubeconfig')
-    .option('--cluster <kind>', 'kubeconfig: also the namespaces in the live cluster of KUBECONFIG')
-    .option('--context <name>', 'context of the kubeconfig (default: its current one)')
+    .description(
+      'Remove what earlier runs left behind: containers and networks; with --cluster kubeconfig also namespaces.',
+    )
+    .option('--cluster <kind>', 'kubeconfig: also remove the namespaces in the live cluster of KUBECONFIG')
+    .option('--context <name>', 'kubeconfig context (default: the current one)')
     .action(async ({ cluster, context }: { cluster?: string; context?: string }) => {
       // Loaded here, so that the small commands start at once.
       const [{ lookForEngine }, { describeSwept, sweepDeadRuns }] = await Promise.all([
@@ -17,7 +19,7 @@ export function registerClean(program: Command): void {
       ]);
       const { engine } = await lookForEngine();
       if (engine === undefined) {
-        process.stdout.write('no container engine answers: there are no containers to remove\n');
+        process.stdout.write('No container engine answers, so there are no containers to remove.\n');
       } else {
         process.stdout.write(`${describeSwept(await sweepDeadRuns({ kept: false }))}\n`);
       }

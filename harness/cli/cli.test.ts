@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { $, type ProcessOutput } from 'zx';
+import { packageVersion } from '../core/package.ts';
 import { templateRoles } from './init.ts';
 import { commandLine } from './program.ts';
 
@@ -27,7 +28,14 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
   test('explain: rationale, source, how it is observed, remedy, twins', async () => {
     const { exitCode, stdout } = await conformance('explain', 'TR-07');
     expect(exitCode).toBe(0);
-    for (const part of ['KEP-1205', 'Why', 'How it is observed', 'Remedy', 'accepts-expired-tokens']) {
+    for (const part of [
+      'KEP-1205',
+      'Why',
+      'How it is observed',
+      'Remedy',
+      'accepts-expired-tokens',
+      'suites/token-rotation/cluster.test.ts:',
+    ]) {
       expect(stdout).toContain(part);
     }
   });
@@ -44,7 +52,12 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
     expect({ exitCode, idp: stdout.includes('--idp') }).toEqual({ exitCode: 0, idp: true });
   });
 
-  test('wrong use ends the process with 64', async () => {
+  test('--version', async () => {
+    const { exitCode, stdout } = await conformance('--version');
+    expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: `${packageVersion().version}\n` });
+  });
+
+  test('a usage error ends the process with 64', async () => {
     expect((await conformance('run', '--bogus')).exitCode).toBe(64);
   });
 });
@@ -53,10 +66,12 @@ test.each([
   ['an unknown flag', ['run', '--bogus'], '--bogus'],
   ['an unknown command', ['rnu'], 'rnu'],
   ['a value that is none', ['run', '--clock', 'slow'], 'accelerated, real'],
-  ['an unknown suite', ['run', 'token-rotatoin'], 'token-rotation'],
-  ['an unknown requirement', ['run', '--requirement', 'TR-99'], 'TR-99'],
-  ['an unknown id to explain', ['explain', 'XX-01'], 'XX-01'],
-  ['an unknown twin', ['prove', 'nobody'], 'never-rotates'],
+  ['an unknown suite', ['run', 'token-rotatoin'], 'Did you mean token-rotation?'],
+  ['an unknown requirement', ['run', '--requirement', 'TR-999'], 'Did you mean TR-09'],
+  ['a requirement given as a suite', ['run', 'TR-04'], 'TR-04 is a requirement; use --requirement TR-04.'],
+  ['an unknown id to explain', ['explain', 'XX-01'], 'unknown requirement XX-01'],
+  ['a report that does not exist', ['explain', 'TR-04', '--report', '/nonexistent'], '/nonexistent cannot be read'],
+  ['an unknown twin', ['prove', 'never-rotate'], 'Did you mean never-rotates?'],
   [
     'a clock that a live cluster does not have',
     ['run', '--cluster', 'kubeconfig', '--clock', 'accelerated'],

@@ -221,7 +221,7 @@ export function render(findings: readonly Finding[]): string {
 export function registerDoctor(program: Command): void {
   program
     .command('doctor')
-    .description('say what is there and what is missing, and how to mend it')
+    .description('Check prerequisites and print how to fix what is missing.')
     .option('--json', 'print the findings as JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const findings = await examine();
@@ -229,7 +229,7 @@ export function registerDoctor(program: Command): void {
       if (json === true) process.stdout.write(`${JSON.stringify({ ready, findings }, null, 2)}\n`);
       else
         process.stdout.write(
-          `${render(findings)}${ready ? 'A run would start at once.' : 'A run would set up first what is missing.'}\n`,
+          `${render(findings)}${ready ? 'A run would start immediately.' : 'A run would first set up what is missing.'}\n`,
         );
       process.exitCode = ready ? 0 : 2;
     });

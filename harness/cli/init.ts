@@ -18,9 +18,9 @@ export function templateRoles(): string[] {
 export function registerInit(program: Command): void {
   program
     .command('init')
-    .description('write a commented target file for an implementation of a role, to be filled in')
-    .addArgument(new Argument('<role>', 'the role of the implementation').choices(templateRoles()))
-    .argument('[file]', 'where to (default: ROLE.yaml)')
+    .description('Write a commented target file for an implementation of a role.')
+    .addArgument(new Argument('<role>', 'role of the implementation').choices(templateRoles()))
+    .argument('[file]', 'file to write (default: ROLE.yaml)')
     .action((role: string, file: string = `${role}.yaml`) => {
       const to = resolve(file);
       try {
@@ -28,9 +28,9 @@ export function registerInit(program: Command): void {
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         throw new UsageError(
-          code === 'EEXIST' ? `${to} is there already: name another file` : `${to} cannot be written: ${message}`,
+          code === 'EEXIST' ? `${to} already exists; name another file` : `${to} cannot be written: ${message}`,
         );
       }
-      process.stdout.write(`${to} is written; fill it in, then: npm run conformance -- run --target ${file}\n`);
+      process.stdout.write(`Wrote ${to}. Fill it in, then run: npm run conformance -- run --target ${file}\n`);
     });
 }

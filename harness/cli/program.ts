@@ -1,13 +1,15 @@
 import { Command, CommanderError } from 'commander';
 import pc from 'picocolors';
 import { describeError, UsageError } from '../core/errors.ts';
+import { packageVersion } from '../core/package.ts';
 import { redact } from '../core/redact.ts';
 import { SetUpError } from '../environment/engine/errors.ts';
-import { registerExplain, registerList } from './catalogue.ts';
 import { registerClean } from './clean.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
+import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
+import { registerList } from './list.ts';
 import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
@@ -17,7 +19,8 @@ import { registerTest } from './test.ts';
 export function createProgram(): Command {
   const program = new Command('conformance')
     .description('Conformance suite for agents that run on Kubernetes with workload identity')
-    .showHelpAfterError('(conformance --help shows the commands)')
+    .version(packageVersion().version, '--version', 'print the version')
+    .showHelpAfterError('See `conformance --help`.')
     .exitOverride();
   for (const register of [
     registerRun,
@@ -59,11 +62,11 @@ export async function commandLine(words: string[], write: (text: string) => void
       return error.exitCode === 0 ? EXIT.conformant : EXIT.usage;
     }
     if (error instanceof UsageError) {
-      write(`${pc.red('usage')} ${error.message}\n`);
+      write(`${pc.red('error:')} ${error.message}\n`);
       return EXIT.usage;
     }
     const message = error instanceof SetUpError ? error.message : describeError(error);
-    write(`${pc.magenta('harness error')} ${redact(message)}\n`);
+    write(`${pc.magenta('harness error:')} ${redact(message)}\n`);
     if (process.env.DEBUG !== undefined && error instanceof Error) {
       write(`${redact(error.stack ?? '')}\n`);
     }

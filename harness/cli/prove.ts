@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { redact, redactData } from '../core/redact.ts';
@@ -9,7 +9,7 @@ import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
 
 interface ProveFlags {
-  json: boolean;
+  json?: boolean;
   requirement: string[];
 }
 
@@ -17,15 +17,14 @@ interface ProveFlags {
 export function registerProve(program: Command): void {
   program
     .command('prove')
-    .description('run the twins (broken implementations) and print which requirements each of them fails')
-    .argument('[twin...]', 'names of twins (default: all)')
-    .option(
-      '--requirement <id>',
-      'only this requirement (again for more)',
-      (id: string, all: string[]) => [...all, id],
-      [],
+    .description('Run the twins (broken implementations) and print which requirements each of them fails.')
+    .argument('[twin...]', 'twin names (default: all)')
+    .addOption(
+      new Option('--requirement <id>', 'run only this requirement; repeatable')
+        .argParser((id: string, all: string[]) => [...all, id])
+        .default([], 'all'),
     )
-    .option('--json', 'the kill matrix as JSON on standard output', false)
+    .option('--json', 'print the kill matrix as JSON on standard output')
     .action(async (twins: string[], flags: ProveFlags) => {
       process.exitCode = await prove(twins, flags);
     });
@@ -55,7 +54,9 @@ export async function runProof(twins: string[], requirements: string[]): Promise
 
 async function prove(twins: string[], { json, requirement }: ProveFlags): Promise<number> {
   const { matrix, faults } = await runProof(twins, requirement);
-  process.stdout.write(json ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)));
+  process.stdout.write(
+    json === true ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)),
+  );
   for (const fault of faults) {
     process.stderr.write(`${pc.magenta('harness fault')} ${redact(fault)}\n`);
   }

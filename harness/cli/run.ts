@@ -20,7 +20,7 @@ export interface RunFlags {
   clock?: ClockKind;
   requirement: string[];
   report: string;
-  keep: boolean;
+  keep?: boolean;
   target: string[];
   set: Record<string, string>;
 }
@@ -29,14 +29,14 @@ export interface RunFlags {
 export function collectValue(word: string, previous: Record<string, string>): Record<string, string> {
   const [name = '', ...value] = word.split('=');
   if (name === '' || value.length === 0) {
-    throw new InvalidArgumentError('as NAME=value');
+    throw new InvalidArgumentError('Give it as NAME=value.');
   }
   return { ...previous, [name]: value.join('=') };
 }
 
 function collect(value: string, previous: string[]): string[] {
   if (value.trim() === '') {
-    throw new InvalidArgumentError('an empty value');
+    throw new InvalidArgumentError('The value is empty.');
   }
   return [...previous, ...value.split(',')];
 }
@@ -45,21 +45,24 @@ function collect(value: string, previous: string[]): string[] {
 export function registerRun(program: Command): void {
   program
     .command('run')
-    .description('set everything up, run the suites, write the report and print the verdict')
-    .argument('[suite...]', 'names of suites (default: all)')
-    .option(
-      '--target <file>',
-      'the implementation under test, by its target file; once for each role (default: the references)',
-      collect,
-      [],
-    )
-    .option('--set <name=value>', 'a value for `${set.name}` in a target file (again for more)', collectValue, {})
+    .description('Set up everything, run the suites, write the report and print the verdict.')
+    .argument('[suite...]', 'suite names (default: all)')
     .addOption(
-      new Option('--cluster <kind>', 'k3s: a cluster of its own; kubeconfig: the live one of KUBECONFIG')
+      new Option('--target <file>', 'target file of an implementation under test; repeatable, one per role')
+        .argParser(collect)
+        .default([], 'the references'),
+    )
+    .addOption(
+      new Option('--set <name=value>', 'value for `${set.name}` in a target file; repeatable')
+        .argParser(collectValue)
+        .default({}, 'none'),
+    )
+    .addOption(
+      new Option('--cluster <kind>', 'k3s: start a cluster; kubeconfig: use the live cluster of KUBECONFIG')
         .choices(['k3s', 'kubeconfig'])
         .default('k3s'),
     )
-    .option('--context <name>', 'context of the kubeconfig (default: its current one)')
+    .option('--context <name>', 'kubeconfig context (default: the current one)')
     .addOption(
       new Option('--idp <kind>', 'identity provider of the references')
         .choices(['keycloak', 'embedded'])
@@ -68,15 +71,17 @@ export function registerRun(program: Command): void {
     .addOption(
       new Option(
         '--clock <kind>',
-        'accelerated: tokens live seconds; real: 600 s (default: accelerated, real with --cluster kubeconfig)',
+        'accelerated: tokens expire within seconds; real: within 600 s (default: accelerated; real with --cluster kubeconfig)',
       ).choices(['accelerated', 'real']),
     )
-    .option('--requirement <id>', 'only this requirement (again for more)', collect, [])
-    .option('--report <folder>', 'where the report goes', 'reports/latest')
-    .option('--keep', 'leave the environment running for debugging', false)
+    .addOption(
+      new Option('--requirement <id>', 'run only this requirement; repeatable').argParser(collect).default([], 'all'),
+    )
+    .option('--report <folder>', 'folder for the report', 'reports/latest')
+    .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await run(suites, flags);
-      if (flags.keep) {
+      if (flags.keep === true) {
         // The logs and the ends of containers are followed for as long as they run, and these are kept.
         process.exit();
       }
@@ -118,7 +123,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     ...(flags.context === undefined ? {} : { context: flags.context }),
     identityProvider: flags.idp,
     clock,
-    keep: flags.keep,
+    keep: flags.keep === true,
     ...(targets.length === 0 ? {} : { targets }),
   };
   const session = new Session(options, output.progress);

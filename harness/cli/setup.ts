@@ -42,7 +42,7 @@ export async function ensureSetUp({ onProgress }: SetUpOptions = {}): Promise<Se
 export function registerSetup(program: Command): void {
   program
     .command('setup')
-    .description('install and start what a run needs: container engine, images')
+    .description('Install and start what a run needs: container engine, images.')
     .action(async () => {
       const begin = performance.now();
       const { engine, images } = await ensureSetUp({ onProgress: progressPrinter(process.stderr) });

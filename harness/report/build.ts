@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { packageVersion } from '../core/package.ts';
 import { redactData } from '../core/redact.ts';
 import { MATRIX } from '../probes/matrix.ts';
 import { TIMELINE } from '../probes/timeline.ts';
@@ -11,14 +11,6 @@ import { collectIncompatibilities } from './incompatibilities.ts';
 import { collectMatrix } from './matrix.ts';
 import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
 import { collectTimeline } from './timeline.ts';
-
-function packageVersion(): { name: string; version: string } {
-  const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    name: string;
-    version: string;
-  };
-  return { name, version };
-}
 
 /** The results of one candidate with what the catalogue says of each, in the order of the catalogue. */
 export function resultsOf(session: Session, candidate: string): ReportResult[] {

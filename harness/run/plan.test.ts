@@ -15,13 +15,26 @@ test.each([
   ['suite', { suites: ['token-rotatoin'] }, 'token-rotatoin'],
   ['requirement', { requirements: ['TR-99'] }, 'TR-99'],
   ['nothing in both', { suites: ['audience-isolation'], requirements: ['TR-03'] }, 'TR-03'],
-])('an unknown %s is wrong use, and is named', (_, selection, named) => {
+])('an unknown %s is a usage error, and is named', (_, selection, named) => {
   expect(() => select(catalogue, selection)).toThrow(UsageError);
   expect(() => select(catalogue, selection)).toThrow(named);
 });
 
-test('an unknown twin is wrong use', () => {
+test('an unknown twin is a usage error', () => {
   expect(() => twinCandidates(catalogue, { twins: ['nobody'] })).toThrow(UsageError);
+});
+
+test.each([
+  ['suite', { suites: ['TR-04'] }, 'TR-04 is a requirement; use --requirement TR-04.'],
+  ['suite', { suites: ['never-rotates'] }, 'never-rotates is a twin; use conformance prove never-rotates.'],
+  ['requirement', { requirements: ['token-rotation'] }, 'token-rotation is a suite'],
+  ['requirement', { requirements: ['tr-04'] }, 'Did you mean TR-04? See `conformance list`.'],
+])('a %s that is something else, or nearly one, is told how to be given', (_, selection, message) => {
+  expect(() => select(catalogue, selection)).toThrow(message);
+});
+
+test('the error for an unknown requirement does not list all of them', () => {
+  expect(() => select(catalogue, { requirements: ['TR-999'] })).toThrow(/^.{1,120}$/);
 });
 
 test('a twin is judged by the requirements of its role in the suites that it must fail, and by no other', () => {

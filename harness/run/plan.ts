@@ -1,4 +1,5 @@
 import type { Catalogue, Requirement, Role, Twin } from '../catalogue/catalogue.ts';
+import { didYouMean } from '../core/closest.ts';
 import { UsageError } from '../core/errors.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import { roleDefinition } from '../roles/index.ts';
@@ -15,32 +16,59 @@ export interface Selection {
   twins?: string[];
 }
 
-function assertKnown(kind: string, asked: string[], known: string[]): void {
-  const unknown = asked.filter((name) => !known.includes(name));
-  if (unknown.length > 0) {
-    throw new UsageError(`unknown ${kind} ${unknown.join(', ')}; known: ${known.join(', ')}`);
+type Kind = 'suite' | 'requirement' | 'twin';
+
+/** How each kind of name is given to the command line. */
+const USAGE: Record<Kind, (name: string) => string> = {
+  suite: (name) => `give it as an argument: conformance run ${name}`,
+  requirement: (name) => `use --requirement ${name}`,
+  twin: (name) => `use conformance prove ${name}`,
+};
+
+/** Where the names of a kind are listed. */
+const LISTED: Record<Kind, (catalogue: Catalogue) => string> = {
+  suite: ({ suites }) => `Suites: ${suites.join(', ')}.`,
+  requirement: () => 'See `conformance list`.',
+  twin: () => '`conformance explain ID` names the twins of a requirement.',
+};
+
+function assertKnown(kind: Kind, asked: string[], catalogue: Catalogue): void {
+  const names: Record<Kind, string[]> = {
+    suite: catalogue.suites,
+    requirement: catalogue.requirements.map(({ id }) => id),
+    twin: catalogue.twins.map(({ name }) => name),
+  };
+  const unknown = asked.filter((name) => !names[kind].includes(name));
+  if (unknown.length === 0) {
+    return;
   }
+  const problems = unknown.map((name) => {
+    const other = (Object.keys(names) as Kind[]).find((each) => names[each].includes(name));
+    return other === undefined
+      ? `unknown ${kind} ${name}.${didYouMean(name, names[kind])}`
+      : `${name} is a ${other}; ${USAGE[other](name)}.`;
+  });
+  const isUnlisted = problems.some((problem) => problem.startsWith('unknown'));
+  throw new UsageError([...problems, ...(isUnlisted ? [LISTED[kind](catalogue)] : [])].join(' '));
 }
 
 /**
  * The requirements that a selection names, in the order of the catalogue.
  *
- * @throws UsageError for a suite or an id that does not exist, with those that do
+ * @throws UsageError for a suite or an id that does not exist, with the nearest ones
  */
 export function select(catalogue: Catalogue, selection: Selection): Requirement[] {
   const suites = selection.suites ?? [];
   const ids = selection.requirements ?? [];
-  assertKnown('suite', suites, catalogue.suites);
-  assertKnown(
-    'requirement',
-    ids,
-    catalogue.requirements.map((row) => row.id),
-  );
+  assertKnown('suite', suites, catalogue);
+  assertKnown('requirement', ids, catalogue);
   const selected = catalogue.requirements.filter(
     (row) => (suites.length === 0 || suites.includes(row.suite)) && (ids.length === 0 || ids.includes(row.id)),
   );
   if (selected.length === 0) {
-    throw new UsageError(`no requirement is in both: suites ${suites.join(', ')} and requirements ${ids.join(', ')}`);
+    throw new UsageError(
+      `no requirement is in both the suites ${suites.join(', ')} and the requirements ${ids.join(', ')}`,
+    );
   }
   return selected;
 }
@@ -68,15 +96,11 @@ export function targetsCandidate(targets: Target[], requirements: Requirement[])
  * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with those of the same role in the
  * same suites that it must not (the costly ones left out).
  *
- * @throws UsageError for a twin that does not exist, with those that do
+ * @throws UsageError for a twin that does not exist, with the nearest ones
  */
 export function twinCandidates(catalogue: Catalogue, selection: Selection): Candidate[] {
   const asked = selection.twins ?? [];
-  assertKnown(
-    'twin',
-    asked,
-    catalogue.twins.map((twin) => twin.name),
-  );
+  assertKnown('twin', asked, catalogue);
   const requirements = select(catalogue, { ...selection, twins: [] });
   return catalogue.twins
     .filter((twin) => asked.length === 0 || asked.includes(twin.name))

@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import pc from 'picocolors';
+import { loadCatalogue, type Requirement } from '../catalogue/catalogue.ts';
+
+/** `conformance list`: the catalogue. */
+export function registerList(program: Command): void {
+  program
+    .command('list')
+    .description('List the requirements: ID, level, role, suite, statement, source, twins.')
+    .option('--json', 'print a JSON array')
+    .action(({ json }: { json?: boolean }) => {
+      const { requirements } = loadCatalogue();
+      process.stdout.write(
+        json === true ? `${JSON.stringify(requirements.map(toJson), null, 2)}\n` : toTable(requirements),
+      );
+    });
+}
+
+/** A row of `list --json`: an interface. */
+export function toJson({ id, level, role, suite, statement, source, twins }: Requirement): Record<string, unknown> {
+  return { id, level, role, suite, statement, source: source.join('; '), twins };
+}
+
+function toTable(requirements: Requirement[]): string {
+  const lines = requirements.map(
+    ({ id, level, role, statement }) => `${pc.bold(id.padEnd(7))}${level.padEnd(8)}${role.padEnd(19)}${statement}`,
+  );
+  return `${lines.join('\n')}\n\n${requirements.length} requirements; \`conformance explain ID\` shows one in full.\n`;
+}
