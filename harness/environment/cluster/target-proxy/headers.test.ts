@@ -13,6 +13,13 @@ test('headers about one connection and its host stay behind; the others pass, wh
   expect(headers).toEqual({ authorization: 'Bearer x', 'set-cookie': ['a', 'b'] });
 });
 
+test('a value that a request sent in several lines stays one in several lines', () => {
+  expect(endToEnd({ accept: ['*/*'], 'impersonate-group': ['a', 'b, c'] })).toEqual({
+    accept: '*/*',
+    'impersonate-group': ['a', 'b, c'],
+  });
+});
+
 test('a header is written as one line', () => {
   expect(headerLines({ 'retry-after': '7', 'content-length': 2 })).toEqual(['retry-after: 7', 'content-length: 2']);
 });

@@ -6,11 +6,17 @@ export type EndToEndHeaders = Record<string, string | string[]>;
 /** They are about one connection only (RFC 9110 section 7.6.1). */
 const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
-/** What of a message's headers goes to the other side; `host` is the proxy's own name and does not. */
-export function endToEnd(headers: IncomingHttpHeaders): EndToEndHeaders {
+/**
+ * What of a message's headers goes to the other side; `host` is the proxy's own name and does not.
+ *
+ * @param headers of a request those of `headersDistinct`: several groups to impersonate are several lines, and no list in one
+ */
+export function endToEnd(headers: IncomingHttpHeaders | NodeJS.Dict<string[]>): EndToEndHeaders {
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined || HOP_BY_HOP.has(name) || name === 'host' ? [] : [[name, value]],
+      value === undefined || HOP_BY_HOP.has(name) || name === 'host'
+        ? []
+        : [[name, Array.isArray(value) && value.length === 1 ? (value[0] ?? '') : value]],
     ),
   );
 }

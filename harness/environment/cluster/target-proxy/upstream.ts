@@ -1,11 +1,7 @@
 import type { ClientRequest } from 'node:http';
-import { Agent, request as httpsRequest, type RequestOptions } from 'node:https';
-import { KubeConfig } from '@kubernetes/client-node';
-import { HarnessError } from '../../../core/errors.ts';
+import { clusterOfText } from '../kubeconfig/load.ts';
+import { createUpstream } from '../kubeconfig/upstream.ts';
 import type { EndToEndHeaders } from './headers.ts';
-
-/** Idle connections to the API server are closed before it closes them: one that ends under a request looks like a fault. */
-const IDLE_MS = 5_000;
 
 /** A request to send on: the method, path and headers that the target sent. */
 export interface UpstreamRequest {
@@ -31,36 +27,6 @@ export interface Upstream {
  * @throws HarnessError where it has no current context
  */
 export async function upstreamOf(kubeConfig: string): Promise<Upstream> {
-  const config = new KubeConfig();
-  config.loadFromString(kubeConfig);
-  const cluster = config.getCurrentCluster();
-  if (cluster === null) {
-    throw new HarnessError('the kubeconfig has no current context');
-  }
-  const trust = await trustOf(cluster);
-  const agent = new Agent({ keepAlive: true, timeout: IDLE_MS, ...trust });
-  const { hostname, port, pathname } = new URL(cluster.server);
-  const server = { hostname, port: port || 443, agent, ...trust };
-  const prefix = pathname.replace(/\/$/, '');
-  return {
-    open: ({ method, path, headers }) => httpsRequest({ ...server, method, path: prefix + path, headers }),
-    close: () => agent.destroy(),
-  };
-}
-
-/** How the server's certificate is verified. */
-type Trust = Pick<RequestOptions, 'ca' | 'servername' | 'rejectUnauthorized'>;
-
-/** The TLS options of a client without credentials. */
-async function trustOf(cluster: NonNullable<ReturnType<KubeConfig['getCurrentCluster']>>): Promise<Trust> {
-  const anonymous = new KubeConfig();
-  anonymous.loadFromClusterAndUser(cluster, { name: 'anonymous' });
-  const tls: RequestOptions = {};
-  await anonymous.applyToHTTPSOptions(tls);
-  const { ca, servername, rejectUnauthorized } = tls;
-  return {
-    ...(ca === undefined ? {} : { ca }),
-    ...(servername === undefined ? {} : { servername }),
-    ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
-  };
+  const { request, close } = createUpstream(clusterOfText(kubeConfig));
+  return { open: request, close };
 }

@@ -1,0 +1,96 @@
+import { z } from 'zod';
+
+/** What Kubernetes calls an optional string: an empty one is none. */
+const text = z
+  .string()
+  .nullish()
+  .transform((value) => value || undefined);
+
+const strings = z
+  .array(z.string())
+  .nullish()
+  .transform((value) => value ?? []);
+
+const extensions = z
+  .array(z.looseObject({ name: z.string(), extension: z.unknown() }))
+  .nullish()
+  .transform((value) => value ?? []);
+
+const clusterSchema = z.looseObject({
+  server: text,
+  'tls-server-name': text,
+  'insecure-skip-tls-verify': z.boolean().nullish(),
+  'certificate-authority': text,
+  'certificate-authority-data': text,
+  'proxy-url': text,
+  'disable-compression': z.boolean().nullish(),
+  extensions,
+});
+
+const execSchema = z.looseObject({
+  command: text,
+  args: strings,
+  env: z
+    .array(z.looseObject({ name: z.string(), value: z.string().nullish() }))
+    .nullish()
+    .transform((value) => value ?? []),
+  apiVersion: text,
+  installHint: text,
+  provideClusterInfo: z.boolean().nullish(),
+  interactiveMode: text,
+});
+
+const userSchema = z.looseObject({
+  'client-certificate': text,
+  'client-certificate-data': text,
+  'client-key': text,
+  'client-key-data': text,
+  token: text,
+  tokenFile: text,
+  as: text,
+  'as-uid': text,
+  'as-groups': strings,
+  'as-user-extra': z
+    .record(z.string(), z.array(z.string()))
+    .nullish()
+    .transform((value) => value ?? {}),
+  username: text,
+  password: text,
+  'auth-provider': z
+    .looseObject({ name: z.string(), config: z.record(z.string(), z.string()).nullish() })
+    .nullish()
+    .transform((value) => value ?? undefined),
+  exec: execSchema.nullish().transform((value) => value ?? undefined),
+});
+
+const contextSchema = z.looseObject({ cluster: text, user: text, namespace: text });
+
+/** A list of named entries; one that is `null` or absent is an empty one, as kubectl reads it. */
+function named<T extends z.ZodType>(key: string, schema: T) {
+  const entry = z.looseObject({ name: z.string() }).transform(({ name, ...rest }, context) => {
+    const read = schema.safeParse(rest[key] ?? {});
+    if (read.success) return { name, entry: read.data };
+    for (const { message, path } of read.error.issues) {
+      context.addIssue({ code: 'custom', message, path: [key, ...path] });
+    }
+    return z.NEVER;
+  });
+  return z
+    .array(entry)
+    .nullish()
+    .transform((list) => list ?? []);
+}
+
+/** A kubeconfig as kubectl reads it (Kubernetes, "kubeconfig (v1)"). What it does not know it leaves alone. */
+export const kubeconfigFileSchema = z.looseObject({
+  'current-context': text,
+  clusters: named('cluster', clusterSchema),
+  users: named('user', userSchema),
+  contexts: named('context', contextSchema),
+});
+
+export type KubeconfigFile = z.output<typeof kubeconfigFileSchema>;
+export type ClusterEntry = z.output<typeof clusterSchema>;
+export type UserEntry = z.output<typeof userSchema>;
+export type ContextEntry = z.output<typeof contextSchema>;
+export type ExecEntry = z.output<typeof execSchema>;
