@@ -31,19 +31,28 @@ export function registerClean(program: Command): void {
 
 /** Deletes the namespaces of dead runs that were started from here; the cluster removes what is in them. */
 async function removeNamespaces(context: string | undefined): Promise<number> {
-  const { CoreV1Api, KubeConfig } = await import('@kubernetes/client-node');
-  const config = new KubeConfig();
-  config.loadFromDefault();
-  if (context !== undefined) {
-    config.setCurrentContext(context);
-  }
-  const core = config.makeApiClient(CoreV1Api);
-  const live = liveRuns({ kept: false });
-  const { items } = await core.listNamespace({ labelSelector: RUN_OBJECT_LABEL });
-  const dead = items.filter(({ metadata }) => {
-    const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';
-    return isFromHere(runId) && !live.has(runId);
+  const [{ CoreV1Api, KubeConfig }, { attachKubeconfig }] = await Promise.all([
+    import('@kubernetes/client-node'),
+    import('../environment/cluster/kubeconfig.ts'),
+  ]);
+  const cluster = await attachKubeconfig({
+    runId: 'clean',
+    ...(context === undefined ? {} : { context }),
+    onProgress: (message) => process.stdout.write(`${message}\n`),
   });
-  await Promise.all(dead.map(({ metadata }) => core.deleteNamespace({ name: metadata?.name ?? '' })));
-  return dead.length;
+  try {
+    const config = new KubeConfig();
+    config.loadFromString(cluster.data.kubeConfig);
+    const core = config.makeApiClient(CoreV1Api);
+    const live = liveRuns({ kept: false });
+    const { items } = await core.listNamespace({ labelSelector: RUN_OBJECT_LABEL });
+    const dead = items.filter(({ metadata }) => {
+      const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';
+      return isFromHere(runId) && !live.has(runId);
+    });
+    await Promise.all(dead.map(({ metadata }) => core.deleteNamespace({ name: metadata?.name ?? '' })));
+    return dead.length;
+  } finally {
+    await cluster.stop();
+  }
 }

@@ -601,6 +601,9 @@ export class Environment {
         errors.push(result.reason);
       }
     }
+    // The way to a live cluster is closed after what was made there is gone.
+    const live = [...this.#clusters.values()].filter(({ data }) => !data.owned);
+    await Promise.all(live.map((cluster) => cluster.stop()));
     if (this.#parts.has('network')) {
       const remove = (): Promise<unknown> => removeRuns(() => (runId) => runId === this.#options.runId);
       // What was still starting when the run was broken off is known by its label alone, and may come up while it is removed.

@@ -1,5 +1,6 @@
 import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
+import { RUN_OBJECT_LABEL } from '../core/names.ts';
 import { isRed } from '../core/outcome.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
@@ -257,7 +258,12 @@ export class Session {
     if (this.options.keep) {
       const [candidate] = this.candidates;
       const cluster = candidate === undefined ? undefined : await this.environment.clusterData(candidate);
-      const file = keepRun(this.runId, cluster?.kubeConfig ?? '');
+      const file = keepRun(this.runId, cluster?.owned === true ? cluster.kubeConfig : '');
+      if (cluster?.owned === false) {
+        const label = `${RUN_OBJECT_LABEL}=${this.runId}`;
+        this.#listener('clean-up', `the namespaces of the run are kept (kubectl get namespaces -l ${label})`);
+        return;
+      }
       this.#listener('clean-up', `the environment is kept: KUBECONFIG=${file}; \`conformance clean\` removes it`);
       return;
     }

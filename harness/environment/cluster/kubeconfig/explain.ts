@@ -8,15 +8,18 @@ export interface Way {
   proxy: URL | undefined;
 }
 
+const FOREIGN = 'its certificate is not of the certificate authority of the kubeconfig';
+
 const TLS_CODES = new Map([
+  ['CERT_SIGNATURE_FAILURE', FOREIGN],
   ['ERR_TLS_CERT_ALTNAME_INVALID', 'its certificate is for other names; see tls-server-name'],
   ['CERT_HAS_EXPIRED', 'its certificate has expired'],
   ['CERT_NOT_YET_VALID', 'its certificate is not valid yet: see the clocks'],
-  ['SELF_SIGNED_CERT_IN_CHAIN', 'its certificate is not of the certificate authority of the kubeconfig'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'its certificate is not of the certificate authority of the kubeconfig'],
-  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'its certificate is not of the certificate authority of the kubeconfig'],
-  ['UNABLE_TO_GET_ISSUER_CERT', 'its certificate is not of the certificate authority of the kubeconfig'],
-  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'its certificate is not of the certificate authority of the kubeconfig'],
+  ['SELF_SIGNED_CERT_IN_CHAIN', FOREIGN],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', FOREIGN],
+  ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', FOREIGN],
+  ['UNABLE_TO_GET_ISSUER_CERT', FOREIGN],
+  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', FOREIGN],
   ['EPROTO', 'it speaks no TLS, or none that this host speaks'],
 ]);
 

@@ -110,7 +110,9 @@ function connectBy(proxy: URL, host: string, port: number, ca: readonly string[]
     path: target,
     headers: { host: target, ...credentialsOf(proxy) },
     agent: false,
-    ...(secure ? { ca: [...publicAuthorities(), ...ca] } : {}),
+    ...(secure
+      ? { ca: [...publicAuthorities(), ...ca], servername: isIP(bare(proxy.hostname)) === 0 ? proxy.hostname : '' }
+      : {}),
   });
   request.setTimeout(CONNECT_SECONDS * 1000, () => request.destroy(new Error(`no tunnel after ${CONNECT_SECONDS} s`)));
   request.on('connect', (answer, socket: Socket, head: Buffer) => {

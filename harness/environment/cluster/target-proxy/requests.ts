@@ -39,7 +39,7 @@ export async function forwardRequest(
     response.writeHead(answer.code, answer.headers).end(answer.body);
     return;
   }
-  const outgoing = upstream.open({ method, path: url, headers: endToEnd(request.headers) });
+  const outgoing = upstream.open({ method, path: url, headers: endToEnd(request.headersDistinct) });
   outgoing.on('response', (incoming) => {
     const code = incoming.statusCode ?? 502;
     const headers = endToEnd(incoming.headers);

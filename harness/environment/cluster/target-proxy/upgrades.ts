@@ -31,7 +31,7 @@ export async function forwardUpgrade(
     return;
   }
   const protocol = request.headers.upgrade ?? '';
-  const headers = { ...endToEnd(request.headers), connection: 'Upgrade', upgrade: protocol };
+  const headers = { ...endToEnd(request.headersDistinct), connection: 'Upgrade', upgrade: protocol };
   const outgoing = upstream.open({ method, path: url, headers });
   outgoing.on('upgrade', (accepted, back, backHead) => {
     exchange.record.code = accepted.statusCode ?? 0;
