@@ -20,7 +20,16 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
     const rows = JSON.parse(stdout) as Record<string, unknown>[];
     expect(rows.length).toBeGreaterThan(20);
     for (const row of rows) {
-      expect(Object.keys(row)).toEqual(['id', 'level', 'role', 'suite', 'statement', 'source', 'twins']);
+      expect(Object.keys(row)).toEqual([
+        'id',
+        'level',
+        'role',
+        'suite',
+        'statement',
+        'source',
+        'twins',
+        'preconditions',
+      ]);
       expect(row.twins).toEqual(expect.arrayContaining([expect.any(String)]));
     }
   });

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import pc from 'picocolors';
 import { type Catalogue, loadCatalogue, type Requirement, SUITES_FOLDER } from '../catalogue/catalogue.ts';
 import { codeOf, type Place } from '../catalogue/code.ts';
+import { describePreconditions } from '../catalogue/describe.ts';
 import { loadDocuments, resolveSource } from '../catalogue/sources.ts';
 import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
@@ -50,6 +51,7 @@ function explain(requirement: Requirement, { twins }: Catalogue): string {
     return url === undefined ? each : `${each} <${url}>`;
   });
   const faults = requirement.twins.map((name) => `${name}: ${twins.find((twin) => twin.name === name)?.fault}`);
+  const conditions = describePreconditions(requirement);
   const code = codeOf(requirement);
   const places = [
     ...(code === undefined ? [] : [`test   ${describePlace(code.test)}`]),
@@ -58,6 +60,7 @@ function explain(requirement: Requirement, { twins }: Catalogue): string {
   return [
     `${pc.bold(id)}  ${level}, role ${role}, suite ${suite}\n  ${statement}\n`,
     part('Source', ...sources),
+    ...(conditions.length === 0 ? [] : [part('Preconditions and cost', ...conditions)]),
     part('Why', rationale),
     part('How it is observed', observed),
     part('Remedy', remedy),

@@ -17,8 +17,9 @@ export function registerList(program: Command): void {
 }
 
 /** A row of `list --json`: an interface. */
-export function toJson({ id, level, role, suite, statement, source, twins }: Requirement): Record<string, unknown> {
-  return { id, level, role, suite, statement, source: source.join('; '), twins };
+export function toJson(requirement: Requirement): Record<string, unknown> {
+  const { id, level, role, suite, statement, source, twins, preconditions = {} } = requirement;
+  return { id, level, role, suite, statement, source: source.join('; '), twins, preconditions };
 }
 
 function toTable(requirements: Requirement[]): string {

@@ -10,6 +10,7 @@ import {
   type Twin,
 } from '../catalogue/catalogue.ts';
 import { codeOf } from '../catalogue/code.ts';
+import { describePreconditions } from '../catalogue/describe.ts';
 import { loadDocuments, resolveSource, type SourceDocument } from '../catalogue/sources.ts';
 import { createProgram } from '../cli/program.ts';
 
@@ -98,6 +99,8 @@ ${twinTable(twins.filter((twin) => twin.suite === suite))}`;
 
 function requirementSection(requirement: Requirement, documents: SourceDocument[]): string {
   const { id, level, role, suite, statement, rationale, observed, remedy, source, twins } = requirement;
+  const lines = describePreconditions(requirement);
+  const conditions = lines.length === 0 ? '' : `- **Preconditions and cost:** ${lines.join('; ')}\n`;
   return `### ${id}
 
 ${level} · ${role}
@@ -107,7 +110,7 @@ ${statement}
 - **Why:** ${rationale}
 - **How it is observed:** ${observed}
 - **Remedy:** ${remedy}
-- **Source:** ${source.map((each) => sourceLink(each, documents)).join('; ')}
+${conditions}- **Source:** ${source.map((each) => sourceLink(each, documents)).join('; ')}
 - **Twins that must fail it:** ${twins.join(', ')}
 - **Code:** ${codeLinks(requirement, suite)}
 `;
