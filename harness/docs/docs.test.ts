@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
@@ -15,6 +15,17 @@ const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string
 test('the reference pages are those of the code', () => {
   for (const [file, content] of Object.entries(PAGES)) {
     expect(readFileSync(file, 'utf8'), 'run `npm run docs`').toBe(content);
+  }
+});
+
+test('the index of the decision records names each of them, by its own title', () => {
+  const folder = resolve(ROOT, 'harness/docs/decisions');
+  const records = readdirSync(folder).filter((file) => /^\d{4}-.*\.md$/.test(file));
+  const index = readFileSync(resolve(folder, 'README.md'), 'utf8');
+  expect(records.length).toBeGreaterThanOrEqual(10);
+  for (const file of records) {
+    const [, number, title] = /^# (\d{4}): (.*)$/m.exec(readFileSync(resolve(folder, file), 'utf8')) ?? [];
+    expect(index).toContain(`| [${number}](${file}) | ${title} |`);
   }
 });
 
