@@ -53,6 +53,16 @@ test.each([
   expect(act).toThrow(said);
 });
 
+test('a label selector may be set-based, and a malformed one is told with what is wrong with it', () => {
+  const reference = readFileSync(join(TARGETS, 'job-runners/reference/target.yaml'), 'utf8');
+  const selecting = (jobs: string): string => write(reference.replace(/( jobs: ).*/, `$1"${jobs}"`));
+  const set = 'app.kubernetes.io/managed-by in (reference-job-runner, other), !canary';
+  expect(loadTarget(selecting(set))).toMatchObject({ selectors: { jobs: set } });
+  expect(() => loadTarget(selecting('managed-by in reference'))).toThrow(
+    /selectors\.jobs[\s\S]*has "reference" where "\(" is expected|has "reference" where "\(" is expected[\s\S]*selectors\.jobs/,
+  );
+});
+
 test('a file that is not there is named', () => {
   expect(() => loadTarget(join(folder, 'none.yaml'))).toThrow(/none\.yaml cannot be read/);
 });

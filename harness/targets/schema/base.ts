@@ -1,9 +1,20 @@
 import { z } from 'zod';
+import { LabelSelectorError, parseLabelSelector } from '../../core/label-selector.ts';
 
 /** The version of the target file's shape. */
 export const TARGET_API_VERSION = 'conformance/v1';
 
 const text = z.string().trim().min(1);
+
+/** A label selector, as the API server takes it. */
+export const labelSelector = text.check(({ value, issues }) => {
+  try {
+    parseLabelSelector(value);
+  } catch (error) {
+    if (!(error instanceof LabelSelectorError)) throw error;
+    issues.push({ code: 'custom', message: error.message, input: value });
+  }
+});
 
 /** What every target file says of the implementation under test, whatever its role. */
 export const targetBase = {

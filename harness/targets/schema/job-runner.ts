@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { policyRuleSchema, SENSITIVE_RIGHTS } from '../../core/policy-rule.ts';
-import { targetBase } from './base.ts';
+import { labelSelector, targetBase } from './base.ts';
 
 const text = z.string().trim().min(1);
 const seconds = z.number().positive();
@@ -137,7 +137,7 @@ const shape = z.strictObject({
     .optional(),
 
   /** How its objects are found: label selectors, as the API server takes them. */
-  selectors: z.strictObject({ jobs: text, pods: text }),
+  selectors: z.strictObject({ jobs: labelSelector, pods: labelSelector }),
   /** The agent's container in a task's pod. */
   container: text,
   /** Where the agent finds its prompt: `stdin`, `env:NAME`, `file:PATH`, `arg:N`, or `none` where the runner does not deliver it. */

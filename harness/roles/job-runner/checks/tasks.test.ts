@@ -4,11 +4,12 @@ import { textOf } from '../../../core/findings.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { RunnerEvent } from '../driver.ts';
 import { lackedRoom, type ObjectEvent, type RunnerRecord, type SubmittedTask } from '../launch.ts';
+import type { TasksRecord } from '../scenarios/tasks.ts';
 import { boundsLogs, boundsMemory, checksTheClaim, keepsLimits, obeysSigterm, streamsOutput } from './parts.ts';
 import {
   keepsJobs,
+  keepsToItsOwn,
   leavesNothingRunning,
-  matches,
   quantity,
   reportsEndsOnce,
   runsEachTaskOnce,
@@ -56,17 +57,6 @@ const record = (change: Partial<RunnerRecord>): RunnerRecord => ({
   stalls: [],
   endedAt: at(60),
   ...change,
-});
-
-test.each([
-  ['a=b', true],
-  ['a=b,c', true],
-  ['a==b,!d', true],
-  ['a!=b', false],
-  ['c=', false],
-  ['d', false],
-])('the selector %s', (selector, is) => {
-  expect(matches({ a: 'b', c: 'x' }, selector)).toBe(is);
 });
 
 test.each([
@@ -370,4 +360,24 @@ test('PV-23: a claim that is missing is told of, by a refusal or by a warning th
   expect(judged(ready())).toEqual([expect.stringContaining('it started all the same')]);
   expect(judged(ready('PVC "data" is ReadWriteOnce'))).toHaveLength(1);
   expect(judged({ ready: false, at: at(1), reason: 'something is wrong' })).toHaveLength(1);
+});
+
+describe('JL-24', () => {
+  const one = task('one');
+  const found = (pods: string): string[] => {
+    const labels = { managed: 'runner', canary: 'no' };
+    const objects = (['Job', 'Pod'] as const).map((kind) =>
+      seen(1, 'ADDED', kind, one, { metadata: { uid: kind, labels } }),
+    );
+    const target = { selectors: { jobs: 'managed=runner', pods } } as Target<'job-runner'>;
+    return keepsToItsOwn(
+      { ...record({ tasks: [one], objects }), bystanders: ['other'] } as unknown as TasksRecord,
+      target,
+    ).map(textOf);
+  };
+
+  test('a set-based selector finds what it names, and only that', () => {
+    expect(found('managed in (runner, other), canary notin (yes)')).toEqual([]);
+    expect(found('managed in (another)')).toEqual([expect.stringContaining('is not found by `managed in (another)`')]);
+  });
 });

@@ -5,6 +5,7 @@
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Finding } from '../../../core/findings.ts';
+import { parseLabelSelector } from '../../../core/label-selector.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { RunnerRecord, SubmittedTask } from '../launch.ts';
 import {
@@ -105,7 +106,7 @@ export function keepsToItsOwn(record: TasksRecord, target: JobRunnerTarget): Fin
     const ofTasks = record.tasks.flatMap((task) => (kind === 'Job' ? jobsOf(record, task) : podsOf(record, task)));
     if (ofTasks.length === 0) findings.push(`no ${kind} of a task was seen`);
     for (const { name, first } of ofTasks) {
-      if (!matches(first.metadata?.labels ?? {}, selector))
+      if (!parseLabelSelector(selector).matches(first.metadata?.labels ?? {}))
         findings.push(
           `${kind} ${name} is not found by \`${selector}\`: its labels are ${JSON.stringify(first.metadata?.labels ?? {})}`,
         );
@@ -122,16 +123,6 @@ export function keepsToItsOwn(record: TasksRecord, target: JobRunnerTarget): Fin
 function intentOf(object: KubernetesObject): string {
   const { labels, annotations } = object.metadata ?? {};
   return JSON.stringify([labels, annotations, (object as { spec?: unknown }).spec]);
-}
-
-/** Equality-based label selectors (Kubernetes, Labels and Selectors): `a=b`, `a!=b`, `a`, `!a`, joined by commas. */
-export function matches(labels: Record<string, string>, selector: string): boolean {
-  return selector.split(',').every((term) => {
-    const [, key = '', operator = '', value = ''] = /^\s*(!?[^=!\s]+)\s*(!=|==?|)\s*(.*?)\s*$/.exec(term) ?? [];
-    if (operator === '!=') return labels[key] !== value;
-    if (operator !== '') return labels[key] === value;
-    return key.startsWith('!') ? labels[key.slice(1)] === undefined : labels[key] !== undefined;
-  });
 }
 
 /** JL-25: success, and failure with its exit code, each once. */
