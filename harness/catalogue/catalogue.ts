@@ -173,6 +173,22 @@ const twinSchema = z.discriminatedUnion('role', [
         'a variant, rules, changes of its manifests, or several of these',
       ),
   }),
+  z.strictObject({
+    name,
+    role: z.literal('session-manager'),
+    fault: text,
+    sessionManager: z
+      .strictObject({
+        /** A folder of fixtures/workloads/session-manager-twins; absent: the reference itself. */
+        variant: name.optional(),
+        /** Rules that its target file documents beside the reference's. */
+        documents: z.array(policyRuleSchema).min(1).optional(),
+      })
+      .refine(
+        ({ variant, documents }) => variant !== undefined || documents !== undefined,
+        'a variant, rules, or both',
+      ),
+  }),
 ]);
 
 const twinsFileSchema = z.strictObject({ twins: z.array(twinSchema).min(1) });

@@ -9,6 +9,7 @@ import { fill, type Values } from '../core/placeholders.ts';
 import { clusterTargetSchema } from './schema/cluster.ts';
 import { type IdentityProviderTarget, identityProviderTargetSchema } from './schema/identity-provider.ts';
 import { type JobRunnerTarget, jobRunnerTargetSchema } from './schema/job-runner.ts';
+import { sessionManagerTargetSchema } from './schema/session-manager.ts';
 import { type TokenClientTarget, tokenClientTargetSchema } from './schema/token-client.ts';
 
 /** The shape of a target file, by its role. */
@@ -16,6 +17,7 @@ export const targetSchema = z.discriminatedUnion('role', [
   clusterTargetSchema,
   identityProviderTargetSchema,
   jobRunnerTargetSchema,
+  sessionManagerTargetSchema,
   tokenClientTargetSchema,
 ]);
 

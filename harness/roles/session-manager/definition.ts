@@ -1,0 +1,11 @@
+import type { RoleDefinition } from '../definition.ts';
+import { sessionManagerTarget } from './target.ts';
+
+export const sessionManager: RoleDefinition = {
+  role: 'session-manager',
+  usesIdentityProvider: () => false,
+  capabilities(candidate) {
+    const declared = sessionManagerTarget({ candidate }).capabilities;
+    return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
+  },
+};

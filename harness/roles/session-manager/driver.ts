@@ -1,0 +1,105 @@
+/**
+ * What the harness and a session manager under test say to each other, in neutral words. A driver translates them into the manager's own
+ * protocol; it judges nothing, hides nothing and repeats nothing.
+ */
+
+import type { OperationName } from '../../targets/schema/session-manager.ts';
+
+/** A pod as a caller asks for it. What a manager cannot be told is left out by its target file. */
+export interface PodInput {
+  name: string;
+  namespace: string;
+  image: string;
+  command?: string[];
+  args?: string[];
+  env?: Record<string, string>;
+  /** Variables whose values are secret. */
+  secretEnv?: Record<string, string>;
+  labels?: Record<string, string>;
+  mountPath?: string;
+  hostPath?: string;
+  serviceAccount?: string;
+}
+
+/** The input of each operation, by the names of its placeholders. */
+export interface Inputs {
+  getConfiguration: Record<string, never>;
+  configure: { enabled: boolean; namespace: string; kubeconfig?: string };
+  testConnection: { namespace: string };
+  createPod: Partial<PodInput>;
+  getPod: { name: string; namespace: string };
+  listPods: { namespace: string; labelSelector?: string };
+  deletePod: { name: string; namespace: string };
+  readLogs: { name: string; namespace: string; tailLines?: number };
+  exec: { name: string; namespace: string; command: string[]; stdin?: string; timeoutSeconds?: number };
+  cleanUp: { namespace: string; maxAgeMs: number };
+  createService: {
+    name: string;
+    namespace: string;
+    selector?: Record<string, string>;
+    ports?: { port: number; targetPort?: number }[];
+    type?: string;
+  };
+  getService: { name: string; namespace: string };
+  listServices: { namespace: string };
+  deleteService: { name: string; namespace: string };
+}
+
+/** What was read from an answer: see `OPERATIONS` for the keys. A list has `items`, each with the other keys. */
+export type Value = Record<string, unknown> & { items?: Record<string, unknown>[] };
+
+/** One call and what came of it, as plain data. Times in milliseconds since the epoch. */
+export interface Call<Name extends OperationName = OperationName> {
+  operation: Name;
+  input: Inputs[Name];
+  at: number;
+  endedAt: number;
+  /** Status of the answer; absent where there was none. */
+  status?: number;
+  /** The answer's text, cut to what a person reads. */
+  text: string;
+  /** What the target file reads from a success. */
+  value?: Value;
+  /** Why a success could not be read: it names the field of the target file. */
+  unreadable?: string;
+  /** Why there was no answer: refused, cut, endless, too late. */
+  silence?: string;
+  /** The manager's process ended during the call: how, and its last output. */
+  died?: string;
+}
+
+export interface CallOptions {
+  /** Without what an authenticated caller sends. */
+  anonymous?: boolean;
+  /** The caller goes away when it is aborted. */
+  signal?: AbortSignal;
+  /** Longest time of this answer, instead of the target file's. */
+  timeoutSeconds?: number;
+}
+
+/** A way to call a manager, wherever it runs. */
+export interface SessionManagerClient {
+  call<Name extends OperationName>(name: Name, input: Inputs[Name], options?: CallOptions): Promise<Call<Name>>;
+  /** True when the path answers 2xx. */
+  isReady(): Promise<boolean>;
+}
+
+/** True for an answer that says that it was done. */
+export function isSuccess({ status, unreadable, value }: Call): boolean {
+  return (
+    status !== undefined && status >= 200 && status < 300 && unreadable === undefined && value?.succeeded !== false
+  );
+}
+
+/** True for an answer that says that it was not done; no answer at all is neither. */
+export function isRefusal(call: Call): boolean {
+  return call.status !== undefined && (call.status >= 400 || call.value?.succeeded === false);
+}
+
+/** A call and its answer in one line, for reasons and evidence. */
+export function describeCall({ operation, input, status, text, unreadable, silence, died }: Call): string {
+  const { name } = input as { name?: string };
+  const what = name === undefined ? operation : `${operation} ${name}`;
+  const answer = silence ?? `${status} ${text.slice(0, 300)}`;
+  return [`${what}: ${answer}`, unreadable, died].filter((part) => part !== undefined).join('; ');
+}

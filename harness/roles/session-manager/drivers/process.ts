@@ -1,0 +1,100 @@
+import { createServer } from 'node:net';
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
+import { HarnessError } from '../../../core/errors.ts';
+import { fill, type Values } from '../../../core/placeholders.ts';
+import type { Target } from '../../../targets/load.ts';
+import { type ChildGroup, startGroup } from '../../job-runner/drivers/json-lines.ts';
+import type { SessionManagerClient } from '../driver.ts';
+
+/** How a process ended that nobody had told to, and the last lines of its output. */
+export interface Death {
+  at: number;
+  /** `code 1`, `SIGSEGV`. */
+  how: string;
+  lastOutput: string[];
+}
+
+export interface ManagerProcess {
+  /** Undefined while it runs. */
+  readonly death: Death | undefined;
+  readonly exited: Promise<Death>;
+  readonly output: string[];
+  /** Waits until it can be called; a death, or the deadline, says that it cannot. */
+  ready(client: SessionManagerClient, deadlineSeconds: number): Promise<boolean>;
+  /** SIGTERM to the process alone, as a kubelet does, then an end to its group. */
+  stop(): Promise<void>;
+}
+
+const LAST_LINES = 20;
+const KEPT_LINES = 2_000;
+/** There is nothing to watch: a server is asked until it answers. */
+const LOOK_EVERY_MS = 50;
+const TERM_SECONDS = 5;
+
+/** Starts a manager's process by its target file. */
+export function startProcess(target: Target<'session-manager'>, workFolder: string, values: Values): ManagerProcess {
+  const { command, env, cwd } = target.start;
+  const located = (fill(command, values, `${target.file}: start.command`) as string[]).map((part) =>
+    /^\.{1,2}\//.test(part) ? resolve(target.folder, part) : part,
+  );
+  const group: ChildGroup = startGroup(located, {
+    cwd: cwd === undefined ? workFolder : resolve(target.folder, fill(cwd, values, `${target.file}: start.cwd`)),
+    env: fill(env, values, `${target.file}: start.env`) as Record<string, string>,
+  });
+  const output: string[] = [];
+  for (const stream of [group.child.stdout, group.child.stderr]) {
+    if (stream !== null) {
+      createInterface({ input: stream }).on('line', (line) => {
+        output.push(line);
+        if (output.length > KEPT_LINES) {
+          output.shift();
+        }
+      });
+    }
+  }
+  let death: Death | undefined;
+  const exited = group.exited.then(({ at, code, signal }) => {
+    death = { at, how: signal ?? `code ${code}`, lastOutput: output.slice(-LAST_LINES) };
+    return death;
+  });
+  return {
+    get death() {
+      return death;
+    },
+    exited,
+    output,
+    async ready(client, deadlineSeconds) {
+      for (const deadline = Date.now() + deadlineSeconds * 1000; Date.now() < deadline; await delay(LOOK_EVERY_MS)) {
+        if (death !== undefined) {
+          return false;
+        }
+        if (await client.isReady()) {
+          return true;
+        }
+      }
+      return false;
+    },
+    async stop() {
+      group.signal('SIGTERM');
+      await Promise.race([exited, delay(TERM_SECONDS * 1000, undefined, { ref: false })]);
+      await group.stop();
+    },
+  };
+}
+
+/** A TCP port of loopback that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  const { promise, resolve: listening, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen(0, '127.0.0.1', listening);
+  await promise;
+  const address = server.address();
+  await new Promise((closed) => server.close(closed));
+  if (address === null || typeof address === 'string') {
+    throw new HarnessError('this host gave no port');
+  }
+  return address.port;
+}

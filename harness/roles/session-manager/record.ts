@@ -1,0 +1,75 @@
+/** What the scenarios and the checks of session managers look up in what was seen. */
+
+import type { V1Pod, V1Service } from '@kubernetes/client-node';
+import type { OperationName } from '../../targets/schema/session-manager.ts';
+import type { Call } from './driver.ts';
+import type { LaunchedManager, ManagerRecord, ObjectEvent } from './launch.ts';
+
+/** From its creation to the start of a pod that does nothing, on a small machine that many share. */
+export const POD_SECONDS = 90;
+/** From its deletion until a pod is gone: a grace of 30 s, and the kubelet's work. */
+export const GONE_SECONDS = 60;
+
+/** The last that was seen of an object; undefined where it was never there, or is gone. */
+export function latest(objects: ObjectEvent[], kind: 'Pod', name: string): V1Pod | undefined;
+export function latest(objects: ObjectEvent[], kind: 'Service', name: string): V1Service | undefined;
+export function latest(objects: ObjectEvent[], kind: ObjectEvent['kind'], name: string): V1Pod | V1Service | undefined {
+  const last = objects.findLast((event) => event.kind === kind && event.object.metadata?.name === name);
+  return last === undefined || last.type === 'DELETED' ? undefined : (last.object as V1Pod | V1Service);
+}
+
+/** The object as it was created. */
+export function first(objects: ObjectEvent[], kind: 'Pod', name: string): V1Pod | undefined;
+export function first(objects: ObjectEvent[], kind: 'Service', name: string): V1Service | undefined;
+export function first(objects: ObjectEvent[], kind: ObjectEvent['kind'], name: string): V1Pod | V1Service | undefined {
+  return objects.find((event) => event.kind === kind && event.object.metadata?.name === name)?.object as
+    | V1Pod
+    | undefined;
+}
+
+/** When an object was seen to be gone, or asked to go. */
+export function deletedAt(objects: ObjectEvent[], kind: ObjectEvent['kind'], name: string): number | undefined {
+  return objects.find(
+    ({ kind: of, type, object }) =>
+      of === kind &&
+      object.metadata?.name === name &&
+      (type === 'DELETED' || object.metadata.deletionTimestamp !== undefined),
+  )?.at;
+}
+
+export function hasEnded(pod: V1Pod | undefined): boolean {
+  return pod?.status?.phase === 'Succeeded' || pod?.status?.phase === 'Failed';
+}
+
+export function isReady(pod: V1Pod | undefined): boolean {
+  return pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+}
+
+/** Waits until a pod is Ready; false when it has not become so in time, or cannot any more. */
+export async function untilReady(manager: LaunchedManager, name: string): Promise<boolean> {
+  const seen = await manager.until(() => {
+    const pod = latest(manager.objects, 'Pod', name);
+    return isReady(pod) || hasEnded(pod) ? isReady(pod) : undefined;
+  }, POD_SECONDS);
+  return seen === true;
+}
+
+/** Waits until pods have come to their end. */
+export async function untilEnded(manager: LaunchedManager, names: string[]): Promise<void> {
+  await manager.until(
+    () => (names.every((name) => hasEnded(latest(manager.objects, 'Pod', name))) ? true : undefined),
+    POD_SECONDS,
+  );
+}
+
+/** Calls of one operation, those for one name if it is given. */
+export function callsOf<Name extends OperationName>(
+  { calls }: Pick<ManagerRecord, 'calls'>,
+  operation: Name,
+  name?: string,
+): Call<Name>[] {
+  return calls.filter(
+    (call): call is Call<Name> =>
+      call.operation === operation && (name === undefined || (call.input as { name?: string }).name === name),
+  );
+}

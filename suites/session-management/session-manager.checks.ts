@@ -1,0 +1,248 @@
+/** The requirements of session managers, as functions of what was seen; nothing wrong is an empty list. */
+
+import type { V1Pod } from '@kubernetes/client-node';
+import type { Finding } from '../../harness/core/findings.ts';
+import { type Call, describeCall, isRefusal, isSuccess } from '../../harness/roles/session-manager/driver.ts';
+import { callsOf, deletedAt, first } from '../../harness/roles/session-manager/record.ts';
+import {
+  ARGUMENTS,
+  digestOf,
+  LOG_LINES,
+  LONG_LINE,
+  LONG_LINES,
+  PAGE,
+  STDIN,
+  TAIL_LINES,
+  type WorkRecord,
+} from '../../harness/roles/session-manager/scenarios/work.ts';
+import type { Target } from '../../harness/targets/load.ts';
+
+type Documented = Target<'session-manager'>['documented'];
+
+/** What is wrong with a call that should have been a success. */
+function failed(call: Call | undefined, what: string): Finding[] {
+  if (call === undefined) {
+    return [`${what}: it was not asked`];
+  }
+  return isSuccess(call) ? [] : [`${what} did not succeed: ${describeCall(call)}`];
+}
+
+/** What is wrong with a call that should have been refused, with a status and perhaps certain words. */
+function notRefused(
+  call: Call | undefined,
+  what: string,
+  statuses: readonly number[] | undefined,
+  words?: RegExp,
+): Finding[] {
+  if (call === undefined) {
+    return [`${what}: it was not asked`];
+  }
+  if (!isRefusal(call)) {
+    return [`${what} was not refused: ${describeCall(call)}`];
+  }
+  if (statuses !== undefined && !statuses.includes(call.status ?? 0)) {
+    return [`${what} was answered ${call.status}, and not ${statuses.join(' or ')}: ${describeCall(call)}`];
+  }
+  return words === undefined || words.test(call.text)
+    ? []
+    : [`${what}: the answer does not say why: ${describeCall(call)}`];
+}
+
+/** SM-03 */
+export function managesPods(record: WorkRecord, { pod: documented }: Documented): Finding[] {
+  const { steps, asked } = record;
+  const items = steps.list?.value?.items ?? [];
+  const byLabel = steps['list by label']?.value?.items ?? [];
+  return [
+    ...Object.keys(asked).flatMap((name) => failed(callsOf(record, 'createPod', name)[0], `creating the pod ${name}`)),
+    ...Object.values(asked).flatMap(({ name }) => shapeOf(record, name, documented)),
+    ...failed(steps.get, 'getting a pod'),
+    ...(isSuccess(steps.get as Call) && (steps.get?.value?.name !== 'agent' || steps.get.value.phase !== 'Running')
+      ? [`the pod agent is Running, and was given as ${JSON.stringify(steps.get?.value)}`]
+      : []),
+    ...failed(steps.list, 'listing the pods'),
+    ...Object.keys(asked)
+      .filter((name) => name !== 'labelled' && !items.some((item) => item.name === name))
+      .map(
+        (name) => `the list of pods is without ${name}: ${items.map((item) => item.name).join(', ') || 'it is empty'}`,
+      ),
+    ...failed(steps['list by label'], 'listing the pods of a label'),
+    ...(isSuccess(steps['list by label'] as Call) && byLabel.map((item) => item.name).join() !== 'server'
+      ? [`the list of the pods with app=server has ${byLabel.map((item) => item.name).join(', ') || 'none'}`]
+      : []),
+    ...failed(steps.delete, 'deleting a pod'),
+    ...(deletedAt(record.objects, 'Pod', 'done') === undefined ? ['the pod done was not deleted'] : []),
+  ];
+}
+
+function shapeOf({ objects, asked }: WorkRecord, name: string, documented: Documented['pod']): Finding[] {
+  const pod = first(objects, 'Pod', name);
+  const wanted = asked[name];
+  if (pod === undefined || wanted === undefined) {
+    return [`the pod ${name} was never there`];
+  }
+  const spec = pod.spec as V1Pod['spec'];
+  const [container, ...others] = spec?.containers ?? [];
+  const labels = { ...documented?.labels, ...wanted.labels };
+  const seen: [what: string, is: unknown, should: unknown][] = [
+    ['containers', others.length + 1, 1],
+    ['the container’s name', container?.name, documented?.container],
+    ['restartPolicy', spec?.restartPolicy, documented?.restartPolicy],
+    ['the image', container?.image, wanted.image],
+    ['the command', container?.command ?? [], wanted.command ?? []],
+    ['the arguments', container?.args ?? [], wanted.args ?? []],
+    ['hostPath volumes', (spec?.volumes ?? []).filter(({ hostPath }) => hostPath !== undefined).length, 0],
+    ...Object.entries(wanted.env ?? {}).map(([key, value]): [string, unknown, unknown] => [
+      `the variable ${key}`,
+      container?.env?.find((variable) => variable.name === key)?.value?.replaceAll('$$', '$'),
+      value,
+    ]),
+    // What a caller may say of the owner's label is a row of its own.
+    ...Object.entries(name === 'labelled' ? {} : labels).map(([key, value]): [string, unknown, unknown] => [
+      `the label ${key}`,
+      pod.metadata?.labels?.[key],
+      value,
+    ]),
+  ];
+  return seen
+    .filter(([, is, should]) => JSON.stringify(is) !== JSON.stringify(should))
+    .map(([what, is, should]) => `pod ${name}: ${what}: ${JSON.stringify(is)}, and not ${JSON.stringify(should)}`);
+}
+
+const ALREADY = /already exists/i;
+const OVER_QUOTA = /exceeded quota/i;
+
+/** SM-04 */
+export function refusesWithReasons({ steps, objects }: WorkRecord): Finding[] {
+  return [
+    ...notRefused(steps['create without image'], 'a pod without an image', [400, 422], /image/),
+    ...notRefused(steps['create malformed'], 'a pod with the name `Not A Name`', [400, 422], /name/),
+    ...(first(objects, 'Pod', 'incomplete') === undefined ? [] : ['a pod was made without an image']),
+    ...notRefused(steps['get unknown'], 'getting an unknown pod', [404]),
+    ...notRefused(steps['delete unknown'], 'deleting an unknown pod', [404]),
+    ...notRefused(steps['create again'], 'creating a pod whose name is taken', undefined, ALREADY),
+    ...notRefused(steps['create over quota'], 'creating a pod that the API server refuses', undefined, OVER_QUOTA),
+    ...notRefused(steps['get deleted'], 'getting a pod that was deleted', [404]),
+  ];
+}
+
+/** SM-05. A line may have a time before it. */
+export function servesLogs({ steps }: WorkRecord): Finding[] {
+  const linesOf = (call: Call | undefined): string[] =>
+    String(call?.value?.text ?? '')
+      .split('\n')
+      .filter(Boolean);
+  const ends = (lines: string[], from: number): boolean =>
+    lines.every((line, index) => line.endsWith(`line ${from + index}`));
+  const all = linesOf(steps.logs);
+  const tail = linesOf(steps['logs tail']);
+  return [
+    ...failed(steps.logs, 'reading a log'),
+    ...(isSuccess(steps.logs as Call) && (all.length !== LOG_LINES || !ends(all, 1))
+      ? [`of ${LOG_LINES} lines of the log ${all.length} came: ${all.slice(0, 3).join(' / ')} …`]
+      : []),
+    ...failed(steps['logs tail'], `reading the last ${TAIL_LINES} lines`),
+    ...(isSuccess(steps['logs tail'] as Call) && (tail.length !== TAIL_LINES || !ends(tail, LOG_LINES - TAIL_LINES + 1))
+      ? [`asked for the last ${TAIL_LINES} lines, ${tail.length} came: ${tail.slice(0, 3).join(' / ')}`]
+      : []),
+    ...notRefused(steps['logs unknown'], 'reading the log of an unknown pod', undefined),
+  ];
+}
+
+/** SM-06 */
+export function runsCommands({ execs }: WorkRecord): Finding[] {
+  const { streams, success, long, stdin } = execs;
+  const text = (call: Call | undefined, key: string): string => String(call?.value?.[key] ?? '');
+  const wanted = `${ARGUMENTS.map((argument) => `[${argument}]`).join('\n')}\n`;
+  const longest = digestOf(LONG_LINE.repeat(LONG_LINES));
+  const answered = (what: string, seen: { call: Call } | undefined, judge: (call: Call) => Finding[]): Finding[] => {
+    const failures = failed(seen?.call.value === undefined ? seen?.call : { ...seen.call, value: {} }, what);
+    return failures.length > 0 || seen === undefined ? failures : judge(seen.call);
+  };
+  return [
+    ...answered('a command with difficult arguments', execs.arguments, (call) =>
+      text(call, 'stdout') === wanted
+        ? []
+        : [`arguments arrived changed: ${JSON.stringify(text(call, 'stdout'))}, and not ${JSON.stringify(wanted)}`],
+    ),
+    ...answered('a command that fails', streams, (call) => [
+      ...(call.value?.exitCode === 7
+        ? []
+        : [`the exit code was 7, and was told as ${JSON.stringify(call.value?.exitCode)}`]),
+      ...(text(call, 'stdout').trim() === 'out' && text(call, 'stderr').trim() === 'err'
+        ? []
+        : [
+            `stdout \`out\` and stderr \`err\` came as ${JSON.stringify([text(call, 'stdout'), text(call, 'stderr')])}`,
+          ]),
+    ]),
+    ...answered('a command that succeeds', success, (call) =>
+      call.value?.exitCode === 0
+        ? []
+        : [`the exit code was 0, and was told as ${JSON.stringify(call.value?.exitCode)}`],
+    ),
+    ...answered('a command with ten MiB of output', long, () =>
+      long?.stdout.sha256 === longest.sha256
+        ? []
+        : [`of ${longest.bytes} bytes of output ${long?.stdout.bytes} came, with another content`],
+    ),
+    ...(stdin === undefined
+      ? []
+      : answered('a command that reads stdin', stdin, (call) =>
+          text(call, 'stdout') === STDIN ? [] : [`stdin came back as ${JSON.stringify(text(call, 'stdout'))}`],
+        )),
+  ];
+}
+
+/** SM-09 */
+export function managesServices({ steps, objects }: WorkRecord, { service: documented }: Documented): Finding[] {
+  const service = first(objects, 'Service', 'pages');
+  const [port] = service?.spec?.ports ?? [];
+  const seen: [what: string, is: unknown, should: unknown][] =
+    service === undefined
+      ? []
+      : [
+          ['the selector', service.spec?.selector, { app: 'server' }],
+          ['the type', service.spec?.type, documented.type],
+          ['the port', port?.port, 80],
+          ['the target port', port?.targetPort, 8080],
+          ['the protocol', port?.protocol, documented.protocol],
+          ...Object.entries(documented.labels).map(([key, value]): [string, unknown, unknown] => [
+            `the label ${key}`,
+            service.metadata?.labels?.[key],
+            value,
+          ]),
+        ];
+  const items = steps['list services']?.value?.items ?? [];
+  const page = steps['page by name'];
+  return [
+    ...failed(steps['create service'], 'creating a service'),
+    ...(service === undefined ? ['the service was never there'] : []),
+    ...seen
+      .filter(([, is, should]) => JSON.stringify(is) !== JSON.stringify(should))
+      .map(([what, is, should]) => `${what} of the service: ${JSON.stringify(is)}, and not ${JSON.stringify(should)}`),
+    ...failed(steps['get service'], 'getting a service'),
+    ...failed(steps['list services'], 'listing the services'),
+    ...(isSuccess(steps['list services'] as Call) && !items.some(({ name }) => name === 'pages')
+      ? ['the list of services is without the one that was made']
+      : []),
+    ...(page !== undefined && !String(page.value?.stdout ?? '').includes(PAGE)
+      ? [`a pod does not reach another by the service’s name: ${describeCall(page)}`]
+      : []),
+    ...failed(steps['delete service'], 'deleting a service'),
+    ...(deletedAt(objects, 'Service', 'pages') === undefined ? ['the service was not deleted'] : []),
+    ...notRefused(steps['get deleted service'], 'getting a service that was deleted', undefined),
+  ];
+}
+
+/** SM-10 */
+export function keepsItsLabel({ objects }: WorkRecord, { ownerLabel = '', pod }: Documented): Finding[] {
+  const is = first(objects, 'Pod', 'labelled')?.metadata?.labels?.[ownerLabel];
+  const refused = first(objects, 'Pod', 'labelled') === undefined;
+  const owner = pod?.labels[ownerLabel];
+  return refused || is === owner ? [] : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
+}
+
+/** SM-13 */
+export function knowsItsCallers({ steps }: WorkRecord): Finding[] {
+  return notRefused(steps['exec anonymous'], 'a command of a caller without credentials', [401, 403]);
+}
