@@ -100,7 +100,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const [
     { buildReport },
     { renderMatrix },
-    { judge },
+    { verdictOf },
     { writeReport },
     { executeAndMend },
     { DEFAULT_OPTIONS, Session },
@@ -108,7 +108,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   ] = await Promise.all([
     import('../report/build.ts'),
     import('../report/matrix.ts'),
-    import('../report/report.ts'),
+    import('../report/verdict.ts'),
     import('../report/write.ts'),
     import('../run/execute.ts'),
     import('../run/session.ts'),
@@ -136,7 +136,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const execution = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
   const report = buildReport(session, execution);
   const files = writeReport(flags.report, report);
-  const verdict = judge(report.planned, report.results, report.faults);
+  const verdict = verdictOf(report);
   const counts = OUTCOMES.filter((outcome) => report.summary[outcome] > 0).map(
     (outcome) => `${report.summary[outcome]} ${outcome}`,
   );
@@ -148,7 +148,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
       pc.yellow(`  ${one} and ${other} cannot work together (${ids.join(', ')}): ${why} Remedy: ${remedy}`),
     ),
     ...verdict.reasons.map((reason) => pc.red(`  ${reason}`)),
-    `report: ${files.json}, ${files.junit}`,
+    `report: ${files.join(', ')}`,
     verdict.conformant
       ? pc.green('conformant')
       : verdict.harnessError

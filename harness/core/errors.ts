@@ -7,11 +7,16 @@
 export class Violation extends Error {
   override readonly name = 'Violation';
   readonly isLate: boolean;
+  readonly findings: readonly string[];
 
-  /** @param isLate all that is wrong is that something came too late, which was weighed against the stalls of the machine */
-  constructor(message: string, isLate = false) {
+  /**
+   * @param isLate all that is wrong is that something came too late, which was weighed against the stalls of the machine
+   * @param findings everything that is wrong, where the message names the first of it only
+   */
+  constructor(message: string, isLate = false, findings: readonly string[] = []) {
     super(message);
     this.isLate = isLate;
+    this.findings = findings;
   }
 }
 

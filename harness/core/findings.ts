@@ -22,7 +22,7 @@ export function unlessStalled(text: string, from: number, to: number): Finding {
 export function expectNone(findings: Finding[], stalls: Stall[]): void {
   const unexplained = findings.filter((finding) => !isExplained(finding, stalls));
   const isLate = unexplained.every((finding) => typeof finding !== 'string');
-  if (unexplained.length > 0) throw new Violation(tell(unexplained), isLate);
+  if (unexplained.length > 0) throw new Violation(tell(unexplained), isLate, unexplained.map(textOf));
   if (findings.length > 0) {
     const during = findings.flatMap((finding) => (typeof finding === 'string' ? [] : within(finding, stalls)));
     const longest = during.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0];

@@ -1,5 +1,7 @@
+import type { Requirement } from '../catalogue/catalogue.ts';
 import { packageVersion } from '../core/package.ts';
 import { redactData } from '../core/redact.ts';
+import { PERMISSIONS } from '../kubernetes/permissions.ts';
 import { MATRIX } from '../probes/matrix.ts';
 import { TIMELINE } from '../probes/timeline.ts';
 import { roleOf } from '../rpc/candidate.ts';
@@ -7,10 +9,16 @@ import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Execution } from '../run/execute.ts';
 import type { Session } from '../run/session.ts';
 import type { Target } from '../targets/load.ts';
+import { sentenceOf } from './failures.ts';
 import { collectIncompatibilities } from './incompatibilities.ts';
 import { collectMatrix } from './matrix.ts';
-import { judge, type Report, type ReportResult, reportSchema, summarize } from './report.ts';
+import { collectPermissions } from './permissions.ts';
+import { type Report, type ReportResult, reportSchema } from './report.ts';
 import { collectTimeline } from './timeline.ts';
+import { judge, summarize } from './verdict.ts';
+
+/** Labels of the evidence that has a section of its own. */
+const SECTIONS = [TIMELINE, MATRIX, PERMISSIONS];
 
 /** The results of one candidate with what the catalogue says of each, in the order of the catalogue. */
 export function resultsOf(session: Session, candidate: string): ReportResult[] {
@@ -20,22 +28,9 @@ export function resultsOf(session: Session, candidate: string): ReportResult[] {
   );
 }
 
-function withCatalogue(
-  { id, outcome, reason, disturbedBefore, startedAt, durationMs, evidence }: RequirementResult,
-  { level, role, suite }: Pick<ReportResult, 'level' | 'role' | 'suite'>,
-): ReportResult {
-  return {
-    id,
-    level,
-    role,
-    suite,
-    outcome,
-    ...(reason === undefined ? {} : { reason }),
-    ...(disturbedBefore === undefined ? {} : { disturbedBefore }),
-    startedAt,
-    durationMs,
-    evidence,
-  };
+function withCatalogue({ candidate: _, doubt: __, ...result }: RequirementResult, row: Requirement): ReportResult {
+  const { id, level, role, suite, statement, source, rationale, observed, remedy } = row;
+  return { ...result, id, level, role, suite, statement: sentenceOf(statement), source, rationale, observed, remedy };
 }
 
 function fileOf({
@@ -60,8 +55,13 @@ function fileOf({
  * Builds the report of a run of one candidate, checked against its own schema, every token in it cut.
  *
  * @param execution what the parts said of themselves, taken before clean-up
+ * @param invocation how the run was started, so that somebody can repeat it
  */
-export function buildReport(session: Session, { faults, environment, requests }: Execution): Report {
+export function buildReport(
+  session: Session,
+  { faults, environment, requests }: Execution,
+  invocation?: Report['invocation'],
+): Report {
   const [candidate] = session.candidates;
   if (candidate === undefined) {
     throw new Error('a run without a candidate');
@@ -71,7 +71,8 @@ export function buildReport(session: Session, { faults, environment, requests }:
   const incompatibilities = collectIncompatibilities(results);
   const evidence = results.flatMap((result) => result.evidence);
   const matrix = collectMatrix(evidence);
-  const { conformant, reasons } = judge(candidate.planned, results, faults);
+  const permissions = collectPermissions(evidence);
+  const { conformant, harnessError, reasons } = judge(candidate.planned, results, faults);
   return reportSchema.parse(
     redactData({
       apiVersion: 'conformance/v1',
@@ -85,21 +86,24 @@ export function buildReport(session: Session, { faults, environment, requests }:
         ...(role === undefined ? {} : { role }),
         ...(candidate.kind === 'targets' ? { files: candidate.targets.map(fileOf) } : {}),
       },
+      ...(invocation === undefined ? {} : { invocation }),
       environment,
       requests,
       clock: session.clock,
       planned: candidate.planned,
-      // What the timeline and the matrix have is not told a second time.
+      // What a section of its own has is not told a second time.
       results: results.map((result) => ({
         ...result,
-        evidence: result.evidence.filter(({ label }) => label !== TIMELINE && label !== MATRIX),
+        evidence: result.evidence.filter(({ label }) => !SECTIONS.includes(label)),
       })),
       timeline: collectTimeline(evidence),
       ...(matrix === undefined ? {} : { matrix }),
+      ...(permissions.length === 0 ? {} : { permissions }),
       ...(incompatibilities.length === 0 ? {} : { incompatibilities }),
       faults,
       summary: summarize(results),
       conformant,
+      harnessError,
       reasons,
     }),
   );

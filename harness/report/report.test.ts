@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
 import { OUTCOMES, type Outcome } from '../core/outcome.ts';
-import { toJunit } from './junit.ts';
-import { judge, type Report, type ReportResult, reportJsonSchema, reportSchema, summarize } from './report.ts';
+import { junitRenderer } from './renderers/junit.ts';
+import { type Report, type ReportResult, reportJsonSchema, reportSchema } from './report.ts';
+import { judge, summarize } from './verdict.ts';
 
 function result(id: string, outcome: Outcome, level: ReportResult['level'] = 'MUST'): ReportResult {
   const reason = outcome === 'passed' ? {} : { reason: `<${outcome}> "because" \u001b[31m&` };
@@ -84,7 +85,7 @@ test('the published schema is the one of the code, and takes a report', () => {
 });
 
 test('JUnit: failures, errors and skips are told apart, and the text is well-formed', () => {
-  const xml = toJunit(
+  const xml = junitRenderer.render(
     report(
       OUTCOMES.map((outcome, index) => result(`TR-0${index}`, outcome)),
       ['TR-00', 'TR-01', 'TR-02', 'TR-03', 'TR-04', 'TR-05', 'TR-99'],

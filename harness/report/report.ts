@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { ROLES } from '../catalogue/catalogue.ts';
-import { OUTCOMES, type Outcome } from '../core/outcome.ts';
+import { OUTCOMES } from '../core/outcome.ts';
+import { permissionsSchema } from '../kubernetes/permissions.ts';
 import { matrixSchema } from '../probes/matrix.ts';
 import { timelineEventSchema } from '../probes/timeline.ts';
 import { requestsSchema } from '../rpc/requests.ts';
@@ -9,13 +10,27 @@ import { incompatibilitySchema } from './incompatibilities.ts';
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
 const count = z.int().nonnegative();
 
+const causeSchema = z.strictObject({
+  cause: z.string().describe('the sentence, with … wherever the findings differ'),
+  count: z.int().positive().describe('how many findings are of this cause'),
+  texts: z
+    .array(z.string())
+    .describe('each of them that is worded differently; beyond the first fifty they are only counted'),
+});
+
 const resultSchema = z.strictObject({
   id: z.string(),
   level: z.enum(['MUST', 'SHOULD', 'MAY']),
   role: z.enum(ROLES),
   suite: z.string(),
+  statement: z.string().optional().describe('what the implementation must do, a whole sentence'),
+  source: z.array(z.string()).optional().describe('where the requirement is from: RFC section or document'),
+  rationale: z.string().optional().describe('why it matters'),
+  observed: z.string().optional().describe('how the harness looks'),
+  remedy: z.string().optional().describe('how to fix an implementation that fails it'),
   outcome: z.enum(OUTCOMES),
   reason: z.string().optional().describe('why, for every outcome but passed'),
+  findings: z.array(causeSchema).optional().describe('everything that was found wrong, by cause'),
   disturbedBefore: z
     .string()
     .optional()
@@ -61,6 +76,15 @@ export const reportSchema = z
         .optional()
         .describe('the target files, where there are any'),
     }),
+    invocation: z
+      .strictObject({
+        program: z.string().describe('how the command line was started'),
+        options: z
+          .array(z.string())
+          .describe('options of `run` that change what is judged; values of --set are left out'),
+      })
+      .optional()
+      .describe('how to judge once more in the same way'),
     environment: z
       .record(z.string(), z.unknown())
       .describe('what the parts say of themselves, read and not copied from flags'),
@@ -79,6 +103,12 @@ export const reportSchema = z
     matrix: matrixSchema
       .optional()
       .describe('every provider with every token; absent where no requirement of it was planned'),
+    permissions: z
+      .array(permissionsSchema)
+      .optional()
+      .describe(
+        'rights at the API server: documented, used, missing, surplus; absent where no requirement of them was planned',
+      ),
     incompatibilities: z
       .array(incompatibilitySchema)
       .optional()
@@ -86,6 +116,7 @@ export const reportSchema = z
     faults: z.array(z.string()).describe('what went wrong in the harness outside of any requirement'),
     summary: z.record(z.enum(OUTCOMES), count),
     conformant: z.boolean(),
+    harnessError: z.boolean().optional().describe('true: the harness failed, so that there is no verdict'),
     reasons: z.array(z.string()).describe('why not conformant; empty where it is'),
   })
   .meta({ id: 'https://kube-agent-conformance.dev/report/v1', title: 'Report of a conformance run' });
@@ -96,57 +127,4 @@ export type ReportResult = z.infer<typeof resultSchema>;
 /** The schema as JSON Schema (draft 2020-12), as it is published in harness/report/report.schema.json. */
 export function reportJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(reportSchema, { target: 'draft-2020-12' });
-}
-
-export interface Verdict {
-  conformant: boolean;
-  /** True when something of the harness failed, so that nothing can be said. */
-  harnessError: boolean;
-  reasons: string[];
-}
-
-/**
- * The verdict over the results of one subject.
- *
- * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled, the harness made no error,
- * and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119).
- */
-export function judge(planned: string[], results: ReportResult[], faults: string[]): Verdict {
-  const reasons: string[] = [];
-  const executed = new Set(results.map(({ id }) => id));
-  const missing = planned.filter((id) => !executed.has(id));
-  if (missing.length > 0) {
-    reasons.push(`planned but not executed: ${missing.join(', ')}`);
-  }
-  const surplus = results.filter(({ id }) => !planned.includes(id)).map(({ id }) => id);
-  if (surplus.length > 0) {
-    reasons.push(`executed but not planned: ${surplus.join(', ')}`);
-  }
-  const twice = results.filter(({ id }, index) => results.findIndex((other) => other.id === id) !== index);
-  if (twice.length > 0) {
-    reasons.push(`more than one result: ${twice.map(({ id }) => id).join(', ')}`);
-  }
-  const of = (...outcomes: Outcome[]): ReportResult[] => results.filter(({ outcome }) => outcomes.includes(outcome));
-  const errors = of('harness error');
-  if (errors.length > 0) {
-    reasons.push(`harness errors: ${errors.map(({ id }) => id).join(', ')}`);
-  }
-  reasons.push(...faults.map((fault) => `harness fault: ${fault}`));
-  const harnessError = reasons.length > 0;
-  const broken = of('failed', 'not testable', 'disabled').filter(({ level }) => level === 'MUST');
-  if (broken.length > 0) {
-    reasons.push(`MUST not kept: ${broken.map(({ id, outcome }) => `${id} (${outcome})`).join(', ')}`);
-  }
-  if (of('passed').length === 0) {
-    reasons.push('nothing passed: there is nothing to certify');
-  }
-  return { conformant: reasons.length === 0, harnessError, reasons };
-}
-
-export function summarize(results: ReportResult[]): Record<Outcome, number> {
-  const summary = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
-  for (const { outcome } of results) {
-    summary[outcome] += 1;
-  }
-  return summary;
 }

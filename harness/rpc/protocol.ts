@@ -4,6 +4,7 @@
  */
 
 import type { Preconditions, Role } from '../catalogue/catalogue.ts';
+import type { Cause } from '../core/causes.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { ResolverData } from '../core/resolver.ts';
 import type { IdentityProviderDescription } from '../oauth/provider.ts';
@@ -59,6 +60,8 @@ export interface RequirementResult {
   outcome: Outcome;
   /** Why, for every outcome but `passed`. */
   reason?: string;
+  /** Everything that was found wrong, by cause, where the reason names the first of it only. */
+  findings?: Cause[];
   /** Of what is red on the harness's own cluster: what else than the target may be the cause of it. */
   doubt?: string;
   /** Where it was judged a second time: what kept the harness from judging it the first time, or why that verdict was in doubt. */

@@ -1,6 +1,7 @@
 import { inject, test } from 'vitest';
 import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
-import { describeError, HarnessError, NotApplicable } from '../../core/errors.ts';
+import { groupByCause } from '../../core/causes.ts';
+import { describeError, HarnessError, NotApplicable, Violation } from '../../core/errors.ts';
 import { processorsSince } from '../../core/load.ts';
 import { asHarnessError, outcomeOf } from '../../core/outcome.ts';
 import { redact, redactData } from '../../core/redact.ts';
@@ -250,12 +251,18 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         signal: AbortSignal.any([signal, limit.signal]),
         evidence,
       });
-      const record = (outcome: RequirementResult['outcome'], reason?: string, inDoubt?: string): void => {
+      const record = (
+        outcome: RequirementResult['outcome'],
+        reason?: string,
+        inDoubt?: string,
+        findings: readonly string[] = [],
+      ): void => {
         task.meta.conformance = {
           id,
           candidate: candidate.name,
           outcome,
           ...(reason === undefined ? {} : { reason: redact(reason) }),
+          ...(findings.length === 0 ? {} : { findings: redactData(groupByCause(findings)) }),
           ...(inDoubt === undefined ? {} : { doubt: inDoubt }),
           startedAt: startedAt.toISOString(),
           durationMs: Date.now() - startedAt.getTime(),
@@ -284,7 +291,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
           unlessStarved(thrown, seen),
         );
         const outcome = outcomeOf(error);
-        record(outcome, describeError(error), inDoubt);
+        record(outcome, describeError(error), inDoubt, error instanceof Violation ? error.findings : []);
         if (outcome === 'not applicable') {
           skip(redact(describeError(error)));
         }

@@ -1,4 +1,5 @@
-import type { Report, ReportResult } from './report.ts';
+import type { Report, ReportResult } from '../report.ts';
+import type { Renderer } from './renderer.ts';
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 
@@ -29,7 +30,7 @@ function element(result: ReportResult): string {
  * The report in the JUnit form that CI systems read. "Not testable" is a failure there, as it is in the verdict;
  * a planned requirement without a result is an error.
  */
-export function toJunit(report: Report): string {
+function toJunit(report: Report): string {
   const executed = new Set(report.results.map(({ id }) => id));
   const missing = report.planned.filter((id) => !executed.has(id));
   const suites = [...new Set(report.results.map(({ suite }) => suite))];
@@ -57,3 +58,5 @@ export function toJunit(report: Report): string {
   lines.push('</testsuites>', '');
   return lines.join('\n');
 }
+
+export const junitRenderer: Renderer = { format: 'junit', file: 'junit.xml', render: toJunit };

@@ -1,0 +1,64 @@
+import { type Cause, groupByCause, shapeOf } from '../core/causes.ts';
+import { isRed } from '../core/outcome.ts';
+import type { Report, ReportResult } from './report.ts';
+
+const LEVEL_ORDER = ['MUST', 'SHOULD', 'MAY'];
+const OUTCOME_ORDER = ['failed', 'not testable', 'disabled', 'harness error', 'not applicable', 'passed'];
+
+function weightOf({ outcome, level }: ReportResult): number {
+  return LEVEL_ORDER.indexOf(level) * OUTCOME_ORDER.length + OUTCOME_ORDER.indexOf(outcome);
+}
+
+/** Whether somebody has to do something about the implementation: red, or switched off although it is a MUST. */
+export function countsAgainst({ outcome, level }: ReportResult): boolean {
+  return isRed(outcome) || (outcome === 'disabled' && level === 'MUST');
+}
+
+/** Results that share the reason for which they are red. */
+export interface FailureGroup {
+  /** What they share; for a group of one, the reason itself. */
+  cause: string;
+  results: ReportResult[];
+}
+
+/**
+ * What counts against the implementation, in the order in which it should be looked at: MUST before SHOULD, failed before
+ * not testable; results of one shared cause stand together, at the place of the heaviest of them.
+ */
+export function failuresOf({ results }: Pick<Report, 'results'>): FailureGroup[] {
+  const red = results.filter(countsAgainst).toSorted((one, other) => weightOf(one) - weightOf(other));
+  const groups = new Map<string, ReportResult[]>();
+  for (const result of red) {
+    const shape = `${result.outcome}\n${shapeOf(result.reason ?? result.outcome)}`;
+    groups.set(shape, [...(groups.get(shape) ?? []), result]);
+  }
+  return [...groups].map(([shape, members]) => ({
+    cause: members.length === 1 ? (members[0]?.reason ?? '') : shape.slice(shape.indexOf('\n') + 1),
+    results: members,
+  }));
+}
+
+/** A requirement's statement as a whole sentence; one that is written as the end of a sentence gets its beginning. */
+export function sentenceOf(statement: string): string {
+  const trimmed = statement.trim();
+  const whole = /^[a-z(]/.test(trimmed) ? `The implementation ${trimmed}` : trimmed;
+  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+}
+
+/** What was seen, by cause: the findings of the document, or its reason where there are none. */
+export function causesOf({ findings, reason }: ReportResult): Cause[] {
+  if (findings !== undefined && findings.length > 0) return findings;
+  // Some checks tell one finding a line.
+  return reason === undefined ? [] : groupByCause(reason.split('\n').filter((line) => line.trim() !== ''));
+}
+
+/** An argument as a POSIX shell takes it. */
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
+}
+
+/** The command that judges one requirement once more, in the way of the run that the report is of. */
+export function repeatCommand({ invocation }: Pick<Report, 'invocation'>, id: string): string {
+  const { program, options } = invocation ?? { program: 'npm run conformance --', options: [] };
+  return [program, 'run', ...options.map(quoted), '--requirement', id].join(' ');
+}

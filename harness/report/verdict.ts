@@ -1,0 +1,64 @@
+import { OUTCOMES, type Outcome } from '../core/outcome.ts';
+import type { Report, ReportResult } from './report.ts';
+
+export interface Verdict {
+  conformant: boolean;
+  /** True when something of the harness failed, so that nothing can be said. */
+  harnessError: boolean;
+  reasons: string[];
+}
+
+/**
+ * The verdict over the results of one candidate.
+ *
+ * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled, the harness made no error,
+ * and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119).
+ */
+export function judge(planned: string[], results: ReportResult[], faults: string[]): Verdict {
+  const reasons: string[] = [];
+  const executed = new Set(results.map(({ id }) => id));
+  const missing = planned.filter((id) => !executed.has(id));
+  if (missing.length > 0) {
+    reasons.push(`planned but not executed: ${missing.join(', ')}`);
+  }
+  const surplus = results.filter(({ id }) => !planned.includes(id)).map(({ id }) => id);
+  if (surplus.length > 0) {
+    reasons.push(`executed but not planned: ${surplus.join(', ')}`);
+  }
+  const twice = results.filter(({ id }, index) => results.findIndex((other) => other.id === id) !== index);
+  if (twice.length > 0) {
+    reasons.push(`more than one result: ${twice.map(({ id }) => id).join(', ')}`);
+  }
+  const of = (...outcomes: Outcome[]): ReportResult[] => results.filter(({ outcome }) => outcomes.includes(outcome));
+  const errors = of('harness error');
+  if (errors.length > 0) {
+    reasons.push(`harness errors: ${errors.map(({ id }) => id).join(', ')}`);
+  }
+  reasons.push(...faults.map((fault) => `harness fault: ${fault}`));
+  const harnessError = reasons.length > 0;
+  const broken = of('failed', 'not testable', 'disabled').filter(({ level }) => level === 'MUST');
+  if (broken.length > 0) {
+    reasons.push(`MUST not kept: ${broken.map(({ id, outcome }) => `${id} (${outcome})`).join(', ')}`);
+  }
+  if (of('passed').length === 0) {
+    reasons.push('nothing passed: there is nothing to certify');
+  }
+  return { conformant: reasons.length === 0, harnessError, reasons };
+}
+
+/** The verdict that a report holds. A report from before `harnessError` was written down has it worked out from its results. */
+export function verdictOf({ conformant, harnessError, reasons, planned, results, faults }: Report): Verdict {
+  return {
+    conformant,
+    harnessError: harnessError ?? judge(planned, results, faults).harnessError,
+    reasons,
+  };
+}
+
+export function summarize(results: ReportResult[]): Record<Outcome, number> {
+  const summary = Object.fromEntries(OUTCOMES.map((outcome) => [outcome, 0])) as Record<Outcome, number>;
+  for (const { outcome } of results) {
+    summary[outcome] += 1;
+  }
+  return summary;
+}
