@@ -1,0 +1,73 @@
+import { html, type Markup } from './markup.ts';
+
+/** Rows of a table, and items of a list, that are shown. */
+const ROWS = 30;
+const COLUMNS = 8;
+const DEPTH = 3;
+const LINE = 100;
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isScalar(value: unknown): value is string | number | boolean | null | undefined {
+  return value === null || value === undefined || typeof value !== 'object';
+}
+
+/** What fits into a field of a table. */
+function isShort(value: unknown): boolean {
+  return isScalar(value) || JSON.stringify(value).length <= LINE;
+}
+
+function more(count: number): Markup | undefined {
+  return count > 0 ? html`<p class="more">and ${count} more in report.json</p>` : undefined;
+}
+
+function scalar(value: string | number | boolean | null | undefined): Markup {
+  if (typeof value === 'string') {
+    if (value === '') return html`<span class="dim">(empty)</span>`;
+    return value.includes('\n') || value.length > LINE ? html`<pre>${value}</pre>` : html`${value}`;
+  }
+  return html`<span class="num">${String(value)}</span>`;
+}
+
+function table(rows: Record<string, unknown>[], columns: string[]): Markup {
+  return html`<div class="scroll" role="group" aria-label="table" tabindex="0"><table><thead><tr>${columns.map(
+    (column) => html`<th scope="col">${column}</th>`,
+  )}</tr></thead><tbody>${rows
+    .slice(0, ROWS)
+    .map(
+      (row) => html`<tr>${columns.map((column) => html`<td>${inline(row[column])}</td>`)}</tr>`,
+    )}</tbody></table></div>${more(rows.length - ROWS)}`;
+}
+
+function inline(value: unknown): Markup {
+  if (value === undefined) return html``;
+  return isScalar(value) ? scalar(value) : html`<code>${JSON.stringify(value)}</code>`;
+}
+
+/** Data as a person reads it: an object as terms and values, a list of like objects as a table, text of several lines as it is. */
+export function renderData(value: unknown, depth = 0): Markup {
+  if (isScalar(value)) return scalar(value);
+  if (depth >= DEPTH) return html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
+  if (Array.isArray(value)) {
+    if (value.length === 0) return html`<span class="dim">(none)</span>`;
+    const columns = [...new Set(value.flatMap((row) => (isPlain(row) ? Object.keys(row) : [])))];
+    const isFlat = value.every((row) => isPlain(row) && Object.values(row).every(isShort));
+    if (isFlat && columns.length > 0 && columns.length <= COLUMNS)
+      return table(value as Record<string, unknown>[], columns);
+    if (value.every(isScalar) && value.every((item) => String(item).length < 40)) {
+      return html`${value.slice(0, ROWS).map(String).join(', ')}${more(value.length - ROWS)}`;
+    }
+    return html`<ol class="list">${value.slice(0, ROWS).map((item) => html`<li>${renderData(item, depth + 1)}</li>`)}</ol>${more(
+      value.length - ROWS,
+    )}`;
+  }
+  const entries = Object.entries(value);
+  if (entries.length === 0) return html`<span class="dim">(none)</span>`;
+  return html`<dl class="data">${entries
+    .slice(0, ROWS)
+    .map(([key, item]) => html`<div><dt>${key}</dt><dd>${renderData(item, depth + 1)}</dd></div>`)}</dl>${more(
+    entries.length - ROWS,
+  )}`;
+}

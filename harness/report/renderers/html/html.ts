@@ -1,0 +1,279 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { isRed, OUTCOMES } from '../../../core/outcome.ts';
+import { causesOf, countsAgainst, type FailureGroup, failuresOf } from '../../failures.ts';
+import type { Report, ReportResult } from '../../report.ts';
+import { verdictOf } from '../../verdict.ts';
+import { headlineOf } from '../headline.ts';
+import type { Renderer } from '../renderer.ts';
+import { audiencesSection } from './audiences.ts';
+import { renderData } from './data.ts';
+import { bytesOf, durationOf, html, Markup, plural, shortened } from './markup.ts';
+import { permissionsSection } from './permissions.ts';
+import { detailOf, evidenceOf, outcomeMark, resultRow, SIGNS } from './results.ts';
+import { scheduleSection } from './schedule.ts';
+import { tokensSection } from './tokens.ts';
+
+const asset = (name: string): string => readFileSync(new URL(`./${name}`, import.meta.url), 'utf8');
+const STYLE = asset('page.css');
+const SCRIPT = asset('page.js');
+
+/** The page stays below 2 MB; what the parts of fixed size take comes off this first, bytes. */
+const BUDGET = 1_900_000;
+
+/** Only this style and this very script; nothing is loaded from anywhere, whatever evidence holds. */
+const POLICY = [
+  "default-src 'none'",
+  "style-src 'unsafe-inline'",
+  `script-src 'sha256-${createHash('sha256').update(SCRIPT).digest('base64')}'`,
+  'img-src data:',
+  "base-uri 'none'",
+  "form-action 'none'",
+].join('; ');
+
+type Content = Parameters<typeof resultRow>[1];
+
+/** What fits of each result into the page, the heaviest results first: details of all before evidence of any. */
+function contents(report: Report, budget: number): Map<string, Content> {
+  const order = [
+    ...failuresOf(report).flatMap(({ results }) => results),
+    ...report.results.filter(({ outcome }) => outcome === 'harness error'),
+    ...report.results.filter((result) => !countsAgainst(result) && result.outcome !== 'harness error'),
+  ];
+  const lines = (isShort: boolean): number =>
+    report.results.reduce((sum, result) => sum + bytesOf(resultRow(result, { isShort })), 0);
+  // The lines alone may be most of it: the statements of what needs no hand are cut first.
+  const isShort = lines(false) > budget / 2;
+  let left = budget - lines(isShort);
+  const taken = new Map<string, Content>(
+    order.map((result) => [result.id, { isShort: isShort && !countsAgainst(result) }]),
+  );
+  const take = (part: 'detail' | 'evidence', make: (result: ReportResult) => Markup | undefined): void => {
+    for (const result of order) {
+      const markup = make(result);
+      if (markup === undefined || bytesOf(markup) > left) continue;
+      left -= bytesOf(markup);
+      taken.set(result.id, { ...taken.get(result.id), [part]: markup });
+    }
+  };
+  take('detail', (result) => detailOf(report, result));
+  take('evidence', evidenceOf);
+  return taken;
+}
+
+function verdictHeader(report: Report): Markup {
+  const verdict = verdictOf(report);
+  const { title, sentence } = headlineOf(report);
+  const style = verdict.conformant ? 'pass' : verdict.harnessError ? 'harness' : 'fail';
+  const { target, tool, clock, catalogue } = report;
+  const counted = OUTCOMES.map((outcome) => ({ outcome, count: report.summary[outcome] })).filter(
+    ({ count }) => count > 0,
+  );
+  const facts: [string, string | Markup][] = [
+    ['Run', html`<code>${report.runId}</code>`],
+    ['Started', report.startedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')],
+    ['Took', durationOf(Date.parse(report.finishedAt) - Date.parse(report.startedAt))],
+    ['Clock', `${clock.kind} (tokens live ${clock.lifetimeSeconds} s)`],
+    ['Harness', `${tool.name} ${tool.version}`],
+    [
+      'Catalogue',
+      html`${plural(catalogue.requirements, 'requirement')}, <code>${catalogue.digest.slice(0, 12)}</code>`,
+    ],
+    ...(target.files ?? []).map(({ name, role, version, digest }): [string, Markup] => [
+      'Target file',
+      html`${name}${version !== undefined && ` ${version}`} (${role}), <code>${digest.slice(0, 12)}</code>`,
+    ]),
+  ];
+  return html`<header class="verdict ${style}"><div class="wrap"><p class="product">${target.name}${
+    target.role !== undefined && ` · ${target.role}`
+  }</p><h1>${title}</h1><p class="sum">${sentence}</p><div class="share" aria-hidden="true">${counted.map(
+    ({ outcome, count }) => html`<i class="${SIGNS[outcome].style}" style="flex:${count}"></i>`,
+  )}</div><ul class="counts">${counted.map(
+    ({ outcome, count }) =>
+      html`<li><span class="mark ${SIGNS[outcome].style}"><span aria-hidden="true">${SIGNS[outcome].sign}</span> ${outcome}</span> <strong>${count}</strong></li>`,
+  )}</ul><dl class="facts">${facts.map(([term, value]) => html`<div><dt>${term}</dt><dd>${value}</dd></div>`)}</dl></div></header>`;
+}
+
+function options(name: string, label: string, values: string[]): Markup {
+  return html`<select id="filter-${name}" name="${name}" aria-label="${label}"><option value="">${label}: all</option>${values.map(
+    (value) => html`<option>${value}</option>`,
+  )}</select>`;
+}
+
+function toolbar(report: Report, sections: [string, string][]): Markup {
+  const distinct = (of: (result: ReportResult) => string): string[] => [...new Set(report.results.map(of))];
+  return html`<div class="bar-top"><div class="wrap"><nav aria-label="Sections"><ul>${sections.map(
+    ([id, text]) => html`<li><a href="#${id}">${text}</a></li>`,
+  )}</ul></nav><div class="filter" role="search"><input type="search" id="search" placeholder="Search (press /)" aria-label="Search in all results">${options(
+    'outcome',
+    'outcome',
+    OUTCOMES.filter((outcome) => report.summary[outcome] > 0),
+  )}${options(
+    'level',
+    'level',
+    distinct(({ level }) => level),
+  )}${options(
+    'role',
+    'role',
+    distinct(({ role }) => role),
+  )}${options(
+    'suite',
+    'suite',
+    distinct(({ suite }) => suite),
+  )}<button type="button" id="clear" hidden>Clear</button><span class="found" id="found" role="status"></span><button type="button" id="expand">Open or close all</button><button type="button" id="theme">Light or dark</button><button type="button" id="show-help">Keys</button></div></div></div>`;
+}
+
+const HELP = html`<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><ul><li><kbd>/</kbd> search, <kbd>Esc</kbd> clear</li><li><kbd>j</kbd> <kbd>k</kbd> next and previous result</li><li><kbd>o</kbd> open or close it</li><li><kbd>f</kbd> only what failed</li><li><kbd>t</kbd> light or dark</li><li><kbd>?</kbd> this help</li></ul><p><label><input type="checkbox" id="keys" checked> keys are on</label></p><p class="dim">The address of the page names what is shown: <code>#TR-04</code> opens a requirement, <code>#/outcome=failed&amp;q=token</code> is a filter.</p><form method="dialog"><button>Close</button></form></dialog>`;
+
+/** Each cause in one line, to see the whole before the details. */
+function glance(groups: FailureGroup[]): Markup {
+  return html`<ol class="glance">${groups.map(({ results }) => {
+    const [first] = results;
+    if (first === undefined) return undefined;
+    const [cause] = causesOf(first);
+    return html`<li><a href="#${first.id}">${first.id}</a>${
+      results.length > 1 && ` and ${results.length - 1} more`
+    } <span class="level">${first.level}</span> ${outcomeMark(first.outcome)} ${shortened(cause?.texts[0] ?? first.outcome, 120)}${
+      cause !== undefined && cause.count > 1 && html` <span class="times">${cause.count} times</span>`
+    }</li>`;
+  })}</ol>`;
+}
+
+function failuresSection(report: Report, taken: Map<string, Content>): Markup | undefined {
+  const groups = failuresOf(report);
+  if (groups.length === 0) return undefined;
+  const must = groups.flatMap(({ results }) => results).filter(({ level }) => level === 'MUST').length;
+  return html`<section id="failures" class="results loud"><h2>What to fix</h2><p class="lead">In order of weight: ${
+    must > 0
+      ? 'a MUST decides about conformance, a SHOULD is a recommendation.'
+      : 'no MUST is broken; these are recommendations and do not change the verdict.'
+  }</p>${groups.length > 1 && glance(groups)}${groups.map(({ cause, results }, index) => {
+    const members = results.map((result, place) =>
+      resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < 12 }),
+    );
+    return results.length === 1
+      ? html`<div class="group">${members}</div>`
+      : html`<div class="group shared"><p class="cause">${plural(results.length, 'requirement')} for one reason: ${cause}</p>${members}</div>`;
+  })}</section>`;
+}
+
+function harnessSection(report: Report, taken: Map<string, Content>): Markup | undefined {
+  const errors = report.results.filter(({ outcome }) => outcome === 'harness error');
+  const executed = new Set(report.results.map(({ id }) => id));
+  const missing = report.planned.filter((id) => !executed.has(id));
+  if (errors.length + missing.length + report.faults.length === 0) return undefined;
+  return html`<section id="harness" class="results loud"><h2>What went wrong in the harness</h2><p class="lead">Nothing of this says anything about the implementation. Fix
+the harness or its environment (<code>conformance doctor</code> names what is missing) and run again.</p>${
+    report.faults.length > 0 &&
+    html`<ul class="faults">${report.faults.map((fault) => html`<li><pre>${fault}</pre></li>`)}</ul>`
+  }${missing.length > 0 && html`<p>Planned and not executed: ${missing.join(', ')}</p>`}<div class="suite">${errors.map(
+    (result, index) => resultRow(result, { ...taken.get(result.id), isOpen: index < 5 }),
+  )}</div></section>`;
+}
+
+function incompatibilitiesSection({ incompatibilities = [] }: Report): Markup | undefined {
+  if (incompatibilities.length === 0) return undefined;
+  return html`<section id="incompatibilities"><h2>Parts that cannot work together</h2>${incompatibilities.map(
+    ({ between: [one, other], why, remedy, requirements }) =>
+      html`<p><strong>${one}</strong> and <strong>${other}</strong>: ${why}</p><p>How to fix it: ${remedy}</p><p class="dim">Not applicable for this reason: ${requirements.map(
+        (id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`,
+      )}</p>`,
+  )}</section>`;
+}
+
+const REST = ['not applicable', 'disabled', 'passed'] as const;
+
+function restSection(report: Report, taken: Map<string, Content>): Markup | undefined {
+  const rest = report.results.filter((result) => !countsAgainst(result) && result.outcome !== 'harness error');
+  if (rest.length === 0) return undefined;
+  const suites = [...new Set(rest.map(({ suite }) => suite))];
+  return html`<section id="results" class="results quiet"><h2>All other results</h2>${suites.map((suite) => {
+    const members = rest
+      .filter((result) => result.suite === suite)
+      .toSorted((one, other) => REST.indexOf(one.outcome as never) - REST.indexOf(other.outcome as never));
+    return html`<div class="suite"><h3>${suite} <span class="dim">${members.length}</span></h3>${members.map((result) =>
+      resultRow(result, taken.get(result.id) ?? {}),
+    )}</div>`;
+  })}</section>`;
+}
+
+/** An item of the environment that is longer is cut, bytes. */
+const ENVIRONMENT_BYTES = 40_000;
+
+function environmentSection({ environment, requests }: Report): Markup {
+  const shown = renderData(environment);
+  return html`<section id="environment"><h2>Environment</h2>${
+    bytesOf(shown) > ENVIRONMENT_BYTES
+      ? html`<pre>${JSON.stringify(environment, null, 1).slice(0, ENVIRONMENT_BYTES / 2)}</pre><p class="more">cut here; all of it is in report.json</p>`
+      : shown
+  }${
+    requests.length > 0 &&
+    html`<h3>Requests that were counted</h3>${requests.map(
+      ({ component, counts, countedBy, notCounted }) =>
+        html`<details class="table"><summary>${component}: ${Object.values(counts)
+          .reduce((sum, count) => sum + count, 0)
+          .toLocaleString(
+            'en',
+          )} <span class="dim">(${countedBy}${notCounted !== undefined && `; without ${notCounted}`})</span></summary>${renderData(
+          Object.entries(counts)
+            .toSorted(([, one], [, other]) => other - one)
+            .map(([endpoint, count]) => ({ endpoint, requests: count })),
+        )}</details>`,
+    )}`
+  }</section>`;
+}
+
+const ICON = { pass: '%231a7f4b', fail: '%23b3261e', harness: '%236f3cc3' };
+
+/**
+ * The report as one HTML file: it loads nothing, and all that it says is there without its script. What does not fit into
+ * two megabytes is left out where it weighs least, and the page says so.
+ */
+export const htmlRenderer: Renderer = {
+  format: 'html',
+  file: 'report.html',
+  render(report) {
+    const { conformant, harnessError } = verdictOf(report);
+    const { title } = headlineOf(report);
+    const style = conformant ? 'pass' : harnessError ? 'harness' : 'fail';
+    const fixed: [string, string, Markup | undefined][] = [
+      ['incompatibilities', 'Incompatible parts', incompatibilitiesSection(report)],
+      ['tokens', 'Tokens', tokensSection(report)],
+      ['audiences', 'Audiences', audiencesSection(report)],
+      ['permissions', 'Permissions', permissionsSection(report)],
+      ['schedule', 'Schedule', scheduleSection(report)],
+    ];
+    const environment = environmentSection(report);
+    const head = verdictHeader(report);
+    const size = [...fixed.map(([, , markup]) => markup), environment, head].reduce(
+      (sum, markup) => sum + (markup === undefined ? 0 : bytesOf(markup)),
+      STYLE.length + SCRIPT.length,
+    );
+    const taken = contents(report, BUDGET - size);
+    const red = report.results.filter(({ outcome }) => isRed(outcome)).length;
+    const parts: [string, string, Markup | undefined][] = [
+      ['failures', `What to fix (${red})`, failuresSection(report, taken)],
+      ['harness', 'Harness', harnessSection(report, taken)],
+      ...fixed,
+      ['results', 'All other results', restSection(report, taken)],
+      ['environment', 'Environment', environment],
+    ];
+    const sections = parts.filter(([, , markup]) => markup !== undefined);
+    const { tool, target } = report;
+    return html`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="generator" content="${
+      tool.name
+    } ${tool.version}"><title>${title}: ${target.name}</title><link rel="icon" href="data:image/svg+xml,${new Markup(
+      `%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='${ICON[style]}'/%3E%3C/svg%3E`,
+    )}"><style>${new Markup(STYLE)}</style></head>
+<body><a class="skip" href="#main">Skip to the results</a>${head}${toolbar(
+      report,
+      sections.map(([id, text]) => [id, text]),
+    )}<main class="wrap" id="main"><p id="nothing" hidden>Nothing fits this filter.</p>${sections.map(([, , markup]) => markup)}<footer>Made from <code>report.json</code> by ${
+      tool.name
+    } ${tool.version}; <code>conformance show --format html</code> makes it again. The signature of every token is cut off.</footer></main>${HELP}<script>${new Markup(
+      SCRIPT,
+    )}</script></body></html>
+`.text;
+  },
+};

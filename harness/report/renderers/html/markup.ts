@@ -1,0 +1,70 @@
+/** Text that is HTML already: everything else is escaped where it is put into {@link html}. */
+export class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  toString(): string {
+    return this.text;
+  }
+}
+
+const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+
+/** C0 controls but tab and line breaks, and what turns the direction of text around: evidence is somebody else's output. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are to be replaced
+const UNSHOWABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text as HTML has it, in an element or an attribute in quotes. */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? character).replace(UNSHOWABLE, '\ufffd');
+}
+
+type Content = Markup | string | number | undefined | false | readonly Content[];
+
+function textOf(content: Content): string {
+  if (content instanceof Markup) return content.text;
+  if (content === undefined || content === false) return '';
+  if (typeof content === 'string' || typeof content === 'number') return escapeHtml(String(content));
+  return content.map(textOf).join('');
+}
+
+/** HTML by a template: what is put in is escaped unless it is {@link Markup}; `undefined` and `false` are nothing, a list is joined. */
+export function html(strings: TemplateStringsArray, ...values: Content[]): Markup {
+  return new Markup(strings.reduce((text, string, index) => `${text}${textOf(values[index - 1])}${string}`));
+}
+
+/** Length of text in the bytes of the file. */
+export function bytesOf(markup: Markup): number {
+  return Buffer.byteLength(markup.text, 'utf8');
+}
+
+/** 950 ms, 12.3 s, 4 min 05 s. */
+export function durationOf(milliseconds: number): string {
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  const seconds = Math.round(milliseconds / 1000);
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
+
+/** 12:34:56.789, UTC. */
+export function clockTime(at: string | number): string {
+  return new Date(at).toISOString().slice(11, 23);
+}
+
+/** `1 requirement`, `3 requirements`. */
+export function plural(count: number, noun: string): string {
+  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** Prose of the catalogue: what stands in backticks is code. */
+export function prose(text: string): Markup {
+  return html`${text.split(/(`[^`]+`)/).map((part) => (/^`[^`]+`$/.test(part) ? html`<code>${part.slice(1, -1)}</code>` : part))}`;
+}
+
+/** Of a long sentence, the beginning. */
+export function shortened(text: string, length: number): string {
+  return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
+}

@@ -1,0 +1,129 @@
+import type { Outcome } from '../../../core/outcome.ts';
+import { causesOf, countsAgainst, repeatCommand } from '../../failures.ts';
+import type { Report, ReportResult } from '../../report.ts';
+import { renderData } from './data.ts';
+import { bytesOf, clockTime, durationOf, html, Markup, prose, shortened } from './markup.ts';
+
+/** What each outcome is drawn with: never the colour alone. */
+export const SIGNS: Record<Outcome, { sign: string; style: string }> = {
+  passed: { sign: '✓', style: 'pass' },
+  failed: { sign: '✕', style: 'fail' },
+  'not testable': { sign: '?', style: 'untestable' },
+  'not applicable': { sign: '–', style: 'none' },
+  disabled: { sign: '○', style: 'none' },
+  'harness error': { sign: '!', style: 'harness' },
+};
+
+export function outcomeMark(outcome: Outcome): Markup {
+  const { sign, style } = SIGNS[outcome];
+  return html`<span class="mark ${style}"><span aria-hidden="true">${sign}</span> ${outcome}</span>`;
+}
+
+/** Evidence that somebody who looks for the cause reads first. */
+const EXCERPT = /\b(?:log|logs|event|events|said|output|last|message|answers?|request)/i;
+
+/** Bytes of one item of evidence: the rest is in report.json. */
+const EVIDENCE_BYTES = { red: 24_000, other: 3_000 };
+
+function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isRed: boolean): Markup {
+  const limit = isRed ? EVIDENCE_BYTES.red : EVIDENCE_BYTES.other;
+  const shown = renderData(data);
+  const isOpen = isRed && EXCERPT.test(label);
+  const content =
+    bytesOf(shown) <= limit
+      ? shown
+      : html`<pre>${(JSON.stringify(data, null, 1) ?? '').slice(0, limit / 2)}</pre><p class="more">cut here; all of it is in report.json</p>`;
+  return html`<details class="evidence"${isOpen && new Markup(' open')}><summary>${label} <time class="dim">${clockTime(
+    at,
+  )}</time></summary>${content}</details>`;
+}
+
+/** What was seen, one detail an item; undefined where nothing was. */
+export function evidenceOf(result: ReportResult): Markup | undefined {
+  if (result.evidence.length === 0) return undefined;
+  const isRed = result.outcome !== 'passed' && result.outcome !== 'not applicable';
+  return html`<h3 class="term">Evidence</h3>${result.evidence.map((item) => evidenceItem(item, isRed))}`;
+}
+
+/** Differing texts of one cause that are written out. */
+const TEXTS = 8;
+
+function findings(result: ReportResult): Markup {
+  const causes = causesOf(result);
+  if (causes.length === 0) return html``;
+  return html`<ul class="findings">${causes.map(({ cause, count, texts }) => {
+    const times = count > 1 && html` <span class="times">${count} times</span>`;
+    if (texts.length <= 1) return html`<li>${cause}${times}</li>`;
+    return html`<li>${cause}${times}<details class="each"><summary>each of them</summary><ul>${texts
+      .slice(0, TEXTS)
+      .map((text) => html`<li>${text}</li>`)}</ul>${
+      texts.length > TEXTS && html`<p class="more">and ${texts.length - TEXTS} more in report.json</p>`
+    }</details></li>`;
+  })}</ul>`;
+}
+
+const SEEN: Record<Outcome, string> = {
+  passed: 'What was seen',
+  failed: 'What was seen',
+  'not testable': 'What is missing',
+  'not applicable': 'Why it does not apply',
+  disabled: 'Why it was not asked',
+  'harness error': 'What went wrong in the harness',
+};
+
+export function commandBox(command: string): Markup {
+  return html`<div class="command"><code>${command}</code><button type="button" class="copy" data-copy="${command}">Copy</button></div>`;
+}
+
+/** A source that is a link, or names an RFC, leads there: the reader's browser follows it, the page itself loads nothing. */
+function sourceLink(source: string): Markup {
+  const rfc = /\bRFC (\d{3,5})(?:,? (?:section )?(\d+(?:\.\d+)*))?/.exec(source);
+  const url = /^https:\/\/\S+$/.test(source)
+    ? source
+    : rfc === null
+      ? undefined
+      : `https://www.rfc-editor.org/rfc/rfc${rfc[1]}${rfc[2] === undefined ? '' : `#section-${rfc[2]}`}`;
+  return url === undefined ? html`${source}` : html`<a href="${url}" rel="noreferrer">${source}</a>`;
+}
+
+/** What there is to say of one result beside its line: the statement, what was seen, and for red ones how to fix it. */
+export function detailOf(report: Report, result: ReportResult): Markup {
+  const { outcome, rationale, observed, remedy, source, disturbedBefore } = result;
+  const isRed = countsAgainst(result);
+  const helps = isRed || outcome === 'harness error';
+  const row = (term: string, content: Markup | undefined): Markup | undefined =>
+    content === undefined
+      ? undefined
+      : html`<div class="fact"><h3 class="term">${term}</h3><div>${content}</div></div>`;
+  const text = (term: string, content: string | undefined): Markup | undefined =>
+    isRed && content !== undefined ? row(term, prose(content)) : undefined;
+  return html`${outcome !== 'passed' && row(SEEN[outcome], findings(result))}${text('Why it matters', rationale)}${text(
+    'How to fix it',
+    remedy,
+  )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(one)}`)}`)}${row(
+    'Judged twice',
+    disturbedBefore === undefined ? undefined : prose(disturbedBefore),
+  )}${helps && row('Run it again', commandBox(repeatCommand(report, result.id)))}${text('How it is tested', observed)}`;
+}
+
+/**
+ * One result: a line that opens. `data-` attributes are what the page is filtered by.
+ *
+ * @param content what does not fit into the page is absent; `isShort`: the statement does not fit either
+ */
+export function resultRow(
+  result: ReportResult,
+  content: { detail?: Markup | undefined; evidence?: Markup | undefined; isOpen?: boolean; isShort?: boolean },
+): Markup {
+  const { id, level, role, suite, outcome, statement, durationMs } = result;
+  const leftOut = content.detail === undefined || (content.evidence === undefined && result.evidence.length > 0);
+  return html`<details class="result ${SIGNS[outcome].style}" id="${id}" data-outcome="${outcome}" data-level="${level}" data-role="${role}" data-suite="${suite}"${
+    content.isOpen === true && new Markup(' open')
+  }><summary><span class="id">${id}</span>${outcomeMark(outcome)}<span class="level">${level}</span><span class="statement">${prose(
+    content.isShort === true ? shortened(statement ?? suite, 90) : (statement ?? suite),
+  )}</span><span class="role">${role}</span><span class="time">${durationOf(durationMs)}</span></summary><div class="body">${
+    content.detail
+  }${content.evidence}${
+    leftOut && html`<p class="more">left out to keep this page small; all of it is in report.json under ${id}</p>`
+  }</div></details>`;
+}

@@ -1,0 +1,48 @@
+import type { Report, ReportResult } from './report.ts';
+
+const beginOf = ({ startedAt }: ReportResult): number => Date.parse(startedAt);
+const endOf = (result: ReportResult): number => beginOf(result) + result.durationMs;
+
+/** Results in as few rows as it takes for no two in a row to overlap, in the order of their begin. */
+export function lanesOf(results: ReportResult[]): ReportResult[][] {
+  const lanes: ReportResult[][] = [];
+  for (const result of results.toSorted((one, other) => beginOf(one) - beginOf(other))) {
+    const free = lanes.find((lane) => {
+      const last = lane.at(-1);
+      return last === undefined || endOf(last) <= beginOf(result);
+    });
+    if (free === undefined) lanes.push([result]);
+    else free.push(result);
+  }
+  return lanes;
+}
+
+export interface CriticalPath {
+  /** From the start of the run to the begin of its first requirement, milliseconds. */
+  setUpMs: number;
+  /** From the end of the last requirement to the end of the run, milliseconds. */
+  cleanUpMs: number;
+  /** The requirement that ended last, before it the one that ended last before that began, and so on; in the order of time. */
+  steps: ReportResult[];
+}
+
+/** What a run could not have been shorter than, without a shorter requirement or another order. */
+export function criticalPath({
+  startedAt,
+  finishedAt,
+  results,
+}: Pick<Report, 'startedAt' | 'finishedAt' | 'results'>): CriticalPath {
+  const byEnd = results.toSorted((one, other) => endOf(other) - endOf(one));
+  const [last] = byEnd;
+  if (last === undefined) return { setUpMs: Date.parse(finishedAt) - Date.parse(startedAt), cleanUpMs: 0, steps: [] };
+  const steps = [last];
+  for (const result of byEnd) {
+    if (endOf(result) <= beginOf(steps[0] ?? last)) steps.unshift(result);
+  }
+  const first = Math.min(...results.map(beginOf));
+  return {
+    setUpMs: Math.max(0, first - Date.parse(startedAt)),
+    cleanUpMs: Math.max(0, Date.parse(finishedAt) - endOf(last)),
+    steps,
+  };
+}
