@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type EdgeFault, EdgeFaults } from './faults.ts';
+import { type ServiceFault, ServiceFaults } from '../service-faults.ts';
 import { type DnsRecord, type DnsRecordInput, type EdgeChange, type EdgeIds, Refusal, Zone } from './zone.ts';
 
 /** The API's base URL is fixed in its clients: host and path of it. */
@@ -16,6 +16,9 @@ const LONGEST_BODY = 4 * 1024 * 1024;
 /** The API's default and the most that this fake gives in one page: so that an operator that reads one page alone is seen. */
 const DEFAULT_PER_PAGE = 100;
 const MAXIMUM_PER_PAGE = 5_000;
+
+/** What a request may be about. */
+type EdgeSubject = 'records' | 'tunnel';
 
 /** One request, as it was made. Nothing of its credential is kept. */
 export interface EdgeRequest {
@@ -61,7 +64,7 @@ export class DnsAndTunnelFake implements AsyncDisposable {
   readonly #token: string;
   readonly #server: Server;
   readonly #isTls: boolean;
-  readonly #faults = new EdgeFaults();
+  readonly #faults = new ServiceFaults<EdgeSubject>();
   readonly #listeners = new Set<(change: EdgeChange) => void>();
 
   private constructor({ ids, token, tls }: FakeOptions) {
@@ -93,7 +96,7 @@ export class DnsAndTunnelFake implements AsyncDisposable {
   }
 
   /** Replaces the faults; an empty list ends them. */
-  setFaults(faults: EdgeFault[]): void {
+  setFaults(faults: ServiceFault<EdgeSubject>[]): void {
     this.#faults.set(faults);
   }
 
@@ -255,7 +258,7 @@ function zoneResult(id: string, account: string, domain: string): object {
   };
 }
 
-function subjectOf(path: string | undefined): 'records' | 'tunnel' | undefined {
+function subjectOf(path: string | undefined): EdgeSubject | undefined {
   if (path?.includes('/dns_records') === true) {
     return 'records';
   }

@@ -1,10 +1,14 @@
-/** What the fake can do to the requests of a target. */
-export interface EdgeFault {
+/**
+ * What a fake can do to the requests of a target.
+ *
+ * @typeParam Subject kinds of things that requests of this service are about
+ */
+export interface ServiceFault<Subject extends string = never> {
   kind: /** 429 with Retry-After. */
     | 'too-many-requests'
-    /** 500 with a body of the API's form. */
+    /** 500 with a body of the service's form. */
     | 'server-error'
-    /** 502 with a page in HTML, as a gateway in front of the API answers. */
+    /** 502 with a page in HTML, as a gateway in front of the service answers. */
     | 'bad-gateway'
     /** The request waits before it is handled. */
     | 'latency'
@@ -14,8 +18,8 @@ export interface EdgeFault {
     | 'outage';
   /** Only requests with one of these methods. */
   methods?: string[];
-  /** Only requests for one of these. */
-  of?: ('records' | 'tunnel')[];
+  /** Only requests about one of these. */
+  of?: Subject[];
   /** Happens to at most so many requests; default: to all. */
   times?: number;
   /** Lasts so many seconds; default: until other faults are set. */
@@ -24,18 +28,18 @@ export interface EdgeFault {
   seconds?: number;
 }
 
-interface ArmedFault {
-  fault: EdgeFault;
+interface ArmedFault<Subject extends string> {
+  fault: ServiceFault<Subject>;
   until: number;
   left: number;
 }
 
 /** The faults in force. */
-export class EdgeFaults {
-  #armed: ArmedFault[] = [];
+export class ServiceFaults<Subject extends string = never> {
+  #armed: ArmedFault<Subject>[] = [];
 
   /** Replaces all faults; an empty list ends them. */
-  set(faults: EdgeFault[]): void {
+  set(faults: ServiceFault<Subject>[]): void {
     const now = performance.now();
     this.#armed = faults.map((fault) => ({
       fault,
@@ -44,10 +48,15 @@ export class EdgeFaults {
     }));
   }
 
-  /** The faults that a request meets, in the order in which they were set; each counts as having happened. */
-  take(method: string, of: 'records' | 'tunnel' | undefined): EdgeFault[] {
+  /**
+   * The faults that a request meets, in the order in which they were set; each counts as having happened. Latency comes before
+   * another fault, never after it.
+   *
+   * @param of what the request is about; absent where nothing of the kind is known of it
+   */
+  take(method: string, of?: Subject): ServiceFault<Subject>[] {
     const now = performance.now();
-    const met: EdgeFault[] = [];
+    const met: ServiceFault<Subject>[] = [];
     for (const armed of this.#armed) {
       const { fault, until, left } = armed;
       const concerns =
