@@ -12,6 +12,8 @@ export interface FetchedResponse {
   readonly status: number;
   readonly headers: { get(name: string): string | null; forEach(each: (value: string, name: string) => void): void };
   text(): Promise<string>;
+  /** Absent for an answer that is there as a whole, as a test makes one. */
+  readonly body?: AsyncIterable<Uint8Array> | null;
 }
 
 export type Fetch = (url: string, init?: FetchInit) => Promise<FetchedResponse>;

@@ -3,8 +3,7 @@ import { redact } from '../core/redact.ts';
 import { basicCredentials } from './exchange.ts';
 import type { Fetch } from './fetch.ts';
 import type { Introspection } from './provider.ts';
-
-const DEADLINE_MS = 30_000;
+import { postForm } from './transport.ts';
 
 /** What an introspection endpoint says of a token (RFC 7662 section 2.2). */
 export type Introspected = { active: true; members: Record<string, unknown> } | { active: false; why: string };
@@ -25,18 +24,13 @@ export async function introspect(
     form.set('client_id', clientId);
     form.set('client_secret', clientSecret);
   }
-  const response = await fetch(endpoint, {
-    method: 'POST',
-    headers: {
-      'content-type': 'application/x-www-form-urlencoded',
-      accept: 'application/json',
-      ...(byPost ? {} : basicCredentials(clientId, clientSecret)),
-    },
-    body: form.toString(),
-    redirect: 'manual',
-    signal: AbortSignal.timeout(DEADLINE_MS),
+  const response = await postForm(fetch, endpoint, form, {
+    headers: byPost ? {} : basicCredentials(clientId, clientSecret),
   });
-  const text = await response.text();
+  if ('unanswered' in response) {
+    throw new NotTestable(`the introspection endpoint ${endpoint} gave no answer: ${response.unanswered}`);
+  }
+  const { text } = response;
   // An opaque token that is echoed is known by nothing but itself.
   const safe = redact(text.replaceAll(accessToken, 'TOKEN-CUT')).slice(0, 200);
   const said = `the introspection endpoint ${endpoint} answered ${response.status}: ${safe}`;

@@ -1,13 +1,16 @@
 import { expect, test } from 'vitest';
-import type { TokenResponse } from './exchange.ts';
-import { groupFindings, type Reason, seeRefusals, statedReasons } from './refusal.ts';
+import { groupFindings, seeRefusals } from './refusal.ts';
+import type { Reason } from './stated-reason.ts';
+import type { TokenResponse } from './token-response.ts';
+import { Unreachable } from './transport.ts';
 
-const accepted: TokenResponse = { status: 200, headers: {}, text: '', body: {}, accessToken: 'x' };
+const accepted: TokenResponse = { status: 200, headers: {}, text: '', body: {}, repeated: {}, accessToken: 'x' };
 const refused = (status: number, errorDescription?: string): TokenResponse => ({
   status,
   headers: {},
   text: '',
   body: {},
+  repeated: {},
   error: 'invalid_grant',
   ...(errorDescription === undefined ? {} : { errorDescription }),
 });
@@ -27,7 +30,7 @@ test('a refusal between two accepted controls counts', async () => {
         fault: 'another audience',
         status: 400,
         answer: '400 invalid_grant: Invalid token audience',
-        reason: ['audience'],
+        reason: 'audience',
       },
     ],
     control: { status: 200, answer: '200 with an access token' },
@@ -61,7 +64,10 @@ test.for<[TokenResponse, RegExp | undefined]>([
   [refused(400, 'Token is not active'), /for another reason/],
   [refused(500), /a refusal is 4xx/],
   [refused(302), /a refusal is 4xx/],
-  [{ status: 200, headers: {}, text: '', body: {} }, /accepted/],
+  [{ status: 200, headers: {}, text: '', body: {}, repeated: {} }, /accepted/],
+  [{ ...refused(200) }, /^answered 200 invalid_grant .* a refusal is 4xx/],
+  [{ unanswered: 'it ended the connection', headers: {}, text: '', body: {}, repeated: {} }, /gave no answer .*ended/],
+  [refused(400, 'AADSTS700213: No record found. Please check Subject, Audience and Issuer.'), undefined],
   [{ ...refused(400), accessToken: 'x' }, /accepted/],
 ])('%o is judged', async ([answer, violation]) => {
   const { control, attempt } = series(accepted, answer, accepted);
@@ -70,31 +76,34 @@ test.for<[TokenResponse, RegExp | undefined]>([
   else expect(seen[0]?.violation).toMatch(violation);
 });
 
+test('a provider that a bad token brings down stays a finding', async () => {
+  const answers: (() => TokenResponse)[] = [
+    () => accepted,
+    () => ({ unanswered: 'it ended the connection', headers: {}, text: '', body: {}, repeated: {} }),
+    () => {
+      throw new Unreachable('https://idp.test/token cannot be reached (ECONNREFUSED)');
+    },
+  ];
+  const next = async (): Promise<TokenResponse> => (answers.shift() ?? (() => accepted))();
+  const { seen, controlRefused } = await seeRefusals(next, [
+    { fault: 'a crit', reasons: ['signature'], attempt: next },
+  ]);
+  expect(seen[0]?.violation).toMatch(/gave no answer to a token with a crit/);
+  expect(controlRefused).toMatch(/cannot be reached any more just after one with a crit/);
+});
+
+test('what was never reached is no finding about the provider', async () => {
+  const next = async (): Promise<TokenResponse> => {
+    throw new Unreachable('https://idp.test/token cannot be reached (ECONNREFUSED)');
+  };
+  await expect(seeRefusals(next, [])).rejects.toThrow(Unreachable);
+});
+
 test('a token that a provider echoes is not kept', async () => {
   const echoed = 'eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2lnbmF0dXJl';
   const { control, attempt } = series(accepted, refused(400, `bad audience: ${echoed}`), accepted);
   const { seen } = await seeRefusals(control, [attempt('another audience')]);
   expect(seen[0]?.answer).toContain('SIGNATURE-CUT');
-});
-
-test.for<[string, Reason[]]>([
-  ['Invalid token audience', ['audience']],
-  ['Multiple audiences not allowed', ['audience']],
-  ['No Identity Provider for provided issuer', ['issuer']],
-  ['Missing claim: iss', ['issuer']],
-  ['Invalid signature', ['signature']],
-  ['Invalid signature algorithm', ['signature']],
-  ['Token is not active', ['time']],
-  ['Token exp claim is required', ['time']],
-  ['Token was issued in the future', ['time']],
-  ['Token was issued too far in the past to be used now', ['time']],
-  ['Token reuse detected', ['reuse']],
-  ['User not found', ['subject']],
-  ['Invalid client or Invalid client credentials', []],
-  ['Invalid token type, must be access token', []],
-  ['invalid token', []],
-])('"%s" states %o', ([text, reasons]) => {
-  expect(statedReasons(text)).toEqual(reasons);
 });
 
 test('findings are grouped by what was found, and say where, the first places by name', () => {

@@ -1,27 +1,7 @@
 import { NotTestable, Violation } from '../core/errors.ts';
-import { redact } from '../core/redact.ts';
-import { describeResponse, isAccepted, type TokenResponse } from './exchange.ts';
-
-/** What a stated reason for a refusal is about. */
-export type Reason = 'audience' | 'issuer' | 'signature' | 'time' | 'reuse' | 'subject';
-
-/**
- * Words by which the providers that were looked at (Keycloak 26.7, `oidc-provider` with our grants, `jose`) state a reason.
- * A text with none of them is generic: it says that it was refused, not why.
- */
-const WORDS: Record<Reason, RegExp> = {
-  audience: /audience|\baud\b/i,
-  issuer: /issuer|\biss\b|identity provider/i,
-  signature: /signature|unknown key|\bkid\b|algorithm|\balg\b|unsigned|unsecured/i,
-  time: /expire|not active|not yet valid|issued (too|in the future)|too far in the|\bexp\b|\bnbf\b|\biat\b/i,
-  reuse: /reuse|replay|\bjti\b|used before|already used/i,
-  subject: /\bsub\b|user not found|not mapped/i,
-};
-
-/** The reasons that an error text states; none if it is generic. */
-export function statedReasons(text: string): Reason[] {
-  return (Object.keys(WORDS) as Reason[]).filter((reason) => WORDS[reason].test(text));
-}
+import { type Reason, statedReason } from './stated-reason.ts';
+import { describeResponse, givesAccess, isAccepted, isRefused, type TokenResponse } from './token-response.ts';
+import { Unreachable } from './transport.ts';
 
 /** A request that must be refused. */
 export interface Refusal {
@@ -39,34 +19,41 @@ export interface Refusal {
 export interface RefusalSeen {
   fault: string;
   as?: string;
-  status: number;
+  /** Absent where no complete answer came. */
+  status?: number;
   answer: string;
-  /** `generic` where the answer does not tell why. */
-  reason: Reason[] | 'generic';
+  /** `generic` where the answer does not tell why, or names several reasons and so states none. */
+  reason: Reason | 'generic';
   /** Why this is none, or not for the right reason. */
   violation?: string;
 }
 
-function judge({ fault, as, reasons }: Refusal, response: TokenResponse): RefusalSeen {
-  const answer = redact(describeResponse(response));
-  const stated = statedReasons(response.errorDescription ?? '');
+function evaluate({ fault, as, reasons }: Refusal, response: TokenResponse): RefusalSeen {
+  const answer = describeResponse(response);
+  const stated = statedReason(response.errorDescription ?? '');
   const seen: RefusalSeen = {
     fault,
     ...(as === undefined ? {} : { as }),
-    status: response.status,
+    ...(response.status === undefined ? {} : { status: response.status }),
     answer,
-    reason: stated.length > 0 ? stated : 'generic',
+    reason: stated ?? 'generic',
   };
-  if (response.accessToken !== undefined || (response.status >= 200 && response.status < 300)) {
+  if (givesAccess(response)) {
     return { ...seen, violation: `accepted a token with ${fault} (${answer})` };
   }
-  if (response.status < 400 || response.status > 499) {
+  if (response.unanswered !== undefined) {
+    return {
+      ...seen,
+      violation: `gave no answer to a token with ${fault} (${response.unanswered}); a refusal is 4xx (RFC 6749 section 5.2)`,
+    };
+  }
+  if (!isRefused(response)) {
     return {
       ...seen,
       violation: `answered ${answer} to a token with ${fault}; a refusal is 4xx (RFC 6749 section 5.2)`,
     };
   }
-  if (stated.length > 0 && !stated.some((reason) => reasons.includes(reason))) {
+  if (stated !== undefined && !reasons.includes(stated)) {
     return { ...seen, violation: `refused a token with ${fault}, but for another reason (${answer})` };
   }
   return seen;
@@ -77,7 +64,7 @@ export interface RefusalSeries {
   /** Only those whose controls were accepted, and those that were no refusal at all. */
   seen: RefusalSeen[];
   /** What the last control was answered: each of those before it was accepted. */
-  control: { status: number; answer: string };
+  control: { status?: number; answer: string };
   /** Why the series ends early: a control was refused, so that nothing more can be said. */
   controlRefused?: string;
 }
@@ -91,22 +78,32 @@ export interface RefusalSeries {
  * @param control sends the request with a fresh good token
  */
 export async function seeRefusals(control: () => Promise<TokenResponse>, refusals: Refusal[]): Promise<RefusalSeries> {
-  let last = { status: 0, answer: '' };
+  let last: RefusalSeries['control'] | undefined;
   const controlFailure = async (when: string): Promise<string | undefined> => {
-    const response = await control();
-    last = { status: response.status, answer: redact(describeResponse(response)) };
+    let response: TokenResponse;
+    try {
+      response = await control();
+    } catch (error) {
+      // Nothing was answered yet: then it is the way there that is missing, and nothing is said about the provider.
+      if (!(error instanceof Unreachable) || last === undefined) throw error;
+      return `the provider cannot be reached any more ${when} (${error.message}), so that a refusal proves nothing`;
+    }
+    last = {
+      ...(response.status === undefined ? {} : { status: response.status }),
+      answer: describeResponse(response),
+    };
     if (isAccepted(response)) return undefined;
-    return `a good token is refused ${when} (${redact(describeResponse(response))}), so that a refusal proves nothing`;
+    return `a good token ${notTaken(response)} ${when} (${describeResponse(response)}), so that a refusal proves nothing`;
   };
   const seen: RefusalSeen[] = [];
   let controlRefused = await controlFailure('before any bad one was sent');
   for (const refusal of refusals) {
     if (controlRefused !== undefined) break;
-    const one = judge(refusal, await refusal.attempt());
+    const one = evaluate(refusal, await refusal.attempt());
     controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
     if (controlRefused === undefined || one.violation !== undefined) seen.push(one);
   }
-  return { seen, control: last, ...(controlRefused === undefined ? {} : { controlRefused }) };
+  return { seen, control: last ?? { answer: 'none' }, ...(controlRefused === undefined ? {} : { controlRefused }) };
 }
 
 /** Places that are named for a finding; the evidence has all of them. */
@@ -143,5 +140,13 @@ export function conclude(violations: Finding[], untestable: Finding[]): void {
 
 /** An exchange that refuses what it must take: nothing can be said of what it refuses beside. */
 export function refusesGood({ label }: { label: string }, response: TokenResponse): Finding {
-  return { finding: `refuses a good token (${redact(describeResponse(response))}), see TX-10`, where: label };
+  return { finding: `a good token ${notTaken(response)} (${describeResponse(response)}), see TX-10`, where: label };
+}
+
+/** What became of a good token that brought no access token. */
+function notTaken({ unanswered, status = 0 }: TokenResponse): string {
+  if (unanswered !== undefined) {
+    return 'is not answered';
+  }
+  return status >= 400 && status <= 499 ? 'is refused' : 'brings no access token';
 }

@@ -1,10 +1,9 @@
 import { NotTestable } from '../core/errors.ts';
-import { redact } from '../core/redact.ts';
 import type { TokenForge } from '../core/token.ts';
 import { makeSigningKey, projectedClaims, type SecondIssuer, startSecondIssuer } from '../fakes/additional-issuer.ts';
-import { describeResponse, isAccepted } from '../oauth/exchange.ts';
 import type { FurtherIssuerDeclaration, SecondIssuerTrust } from '../oauth/provider.ts';
 import { type Finding, refusesGood } from '../oauth/refusal.ts';
+import { describeResponse, isAccepted } from '../oauth/token-response.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { type DeclaredExchange, declaredExchanges, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
 
@@ -123,7 +122,7 @@ export async function presentUntilAccepted(
     await t.clock.until(new Date(from + after), why);
     const last = after >= withinSeconds * 1_000;
     const response = await exchange.present(await token());
-    const answer = redact(describeResponse(response));
+    const answer = describeResponse(response);
     const accepted = isAccepted(response);
     if (accepted || answers.at(-1)?.answer !== answer) {
       answers.push({ afterSeconds: Math.round((Date.now() - from) / 100) / 10, answer });

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { NotTestable } from '../core/errors.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
-import { exchange, type TokenResponse } from '../oauth/exchange.ts';
+import { exchange } from '../oauth/exchange.ts';
 import type {
   ClientAuthentication,
   GrantDeclaration,
@@ -9,14 +9,9 @@ import type {
   Registration,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
-import {
-  conclude,
-  type Finding,
-  type Reason,
-  type Refusal,
-  type RefusalSeries,
-  seeRefusals,
-} from '../oauth/refusal.ts';
+import { conclude, type Finding, type Refusal, type RefusalSeries, seeRefusals } from '../oauth/refusal.ts';
+import type { Reason } from '../oauth/stated-reason.ts';
+import type { TokenResponse } from '../oauth/token-response.ts';
 import type { IdentityProviderHandle, RequirementContext } from '../rpc/context.ts';
 import { createServiceAccount } from './pods.ts';
 

@@ -16,7 +16,7 @@ const subjectTokenSchema = z.strictObject({
   as: z.string().optional().describe("as which of the request's tokens, where there are several; the others were good"),
   audience: z.string().describe('the audience that the token named'),
   token: z.string().describe('name of the provider whose audience that is; the audience itself where it is nobody’s'),
-  status: z.int().describe('HTTP status of the answer'),
+  status: z.int().optional().describe('HTTP status of the answer; absent where no complete answer came'),
   outcome: z.enum(['accepted', 'refused', 'other']).describe('other: neither an access token nor 4xx'),
   reason: z.string().optional().describe('what a refusal said it is about, or generic'),
   asItMust: z.boolean().describe('accepted for its own audience, refused for every other one and for the right reason'),

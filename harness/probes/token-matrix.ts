@@ -1,6 +1,6 @@
 import { HarnessError } from '../core/errors.ts';
 import type { ProviderDescription } from '../oauth/provider.ts';
-import { groupFindings, type RefusalSeen, type RefusalSeries } from '../oauth/refusal.ts';
+import { groupFindings, type RefusalSeries } from '../oauth/refusal.ts';
 import { attemptsWith, type DeclaredExchange, seeSeries } from './declared-exchanges.ts';
 import type { Matrix } from './matrix.ts';
 
@@ -49,7 +49,7 @@ export async function presentEach(
     ...own,
     audience: provider.audience,
     token: provider.name,
-    status: series.control.status,
+    ...(series.control.status === undefined ? {} : { status: series.control.status }),
     outcome: series.controlRefused === undefined ? 'accepted' : 'refused',
     ...(series.controlRefused === undefined ? {} : { reason: series.control.answer }),
     asItMust: series.controlRefused === undefined,
@@ -57,14 +57,14 @@ export async function presentEach(
   const cells = others.flatMap(({ name, audience }) =>
     series.seen
       .filter(({ fault }) => fault === faultOf(audience))
-      .map(({ as, status, reason, violation, ...seen }) => ({
+      .map(({ as, status, reason, violation }) => ({
         ...own,
         ...(as === undefined ? {} : { as }),
         audience,
         token: name,
-        status,
-        outcome: outcomeOf({ status, ...seen }),
-        ...(status >= 400 && status <= 499 ? { reason: reason === 'generic' ? reason : reason.join(', ') } : {}),
+        ...(status === undefined ? {} : { status }),
+        outcome: outcomeOf(status),
+        ...(outcomeOf(status) === 'refused' ? { reason } : {}),
         asItMust: violation === undefined,
       })),
   );
@@ -73,7 +73,7 @@ export async function presentEach(
 
 const faultOf = (audience: string): string => `the audience ${audience}`;
 
-function outcomeOf({ status }: Pick<RefusalSeen, 'status'>): 'accepted' | 'refused' | 'other' {
+function outcomeOf(status = 0): 'accepted' | 'refused' | 'other' {
   if (status >= 200 && status <= 299) return 'accepted';
   return status >= 400 && status <= 499 ? 'refused' : 'other';
 }

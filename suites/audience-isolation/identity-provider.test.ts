@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
 import { HarnessError, NotTestable, Violation } from '../../harness/core/errors.ts';
-import { redact } from '../../harness/core/redact.ts';
 import { createForge, type TokenForge } from '../../harness/core/token.ts';
 import {
   makeRogueIssuer,
@@ -12,9 +11,10 @@ import {
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey, startSecondIssuer } from '../../harness/fakes/additional-issuer.ts';
-import { describeResponse, isAccepted } from '../../harness/oauth/exchange.ts';
 import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/oauth/refusal.ts';
 import { resourceServerOf } from '../../harness/oauth/resource-server.ts';
+import { EVERY_REASON, type Reason } from '../../harness/oauth/stated-reason.ts';
+import { describeResponse, isAccepted } from '../../harness/oauth/token-response.ts';
 import { withSecondIssuer } from '../../harness/probes/additional-issuer.ts';
 import {
   type BadToken,
@@ -40,6 +40,9 @@ import { requirement } from '../../harness/run/worker/requirement.ts';
 const TEN_MINUTES = 600;
 
 const now = (): number => Math.floor(Date.now() / 1_000);
+
+/** A key is one of an issuer's: who does not find it may name the one or the other. */
+const KEY_REASONS: Reason[] = ['signature', 'issuer'];
 
 type Change = (claims: Record<string, unknown>) => void;
 
@@ -189,7 +192,7 @@ requirement('AI-07', async (t) => {
     make: (good: string, claims: Record<string, unknown>, kid: string) => string | Promise<string>,
   ): BadToken => ({
     fault,
-    reasons: ['signature'],
+    reasons: KEY_REASONS,
     make: async (exchange) => {
       const good = await exchange.good();
       return make(good, decodeJwt(good), sample.kid ?? '');
@@ -307,7 +310,7 @@ requirement('AI-10', async (t) => {
     const other = exchanges.find(({ provider }) => provider.name !== exchange.provider.name);
     const accessToken = (fault: string, make: () => Promise<string>): BadToken => ({
       fault,
-      reasons: ['audience', 'issuer', 'signature', 'subject'],
+      reasons: EVERY_REASON,
       make,
     });
     return [
@@ -416,7 +419,7 @@ requirement('AI-13', async (t) => {
   issuer.publish(rogue);
   const bad = (fault: string, sign: (claims: Record<string, unknown>) => string | Promise<string>): BadToken => ({
     fault,
-    reasons: ['signature'],
+    reasons: KEY_REASONS,
     make: async (exchange) => sign(decodeJwt(await exchange.good())),
   });
   // What makes it good to whoever believes it: a certificate of the run's CA, which the provider trusts for TLS.
@@ -489,8 +492,8 @@ requirement('AI-14', (t) =>
       const response = await exchange.present(await exchange.good());
       const control = await exchange.present(await signedBy(exchange, kept));
       seen[where] = {
-        'the withdrawn key': redact(describeResponse(response)),
-        'control: the key that is left': redact(describeResponse(control)),
+        'the withdrawn key': describeResponse(response),
+        'control: the key that is left': describeResponse(control),
       };
       if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
       else if (isAccepted(response)) {

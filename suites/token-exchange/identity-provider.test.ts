@@ -1,13 +1,24 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
 import { Violation } from '../../harness/core/errors.ts';
-import { redact } from '../../harness/core/redact.ts';
 import type { TokenForge } from '../../harness/core/token.ts';
 import { tamper } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
-import { describeResponse, isAccepted, type TokenResponse } from '../../harness/oauth/exchange.ts';
 import { introspect } from '../../harness/oauth/introspection.ts';
 import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/oauth/refusal.ts';
+import {
+  describeResponse,
+  formFindings,
+  givesAccess,
+  grantedScopes,
+  isAccepted,
+  isRefused,
+  readTokenResponse,
+  scopesIn,
+  statedLifeSeconds,
+  type TokenResponse,
+} from '../../harness/oauth/token-response.ts';
+import { Unreachable } from '../../harness/oauth/transport.ts';
 import { presentUntilAccepted, withSecondIssuer } from '../../harness/probes/additional-issuer.ts';
 import {
   type DeclaredExchange,
@@ -165,9 +176,9 @@ requirement('TX-16', async (t) => {
       const { label: where } = exchange;
       const good = await exchange.present(await exchange.good());
       const bad = await exchange.present(await signedBy(exchange, rogue));
-      const answers = [good, bad].map((response) => redact(describeResponse(response)));
+      const answers = [good, bad].map((response) => describeResponse(response));
       seen[where] = { whileUnreachable: { 'a good token': answers[0], 'one of another key': answers[1] } };
-      if ([good, bad].some(({ status, accessToken }) => accessToken !== undefined || (status >= 200 && status < 300))) {
+      if ([good, bad].some(givesAccess)) {
         const finding = `accepts tokens while the issuer cannot be reached and no key is known (${answers.join('; ')})`;
         violations.push({ finding, where });
       }
@@ -185,7 +196,7 @@ requirement('TX-16', async (t) => {
         const bad = await exchange.present(await signedBy(exchange, rogue));
         seen[where] = {
           ...(seen[where] as object),
-          whenReachableAgain: { 'a good token': answers, 'one of another key': redact(describeResponse(bad)) },
+          whenReachableAgain: { 'a good token': answers, 'one of another key': describeResponse(bad) },
         };
         if (!accepted) {
           const finding = `does not work again ${A_MINUTE_SECONDS} s after the issuer can be reached (${answers.at(-1)?.answer})`;
@@ -226,7 +237,7 @@ requirement('TX-17', async (t) => {
         const where = `${exchange.label}, ${source}`;
         const good = await exchange.present(await exchange.good());
         const bad = await exchange.present(await signedBy(exchange, rogue));
-        const [said, refusal] = [good, bad].map((response) => redact(describeResponse(response)));
+        const [said, refusal] = [good, bad].map((response) => describeResponse(response));
         seen[where] = { 'a good token': said, 'one of another key': refusal };
         if (!isAccepted(good)) {
           // It cannot take the keys from where it does not get to.
@@ -265,9 +276,11 @@ async function judgeAnswers(t: RequirementContext, judge: (answer: Answer) => st
       exchange: exchange.label,
       answer: describeResponse(response),
       cacheControl: response.headers['cache-control'] ?? 'none',
+      contentType: response.headers['content-type'] ?? 'none',
       members: Object.fromEntries(
-        Object.entries(response.body).map(([name, value]) => [name, name.endsWith('token') ? '(a token)' : value]),
+        Object.entries(response.body).map(([name, value]) => [name, /token$/i.test(name) ? '(a token)' : value]),
       ),
+      repeated: Object.keys(response.repeated),
     })),
   );
   const good = answers.filter(({ response }) => isAccepted(response));
@@ -295,9 +308,10 @@ requirement('TX-12', (t) =>
 );
 
 requirement('TX-12a', (t) =>
-  judgeAnswers(t, ({ response: { body } }) => [
-    ...(typeof body.expires_in === 'number' && body.expires_in > 0 ? [] : ['answers without expires_in']),
-    ...(body.refresh_token === undefined ? [] : ['hands a refresh token to a machine']),
+  judgeAnswers(t, ({ response }) => [
+    ...((statedLifeSeconds(response) ?? 0) > 0 ? [] : ['answers without expires_in']),
+    ...(response.body.refresh_token === undefined ? [] : ['hands a refresh token to a machine']),
+    ...formFindings(response),
   ]),
 );
 
@@ -347,19 +361,27 @@ const answersToFaults = (t: RequirementContext): Promise<{ faults: Fault[]; unte
       const altered = tamper(await exchange.good(), (claims) => {
         claims.exp = Number(claims.exp) + 1;
       });
+      let sentBefore: string | undefined;
       for (const { as, send } of presentations(exchange)) {
         for (const [fault, sent] of Object.entries({ ...malformed(), [ALTERED]: altered })) {
-          const response = await send(sent);
-          // One that is accepted is the matter of AI-07.
-          if (fault === ALTERED && isAccepted(response)) continue;
-          faults.push({
-            fault,
+          const one = {
             sent,
             exchange,
             where: as === undefined ? exchange.label : `${exchange.label} as ${as}`,
             asClient: exchange.declaration.grant === 'client-assertion' || (as?.includes('client assertion') ?? false),
-            response,
-          });
+          };
+          try {
+            const response = await send(sent);
+            // One that is accepted is the matter of AI-07.
+            if (fault !== ALTERED || !isAccepted(response)) faults.push({ ...one, fault, response });
+          } catch (error) {
+            if (!(error instanceof Unreachable) || sentBefore === undefined) throw error;
+            // It answered a good token just now: what it was sent since has brought it down.
+            const response = readTokenResponse({ unanswered: `afterwards ${error.message}` });
+            faults.push({ ...one, fault: sentBefore, response });
+            return { faults, untestable };
+          }
+          sentBefore = fault;
         }
       }
       await control();
@@ -374,7 +396,7 @@ async function judgeFaults(t: RequirementContext, judge: (fault: Fault) => strin
     faults.map(({ where, fault, response }) => ({
       exchange: where,
       fault,
-      answer: redact(describeResponse(response)),
+      answer: describeResponse(response),
     })),
   );
   const violations = faults.flatMap((fault) => {
@@ -385,11 +407,10 @@ async function judgeFaults(t: RequirementContext, judge: (fault: Fault) => strin
 }
 
 requirement('TX-13', (t) =>
-  judgeFaults(t, ({ fault, response }) =>
-    response.status >= 400 && response.status <= 499
-      ? undefined
-      : `answers ${fault} with ${redact(describeResponse(response))}`,
-  ),
+  judgeFaults(t, ({ fault, response }) => {
+    if (response.unanswered !== undefined) return `gives ${fault} no answer (${response.unanswered})`;
+    return isRefused(response) ? undefined : `answers ${fault} with ${describeResponse(response)}`;
+  }),
 );
 
 /** Answers of a limit, which need no OAuth error. */
@@ -397,7 +418,8 @@ const LIMITS = [413, 414, 429, 431];
 
 requirement('TX-13a', (t) =>
   judgeFaults(t, ({ fault, exchange, asClient, response }) => {
-    if (LIMITS.includes(response.status)) return undefined;
+    // What is not answered, or with no refusal, is the matter of TX-13.
+    if (response.status === undefined || LIMITS.includes(response.status)) return undefined;
     const registered = asClient
       ? ['invalid_client']
       : exchange.declaration.grant === 'token-exchange'
@@ -407,7 +429,7 @@ requirement('TX-13a', (t) =>
     if (fault === 'nothing') registered.push('invalid_request');
     return registered.includes(response.error ?? '')
       ? undefined
-      : `answers ${fault} with ${redact(describeResponse(response))}, where ${registered.join(' or ')} is registered`;
+      : `answers ${fault} with ${describeResponse(response)}, where ${registered.join(' or ')} is registered`;
   }),
 );
 
@@ -530,10 +552,10 @@ requirement('TX-19', async (t) => {
     const response = await exchange.present(token);
     if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
     const claims = claimsOf(response.accessToken);
-    const says = response.body.expires_in;
+    const says = statedLifeSeconds(response);
     const expiries = [
       ...(typeof claims === 'object' && claims !== null && 'exp' in claims ? [Number(claims.exp)] : []),
-      ...(typeof says === 'number' ? [Math.floor(Date.now() / 1_000) + says] : []),
+      ...(says === undefined ? [] : [Math.floor(Date.now() / 1_000) + says]),
     ];
     if (expiries.length === 0) {
       return void untestable.push({ finding: 'says nowhere when its access tokens expire', where });
@@ -553,24 +575,36 @@ requirement('TX-19', async (t) => {
 /** Scopes that nobody knows. */
 const FOREIGN_SCOPES = ['conformance:admin', 'cluster-admin'];
 
+/** Claims of access tokens that hold scopes: RFC 9068 section 2.2.3, and `scp` of Entra ID and Okta. */
+const SCOPE_CLAIMS = ['scope', 'scp'];
+
+/**
+ * What an answer grants, of all that says so: the answer itself and the access token. Where neither names a scope it is what was asked for
+ * (RFC 6749 section 5.1).
+ */
+function grantsOf(response: TokenResponse, asked: string[]): string[] {
+  const claims = claimsOf(response.accessToken);
+  const carried = typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : {};
+  const inToken = SCOPE_CLAIMS.filter((name) => carried[name] !== undefined).map((name) => scopesIn(carried[name]));
+  const said = grantedScopes(response) ?? (inToken.length === 0 ? asked : []);
+  return [...new Set([...said, ...inToken.flat()])];
+}
+
 requirement('TX-20', async (t) => {
   const exchanges = await declaredExchanges(t, 'tx-20');
   const seen: unknown[] = [];
   const violations: Finding[] = [];
   const untestable: Finding[] = [];
-  const scopesOf = (scope: unknown): string[] => (typeof scope === 'string' ? scope.split(' ') : []);
   const ask = async (exchange: DeclaredExchange, foreign: string[]): Promise<void> => {
-    const asked = foreign.join(' ');
-    const response = await exchange.present(await exchange.good(), undefined, asked);
-    const { exchange: where, answer } = { exchange: exchange.label, answer: redact(describeResponse(response)) };
-    const claims = claimsOf(response.accessToken);
-    const inToken = typeof claims === 'object' && claims !== null && 'scope' in claims ? claims.scope : undefined;
-    // Without a scope in the answer it is the one that was asked for (RFC 6749 section 5.1).
-    const granted = isAccepted(response) ? [...scopesOf(response.body.scope ?? asked), ...scopesOf(inToken)] : [];
-    seen.push({ exchange: where, asked, answer, granted: [...new Set(granted)] });
+    const { label: where } = exchange;
+    const response = await exchange.present(await exchange.good(), undefined, foreign.join(' '));
+    const answer = describeResponse(response);
+    const granted = isAccepted(response) ? grantsOf(response, foreign) : [];
+    const form = isAccepted(response) ? formFindings(response) : [];
+    seen.push({ exchange: where, asked: foreign, answer, granted, ...(form.length === 0 ? {} : { form }) });
     const beyond = foreign.filter((scope) => granted.includes(scope));
     if (beyond.length > 0) violations.push({ finding: `grants ${beyond.join(', ')}, which no client has`, where });
-    else if (!isAccepted(response) && (response.status < 400 || response.status > 499))
+    else if (!isAccepted(response) && !isRefused(response))
       violations.push({ finding: `answers ${answer} to a scope that it does not grant`, where });
   };
   const judge = async (exchange: DeclaredExchange): Promise<void> => {

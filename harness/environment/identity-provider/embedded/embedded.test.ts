@@ -1,7 +1,8 @@
 import { createLocalJWKSet, decodeJwt, type JWTPayload, jwtVerify } from 'jose';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { exchange, type TokenRequest, type TokenResponse } from '../../../oauth/exchange.ts';
+import { exchange, type TokenRequest } from '../../../oauth/exchange.ts';
 import type { ProviderDescription, StartedIdentityProvider } from '../../../oauth/provider.ts';
+import type { TokenResponse } from '../../../oauth/token-response.ts';
 import { makeRogueIssuer, publicKeyAsSecrets, signHs256, tamper, unsecured } from '../rogue-issuer.ts';
 import { makeTestIssuer, type TestIssuer } from '../test-issuer.ts';
 import { startEmbedded } from './index.ts';
