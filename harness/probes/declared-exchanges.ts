@@ -116,17 +116,17 @@ function makeAccounts(cluster: ClusterHandle, namespace: string, names: string[]
   ]);
 }
 
-/** As {@link declaredExchanges}, beside those of the neighbours: references, which are not judged themselves. */
+/** As {@link declaredExchanges}, beside those of the peers: references, which are not judged themselves. */
 export async function exchangesOfAll(
   t: RequirementContext,
   serviceAccount: string,
-): Promise<{ judged: DeclaredExchange[]; neighbours: DeclaredExchange[] }> {
+): Promise<{ judged: DeclaredExchange[]; peers: DeclaredExchange[] }> {
   const [slot, beside] = await Promise.all([t.identityProvider(), t.peerProviders()]);
-  const [judged = [], neighbours = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
+  const [judged = [], peers = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
     slot,
     ...(beside === undefined ? [] : [beside]),
   ]);
-  return { judged, neighbours };
+  return { judged, peers };
 }
 
 /** One ServiceAccount, registered at every provider of several servers, and the exchanges of each server. */

@@ -18,12 +18,12 @@ export function providersOf(exchanges: DeclaredExchange[]): ProviderDescription[
 /** The exchanges of an N × N matrix: those that are judged, and those of references beside them. */
 export interface MatrixExchanges {
   judged: DeclaredExchange[];
-  neighbours: DeclaredExchange[];
+  peers: DeclaredExchange[];
 }
 
 /** What a report says of the providers. */
-export function matrixProviders({ judged, neighbours }: MatrixExchanges): Matrix['providers'] {
-  return [judged, neighbours].flatMap((exchanges, index) =>
+export function matrixProviders({ judged, peers }: MatrixExchanges): Matrix['providers'] {
+  return [judged, peers].flatMap((exchanges, index) =>
     providersOf(exchanges).map(({ name, issuer, audience }) => ({ name, issuer, audience, underTest: index === 0 })),
   );
 }
@@ -79,6 +79,6 @@ function outcomeOf(status = 0): 'accepted' | 'refused' | 'other' {
 }
 
 /** @throws HarnessError where a reference did what it must not: it says nothing about the target */
-export function requireGood(neighbours: { finding: string; where: string }[]): void {
-  if (neighbours.length > 0) throw new HarnessError(`a reference beside the target: ${groupFindings(neighbours)}`);
+export function requireGood(peers: { finding: string; where: string }[]): void {
+  if (peers.length > 0) throw new HarnessError(`a reference beside the target: ${groupFindings(peers)}`);
 }

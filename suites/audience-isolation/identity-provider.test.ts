@@ -53,7 +53,7 @@ async function signedAgain(exchange: DeclaredExchange, { resign }: TokenForge, c
 
 requirement('AI-01', async (t) => {
   const all = await exchangesOfAll(t, 'ai-01');
-  const tokens: MatrixToken[] = providersOf([...all.judged, ...all.neighbours]);
+  const tokens: MatrixToken[] = providersOf([...all.judged, ...all.peers]);
   // Without anybody else there is no other's audience to take: one that nobody has stands in for it.
   if (new Set(tokens.map(({ audience }) => audience)).size === 1) {
     const audience = 'https://another-provider.conformance.test';
@@ -71,7 +71,7 @@ requirement('AI-01', async (t) => {
     return findingsOf(series);
   };
   const { violations, untestable } = await see(all.judged);
-  const beside = await see(all.neighbours);
+  const beside = await see(all.peers);
   t.evidence(MATRIX, { providers: matrixProviders(all), subjectTokens: cells, accessTokens: [] } satisfies Matrix);
   conclude(violations, untestable);
   requireGood([...beside.violations, ...beside.untestable]);
@@ -325,7 +325,7 @@ requirement('AI-10', async (t) => {
 requirement('AI-11', async (t) => {
   const [all, slot, beside] = await Promise.all([exchangesOfAll(t, 'ai-11'), t.identityProvider(), t.peerProviders()]);
   const judged = providersOf(all.judged);
-  if (judged.length === 1 && all.neighbours.length === 0) {
+  if (judged.length === 1 && all.peers.length === 0) {
     return t.notApplicable('there is one provider alone, and so no other provider whose tokens could be taken');
   }
   const servers = await Promise.all([
@@ -366,7 +366,7 @@ requirement('AI-11', async (t) => {
     return found;
   };
   const { violations, untestable } = await see(all.judged);
-  const references = await see(all.neighbours);
+  const references = await see(all.peers);
   t.evidence(MATRIX, { providers: matrixProviders(all), subjectTokens: [], accessTokens: cells } satisfies Matrix);
   conclude(violations, untestable);
   requireGood([...references.violations, ...references.untestable]);

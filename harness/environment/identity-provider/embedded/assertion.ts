@@ -19,6 +19,9 @@ export interface AssertionPolicy {
 
 export type Claims = Record<string, unknown>;
 
+/** What an assertion is presented as: the grant itself (RFC 7523 section 2.1, RFC 8693), or the client's authentication (RFC 7523 section 2.2). */
+export type AssertionUse = 'grant' | 'client authentication';
+
 /** The assertion is not accepted; the message says why and never holds the assertion. */
 export class AssertionRefused extends Error {
   override readonly name = 'AssertionRefused';
@@ -32,7 +35,7 @@ export interface AssertionChecks {
   /** Verifies the form, the algorithm and the signature, and gives the claims. */
   signature(assertion: string, policy: AssertionPolicy): Promise<Claims>;
   issuer(claims: Claims, policy: AssertionPolicy): void;
-  audience(claims: Claims, policy: AssertionPolicy): void;
+  audience(claims: Claims, policy: AssertionPolicy, use: AssertionUse): void;
   times(claims: Claims, policy: AssertionPolicy): void;
   /** Kubernetes hands a pod one token for most of its life, so that the same one is accepted until it expires. */
   reuse(claims: Claims, policy: AssertionPolicy): void;
@@ -106,11 +109,11 @@ export const STRICT_CHECKS: AssertionChecks = {
 export function assertionVerifier(
   policy: AssertionPolicy,
   checks: AssertionChecks = STRICT_CHECKS,
-): (assertion: string) => Promise<string> {
-  return async (assertion) => {
+): (assertion: string, use: AssertionUse) => Promise<string> {
+  return async (assertion, use) => {
     const claims = await checks.signature(assertion, policy);
     checks.issuer(claims, policy);
-    checks.audience(claims, policy);
+    checks.audience(claims, policy, use);
     checks.times(claims, policy);
     if (typeof claims.sub !== 'string' || claims.sub === '') throw new AssertionRefused('sub missing');
     checks.reuse(claims, policy);

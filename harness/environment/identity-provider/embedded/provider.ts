@@ -11,7 +11,13 @@ import Provider, {
 } from 'oidc-provider';
 import type { Fetch } from '../../../oauth/fetch.ts';
 import { CLIENT_ASSERTION_TYPE, GRANT_TYPES, type Grant, TOKEN_TYPE_JWT } from '../../../oauth/provider.ts';
-import { type AssertionChecks, AssertionRefused, assertionVerifier, STRICT_CHECKS } from './assertion.ts';
+import {
+  type AssertionChecks,
+  AssertionRefused,
+  type AssertionUse,
+  assertionVerifier,
+  STRICT_CHECKS,
+} from './assertion.ts';
 import { clusterKeys, type KeyCache, KeysUnavailable, staticKeys } from './cluster-keys.ts';
 
 const TOKEN_TYPE_ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
@@ -132,6 +138,11 @@ export interface EmbeddedBehaviour {
   ): boolean;
   /** Those of the scopes asked for that are not granted. */
   ungranted(asked: string[]): string[];
+  /** Answers a request whose body is longer than the limit. */
+  refuseLongBody(
+    ctx: Pick<KoaContextWithOIDC, 'status' | 'set' | 'body' | 'req' | 'respond'>,
+    limitBytes: number,
+  ): void;
   /** Has the last word on an answer of the token endpoint. */
   finish(ctx: KoaContextWithOIDC): void;
   /** Has the last word on the claims of an access token. */
@@ -141,6 +152,11 @@ export interface EmbeddedBehaviour {
 export const STRICT_BEHAVIOUR: EmbeddedBehaviour = {
   maps: (registered, presented) => registered === presented,
   ungranted: (asked) => asked.filter((scope) => !SCOPES.includes(scope)),
+  refuseLongBody(ctx, limitBytes) {
+    ctx.status = 413;
+    ctx.set('Connection', 'close');
+    ctx.body = { error: 'invalid_request', error_description: `request entity is larger than ${limitBytes} bytes` };
+  },
   finish() {},
   claims() {},
 };
@@ -251,11 +267,13 @@ export async function createEmbeddedProvider(
   });
 
   /** Verifies each token of a request once; a refusal becomes `code`, and what cannot be verified now becomes 503. */
-  const verifier = (): ((assertion: string, code: string, status?: number) => Promise<string>) => {
+  const verifier = (): ((assertion: string, code: string, use: AssertionUse) => Promise<string>) => {
     const verified = new Map<string, Promise<string>>();
-    return async (assertion, code, status = 400) => {
-      const subject = verified.get(assertion) ?? verify(assertion);
-      verified.set(assertion, subject);
+    return async (assertion, code, use) => {
+      const status = use === 'grant' ? 400 : 401;
+      const key = `${use} ${assertion}`;
+      const subject = verified.get(key) ?? verify(assertion, use);
+      verified.set(key, subject);
       try {
         return await subject;
       } catch (error) {
@@ -302,7 +320,7 @@ export async function createEmbeddedProvider(
     if (assertion === undefined && type === undefined) return undefined;
     if (type !== CLIENT_ASSERTION_TYPE) throw oauthError(401, 'invalid_client', 'unknown client_assertion_type');
     if (typeof assertion !== 'string') throw oauthError(401, 'invalid_client', 'client_assertion must be given once');
-    const subject = await verifyOnce(assertion, 'invalid_client', 401);
+    const subject = await verifyOnce(assertion, 'invalid_client', 'client authentication');
     if (!maps(ctx, subject)) {
       throw oauthError(401, 'invalid_client', 'subject of the client_assertion is not this client');
     }
@@ -352,7 +370,7 @@ export async function createEmbeddedProvider(
       async handle(ctx) {
         const verifyOnce = verifier();
         const authenticated = await authenticate(ctx, verifyOnce);
-        const subject = await verifyOnce(single(ctx, 'assertion'), 'invalid_grant');
+        const subject = await verifyOnce(single(ctx, 'assertion'), 'invalid_grant', 'grant');
         requireMapped(ctx, subject, 'invalid_grant', authenticated);
         await answer(ctx, ctx.oidc.client, subject);
       },
@@ -381,7 +399,7 @@ export async function createEmbeddedProvider(
         if ([audience, resource].some((target) => target !== undefined && target !== config.accessTokenAudience)) {
           throw new errors.InvalidTarget('the requested audience is unknown here');
         }
-        const subject = await verifyOnce(single(ctx, 'subject_token'), 'invalid_request');
+        const subject = await verifyOnce(single(ctx, 'subject_token'), 'invalid_request', 'grant');
         requireMapped(ctx, subject, 'invalid_request', authenticated);
         await answer(ctx, ctx.oidc.client, subject, { issued_token_type: TOKEN_TYPE_ACCESS_TOKEN });
       },
@@ -409,12 +427,7 @@ export async function createEmbeddedProvider(
     if (ctx.method !== 'POST' || !ctx.is('application/x-www-form-urlencoded')) return next();
     const body = await readBody(ctx.req);
     if (body === undefined) {
-      ctx.status = 413;
-      ctx.set('Connection', 'close');
-      ctx.body = {
-        error: 'invalid_request',
-        error_description: `request entity is larger than ${BODY_LIMIT_BYTES} bytes`,
-      };
+      behaviour.refuseLongBody(ctx, BODY_LIMIT_BYTES);
       return undefined;
     }
     const form = new URLSearchParams(body);

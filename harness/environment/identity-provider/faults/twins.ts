@@ -69,6 +69,15 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
     }),
   },
 
+  /** Compares the audience of grants, and believes whatever client assertion the issuer has signed. */
+  'client-assertion-audience-unchecked': {
+    checks: () => ({
+      audience(claims, policy, use) {
+        if (use === 'grant') STRICT_CHECKS.audience(claims, policy, use);
+      },
+    }),
+  },
+
   'issuer-prefix-match': {
     checks: () => ({
       issuer(claims, { issuer }) {
@@ -238,6 +247,25 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
     },
   },
 
+  'expires-in-as-a-string': {
+    behaviour: {
+      finish(ctx) {
+        const body = bodyOf(ctx.body);
+        if (ctx.status === 200) ctx.body = { ...body, expires_in: String(body.expires_in) };
+      },
+    },
+  },
+
+  /** A body limit as some gateways have it: the connection ends, and nothing was answered. */
+  'hangs-up-on-long-bodies': {
+    behaviour: {
+      refuseLongBody(ctx) {
+        ctx.respond = false;
+        ctx.req.socket.destroy();
+      },
+    },
+  },
+
   'hands-out-refresh-token': {
     behaviour: {
       finish(ctx) {
@@ -303,6 +331,20 @@ export const EMBEDDED_TWINS: Record<string, EmbeddedTwin> = {
   },
 
   'any-scope': { behaviour: { ungranted: () => [] } },
+
+  /** Writes the scopes that it grants as an array, as some servers do. */
+  'any-scope-in-an-array': {
+    behaviour: {
+      ungranted: () => [],
+      finish(ctx) {
+        const body = bodyOf(ctx.body);
+        if (typeof body.scope === 'string') ctx.body = { ...body, scope: body.scope.split(' ') };
+      },
+      claims(claims) {
+        delete claims.scope;
+      },
+    },
+  },
 
   /** Its providers issue in the name of one of them: one issuer, one key, one audience. */
   'one-issuer-for-all': {

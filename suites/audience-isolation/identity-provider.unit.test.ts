@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
+import type { EmbeddedTwin } from '../../harness/environment/identity-provider/faults/twins.ts';
+import {
+  applicable,
+  type Bodies,
+  evaluateInProcess,
+  type InProcessProvider,
+  type Setting,
+} from '../../harness/environment/identity-provider/in-process.ts';
+import { collectMatrix, renderMatrix } from '../../harness/report/matrix.ts';
+import type { EvidenceItem } from '../../harness/rpc/protocol.ts';
+
+/** The bodies of the identity provider's requirements, taken from the suite itself. */
+const bodies = vi.hoisted((): Bodies => new Map());
+vi.mock('../../harness/run/worker/requirement.ts', () => ({
+  requirement: (id: string, body: Parameters<Bodies['set']>[1]) => bodies.set(id, body),
+}));
+await import('./identity-provider.test.ts');
+
+// Seconds of work in all: how long they take is the machine's affair.
+vi.setConfig({ testTimeout: 120_000 });
+beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterAll(() => void vi.useRealTimers());
+
+const evaluate = (started: InProcessProvider, setting?: Setting): Promise<Record<string, string>> =>
+  evaluateInProcess(bodies, started, setting);
+
+/** Declarations by which a fault shows, where the first one does not show it. */
+const SHOWN_BY: Record<string, number[]> = {
+  'grant-switched-off': [0, 2],
+  'pair-not-compared': [1],
+  'client-assertion-audience-unchecked': [3],
+};
+
+const catalogue = loadCatalogue();
+const costly = catalogue.requirements.flatMap(({ id, costly: isCostly }) => (isCostly === true ? [id] : []));
+
+/** Those of the catalogue that need no container and that a row of this suite fails. */
+const twins = catalogue.twins.flatMap(({ name, mustFail, ...twin }) =>
+  twin.role === 'identity-provider' &&
+  twin.identityProvider.kind !== 'keycloak' &&
+  mustFail.some((id) => bodies.has(id))
+    ? [{ name, mustFail, ...twin.identityProvider }]
+    : [],
+);
+
+test('the reference passes every row', async () => {
+  expect(bodies.size).toBeGreaterThanOrEqual(7);
+  expect(await evaluate({ kind: 'embedded' })).toEqual({});
+});
+
+test.for(twins)('$name is red exactly where it must be', async ({ kind, variant, mustFail }) => {
+  const outcomes = await evaluate(
+    { kind, variant },
+    {
+      // By the first declaration alone, where the fault shows by it: most do, and time is short.
+      declarations: SHOWN_BY[variant ?? ''] ?? [0],
+      leftOut: costly.filter((id) => !mustFail.includes(id)),
+    },
+  );
+  expect(Object.keys(applicable(outcomes)).sort()).toEqual(mustFail.filter((id) => bodies.has(id)).sort());
+  expect(Object.values(outcomes)).toContain(variant === 'grant-switched-off' ? 'not testable' : 'failed');
+});
+
+test('three providers with three tokens: three accepted, six refused, and the report says so', async () => {
+  const items: EvidenceItem[] = [];
+  await evaluate({ kind: 'embedded' }, { declarations: [0], only: ['AI-01', 'AI-11'], items });
+  const matrix = collectMatrix(items);
+  if (matrix === undefined) throw new Error('no matrix');
+  const names = ['production', 'staging', 'neighbour'];
+  expect(matrix.providers.map(({ name, underTest }) => [name, underTest])).toEqual([
+    ['production', true],
+    ['staging', true],
+    ['neighbour', false],
+  ]);
+  const pairs = names.flatMap((row) => names.map((column) => [row, column]));
+  for (const [token, provider] of pairs) {
+    const cells = matrix.subjectTokens.filter((cell) => cell.token === token && cell.provider === provider);
+    const expected =
+      token === provider ? { status: 200, outcome: 'accepted' } : { outcome: 'refused', reason: 'audience' };
+    expect(cells.length).toBeGreaterThan(0);
+    for (const cell of cells) expect(cell).toMatchObject({ ...expected, asItMust: true });
+  }
+  for (const [issuedBy, resourceServer] of pairs) {
+    const cells = matrix.accessTokens.filter(
+      (cell) => cell.issuedBy === issuedBy && cell.resourceServer === resourceServer,
+    );
+    expect(new Set(cells.map(({ outcome }) => outcome))).toEqual(
+      new Set([issuedBy === resourceServer ? 'accepted' : 'refused']),
+    );
+  }
+  expect(renderMatrix(matrix).slice(0, 4)).toEqual([
+    'token for   at production  at staging  at neighbour',
+    'production  accepted       refused     refused',
+    'staging     refused        accepted    refused',
+    'neighbour   refused        refused     accepted',
+  ]);
+});
+
+test('a provider that takes the token of another is shouted in the table', async () => {
+  const items: EvidenceItem[] = [];
+  await evaluate({ kind: 'embedded', variant: 'audience-unchecked' }, { declarations: [0], only: ['AI-01'], items });
+  const matrix = collectMatrix(items);
+  expect(renderMatrix(matrix ?? { providers: [], subjectTokens: [], accessTokens: [] })).toContain(
+    'neighbour   ACCEPTED (!)   ACCEPTED (!)  accepted',
+  );
+});
+
+test("without the cluster's key, what needs one is asked of an issuer of the harness's", async () => {
+  const setting: Setting = { declarations: [0], forge: false, leftOut: costly };
+  expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({ 'AI-12': 'not applicable' });
+});
+
+test('where there is neither a key nor a further issuer, the rows that need one say so', async () => {
+  const setting: Setting = { declarations: [0], forge: false, trusting: false, leftOut: costly };
+  expect(await evaluate({ kind: 'embedded' }, setting)).toEqual(
+    Object.fromEntries(['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-12', 'AI-13a'].map((id) => [id, 'not applicable'])),
+  );
+});
+
+test("faults show by an issuer of the harness's as well", async () => {
+  const only = ['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-13a'];
+  for (const [variant, red] of [
+    ['audience-unchecked', ['AI-03']],
+    ['issuer-prefix-match', ['AI-05']],
+    ['times-unchecked', ['AI-08', 'AI-08a']],
+    ['critical-header-ignored', ['AI-13a']],
+  ] as const) {
+    const outcomes = await evaluate({ kind: 'embedded', variant: variant }, { declarations: [0], forge: false, only });
+    expect(Object.keys(outcomes), variant).toEqual(red);
+  }
+});
+
+/** Says of every refusal what a provider that was seen elsewhere says, and refuses as strictly as the reference. */
+const saying = (text: (refused: string) => string): EmbeddedTwin => ({
+  behaviour: {
+    finish(ctx) {
+      const body = ctx.body as Record<string, unknown> | undefined;
+      if (typeof body?.error_description !== 'string') return;
+      ctx.body = { ...body, error_description: text(body.error_description) };
+    },
+  },
+});
+
+test.for<[string, (refused: string) => string]>([
+  [
+    'Entra ID',
+    (refused) =>
+      `AADSTS700213: No matching federated identity record found for presented assertion ${/audience|issuer|subject/.exec(refused)?.[0] ?? 'x'} 'y'. Please check your federated identity credential Subject, Audience and Issuer against the presented assertion.`,
+  ],
+  [
+    'Ory Hydra',
+    () =>
+      'The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client. No public JWK was registered for issuer "a" and subject "b", and public key is required to check signature of JWT in "assertion" request parameter.',
+  ],
+  ['whoever says nothing', () => 'Bad request'],
+])('a strict provider that words its refusals as %s passes', async ([, text]) => {
+  const reasons: string[] = [];
+  const setting: Setting = { declarations: [0, 3], leftOut: costly, reasons };
+  // What Entra ID says of a subject stands for all that ours refuses without the name of a claim: times and signatures have texts of their own.
+  expect(applicable(await evaluate({ kind: 'embedded', twin: saying(text) }, setting)), reasons.join('\n')).toEqual({});
+});
+
+test('a refusal for another reason is a finding, where the reason is stated', async () => {
+  const reasons: string[] = [];
+  const twin = saying(() => 'Token reuse detected');
+  const outcomes = await evaluate({ kind: 'embedded', twin }, { declarations: [0], only: ['AI-01', 'AI-09'], reasons });
+  expect(outcomes).toEqual({ 'AI-01': 'failed', 'AI-09': 'failed' });
+  expect(reasons[0]).toMatch(/but for another reason/);
+});

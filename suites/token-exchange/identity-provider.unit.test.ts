@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
+import type { EmbeddedTwin } from '../../harness/environment/identity-provider/faults/twins.ts';
+import {
+  applicable,
+  type Bodies,
+  evaluateInProcess,
+  type InProcessProvider,
+  type Setting,
+} from '../../harness/environment/identity-provider/in-process.ts';
+
+/** The bodies of the identity provider's requirements, taken from the suite itself. */
+const bodies = vi.hoisted((): Bodies => new Map());
+vi.mock('../../harness/run/worker/requirement.ts', () => ({
+  requirement: (id: string, body: Parameters<Bodies['set']>[1]) => bodies.set(id, body),
+}));
+await import('./identity-provider.test.ts');
+
+// Seconds of work in all: how long they take is the machine's affair.
+vi.setConfig({ testTimeout: 120_000 });
+beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'] }));
+afterAll(() => void vi.useRealTimers());
+
+const evaluate = (started: InProcessProvider, setting?: Setting): Promise<Record<string, string>> =>
+  evaluateInProcess(bodies, started, setting);
+
+/** Declarations by which a fault shows, where the first one does not show it. */
+const SHOWN_BY: Record<string, number[]> = { 'grant-switched-off': [0, 2] };
+
+const catalogue = loadCatalogue();
+const costly = catalogue.requirements.flatMap(({ id, costly: isCostly }) => (isCostly === true ? [id] : []));
+
+/** Those of the catalogue that need no container and that a row of this suite fails. */
+const twins = catalogue.twins.flatMap(({ name, mustFail, ...twin }) =>
+  twin.role === 'identity-provider' &&
+  twin.identityProvider.kind !== 'keycloak' &&
+  mustFail.some((id) => bodies.has(id))
+    ? [{ name, mustFail, ...twin.identityProvider }]
+    : [],
+);
+
+test('the reference passes every row', async () => {
+  expect(bodies.size).toBeGreaterThanOrEqual(7);
+  expect(await evaluate({ kind: 'embedded' })).toEqual({});
+});
+
+test.for(twins)('$name is red exactly where it must be', async ({ kind, variant, mustFail }) => {
+  const outcomes = await evaluate(
+    { kind, variant },
+    {
+      // By the first declaration alone, where the fault shows by it: most do, and time is short.
+      declarations: SHOWN_BY[variant ?? ''] ?? [0],
+      leftOut: costly.filter((id) => !mustFail.includes(id)),
+    },
+  );
+  expect(Object.keys(applicable(outcomes)).sort()).toEqual(mustFail.filter((id) => bodies.has(id)).sort());
+  expect(Object.values(outcomes)).toContain('failed');
+});
+
+test('opaque access tokens are told apart and kept apart by introspection', async () => {
+  const only = ['TX-10', 'TX-12', 'TX-18', 'TX-19', 'TX-20'];
+  expect(await evaluate({ kind: 'embedded', opaqueAccessTokens: true }, { declarations: [0], only })).toEqual({});
+});
+
+test("without the cluster's key the same token is used over its own life", async () => {
+  const setting: Setting = { declarations: [0], forge: false, waited: [], leftOut: costly };
+  expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({});
+  expect(setting.waited).toHaveLength(6);
+});
+
+/** Changes what the token endpoint answers, and nothing else. */
+const answering = (change: (body: Record<string, unknown>, status: number) => unknown): EmbeddedTwin => ({
+  behaviour: {
+    finish(ctx) {
+      ctx.body = change(ctx.body as Record<string, unknown>, ctx.status);
+    },
+  },
+});
+
+const with200 = (members: Record<string, unknown>): EmbeddedTwin =>
+  answering((body, status) => (status === 200 ? { ...body, ...members } : body));
+
+test.for<[string, EmbeddedTwin, string[], RegExp | undefined]>([
+  ['token_type in another case', with200({ token_type: 'bEARER' }), [], undefined],
+  ['scope as an array', with200({ scope: ['openid'] }), ['TX-12a'], /TX-12a: answers scope as an array/],
+  ['expires_in as a string', with200({ expires_in: '60' }), ['TX-12a'], /TX-12a: answers expires_in as a string/],
+  [
+    'a day in expires_in, as a string',
+    with200({ expires_in: '86400' }),
+    ['TX-12a', 'TX-19'],
+    /TX-19: issues access tokens that outlive the subject token by 86\d+ s/,
+  ],
+  ['token_type as a number', with200({ token_type: 1 }), ['TX-12', 'TX-12a'], /TX-12: answers without token_type/],
+  [
+    'scope twice, one of them foreign',
+    answering((body, status) =>
+      status === 200 ? `${JSON.stringify(body).slice(0, -1)},"scope":"openid cluster-admin","scope":"openid"}` : body,
+    ),
+    ['TX-12a', 'TX-20'],
+    /TX-12a: answers with (Content-Type|scope more than once)/,
+  ],
+  [
+    'an error with 200',
+    {
+      behaviour: {
+        finish(ctx) {
+          ctx.status = 200;
+        },
+      },
+    },
+    ['TX-13', 'TX-20'],
+    /TX-13: answers garbage with 200 invalid_grant/,
+  ],
+  [
+    'an HTML page for an error',
+    answering((body, status) => (status === 200 ? body : '<html><body>Bad Request</body></html>')),
+    ['TX-13a'],
+    /TX-13a: answers garbage with 400 with an HTML page/,
+  ],
+])('an answer with %s: a finding of its own, and the rest is evaluated', async ([, twin, red, reason]) => {
+  const reasons: string[] = [];
+  const only = ['TX-10', 'TX-12', 'TX-12a', 'TX-13', 'TX-13a', 'TX-14', 'TX-19', 'TX-20'];
+  const foreign = twin.behaviour?.finish === undefined ? {} : { ungranted: () => [] };
+  const started =
+    red.includes('TX-20') && red.includes('TX-12a') ? { ...twin, behaviour: { ...twin.behaviour, ...foreign } } : twin;
+  const outcomes = await evaluate({ kind: 'embedded', twin: started }, { declarations: [0], only, reasons });
+  expect(Object.keys(outcomes), reasons.join('\n')).toEqual(red);
+  expect(new Set(Object.values(outcomes))).toEqual(new Set(red.length === 0 ? [] : ['failed']));
+  if (reason !== undefined) expect(reasons.join('\n')).toMatch(reason);
+});
+
+test('an empty 200 in place of a token fails TX-10, and proves nothing elsewhere', async () => {
+  const reasons: string[] = [];
+  const empty = answering((body, status) => (status === 200 ? '' : body));
+  const only = ['TX-10', 'TX-12', 'TX-13', 'TX-20'];
+  const outcomes = await evaluate({ kind: 'embedded', twin: empty }, { declarations: [0], only, reasons });
+  expect(outcomes).toEqual({
+    'TX-10': 'failed',
+    'TX-12': 'not testable',
+    'TX-13': 'not testable',
+    'TX-20': 'not testable',
+  });
+  expect(reasons.join('\n')).toMatch(/a good token brings no access token \(200 with an empty body\)/);
+});
+
+test('where a good token is refused, a refusal proves nothing: not testable, neither green nor a fault of its own', async () => {
+  const { 'TX-10': exchanged, ...others } = await evaluate(
+    { kind: 'embedded', variant: 'grant-switched-off' },
+    { declarations: [2] },
+  );
+  expect(exchanged).toBe('failed');
+  expect(new Set(Object.values(applicable(others)))).toEqual(new Set(['not testable']));
+  expect(Object.keys(others)).toHaveLength(bodies.size - 1);
+});
