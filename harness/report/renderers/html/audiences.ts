@@ -8,7 +8,7 @@ interface Cell {
   reason?: string | undefined;
   exchange: string;
   as?: string | undefined;
-  status?: number;
+  status?: number | undefined;
 }
 
 /** What one exchange answered beyond accepted or refused: `HTTP 400, audience`. */
