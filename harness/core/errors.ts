@@ -74,12 +74,35 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** What is read of an answer's body, whole or as text: a Status (Kubernetes, "API Concepts"). */
+function statusOf(body: unknown): { message?: unknown; reason?: unknown } {
+  if (typeof body !== 'string') return (body ?? {}) as { message?: unknown; reason?: unknown };
+  try {
+    return JSON.parse(body) as { message?: unknown; reason?: unknown };
+  } catch {
+    return { message: body.replaceAll(/\s+/g, ' ').trim().slice(0, LONGEST_BODY) };
+  }
+}
+
+const LONGEST_BODY = 300;
+
+/**
+ * What an API server answered instead of yes, in its own words. Its client throws whole answers, headers included, which nobody reads
+ * and which are nobody's business.
+ */
+export function describeAnswer(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error && 'body' in error && 'headers' in error)) return undefined;
+  const { message, reason } = statusOf(error.body);
+  const words = typeof message === 'string' && message !== '' ? `: ${message}` : '';
+  return `the API server answered ${error.code}${typeof reason === 'string' && reason !== '' ? ` ${reason}` : ''}${words}`;
+}
+
 /** The text of anything that was thrown, its causes included, in one line. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) {
     return String(error);
   }
-  const own = error.message === '' ? error.name : error.message;
+  const own = describeAnswer(error) ?? (error.message === '' ? error.name : error.message);
   if (error instanceof AggregateError && error.errors.length > 0) {
     return `${own}: ${error.errors.map(describeError).join('; ')}`;
   }

@@ -17,5 +17,7 @@ export interface ClusterData {
   previousSigningKey?: string;
   /** Image of the pods that the harness starts: a stock Node image. */
   workloadImage: string;
+  /** StorageClass for the harness's own claims, where its settings name one. */
+  storageClass?: string;
   resolver: ResolverData;
 }

@@ -57,6 +57,8 @@ export interface ClusterHandle {
   readonly owned: boolean;
   /** Image of a stock Node for pods. */
   readonly workloadImage: string;
+  /** StorageClass for the harness's own claims, where its settings name one. */
+  readonly storageClass?: string;
   /** Signs with the cluster's own key; only where the harness holds it. */
   readonly forge?: TokenForge;
   /** The same with the key before it, where the harness has rolled the key over. */
@@ -103,6 +105,41 @@ export function describePod(pod: V1Pod): string {
   });
   const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
   return [pod.status?.phase ?? 'no phase', unscheduled?.message, ...states].filter(Boolean).join('; ');
+}
+
+/** States of a container whose image is not there (Kubernetes, "Images"; pkg/kubelet/images/types.go). */
+const NO_IMAGE = new Set([
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'ErrImageNeverPull',
+  'InvalidImageName',
+  'ImageInspectError',
+  'RegistryUnavailable',
+]);
+
+/** What a scheduler says where there is no node for a pod as it is, whatever its volumes are. */
+const NO_NODE = /Insufficient (cpu|memory|ephemeral-storage)|Too many pods|untolerated taint|node affinity\/selector/;
+
+/**
+ * What a pod of the harness's own lacks on this cluster, so that nothing is said about the cluster when it does not run.
+ *
+ * @param images references of the harness's own images; what other images lack is not its business
+ */
+export function lackedByPod(pod: V1Pod, images: string[]): string | undefined {
+  const { spec, status } = pod;
+  const imageOf = new Map(
+    [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])].map(({ name, image }) => [name, image ?? '']),
+  );
+  for (const { name, state } of [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]) {
+    const image = imageOf.get(name) ?? '';
+    const { reason = '', message = '' } = state?.waiting ?? {};
+    if (NO_IMAGE.has(reason) && images.includes(image)) {
+      return `the harness's image ${image} cannot be had by node ${spec?.nodeName} (${reason}${message === '' ? '' : `: ${message}`})`;
+    }
+  }
+  const unscheduled = status?.conditions?.find(({ type, status: is }) => type === 'PodScheduled' && is === 'False');
+  const why = unscheduled?.message ?? '';
+  return NO_NODE.test(why) && !/volume/i.test(why) ? `no node takes it: ${why}` : undefined;
 }
 
 export function isReady(pod: V1Pod): boolean {
@@ -177,6 +214,7 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
     apiAudiences: data.apiAudiences,
     owned: data.owned,
     workloadImage: data.workloadImage,
+    ...(data.storageClass === undefined ? {} : { storageClass: data.storageClass }),
     ...(data.signingKey === undefined ? {} : { forge: createForge(data.signingKey) }),
     ...(data.previousSigningKey === undefined ? {} : { previousForge: createForge(data.previousSigningKey) }),
     async createToken({ namespace, serviceAccount, audiences = [], expirationSeconds, boundPod }) {
@@ -250,18 +288,29 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
         await objects.create(object.kind === 'Job' ? await suitedJob(core, object as V1Job) : object);
       }
     },
-    watchPod: (namespace, name, accept, options) =>
-      watchUntil<V1Pod, NonNullable<ReturnType<typeof accept>>>(
-        kubeConfig,
-        `/api/v1/namespaces/${namespace}/pods`,
-        (event) => accept(event) ?? undefined,
-        {
-          ...options,
-          fieldSelector: `metadata.name=${name}`,
-          describe: describePod,
-          ...(signal === undefined ? {} : { signal }),
-        },
-      ),
+    async watchPod(namespace, name, accept, options) {
+      let last: V1Pod | undefined;
+      try {
+        return await watchUntil<V1Pod, NonNullable<ReturnType<typeof accept>>>(
+          kubeConfig,
+          `/api/v1/namespaces/${namespace}/pods`,
+          (event) => {
+            last = event.object;
+            return accept(event) ?? undefined;
+          },
+          {
+            ...options,
+            fieldSelector: `metadata.name=${name}`,
+            describe: describePod,
+            ...(signal === undefined ? {} : { signal }),
+          },
+        );
+      } catch (error) {
+        const lacked =
+          error instanceof DeadlineExceeded && last !== undefined ? lackedByPod(last, [data.workloadImage]) : undefined;
+        throw lacked === undefined ? error : new HarnessError(`pod ${namespace}/${name} cannot run: ${lacked}`);
+      }
+    },
     async podReady(namespace, name, deadlineSeconds = 60) {
       try {
         return await handle.watchPod(

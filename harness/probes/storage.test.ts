@@ -1,9 +1,13 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ApiException } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { NotApplicable } from '../core/errors.ts';
+import { HarnessError, NotApplicable, NotTestable } from '../core/errors.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { loadTarget, type Target } from '../targets/load.ts';
-import { defaultStorageClass, needsPromise, needsReadWriteOncePod, sharedClaim } from './storage.ts';
+import { defaultOf, defaultStorageClass, needsPromise, needsReadWriteOncePod, sharedClaim } from './storage.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../fixtures/targets/templates/cluster.yaml', import.meta.url));
 
@@ -28,6 +32,94 @@ test('what is not promised is not applicable, and nothing else', () => {
 });
 
 test('classes that are named are taken, and one that is denied is not looked for', async () => {
-  expect(await defaultStorageClass(context({ readWriteOnce: 'standard' }))).toBe('standard');
+  expect(
+    await defaultStorageClass(withClasses({ readWriteOnce: 'standard' }, [['standard', '2026-01-01', false]])),
+  ).toBe('standard');
   expect(() => sharedClaim(context({ readWriteMany: false }))).toThrow(NotApplicable);
+});
+
+/** A cluster with these StorageClasses: name, when it was made, and whether it is a default one. */
+function withClasses(
+  storage: Partial<Target<'cluster'>['storage']>,
+  classes: [string, string, boolean][] | 'forbidden',
+  more: { storageClass?: string; assigned?: string } = {},
+): RequirementContext {
+  const items = (classes === 'forbidden' ? [] : classes).map(([name, creationTimestamp, isDefault]) => ({
+    metadata: {
+      name,
+      creationTimestamp: new Date(creationTimestamp),
+      annotations: { 'storageclass.kubernetes.io/is-default-class': String(isDefault) },
+    },
+    provisioner: 'x',
+  }));
+  const listStorageClass = async (): Promise<unknown> => {
+    if (classes === 'forbidden') throw new ApiException(403, 'no', {}, {});
+    return { items };
+  };
+  const createNamespacedPersistentVolumeClaim = async ({ dryRun }: { dryRun?: string }): Promise<unknown> => {
+    expect(dryRun).toBe('All');
+    return { spec: { storageClassName: more.assigned } };
+  };
+  const cluster = {
+    kubeConfig: { makeApiClient: () => ({ listStorageClass }) },
+    core: { createNamespacedPersistentVolumeClaim },
+    ...(more.storageClass === undefined ? {} : { storageClass: more.storageClass }),
+  };
+  return {
+    ...context(storage),
+    cluster: async () => cluster,
+    namespace: async () => ({ name: 'n' }),
+  } as unknown as RequirementContext;
+}
+
+test('of several default classes the newest counts, and of equally old ones the first by name', async () => {
+  const old: [string, string, boolean] = ['old', '2026-01-01', true];
+  const young: [string, string, boolean] = ['young', '2026-03-01', true];
+  const other: [string, string, boolean] = ['other', '2026-06-01', false];
+  expect(await defaultStorageClass(withClasses({}, [old, young, other]))).toBe('young');
+  expect(await defaultStorageClass(withClasses({}, [old, ['new', '2026-01-01', true]]))).toBe('new');
+});
+
+test('an old name of the annotation counts, too', () => {
+  const annotations = { 'storageclass.beta.kubernetes.io/is-default-class': 'true' };
+  expect(defaultOf([{ metadata: { name: 'a', annotations }, provisioner: 'x' }])).toBe('a');
+});
+
+test('without a default one the only one is taken; which of several, or of none, is for the owner to say', async () => {
+  const gp3: [string, string, boolean] = ['gp3', '2026-01-01', false];
+  const io2: [string, string, boolean] = ['io2', '2026-01-01', false];
+  expect(await defaultStorageClass(withClasses({}, [gp3]))).toBe('gp3');
+  await expect(defaultStorageClass(withClasses({}, [gp3, io2]))).rejects.toThrow(HarnessError);
+  await expect(defaultStorageClass(withClasses({}, [gp3, io2]))).rejects.toThrow(/gp3, io2; name one by/);
+  await expect(defaultStorageClass(withClasses({}, []))).rejects.toThrow(NotTestable);
+});
+
+test('a class that is named has to exist; the target file comes before the settings; there may be none to use', async () => {
+  const classes: [string, string, boolean][] = [
+    ['gp3', '2026-01-01', true],
+    ['io2', '2026-01-01', false],
+  ];
+  expect(await defaultStorageClass(withClasses({}, classes, { storageClass: 'io2' }))).toBe('io2');
+  expect(await defaultStorageClass(withClasses({ readWriteOnce: 'gp3' }, classes, { storageClass: 'io2' }))).toBe(
+    'gp3',
+  );
+  await expect(defaultStorageClass(withClasses({ readWriteOnce: 'gp4' }, classes))).rejects.toThrow(
+    /gp4 is named and does not exist; there are gp3, io2/,
+  );
+  await expect(defaultStorageClass(withClasses({ readWriteOnce: false }, classes))).rejects.toThrow(NotApplicable);
+});
+
+test('who may not list StorageClasses takes the one that is named, or that the API server gives', async () => {
+  expect(await defaultStorageClass(withClasses({ readWriteOnce: 'gp3' }, 'forbidden'))).toBe('gp3');
+  expect(await defaultStorageClass(withClasses({}, 'forbidden', { assigned: 'auto' }))).toBe('auto');
+  await expect(defaultStorageClass(withClasses({}, 'forbidden'))).rejects.toThrow(HarnessError);
+});
+
+test('the target file takes `false` for ordinary claims', () => {
+  const file = join(mkdtempSync(join(tmpdir(), 'storage-')), 'cluster.yaml');
+  writeFileSync(
+    file,
+    'apiVersion: conformance/v1\nrole: cluster\nname: eks\nstorage: { readWriteOnce: false, readWriteMany: false }\n',
+  );
+  expect(loadTarget(file)).toMatchObject({ storage: { readWriteOnce: false, readWriteMany: false } });
 });

@@ -1,10 +1,11 @@
 import {
+  ApiException,
   type CoreV1Event,
   StorageV1Api,
   type V1PersistentVolumeClaim,
   type V1StorageClass,
 } from '@kubernetes/client-node';
-import { DeadlineExceeded, NotTestable } from '../core/errors.ts';
+import { DeadlineExceeded, HarnessError, NotTestable } from '../core/errors.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 import { targetFor } from '../rpc/candidate.ts';
 import type { RequirementContext } from '../rpc/context.ts';
@@ -53,22 +54,78 @@ export function claimBody(name: string, accessMode: AccessMode, storageClassName
   };
 }
 
-/** @throws NotTestable where the cluster has no class for ordinary claims */
-export async function defaultStorageClass(t: RequirementContext): Promise<string> {
-  const { readWriteOnce } = declaredStorage(t);
-  if (readWriteOnce !== undefined) return readWriteOnce;
-  const classes = await storageClasses(t);
-  const found = classes.find(({ metadata }) => metadata?.annotations?.[DEFAULT_CLASS] === 'true');
-  if (found?.metadata?.name === undefined) {
-    const names = classes.map(({ metadata }) => metadata?.name).join(', ');
-    throw new NotTestable(`no StorageClass of the cluster is the default one; there are ${names || 'none'}`);
-  }
-  return found.metadata.name;
+/** An old name of the same annotation, which Kubernetes still reads. */
+const BETA_DEFAULT_CLASS = 'storageclass.beta.kubernetes.io/is-default-class';
+
+/**
+ * The class that claims without one get: of several default classes the newest, and of equally old ones the first by name (Kubernetes,
+ * "Storage Classes", "Default StorageClass"; pkg/volume/util/storageclass.go).
+ */
+export function defaultOf(classes: V1StorageClass[]): string | undefined {
+  const made = ({ metadata }: V1StorageClass): number => new Date(metadata?.creationTimestamp ?? 0).getTime();
+  const [first] = classes
+    .filter(({ metadata }) =>
+      [DEFAULT_CLASS, BETA_DEFAULT_CLASS].some((name) => metadata?.annotations?.[name] === 'true'),
+    )
+    .toSorted(
+      (one, other) => made(other) - made(one) || ((one.metadata?.name ?? '') < (other.metadata?.name ?? '') ? -1 : 1),
+    );
+  return first?.metadata?.name;
 }
 
-async function storageClasses(t: RequirementContext): Promise<V1StorageClass[]> {
+const HOW_TO_NAME =
+  'name one by storage.readWriteOnce in a target file of role cluster or by storageClass in --settings, or say `readWriteOnce: false`';
+
+/**
+ * The class for ordinary claims: the one that the target file names, else that of the settings, else the default one, else the only one.
+ *
+ * @throws NotApplicable where the target file says that there is none; NotTestable where the cluster has none at all; HarnessError where
+ *   it has several of which none is the default one, or not the one that is named: which to use is for its owner to say
+ */
+export async function defaultStorageClass(t: RequirementContext): Promise<string> {
+  const { readWriteOnce } = declaredStorage(t);
+  if (readWriteOnce === false)
+    t.notApplicable('the target file says that there is no StorageClass for ordinary claims');
+  const named = readWriteOnce ?? (await t.cluster()).storageClass;
+  const classes = await storageClasses(t);
+  // Who may not list them can still use the one that is named.
+  if (classes === undefined) return named ?? (await assignedStorageClass(t));
+  const names = classes.map(({ metadata }) => metadata?.name ?? '');
+  if (named !== undefined) {
+    if (names.includes(named)) return named;
+    throw new HarnessError(
+      `the StorageClass ${named} is named and does not exist; there are ${names.join(', ') || 'none'}`,
+    );
+  }
+  if (names.length === 0) throw new NotTestable(`the cluster has no StorageClass at all; ${HOW_TO_NAME}`);
+  const found = defaultOf(classes) ?? (names.length === 1 ? names[0] : undefined);
+  if (found === undefined) {
+    throw new HarnessError(
+      `no StorageClass of the cluster is the default one; there are ${names.join(', ')}; ${HOW_TO_NAME}`,
+    );
+  }
+  return found;
+}
+
+/** What the API server gives a claim without a class: asked by a dry run, which needs no right but to create claims. */
+async function assignedStorageClass(t: RequirementContext): Promise<string> {
+  const [{ core }, { name: namespace }] = await Promise.all([t.cluster(), t.namespace()]);
+  const { spec: { storageClassName, ...spec } = {}, ...body } = claimBody('dry-run', 'ReadWriteOnce', '');
+  const made = await core.createNamespacedPersistentVolumeClaim({ namespace, body: { ...body, spec }, dryRun: 'All' });
+  const found = made.spec?.storageClassName;
+  if (found !== undefined) return found;
+  throw new HarnessError(`no StorageClass is the default one, and StorageClasses may not be listed; ${HOW_TO_NAME}`);
+}
+
+/** All of them; undefined where the harness may not list them. */
+async function storageClasses(t: RequirementContext): Promise<V1StorageClass[] | undefined> {
   const { kubeConfig } = await t.cluster();
-  return (await kubeConfig.makeApiClient(StorageV1Api).listStorageClass()).items;
+  try {
+    return (await kubeConfig.makeApiClient(StorageV1Api).listStorageClass()).items;
+  } catch (error) {
+    if (error instanceof ApiException && error.code === 403) return undefined;
+    throw error;
+  }
 }
 
 /** Creates a claim and does not wait: it may be bound only when a pod needs it. */
@@ -96,9 +153,24 @@ export function sharedClaim(t: RequirementContext): Promise<Claim> {
   const { readWriteMany } = declaredStorage(t);
   if (readWriteMany === false) t.notApplicable('the target file says that no StorageClass gives ReadWriteMany');
   return t.shared('a ReadWriteMany claim', async () => {
-    const classes = (await storageClasses(t)).filter(
+    const all = await storageClasses(t);
+    if (all === undefined && readWriteMany === undefined) {
+      throw new HarnessError(
+        'StorageClasses may not be listed: name one by storage.readWriteMany in a target file of role cluster, or say `false`',
+      );
+    }
+    // Of one that cannot be read it is not known whether it waits for a pod: one is given to it.
+    const unread = {
+      metadata: { name: readWriteMany ?? '' },
+      provisioner: '',
+      volumeBindingMode: 'WaitForFirstConsumer',
+    };
+    const classes = (all ?? [unread]).filter(
       ({ metadata }) => readWriteMany === undefined || metadata?.name === readWriteMany,
     );
+    if (readWriteMany !== undefined && classes.length === 0) {
+      throw new HarnessError(`the StorageClass ${readWriteMany} is named and does not exist`);
+    }
     const refusals: string[] = [];
     const found = new AbortController();
     const signal = AbortSignal.any([t.signal, found.signal]);

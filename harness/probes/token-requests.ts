@@ -1,5 +1,5 @@
 import { ApiException, type V1PolicyRule, type V1Role, type V1RoleBinding } from '@kubernetes/client-node';
-import { NotTestable } from '../core/errors.ts';
+import { HarnessError, NotTestable } from '../core/errors.ts';
 import { decodeToken } from '../core/token.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { RequirementContext } from '../rpc/context.ts';
@@ -56,7 +56,7 @@ const LOOK_EVERY_MS = 100;
  * Gives a ServiceAccount rights in a namespace, its own or another one, by a Role of its name.
  *
  * @param from namespace of the ServiceAccount
- * @throws NotTestable where the harness may not give them: it holds less itself (a live cluster)
+ * @throws HarnessError where the harness may not give them: it holds less itself (a live cluster)
  */
 export async function grant(
   t: RequirementContext,
@@ -80,7 +80,7 @@ export async function grant(
     await cluster.create([role, binding]);
   } catch (error) {
     if (error instanceof ApiException && error.code === 403) {
-      throw new NotTestable(
+      throw new HarnessError(
         `the harness may not give ${JSON.stringify(rules)} in ${namespace}; it needs those rights itself, or bind and escalate on Roles`,
       );
     }

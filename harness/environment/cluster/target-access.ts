@@ -8,7 +8,7 @@ import {
 } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
 import { z } from 'zod';
-import { HarnessError, NotTestable } from '../../core/errors.ts';
+import { HarnessError } from '../../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import type { RunPki } from '../../core/pki.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
@@ -52,7 +52,7 @@ function kubeConfigText(server: string, ca: string, token: string, namespace: st
  * Makes a ServiceAccount that is bound to exactly these rules and starts a recording proxy for it.
  *
  * @param where addresses to listen at: loopback first, then the one that pods reach, where they can
- * @throws NotTestable where the harness may not give the rules (it holds less itself); HarnessError when they do not take effect
+ * @throws HarnessError where the harness may not give the rules (it holds less itself), or they do not take effect
  */
 async function openTargetAccess(
   cluster: StartedCluster,
@@ -109,7 +109,7 @@ async function openTargetAccess(
       await write();
     } catch (error) {
       if (error instanceof ApiException && error.code === 403) {
-        throw new NotTestable(
+        throw new HarnessError(
           `the harness may not give ${JSON.stringify(what)}; it needs those rights itself, or bind and escalate on Roles`,
         );
       }

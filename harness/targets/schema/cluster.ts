@@ -13,8 +13,8 @@ export const clusterTargetSchema = z.strictObject({
   role: z.literal('cluster'),
   storage: z
     .strictObject({
-      /** StorageClass for ordinary claims; absent: the cluster's default one. */
-      readWriteOnce: text.optional(),
+      /** StorageClass for ordinary claims; `false`: there is none to be used; absent: the cluster's default one. */
+      readWriteOnce: z.union([text, z.literal(false)]).optional(),
       /** StorageClass for ReadWriteMany; `false`: there is none; absent: each class is asked. */
       readWriteMany: z.union([text, z.literal(false)]).optional(),
       /** `false`: no class gives ReadWriteOncePod; absent: it is found out. */

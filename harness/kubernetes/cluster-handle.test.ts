@@ -1,0 +1,40 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { expect, test } from 'vitest';
+import { lackedByPod } from './cluster-handle.ts';
+
+function waiting(image: string, reason: string): V1Pod {
+  const container = { name: 'c', image };
+  const state = { waiting: { reason, message: 'not found' } };
+  const containerStatuses = [{ name: 'c', image, imageID: '', ready: false, restartCount: 0, state }];
+  return { spec: { containers: [container], nodeName: 'n' }, status: { containerStatuses } };
+}
+
+function unschedulable(message: string): V1Pod {
+  return { status: { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }] } };
+}
+
+test('an image of the harness that cannot be pulled is what the harness lacks; that of somebody else is not', () => {
+  expect(lackedByPod(waiting('own', 'ImagePullBackOff'), ['own'])).toMatch(
+    /image own cannot be had by node n .*not found/,
+  );
+  expect(lackedByPod(waiting('other', 'ImagePullBackOff'), ['own'])).toBeUndefined();
+  expect(lackedByPod(waiting('own', 'CreateContainerConfigError'), ['own'])).toBeUndefined();
+});
+
+test('so is room on the nodes, and not a volume that keeps a pod away', () => {
+  expect(lackedByPod(unschedulable('0/1 nodes are available: 1 Insufficient cpu.'), [])).toMatch(
+    /no node takes it: 0\/1/,
+  );
+  expect(
+    lackedByPod(unschedulable('0/3 nodes are available: 3 node(s) had untolerated taint {a: }.'), []),
+  ).toBeDefined();
+  expect(
+    lackedByPod(
+      unschedulable('0/1 nodes are available: 1 node(s) had volume node affinity conflict, 1 Insufficient cpu.'),
+      [],
+    ),
+  ).toBeUndefined();
+  expect(
+    lackedByPod(unschedulable('node has pod using PersistentVolumeClaim with ReadWriteOncePod'), []),
+  ).toBeUndefined();
+});
