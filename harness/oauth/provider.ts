@@ -36,7 +36,7 @@ export interface GrantDeclaration {
 
 /** One provider with an issuer and an audience of its own, for example one realm of Keycloak. */
 export interface ProviderDescription {
-  /** `production`, `staging`, … as in the recipes of seed 000. */
+  /** `production`, `staging`, … as in the recipes of the OpenCode OAuth2 cookbook. */
   name: string;
   /** Issuer of the access tokens, and the base of the provider's discovery document. */
   issuer: string;

@@ -451,7 +451,7 @@ const NEWS_MS = 2_000;
 
 /**
  * True for Events of everything, and of a pod that ran or had succeeded. One that is pending may be in trouble, and one that failed is:
- * their Events are worth a call (seed 002).
+ * their Events are worth a call (Oz agent worker, Kubernetes backend).
  */
 function asksForAHealthyPod(
   { at, fieldSelector = '' }: TasksRecord['requests'][number],
