@@ -2,8 +2,15 @@
 
 import type { V1Pod } from '@kubernetes/client-node';
 import type { Finding } from '../../harness/core/findings.ts';
+import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { type Call, describeCall, isRefusal, isSuccess } from '../../harness/roles/session-manager/driver.ts';
+import type { ManagerRecord } from '../../harness/roles/session-manager/launch.ts';
 import { callsOf, deletedAt, first } from '../../harness/roles/session-manager/record.ts';
+import { type CleanUpRecord, KEPT_PODS, OLD_PODS } from '../../harness/roles/session-manager/scenarios/clean-up.ts';
+import type { ConfigurationRecord } from '../../harness/roles/session-manager/scenarios/configuration.ts';
+import type { ConnectionRecord } from '../../harness/roles/session-manager/scenarios/connection.ts';
+import type { FailedCommandsRecord } from '../../harness/roles/session-manager/scenarios/failed-commands.ts';
+import { AT_ONCE, type ManyRecord } from '../../harness/roles/session-manager/scenarios/many.ts';
 import {
   ARGUMENTS,
   digestOf,
@@ -18,6 +25,137 @@ import {
 import type { Target } from '../../harness/targets/load.ts';
 
 type Documented = Target<'session-manager'>['documented'];
+
+/** SM-01 */
+export function keepsItsConfiguration(record: ConfigurationRecord, { configuration }: Documented): Finding[] {
+  const { initial, configured, changed, startsAgain, afterRestart, listAfterRestart, disabled, namespace, kubeconfig } =
+    record;
+  const wanted = { enabled: true, namespace, kubeconfig };
+  const reports = (call: Call | undefined, what: string, should: Record<string, unknown>): Finding[] => {
+    const failures = failed(call, what);
+    return failures.length > 0
+      ? failures
+      : Object.entries(should)
+          .filter(([key, value]) => call?.value !== undefined && key in call.value && call.value[key] !== value)
+          .map(
+            ([key, value]) =>
+              `${what}: ${key} is ${JSON.stringify(call?.value?.[key])}, and not ${JSON.stringify(value)}`,
+          );
+  };
+  return [
+    ...reports(initial, 'the configuration that nobody has changed', configuration),
+    ...failed(configured, 'configuring'),
+    ...reports(changed, 'the configuration after a change', wanted),
+    ...(startsAgain
+      ? reports(afterRestart, 'the configuration after a restart', wanted)
+      : ['it did not start again with the configuration that it was given']),
+    ...(listAfterRestart === undefined ? [] : failed(listAfterRestart, 'listing pods after a restart')),
+    ...reports(disabled, 'the configuration that was switched off', { enabled: false }),
+  ];
+}
+
+/** SM-02 */
+export function testsItsConnection({ full, none, unreachable }: ConnectionRecord): Finding[] {
+  const answered = (call: Call, what: string): Finding[] => {
+    const failures =
+      call.status === undefined || call.unreadable !== undefined ? [`${what}: ${describeCall(call)}`] : [];
+    // A test that failed may be answered by an error, too.
+    return failures;
+  };
+  const isConnected = (call: Call): boolean => isSuccess(call) && call.value?.connected === true;
+  return [
+    ...answered(full, 'a test with every documented right'),
+    ...(isConnected(full) ? [] : [`with every documented right it is not connected: ${describeCall(full)}`]),
+    ...answered(none, 'a test without any right'),
+    ...(isConnected(none) ? [`without any right it is connected: ${describeCall(none)}`] : []),
+    ...(isConnected(none) || tellsOfRefusal(none.text)
+      ? []
+      : [`it does not say that it was refused: ${describeCall(none)}`]),
+    ...answered(unreachable, 'a test while the API server is away'),
+    ...(isConnected(unreachable) ? [`while the API server is away it is connected: ${describeCall(unreachable)}`] : []),
+  ];
+}
+
+/** SM-07 */
+export function answersFailedCommands(record: FailedCommandsRecord): Finding[] {
+  return [
+    ...record.commands.flatMap(({ what, call, abandoned, next }) => [
+      ...(abandoned === true ? [] : answersFailure(what, call)),
+      ...(String(next.value?.stdout ?? '').includes('still here')
+        ? []
+        : [`after a command ${what} the next one failed: ${describeCall(next)}`]),
+    ]),
+    ...deaths(record),
+  ];
+}
+
+/** An error, or what a command that was killed gives: an exit code other than 0. */
+function answersFailure(what: string, call: Call): Finding[] {
+  if (call.status === undefined) {
+    return [`a command ${what} was not answered: ${describeCall(call)}`];
+  }
+  const isTold = isRefusal(call) || (typeof call.value?.exitCode === 'number' && call.value.exitCode !== 0);
+  return isTold ? [] : [`a command ${what} was answered as a success: ${describeCall(call)}`];
+}
+
+/** SM-08 */
+export function cleansUp({ early, goneEarly, call, gone }: CleanUpRecord): Finding[] {
+  const wrong = gone.filter((name) => KEPT_PODS.includes(name) && !goneEarly.includes(name));
+  const left = OLD_PODS.filter((name) => !gone.includes(name));
+  const count = call.value?.deleted;
+  return [
+    ...failed(early, 'a clean-up of pods older than an hour'),
+    ...(goneEarly.length > 0
+      ? [`asked for pods older than an hour, it deleted younger ones: ${goneEarly.join(', ')}`]
+      : []),
+    ...failed(call, 'a clean-up'),
+    ...(left.length > 0 ? [`it left what was to go: ${left.join(', ')}`] : []),
+    ...(wrong.length > 0 ? [`it deleted what was to stay: ${wrong.join(', ')}`] : []),
+    ...(isSuccess(call) && count !== undefined && count !== gone.length - goneEarly.length
+      ? [`it says that it deleted ${JSON.stringify(count)}, and ${gone.length - goneEarly.length} pods went`]
+      : []),
+  ];
+}
+
+/** SM-11 */
+export function survivesBadKubeconfigs(record: ConfigurationRecord): Finding[] {
+  return [
+    ...record.bad.flatMap(({ what, test, answersAfter, startsAgain }) => [
+      ...(answersAfter ? [] : [`with ${what} for a kubeconfig it does not answer any more`]),
+      ...(startsAgain ? [] : [`with ${what} for a kubeconfig it does not start again`]),
+      ...(test !== undefined && test.status === undefined
+        ? [`with ${what} the connection test gave no answer: ${describeCall(test)}`]
+        : []),
+      ...(test?.value?.connected === true ? [`with ${what} for a kubeconfig it says that it is connected`] : []),
+    ]),
+    ...(record.listAtTheEnd === undefined
+      ? []
+      : failed(record.listAtTheEnd, 'listing pods with a good kubeconfig again')),
+    ...deaths(record),
+  ];
+}
+
+/** SM-14 */
+export function answersManyAtOnce(record: ManyRecord): Finding[] {
+  return [
+    ...record.execs.flatMap((call, number) => {
+      const { exitCode, stdout, stderr } = call.value ?? {};
+      const right = exitCode === number && stdout === `out-${number}\n` && stderr === `err-${number}\n`;
+      return right ? [] : [`of ${AT_ONCE} requests at once: command ${number}: ${describeCall(call)}`];
+    }),
+    ...record.gets.flatMap((call) => {
+      const { name } = call.input;
+      const right = name === 'agent' ? isSuccess(call) && call.value?.name === name : isRefusal(call);
+      return right ? [] : [`of ${AT_ONCE} requests at once: ${describeCall(call)}`];
+    }),
+    ...deaths(record),
+  ];
+}
+
+/** A process that ended though nobody had asked for it. */
+function deaths(record: ManagerRecord): Finding[] {
+  return record.calls.flatMap(({ operation, died }) => (died === undefined ? [] : [`during ${operation} ${died}`]));
+}
 
 /** What is wrong with a call that should have been a success. */
 function failed(call: Call | undefined, what: string): Finding[] {

@@ -13,14 +13,9 @@ import {
   surplusRights,
   unknownVerbs,
 } from '../../../kubernetes/rbac.ts';
+import { REFUSED, tellsOfRefusal } from '../../../kubernetes/refusals.ts';
 import type { Target } from '../../../targets/load.ts';
-import {
-  REFUSED,
-  type RightsRecord,
-  type StartWithout,
-  tellsOfRefusal,
-  type WorkWithout,
-} from '../scenarios/permissions.ts';
+import type { RightsRecord, StartWithout, WorkWithout } from '../scenarios/permissions.ts';
 
 type Rules = Target<'job-runner'>['rules'];
 

@@ -6,6 +6,7 @@ import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { disagreements } from '../../../environment/cluster/audit-log.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
 import { describeRight, type Right, rightsOf, ruleAllows, ruleOf, rulesWithout } from '../../../kubernetes/rbac.ts';
+import { tellsOfRefusal } from '../../../kubernetes/refusals.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { Readiness, RunnerEvent } from '../driver.ts';
@@ -236,14 +237,6 @@ const ALL_WATCHES = 100;
 
 /** A refusal that is told so long after it is no part of what the API server does. */
 const WORDS_SECONDS = 20;
-
-/** Words for a refusal. */
-export const REFUSED =
-  /forbidden|\b40[13]\b|cannot|can't|not (be )?(allowed|permitted|authori[sz]ed)|denied|unauthori[sz]ed|permission/i;
-
-export function tellsOfRefusal(text: string): boolean {
-  return REFUSED.test(text);
-}
 
 /** What the runner said: its output, and why a task ended or was not taken. */
 function wordsOf(event: RunnerEvent): string[] {

@@ -1,0 +1,100 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import type { Call } from '../driver.ts';
+import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
+
+/** What happened with one kubeconfig that cannot work. */
+export interface BadKubeconfig {
+  /** In words. */
+  what: string;
+  /** Absent where the capability `connection-test` is not declared. */
+  test?: Call;
+  /** It could be called after the configuration, and after a restart. */
+  answersAfter: boolean;
+  startsAgain: boolean;
+}
+
+export interface ConfigurationRecord extends ManagerRecord {
+  kubeconfig: string;
+  initial: Call;
+  configured: Call;
+  changed: Call;
+  /** Whether it started again with what it had been told last, and what it then reported. */
+  startsAgain: boolean;
+  afterRestart?: Call;
+  /** A list of pods under the configuration that was kept. */
+  listAfterRestart?: Call;
+  disabled: Call;
+  bad: BadKubeconfig[];
+  /** A list of pods when it had been told a good kubeconfig again. */
+  listAtTheEnd?: Call;
+}
+
+/** A server that nobody listens at: port 1 of loopback is reserved (IANA, tcpmux). */
+const UNREACHABLE = JSON.stringify({
+  apiVersion: 'v1',
+  kind: 'Config',
+  'current-context': 'c',
+  clusters: [{ name: 'c', cluster: { server: 'https://127.0.0.1:1' } }],
+  users: [{ name: 'u', user: { token: 'none' } }],
+  contexts: [{ name: 'c', context: { cluster: 'c', user: 'u' } }],
+});
+
+/** Contents of kubeconfigs that cannot work; undefined: no file. */
+const BAD_KUBECONFIGS: Record<string, string | undefined> = {
+  'a path where there is no file': undefined,
+  'a file that is no YAML': '{{{ neither YAML nor JSON: [',
+  'an empty file': '',
+  'a server that nobody listens at': UNREACHABLE,
+};
+
+/** Configures a manager, restarts it, and gives it kubeconfigs that cannot work. */
+export function observeConfiguration(t: RequirementContext): Promise<ConfigurationRecord> {
+  return t.sharedByAllFiles('session manager: configuration', () =>
+    withSessionManager(t, { purpose: 'configuration', unconfigured: true }, async (manager) => {
+      const { namespace, kubeconfig, target } = manager;
+      const report = (): Promise<Call> => manager.call('getConfiguration', {});
+      const list = (): Promise<Call> => manager.call('listPods', { namespace });
+      const lists = target.capabilities.includes('pods');
+      const initial = await report();
+      const configured = await manager.call('configure', { enabled: true, namespace, kubeconfig });
+      const changed = await report();
+      const startsAgain = await manager.restart();
+      const kept = startsAgain
+        ? { afterRestart: await report(), ...(lists ? { listAfterRestart: await list() } : {}) }
+        : {};
+      await manager.call('configure', { enabled: false, namespace, kubeconfig });
+      const disabled = await report();
+      const bad: BadKubeconfig[] = [];
+      for (const [what, content] of Object.entries(BAD_KUBECONFIGS)) {
+        bad.push(await useBadKubeconfig(manager, what, content));
+      }
+      await manager.call('configure', { enabled: true, namespace, kubeconfig });
+      const atTheEnd = lists ? { listAtTheEnd: await list() } : {};
+      return {
+        ...manager.record(),
+        ...{ kubeconfig, initial, configured, changed, startsAgain, ...kept, disabled, bad, ...atTheEnd },
+      };
+    }),
+  );
+}
+
+async function useBadKubeconfig(
+  manager: LaunchedManager,
+  what: string,
+  content: string | undefined,
+): Promise<BadKubeconfig> {
+  const { namespace, folder, target } = manager;
+  const path = join(folder, what.replaceAll(' ', '-'));
+  if (content !== undefined) {
+    await writeFile(path, content);
+  }
+  const answers = async (): Promise<boolean> => (await manager.call('getConfiguration', {})).status !== undefined;
+  const configured = await manager.call('configure', { enabled: true, namespace, kubeconfig: path });
+  const test = target.capabilities.includes('connection-test')
+    ? { test: await manager.call('testConnection', { namespace }) }
+    : {};
+  const answersAfter = configured.status !== undefined && (await answers());
+  return { what, ...test, answersAfter, startsAgain: (await manager.restart()) && (await answers()) };
+}

@@ -1,0 +1,36 @@
+import type { RequirementContext } from '../../../rpc/context.ts';
+import type { Call } from '../driver.ts';
+import { type ManagerRecord, withSessionManager } from '../launch.ts';
+import { untilReady } from '../record.ts';
+
+/** So many requests at once. */
+export const AT_ONCE = 50;
+
+export interface ManyRecord extends ManagerRecord {
+  /** One of each kind for each number: a command that prints it, and what is known of a pod. */
+  execs: Call<'exec'>[];
+  gets: Call<'getPod'>[];
+}
+
+/** Asks a manager for many things at once, half of them commands that print what nobody else's does. */
+export function observeMany(t: RequirementContext): Promise<ManyRecord> {
+  return t.sharedByAllFiles('session manager: many', () =>
+    withSessionManager(t, { purpose: 'many' }, async (manager) => {
+      const { namespace, image } = manager;
+      await manager.call('createPod', { name: 'agent', namespace, image, command: ['sleep', '300'] });
+      await untilReady(manager, 'agent');
+      const numbers = Array.from({ length: AT_ONCE / 2 }, (_, index) => index);
+      const execs = numbers.map((number) =>
+        manager.call('exec', {
+          name: 'agent',
+          namespace,
+          command: ['/bin/sh', '-c', `echo out-${number}; echo err-${number} >&2; exit ${number}`],
+        }),
+      );
+      const gets = numbers.map((number) =>
+        manager.call('getPod', { name: number % 2 === 0 ? 'agent' : `unknown-${number}`, namespace }),
+      );
+      return { ...manager.record(), execs: await Promise.all(execs), gets: await Promise.all(gets) };
+    }),
+  );
+}
