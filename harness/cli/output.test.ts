@@ -56,3 +56,25 @@ test('no token is printed whole', () => {
   const token = `eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2EifQ.${'s'.repeat(86)}`;
   expect(written((output) => output.progress('cluster', token))).not.toContain('s'.repeat(86));
 });
+
+test('on a terminal: how long is left, by what takes longest of what is not judged yet', () => {
+  const lines = written(
+    (output) => {
+      const { onResult } = output.of({
+        planned: 3,
+        several: false,
+        expected: [
+          ['TR-01', 5],
+          ['TR-07', 80],
+          ['TR-08', 30],
+        ],
+      });
+      output.progress('TR-07', 'waits');
+      onResult(result('TR-07'));
+      output.progress('TR-08', 'waits');
+    },
+    { isTTY: true, columns: 60 },
+  ).split(/[\r\n]+/);
+  expect(lines).toContain('0 of 3 judged, about 80 s left: TR-07 waits');
+  expect(lines.at(-1)).toBe('1 of 3 judged, about 30 s left: TR-08 waits');
+});

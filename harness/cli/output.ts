@@ -34,6 +34,9 @@ export class Console {
   /** What each requirement that is at work said last. */
   readonly #at = new Map<string, string>();
   #judged = 0;
+  /** Seconds that each requirement takes as far as the catalogue knows, of those that are not judged yet. */
+  #expected = new Map<string, number>();
+  #working: number | undefined;
   #planned: number | undefined;
 
   constructor(output: Output = process.stderr) {
@@ -56,8 +59,15 @@ export class Console {
     const last = [...this.#at].at(-1);
     const others = this.#at.size > 1 ? ` (and ${this.#at.size - 1} more)` : '';
     const now = last === undefined ? '' : `: ${last[0]} ${last[1]}${others}`;
-    const text = redact(`${this.#judged} of ${this.#planned} judged${now}`);
+    const text = redact(`${this.#judged} of ${this.#planned} judged${this.#left()}${now}`);
     this.#output.write(text.slice(0, (this.#output.columns ?? WITHOUT_COLUMNS) - 1));
+  }
+
+  /** All of a run are at work at the same time: what takes longest says how long is left. */
+  #left(): string {
+    if (this.#working === undefined || this.#expected.size === 0) return '';
+    const seconds = Math.max(...this.#expected.values()) - (Date.now() - this.#working) / 1000;
+    return seconds < 1 ? '' : `, about ${Math.ceil(seconds)} s left`;
   }
 
   readonly progress = (part: string, message: string): void => {
@@ -65,6 +75,7 @@ export class Console {
       this.#line(`${pc.cyan(part)} ${message}`);
       return;
     }
+    this.#working ??= Date.now();
     this.#at.delete(part);
     this.#at.set(part, message);
     this.#clear();
@@ -76,6 +87,8 @@ export class Console {
     const why = reason === undefined || outcome === 'passed' ? '' : `: ${reason}`;
     this.#at.delete(who);
     this.#judged += 1;
+    this.#working ??= Date.now();
+    this.#expected.delete(who);
     this.#line(`${pc.bold(who)} ${MARKS[outcome]} ${pc.dim(`(${(durationMs / 1000).toFixed(1)} s)`)}${why}`);
   };
 
@@ -84,9 +97,19 @@ export class Console {
    *
    * @param planned how many requirements are to be judged
    * @param several whether they are of several candidates
+   * @param expected how long each of them takes on an idle machine, seconds
    */
-  of({ planned, several }: { planned: number; several: boolean }): Progress {
+  of({
+    planned,
+    several,
+    expected = [],
+  }: {
+    planned: number;
+    several: boolean;
+    expected?: [string, number][];
+  }): Progress {
     this.#planned = planned;
+    this.#expected = new Map(expected);
     return {
       onResult: (result) => this.result(result, several),
       onAgain: (rows) => {

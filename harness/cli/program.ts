@@ -13,6 +13,7 @@ import { registerList } from './list.ts';
 import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
+import { registerShow } from './show.ts';
 import { registerTest } from './test.ts';
 
 /** The command line without its arguments: main.ts parses it, the reference page is generated from it. */
@@ -25,6 +26,7 @@ export function createProgram(): Command {
   for (const register of [
     registerRun,
     registerProve,
+    registerShow,
     registerList,
     registerExplain,
     registerInit,

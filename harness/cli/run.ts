@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
-import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
-import { OUTCOMES } from '../core/outcome.ts';
+import { redact } from '../core/redact.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
 import type { RunOptions } from '../run/session.ts';
 import { loadTarget } from '../targets/load.ts';
+import { EventStream } from './events.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
@@ -21,6 +21,7 @@ export interface RunFlags {
   requirement: string[];
   report: string;
   keep?: boolean;
+  json?: boolean;
   target: string[];
   set: Record<string, string>;
 }
@@ -78,6 +79,7 @@ export function registerRun(program: Command): void {
       new Option('--requirement <id>', 'run only this requirement; repeatable').argParser(collect).default([], 'all'),
     )
     .option('--report <folder>', 'folder for the report', 'reports/latest')
+    .option('--json', 'print events as JSON, one a line, on standard output; everything else on standard error')
     .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await run(suites, flags);
@@ -99,7 +101,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   // Loaded here, so that the small commands start at once.
   const [
     { buildReport },
-    { renderMatrix },
+    { tellGitHub },
+    { invocationOf },
+    { consoleSummary },
     { verdictOf },
     { writeReport },
     { executeAndMend },
@@ -107,7 +111,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     { ensureSetUp },
   ] = await Promise.all([
     import('../report/build.ts'),
-    import('../report/matrix.ts'),
+    import('../report/github.ts'),
+    import('../report/invocation.ts'),
+    import('../report/renderers/console.ts'),
     import('../report/verdict.ts'),
     import('../report/write.ts'),
     import('../run/execute.ts'),
@@ -115,6 +121,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     import('./setup.ts'),
   ]);
   const output = new Console();
+  const events = flags.json === true ? new EventStream((text) => process.stdout.write(text)) : undefined;
   const options: RunOptions = {
     ...DEFAULT_OPTIONS,
     suites,
@@ -126,36 +133,32 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     keep: flags.keep === true,
     ...(targets.length === 0 ? {} : { targets }),
   };
-  const session = new Session(options, output.progress);
+  const session = new Session(options, (part, message) => {
+    output.progress(part, message);
+    events?.progress(part, message);
+  });
+  events?.begin(session);
   if (session.needsEngine) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   }
   for (const target of targets) {
     await roleDefinition(target.role).install?.(target, (message) => output.progress(target.name, message));
   }
-  const execution = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
-  const report = buildReport(session, execution);
+  const expected = new Map(session.catalogue.requirements.map(({ id, expectedSeconds }) => [id, expectedSeconds ?? 0]));
+  const progress = output.of({
+    planned: session.planned.length,
+    several: false,
+    ...(clock === 'accelerated' ? { expected: session.planned.map(({ id }) => [id, expected.get(id) ?? 0]) } : {}),
+  });
+  const execution = await executeAndMend(session, events === undefined ? progress : events.beside(progress));
+  const report = buildReport(session, execution, invocationOf(flags));
   const files = writeReport(flags.report, report);
   const verdict = verdictOf(report);
-  const counts = OUTCOMES.filter((outcome) => report.summary[outcome] > 0).map(
-    (outcome) => `${report.summary[outcome]} ${outcome}`,
+  events?.end(report, files);
+  const terminal = events === undefined ? process.stdout : process.stderr;
+  tellGitHub(report, files, (text) => terminal.write(text));
+  terminal.write(
+    redact(consoleSummary(report, { columns: terminal.isTTY ? terminal.columns : undefined, folder: flags.report })),
   );
-  const lines = [
-    '',
-    `${report.planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${report.clock.kind}`,
-    ...(report.matrix === undefined ? [] : renderMatrix(report.matrix).map((line) => `  ${line}`)),
-    ...(report.incompatibilities ?? []).map(({ between: [one, other], why, remedy, requirements: ids }) =>
-      pc.yellow(`  ${one} and ${other} cannot work together (${ids.join(', ')}): ${why} Remedy: ${remedy}`),
-    ),
-    ...verdict.reasons.map((reason) => pc.red(`  ${reason}`)),
-    `report: ${files.join(', ')}`,
-    verdict.conformant
-      ? pc.green('conformant')
-      : verdict.harnessError
-        ? pc.magenta('no verdict: harness error')
-        : pc.red('not conformant'),
-    '',
-  ];
-  process.stdout.write(lines.join('\n'));
   return verdict.conformant ? EXIT.conformant : verdict.harnessError ? EXIT.harnessError : EXIT.notConformant;
 }

@@ -1,4 +1,18 @@
 import { z } from 'zod';
+import type { PolicyRule } from '../core/policy-rule.ts';
+import {
+  beyondRules,
+  isSelfReview,
+  type MadeRequest,
+  neededActions,
+  type Right,
+  rightsOf,
+  roleYaml,
+  ruleAllows,
+  ruleOf,
+  smallestRules,
+  spelledResource,
+} from './rbac.ts';
 
 /** Label of the evidence that a report's permission diff is made of. */
 export const PERMISSIONS = 'permissions';
@@ -28,4 +42,65 @@ export type PermissionRight = z.infer<typeof rightSchema>;
 export function standingOf({ documented, requests }: PermissionRight): 'needed' | 'surplus' | 'missing' {
   if (!documented) return 'missing';
   return requests > 0 ? 'needed' : 'surplus';
+}
+
+/** Requests by which a right was used, or would have been. */
+function requestsOf(right: Right, requests: readonly MadeRequest[]): { requests: number; refused: number } {
+  const rule = ruleOf(right);
+  const asked = requests.filter((request) => request.resource !== undefined && ruleAllows(rule, request));
+  // An upgrade needs `create` as well, whatever its method was.
+  const upgraded = neededActions(requests).filter(
+    (action) => !(requests as readonly unknown[]).includes(action) && ruleAllows(rule, action),
+  );
+  return {
+    requests: asked.length + upgraded.length,
+    refused: asked.filter(({ code }) => code === 403).length,
+  };
+}
+
+/**
+ * Documented rules held against requests: each right that is documented, and each that was asked for beyond these.
+ *
+ * @param of name of the implementation
+ * @param rules what its target file documents, in its namespace and for the whole cluster
+ */
+export function permissionDiff(
+  of: string,
+  rules: { namespaced: readonly PolicyRule[]; cluster: readonly PolicyRule[] },
+  requests: readonly MadeRequest[],
+): Permissions {
+  const documented = [...rules.namespaced, ...rules.cluster];
+  const entry = (
+    { verb, group, resource, name }: Right,
+    namespaced: boolean,
+    isDocumented: boolean,
+  ): PermissionRight => ({
+    verb,
+    apiGroup: group,
+    resource,
+    ...(name === undefined ? {} : { name }),
+    namespaced,
+    documented: isDocumented,
+    ...requestsOf({ verb, group, resource, ...(name === undefined ? {} : { name }) }, requests),
+  });
+  const beyond = beyondRules(documented, requests).map(
+    (request): PermissionRight =>
+      entry(
+        { verb: request.verb, group: request.group ?? '', resource: spelledResource(request) },
+        request.namespace !== undefined,
+        false,
+      ),
+  );
+  return {
+    of,
+    rights: [
+      ...rightsOf(rules.namespaced).map((right) => entry(right, true, true)),
+      ...rightsOf(rules.cluster).map((right) => entry(right, false, true)),
+      ...new Map(beyond.map((right) => [`${right.verb} ${right.apiGroup} ${right.resource}`, right])).values(),
+    ].filter(
+      ({ verb, apiGroup: group, resource, documented: isDocumented }) =>
+        isDocumented || !isSelfReview({ verb, group, resource }),
+    ),
+    smallest: roleYaml(of, '<namespace>', smallestRules(requests, documented)),
+  };
 }

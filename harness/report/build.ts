@@ -1,4 +1,5 @@
 import type { Requirement } from '../catalogue/catalogue.ts';
+import { loadDocuments, resolveSource } from '../catalogue/sources.ts';
 import { packageVersion } from '../core/package.ts';
 import { redactData } from '../core/redact.ts';
 import { PERMISSIONS } from '../kubernetes/permissions.ts';
@@ -19,6 +20,17 @@ import { judge, summarize } from './verdict.ts';
 
 /** Labels of the evidence that has a section of its own. */
 const SECTIONS = [TIMELINE, MATRIX, PERMISSIONS];
+
+function addressesOf(results: ReportResult[]): Record<string, string> {
+  const documents = loadDocuments();
+  const sources = new Set(results.flatMap(({ source = [] }) => source));
+  return Object.fromEntries(
+    [...sources].flatMap((source) => {
+      const url = resolveSource(source, documents)?.url;
+      return url === undefined ? [] : [[source, url]];
+    }),
+  );
+}
 
 /** The results of one candidate with what the catalogue says of each, in the order of the catalogue. */
 export function resultsOf(session: Session, candidate: string): ReportResult[] {
@@ -90,6 +102,7 @@ export function buildReport(
       environment,
       requests,
       clock: session.clock,
+      sources: addressesOf(results),
       planned: candidate.planned,
       // What a section of its own has is not told a second time.
       results: results.map((result) => ({

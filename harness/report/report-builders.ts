@@ -1,6 +1,7 @@
 /** Reports for tests: every outcome, in any number, with the sections of a real run. Deterministic. */
 import { createHash } from 'node:crypto';
 import { loadCatalogue, type Requirement } from '../catalogue/catalogue.ts';
+import { loadDocuments, resolveSource } from '../catalogue/sources.ts';
 import { groupByCause } from '../core/causes.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { Permissions } from '../kubernetes/permissions.ts';
@@ -277,6 +278,7 @@ rules:
  */
 export function sampleReport(count: number, withHarnessError = false): Report {
   const { requirements, digest: catalogueDigest } = loadCatalogue();
+  const documents = loadDocuments();
   const results = Array.from({ length: count }, (_, index) => {
     const row = requirements[index % requirements.length];
     if (row === undefined) throw new Error('an empty catalogue');
@@ -305,6 +307,14 @@ export function sampleReport(count: number, withHarnessError = false): Report {
         },
       ],
     },
+    sources: Object.fromEntries(
+      requirements
+        .flatMap(({ source }) => source)
+        .flatMap((source) => {
+          const url = resolveSource(source, documents)?.url;
+          return url === undefined ? [] : [[source, url]];
+        }),
+    ),
     invocation: { program: 'npm run conformance --', options: ['--target', 'example-agent.yaml'] },
     timeline: sampleTimeline(),
     matrix: sampleMatrix(),

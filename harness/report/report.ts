@@ -97,6 +97,10 @@ export const reportSchema = z
       clientLifetimeSeconds: z.number(),
       syncFrequencySeconds: z.number(),
     }),
+    sources: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe('where the sources of the results can be read, as far as they have an address'),
     planned: z.array(z.string()),
     results: z.array(resultSchema),
     timeline: z.array(timelineEventSchema).describe('what happened to each token that was seen, in the order of time'),

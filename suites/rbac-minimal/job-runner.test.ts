@@ -1,11 +1,11 @@
 import { NotTestable } from '../../harness/core/errors.ts';
 import { expectNone } from '../../harness/core/findings.ts';
 import type { ApiRecord } from '../../harness/kubernetes/api-record.ts';
+import { PERMISSIONS, permissionDiff } from '../../harness/kubernetes/permissions.ts';
 import {
   describeRight,
   isSelfReview,
   type Right,
-  roleYaml,
   smallestRules,
   spelledResource,
 } from '../../harness/kubernetes/rbac.ts';
@@ -64,12 +64,13 @@ requirement('RB-20', async (t) => {
 });
 
 requirement('RB-21', async (t) => {
-  const { rules } = jobRunnerTarget(t);
+  const target = jobRunnerTarget(t);
+  const { rules } = target;
   const record = working(await observed(t));
   const surplus = surplusOf(rules, record.requests);
   const documented = [...rules.namespaced, ...rules.cluster];
   const smallest = smallestRules(record.requests, documented);
-  t.evidence('the smallest Role', roleYaml('job-runner', '<namespace>', smallest));
+  t.evidence(PERMISSIONS, permissionDiff(target.name, rules, record.requests));
   // Under the same rights the first run is its own proof.
   const lost = sameRights(smallest, documented)
     ? []

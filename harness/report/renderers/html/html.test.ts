@@ -128,7 +128,7 @@ test('what evidence, reasons or names hold is text, whatever it is', () => {
             reason: evil,
             statement: evil,
             remedy: evil,
-            source: [evil, `https://x.test/"onclick="${evil}`],
+            source: [evil, 'script', 'quote'],
             evidence: [
               {
                 label: evil,
@@ -142,12 +142,18 @@ test('what evidence, reasons or names hold is text, whatever it is', () => {
           target: { name: evil },
           faults: [evil],
           environment: { [evil]: evil },
+          sources: {
+            [evil]: 'https://x.test',
+            script: 'javascript:alert(1)',
+            quote: `https://x.test/"onclick="${evil}`,
+          },
           invocation: { program: evil, options: [evil] },
         },
       ),
     ),
   );
   expect(document.querySelectorAll('script')).toHaveLength(1);
+  expect(document.querySelectorAll('a[href^="javascript"]')).toHaveLength(0);
   expect(document.querySelectorAll('img, [onload], [onerror], [onclick]')).toHaveLength(0);
   for (const control of ['\u202e', '\u0007']) expect(document.body.textContent).not.toContain(control);
   expect(document.getElementById('TR-01')?.textContent).toContain('<img src=x onerror="alert(2)">');

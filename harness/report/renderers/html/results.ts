@@ -75,15 +75,12 @@ export function commandBox(command: string): Markup {
   return html`<div class="command"><code>${command}</code><button type="button" class="copy" data-copy="${command}">Copy</button></div>`;
 }
 
-/** A source that is a link, or names an RFC, leads there: the reader's browser follows it, the page itself loads nothing. */
-function sourceLink(source: string): Markup {
-  const rfc = /\bRFC (\d{3,5})(?:,? (?:section )?(\d+(?:\.\d+)*))?/.exec(source);
-  const url = /^https:\/\/\S+$/.test(source)
-    ? source
-    : rfc === null
-      ? undefined
-      : `https://www.rfc-editor.org/rfc/rfc${rfc[1]}${rfc[2] === undefined ? '' : `#section-${rfc[2]}`}`;
-  return url === undefined ? html`${source}` : html`<a href="${url}" rel="noreferrer">${source}</a>`;
+/** A source that has an address leads there: the reader's browser follows it, the page itself loads nothing. */
+function sourceLink({ sources = {} }: Report, source: string): Markup {
+  const url = sources[source];
+  return url === undefined || !url.startsWith('https://')
+    ? html`${source}`
+    : html`<a href="${url}" rel="noreferrer">${source}</a>`;
 }
 
 /** What there is to say of one result beside its line: the statement, what was seen, and for red ones how to fix it. */
@@ -100,7 +97,7 @@ export function detailOf(report: Report, result: ReportResult): Markup {
   return html`${outcome !== 'passed' && row(SEEN[outcome], findings(result))}${text('Why it matters', rationale)}${text(
     'How to fix it',
     remedy,
-  )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(one)}`)}`)}${row(
+  )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`)}`)}${row(
     'Judged twice',
     disturbedBefore === undefined ? undefined : prose(disturbedBefore),
   )}${helps && row('Run it again', commandBox(repeatCommand(report, result.id)))}${text('How it is tested', observed)}`;

@@ -1,0 +1,71 @@
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { sampleReport } from '../report/report-builders.ts';
+import { commandLine } from './program.ts';
+import { openerOf } from './show.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conformance-show-'));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
+
+async function printed(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += String(text);
+    return true;
+  });
+  const code = await commandLine(words, (text) => {
+    err += text;
+  });
+  return { code, out, err };
+}
+
+test('prints where the page is, and makes it where there is none', async () => {
+  writeFileSync(join(folder, 'report.json'), JSON.stringify(sampleReport(20)));
+  const { code, out } = await printed('show', folder, '--no-open');
+  expect({ code, out }).toEqual({ code: 0, out: `${join(folder, 'report.html')}\n` });
+  expect(existsSync(join(folder, 'report.html'))).toBe(true);
+});
+
+test.each([
+  ['md', '## ❌ Not conformant'],
+  ['html', '<!doctype html>'],
+  ['json', '"apiVersion": "conformance/v1"'],
+  ['junit', '<testsuites'],
+  ['text', 'not conformant'],
+])('--format %s', async (format, expected) => {
+  writeFileSync(join(folder, 'other.json'), JSON.stringify(sampleReport(20)));
+  const { code, out } = await printed('show', join(folder, 'other.json'), '--format', format);
+  expect(code).toBe(0);
+  expect(out).toContain(expected);
+});
+
+test.each([
+  [
+    'of another major version',
+    '{"apiVersion":"conformance/v2","tool":{"version":"9.0.0"}}',
+    'conformance/v2, written by version 9.0.0',
+  ],
+  ['that was cut off', JSON.stringify(sampleReport(5)).slice(0, 1000), 'ends in the middle, after 1000 characters'],
+  ['that is none', '[]', 'no apiVersion like conformance/v1'],
+])('a report %s: 64, and its own message', async (_, content, message) => {
+  writeFileSync(join(folder, 'report.json'), content);
+  const { code, err } = await printed('show', folder);
+  expect(code).toBe(64);
+  expect(err).toContain(message);
+});
+
+test('a page is opened on a desktop, and nowhere else', () => {
+  expect(openerOf('darwin', {})).toEqual(['open']);
+  expect(openerOf('linux', { DISPLAY: ':0' })).toEqual(['xdg-open']);
+  expect(openerOf('linux', {})).toBeUndefined();
+  expect(openerOf('darwin', { CI: 'true' })).toBeUndefined();
+  expect(openerOf('linux', { DISPLAY: ':10', SSH_CONNECTION: 'a b' })).toBeUndefined();
+});
