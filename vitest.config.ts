@@ -9,7 +9,7 @@ export default defineConfig({
           name: 'unit',
           maxWorkers: '100%',
           exclude: ['**/*.in-process.test.ts'],
-          include: ['harness/**/*.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts'],
+          include: ['harness/**/*.test.ts', 'suites/**/*.checks.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts'],
         },
       },
       {
@@ -18,14 +18,14 @@ export default defineConfig({
         test: {
           name: 'in-process',
           maxWorkers: '100%',
-          include: ['suites/**/*.unit.test.ts', 'harness/**/*.in-process.test.ts'],
+          include: ['suites/**/*.unit.test.ts', '**/*.in-process.test.ts'],
         },
       },
       {
         test: {
           name: 'suites',
           include: ['suites/*/*.test.ts'],
-          exclude: ['**/*.unit.test.ts'],
+          exclude: ['**/*.unit.test.ts', '**/*.in-process.test.ts', '**/*.checks.test.ts'],
           globalSetup: ['harness/run/worker/global-setup.ts'],
           // A requirement mostly waits for a cluster: all files run at once, and all requirements of a file.
           maxWorkers: 32,

@@ -1,8 +1,8 @@
-import type { Manner, PlayedProvider } from '../../fixtures/workloads/observer/played.ts';
+import type { Behavior, SimulatedProvider } from '../../fixtures/workloads/observer/simulated.ts';
 
-/** A provider that the observer plays, as the client under test is to be configured for it. */
-export interface PlayedSetup {
-  name: PlayedName;
+/** A provider that the observer simulates, as the client under test is to be configured for it. */
+export interface SimulatedSetup {
+  name: SimulatedName;
   issuer: string;
   clientId: string;
   scopes: string[];
@@ -16,9 +16,9 @@ export interface PlayedSetup {
 }
 
 /** Hosts, all of which must lead the client to the observer. They may be names of anything, as long as they differ. */
-export interface PlayedHosts {
+export interface SimulatedHosts {
   /** Of most issuers. */
-  played: string;
+  simulated: string;
   /** Of the issuer that shares its origin with another one. */
   tenants: string;
   /** Its certificate is of a CA that nobody trusts. */
@@ -28,8 +28,8 @@ export interface PlayedHosts {
 }
 
 /** The hosts in a cluster of the harness's, or any other: pods know them by hostAliases. */
-export const PLAYED_HOSTS: PlayedHosts = {
-  played: 'played.conformance.test',
+export const SIMULATED_HOSTS: SimulatedHosts = {
+  simulated: 'simulated.conformance.test',
   tenants: 'tenants.conformance.test',
   stranger: 'stranger.conformance.test',
   elsewhere: 'elsewhere.conformance.test',
@@ -43,52 +43,60 @@ const HOLD_MS = 1_500;
 
 const TOKEN_EXCHANGE_AUDIENCE = 'models';
 
-interface Played {
-  host?: keyof PlayedHosts;
-  manner?: Manner | ((given: { issuer: string; elsewhere: string; holdMs: number }) => Manner);
-  client?: Partial<Pick<PlayedSetup, 'authFlow' | 'tokenExchangeAudience' | 'impatient'>>;
+interface Simulated {
+  host?: keyof SimulatedHosts;
+  behavior?: Behavior | ((given: { issuer: string; elsewhere: string; holdMs: number }) => Behavior);
+  client?: Partial<Pick<SimulatedSetup, 'authFlow' | 'tokenExchangeAudience' | 'impatient'>>;
 }
 
 /** Each for one thing that a client has to stand; `plain` is the control. */
-const PLAYED = {
+const SIMULATED = {
   plain: {},
-  'other-issuer': { manner: { metadataIssuer: 'https://other.conformance.test/realms/other' } },
-  'other-slash': { manner: ({ issuer }) => ({ metadataIssuer: `${issuer}/` }) },
-  tenant: { host: 'tenants', manner: { neighbour: true } },
-  'redirecting-endpoint': { manner: ({ elsewhere }) => ({ tokenRedirect: `${elsewhere}/token` }) },
-  'redirecting-server': { manner: ({ elsewhere }) => ({ resourceRedirect: `${elsewhere}/v1/models` }) },
+  'other-issuer': { behavior: { metadataIssuer: 'https://other.conformance.test/realms/other' } },
+  'other-slash': { behavior: ({ issuer }) => ({ metadataIssuer: `${issuer}/` }) },
+  tenant: { host: 'tenants', behavior: { neighbour: true } },
+  'redirecting-endpoint': { behavior: ({ elsewhere }) => ({ tokenRedirect: `${elsewhere}/token` }) },
+  'redirecting-server': { behavior: ({ elsewhere }) => ({ resourceRedirect: `${elsewhere}/v1/models` }) },
   stranger: { host: 'stranger' },
   revoking: {},
   // A client may have asked for a token when it started: it must not be good any more.
-  slow: { manner: ({ holdMs }) => ({ holdMs, lifeSeconds: SHORT_LIFE_SECONDS }) },
+  slow: { behavior: ({ holdMs }) => ({ holdMs, lifeSeconds: SHORT_LIFE_SECONDS }) },
   exchange: { client: { authFlow: 'token_exchange' } },
   'exchange-audience': {
     client: { authFlow: 'token_exchange', tokenExchangeAudience: TOKEN_EXCHANGE_AUDIENCE },
   },
-  refusing: { manner: { refuses: true } },
-  'no-expiry': { manner: { withoutExpiresIn: true, lifeSeconds: SHORT_LIFE_SECONDS } },
-  swapped: { manner: { lifeSeconds: SHORT_LIFE_SECONDS } },
-  outage: { manner: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
+  refusing: { behavior: { refuses: true } },
+  'no-expiry': { behavior: { withoutExpiresIn: true, lifeSeconds: SHORT_LIFE_SECONDS } },
+  swapped: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS } },
+  outage: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
   // For the session in which the client is started anew with the cache that it left.
   cached: {},
   'cached-elsewhere': {},
-} satisfies Record<string, Played>;
+} satisfies Record<string, Simulated>;
 
-export type PlayedName = keyof typeof PLAYED;
+export type SimulatedName = keyof typeof SIMULATED;
 
-const ENTRIES = Object.entries(PLAYED) as [PlayedName, Played][];
+const ENTRIES = Object.entries(SIMULATED) as [SimulatedName, Simulated][];
 
 /**
  * What the observer has to play.
  *
  * @param options.holdMs how long the slow one takes for a token request
  */
-export function playedProviders(options: { hosts: PlayedHosts; port: number; holdMs?: number }): PlayedProvider[] {
+export function simulatedProviders(options: {
+  hosts: SimulatedHosts;
+  port: number;
+  holdMs?: number;
+}): SimulatedProvider[] {
   const { hosts, port, holdMs = HOLD_MS } = options;
   const elsewhere = `https://${hosts.elsewhere}:${port}`;
-  return ENTRIES.map(([name, { host, manner = {} }]) => {
+  return ENTRIES.map(([name, { host, behavior = {} }]) => {
     const issuer = issuerOf(hosts, port, name, host);
-    return { name, issuer, manner: typeof manner === 'function' ? manner({ issuer, elsewhere, holdMs }) : manner };
+    return {
+      name,
+      issuer,
+      behavior: typeof behavior === 'function' ? behavior({ issuer, elsewhere, holdMs }) : behavior,
+    };
   });
 }
 
@@ -98,17 +106,17 @@ export function playedProviders(options: { hosts: PlayedHosts; port: number; hol
  * @param options.tokenPath a token file of the client's
  * @param options.swappedPath a path that nobody else writes, in a folder of its own
  */
-export function playedSetups(options: {
-  hosts: PlayedHosts;
+export function simulatedSetups(options: {
+  hosts: SimulatedHosts;
   port: number;
   tokenPath: string;
   swappedPath: string;
-}): PlayedSetup[] {
+}): SimulatedSetup[] {
   const { hosts, port, tokenPath, swappedPath } = options;
   return ENTRIES.map(([name, { host, client }]) => ({
     name,
     issuer: issuerOf(hosts, port, name, host),
-    clientId: 'played-client',
+    clientId: 'simulated-client',
     scopes: ['openid'],
     authFlow: 'jwt_bearer',
     tokenPath: name === 'swapped' ? swappedPath : tokenPath,
@@ -116,6 +124,6 @@ export function playedSetups(options: {
   }));
 }
 
-function issuerOf(hosts: PlayedHosts, port: number, name: string, host: keyof PlayedHosts = 'played'): string {
+function issuerOf(hosts: SimulatedHosts, port: number, name: string, host: keyof SimulatedHosts = 'simulated'): string {
   return `https://${hosts[host]}:${port}/realms/${name}`;
 }

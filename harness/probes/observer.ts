@@ -1,10 +1,10 @@
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import type { ObserverConfig } from '../../fixtures/workloads/observer/config.ts';
-import type { Act } from '../../fixtures/workloads/observer/played.ts';
 import type { ObserverRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { Act } from '../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError } from '../core/errors.ts';
 import { makePki } from '../core/pki.ts';
-import { PLAYED_HOSTS, playedProviders } from '../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS, simulatedProviders } from '../fakes/simulated-providers.ts';
 import type { RequirementContext, TestNamespace } from '../rpc/context.ts';
 import { clockAheadMs } from './clock-difference.ts';
 import { bundleConfigMap, startWorkloadPod } from './workload-pod.ts';
@@ -13,7 +13,7 @@ import { bundleConfigMap, startWorkloadPod } from './workload-pod.ts';
 export const RESOURCE_SERVER_HOST = 'models.conformance.test';
 
 /** The hosts that it plays with a certificate of the run. */
-const PLAYED = [PLAYED_HOSTS.played, PLAYED_HOSTS.tenants, PLAYED_HOSTS.elsewhere];
+const SIMULATED = [SIMULATED_HOSTS.simulated, SIMULATED_HOSTS.tenants, SIMULATED_HOSTS.elsewhere];
 
 const HTTPS_PORT = 8443;
 const HTTP_PORT = 8080;
@@ -37,9 +37,9 @@ export interface Observer {
   stalls(): Promise<Stall[]>;
   /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
   refuseNext(provider: string): Promise<void>;
-  /** Port at which the issuers of the played providers are, beside {@link PLAYED_HOSTS}. */
+  /** Port at which the issuers of the simulated providers are, beside {@link SIMULATED_HOSTS}. */
   port: number;
-  /** Tells a played provider how to behave from now on. */
+  /** Tells a simulated provider how to behave from now on. */
   act(provider: string, act: Act): Promise<void>;
 }
 
@@ -49,9 +49,9 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
   return t.shared(`observer in ${namespace}`, async () => {
     const [cluster, identityProvider] = await Promise.all([t.cluster(), t.identityProvider()]);
     const { host, port, upstream, providers } = identityProvider;
-    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...PLAYED] });
+    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...SIMULATED] });
     // Of a CA that is made for it and then forgotten: nobody trusts it.
-    const stranger = await (await makePki('stranger')).issue(PLAYED_HOSTS.stranger);
+    const stranger = await (await makePki('stranger')).issue(SIMULATED_HOSTS.stranger);
     const config: ObserverConfig = {
       ports: { https: HTTPS_PORT, http: HTTP_PORT },
       tls: { certificateFile: '/etc/tls/tls.crt', keyFile: '/etc/tls/tls.key', caFile: '/etc/tls/ca.crt' },
@@ -62,11 +62,11 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
         tokenEndpoint,
         accessTokenAudience,
       })),
-      played: {
-        providers: playedProviders({ hosts: PLAYED_HOSTS, port }),
-        elsewhere: PLAYED_HOSTS.elsewhere,
+      simulated: {
+        providers: simulatedProviders({ hosts: SIMULATED_HOSTS, port }),
+        elsewhere: SIMULATED_HOSTS.elsewhere,
         stranger: {
-          host: PLAYED_HOSTS.stranger,
+          host: SIMULATED_HOSTS.stranger,
           certificateFile: '/etc/tls/stranger.crt',
           keyFile: '/etc/tls/stranger.key',
         },
@@ -138,7 +138,7 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
       return response.json();
     };
     return {
-      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST, ...Object.values(PLAYED_HOSTS)] }],
+      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST, ...Object.values(SIMULATED_HOSTS)] }],
       reach: `${ip}:${port}`,
       ca: identityProvider.ca,
       baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,

@@ -1,9 +1,10 @@
-import { PLAYED_HOSTS } from '../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS } from '../../fakes/simulated-providers.ts';
 import type { Observer } from '../../probes/observer.ts';
 import { START_SECONDS } from '../../probes/pods.ts';
 import { targetFor } from '../../rpc/candidate.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
+import type { CacheProvider, CacheSession } from './cache-record.ts';
 import { startPodsWithCache } from './drivers/pod-cache.ts';
 import { startProcessWithCache } from './drivers/process/cache.ts';
 import {
@@ -16,7 +17,7 @@ import {
   prepareForClient,
 } from './drivers/reference-pod.ts';
 import { driveCachedPods } from './scenarios/pod-restarts.ts';
-import { type CacheDriver, type CacheProvider, type CacheSession, driveCacheSession } from './scenarios/restarts.ts';
+import { type CacheDriver, driveCacheSession } from './scenarios/restarts.ts';
 
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const TOKEN_PATH = `${TOKEN_FOLDER}/token`;
@@ -103,7 +104,7 @@ function deployForRestarts(t: RequirementContext): Promise<CacheDriver> {
           volumes: [
             {
               name: 'token',
-              projected: { sources: [{ serviceAccountToken: { audience: PLAYED_HOSTS.played, path: 'token' } }] },
+              projected: { sources: [{ serviceAccountToken: { audience: SIMULATED_HOSTS.simulated, path: 'token' } }] },
             },
             { name: CACHE_VOLUME, emptyDir: {} },
           ],
@@ -116,10 +117,10 @@ function deployForRestarts(t: RequirementContext): Promise<CacheDriver> {
 
 function providerConfig(
   observer: Observer,
-  { name: _name, played, tokenPath, impatient: _impatient, ...oauth2 }: CacheProvider,
+  { name: _name, simulated, tokenPath, impatient: _impatient, ...oauth2 }: CacheProvider,
 ): object {
   return {
-    baseURL: observer.baseURL(played),
+    baseURL: observer.baseURL(simulated),
     oauth2: { ...oauth2, subjectTokenSource: { type: 'kubernetes_sa', tokenPath } },
   };
 }

@@ -1,13 +1,14 @@
 import { DEFAULT_TOKEN_PATH } from '../../../fixtures/workloads/token-client/config.ts';
 import { NotTestable } from '../../core/errors.ts';
-import { PLAYED_HOSTS, type PlayedName, type PlayedSetup, playedSetups } from '../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS, type SimulatedSetup, simulatedSetups } from '../../fakes/simulated-providers.ts';
 import type { ProviderDescription } from '../../oauth/provider.ts';
 import { deployObserver, type Observer } from '../../probes/observer.ts';
 import { START_SECONDS, startInTurn } from '../../probes/pods.ts';
 import { TIMELINE, timelineOf } from '../../probes/timeline.ts';
 import { targetFor } from '../../rpc/candidate.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
-import { CLIENT_CAPABILITIES, type ClientCapability } from '../../targets/schema/token-client.ts';
+import { CLIENT_CAPABILITIES } from '../../targets/schema/token-client.ts';
+import type { SessionDriver } from './driver.ts';
 import { podDriver } from './drivers/pod-observation.ts';
 import {
   CACHE_FOLDER,
@@ -18,15 +19,8 @@ import {
   PROBE_PORT,
   prepareForClient,
 } from './drivers/reference-pod.ts';
-import {
-  type ClientSession,
-  driveClientSession,
-  LATE,
-  type SessionDriver,
-  type SessionPlan,
-  type SessionProvider,
-  summarise,
-} from './scenarios/session.ts';
+import { type ClientSession, forRequirement, LATE, type SessionProvider, summarise } from './record.ts';
+import { driveClientSession, type SessionPlan } from './scenarios/session.ts';
 import { startTargetClient } from './start.ts';
 
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
@@ -77,16 +71,16 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       configured(staging, `${TOKEN_FOLDER}/staging-token`),
     ]);
     const latePath = `${LATE_FOLDER}/token`;
-    const played = playedSetups({
-      hosts: PLAYED_HOSTS,
+    const simulated = simulatedSetups({
+      hosts: SIMULATED_HOSTS,
       port: observer.port,
-      tokenPath: `${LATE_FOLDER}/played-token`,
+      tokenPath: `${LATE_FOLDER}/simulated-token`,
       swappedPath: `${LATE_FOLDER}/swapped/token`,
     });
     const config = {
       cacheDir: CACHE_FOLDER,
       providers: {
-        ...Object.fromEntries(played.map((setup) => [setup.name, playedConfig(observer, setup)])),
+        ...Object.fromEntries(simulated.map((setup) => [setup.name, simulatedConfig(observer, setup)])),
         [first.name]: clientConfig(observer, production, first),
         [second.name]: clientConfig(observer, staging, second),
         [LATE]: clientConfig(observer, production, { ...first, tokenPath: latePath, pathConfigured: true }),
@@ -126,7 +120,7 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       observer,
       latePath,
       providers: [first, second],
-      played,
+      simulated,
       capabilities: [...CLIENT_CAPABILITIES],
       timeLimitMs: SHORT_TIMEOUT_MS,
       ...podDriver(
@@ -167,7 +161,7 @@ function clientConfig(observer: Observer, description: ProviderDescription, prov
   };
 }
 
-function playedConfig(observer: Observer, setup: PlayedSetup): object {
+function simulatedConfig(observer: Observer, setup: SimulatedSetup): object {
   const { name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath, impatient } = setup;
   return {
     baseURL: observer.baseURL(name),
@@ -184,47 +178,23 @@ function playedConfig(observer: Observer, setup: PlayedSetup): object {
 }
 
 /**
- * The token client of the subject, watched for some seconds; where the run judges its rotations too, it is the same session
- * as {@link observeRotatingClient} gives, so that one client is deployed and not two.
+ * The session of the token client in the slot, shared by all requirements that are planned for the candidate: across rotations and past
+ * the first expiry where one of them needs that (`preconditions.rotations`). On the accelerated clock each token rotates twice at least;
+ * on the real one, where that takes 18 minutes, both together.
+ *
+ * @throws NotApplicable where the client could not be configured for a simulated provider that the requirement needs
  */
-export function observeClient(t: RequirementContext): Promise<ClientSession> {
-  return t.candidate.planned.some((id) => ROTATING.includes(id)) ? observeRotatingClient(t) : observe(t, {});
-}
-
-/** Requirements that are judged by {@link observeRotatingClient}. */
-const ROTATING = ['TR-22', 'TR-23', 'TR-24', 'AI-32'];
-
-/**
- * The token client of the subject, watched across rotations and past the first expiry; once per subject.
- * On the accelerated clock each token rotates twice at least; on the real one, where that takes 18 minutes, both together.
- */
-export function observeRotatingClient(t: RequirementContext): Promise<ClientSession> {
+export async function observeClient(t: RequirementContext): Promise<ClientSession> {
   const accelerated = t.clock.kind === 'accelerated';
   const deadlineSeconds = (accelerated ? 3 * t.clock.clientLifetimeSeconds : 1.2 * EXPIRATION_SECONDS) + 60;
   const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2, deadlineSeconds };
-  return observe(t, { rotations });
-}
-
-/**
- * The session of {@link observeClient}, for a requirement that is seen at a provider that the observer plays. Not applicable where the
- * client could not be configured for it, or does not declare what it needs.
- */
-export async function observePlayedProviders(
-  t: RequirementContext,
-  name: PlayedName,
-  needed: ClientCapability[] = [],
-): Promise<ClientSession> {
-  const session = await observeClient(t);
-  const missing = needed.filter((capability) => !session.capabilities.includes(capability));
-  if (missing.length > 0) {
-    t.notApplicable(
-      `the client declares the capabilities [${session.capabilities.join(', ')}], not ${missing.join(', ')}`,
-    );
+  const session = await observe(t, t.planned.rotations ? { rotations } : {});
+  const { simulatedProviders = [] } = t.preconditions;
+  const missing = simulatedProviders.find((needed) => !session.simulated.some(({ name }) => name === needed));
+  if (missing !== undefined) {
+    t.notApplicable(`the client could not be configured for the simulated provider "${missing}"`);
   }
-  if (!session.played.some((played) => played.name === name)) {
-    t.notApplicable(`the client is not configured for the provider "${name}" that the harness plays`);
-  }
-  return session;
+  return forRequirement(session, simulatedProviders);
 }
 
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {

@@ -1,7 +1,7 @@
 /** Records of a session for tests of what is made of them: seconds count from a start of their own. */
 
 import type { ExchangeRecord, ResourceRecord } from '../../../fixtures/workloads/observer/records.ts';
-import type { Call, ClientSession } from './scenarios/session.ts';
+import type { Call, ClientSession } from './record.ts';
 
 export const START = Date.UTC(2026, 0, 1);
 
@@ -62,7 +62,7 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   elsewhere: [],
   calls: [],
   capabilities: [],
-  played: [],
+  simulated: [],
   timeLimitMs: 0,
   output: { lines: 0, leaks: [], prompts: [] },
   secrets: [],

@@ -8,7 +8,7 @@ import { readIncompatiblePair } from '../../../core/incompatible-pair.ts';
 import type { ProviderDescription } from '../../../oauth/provider.ts';
 import { loadTarget, type Target } from '../../../targets/load.ts';
 import { whyNoCache } from '../observe-cache.ts';
-import { LATE } from '../scenarios/session.ts';
+import { LATE } from '../record.ts';
 import { agreeOnGrant, type ConfiguredProvider } from './files.ts';
 import { ConfigurationSets } from './session.ts';
 

@@ -4,7 +4,7 @@ import { fill, type Values } from '../../../core/placeholders.ts';
 import type { ClientAuthentication, Grant, ProviderDescription } from '../../../oauth/provider.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { TokenClientCapability } from '../../../targets/schema/token-client.ts';
-import type { SessionProvider } from '../scenarios/session.ts';
+import type { SessionProvider } from '../record.ts';
 
 type TokenClientTarget = Target<'token-client'>;
 

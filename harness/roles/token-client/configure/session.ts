@@ -1,11 +1,12 @@
 import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { Values } from '../../../core/placeholders.ts';
-import type { PlayedName, PlayedSetup } from '../../../fakes/simulated-providers.ts';
+import type { SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { ProviderDescription } from '../../../oauth/provider.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import { CLIENT_CAPABILITIES } from '../../../targets/schema/token-client.ts';
-import { LATE, type SessionDriver } from '../scenarios/session.ts';
+import type { SessionDriver } from '../driver.ts';
+import { LATE } from '../record.ts';
 import { agreeOnGrant, type ConfiguredProvider, configurationFiles } from './files.ts';
 
 type TokenClientTarget = Target<'token-client'>;
@@ -91,13 +92,13 @@ export class ConfigurationSets {
   readonly #latePath: string;
 
   /**
-   * @param played providers that the observer plays: each has a set of its own
+   * @param simulated providers that the observer simulates: each has a set of its own
    * @param values placeholders that are known by now
    */
   constructor(
     target: TokenClientTarget,
     providers: ConfiguredProvider[],
-    played: ConfiguredProvider[],
+    simulated: ConfiguredProvider[],
     latePath: string,
     values: Values,
   ) {
@@ -110,8 +111,8 @@ export class ConfigurationSets {
       ...Object.fromEntries(
         Object.entries(SETS).map(([set, members]) => [set, members.map((member) => known[member])]),
       ),
-      ...Object.fromEntries(played.map((provider) => [playedSet(provider.name), [provider]])),
-      [EVERYTHING]: [first, second, late, ...played],
+      ...Object.fromEntries(simulated.map((provider) => [simulatedSet(provider.name), [provider]])),
+      [EVERYTHING]: [first, second, late, ...simulated],
     };
     this.files = Object.fromEntries(
       Object.entries(sets).map(([set, members]) => [set, configurationFiles(target, members, values)]),
@@ -126,51 +127,35 @@ export class ConfigurationSets {
   /** Name of the set for the next call of a provider. */
   setFor(provider: string): string {
     if (provider === LATE) return 'late';
-    if (Object.hasOwn(this.files, playedSet(provider))) return playedSet(provider);
+    if (Object.hasOwn(this.files, simulatedSet(provider))) return simulatedSet(provider);
     return this.#lateIsBlank ? 'all' : 'usual';
   }
 }
 
-function playedSet(provider: string): string {
-  return `played-${provider}`;
+function simulatedSet(provider: string): string {
+  return `simulated-${provider}`;
 }
 
-/** The played providers by which a requirement is judged, its control included. */
-const PLAYED_FOR: Record<string, PlayedName[]> = {
-  'TR-25': ['slow'],
-  'TR-26': ['revoking'],
-  'TR-27': ['no-expiry'],
-  'TR-29': ['outage'],
-  'TR-35': ['plain', 'refusing'],
-  'TR-36': ['swapped'],
-  'TX-02': ['exchange', 'exchange-audience'],
-  'TX-04': ['plain', 'tenant'],
-  'TX-05': ['revoking'],
-  'TX-06': ['plain', 'other-issuer', 'other-slash'],
-  'TX-07': ['plain', 'stranger', 'redirecting-endpoint', 'redirecting-server'],
-};
-
-/** Those that the run judges anything by: a client that is started for each call is not called for nothing. */
-export function plannedSetups({ candidate }: RequirementContext, setups: PlayedSetup[]): PlayedSetup[] {
-  const needed = new Set(candidate.planned.flatMap((id) => PLAYED_FOR[id] ?? []));
-  return setups.filter(({ name }) => needed.has(name));
+/** Those that something planned is evaluated by: a client that is started for each call is not called for nothing. */
+export function plannedSetups({ planned }: RequirementContext, setups: SimulatedSetup[]): SimulatedSetup[] {
+  return setups.filter(({ name }) => planned.simulatedProviders.has(name));
 }
 
-/** The played providers that a client can be configured for, and how its configuration files have them. */
-export function configuredPlayed(
+/** The simulated providers that a client can be configured for, and how its configuration files have them. */
+export function configuredSimulated(
   target: Pick<TokenClientTarget, 'capabilities'>,
-  setups: PlayedSetup[],
+  setups: SimulatedSetup[],
   baseURL: (provider: string) => string,
-): { played: PlayedSetup[]; configured: ConfiguredProvider[] } {
+): { simulated: SimulatedSetup[]; configured: ConfiguredProvider[] } {
   const flows = (['jwt_bearer', 'token_exchange'] as const).filter((flow) => target.capabilities.includes(flow));
   // Where nothing is said of the grant, any will do.
-  const played = setups.flatMap((setup): PlayedSetup[] => {
+  const simulated = setups.flatMap((setup): SimulatedSetup[] => {
     if (flows.includes(setup.authFlow)) return [setup];
     return setup.authFlow === 'jwt_bearer' && flows.length > 0 ? [{ ...setup, authFlow: 'token_exchange' }] : [];
   });
   return {
-    played,
-    configured: played.map(({ name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath }) => ({
+    simulated,
+    configured: simulated.map(({ name, issuer, clientId, scopes, authFlow, tokenExchangeAudience, tokenPath }) => ({
       name,
       issuer,
       tokenEndpoint: `${issuer}/token`,

@@ -1,6 +1,6 @@
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { redact } from '../../../core/redact.ts';
-import type { CallAnswer } from '../scenarios/session.ts';
+import type { CallAnswer } from '../driver.ts';
 
 /** One request to a client that runs already, as the target file writes it: with its placeholders. */
 interface WrittenRequest {

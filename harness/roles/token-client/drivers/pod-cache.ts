@@ -1,10 +1,10 @@
 import { HarnessError } from '../../../core/errors.ts';
 import type { Values } from '../../../core/placeholders.ts';
-import { PLAYED_HOSTS } from '../../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS } from '../../../fakes/simulated-providers.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import { configurationFiles } from '../configure/files.ts';
-import { configuredPlayed, EVERYTHING } from '../configure/session.ts';
+import { configuredSimulated, EVERYTHING } from '../configure/session.ts';
 import { driveCachedPods } from '../scenarios/pod-restarts.ts';
 import type { CacheDriver } from '../scenarios/restarts.ts';
 import {
@@ -25,7 +25,7 @@ export function startPodsWithCache(t: RequirementContext, target: Target<'token-
   const { container, cacheVolume, tokenFolder, startSeconds, trigger } = target.run;
   return driveCachedPods(t, async ({ cluster, namespace, observer }) => {
     const tokenPath = `${tokenFolder}/token`;
-    const values = await podValues(t, target, [{ audience: PLAYED_HOSTS.played, tokenPath }]);
+    const values = await podValues(t, target, [{ audience: SIMULATED_HOSTS.simulated, tokenPath }]);
     await prepareForPods(t, namespace);
     let known: Values = values;
     return {
@@ -36,8 +36,8 @@ export function startPodsWithCache(t: RequirementContext, target: Target<'token-
       startSeconds,
       ...(trigger.kind === 'exec' ? { startsForEachCall: true } : {}),
       async podFor(name, providers) {
-        const configured = providers.flatMap(({ name: as, played, ...setup }) =>
-          configuredPlayed(target, [{ ...setup, name: played }], observer.baseURL).configured.map((provider) => ({
+        const configured = providers.flatMap(({ name: as, simulated, ...setup }) =>
+          configuredSimulated(target, [{ ...setup, name: simulated }], observer.baseURL).configured.map((provider) => ({
             ...provider,
             name: as,
           })),

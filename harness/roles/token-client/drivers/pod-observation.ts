@@ -8,7 +8,8 @@ import { HarnessError } from '../../../core/errors.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import type { Observer } from '../../../probes/observer.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import type { ClientPodFacts, SessionDriver } from '../scenarios/session.ts';
+import type { SessionDriver } from '../driver.ts';
+import type { ClientPodFacts } from '../record.ts';
 import type { SendRequest } from './http-call.ts';
 import { secretsOf } from './pod-secrets.ts';
 
@@ -38,7 +39,7 @@ function factsOf({ metadata, spec, status }: V1Pod): ClientPodFacts {
 
 type PodDriver = Omit<
   SessionDriver,
-  'providers' | 'latePath' | 'played' | 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds' | 'call'
+  'providers' | 'latePath' | 'simulated' | 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds' | 'call'
 >;
 
 /** Everything of a driver that does not depend on how the client is called. */

@@ -2,7 +2,7 @@ import type { V1Container, V1Pod, V1Volume, V1VolumeMount } from '@kubernetes/cl
 import { bundleWorkload } from '../../../core/bundle.ts';
 import { HarnessError, UsageError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import { PLAYED_HOSTS, playedSetups } from '../../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS, simulatedSetups } from '../../../fakes/simulated-providers.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { deployObserver } from '../../../probes/observer.ts';
 import { createServiceAccount, startInTurn } from '../../../probes/pods.ts';
@@ -12,14 +12,14 @@ import type { Target } from '../../../targets/load.ts';
 import { type ConfiguredProvider, callValues } from '../configure/files.ts';
 import {
   ConfigurationSets,
-  configuredPlayed,
+  configuredSimulated,
   EVERYTHING,
   plannedSetups,
   registerProviders,
   sessionSettings,
   type TargetClient,
 } from '../configure/session.ts';
-import type { CallAnswer } from '../scenarios/session.ts';
+import type { CallAnswer } from '../driver.ts';
 import { callByRequest } from './http-call.ts';
 import { type ClientPod, podDriver, requestsTo } from './pod-observation.ts';
 import { type CommandEnded, resultOf } from './process/run.ts';
@@ -258,14 +258,14 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
   });
   const latePath = `${LATE_FOLDER}/token`;
   const values = await podValues(t, target, providers);
-  const { played, configured } = configuredPlayed(
+  const { simulated, configured } = configuredSimulated(
     target,
     plannedSetups(
       t,
-      playedSetups({
-        hosts: PLAYED_HOSTS,
+      simulatedSetups({
+        hosts: SIMULATED_HOSTS,
         port: observer.port,
-        tokenPath: `${LATE_FOLDER}/played-token`,
+        tokenPath: `${LATE_FOLDER}/simulated-token`,
         swappedPath: `${LATE_FOLDER}/swapped/token`,
       }),
     ),
@@ -306,7 +306,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     ...driver,
     ...(trigger.kind === 'exec' ? { startsForEachCall: true } : {}),
     providers,
-    played,
+    simulated,
     latePath,
     call: (provider, patienceMs) =>
       callPod(

@@ -4,7 +4,7 @@ import type { Observer } from '../../../probes/observer.ts';
 import { bundleConfigMap, workloadPod } from '../../../probes/workload-pod.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import type { CallAnswer } from '../scenarios/session.ts';
+import type { CallAnswer } from '../driver.ts';
 import { callByRequest } from './http-call.ts';
 import { requestsTo } from './pod-observation.ts';
 

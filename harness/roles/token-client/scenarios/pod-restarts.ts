@@ -8,8 +8,9 @@ import { deployObserver, type Observer } from '../../../probes/observer.ts';
 import { RESTRICTED_CONTAINER, START_SECONDS, startInTurn } from '../../../probes/pods.ts';
 import { createClaim, defaultStorageClass } from '../../../probes/storage.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
+import type { CacheProvider, Start } from '../cache-record.ts';
 import { CLIENT_NAME } from '../drivers/reference-pod.ts';
-import { type CacheDriver, type CacheProvider, playedSetupBy, type Start } from './restarts.ts';
+import { type CacheDriver, simulatedSetupBy } from './restarts.ts';
 
 const CLAIM = 'token-client-cache';
 const CORRUPTER = 'kube-agent-conformance-corrupt';
@@ -83,7 +84,7 @@ export async function driveCachedPods(
   const nameOf = ({ metadata }: V1Pod): string => metadata?.name ?? '';
   return {
     ...(pods.startsForEachCall === true ? { startsForEachCall: true } : {}),
-    setup: playedSetupBy(observer.port, pods.tokenPath),
+    setup: simulatedSetupBy(observer.port, pods.tokenPath),
     async start(start, providers) {
       const name = `${CLIENT_NAME}-${start}`;
       pod = withCacheFor(start, await pods.podFor(name, providers), pods, cluster.workloadImage);

@@ -1,6 +1,7 @@
-import { type PlayedName, type PlayedSetup, SHORT_LIFE_SECONDS } from '../../../fakes/simulated-providers.ts';
+import { SHORT_LIFE_SECONDS, type SimulatedName, type SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { ClientCapability } from '../../../targets/schema/token-client.ts';
-import type { MakeCall, SessionDriver } from './session.ts';
+import type { SessionDriver } from '../driver.ts';
+import type { MakeCall } from './session.ts';
 
 /** A client is not asked to count seconds more exactly than that. */
 const MARGIN_MS = 500;
@@ -11,7 +12,7 @@ const AT_ONCE = 5;
 /** How often a client is called after an outage before it must have recovered, once a second. */
 const RECOVERY_CALLS = 10;
 
-interface PlayedCalls {
+interface SimulatedCalls {
   /** To be made in this order, one after another; short, so that they find their place between other calls. */
   parts: (() => Promise<void>)[];
   /** The call of a provider before its outage. */
@@ -20,76 +21,77 @@ interface PlayedCalls {
   outage(): Promise<void>;
 }
 
-/** The calls of the played providers that the client is configured for. */
-export function callsOfPlayedProviders(driver: SessionDriver, call: MakeCall): PlayedCalls {
+/** The calls of the simulated providers that the client is configured for. */
+export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall): SimulatedCalls {
   const [first, second] = driver.providers.map(({ tokenPath }) => tokenPath);
-  const setupOf = (name: PlayedName): PlayedSetup | undefined => driver.played.find((setup) => setup.name === name);
-  const expired: Partial<Record<PlayedName, number>> = {};
-  const untilExpired = (name: PlayedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
-  const forPlayed = (name: PlayedName, ...parts: (() => Promise<void>)[]): (() => Promise<void>)[] =>
+  const setupOf = (name: SimulatedName): SimulatedSetup | undefined =>
+    driver.simulated.find((setup) => setup.name === name);
+  const expired: Partial<Record<SimulatedName, number>> = {};
+  const untilExpired = (name: SimulatedName): Promise<void> => driver.until(new Date(expired[name] ?? Date.now()));
+  const forSimulated = (name: SimulatedName, ...parts: (() => Promise<void>)[]): (() => Promise<void>)[] =>
     setupOf(name) === undefined ? [] : parts;
   const can = (capability: ClientCapability, ...parts: (() => Promise<void>)[]): (() => Promise<void>)[] =>
     driver.capabilities.includes(capability) ? parts : [];
-  const once = (name: PlayedName): (() => Promise<void>)[] =>
-    forPlayed(name, async () => {
-      await call('played', name);
+  const once = (name: SimulatedName): (() => Promise<void>)[] =>
+    forSimulated(name, async () => {
+      await call('simulated', name);
     });
-  const shortLived = (name: PlayedName) => async (): Promise<void> => {
+  const shortLived = (name: SimulatedName) => async (): Promise<void> => {
     await untilExpired(name);
-    await call('played', name);
+    await call('simulated', name);
     expired[name] = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
   };
   const swapped = (from = ''): (() => Promise<void>)[] =>
-    forPlayed('swapped', async () => {
+    forSimulated('swapped', async () => {
       await untilExpired('swapped');
       await driver.project(from, setupOf('swapped')?.tokenPath ?? '');
       await shortLived('swapped')();
     });
-  const redirecting = (name: PlayedName): (() => Promise<void>)[] =>
-    forPlayed(name, async () => {
-      await call('played', name);
+  const redirecting = (name: SimulatedName): (() => Promise<void>)[] =>
+    forSimulated(name, async () => {
+      await call('simulated', name);
       // By the other redirect. A client that is started for each call makes more than one request in it.
-      if (driver.startsForEachCall !== true) await call('played', name);
+      if (driver.startsForEachCall !== true) await call('simulated', name);
     });
   // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
   let put: Promise<void> | undefined;
-  const putPlayedTokens = (): Promise<void> => {
-    const paths = new Set(driver.played.flatMap(({ name, tokenPath }) => (name === 'swapped' ? [] : [tokenPath])));
+  const putSimulatedTokens = (): Promise<void> => {
+    const paths = new Set(driver.simulated.flatMap(({ name, tokenPath }) => (name === 'swapped' ? [] : [tokenPath])));
     const own = [...paths].filter((path) => ![first, second].includes(path));
     put ??= Promise.all(own.map((path) => driver.copy(second ?? '', path))).then(() => undefined);
     return put;
   };
   const parts = [
-    putPlayedTokens,
+    putSimulatedTokens,
     ...once('plain'),
     ...swapped(first),
-    ...forPlayed('no-expiry', shortLived('no-expiry')),
+    ...forSimulated('no-expiry', shortLived('no-expiry')),
     ...can('discovery', ...once('other-issuer'), ...once('other-slash'), ...once('tenant'), ...once('stranger')),
     ...redirecting('redirecting-endpoint'),
     ...redirecting('redirecting-server'),
     ...once('refusing'),
     ...once('revoking'),
-    ...forPlayed('revoking', async () => {
+    ...forSimulated('revoking', async () => {
       await driver.act('revoking', 'refuse-next-token');
-      await call('played', 'revoking', { act: 'refuse-next-token' });
+      await call('simulated', 'revoking', { act: 'refuse-next-token' });
       await driver.act('revoking', 'refuse-tokens');
-      await call('played', 'revoking', { act: 'refuse-tokens' });
+      await call('simulated', 'revoking', { act: 'refuse-tokens' });
     }),
     ...can(
       'resident',
-      ...forPlayed('slow', async () => {
-        await Promise.all(Array.from({ length: AT_ONCE }, () => call('played', 'slow')));
+      ...forSimulated('slow', async () => {
+        await Promise.all(Array.from({ length: AT_ONCE }, () => call('simulated', 'slow')));
       }),
     ),
     ...can('token_exchange', ...once('exchange'), ...once('exchange-audience')),
     ...swapped(second),
-    ...forPlayed('no-expiry', shortLived('no-expiry')),
+    ...forSimulated('no-expiry', shortLived('no-expiry')),
     // Once more: who watches the file is told of the first swap, by the end of what it watches.
     ...swapped(first),
   ];
   const beforeOutage = async (): Promise<void> => {
     if (setupOf('outage') === undefined) return;
-    await putPlayedTokens();
+    await putSimulatedTokens();
     await call('outage', 'outage', { act: 'good' });
     expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
   };

@@ -5,9 +5,10 @@ import { fill } from '../../../../core/placeholders.ts';
 import { createServiceAccount } from '../../../../probes/pods.ts';
 import type { RequirementContext } from '../../../../rpc/context.ts';
 import type { Target } from '../../../../targets/load.ts';
+import type { Start } from '../../cache-record.ts';
 import { configurationFiles } from '../../configure/files.ts';
-import { configuredPlayed, EVERYTHING } from '../../configure/session.ts';
-import { type CacheDriver, playedSetupBy, type Start } from '../../scenarios/restarts.ts';
+import { configuredSimulated, EVERYTHING } from '../../configure/session.ts';
+import { type CacheDriver, simulatedSetupBy } from '../../scenarios/restarts.ts';
 import { startProcessRig } from './sandbox.ts';
 
 const NAME = 'token-client';
@@ -61,7 +62,7 @@ export async function startProcessWithCache(
     const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('client cache')]);
     await createServiceAccount(t, namespace, NAME, false);
     const tokenPath = rig.at('late', 'token');
-    // The played providers take every subject token.
+    // The simulated providers take every subject token.
     const { token } = await cluster.createToken({ namespace, serviceAccount: NAME, audiences: ['cache'] });
     writeFileSync(tokenPath, token, { mode: 0o600 });
     const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
@@ -69,11 +70,11 @@ export async function startProcessWithCache(
     let corruptFiles = 0;
     return {
       ...(isResident ? {} : { startsForEachCall: true }),
-      setup: playedSetupBy(rig.port, tokenPath),
+      setup: simulatedSetupBy(rig.port, tokenPath),
       async start(start, providers) {
         corruptFiles += cache.prepare(start);
-        const configured = providers.map(({ name, played, ...setup }) => {
-          const { configured } = configuredPlayed(target, [{ ...setup, name: played }], rig.baseURL);
+        const configured = providers.map(({ name, simulated, ...setup }) => {
+          const { configured } = configuredSimulated(target, [{ ...setup, name: simulated }], rig.baseURL);
           return configured.map((provider) => ({ ...provider, name }));
         });
         // What is started for each call is given the provider of that call alone.

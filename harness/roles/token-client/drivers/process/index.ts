@@ -7,14 +7,14 @@ import {
 } from '../../../../../fixtures/workloads/token-probe/files.ts';
 import { TokenProbe } from '../../../../../fixtures/workloads/token-probe/probe.ts';
 import { HarnessError, NotTestable } from '../../../../core/errors.ts';
-import { PLAYED_HOSTS, playedSetups } from '../../../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS, simulatedSetups } from '../../../../fakes/simulated-providers.ts';
 import { createServiceAccount } from '../../../../probes/pods.ts';
 import { startProbePod } from '../../../../probes/token-probe.ts';
 import type { RequirementContext } from '../../../../rpc/context.ts';
 import type { Target } from '../../../../targets/load.ts';
 import {
   ConfigurationSets,
-  configuredPlayed,
+  configuredSimulated,
   EVERYTHING,
   plannedSetups,
   registerProviders,
@@ -64,14 +64,14 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
     });
     probe.start();
     rig.onStop(() => probe.stop());
-    const { played, configured } = configuredPlayed(
+    const { simulated, configured } = configuredSimulated(
       target,
       plannedSetups(
         t,
-        playedSetups({
-          hosts: PLAYED_HOSTS,
+        simulatedSetups({
+          hosts: SIMULATED_HOSTS,
           port: rig.port,
-          tokenPath: rig.at('late', 'played-token'),
+          tokenPath: rig.at('late', 'simulated-token'),
           swappedPath: rig.at('late', 'swapped', 'token'),
         }),
       ),
@@ -86,7 +86,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       ...sessionSettings(target),
       ...(isResident ? {} : { startsForEachCall: true }),
       providers,
-      played,
+      simulated,
       latePath,
       async call(name, patienceMs) {
         if (broken !== undefined) throw new HarnessError(broken.message);

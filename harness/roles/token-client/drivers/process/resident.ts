@@ -2,7 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Agent, fetch } from 'undici';
 import { describeError } from '../../../../core/errors.ts';
 import type { Values } from '../../../../core/placeholders.ts';
-import type { CallAnswer, ProcessIdentity } from '../../scenarios/session.ts';
+import type { CallAnswer } from '../../driver.ts';
+import type { ProcessIdentity } from '../../record.ts';
 import { beginningOf, callByRequest, type SendRequest, type WrittenCall } from '../http-call.ts';
 import { describeEnd, endOfOutput, startGroup } from './run.ts';
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../../../../core/errors.ts';
 import { redact } from '../../../../core/redact.ts';
-import type { CallAnswer } from '../../scenarios/session.ts';
+import type { CallAnswer } from '../../driver.ts';
 
 const KILL_AFTER_MS = 2_000;
 

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { makePki } from '../../../../core/pki.ts';
-import { PLAYED_HOSTS, playedSetups } from '../../../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS, simulatedSetups } from '../../../../fakes/simulated-providers.ts';
 import type { RequirementContext } from '../../../../rpc/context.ts';
 import type { Target } from '../../../../targets/load.ts';
 import { configurationFiles } from '../../configure/files.ts';
-import { configuredPlayed } from '../../configure/session.ts';
+import { configuredSimulated } from '../../configure/session.ts';
 import { type ProcessRig, startProcessRig, sweepFolders } from './sandbox.ts';
 
 /** A client in a few lines, for a Node that knows its proxy by the environment. */
@@ -78,7 +78,7 @@ test('folders of processes that are gone are removed, others are left', () => {
   expect(readdirSync(parent).sort()).toEqual(names.slice(1).sort());
 });
 
-/** A rig with the files of all played providers, in the set `all`. */
+/** A rig with the files of all simulated providers, in the set `all`. */
 async function rigFor(target: Target<'token-client'>): Promise<ProcessRig> {
   const pki = await makePki('unit');
   const context = {
@@ -95,10 +95,10 @@ async function rigFor(target: Target<'token-client'>): Promise<ProcessRig> {
   const rig = await startProcessRig(context, target);
   stops.push(rig.stop);
   writeFileSync(rig.at('late', 'token'), 'a subject token');
-  const { configured } = configuredPlayed(
+  const { configured } = configuredSimulated(
     target,
-    playedSetups({
-      hosts: PLAYED_HOSTS,
+    simulatedSetups({
+      hosts: SIMULATED_HOSTS,
       port: rig.port,
       tokenPath: rig.at('late', 'token'),
       swappedPath: rig.at('late', 'token'),

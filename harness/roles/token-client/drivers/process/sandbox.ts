@@ -3,19 +3,20 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Stall } from '../../../../../fixtures/workloads/lib/heartbeat.ts';
 import { Observer } from '../../../../../fixtures/workloads/observer/observer.ts';
-import type { Act } from '../../../../../fixtures/workloads/observer/played.ts';
 import type { ObserverRecord } from '../../../../../fixtures/workloads/observer/records.ts';
+import type { Act } from '../../../../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError } from '../../../../core/errors.ts';
 import { makePki } from '../../../../core/pki.ts';
 import { fill, type Values } from '../../../../core/placeholders.ts';
-import { PLAYED_HOSTS, playedProviders } from '../../../../fakes/simulated-providers.ts';
+import { SIMULATED_HOSTS, simulatedProviders } from '../../../../fakes/simulated-providers.ts';
 import { RESOURCE_SERVER_HOST } from '../../../../probes/observer.ts';
 import type { RequirementContext } from '../../../../rpc/context.ts';
 import type { Target } from '../../../../targets/load.ts';
 import { callValues } from '../../configure/files.ts';
 import { installFolder } from '../../configure/install.ts';
 import { asText } from '../../configure/session.ts';
-import type { CallAnswer, ProcessIdentity } from '../../scenarios/session.ts';
+import type { CallAnswer } from '../../driver.ts';
+import type { ProcessIdentity } from '../../record.ts';
 import { startObservingProxy } from './network.ts';
 import { type ResidentClient, startResident } from './resident.ts';
 import { resultOf, runToCompletion } from './run.ts';
@@ -26,7 +27,7 @@ type TokenClientTarget = Target<'token-client'>;
 export interface ProcessRig {
   /** A path in the rig's folder. */
   at(...names: string[]): string;
-  /** Port of the issuers of the played providers. */
+  /** Port of the issuers of the simulated providers. */
   port: number;
   values: Values;
   baseURL(provider: string): string;
@@ -101,25 +102,25 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
     const at = (...names: string[]): string => join(folder, ...names);
     for (const name of [...WRITABLE, 'late', 'config']) mkdirSync(at(name), { mode: 0o700 });
     const { cert, key } = await t.certificate(host, {
-      names: [RESOURCE_SERVER_HOST, PLAYED_HOSTS.played, PLAYED_HOSTS.tenants, PLAYED_HOSTS.elsewhere],
+      names: [RESOURCE_SERVER_HOST, SIMULATED_HOSTS.simulated, SIMULATED_HOSTS.tenants, SIMULATED_HOSTS.elsewhere],
     });
     // Of a CA that is made for it and then forgotten: nobody trusts it.
-    const stranger = await (await makePki('stranger')).issue(PLAYED_HOSTS.stranger);
+    const stranger = await (await makePki('stranger')).issue(SIMULATED_HOSTS.stranger);
     const observer = new Observer({
       ports: { https: 0, http: 0 },
       address: '127.0.0.1',
       tls: { certificate: cert, key, ca },
       identityProvider: { host, port, upstream },
       providers,
-      played: {
-        providers: playedProviders({ hosts: PLAYED_HOSTS, port }),
-        elsewhere: PLAYED_HOSTS.elsewhere,
-        stranger: { host: PLAYED_HOSTS.stranger, certificate: stranger.cert, key: stranger.key },
+      simulated: {
+        providers: simulatedProviders({ hosts: SIMULATED_HOSTS, port }),
+        elsewhere: SIMULATED_HOSTS.elsewhere,
+        stranger: { host: SIMULATED_HOSTS.stranger, certificate: stranger.cert, key: stranger.key },
       },
     });
     const ports = await observer.start();
     stops.push(() => observer.stop());
-    const hosts = [host, RESOURCE_SERVER_HOST, ...Object.values(PLAYED_HOSTS)];
+    const hosts = [host, RESOURCE_SERVER_HOST, ...Object.values(SIMULATED_HOSTS)];
     const proxy = await startObservingProxy(Object.fromEntries(hosts.map((each) => [`${each}:${port}`, ports.https])));
     stops.push(() => proxy.stop());
     writeFileSync(at('ca.crt'), ca);

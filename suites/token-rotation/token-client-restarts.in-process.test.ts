@@ -2,29 +2,25 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { Observer } from '../../../../fixtures/workloads/observer/observer.ts';
-import type { ExchangeRecord } from '../../../../fixtures/workloads/observer/records.ts';
-import type { TokenClient } from '../../../../fixtures/workloads/token-client/client.ts';
-import { parseConfig, type TokenClientConfig } from '../../../../fixtures/workloads/token-client/config.ts';
-import { loadCatalogue } from '../../../catalogue/catalogue.ts';
-import type { Finding } from '../../../core/findings.ts';
-import { makePki } from '../../../core/pki.ts';
-import { Resolver } from '../../../core/resolver.ts';
-import { type PlayedHosts, playedProviders, playedSetups } from '../../../fakes/simulated-providers.ts';
-import {
-  type CacheSession,
-  driveCacheSession,
-  keepsConfigurationsApart,
-  reusesTheKeptCache,
-  survivesABadCache,
-} from './restarts.ts';
+import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
+import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
+import type { Finding } from '../../harness/core/findings.ts';
+import { makePki } from '../../harness/core/pki.ts';
+import { Resolver } from '../../harness/core/resolver.ts';
+import { type SimulatedHosts, simulatedProviders, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
+import type { CacheSession } from '../../harness/roles/token-client/cache-record.ts';
+import { driveCacheSession } from '../../harness/roles/token-client/scenarios/restarts.ts';
+import { keepsConfigurationsApart, reusesTheKeptCache, survivesABadCache } from './token-client.checks.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 
 const created = vi.hoisted(() => [] as CreateClient[]);
 
 // The entry of each client is taken as it is; its process is not.
-vi.mock('../../../../fixtures/workloads/token-client/service.ts', () => ({
+vi.mock('../../fixtures/workloads/token-client/service.ts', () => ({
   runTokenClient: (create: CreateClient) => created.push(create),
 }));
 
@@ -45,8 +41,8 @@ const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
 ];
 
 const PORT = 8443;
-const HOSTS: PlayedHosts = {
-  played: 'played.test',
+const HOSTS: SimulatedHosts = {
+  simulated: 'simulated.test',
   tenants: 'tenants.test',
   stranger: 'stranger.test',
   elsewhere: 'elsewhere.test',
@@ -60,9 +56,7 @@ let next = 0;
 
 beforeAll(async () => {
   for (const { workload } of CLIENTS) {
-    await import(
-      /* @vite-ignore */ new URL(`../../../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href
-    );
+    await import(/* @vite-ignore */ new URL(`../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href);
   }
   folder = mkdtempSync(join(tmpdir(), 'client-cache-session-'));
   writeFileSync(join(folder, 'token'), 'subject-token');
@@ -74,8 +68,8 @@ beforeAll(async () => {
     tls: { certificate: cert, key, ca: pki.ca },
     identityProvider: { host: 'idp.test', port: PORT, upstream: { address: '127.0.0.1', port: 9 } },
     providers: [],
-    played: {
-      providers: playedProviders({ hosts: HOSTS, port: PORT }),
+    simulated: {
+      providers: simulatedProviders({ hosts: HOSTS, port: PORT }),
       elsewhere: HOSTS.elsewhere,
       stranger: { host: HOSTS.stranger, certificate: cert, key },
     },
@@ -85,7 +79,7 @@ beforeAll(async () => {
   const route = { host: '127.0.0.1', port: ports.https };
   resolver = new Resolver({
     ca: pki.ca,
-    routes: { [`models.test:${PORT}`]: route, [`${HOSTS.played}:${PORT}`]: route },
+    routes: { [`models.test:${PORT}`]: route, [`${HOSTS.simulated}:${PORT}`]: route },
   });
   vi.stubGlobal('fetch', resolver.fetch);
 });
@@ -99,7 +93,7 @@ afterAll(async () => {
 
 async function restartClient(create: CreateClient): Promise<CacheSession> {
   const cache = mkdtempSync(join(folder, 'cache-'));
-  const setups = playedSetups({
+  const setups = simulatedSetups({
     hosts: HOSTS,
     port: PORT,
     tokenPath: join(folder, 'token'),
@@ -111,7 +105,7 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
   let corruptFiles = 0;
   return driveCacheSession(
     {
-      setup: (played) => setups.find(({ name }) => name === played) as (typeof setups)[number],
+      setup: (simulated) => setups.find(({ name }) => name === simulated) as (typeof setups)[number],
       async start(start, providers) {
         if (start === 'corrupt') {
           const files = readdirSync(cache);
@@ -123,10 +117,10 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
         const config = {
           cacheDir: start === 'emptied' || start === 'unwritable' ? folders[start] : cache,
           providers: Object.fromEntries(
-            providers.map(({ name, played, tokenPath, ...oauth2 }) => [
+            providers.map(({ name, simulated, tokenPath, ...oauth2 }) => [
               name,
               {
-                baseURL: `https://models.test:${PORT}/${played}/v1`,
+                baseURL: `https://models.test:${PORT}/${simulated}/v1`,
                 oauth2: { ...oauth2, subjectTokenSource: { type: 'kubernetes_sa', tokenPath } },
               },
             ]),

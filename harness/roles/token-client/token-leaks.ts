@@ -1,4 +1,4 @@
-import { decodeToken, JWS, sha256 } from '../../../../fixtures/workloads/lib/jwt.ts';
+import { decodeToken, JWS, sha256 } from '../../../fixtures/workloads/lib/jwt.ts';
 
 /** A usable token in a workload's output. The token itself is not kept. */
 export interface TokenLeak {

@@ -6,61 +6,65 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { decodeJwt, exportJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { close, listen, readBody, sendJson, urlOf } from '../../../../fixtures/workloads/lib/http.ts';
-import { Observer } from '../../../../fixtures/workloads/observer/observer.ts';
-import type { TokenClient } from '../../../../fixtures/workloads/token-client/client.ts';
-import { parseConfig, type TokenClientConfig } from '../../../../fixtures/workloads/token-client/config.ts';
+import { close, listen, readBody, sendJson, urlOf } from '../../fixtures/workloads/lib/http.ts';
+import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
+import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
 import {
   copyInPlace,
   linkInPlace,
   projectInPlace,
   remainingFiles,
-} from '../../../../fixtures/workloads/token-probe/files.ts';
-import { TokenProbe } from '../../../../fixtures/workloads/token-probe/probe.ts';
-import { loadCatalogue } from '../../../catalogue/catalogue.ts';
-import { listWorkloads } from '../../../core/bundle.ts';
-import { type Finding, textOf } from '../../../core/findings.ts';
-import { makePki, type RunPki } from '../../../core/pki.ts';
-import { Resolver } from '../../../core/resolver.ts';
-import { type PlayedHosts, playedProviders, playedSetups } from '../../../fakes/simulated-providers.ts';
-import {
-  exchangesByOneForm,
-  keepsOthersWorking,
-  namesTheMissingFile,
-  neverFallsBack,
-  neverForwardsTheSubjectToken,
-  neverPresentsAnExpiredToken,
-  presentsEachTokenToItsProvider,
-  readsItsTokenFile,
-  rereadsAtEveryExchange,
-  reusesAccessTokens,
-  sendsEachAccessTokenToItsResourceServer,
-  sendsNoClientSecret,
-  survivesAMissingTokenFile,
-  writesNoToken,
-} from '../checks/session.ts';
-import {
-  doesNotGuessALife,
-  exchangesBySubjectToken,
-  exchangesOnceForManyCalls,
-  exchangesOnceMoreWhenRefused,
-  findsAnIssuerWithAPath,
-  followsTheSymlinkSwap,
-  neverTurnsToAPerson,
-  persistsAccessTokensPrivately,
-  refusesMetadataOfAnotherIssuer,
-  sendsNoTokenToStrangers,
-  survivesAnOutage,
-} from '../checks/simulated.ts';
-import { aSession } from '../record-builders.ts';
+} from '../../fixtures/workloads/token-probe/files.ts';
+import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
+import { loadCatalogue, type Preconditions } from '../../harness/catalogue/catalogue.ts';
+import { listWorkloads } from '../../harness/core/bundle.ts';
+import { HarnessError } from '../../harness/core/errors.ts';
+import { type Finding, textOf } from '../../harness/core/findings.ts';
+import { makePki, type RunPki } from '../../harness/core/pki.ts';
+import { Resolver } from '../../harness/core/resolver.ts';
+import { type SimulatedHosts, simulatedProviders, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
 import {
   type ClientSession,
-  driveClientSession,
+  forRequirement,
   LATE,
-  type SessionPlan,
   type SessionProvider,
   summarise,
-} from './session.ts';
+} from '../../harness/roles/token-client/record.ts';
+import { aSession } from '../../harness/roles/token-client/record-builders.ts';
+import { driveClientSession, type SessionPlan } from '../../harness/roles/token-client/scenarios/session.ts';
+import {
+  keepsOthersWorking,
+  neverFallsBack,
+  presentsEachTokenToItsProvider,
+  sendsEachAccessTokenToItsResourceServer,
+} from '../audience-isolation/token-client.checks.ts';
+import {
+  exchangesByOneForm,
+  exchangesBySubjectToken,
+  findsAnIssuerWithAPath,
+  neverForwardsTheSubjectToken,
+  refusesMetadataOfAnotherIssuer,
+  sendsNoClientSecret,
+  sendsNoTokenToStrangers,
+} from '../token-exchange/token-client.checks.ts';
+import {
+  doesNotGuessALife,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  followsTheSymlinkSwap,
+  namesTheMissingFile,
+  neverPresentsAnExpiredToken,
+  neverTurnsToAPerson,
+  persistsAccessTokensPrivately,
+  readsConfiguredTokenFile,
+  readsDefaultTokenFile,
+  rereadsAtEveryExchange,
+  reusesAccessTokens,
+  survivesAMissingTokenFile,
+  survivesAnOutage,
+  writesNoToken,
+} from './token-client.checks.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 
@@ -71,10 +75,10 @@ const { folder, created } = await vi.hoisted(async () => {
 });
 
 // The entry of each client is taken as it is; its process and the path that pods have are not.
-vi.mock('../../../../fixtures/workloads/token-client/service.ts', () => ({
+vi.mock('../../fixtures/workloads/token-client/service.ts', () => ({
   runTokenClient: (create: CreateClient) => created.push(create),
 }));
-vi.mock('../../../../fixtures/workloads/token-client/config.ts', async (original) => ({
+vi.mock('../../fixtures/workloads/token-client/config.ts', async (original) => ({
   ...(await original<object>()),
   DEFAULT_TOKEN_PATH: `${folder}/token`,
 }));
@@ -93,8 +97,8 @@ const TIMEOUT_MS = 300;
 const HANGING = ['hangs-on-missing-file', 'no-time-limit'];
 
 const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
-  'TR-20': (session) => readsItsTokenFile(session, { pathConfigured: false }),
-  'TR-21': (session) => readsItsTokenFile(session, { pathConfigured: true }),
+  'TR-20': readsDefaultTokenFile,
+  'TR-21': readsConfiguredTokenFile,
   'TR-22': rereadsAtEveryExchange,
   'TR-23': neverPresentsAnExpiredToken,
   'TR-24': reusesAccessTokens,
@@ -156,9 +160,7 @@ let provider: { port: number; certificate: string; key: string };
 
 beforeAll(async () => {
   for (const { workload } of CLIENTS) {
-    await import(
-      /* @vite-ignore */ new URL(`../../../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href
-    );
+    await import(/* @vite-ignore */ new URL(`../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href);
   }
   pki = await makePki('unit');
   const hosts = CLIENTS.flatMap((_, index) => [`idp-${index}.test`, `models-${index}.test`]);
@@ -187,10 +189,10 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-function hostsOf(index: number): PlayedHosts {
+function hostsOf(index: number): SimulatedHosts {
   const host = (name: string): string => `${name}-${index}.test`;
   return {
-    played: host('played'),
+    simulated: host('simulated'),
     tenants: host('tenants'),
     stranger: host('stranger'),
     elsewhere: host('elsewhere'),
@@ -286,10 +288,10 @@ async function watchClient(
   const own = mkdtempSync(join(tmpdir(), 'client-session-own-'));
   const cacheDir = join(own, 'cache');
   const hosts = hostsOf(index);
-  const setups = playedSetups({
+  const setups = simulatedSetups({
     hosts,
     port: PORT,
-    tokenPath: join(own, 'played-token'),
+    tokenPath: join(own, 'simulated-token'),
     swappedPath: join(own, 'swapped', 'token'),
   });
   const observer = new Observer({
@@ -307,8 +309,8 @@ async function watchClient(
       tokenEndpoint: `https://idp-${index}.test:${PORT}/realms/${name}/token`,
       accessTokenAudience: `models-${name}`,
     })),
-    played: {
-      providers: playedProviders({ hosts, port: PORT, holdMs: 150 }),
+    simulated: {
+      providers: simulatedProviders({ hosts, port: PORT, holdMs: 150 }),
       elsewhere: hosts.elsewhere,
       stranger: { host: hosts.stranger, certificate: stranger.cert, key: stranger.key },
     },
@@ -382,7 +384,7 @@ async function watchClient(
         providers,
         latePath,
         capabilities: ['cache', 'discovery', 'resident', 'token_exchange'],
-        played: setups,
+        simulated: setups,
         timeLimitMs: TIMEOUT_MS,
         async call(name, patienceMs) {
           await goOn(Date.now() + CALL_MS);
@@ -446,14 +448,33 @@ describe('a session with', () => {
   });
 });
 
-test('a session that is not told to cross rotations is enough for all rows but three', {
-  timeout: 40_000,
-}, async () => {
+const { requirements } = loadCatalogue();
+const preconditionsOf = (id: string): Preconditions =>
+  requirements.find((requirement) => requirement.id === id)?.preconditions ?? {};
+
+test('what is seen only across rotations declares that it needs them', { timeout: 40_000 }, async () => {
   const session = await watchClient(0, {});
   const failed = Object.entries(ROWS).filter(([, judge]) => judge(session).length > 0);
-  // How many it crosses by chance depends on how long its other parts take.
-  expect(failed.map(([id]) => id).sort()).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
-  expect(failed.filter(([id]) => !['AI-32', 'TR-22', 'TR-23'].includes(id))).toEqual([]);
+  // How many rotations it crosses by chance depends on how long its other parts take.
+  expect(failed.map(([id]) => id)).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
+  expect(failed.filter(([id]) => preconditionsOf(id).rotations !== true)).toEqual([]);
+});
+
+test('a requirement declares exactly the simulated providers that its check looks at', {
+  timeout: 40_000,
+}, async () => {
+  const session = await watchClient(0);
+  // What a twin of TX-05 does wrong happens at this provider, and is seen wherever it happens.
+  const seenElsewhere = ['TX-05 revoking'];
+  for (const [id, judge] of Object.entries(ROWS)) {
+    const { simulatedProviders = [] } = preconditionsOf(id);
+    expect(judge(forRequirement(session, simulatedProviders)), id).toEqual([]);
+    for (const name of simulatedProviders) {
+      if (seenElsewhere.includes(`${id} ${name}`)) continue;
+      const others = simulatedProviders.filter((other) => other !== name);
+      expect(() => judge(forRequirement(session, others)), `${id} without ${name}`).toThrow(HarnessError);
+    }
+  }
 });
 
 test('what the clients of the catalogue do not do', { timeout: 40_000 }, async () => {
@@ -484,7 +505,6 @@ test('what the clients of the catalogue do not do', { timeout: 40_000 }, async (
 });
 
 test('every row of the role has a judgement, and every variant a twin', () => {
-  const { requirements } = loadCatalogue();
   // Those of the cache, and those of other suites, are seen elsewhere.
   const rows = requirements.filter(
     ({ role, id, suite }) =>
@@ -500,6 +520,6 @@ test('every row of the role has a judgement, and every variant a twin', () => {
 });
 
 test('a session that saw nothing satisfies no row', () => {
-  const nothing = aSession({ latePath: '' });
+  const nothing = aSession({ latePath: '', remaining: [] });
   for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
 });

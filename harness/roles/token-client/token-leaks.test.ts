@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { sha256 } from '../../../../fixtures/workloads/lib/jwt.ts';
+import { sha256 } from '../../../fixtures/workloads/lib/jwt.ts';
 import { findTokenLeaks } from './token-leaks.ts';
 
 const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');

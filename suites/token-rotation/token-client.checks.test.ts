@@ -1,17 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import type { ExchangeRecord, ResourceRecord } from '../../../../fixtures/workloads/observer/records.ts';
-import type { TokenObservation } from '../../../../fixtures/workloads/token-probe/probe.ts';
-import { HarnessError, Violation } from '../../../core/errors.ts';
-import { expectNone, textOf } from '../../../core/findings.ts';
-import { aCall, anExchange, aRequest, aSession, iso, START } from '../record-builders.ts';
-import { BURST_CALLS, type Call, type ClientSession, LATE } from '../scenarios/session.ts';
+import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
+import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
+import { HarnessError, Violation } from '../../harness/core/errors.ts';
+import { expectNone, textOf } from '../../harness/core/findings.ts';
+import { BURST_CALLS, type Call, type ClientSession, LATE } from '../../harness/roles/token-client/record.ts';
+import { aCall, anExchange, aRequest, aSession, iso, START } from '../../harness/roles/token-client/record-builders.ts';
+import { neverFallsBack } from '../audience-isolation/token-client.checks.ts';
 import {
-  neverFallsBack,
   neverPresentsAnExpiredToken,
   rereadsAtEveryExchange,
   reusesAccessTokens,
   survivesAMissingTokenFile,
-} from './session.ts';
+} from './token-client.checks.ts';
 
 const call = (phase: Call['phase'], from: number, to: number, change: Partial<Call> = {}): Call =>
   aCall(phase, 'production', [from, to], change);

@@ -1,0 +1,363 @@
+/** What was seen of a token client, and what can be asked of it: shared by the checks of all suites. */
+
+import type { Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
+import type { DecodedToken } from '../../../fixtures/workloads/lib/jwt.ts';
+import type {
+  ActRecord,
+  ElsewhereRecord,
+  ExchangeRecord,
+  ProviderRecord,
+  ResourceRecord,
+} from '../../../fixtures/workloads/observer/records.ts';
+import type { Act } from '../../../fixtures/workloads/observer/simulated.ts';
+import type { RemainingFile } from '../../../fixtures/workloads/token-probe/files.ts';
+import type { Listener } from '../../../fixtures/workloads/token-probe/listeners.ts';
+import type { FileObservations, TokenObservation } from '../../../fixtures/workloads/token-probe/probe.ts';
+import { HarnessError } from '../../core/errors.ts';
+import { type Finding, unlessStalled } from '../../core/findings.ts';
+import type { SimulatedName, SimulatedSetup } from '../../fakes/simulated-providers.ts';
+import type { ClientCapability } from '../../targets/schema/token-client.ts';
+import type { TokenLeak } from './token-leaks.ts';
+
+/** A provider as the token client under test is configured for it. */
+export interface SessionProvider {
+  /** Its name at the identity provider, and in the client's configuration. */
+  name: string;
+  audience: string;
+  clientId: string;
+  scopes: string[];
+  /** The token file that the client must read for it. */
+  tokenPath: string;
+  /** False where `tokenPath` is the default, which the configuration does not name. */
+  pathConfigured: boolean;
+  accessTokenLifetimeSeconds: number;
+  /** By which it has its access tokens; absent: `jwt-bearer`. */
+  grant?: 'jwt-bearer' | 'token-exchange';
+  /** The client documents that it takes an access token for expired so many seconds before its end. */
+  skewSeconds?: number;
+}
+
+/** Name under which the client knows the provider whose token file comes late. */
+export const LATE = 'late';
+
+/**
+ * When a call was made: with the late provider's token file `missing`, then `blank`, then there but `refused`, then good (`recovered`); from a cold
+ * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
+ * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
+ * its access token expired (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as
+ * its part needs (`simulated`), the one with an outage at the very end (`outage`).
+ */
+export type Phase =
+  | 'missing'
+  | 'blank'
+  | 'refused'
+  | 'recovered'
+  | 'concurrent'
+  | 'burst'
+  | 'paced'
+  | 'blanked'
+  | 'restored'
+  | 'simulated'
+  | 'outage';
+
+/** One call that the client was told to make, and how it says it ended. */
+export interface Call {
+  phase: Phase;
+  provider: string;
+  /** Number of the burst. */
+  burst?: number;
+  /** What the simulated provider had been told before. */
+  act?: Act;
+  at: string;
+  durationMs: number;
+  ok: boolean;
+  status?: number;
+  error?: string;
+  /** Of a call without a token file: the path of that file stands in the error, or in what the process of the call wrote. */
+  namesFile?: boolean;
+  /** The client had not answered when the harness's patience ended. */
+  unanswered?: true;
+}
+
+/** Of the pod that the client runs in. */
+export interface ClientPodFacts {
+  /** Its IP address. */
+  address: string;
+  /** RFC 3339, in whole seconds. */
+  createdAt: string;
+  /** Kubernetes put the ServiceAccount's token for the API server into it. */
+  hasApiToken: boolean;
+}
+
+/** What identifies the client's process: it changes with a restart. */
+export interface ProcessIdentity {
+  podUid: string;
+  restarts: number;
+  /** Absent for a process of this host. */
+  pod?: ClientPodFacts;
+}
+
+/** One client watched over some time, from every side. */
+export interface ClientSession {
+  providers: SessionProvider[];
+  /** The token file of the provider {@link LATE}, which gets a copy of the first provider's token. */
+  latePath: string;
+  files: FileObservations[];
+  exchanges: ExchangeRecord[];
+  resources: ResourceRecord[];
+  /** All other requests to identity providers. */
+  lookups: ProviderRecord[];
+  /** What simulated providers were told. */
+  acts: ActRecord[];
+  /** What came to another origin along a redirect. */
+  elsewhere: ElsewhereRecord[];
+  calls: Call[];
+  /** How many of them are a burst of one provider. */
+  burstCalls?: number;
+  capabilities: ClientCapability[];
+  /** The simulated providers that the client was configured for; none where it could not be. */
+  simulated: SimulatedSetup[];
+  /** Where the session is seen by one requirement: the simulated providers that its row declares. */
+  declared?: readonly string[];
+  /** Milliseconds within which a call of the client ends, as declared, whatever the provider does. */
+  timeLimitMs: number;
+  /** Seconds that it takes an access token to live of which it is told nothing, where that is declared. */
+  defaultLifeSeconds?: number;
+  /** Files that it left in the folders that it may write to; absent where nobody can look. */
+  remaining?: RemainingFile[];
+  /** Ports that were listened on where it runs; absent where nobody can look. */
+  listeners?: Listener[];
+  /** Lines of the client's output, the tokens found in it, and the lines that ask somebody to log in at a simulated provider. */
+  output: { lines: number; leaks: TokenLeak[]; prompts: number[] };
+  /** Secrets that the client's pod is given, with where. */
+  secrets: string[];
+  before: ProcessIdentity;
+  after: ProcessIdentity;
+  /** The process after the outage of the simulated provider. */
+  afterOutage: ProcessIdentity;
+  /** When the harness, the client's pod, the observer or the way to the client stood still: what was late then says nothing. */
+  stalls: Stall[];
+}
+
+export const BURST_CALLS = 10;
+
+/** The token that a file held at an instant, and those that came after it. */
+export function rotationsSince(
+  observations: TokenObservation[],
+  instant: number,
+): { at: TokenObservation | undefined; later: TokenObservation[] } {
+  const before = observations.filter(({ at }) => Date.parse(at) <= instant);
+  return { at: before.at(-1), later: observations.slice(before.length) };
+}
+
+/** The session in short, without claims: what a report keeps of it. */
+export function summarise(session: ClientSession): object {
+  const { calls, exchanges, resources, files, output, secrets, before, after, stalls } = session;
+  const failed = calls.filter(({ ok }) => !ok);
+  return {
+    process: { before, after },
+    calls: {
+      total: calls.length,
+      from: calls.at(0)?.at,
+      to: calls.at(-1)?.at,
+      failed: failed.slice(0, 20),
+      failedTotal: failed.length,
+    },
+    output: { lines: output.lines, tokens: output.leaks.slice(0, 20), tokensTotal: output.leaks.length },
+    secrets,
+    capabilities: session.capabilities,
+    stalls,
+    rotations: files.map(({ path, observations, reads, missing, empty, partial }) => ({
+      path,
+      reads,
+      missing,
+      empty,
+      partial,
+      tokens: observations.map(({ at, sha256, claims }) => ({
+        seenAt: at,
+        sha256: sha256.slice(0, 12),
+        iat: instant(claims.iat),
+        exp: instant(claims.exp),
+      })),
+    })),
+    exchanges: exchanges.slice(0, 60).map(({ at, provider, status, expiresIn, error, parameters }) => ({
+      at,
+      provider,
+      status,
+      ...(error === undefined ? {} : { error }),
+      ...(expiresIn === undefined ? {} : { expiresIn }),
+      presented: Object.entries(parameters).flatMap(([name, values]) =>
+        values.flatMap((value) => (typeof value === 'string' ? [] : [`${name} ${value.sha256.slice(0, 12)}`])),
+      ),
+    })),
+    resourceCalls: {
+      total: resources.length,
+      refused: resources.filter(({ status }) => status !== 200).slice(0, 20),
+    },
+  };
+}
+
+export function instant(seconds: unknown): string | undefined {
+  return typeof seconds === 'number' ? new Date(seconds * 1000).toISOString() : undefined;
+}
+
+/** From the reading of a file to the arrival of the request at the recorder, on a busy machine. */
+export const READ_TO_ARRIVAL_MS = 2_000;
+
+/** What is known at once, or within a time limit, is told not later than this after it: the rest is the way to the pod and back. */
+export const FAIL_FAST_MS = 10_000;
+
+/** Parameters in which a projected token is presented: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
+const TOKEN_PARAMETERS = ['assertion', 'subject_token', 'client_assertion', 'actor_token'];
+
+interface Presented {
+  at: number;
+  provider: string;
+  parameter: string;
+  token: DecodedToken;
+}
+
+export function observationsOf(session: ClientSession, path: string): TokenObservation[] {
+  return session.files.find((file) => file.path === path)?.observations ?? [];
+}
+
+/** What was recorded between the calls of the late provider, which shares the first one's endpoint and token. */
+export function betweenLate<R extends { at: string }>({ calls }: ClientSession, records: R[]): R[] {
+  const from = Date.parse(calls.find(({ provider }) => provider !== LATE)?.at ?? '');
+  const blanked = calls.find(({ phase }) => phase === 'blanked')?.at;
+  const to = blanked === undefined ? Number.POSITIVE_INFINITY : Date.parse(blanked);
+  return records.filter(({ at }) => Date.parse(at) > from && Date.parse(at) < to);
+}
+
+/**
+ * What was recorded while the late provider had no token, from the first call: a client that is one process for all its calls may look after
+ * all its providers at its start, the first one included, which shares its endpoint with the late one.
+ */
+export function beforeToken<R extends { at: string }>({ calls }: ClientSession, records: R[], there: Call): R[] {
+  const [from, to] = [Date.parse(calls[0]?.at ?? ''), Date.parse(there.at)];
+  return records.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) < to);
+}
+
+/**
+ * Whether another provider than the late one, which shares the first one's endpoint, was presented its own token: a client may look after
+ * all that it is configured for, whichever of them is called.
+ */
+export function isForItself(session: ClientSession, exchange: ExchangeRecord): boolean {
+  const provider = session.providers.slice(1).find(({ name }) => name === exchange.provider);
+  if (provider === undefined) return false;
+  const own = new Set(observationsOf(session, provider.tokenPath).map(({ sha256 }) => sha256));
+  return tokensIn([exchange]).every(({ token }) => own.has(token.sha256));
+}
+
+export function presentedTokens(session: ClientSession): Presented[] {
+  const between = new Set(betweenLate(session, session.exchanges));
+  return tokensIn(session.exchanges.filter((exchange) => between.has(exchange) || isForItself(session, exchange)));
+}
+
+export function tokensIn(exchanges: ExchangeRecord[]): Presented[] {
+  return exchanges.flatMap(({ at, provider, parameters }) =>
+    TOKEN_PARAMETERS.flatMap((parameter) =>
+      (parameters[parameter] ?? []).flatMap((token) =>
+        typeof token === 'string' ? [] : [{ at: Date.parse(at), provider, parameter, token }],
+      ),
+    ),
+  );
+}
+
+/** When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was. */
+export function startOfCalls({ calls, capabilities }: ClientSession, name: string, instant: number): number {
+  // A client that is started for each call may look after all its providers then; beside a simulated one it has no other.
+  const concerns = ({ provider, phase }: Call): boolean =>
+    provider === name || !(capabilities.includes('resident') || phase === 'simulated' || phase === 'outage');
+  return calls.reduce((first, call) => {
+    const began = Date.parse(call.at);
+    return concerns(call) && began <= instant && endOf(call) >= instant ? Math.min(first, began) : first;
+  }, instant);
+}
+
+export function endOf({ at, durationMs }: Call): number {
+  return Date.parse(at) + durationMs;
+}
+
+/** Those that failed, told by `text`; a machine that stalls may let a call fail that would not. */
+export function failuresOf(calls: Call[], text: (call: Call) => string): Finding[] {
+  return calls.filter(({ ok }) => !ok).map((call) => unlessStalled(text(call), Date.parse(call.at), endOf(call)));
+}
+
+export function restarts(before: ProcessIdentity, after: ProcessIdentity): string[] {
+  return before.podUid === after.podUid && before.restarts === after.restarts
+    ? []
+    : [
+        `the client's process was replaced: restarts ${before.restarts} → ${after.restarts}, pod ${before.podUid} → ${after.podUid}`,
+      ];
+}
+
+export function describeCall({ provider, at, status, error }: Call): string {
+  return `${provider} at ${at}: ${error ?? `status ${status}`}`;
+}
+
+export function iso(milliseconds: number): string {
+  return Number.isFinite(milliseconds) ? new Date(milliseconds).toISOString() : 'an unknown time';
+}
+
+/** Calls that are told apart by time are further apart than the lives of a token; clocks may differ by so much. */
+export const CLOCKS_MS = 1_000;
+
+/** The session as one requirement sees it: it may look only at simulated providers that its row in requirements.yaml declares. */
+export function forRequirement(session: ClientSession, declared: readonly string[]): ClientSession {
+  return { ...session, declared };
+}
+
+/** @throws HarnessError for a simulated provider that the row of the requirement does not declare: without it the client is not called for it */
+function assertDeclared({ declared }: ClientSession, name: SimulatedName): void {
+  if (declared !== undefined && !declared.includes(name)) {
+    throw new HarnessError(
+      `the check looks at the simulated provider "${name}", which the requirement does not declare (preconditions.simulatedProviders)`,
+    );
+  }
+}
+
+/** How the client was configured for a simulated provider. */
+export function simulatedSetup(session: ClientSession, name: SimulatedName): SimulatedSetup | undefined {
+  assertDeclared(session, name);
+  return session.simulated.find((setup) => setup.name === name);
+}
+
+export function callsOfSimulated(session: ClientSession, name: SimulatedName): Call[] {
+  assertDeclared(session, name);
+  return session.calls.filter(({ phase, provider }) => phase === 'simulated' && provider === name);
+}
+
+/** Calls of the simulated provider that has an outage, those before and after it included. */
+export function outageCalls(session: ClientSession): Call[] {
+  assertDeclared(session, 'outage');
+  return session.calls.filter(({ phase }) => phase === 'outage');
+}
+
+export function exchangesAtSimulated(session: ClientSession, name: SimulatedName): ExchangeRecord[] {
+  assertDeclared(session, name);
+  return session.exchanges.filter(({ provider }) => provider === name);
+}
+
+export function digestsOfFile(session: ClientSession, path: string): string[] {
+  return observationsOf(session, path).map(({ sha256 }) => sha256);
+}
+
+/** A refusal counts where a good provider, simulated in the same way, is used with success. */
+export function control(session: ClientSession): Finding[] {
+  return succeeded(session, 'plain', 'the control, a call with a good provider,');
+}
+
+export function succeeded(session: ClientSession, name: SimulatedName, what: string): Finding[] {
+  const calls = callsOfSimulated(session, name);
+  if (calls.length === 0) return [`${what} was not made`];
+  return failuresOf(calls, (call) => `${what} failed: ${describeCall(call)}`);
+}
+
+/** What was not seen may be missing because the machine stalled. */
+export function unseen(calls: Call[], what: string): Finding[] {
+  const [call] = calls;
+  return call === undefined
+    ? [`${what}, since no such call was made`]
+    : [unlessStalled(`${what}, so nothing is known: ${describeCall(call)}`, Date.parse(call.at), endOf(call))];
+}

@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest';
+import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
+import { HarnessError } from '../../harness/core/errors.ts';
+import { expectNone, type Finding, textOf } from '../../harness/core/findings.ts';
+import { type SimulatedName, simulatedProviders, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
+import type { Call, ClientSession } from '../../harness/roles/token-client/record.ts';
+import { aCall, anExchange, aRequest, aSession, iso } from '../../harness/roles/token-client/record-builders.ts';
+import {
+  exchangesBySubjectToken,
+  findsAnIssuerWithAPath,
+  refusesMetadataOfAnotherIssuer,
+  sendsNoTokenToStrangers,
+} from './token-client.checks.ts';
+
+const HOSTS = {
+  simulated: 'simulated.test',
+  tenants: 'tenants.test',
+  stranger: 'stranger.test',
+  elsewhere: 'elsewhere.test',
+};
+const simulated = simulatedSetups({ hosts: HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped/token' });
+
+const call = (provider: SimulatedName, from: number, to: number, change: Partial<Call> = {}): Call =>
+  aCall('simulated', provider, [from, to], change);
+const plain = call('plain', 0, 0.1);
+const failed = { ok: false, error: 'refused' };
+const exchange = (provider: SimulatedName, at: number, change: Partial<ExchangeRecord> = {}): ExchangeRecord =>
+  anExchange(provider, at, change);
+const request = (provider: SimulatedName, at: number, status: number): ResourceRecord => aRequest(provider, at, status);
+const session = (change: Partial<ClientSession>): ClientSession =>
+  aSession({ latePath: '', capabilities: ['resident'], simulated, timeLimitMs: 3_000, ...change });
+const told = (findings: Finding[]): string[] => findings.map(textOf);
+
+test('every provider is simulated at the issuer that the client is configured for', () => {
+  const providers = simulatedProviders({ hosts: HOSTS, port: 8443 });
+  expect(providers.map(({ name, issuer }) => [name, issuer])).toEqual(
+    simulated.map(({ name, issuer }) => [name, issuer]),
+  );
+  expect(new Set(providers.map(({ issuer }) => issuer)).size).toBe(providers.length);
+});
+
+describe('a refusal needs a control and evidence', () => {
+  test('a client that works with no simulated provider passes none of these rows', () => {
+    const calls = simulated.map(({ name }) => call(name, 1, 1.1, failed));
+    for (const judge of [refusesMetadataOfAnotherIssuer, sendsNoTokenToStrangers, findsAnIssuerWithAPath]) {
+      expect(told(judge(session({ calls })))).toContainEqual(expect.stringContaining('the control'));
+    }
+  });
+
+  test('metadata that were never asked for prove nothing, and a stall is to blame where there was one', () => {
+    const findings = refusesMetadataOfAnotherIssuer(
+      session({ calls: [plain, call('other-issuer', 1, 5, failed), call('other-slash', 1, 5, failed)], exchanges: [] }),
+    );
+    expect(told(findings)).toEqual([
+      expect.stringContaining('the metadata document of another issuer was never asked for'),
+      expect.stringContaining('the metadata document of its issuer with a slash more was never asked for'),
+    ]);
+    const stall = { where: 'the pod', from: iso(2), to: iso(4) };
+    expect(() => expectNone(findings, [stall])).toThrow(HarnessError);
+  });
+
+  test('a token that came to another origin is told, whatever carried it', () => {
+    const findings = sendsNoTokenToStrangers(
+      session({
+        calls: [plain],
+        exchanges: [exchange('redirecting-endpoint', 1, { status: 307 })],
+        resources: [request('redirecting-server', 2, 307)],
+        elsewhere: [
+          {
+            kind: 'elsewhere',
+            at: iso(2),
+            host: 'elsewhere.test',
+            method: 'GET',
+            path: '/v1/models',
+            tokens: [{ as: 'Bearer', sha256: 'x' }],
+          },
+        ],
+      }),
+    );
+    expect(told(findings)).toEqual([expect.stringContaining('with a token (Bearer)')]);
+  });
+});
+
+test('an endpoint at the bare origin is that of a neighbour', () => {
+  const calls = [plain, call('tenant', 1, 1.1)];
+  expect(findsAnIssuerWithAPath(session({ calls, exchanges: [exchange('tenant', 1)] }))).toEqual([]);
+  const astray = session({ calls, exchanges: [exchange('tenant', 1, { path: '/token' })] });
+  expect(told(findsAnIssuerWithAPath(astray))).toEqual([expect.stringContaining('was asked for at /token')]);
+});
+
+test('the parameters of a token exchange are compared one by one', () => {
+  const jwt = { header: {}, claims: {}, sha256: 'x' };
+  const parameters = {
+    grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],
+    subject_token: [jwt],
+    subject_token_type: ['urn:ietf:params:oauth:token-type:jwt'],
+    client_id: ['simulated-client'],
+    scope: ['openid'],
+  };
+  const seen = (first: object, second: object) =>
+    exchangesBySubjectToken(
+      session({
+        exchanges: [
+          exchange('exchange', 1, { parameters: { ...parameters, ...first } }),
+          exchange('exchange-audience', 2, { parameters: { ...parameters, ...second } }),
+        ],
+      }),
+    );
+  expect(seen({}, { audience: ['models'] })).toEqual([]);
+  expect(seen({ audience: ['a'] }, {})).toEqual([
+    'exchange: audience is "a", though none is configured',
+    'exchange-audience: audience is "", not "models"',
+  ]);
+  expect(seen({ subject_token: ['opaque'] }, { audience: ['models', 'models'] })).toEqual([
+    'exchange: subject_token is not a JWT',
+    'exchange-audience: audience is given 2 times',
+  ]);
+});

@@ -1,0 +1,203 @@
+/** The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is content with having seen nothing. */
+
+import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
+import { REDIRECTS } from '../../fixtures/workloads/observer/simulated.ts';
+import { NotApplicable } from '../../harness/core/errors.ts';
+import type { Finding } from '../../harness/core/findings.ts';
+import type { SimulatedName } from '../../harness/fakes/simulated-providers.ts';
+import {
+  type ClientSession,
+  callsOfSimulated,
+  control,
+  describeCall,
+  exchangesAtSimulated,
+  type SessionProvider,
+  simulatedSetup,
+  succeeded,
+  tokensIn,
+  unseen,
+} from '../../harness/roles/token-client/record.ts';
+
+/** TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is configured, and no more. */
+export function exchangesByOneForm(session: ClientSession): string[] {
+  if (session.providers.length > 0 && session.providers.every(({ grant }) => grant === 'token-exchange')) {
+    throw new NotApplicable(
+      'the client has its access tokens by token exchange, since its provider takes no other grant of those that it declares',
+    );
+  }
+  const findings = new Set<string>();
+  for (const exchange of session.exchanges) {
+    const provider = session.providers.find(({ name }) => name === exchange.provider);
+    if (provider === undefined) continue;
+    for (const finding of formFindings(exchange, provider)) findings.add(`${provider.name}: ${finding}`);
+  }
+  if (session.exchanges.length === 0) findings.add('no exchange was made');
+  return [...findings];
+}
+
+function formFindings(exchange: ExchangeRecord, provider: SessionProvider): string[] {
+  return requestFindings(exchange, {
+    grant_type: JWT_BEARER,
+    assertion: JWT,
+    client_id: provider.clientId,
+    scope: provider.scopes.join(' '),
+  });
+}
+
+/** TX-03: no request to a token endpoint carries a client secret, and the pod is given no Secret. */
+export function sendsNoClientSecret({ exchanges, secrets }: ClientSession): string[] {
+  const findings = new Set(secrets.map((secret) => `the client's pod is given the Secret ${secret}`));
+  if (exchanges.length === 0) findings.add('no exchange was made');
+  for (const { provider, authorization, parameters, path } of exchanges) {
+    if (authorization !== null) findings.add(`${provider} was sent an Authorization header (${authorization})`);
+    if (parameters.client_secret !== undefined) findings.add(`${provider} was sent a client_secret`);
+    if (/[?&]client_secret=/.test(path)) findings.add(`${provider} was sent a client_secret in the URL`);
+  }
+  return [...findings];
+}
+
+/** TX-05: the resource servers get what an exchange gave, never a subject token: not one that was seen, nor another of its issuer. */
+export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
+  const issued = new Set<unknown>(session.exchanges.map(({ accessToken }) => accessToken));
+  const observed = session.files.flatMap(({ observations }) => observations);
+  const subjects = new Set(
+    [...observed, ...tokensIn(session.exchanges).map(({ token }) => token)].map(({ sha256 }) => sha256),
+  );
+  const issuers = new Set<unknown>(
+    observed.flatMap(({ claims }) => (typeof claims.iss === 'string' ? [claims.iss] : [])),
+  );
+  const findings = session.resources.flatMap(({ at, provider, token: bearer, further = [] }) => {
+    const sent = `the resource server of ${provider} was sent`;
+    const carried = [...(bearer === undefined ? [] : [{ as: 'Bearer token', token: bearer }]), ...further];
+    return carried.flatMap(({ as, token }) => {
+      if (issued.has(token.sha256)) return [];
+      if (subjects.has(token.sha256)) return [`${sent} a subject token (${as}) at ${at}`];
+      return issuers.has(token.claims.iss)
+        ? [`${sent} a token of the cluster's issuer "${token.claims.iss}" (${as}) at ${at}`]
+        : [];
+    });
+  });
+  const accepted = session.resources.some(({ status, token }) => status === 200 && issued.has(token?.sha256));
+  return accepted ? findings : [...findings, 'no resource server accepted an access token, so nothing is known'];
+}
+
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
+
+/** Stands for any JWT as the value of a parameter. */
+export const JWT = Symbol('a JWT');
+
+/** What is wrong with the form of a token request: each parameter must be given once, with its value; '' stands for none. */
+export function requestFindings(
+  { method, contentType, authorization, parameters, path }: ExchangeRecord,
+  expected: Record<string, string | typeof JWT>,
+): string[] {
+  const findings: string[] = [];
+  if (method !== 'POST') findings.push(`the token endpoint was asked by ${method}`);
+  if (path.includes('?')) findings.push('parameters stand in the URL');
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
+    findings.push(`the content type is "${contentType}", not application/x-www-form-urlencoded`);
+    return findings;
+  }
+  for (const [name, wanted] of Object.entries(expected)) {
+    const [value, ...more] = parameters[name] ?? [];
+    if (more.length > 0) findings.push(`${name} is given ${more.length + 1} times`);
+    const told = typeof value === 'object' ? 'a JWT' : `"${value ?? ''}"`;
+    if (wanted === JWT) {
+      if (typeof value !== 'object') findings.push(`${name} is not a JWT`);
+    } else if ((value ?? '') !== wanted) {
+      findings.push(`${name} is ${told}, ${wanted === '' ? 'though none is configured' : `not "${wanted}"`}`);
+    }
+  }
+  if (authorization !== null)
+    findings.push(`an Authorization header (${authorization}) was sent, though no secret is configured`);
+  if (parameters.client_secret !== undefined) findings.push('a client_secret was sent, though none is configured');
+  return findings;
+}
+
+/** TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is one. */
+export function exchangesBySubjectToken(session: ClientSession): Finding[] {
+  const names = ['exchange', 'exchange-audience'] as const;
+  return names.flatMap((name) => {
+    const setup = simulatedSetup(session, name);
+    const exchanges = exchangesAtSimulated(session, name);
+    const findings = exchanges.flatMap((exchange) =>
+      requestFindings(exchange, {
+        grant_type: TOKEN_EXCHANGE,
+        subject_token: JWT,
+        subject_token_type: JWT_TYPE,
+        audience: setup?.tokenExchangeAudience ?? '',
+        client_id: setup?.clientId ?? '',
+        scope: setup?.scopes.join(' ') ?? '',
+      }),
+    );
+    return [
+      ...(exchanges.length === 0 ? [`${name}: no exchange was made${firstSimulatedError(session, name)}`] : []),
+      ...[...new Set(findings)].map((finding) => `${name}: ${finding}`),
+    ];
+  });
+}
+
+/** TX-04: the metadata of an issuer with a path is found, not that of its neighbour without one. */
+export function findsAnIssuerWithAPath(session: ClientSession): Finding[] {
+  const issuer = simulatedSetup(session, 'tenant')?.issuer ?? '';
+  const own = issuer === '' ? '' : `${new URL(issuer).pathname}/token`;
+  const astray = exchangesAtSimulated(session, 'tenant').filter(({ path }) => path !== own);
+  return [
+    ...control(session),
+    ...astray.map(({ at, path }) => `a token for the issuer ${issuer} was asked for at ${path} of its origin at ${at}`),
+    ...succeeded(session, 'tenant', 'a call for an issuer with a path'),
+  ];
+}
+
+/** TX-06: metadata that names another issuer is not used, nor where the two differ by a slash at the end (RFC 8414 section 3.3). */
+export function refusesMetadataOfAnotherIssuer(session: ClientSession): Finding[] {
+  const names = ['other-issuer', 'other-slash'] as const;
+  return [
+    ...control(session),
+    ...names.flatMap((name) => {
+      const whose = name === 'other-slash' ? 'of its issuer with a slash more' : 'of another issuer';
+      const asked = session.lookups.some(({ provider, status }) => provider === name && status === 200);
+      return [
+        ...exchangesAtSimulated(session, name).map(
+          ({ at }) => `a token was presented at ${at} to the endpoint that the metadata ${whose} names`,
+        ),
+        ...callsOfSimulated(session, name)
+          .filter(({ ok }) => ok)
+          .map(() => `a call succeeded by the metadata ${whose}`),
+        ...(asked ? [] : unseen(callsOfSimulated(session, name), `the metadata document ${whose} was never asked for`)),
+      ];
+    }),
+  ];
+}
+
+/** TX-07: a server that TLS cannot verify is told nothing, and no token goes along a redirect to another origin. */
+export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
+  const strange = [...session.lookups, ...session.exchanges, ...session.resources];
+  const sentOn = (name: SimulatedName, records: { provider: string; status: number }[]): Finding[] =>
+    records.some(({ provider, status }) => provider === name && REDIRECTS.some((redirect) => redirect === status))
+      ? []
+      : unseen(callsOfSimulated(session, name), `${name}: nothing was sent on`);
+  return [
+    ...control(session),
+    ...strange
+      .filter(({ provider, kind }) => provider === 'stranger' && kind !== 'resource')
+      .map(({ at, path }) => `${path} was asked for at ${at}, of a server whose certificate nobody vouches for`),
+    ...session.elsewhere.flatMap(({ at, path, tokens }) =>
+      tokens.map((token) => `a redirect was followed to another origin (${path}) at ${at} with a token (${token.as})`),
+    ),
+    ...callsOfSimulated(session, 'stranger')
+      .filter(({ ok }) => ok)
+      .map(() => 'a call succeeded by a server whose certificate nobody vouches for'),
+    ...sentOn('redirecting-endpoint', session.exchanges),
+    ...sentOn('redirecting-server', session.resources),
+  ];
+}
+
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
+const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt';
+
+function firstSimulatedError(session: ClientSession, name: SimulatedName): string {
+  const failed = callsOfSimulated(session, name).find(({ ok }) => !ok);
+  return failed === undefined ? '' : ` (${describeCall(failed)})`;
+}
