@@ -76,7 +76,7 @@ const requirementSchema = z.strictObject({
   /** The broken implementations that must fail it. */
   twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
   /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
-  costly: z.boolean().optional(),
+  expensive: z.boolean().optional(),
   preconditions: preconditionsSchema.optional(),
   /** How long it takes on the references, accelerated clock and idle machine, in seconds; what takes longest is started first. */
   expectedSeconds: z.number().positive().optional(),

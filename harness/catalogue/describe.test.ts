@@ -9,7 +9,7 @@ test('every kind of precondition is told', () => {
       rotations: true,
       cluster: ['two-nodes'],
     },
-    costly: true,
+    expensive: true,
     expectedSeconds: 40,
   });
   expect(lines).toEqual([

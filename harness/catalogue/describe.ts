@@ -12,16 +12,16 @@ const CLUSTER: Record<NonNullable<Preconditions['cluster']>[number], string> = {
 /** What must be there before a requirement can be evaluated, and what it costs, a line each; none where nothing special is. */
 export function describePreconditions({
   preconditions,
-  costly,
+  expensive,
   expectedSeconds,
-}: Pick<Requirement, 'preconditions' | 'costly' | 'expectedSeconds'>): string[] {
+}: Pick<Requirement, 'preconditions' | 'expensive' | 'expectedSeconds'>): string[] {
   const { capabilities = [], simulatedProviders = [], rotations, cluster = [] } = preconditions ?? {};
   return [
     ...capabilities.map((capability) => `the target declares the capability ${capability}`),
     ...(simulatedProviders.length === 0 ? [] : [`simulated identity providers: ${simulatedProviders.join(', ')}`]),
     ...(rotations === true ? ['the client is watched across token rotations'] : []),
     ...cluster.map((need) => CLUSTER[need]),
-    ...(costly === true ? ['expensive: evaluated only for the twins that must fail it'] : []),
+    ...(expensive === true ? ['expensive: evaluated only for the twins that must fail it'] : []),
     ...(expectedSeconds === undefined ? [] : [`takes about ${expectedSeconds} s`]),
   ];
 }

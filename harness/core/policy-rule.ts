@@ -17,8 +17,6 @@ export const policyRuleSchema = z.strictObject({
   resourceNames: z.array(z.string().trim().min(1)).optional(),
 });
 
-export type ResourceRule = z.infer<typeof policyRuleSchema>;
-
 /** Rights that reach further than the work of an agent does (RB-22). */
 export const SENSITIVE_RIGHTS = ['wildcard', 'cluster-wide', 'secrets', 'escalation', 'token-minting'] as const;
 export type SensitiveRight = (typeof SENSITIVE_RIGHTS)[number];

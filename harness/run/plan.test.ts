@@ -40,15 +40,15 @@ test('the error for an unknown requirement does not list all of them', () => {
 test('a twin is judged by the requirements of its role in the suites that it must fail, and by no other', () => {
   const [candidate] = twinCandidates(catalogue, { twins: ['never-rotates'] });
   const rows = catalogue.requirements.filter(
-    ({ role, suite, costly, twins }) =>
-      role === 'cluster' && suite === 'token-rotation' && (costly !== true || twins.includes('never-rotates')),
+    ({ role, suite, expensive, twins }) =>
+      role === 'cluster' && suite === 'token-rotation' && (expensive !== true || twins.includes('never-rotates')),
   );
   expect(candidate?.planned).toEqual(rows.map(({ id }) => id));
 });
 
-test('a costly requirement judges the twins that must fail it, and no other', () => {
+test('a expensive requirement judges the twins that must fail it, and no other', () => {
   const requirements = catalogue.requirements.map((row) =>
-    row.suite === 'token-rotation' ? { ...row, costly: true } : row,
+    row.suite === 'token-rotation' ? { ...row, expensive: true } : row,
   );
   const [candidate] = twinCandidates({ ...catalogue, requirements }, { twins: ['never-rotates'] });
   expect(candidate?.planned).toEqual(['TR-03', 'TR-04', 'TR-05', 'TR-06']);

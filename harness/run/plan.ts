@@ -94,7 +94,7 @@ export function targetsCandidate(targets: Target[], requirements: Requirement[])
 
 /**
  * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with those of the same role in the
- * same suites that it must not (the costly ones left out).
+ * same suites that it must not (the expensive ones left out).
  *
  * @throws UsageError for a twin that does not exist, with the nearest ones
  */
@@ -115,7 +115,7 @@ function candidateOfTwin(twin: Twin, requirements: Requirement[], catalogue: Cat
   // A twin that is run as a target is asked only what it must fail: the rest is asked of the same variant that is no target.
   const targets = roleDefinition(twin.role).targetsOfTwin?.(twin);
   const isBystander = (row: Requirement): boolean =>
-    targets === undefined && row.role === twin.role && suites.has(row.suite) && row.costly !== true;
+    targets === undefined && row.role === twin.role && suites.has(row.suite) && row.expensive !== true;
   return {
     kind: 'twin',
     name: twin.name,

@@ -34,7 +34,7 @@ const SHOWN_BY: Record<string, number[]> = {
 };
 
 const catalogue = loadCatalogue();
-const costly = catalogue.requirements.flatMap(({ id, costly: isCostly }) => (isCostly === true ? [id] : []));
+const expensive = catalogue.requirements.flatMap(({ id, expensive: isCostly }) => (isCostly === true ? [id] : []));
 
 /** Those of the catalogue that need no container and that a row of this suite fails. */
 const twins = catalogue.twins.flatMap(({ name, mustFail, ...twin }) =>
@@ -56,7 +56,7 @@ test.for(twins)('$name is red exactly where it must be', async ({ kind, variant,
     {
       // By the first declaration alone, where the fault shows by it: most do, and time is short.
       declarations: SHOWN_BY[variant ?? ''] ?? [0],
-      leftOut: costly.filter((id) => !mustFail.includes(id)),
+      leftOut: expensive.filter((id) => !mustFail.includes(id)),
     },
   );
   expect(Object.keys(applicable(outcomes)).sort()).toEqual(mustFail.filter((id) => bodies.has(id)).sort());
@@ -108,12 +108,12 @@ test('a provider that takes the token of another is shouted in the table', async
 });
 
 test("without the cluster's key, what needs one is asked of an issuer of the harness's", async () => {
-  const setting: Setting = { declarations: [0], forge: false, leftOut: costly };
+  const setting: Setting = { declarations: [0], forge: false, leftOut: expensive };
   expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({ 'AI-12': 'not applicable' });
 });
 
 test('where there is neither a key nor a further issuer, the rows that need one say so', async () => {
-  const setting: Setting = { declarations: [0], forge: false, trusting: false, leftOut: costly };
+  const setting: Setting = { declarations: [0], forge: false, trusting: false, leftOut: expensive };
   expect(await evaluate({ kind: 'embedded' }, setting)).toEqual(
     Object.fromEntries(['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-12', 'AI-13a'].map((id) => [id, 'not applicable'])),
   );
@@ -157,7 +157,7 @@ test.for<[string, (refused: string) => string]>([
   ['whoever says nothing', () => 'Bad request'],
 ])('a strict provider that words its refusals as %s passes', async ([, text]) => {
   const reasons: string[] = [];
-  const setting: Setting = { declarations: [0, 3], leftOut: costly, reasons };
+  const setting: Setting = { declarations: [0, 3], leftOut: expensive, reasons };
   // What Entra ID says of a subject stands for all that ours refuses without the name of a claim: times and signatures have texts of their own.
   expect(applicable(await evaluate({ kind: 'embedded', twin: saying(text) }, setting)), reasons.join('\n')).toEqual({});
 });

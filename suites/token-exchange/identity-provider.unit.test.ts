@@ -28,7 +28,7 @@ const evaluate = (started: InProcessProvider, setting?: Setting): Promise<Record
 const SHOWN_BY: Record<string, number[]> = { 'grant-switched-off': [0, 2] };
 
 const catalogue = loadCatalogue();
-const costly = catalogue.requirements.flatMap(({ id, costly: isCostly }) => (isCostly === true ? [id] : []));
+const expensive = catalogue.requirements.flatMap(({ id, expensive: isCostly }) => (isCostly === true ? [id] : []));
 
 /** Those of the catalogue that need no container and that a row of this suite fails. */
 const twins = catalogue.twins.flatMap(({ name, mustFail, ...twin }) =>
@@ -50,7 +50,7 @@ test.for(twins)('$name is red exactly where it must be', async ({ kind, variant,
     {
       // By the first declaration alone, where the fault shows by it: most do, and time is short.
       declarations: SHOWN_BY[variant ?? ''] ?? [0],
-      leftOut: costly.filter((id) => !mustFail.includes(id)),
+      leftOut: expensive.filter((id) => !mustFail.includes(id)),
     },
   );
   expect(Object.keys(applicable(outcomes)).sort()).toEqual(mustFail.filter((id) => bodies.has(id)).sort());
@@ -63,7 +63,7 @@ test('opaque access tokens are told apart and kept apart by introspection', asyn
 });
 
 test("without the cluster's key the same token is used over its own life", async () => {
-  const setting: Setting = { declarations: [0], forge: false, waited: [], leftOut: costly };
+  const setting: Setting = { declarations: [0], forge: false, waited: [], leftOut: expensive };
   expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({});
   expect(setting.waited).toHaveLength(6);
 });

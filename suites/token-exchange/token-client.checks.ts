@@ -11,6 +11,7 @@ import {
   control,
   describeCall,
   exchangesAtSimulated,
+  resourcesAtSimulated,
   type SessionProvider,
   simulatedSetup,
   succeeded,
@@ -173,8 +174,8 @@ export function refusesMetadataOfAnotherIssuer(session: ClientSession): Finding[
 /** TX-07: a server that TLS cannot verify is told nothing, and no token goes along a redirect to another origin. */
 export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
   const strange = [...session.lookups, ...session.exchanges, ...session.resources];
-  const sentOn = (name: SimulatedName, records: { provider: string; status: number }[]): Finding[] =>
-    records.some(({ provider, status }) => provider === name && REDIRECTS.some((redirect) => redirect === status))
+  const sentOn = (name: SimulatedName, records: { status: number }[]): Finding[] =>
+    records.some(({ status }) => REDIRECTS.some((redirect) => redirect === status))
       ? []
       : unseen(callsOfSimulated(session, name), `${name}: nothing was sent on`);
   return [
@@ -188,8 +189,8 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
     ...callsOfSimulated(session, 'stranger')
       .filter(({ ok }) => ok)
       .map(() => 'a call succeeded by a server whose certificate nobody vouches for'),
-    ...sentOn('redirecting-endpoint', session.exchanges),
-    ...sentOn('redirecting-server', session.resources),
+    ...sentOn('redirecting-endpoint', exchangesAtSimulated(session, 'redirecting-endpoint')),
+    ...sentOn('redirecting-server', resourcesAtSimulated(session, 'redirecting-server')),
   ];
 }
 

@@ -9,7 +9,7 @@ import { type Tally, tallyOf } from './tally.ts';
  * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a claim and with two
  * providers, the deployment of the reference job runner and its preflight, prompts and templates.
  */
-const COSTLY = [
+const EXPENSIVE = [
   ...['JL-01', 'JL-07', 'JL-08', 'PV-01', 'PV-03', 'PV-04', 'PV-06', 'PV-07', 'TR-09', 'TR-13'],
   ...['RB-30', 'AI-32', 'TR-32'],
   ...['JL-20', 'JL-33', 'JL-40', 'JL-43', 'PV-20', 'PV-21', 'PV-25'],
@@ -26,8 +26,8 @@ export async function assignedUids(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a cluster that assigns uids')}\n`);
   const requirements = loadCatalogue()
     .requirements.filter(
-      ({ id, role, costly }) =>
-        role !== 'identity-provider' && (costly !== true || COSTLY.includes(id)) && EXEMPT[id] === undefined,
+      ({ id, role, expensive }) =>
+        role !== 'identity-provider' && (expensive !== true || EXPENSIVE.includes(id)) && EXEMPT[id] === undefined,
     )
     .map(({ id }) => id);
   const output = new Console();

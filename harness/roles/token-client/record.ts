@@ -339,6 +339,12 @@ export function exchangesAtSimulated(session: ClientSession, name: SimulatedName
   return session.exchanges.filter(({ provider }) => provider === name);
 }
 
+/** Requests to the resource server of a simulated provider. */
+export function resourcesAtSimulated(session: ClientSession, name: SimulatedName): ResourceRecord[] {
+  assertDeclared(session, name);
+  return session.resources.filter(({ provider }) => provider === name);
+}
+
 export function digestsOfFile(session: ClientSession, path: string): string[] {
   return observationsOf(session, path).map(({ sha256 }) => sha256);
 }
