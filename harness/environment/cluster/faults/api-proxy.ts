@@ -7,7 +7,8 @@ import { close, listen } from '../../../../fixtures/workloads/lib/http.ts';
 import { HarnessError } from '../../../core/errors.ts';
 import type { ClusterData } from '../../../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../../../kubernetes/cluster-handle.ts';
-import { type Answer, type Exchange, FAULTS } from './api-faults.ts';
+import type { Answer, Exchange } from './api-faults/exchange.ts';
+import { FAULTS } from './api-faults/index.ts';
 
 /**
  * A faulty API server, for twins of the role cluster: a proxy on loopback in front of the real one.

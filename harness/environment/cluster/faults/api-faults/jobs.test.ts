@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Exchange } from './api-faults.ts';
-import { FAULTS } from './api-faults.ts';
+import type { Exchange } from './exchange.ts';
+import { JOB_FAULTS } from './jobs.ts';
 
 const LOG = '/api/v1/namespaces/a/pods/b/log';
 const JOB = '/apis/batch/v1/namespaces/a/jobs/b';
@@ -8,7 +8,7 @@ const JOB = '/apis/batch/v1/namespaces/a/jobs/b';
 /** Path of the request that a fault sends on; undefined where it is not concerned. */
 async function sentBy(fault: string, method: string, path: string): Promise<string | undefined> {
   const exchange: Exchange = { method, path, headers: {}, body: Buffer.alloc(0) };
-  const own = FAULTS[fault]?.();
+  const own = JOB_FAULTS[fault]?.();
   if (own?.concerns(exchange) !== true) {
     return undefined;
   }

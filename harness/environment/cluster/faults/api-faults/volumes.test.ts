@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { Exchange } from './api-faults.ts';
-import { VOLUME_FAULTS } from './api-faults-volumes.ts';
+import type { Exchange } from './exchange.ts';
+import { VOLUME_FAULTS } from './volumes.ts';
 
 const PODS = '/api/v1/namespaces/ns/pods';
 const EVENTS = '/api/v1/namespaces/ns/events';

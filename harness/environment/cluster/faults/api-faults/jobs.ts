@@ -1,4 +1,4 @@
-import type { Exchange, Fault } from './api-faults.ts';
+import type { Exchange, Fault } from './exchange.ts';
 
 /** The same request with other parameters. */
 function withQuery(exchange: Exchange, change: (parameters: URLSearchParams) => void): Exchange {

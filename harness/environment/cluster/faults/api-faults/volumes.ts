@@ -1,4 +1,4 @@
-import type { Exchange, Fault } from './api-faults.ts';
+import type { Exchange, Fault } from './exchange.ts';
 
 /** The parts of a pod that a fault of its volumes changes. */
 interface PodBody {
