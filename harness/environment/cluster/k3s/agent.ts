@@ -1,8 +1,8 @@
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
-import { HarnessError } from '../../core/errors.ts';
-import { FURTHER_NODE_TAINT, RUN_LABEL } from '../../core/names.ts';
-import type { RunPki } from '../../core/pki.ts';
-import { redact } from '../../core/redact.ts';
+import { HarnessError } from '../../../core/errors.ts';
+import { FURTHER_NODE_TAINT, RUN_LABEL } from '../../../core/names.ts';
+import type { RunPki } from '../../../core/pki.ts';
+import { LogTail } from './log-tail.ts';
 
 /** What k3s keeps of itself: a volume of the container, and a folder in it for the volumes that nodes share. */
 const K3S_FOLDER = '/var/lib/rancher/k3s';
@@ -54,8 +54,8 @@ async function sharedFolderOf(containerId: string): Promise<string> {
  *
  * It has started when its container has; whether the node is Ready is to be read from the API.
  */
-export async function startAgent(options: AgentOptions): Promise<{ container: StartedTestContainer; log: string[] }> {
-  const log: string[] = [];
+export async function startAgent(options: AgentOptions): Promise<{ container: StartedTestContainer; log: LogTail }> {
+  const log = new LogTail(KEPT_LINES);
   const authorities = Object.entries(options.pki.clusterFiles).filter(([name]) => /^(server|client)-ca\./.test(name));
   const container = await new AgentContainer(options.image)
     .withCommand([
@@ -78,12 +78,7 @@ export async function startAgent(options: AgentOptions): Promise<{ container: St
       authorities.map(([name, content]) => ({ target: `${K3S_FOLDER}/server/tls/${name}`, content, mode: 0o600 })),
     )
     .withCopyFilesToContainer(options.files)
-    .withLogConsumer((stream) => {
-      stream.on('data', (line: Buffer | string) => {
-        log.push(redact(line.toString().trimEnd()));
-        log.splice(0, log.length - KEPT_LINES);
-      });
-    })
+    .withLogConsumer(log.consume)
     .start();
   return { container, log };
 }
