@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
-import type { EmbeddedTwin } from '../../harness/environment/identity-provider/faults/twins.ts';
+import type { EmbeddedTwin } from '../../harness/environment/identity-provider/embedded/twin.ts';
 import {
   applicable,
   type Bodies,

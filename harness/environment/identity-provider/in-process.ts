@@ -6,7 +6,7 @@ import type { GrantDeclaration, SecondIssuerTrust, StartedIdentityProvider } fro
 import type { RequirementContext } from '../../rpc/context.ts';
 import type { EvidenceItem } from '../../rpc/protocol.ts';
 import { startEmbedded } from './embedded/index.ts';
-import type { EmbeddedTwin } from './faults/twins.ts';
+import type { EmbeddedTwin } from './embedded/twin.ts';
 import { type IdentityProviderKind, startIdentityProvider } from './index.ts';
 import { makeTestIssuer, type TestIssuer } from './test-issuer.ts';
 

@@ -1,8 +1,8 @@
 import type { StartedIdentityProvider } from '../../oauth/provider.ts';
 import type { IdentityProviderContext } from './context.ts';
 import { startEmbedded } from './embedded/index.ts';
+import { EMBEDDED_TWINS } from './faults/embedded-twins/index.ts';
 import { KEYCLOAK_TWINS } from './faults/keycloak-twins.ts';
-import { EMBEDDED_TWINS } from './faults/twins.ts';
 import { startKeycloak } from './keycloak/index.ts';
 import { startMock } from './mock.ts';
 
