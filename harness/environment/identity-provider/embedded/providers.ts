@@ -51,7 +51,7 @@ export class EmbeddedProviders {
   register(name: string, workload: WorkloadIdentity): { clientId: string } {
     const provider = this.#providers.get(name);
     if (provider === undefined) {
-      const known = [...this.#providers.keys()].join(', ');
+      const known = [...this.#providers.keys()].sort().join(', ');
       throw new Error(`embedded identity provider: there is no provider "${name}"; there are ${known}`);
     }
     const clientId = clientIdOf(workload);
