@@ -41,7 +41,7 @@ async function ensureDependencies() {
     await npmCi();
     const still = whyInstall();
     if (still !== undefined)
-      fail(`npm ci ended well, yet ${still}.`, 'look at package-lock.json: it does not fit package.json');
+      fail(`npm ci succeeded, but ${still}.`, 'check package-lock.json: it does not match package.json');
   } finally {
     release();
   }
@@ -64,7 +64,7 @@ function npmCi() {
       else {
         fail(
           `\`npm ci\` in ${ROOT} ended with ${signal ?? `exit code ${code}`}; its own message is above.`,
-          'mend that, or run `npm ci` yourself, and run the same command again',
+          'fix that, or run `npm ci` yourself, and run the same command again',
         );
       }
     });
@@ -161,7 +161,7 @@ function inForeground() {
  * @returns {never}
  */
 function fail(problem, mend) {
-  process.stderr.write(`conformance: ${problem}\nTo mend it:\n  ${mend}\n`);
+  process.stderr.write(`conformance: ${problem}\nTo fix it:\n  ${mend}\n`);
   process.exit(HARNESS_ERROR);
 }
 

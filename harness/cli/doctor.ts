@@ -53,7 +53,7 @@ export async function examine(): Promise<Finding[]> {
       'mvn',
       ['-v'],
       'advice',
-      `${SETUP} installs it on Debian and Ubuntu; else install Maven 3`,
+      `${SETUP} installs it on Debian and Ubuntu; elsewhere install Maven 3`,
       building,
     ),
     ...(await diskFindings(engine)),
@@ -69,7 +69,7 @@ function nodeFinding(): Finding {
         name: 'node',
         state: 'missing',
         value: node,
-        mend: 'start this program by `npm run conformance -- doctor`: it brings a newer Node',
+        mend: 'run `npm run conformance -- doctor`, which installs a newer Node',
       };
 }
 
@@ -92,16 +92,16 @@ async function programFinding(
   wanted = true,
 ): Promise<Finding> {
   if ((await which(program)) === undefined) {
-    if (!wanted) return { name: program, state: 'ok', value: 'not needed: the images are there' };
+    if (!wanted) return { name: program, state: 'ok', value: 'not needed: the images are present' };
     return { name: program, state: missing, value: 'not on PATH', mend };
   }
-  const version = await command(program, args).catch(() => 'does not say its version');
+  const version = await command(program, args).catch(() => 'version unknown');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: Maven colours its version even in a pipe
   return { name: program, state: 'ok', value: (version.split('\n')[0] ?? '').replace(/\x1b\[\d*m/g, '') };
 }
 
 function engineFinding(engine: Engine): Finding {
-  const whose = engine.ours ? ', started by set-up' : '';
+  const whose = engine.ours ? ', started by setup' : '';
   return {
     name: 'engine',
     state: 'ok',
@@ -115,7 +115,7 @@ function engineMissing(host: Host, silent: Awaited<ReturnType<typeof lookForEngi
   return {
     name: 'engine',
     state: 'missing',
-    value: first === undefined ? 'none' : `none answers at ${first.endpoint.host}: ${first.reason}`,
+    value: first === undefined ? 'none' : `no answer at ${first.endpoint.host}: ${first.reason}`,
     mend: plan.kind === 'refuse' ? plan.mend.join('; ') : SETUP,
   };
 }
@@ -126,12 +126,12 @@ function hostFindings(host: Host, engine: Engine | undefined): Finding[] {
   const capability: Finding = host.sysResource
     ? { name: 'CAP_SYS_RESOURCE', state: 'ok', value: 'in the bounding set' }
     : engine === undefined || wrapped
-      ? { name: 'CAP_SYS_RESOURCE', state: 'ok', value: 'missing here; containers run without asking for it' }
+      ? { name: 'CAP_SYS_RESOURCE', state: 'ok', value: 'missing, but containers do not need it' }
       : {
           name: 'CAP_SYS_RESOURCE',
           state: 'advice',
-          value: 'missing here, and the engine runs containers by runc, which asks for it',
-          mend: 'if privileged containers do not start: register ci/runc-without-sys-resource as the default runtime of the engine',
+          value: 'missing, and the engine uses runc, which needs it',
+          mend: 'if privileged containers do not start, register ci/runc-without-sys-resource as the default runtime of the engine',
         };
   return [capability, { name: 'control groups', state: 'ok', value: host.cgroup }];
 }
@@ -143,13 +143,13 @@ async function registryFinding({ docker }: Engine, wanted: boolean): Promise<Fin
     await docker.getImage(PROBED_IMAGE).distribution({ abortSignal: AbortSignal.timeout(REGISTRY_DEADLINE) });
     return { name, state: 'ok', value: `answers for ${PROBED_IMAGE}` };
   } catch (error) {
-    const value = `not reached for ${PROBED_IMAGE}: ${reasonOf(error)}`;
-    if (!wanted) return { name, state: 'ok', value: `${value} (not needed: the images are there)` };
+    const value = `unreachable for ${PROBED_IMAGE}: ${reasonOf(error)}`;
+    if (!wanted) return { name, state: 'ok', value: `${value} (not needed: the images are present)` };
     return {
       name,
       state: 'advice',
       value,
-      mend: 'nothing has to be done: set-up builds the images; a registry mirror of the engine is faster',
+      mend: 'nothing to do: setup builds the images; a registry mirror for the engine would be faster',
     };
   }
 }
@@ -165,9 +165,9 @@ async function imageFindings(engine: Engine): Promise<Finding[]> {
 
 async function goFinding(wanted: boolean): Promise<Finding> {
   const go = await which('go');
-  const mend = 'only where no registry answers: put Go 1.25 or newer on PATH';
+  const mend = 'needed only if no registry answers: put Go 1.25 or newer on PATH';
   if (go === undefined) {
-    if (!wanted) return { name: 'go', state: 'ok', value: 'not needed: the images are there' };
+    if (!wanted) return { name: 'go', state: 'ok', value: 'not needed: the images are present' };
     return { name: 'go', state: 'advice', value: 'not on PATH', mend };
   }
   const verdict = judgeGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
@@ -197,12 +197,12 @@ async function leftoversFinding({ docker }: Engine): Promise<Finding> {
     return isFromHere(runId) && !live.has(runId);
   });
   return left.length === 0
-    ? { name: 'leftovers', state: 'ok', value: `none; ${live.size} runs under way` }
+    ? { name: 'leftovers', state: 'ok', value: `none; ${live.size} runs in progress` }
     : {
         name: 'leftovers',
         state: 'advice',
         value: `${left.length} containers of dead runs`,
-        mend: 'conformance clean (the next run does it, too)',
+        mend: 'conformance clean (the next run does it too)',
       };
 }
 

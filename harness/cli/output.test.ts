@@ -45,9 +45,9 @@ test('elsewhere than on a terminal: a plain line for everything', () => {
 });
 
 test('on a terminal: what requirements wait for stands in a last line, which is gone at the end', () => {
-  const lines = written(someRun, { isTTY: true, columns: 60 }).split(/[\r\n]+/);
-  expect(lines).toContain('0 of 2 judged: TR-07 waits until 12:00:00 (75 s): exp + 60 '.slice(0, 59));
-  expect(lines).toContain('1 of 2 judged: TR-07 waits until 12:00:00 (75 s): exp + 60 '.slice(0, 59));
+  const lines = written(someRun, { isTTY: true, columns: 50 }).split(/[\r\n]+/);
+  expect(lines).toContain('0 of 2 done: TR-07 waits until 12:00:00 (75 s): exp + 60 s'.slice(0, 49));
+  expect(lines).toContain('1 of 2 done: TR-07 waits until 12:00:00 (75 s): exp + 60 s'.slice(0, 49));
   expect(lines.at(-2)).toMatch(/TR-07 passed \(1\.5 s\)$/);
   expect(lines.at(-1)).toBe('');
 });
@@ -57,7 +57,7 @@ test('no token is printed whole', () => {
   expect(written((output) => output.progress('cluster', token))).not.toContain('s'.repeat(86));
 });
 
-test('on a terminal: how long is left, by what takes longest of what is not judged yet', () => {
+test('on a terminal: how long is left, by the longest requirement that is not done yet', () => {
   const lines = written(
     (output) => {
       const { onResult } = output.of({
@@ -75,6 +75,6 @@ test('on a terminal: how long is left, by what takes longest of what is not judg
     },
     { isTTY: true, columns: 60 },
   ).split(/[\r\n]+/);
-  expect(lines).toContain('0 of 3 judged, about 80 s left: TR-07 waits');
-  expect(lines.at(-1)).toBe('1 of 3 judged, about 30 s left: TR-08 waits');
+  expect(lines).toContain('0 of 3 done, about 80 s left: TR-07 waits');
+  expect(lines.at(-1)).toBe('1 of 3 done, about 30 s left: TR-08 waits');
 });

@@ -59,7 +59,7 @@ export class Console {
     const last = [...this.#at].at(-1);
     const others = this.#at.size > 1 ? ` (and ${this.#at.size - 1} more)` : '';
     const now = last === undefined ? '' : `: ${last[0]} ${last[1]}${others}`;
-    const text = redact(`${this.#judged} of ${this.#planned} judged${this.#left()}${now}`);
+    const text = redact(`${this.#judged} of ${this.#planned} done${this.#left()}${now}`);
     this.#output.write(text.slice(0, (this.#output.columns ?? WITHOUT_COLUMNS) - 1));
   }
 
@@ -116,7 +116,7 @@ export class Console {
         this.#planned = planned + rows.length;
         const names = rows.map(({ candidate, id }) => (several ? `${id} [${candidate}]` : id));
         this.#line(
-          `${pc.magenta('harness errors, or red while the machine was short of processors')}; judged once more, alone: ${names.join(', ')}`,
+          `${pc.magenta('harness error, or failed while the host was CPU-starved')}; re-running in isolation: ${names.join(', ')}`,
         );
       },
     };

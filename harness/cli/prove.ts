@@ -71,11 +71,11 @@ async function prove(twins: string[], { json, requirement }: ProveFlags): Promis
 export function renderMatrix({ twins, survivors }: KillMatrix): string {
   const width = Math.max(0, ...twins.map(({ name }) => name.length));
   const lines = twins.flatMap(({ name, mustFail, failed, surprises, disturbedBefore = [] }) => {
-    // What is asked of a twin beside what it must fail, on its own (`--requirement`), shows that the fault is where it is said to be.
-    const right = mustFail.length > 0 ? pc.green('killed  ') : pc.green('as good ');
+    // With `--requirement` a twin may be evaluated by requirements alone that it must pass: the fault is only where it should be.
+    const right = mustFail.length > 0 ? pc.green('killed  ') : pc.green('clean   ');
     return [
       `${surprises.length === 0 ? right : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,
-      ...disturbedBefore.map(({ id, reason }) => `         judged again: ${id}, since before: ${reason}`),
+      ...disturbedBefore.map(({ id, reason }) => `         re-run in isolation: ${id}; the first time: ${reason}`),
       ...surprises.map(({ id, outcome, reason }) => `         ${pc.red(id)} ${outcome}: ${reason}`),
     ];
   });

@@ -21,7 +21,7 @@ export type SetUpOptions = { readonly onProgress?: OnProgress };
 export async function ensureSetUp({ onProgress }: SetUpOptions = {}): Promise<SetUp> {
   const interrupt = new AbortController();
   const stop = (signal: NodeJS.Signals) =>
-    interrupt.abort(new SetUpError(`Set-up was broken off by ${signal}; the next one goes on where it stopped.`));
+    interrupt.abort(new SetUpError(`Setup was aborted by ${signal}; the next one continues where it stopped.`));
   process.once('SIGINT', stop);
   process.once('SIGTERM', stop);
   const options = { signal: interrupt.signal, ...(onProgress === undefined ? {} : { onProgress }) };

@@ -97,6 +97,6 @@ export async function execute(session: Session, onResult: (result: RequirementRe
     release();
     setCurrentSession(undefined);
   }
-  if (interrupted) collector.faults.push('the run was broken off');
+  if (interrupted) collector.faults.push('the run was aborted');
   return { faults: collector.faults, environment, requests };
 }

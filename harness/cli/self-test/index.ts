@@ -61,7 +61,7 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
   }
   const lines = done.flatMap(({ name, passed, wrong, again, seconds }) => [
     `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
-    ...grouped(again).map((what) => `  judged again: ${redact(what)}`),
+    ...grouped(again).map((what) => `  re-run in isolation: ${redact(what)}`),
     ...grouped(wrong).map((what) => `  ${pc.red('wrong')} ${redact(what)}`),
   ]);
   const passed = done.reduce((sum, part) => sum + part.passed, 0);
@@ -83,7 +83,7 @@ async function timed({ name, run }: Part): Promise<Tally & { name: string; secon
     }));
   const first = await once();
   const { faults: before } = first;
-  for (const what of before) process.stderr.write(`${pc.red('fault')} ${redact(what)}; the part is done once more\n`);
+  for (const what of before) process.stderr.write(`${pc.red('fault')} ${redact(what)}; the part is run once more\n`);
   const tally = before.length === 0 ? first : await once();
   const wrong = [...tally.wrong, ...tally.faults];
   for (const what of wrong) process.stderr.write(`${pc.red('wrong')} ${redact(what)}\n`);
@@ -245,7 +245,7 @@ async function live(): Promise<Tally> {
  * A run that is broken off: after Ctrl-C nothing is left, after kill -9 the next start finds it all and removes it.
  */
 async function brokenOff(): Promise<Tally> {
-  process.stderr.write(`\n${pc.bold('runs that are broken off')}\n`);
+  process.stderr.write(`\n${pc.bold('aborted runs')}\n`);
   const tally: Tally = { ...NOTHING, wrong: [] };
   for (const [signal, leavesContainers] of [
     ['SIGINT', false],

@@ -39,7 +39,7 @@ test('what the harness could not judge, and did not judge a second time, is a fa
       'A-1: harness error, and must be passed: the provider did not answer',
       'A-2: harness error, and must be passed: the provider did not answer',
     ],
-    faults: ['1 could not be judged, too many to be judged again: the provider did not answer'],
+    faults: ['1 could not be evaluated, too many to re-run: the provider did not answer'],
   });
 });
 

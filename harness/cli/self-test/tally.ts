@@ -36,7 +36,7 @@ export function tallyOf(
   const faults =
     unjudged.length === 0
       ? []
-      : [`${unjudged.length} could not be judged, too many to be judged again: ${unjudged[0]?.reason}`];
+      : [`${unjudged.length} could not be evaluated, too many to re-run: ${unjudged[0]?.reason}`];
   return { passed: right.length, wrong, again, faults };
 }
 

@@ -1,5 +1,5 @@
 /**
- * Set-up cannot go on: something of the host is missing or refused.
+ * Setup cannot continue: something of the host is missing or refused.
  *
  * @param problem what went wrong and where, one sentence
  * @param mend what the user can do about it: one command or sentence a line
@@ -13,7 +13,7 @@ export class SetUpError extends Error {
 
   constructor(problem: string, mend: readonly string[] = [], options?: ErrorOptions) {
     super(
-      mend.length === 0 ? problem : `${problem}\nTo mend it:\n${mend.map((line) => `  ${line}`).join('\n')}`,
+      mend.length === 0 ? problem : `${problem}\nTo fix it:\n${mend.map((line) => `  ${line}`).join('\n')}`,
       options,
     );
     this.problem = problem;

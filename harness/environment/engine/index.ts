@@ -26,9 +26,10 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   const busy = silent.find((endpoint) => endpoint.busy);
   if (busy !== undefined) {
     // It is there: a second one beside it would be no help.
-    throw new SetUpError(`The container engine at ${busy.endpoint.host} takes connections, but: ${busy.reason}.`, [
-      'see what it is doing (its log, the load of the host), restart it if need be, and run the same command again',
-    ]);
+    throw new SetUpError(
+      `The container engine at ${busy.endpoint.host} accepts connections but does not respond: ${busy.reason}.`,
+      ['check its log and the load of the host, restart it if necessary, and run the same command again'],
+    );
   }
   const host = await readHost();
   const chosen = tried.find((endpoint) => endpoint.chosen)?.host;

@@ -28,21 +28,21 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
     return {
       kind: 'refuse',
       problem: `No container engine answers at ${dockerHost}, the endpoint that DOCKER_HOST or the docker context names.`,
-      mend: ['start that engine, or', 'unset DOCKER_HOST   (docker context use default)   and run set-up again'],
+      mend: ['start that engine, or', 'unset DOCKER_HOST   (docker context use default)   and run setup again'],
     };
   }
-  const again = 'then run set-up again';
+  const again = 'then run setup again';
   if (host.platform === 'darwin') {
     return {
       kind: 'refuse',
-      problem: 'No container engine is running. On macOS set-up does not install one.',
+      problem: 'No container engine is running. On macOS, setup does not install one.',
       mend: ['brew install colima docker && colima start --cpu 2 --memory 4', `(or start Docker Desktop), ${again}`],
     };
   }
   if (host.platform !== 'linux') {
     return {
       kind: 'refuse',
-      problem: `No container engine is running. On ${host.platform} set-up does not install one.`,
+      problem: `No container engine is running. On ${host.platform}, setup does not install one.`,
       mend: [`start Docker Desktop (WSL 2 back end), ${again}`],
     };
   }
@@ -54,7 +54,8 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
       : (installElsewhere(host) ?? []);
     return {
       kind: 'refuse',
-      problem: 'No container engine answers, and set-up is not root: it can neither install nor start one.',
+      problem:
+        'No container engine answers, and setup is not running as root, so it can neither install nor start one.',
       mend: [
         ...(host.dockerd === undefined ? install : []),
         start,

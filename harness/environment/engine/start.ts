@@ -39,7 +39,7 @@ export async function startEngine(plan: StartPlan, report: StepReporter, signal?
     const answer = await askEngine(ENDPOINT);
     if ('engine' in answer) return answer.engine;
     throw new SetUpError(`systemd started docker, but it does not answer at ${ENDPOINT.host}: ${answer.reason}`, [
-      'journalctl -u docker   says why',
+      'journalctl -u docker   shows why',
     ]);
   });
 }
@@ -93,7 +93,7 @@ async function startBySystemd(wrapper: string | undefined, signal: AbortSignal |
     const path = '/etc/docker/daemon.json';
     const wanted = { runtimes: { [RUNTIME]: { path: wrapper } }, 'default-runtime': RUNTIME };
     if (existsSync(path) && !(await readFile(path, 'utf8')).includes(wrapper)) {
-      throw new SetUpError(`${path} is there already and does not name the runtime that this host needs.`, [
+      throw new SetUpError(`${path} already exists and does not name the runtime that this host needs.`, [
         `merge into it: ${JSON.stringify(wanted)}`,
         'systemctl restart docker',
       ]);

@@ -50,7 +50,7 @@ async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
   const dir = join(folder, go.dir);
   const sources = await filesUnder(dir, (name) => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum');
   if (!sources.some(({ name }) => name === 'go.mod'))
-    throw new SetUpError(`${dir} is named as a Go module, but has no go.mod.`);
+    throw new SetUpError(`${dir} is declared as a Go module but has no go.mod.`);
   const texts = await Promise.all(
     sources.filter(({ name }) => name.endsWith('.go')).map(({ path }) => readFile(path, 'utf8')),
   );
@@ -134,7 +134,7 @@ async function mavenArtifact({ artifact, output }: MavenSpec): Promise<Artifact>
           const [file, ...others] = await readdir(folder);
           if (file === undefined || others.length > 0) {
             throw new SetUpError(
-              `Maven was to copy one file for ${artifact} and gave ${[file, ...others].join(', ') || 'none'}.`,
+              `Maven should have copied one file for ${artifact}, but copied ${[file, ...others].join(', ') || 'none'}.`,
             );
           }
           await rename(join(folder, file), target);
@@ -170,7 +170,7 @@ async function npmArtifact({ package: name, path, output }: NpmSpec): Promise<Ar
       try {
         return await realpath(file);
       } catch (cause) {
-        throw new SetUpError(`${name} ${version} is installed without ${path}.`, ['npm ci', 'then run set-up again'], {
+        throw new SetUpError(`${name} ${version} is installed without ${path}.`, ['npm ci', 'then run setup again'], {
           cause,
         });
       }

@@ -139,7 +139,7 @@ export async function explainDiskFull(
   );
   return new SetUpError(
     `The disk is full: ${what} could not be finished.`,
-    ['free some space at one of', ...lines, 'then run the same command again: it goes on where it stopped'],
+    ['free some space at one of these', ...lines, 'then run the same command again; it continues where it stopped'],
     {
       cause: error,
     },

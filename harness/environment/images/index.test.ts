@@ -170,6 +170,6 @@ describe('provideImages', () => {
   });
 
   it('names an image that is not there', async () => {
-    await expect(provide(new FakeEngine(), ['nod'])).rejects.toThrow(/no image nod; there are base, derived/);
+    await expect(provide(new FakeEngine(), ['nod'])).rejects.toThrow(/no image nod; known images: base, derived/);
   });
 });

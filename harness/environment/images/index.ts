@@ -59,7 +59,7 @@ export function allowedSources(env: NodeJS.ProcessEnv = process.env): readonly R
   if (value === undefined || value === '') return ['registry', 'built'];
   if (value === 'registry' || value === 'built') return [value];
   throw new SetUpError(
-    `KUBE_AGENT_CONFORMANCE_IMAGES is ${JSON.stringify(value)}: it may be \`registry\` or \`built\`.`,
+    `KUBE_AGENT_CONFORMANCE_IMAGES is ${JSON.stringify(value)}: it must be \`registry\` or \`built\`.`,
   );
 }
 
@@ -70,7 +70,7 @@ export function allowedSources(env: NodeJS.ProcessEnv = process.env): readonly R
 export async function candidatesOf(images: ReadonlyMap<string, ImageDefinition>, name: string): Promise<Candidate[]> {
   const image = images.get(name);
   if (image === undefined)
-    throw new SetUpError(`There is no image ${name}; there are ${[...images.keys()].join(', ')}.`);
+    throw new SetUpError(`There is no image ${name}; known images: ${[...images.keys()].join(', ')}.`);
   const { spec } = image;
   const pulled: Candidate[] =
     spec.pull === undefined
@@ -199,7 +199,7 @@ async function checkRoom(cache: Cache, dataRoot: string): Promise<void> {
     const free = await freeBytes(path);
     if (free >= BUILD_ROOM) continue;
     throw new SetUpError(
-      `Building the images takes up to ${megabytes(BUILD_ROOM)}, and ${path} has ${megabytes(free)} free.`,
+      `Building the images needs up to ${megabytes(BUILD_ROOM)}, but ${path} has only ${megabytes(free)} free.`,
       ['free some space there, or set XDG_CACHE_HOME to a folder on another disk', 'then run the same command again'],
     );
   }

@@ -40,8 +40,8 @@ export async function makeRootFileSystem(docker: Docker, root: RootFileSystem, w
   const host = await readHost();
   if (!host.distributions.includes('debian') || host.aptGet === undefined) {
     throw new SetUpError(
-      'No registry gave the images, and building them takes the package sources of a Debian or Ubuntu host.',
-      ['make a registry reachable for the container engine (a mirror will do), or', 'run set-up on Debian or Ubuntu'],
+      'No registry provided the images, and building them needs the package sources of a Debian or Ubuntu host.',
+      ['make a registry (or a mirror) reachable for the container engine, or', 'run setup on Debian or Ubuntu'],
     );
   }
   const perl = await ensureProgram('perl', 'perl', report, signal);
@@ -100,7 +100,7 @@ async function mmdebstrap({ cache, report, signal }: Workshop): Promise<string> 
       await download();
     });
     const [file] = (await readdir(temporary)).filter((name) => name.endsWith('.deb'));
-    if (file === undefined) throw new SetUpError('`apt-get download mmdebstrap` gave no package.');
+    if (file === undefined) throw new SetUpError('`apt-get download mmdebstrap` downloaded no package.');
     await command('dpkg-deb', ['-x', file, 'root'], options);
   });
   return join(folder, 'root', 'usr', 'bin', 'mmdebstrap');

@@ -68,7 +68,7 @@ describe('loadImages', () => {
 
   it('refuses a base that is not there and a name used twice', async () => {
     await image('a', 'name: a\nbase: b');
-    await expect(loadImages(root)).rejects.toThrow(/no image `b`/);
+    await expect(loadImages(root)).rejects.toThrow(/base image `b` does not exist/);
     await image('b', 'name: b\nvariants: {a: {args: {}}}');
     await expect(loadImages(root)).rejects.toThrow(/name a is used by/);
   });

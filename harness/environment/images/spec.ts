@@ -154,7 +154,7 @@ export async function loadImages(root: string = IMAGES_FOLDER): Promise<Map<stri
       spec.packages === undefined ? undefined : parsePackages(await readFile(join(folder, spec.packages), 'utf8'));
     if (packages !== undefined && spec.base !== 'debian') {
       throw new SetUpError(
-        `${path}: \`packages\` make a root file system of their own, so \`base: ${spec.base}\` cannot stand beside them.`,
+        `${path}: \`packages\` create a root file system, so they cannot be combined with \`base: ${spec.base}\`.`,
       );
     }
     add({ name: spec.name, folder, spec, args: spec.args, packages });
@@ -165,7 +165,7 @@ export async function loadImages(root: string = IMAGES_FOLDER): Promise<Map<stri
   for (const image of images.values()) {
     const { base } = image.spec;
     if (base !== 'debian' && base !== 'scratch' && !images.has(base)) {
-      throw new SetUpError(`${join(image.folder, 'image.yaml')}: there is no image \`${base}\` to be the base.`);
+      throw new SetUpError(`${join(image.folder, 'image.yaml')}: the base image \`${base}\` does not exist.`);
     }
   }
   return images;

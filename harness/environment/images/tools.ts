@@ -40,7 +40,7 @@ export function judgeGo(version: string, toolchain: string): GoVerdict {
  */
 export async function ensureGo(report: StepReporter, signal?: AbortSignal): Promise<string> {
   const mend = [
-    `put Go ${GO_NEEDED.join('.')} or newer on PATH, and run set-up again`,
+    `put Go ${GO_NEEDED.join('.')} or newer on PATH, and run setup again`,
     '(or make an image registry reachable: then nothing is compiled here)',
   ];
   const go = (await which('go')) ?? (await which('go', { PATH: '/usr/local/go/bin:/usr/lib/go/bin' }));
@@ -48,7 +48,7 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
     const debian = await debianCandidate('golang-go');
     if (debian === undefined || !judgeGo(`go${debian}`, 'auto').ok) {
       throw new SetUpError(
-        `Go is not on PATH, and this system's package golang-go is ${debian === undefined ? 'not to be had' : `too old (${debian})`}: the node image cannot be built.`,
+        `Go is not on PATH, and this system's package golang-go is ${debian === undefined ? 'not available' : `too old (${debian})`}, so the node image cannot be built.`,
         mend,
       );
     }
@@ -75,15 +75,15 @@ export async function ensureProgram(
   if (path !== undefined) return path;
   const host = await readHost();
   if (!host.root || host.aptGet === undefined) {
-    throw new SetUpError(`\`${program}\` is not on PATH, and set-up cannot install it here.`, [
-      `install it, on Debian and Ubuntu by: sudo apt-get install -y ${debianPackage}`,
-      'then run set-up again',
+    throw new SetUpError(`\`${program}\` is not on PATH, and setup cannot install it here.`, [
+      `install it (Debian and Ubuntu: sudo apt-get install -y ${debianPackage})`,
+      'then run setup again',
     ]);
   }
   await installPackages([debianPackage], report, signal);
   const installed = await which(program);
   if (installed === undefined)
-    throw new SetUpError(`The package ${debianPackage} was installed, yet \`${program}\` is not on PATH.`);
+    throw new SetUpError(`The package ${debianPackage} was installed, but \`${program}\` is not on PATH.`);
   return installed;
 }
 

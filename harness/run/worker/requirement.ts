@@ -275,7 +275,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         limit.abort(error);
         reject(error);
       }, limitSeconds * 1000);
-      signal.addEventListener('abort', () => reject(new HarnessError('the run was broken off')), { once: true });
+      signal.addEventListener('abort', () => reject(new HarnessError('the run was aborted')), { once: true });
       try {
         assertDeclared(settings, id, candidate);
         await Promise.race([body(t), exceeded]);
