@@ -1,10 +1,13 @@
-import { constants, copyFileSync, readdirSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Argument, type Command } from 'commander';
 import { UsageError } from '../core/errors.ts';
 
 const TEMPLATES = fileURLToPath(new URL('../../fixtures/targets/templates/', import.meta.url));
+
+/** The schema by which an editor completes and checks what is written: named in the file's first line. */
+const SCHEMA = fileURLToPath(new URL('../targets/target.schema.json', import.meta.url));
 
 /** The roles that there is a commented target file for. */
 export function templateRoles(): string[] {
@@ -24,7 +27,9 @@ export function registerInit(program: Command): void {
     .action((role: string, file: string = `${role}.yaml`) => {
       const to = resolve(file);
       try {
-        copyFileSync(`${TEMPLATES}${role}.yaml`, to, constants.COPYFILE_EXCL);
+        const schema = relative(dirname(to), SCHEMA);
+        const line = `# yaml-language-server: $schema=${schema.startsWith('.') ? schema : `./${schema}`}\n`;
+        writeFileSync(to, line + readFileSync(`${TEMPLATES}${role}.yaml`, 'utf8'), { flag: 'wx' });
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         throw new UsageError(

@@ -28,12 +28,19 @@ test('keys are filled too, other values are left alone, and an escape is written
   });
 });
 
-test('a name without a value is named, with where it stands and those that have one', () => {
+test('a name without a value is named, with where it stands and the nearest that has one', () => {
   const act = () => fill({ a: [{ b: '${cluster.isuer}' }] }, values, 'target');
   expect(act).toThrow(UsageError);
-  expect(act).toThrow(
-    'target.a[0].b names ${cluster.isuer}, which has no value here; there are cluster.issuer, keys, seconds',
-  );
+  expect(act).toThrow('target.a[0].b: ${cluster.isuer} has no value. Did you mean ${cluster.issuer}?');
+  expect(() => fill('${nothing.alike}', values, 'target')).toThrow('Known here: cluster.issuer, keys, seconds.');
+});
+
+test('a missing value says how to give it, and no variable of the host is listed', () => {
+  const host = { 'env.HOME': '/root', 'set.other': 'x' };
+  const act = () => fill({ a: '${set.skew}', b: '${env.TOKEN_FILE}' }, host, 'target');
+  expect(act).toThrow('target.a: ${set.skew} has no value. Give it by --set skew=VALUE.');
+  expect(act).toThrow('target.b: ${env.TOKEN_FILE} has no value. Set the environment variable TOKEN_FILE.');
+  expect(act).not.toThrow('HOME');
 });
 
 test('what is filled later is left as it is', () => {

@@ -1,12 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { reportJsonSchema } from '../report/report.ts';
+import { targetJsonSchema } from '../targets/json-schema.ts';
 import { pages } from './pages.ts';
 
-/** Writes what is published and generated: the reference pages and the report's JSON Schema. A test holds each to the code. */
+/** Writes what is published and generated: the reference pages and the JSON Schemas of reports and target files. A test holds each to the code. */
 for (const [file, content] of Object.entries(pages())) {
   writeFileSync(file, content);
 }
-writeFileSync(
-  new URL('../report/report.schema.json', import.meta.url),
-  `${JSON.stringify(reportJsonSchema(), null, 2)}\n`,
-);
+for (const [file, schema] of [
+  ['../report/report.schema.json', reportJsonSchema()],
+  ['../targets/target.schema.json', targetJsonSchema()],
+] as const) {
+  writeFileSync(new URL(file, import.meta.url), `${JSON.stringify(schema, null, 2)}\n`);
+}

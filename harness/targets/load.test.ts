@@ -43,7 +43,11 @@ test('a target file is read with the values that are given; what a run knows sta
 });
 
 test.each([
-  ['a value that is not given', provider, /target\.yaml\.providers\[0\]\.issuer names \$\{set\.issuer\}/],
+  [
+    'a value that is not given',
+    provider,
+    /target\.yaml\.providers\[0\]\.issuer: \$\{set\.issuer\} has no value\. Give it by --set issuer=VALUE/,
+  ],
   ['no YAML', 'a: [', /target\.yaml is not YAML/],
   ['an unknown role', 'apiVersion: conformance/v1\nrole: cook\nname: x', /does not have the right shape[\s\S]*role/],
   ['an unknown key', `${provider.replace('${set.issuer}', 'https://i')}colour: blue\n`, /colour/],
@@ -51,6 +55,23 @@ test.each([
   const act = () => loadTarget(write(text));
   expect(act).toThrow(UsageError);
   expect(act).toThrow(said);
+});
+
+test('what is wrong with the shape is told even where a value is missing, and the missing value is told once', () => {
+  const act = () => loadTarget(write(provider.replace('accessTokenLifetimeSeconds: 60', 'colour: blue')));
+  expect(act).toThrow(/\$\{set\.issuer\} has no value/);
+  expect(act).toThrow(/colour/);
+  expect(act).toThrow(/accessTokenLifetimeSeconds/);
+});
+
+test('a number may be given by --set', () => {
+  const text = provider.replace('accessTokenLifetimeSeconds: 60', 'accessTokenLifetimeSeconds: ${set.life}');
+  const given = { issuer: 'https://idp.example.com', life: '90' };
+  expect(loadTarget(write(text), given)).toMatchObject({ providers: [{ accessTokenLifetimeSeconds: 90 }] });
+  expect(() => loadTarget(write(text), { ...given, life: 'long' })).toThrow(/accessTokenLifetimeSeconds/);
+  expect(() => loadTarget(write(text), { issuer: 'https://idp.example.com' })).toThrow(
+    /^[^\n]*accessTokenLifetimeSeconds: \$\{set\.life\} has no value\. Give it by --set life=VALUE\.$/,
+  );
 });
 
 test('a label selector may be set-based, and a malformed one is told with what is wrong with it', () => {

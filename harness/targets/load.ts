@@ -5,7 +5,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import type { Role } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
-import { fill, type Values } from '../core/placeholders.ts';
+import { describeUnresolved, fillKnown, type Values } from '../core/placeholders.ts';
 import { clusterTargetSchema } from './schema/cluster.ts';
 import { type IdentityProviderTarget, identityProviderTargetSchema } from './schema/identity-provider.ts';
 import { type JobRunnerTarget, jobRunnerTargetSchema } from './schema/job-runner.ts';
@@ -41,7 +41,7 @@ export type { IdentityProviderTarget, JobRunnerTarget, TokenClientTarget };
  * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}` …) stays.
  *
  * @param given values of `--set NAME=value`
- * @throws UsageError that names the file, the place and what is wrong: unreadable, not YAML, wrong shape, a value that is not given
+ * @throws UsageError that names the file, each place and what is wrong there: unreadable, not YAML, wrong shape, a value that is not given
  */
 export function loadTarget(path: string, given: Record<string, string> = {}): Target {
   const file = resolve(path);
@@ -58,13 +58,59 @@ export function loadTarget(path: string, given: Record<string, string> = {}): Ta
     ...prefixed('env', process.env),
     ...prefixed('set', given),
   };
-  const tree = fill(document.toJS() as unknown, values, file, /^(env|set)\./);
-  const result = targetSchema.safeParse(tree);
-  if (!result.success) {
-    throw new UsageError(`the target file ${file} does not have the right shape:\n${z.prettifyError(result.error)}`);
-  }
+  const { filled, unresolved } = fillKnown(document.toJS() as unknown, values, file, /^(env|set)\./);
+  const result = parseGiven(filled, new Set(Object.values(given)));
+  // What a placeholder without a value would have been is not known: it is told as missing, and not as of the wrong shape.
+  const issues = result.success
+    ? []
+    : result.error.issues.filter((issue) => !isPlaceholder(valueAt(filled, issue.path)));
+  const faults = [
+    ...(unresolved.length === 0 ? [] : [describeUnresolved(unresolved, values)]),
+    ...(issues.length === 0
+      ? []
+      : [`the target file ${file} does not have the right shape:\n${z.prettifyError(new z.ZodError(issues))}`]),
+  ];
+  if (!result.success || faults.length > 0) throw new UsageError(faults.join('\n'));
   const digest = createHash('sha256').update(source).digest('hex');
   return { ...result.data, file, folder: dirname(file), digest };
+}
+
+/** Numbers and booleans that were given by `--set` or a variable are text until the schema asks for something else. */
+function parseGiven(tree: unknown, given: ReadonlySet<string>): z.ZodSafeParseResult<TargetDefinition> {
+  const first = targetSchema.safeParse(tree);
+  if (first.success || given.size === 0) return first;
+  const converted = structuredClone(tree);
+  for (const { path, code, ...issue } of first.error.issues) {
+    const expected = code === 'invalid_type' && 'expected' in issue ? issue.expected : undefined;
+    const value = valueAt(converted, path);
+    if (typeof value !== 'string' || !given.has(value)) continue;
+    const other = convert(value, expected);
+    const parent = valueAt(converted, path.slice(0, -1));
+    if (other !== undefined && typeof parent === 'object' && parent !== null) {
+      Object.assign(parent, { [String(path.at(-1))]: other });
+    }
+  }
+  return targetSchema.safeParse(converted);
+}
+
+function convert(value: string, expected: unknown): number | boolean | undefined {
+  if (expected === 'boolean' && /^(true|false)$/.test(value)) return value === 'true';
+  if ((expected === 'number' || expected === 'int') && value.trim() !== '' && Number.isFinite(Number(value))) {
+    return Number(value);
+  }
+  return undefined;
+}
+
+function valueAt(tree: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (part, key) =>
+      typeof part === 'object' && part !== null ? (part as Record<PropertyKey, unknown>)[key] : undefined,
+    tree,
+  );
+}
+
+function isPlaceholder(value: unknown): boolean {
+  return typeof value === 'string' && /\$\{(env|set)\./.test(value);
 }
 
 function prefixed(prefix: string, values: Record<string, string | undefined>): Values {
