@@ -34,6 +34,22 @@ test('a second run in isolation is told', () => {
   expect(text).toContain('CPU-starved');
 });
 
+test('findings that the reason leaves out are told by cause', () => {
+  const texts = [1, 2, 3, 4, 5, 6, 7].map((n) => `read ${n} found no file`);
+  const findings = [{ cause: 'read … found no file', count: 7, texts }];
+  const text = explainResult('TR-04', 'reports/latest', report({ ...RESULT, findings }));
+  for (const part of ['Findings: read … found no file (7)', 'read 5 found no file', '2 more in report.json']) {
+    expect(text).toContain(part);
+  }
+});
+
+test('a finding that the reason tells is not told twice', () => {
+  const reason = 'read 1 found no file';
+  const findings = [{ cause: reason, count: 1, texts: [reason] }];
+  const text = explainResult('TR-04', 'reports/latest', report({ ...RESULT, reason, findings }));
+  expect(text.split(reason)).toHaveLength(2);
+});
+
 test('evidence is cut, and says how much is left', () => {
   const long = { ...RESULT, evidence: [{ label: 'log', at: '2026-01-01T00:00:01.000Z', data: 'x'.repeat(10_000) }] };
   const text = explainResult('TR-04', 'reports/latest', report(long));

@@ -13,6 +13,8 @@ import { select } from '../run/plan.ts';
 
 /** Characters of one piece of evidence that are printed; the report holds all of it. */
 const EVIDENCE_LIMIT = 4000;
+/** Findings of one cause that are printed. */
+const FINDINGS_SHOWN = 5;
 
 /** `conformance explain ID`: one requirement in full, and what became of it in a report. */
 export function registerExplain(program: Command): void {
@@ -96,9 +98,22 @@ export function explainResult(
   return redact(
     [
       part(`Result in ${folder}`, `${pc.bold(result.outcome)}, run ${runId}, ${finishedAt}`, ...reasonsOf(result)),
+      ...describeFindings(result),
       ...(result.evidence.length === 0 ? [part('Evidence', 'none')] : result.evidence.map(describeEvidence)),
     ].join(''),
   );
+}
+
+/** All findings by cause, unless the reason has said the only one. */
+function describeFindings({ findings = [], reason = '' }: ReportResult): string[] {
+  const isTold = findings.every(({ texts }) => texts.every((text) => reason.includes(text)));
+  return isTold
+    ? []
+    : findings.map(({ cause, count, texts }) => {
+        const more = texts.length - FINDINGS_SHOWN;
+        const rest = more <= 0 ? [] : [`… ${more} more in report.json`];
+        return part(`Findings: ${cause} (${count})`, ...texts.slice(0, FINDINGS_SHOWN), ...rest);
+      });
 }
 
 function reasonsOf({ reason, disturbedBefore }: ReportResult): string[] {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { UsageError } from '../core/errors.ts';
 import { readReport } from './read.ts';
+import { reportOf, resultOf } from './report-builders.ts';
+import { writeReport } from './write.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -27,4 +29,10 @@ test('the file itself can be named', () => {
   const file = join(folder, 'other.json');
   writeFileSync(file, '[]');
   expect(() => readReport(file)).toThrow(`${file} is not a report of this version`);
+});
+
+test('what a run wrote is read', () => {
+  const report = reportOf([resultOf('TR-01', 'passed'), resultOf('TR-04', 'not testable')]);
+  writeReport(folder, report);
+  expect(readReport(folder)).toEqual(report);
 });
