@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import { roleDefinition } from '../roles/index.ts';
@@ -8,6 +9,7 @@ import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
 import type { RunOptions } from '../run/session.ts';
 import { loadTarget } from '../targets/load.ts';
+import { loadSettings, type Settings } from '../targets/settings.ts';
 import { EventStream } from './events.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
@@ -24,6 +26,8 @@ export interface RunFlags {
   json?: boolean;
   target: string[];
   set: Record<string, string>;
+  settings?: string;
+  yes?: boolean;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -64,6 +68,8 @@ export function registerRun(program: Command): void {
         .default('k3s'),
     )
     .option('--context <name>', 'kubeconfig context (default: the current one)')
+    .option('--settings <file>', 'what the objects made on a live cluster need to have: labels, limits, tolerations, …')
+    .option('--yes', 'do not ask before working on a live cluster whose context was not named')
     .addOption(
       new Option('--idp <kind>', 'identity provider of the references')
         .choices(['keycloak', 'embedded'])
@@ -90,6 +96,17 @@ export function registerRun(program: Command): void {
     });
 }
 
+/** @throws UsageError for settings that cannot be read, or that nothing would obey */
+function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
+  if (settings === undefined) return undefined;
+  if (cluster !== 'kubeconfig') {
+    throw new UsageError(
+      '--settings is about a live cluster (--cluster kubeconfig): the harness’s own has no policies',
+    );
+  }
+  return loadSettings(settings);
+}
+
 /** Runs and returns the exit code. */
 export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const clock = flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated');
@@ -98,6 +115,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const requirements = select(loadCatalogue(), { suites, requirements: flags.requirement });
   const targets = flags.target.map((file) => loadTarget(file, flags.set));
   if (targets.length > 0) targetsCandidate(targets, requirements);
+  const settings = settingsFor(flags);
   // Loaded here, so that the small commands start at once.
   const [
     { buildReport },
@@ -128,6 +146,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     requirements: flags.requirement,
     cluster: flags.cluster,
     ...(flags.context === undefined ? {} : { context: flags.context }),
+    ...(settings === undefined ? {} : { settings }),
     identityProvider: flags.idp,
     clock,
     keep: flags.keep === true,
@@ -138,6 +157,10 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     events?.progress(part, message);
   });
   events?.begin(session);
+  if (flags.cluster === 'kubeconfig') {
+    const { announceCluster } = await import('./live.ts');
+    await announceCluster(flags, `kac-${session.runId}-* (made and removed by the run)`);
+  }
   if (session.needsEngine) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   }

@@ -1,6 +1,9 @@
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { describeError, HarnessError, NotTestable, TookTooLong, Violation } from './errors.ts';
 
+/** How a harness error begins that is told of a machine that did not run. */
+export const STOOD_STILL = 'the machine stood still';
+
 /** The stalls that ended after an instant, in milliseconds since the epoch. */
 export function stallsSince(stalls: Stall[], since: number): Stall[] {
   return stalls.filter(({ to }) => Date.parse(to) > since);
@@ -43,6 +46,6 @@ export function unlessStarved(thrown: unknown, stalls: Stall[]): unknown {
   if (!(thrown instanceof TookTooLong) || stalls.length === 0) return thrown;
   const longest = Math.max(...stalls.map(lengthOf));
   return new HarnessError(
-    `the machine stood still ${stalls.length} times, ${longest.toFixed(1)} s at the longest, so that this says nothing: ${describeError(thrown)}`,
+    `${STOOD_STILL} ${stalls.length} times, ${longest.toFixed(1)} s at the longest, so that this says nothing: ${describeError(thrown)}`,
   );
 }

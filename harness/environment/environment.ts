@@ -20,6 +20,7 @@ import type { ClockSettings, IdentityProviderData, IdentityProviderKind, PodSecu
 import type { Requests } from '../rpc/requests.ts';
 import type { TargetAccessData, TargetAccessOptions } from '../rpc/target-access.ts';
 import type { Target } from '../targets/load.ts';
+import type { Settings } from '../targets/settings.ts';
 import { installAssignedUids } from './cluster/assigned-uids.ts';
 import { auditRecords, countRequests } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
@@ -44,6 +45,8 @@ export interface EnvironmentOptions {
   cluster: ClusterKind;
   /** Context of the kubeconfig; default: its current one. */
   context?: string;
+  /** What the objects that are made on a live cluster need to have. */
+  settings?: Settings;
   identityProvider: IdentityProviderKind;
   clock: ClockSettings;
   /** True where twins are judged: their clusters know how to be broken. */
@@ -178,6 +181,7 @@ export class Environment {
     const cluster = await attachKubeconfig({
       runId: this.#options.runId,
       ...(this.#options.context === undefined ? {} : { context: this.#options.context }),
+      ...(this.#options.settings === undefined ? {} : { settings: this.#options.settings }),
       onProgress: (message) => this.#options.onProgress('cluster', message),
     });
     this.#clusters.set('reference', cluster);
@@ -285,7 +289,10 @@ export class Environment {
     const [cluster, pki] = await Promise.all([this.clusterFor(candidate), this.#pki()]);
     // The pods of a live cluster do not reach this host.
     const pods = cluster.data.owned ? await gatewayOf(await this.network()) : undefined;
-    return this.targetAccesses.open(cluster, pki, options, pods);
+    const access = await this.targetAccesses.open(cluster, pki, options, pods);
+    // A reference is the harness's own; what an implementation under test makes is judged as it makes it.
+    if (candidate.kind !== 'targets') cluster.takeAsOwn?.(access.user);
+    return access;
   }
 
   /** Of the candidate's cluster, as its API server logs them; undefined where it is not the harness's own. */
@@ -298,6 +305,7 @@ export class Environment {
     return this.#part(`namespaces of ${cluster.data.issuer}`, async () => {
       const namespaces = new Namespaces(cluster.data.kubeConfig, this.#options.runId, {
         assignedUids: this.#options.assignedUids === true,
+        pullSecrets: this.#options.settings?.pods.imagePullSecrets ?? [],
       });
       // A cluster that is thrown away takes its namespaces with it.
       if (!cluster.data.owned) {
@@ -551,7 +559,12 @@ export class Environment {
     const clusters = [...this.#clusters].map(async ([name, cluster]): Promise<Requests> => {
       const component = name === 'reference' ? 'cluster' : `cluster ${name}`;
       if (!cluster.data.owned)
-        return { component, counts: {}, countedBy: 'nobody', notCounted: 'the cluster is not the harness’s own' };
+        return {
+          component,
+          counts: cluster.requests?.() ?? {},
+          countedBy: "the harness's way to the API server",
+          notCounted: 'whoever else asks the API server: pods, and what an implementation under test asks',
+        };
       try {
         return {
           component,

@@ -20,6 +20,9 @@ export const RESTRICTED_CONTAINER = {
   capabilities: { drop: ['ALL'] },
 };
 
+/** What a container of the harness's own asks for, unless a requirement is about it. */
+export const OWN_RESOURCES = { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } };
+
 /** How long a pod of the harness's own may take to start, also where many of them do so on a small machine. */
 export const START_SECONDS = 120;
 
@@ -71,7 +74,7 @@ export function podSpec(image: string, serviceAccountName: string, container: Om
       {
         image,
         imagePullPolicy: 'IfNotPresent',
-        resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } },
+        resources: OWN_RESOURCES,
         securityContext: RESTRICTED_CONTAINER,
         ...container,
       },

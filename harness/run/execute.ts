@@ -34,7 +34,9 @@ export interface Progress {
  */
 export async function executeAndMend(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
   const first = await execute(session, onResult);
-  const { spoilt, doubtful, planned, options } = session;
+  const { doubtful, planned, options } = session;
+  // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another try.
+  const spoilt = options.cluster === 'kubeconfig' ? session.disturbed : session.spoilt;
   const most = Math.max(JUDGED_AGAIN_AT_MOST.rows, planned.length * JUDGED_AGAIN_AT_MOST.share);
   // A target that is red in so many rows is: no machine would have to be blamed.
   const rows = spoilt.length + doubtful.length > most ? spoilt : [...spoilt, ...doubtful];

@@ -2,6 +2,7 @@ import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../core/names.ts';
 import { isRed } from '../core/outcome.ts';
+import { STOOD_STILL } from '../core/starvation.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
 import { enterRun, keepRun, leaveRun, newRunId } from '../environment/live-runs.ts';
@@ -17,6 +18,7 @@ import type {
 } from '../rpc/protocol.ts';
 import { type ControlServer, startControlServer } from '../rpc/server.ts';
 import type { Target } from '../targets/load.ts';
+import type { Settings } from '../targets/settings.ts';
 import { environmentHandlers } from './environment-server.ts';
 import {
   checkCombination,
@@ -33,6 +35,8 @@ export interface RunOptions extends Selection {
   mode: 'run' | 'prove';
   cluster: ClusterKind;
   context?: string;
+  /** What the objects that are made on a live cluster need to have. */
+  settings?: Settings;
   identityProvider: IdentityProviderKind;
   clock: ClockKind;
   /** Leaves the environment running for debugging. */
@@ -118,6 +122,7 @@ export class Session {
       runId: this.runId,
       cluster: options.cluster,
       ...(options.context === undefined ? {} : { context: options.context }),
+      ...(options.settings === undefined ? {} : { settings: options.settings }),
       identityProvider: options.identityProvider,
       clock: this.clock,
       judgesTwins: options.mode === 'prove',
@@ -220,6 +225,14 @@ export class Session {
     return this.planned.filter(({ candidate, id }) => {
       const result = this.results.find((one) => one.id === id && one.candidate === candidate);
       return result === undefined || result.outcome === 'harness error';
+    });
+  }
+
+  /** Of {@link spoilt}, what was spoilt by this machine, or was never come to. */
+  get disturbed(): PlannedRow[] {
+    return this.spoilt.filter(({ candidate, id }) => {
+      const result = this.results.find((one) => one.id === id && one.candidate === candidate);
+      return result === undefined || result.reason?.startsWith(STOOD_STILL) === true;
     });
   }
 

@@ -18,6 +18,10 @@ export interface StartedCluster {
   importImage(archive: string): Promise<void>;
   /** Adds nodes until there are so many, where the harness owns the cluster; a live one stays as it is. */
   addNodes(atLeast: number): Promise<void>;
+  /** Takes what a user makes for the harness's own: it has what the settings ask for. Only where there are settings. */
+  takeAsOwn?(user: string): void;
+  /** The harness's own requests so far, by verb and resource; only where it does not read the API server's log. */
+  requests?(): Record<string, number>;
   /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;

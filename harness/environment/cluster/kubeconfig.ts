@@ -1,7 +1,9 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { HarnessError, UsageError } from '../../core/errors.ts';
 import { decodeToken } from '../../core/token.ts';
+import type { Settings } from '../../targets/settings.ts';
 import type { StartedCluster } from './cluster.ts';
+import { complying } from './kubeconfig/comply.ts';
 import { type Credentials, credentialsOf } from './kubeconfig/credentials.ts';
 import { explainNoAnswer, explainRefusal, type Way } from './kubeconfig/explain.ts';
 import { type Gateway, startGateway } from './kubeconfig/gateway.ts';
@@ -13,6 +15,8 @@ export interface KubeconfigOptions {
   runId: string;
   /** Context; default: the kubeconfig's current one. */
   context?: string;
+  /** What the objects that are made there need to have. */
+  settings?: Settings;
   onProgress: (message: string) => void;
 }
 
@@ -175,6 +179,7 @@ function kubeConfigOf({ url, secret }: Gateway, { context, clusterName, userName
 export async function attachKubeconfig(options: KubeconfigOptions): Promise<StartedCluster> {
   const attachment = loadKubeconfig(options.context === undefined ? {} : { context: options.context });
   const { cluster, user, missing, namespace } = attachment;
+  const { settings } = options;
   options.onProgress(describeAttachment(attachment));
   if (missing.length > 0) options.onProgress(`KUBECONFIG names ${missing.join(', ')}, which does not exist: skipped`);
   const upstream = createUpstream(cluster);
@@ -187,7 +192,12 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
     const found = await issuerOf(ask, ['default', namespace], way);
     const { issuer, audiences, algorithm } = found;
     const { jwks_uri: keys } = await discovery(ask);
-    const gateway = await startGateway({ upstream, credentials, explain: (error) => explainNoAnswer(error, way) });
+    const gateway = await startGateway({
+      upstream,
+      credentials,
+      explain: (error) => explainNoAnswer(error, way),
+      ...(settings === undefined ? {} : { rewrite: complying(settings) }),
+    });
     return {
       data: {
         kind: 'kubeconfig',
@@ -196,8 +206,11 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
         apiAudiences: audiences,
         owned: false,
         workloadImage: process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE || STOCK_NODE_IMAGE,
+        ...(settings?.storageClassName === undefined ? {} : { storageClass: settings.storageClassName }),
         resolver: { routes: {}, ca: '' },
       },
+      takeAsOwn: (who) => gateway.takeAsOwn(who),
+      requests: () => gateway.requests(),
       trust: {
         issuer,
         jwksUri: typeof keys === 'string' ? keys : `${upstream.server}/openid/v1/jwks`,

@@ -7,13 +7,17 @@ import {
   type V1ServiceAccount,
 } from '@kubernetes/client-node';
 import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { refusedToHarness } from '../../kubernetes/refused-objects.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
+import type { Settings } from '../../targets/settings.ts';
 import { assignedUidsAtWork, uidRange } from './assigned-uids.ts';
 import { applyMutations, type Mutation } from './faults/admission-policies.ts';
 
 /** Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label. */
 const SLUG_LENGTH = 30;
+
+type PullSecret = Settings['pods']['imagePullSecrets'][number];
 
 /** The namespaces of one run in one cluster. Nothing of a run is put anywhere else. */
 export class Namespaces {
@@ -24,10 +28,15 @@ export class Namespaces {
   /** Each at its number; those that were removed leave their place empty. */
   readonly #names: (string | undefined)[] = [];
   readonly #assignedUids: boolean;
+  readonly #pullSecrets: PullSecret[];
 
-  /** @param options.assignedUids each namespace has a range of uids, which the cluster gives to its pods (assigned-uids.ts) */
-  constructor(kubeConfig: string, runId: string, options: { assignedUids?: boolean } = {}) {
+  /**
+   * @param options.assignedUids each namespace has a range of uids, which the cluster gives to its pods (assigned-uids.ts)
+   * @param options.pullSecrets Secrets that are copied into each namespace, where they say from which
+   */
+  constructor(kubeConfig: string, runId: string, options: { assignedUids?: boolean; pullSecrets?: PullSecret[] } = {}) {
     this.#assignedUids = options.assignedUids === true;
+    this.#pullSecrets = options.pullSecrets ?? [];
     this.#config.loadFromString(kubeConfig);
     this.#core = this.#config.makeApiClient(CoreV1Api);
     this.#objects = KubernetesObjectApi.makeApiClient(this.#config);
@@ -39,6 +48,7 @@ export class Namespaces {
    *
    * @param purpose becomes part of its name
    * @param podSecurity the standard that it enforces
+   * @throws HarnessError in the words of whoever refused it
    */
   async create(purpose: string, podSecurity: PodSecurity): Promise<string> {
     const slug = purpose
@@ -47,16 +57,22 @@ export class Namespaces {
       .slice(0, SLUG_LENGTH);
     const name = `kac-${this.#runId}-${this.#names.length}-${slug}`.replace(/-+$/, '');
     const annotations = this.#assignedUids && podSecurity === 'restricted' ? uidRange(this.#names.length) : undefined;
-    this.#names.push(name);
-    await this.#core.createNamespace({
-      body: {
-        metadata: {
-          name,
-          ...(annotations === undefined ? {} : { annotations }),
-          labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': podSecurity },
+    const index = this.#names.push(name) - 1;
+    try {
+      await this.#core.createNamespace({
+        body: {
+          metadata: {
+            name,
+            ...(annotations === undefined ? {} : { annotations }),
+            labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': podSecurity },
+          },
         },
-      },
-    });
+      });
+    } catch (error) {
+      this.#names[index] = undefined;
+      throw refusedToHarness(`a namespace for ${purpose}`, error);
+    }
+    await this.#copyPullSecrets(name);
     await watchUntil<V1ServiceAccount, true>(this.#config, `/api/v1/namespaces/${name}/serviceaccounts`, () => true, {
       what: `the default ServiceAccount of namespace ${name}`,
       fieldSelector: 'metadata.name=default',
@@ -64,6 +80,23 @@ export class Namespaces {
     });
     for (const range of Object.values(annotations ?? {})) await assignedUidsAtWork(this.#config, name, range);
     return name;
+  }
+
+  async #copyPullSecrets(namespace: string): Promise<void> {
+    for (const { name, fromNamespace } of this.#pullSecrets) {
+      if (fromNamespace === undefined) continue;
+      try {
+        const { type, data } = await this.#core.readNamespacedSecret({ namespace: fromNamespace, name });
+        const body = {
+          metadata: { name },
+          ...(type === undefined ? {} : { type }),
+          ...(data === undefined ? {} : { data }),
+        };
+        await this.#core.createNamespacedSecret({ namespace, body });
+      } catch (error) {
+        throw refusedToHarness(`a copy of the pull secret ${fromNamespace}/${name}`, error);
+      }
+    }
   }
 
   /** Creates objects in which `$NAMESPACE` stands for the namespace's name. */

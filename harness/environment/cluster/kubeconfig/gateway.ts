@@ -2,6 +2,7 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
+import { askedFor, userOf } from '../../../kubernetes/api-record.ts';
 import { endToEnd } from '../target-proxy/headers.ts';
 import type { Credentials, Presented } from './credentials.ts';
 import type { Upstream } from './upstream.ts';
@@ -16,6 +17,10 @@ export interface Gateway {
   readonly url: string;
   /** Stands for the credentials of the kubeconfig, as a bearer. */
   readonly secret: string;
+  /** Takes what this user makes for the harness's own, too: it complies as well (`system:serviceaccount:NAMESPACE:NAME`). */
+  takeAsOwn(user: string): void;
+  /** Requests with the credentials of the kubeconfig so far, as `create pods` or `get /version`. */
+  requests(): Record<string, number>;
   close(): Promise<void>;
 }
 
@@ -71,6 +76,15 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
 export async function startGateway({ upstream, credentials, explain, rewrite }: GatewayOptions): Promise<Gateway> {
   const secret = randomBytes(32).toString('base64url');
   const sockets = new Set<Socket>();
+  const ownUsers = new Set<string>();
+  const counts = new Map<string, number>();
+
+  const count = (request: IncomingMessage): void => {
+    const { verb, group, resource, subresource, path } = askedFor(request.method ?? 'GET', request.url ?? '/');
+    const kind = resource === undefined ? path : `${resource}${group ? `.${group}` : ''}`;
+    const what = `${verb} ${kind}${subresource === undefined ? '' : `/${subresource}`}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  };
 
   /** Headers and certificate of whoever asks. */
   const identify = async (
@@ -80,6 +94,7 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
     if (typeof authorization !== 'string' || !isSame(authorization, `Bearer ${secret}`)) {
       return { headers: authorization === undefined ? headers : { ...headers, authorization } };
     }
+    count(request);
     const presented = await credentials.present();
     // Whoever is to be acted as already is not acted as by somebody else: client-go leaves such a request alone, too.
     const own =
@@ -121,7 +136,8 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
     try {
       mine = isSame(request.headers.authorization ?? '', `Bearer ${secret}`);
       const { presented, headers } = await identify(request);
-      const body = presented === undefined ? undefined : await changed(request, headers);
+      const isOwn = presented !== undefined || ownUsers.has(userOf(request.headers.authorization));
+      const body = isOwn ? await changed(request, headers) : undefined;
       const outgoing = upstream.request({
         method,
         path,
@@ -201,6 +217,10 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     secret,
+    takeAsOwn(user) {
+      ownUsers.add(user);
+    },
+    requests: () => Object.fromEntries([...counts].toSorted()),
     async close() {
       await new Promise((resolve) => {
         server.close(resolve);
