@@ -4,7 +4,10 @@ import { describeError, UsageError } from '../core/errors.ts';
 import { packageVersion } from '../core/package.ts';
 import { redact } from '../core/redact.ts';
 import { SetUpError } from '../environment/engine/errors.ts';
+import { registerBadge } from './badge.ts';
+import { registerBaseline } from './baseline.ts';
 import { registerClean } from './clean.ts';
+import { registerCompare } from './compare.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
 import { registerExplain } from './explain.ts';
@@ -27,6 +30,9 @@ export function createProgram(): Command {
     registerRun,
     registerProve,
     registerShow,
+    registerCompare,
+    registerBaseline,
+    registerBadge,
     registerList,
     registerExplain,
     registerInit,

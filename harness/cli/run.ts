@@ -4,6 +4,8 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
+import type { Baseline } from '../report/baseline.ts';
+import type { Report } from '../report/report.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
@@ -24,6 +26,7 @@ export interface RunFlags {
   report: string;
   keep?: boolean;
   json?: boolean;
+  baseline?: string;
   target: string[];
   set: Record<string, string>;
   settings?: string;
@@ -85,6 +88,7 @@ export function registerRun(program: Command): void {
       new Option('--requirement <id>', 'run only this requirement; repeatable').argParser(collect).default([], 'all'),
     )
     .option('--report <folder>', 'folder for the report', 'reports/latest')
+    .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
     .option('--json', 'print events as JSON, one a line, on standard output; everything else on standard error')
     .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
@@ -116,11 +120,13 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const targets = flags.target.map((file) => loadTarget(file, flags.set));
   if (targets.length > 0) targetsCandidate(targets, requirements);
   const settings = settingsFor(flags);
+  const baseline = await baselineOf(flags.baseline);
   // Loaded here, so that the small commands start at once.
   const [
     { buildReport },
     { tellGitHub },
     { invocationOf },
+    { applyBaseline, isAsExpected },
     { consoleSummary },
     { verdictOf },
     { writeReport },
@@ -131,6 +137,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     import('../report/build.ts'),
     import('../report/github.ts'),
     import('../report/invocation.ts'),
+    import('../report/baseline.ts'),
     import('../report/renderers/console.ts'),
     import('../report/verdict.ts'),
     import('../report/write.ts'),
@@ -174,7 +181,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     ...(clock === 'accelerated' ? { expected: session.planned.map(({ id }) => [id, expected.get(id) ?? 0]) } : {}),
   });
   const execution = await executeAndMend(session, events === undefined ? progress : events.beside(progress));
-  const report = buildReport(session, execution, invocationOf(flags));
+  const built = buildReport(session, execution, invocationOf(flags));
+  const known = baseline === undefined ? undefined : applyBaseline(baseline, built);
+  const report: Report = known === undefined ? built : { ...built, baseline: known };
   const files = writeReport(flags.report, report);
   const verdict = verdictOf(report);
   events?.end(report, files);
@@ -183,5 +192,20 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   terminal.write(
     redact(consoleSummary(report, { columns: terminal.isTTY ? terminal.columns : undefined, folder: flags.report })),
   );
-  return verdict.conformant ? EXIT.conformant : verdict.harnessError ? EXIT.harnessError : EXIT.notConformant;
+  if (verdict.harnessError) return EXIT.harnessError;
+  return (known === undefined ? verdict.conformant : isAsExpected(report, known))
+    ? EXIT.conformant
+    : EXIT.notConformant;
+}
+
+/** The baseline of a run, read before anything is started; what has expired is said at once. */
+async function baselineOf(file: string | undefined): Promise<Baseline | undefined> {
+  if (file === undefined) return undefined;
+  const { expiredEntries, readBaseline } = await import('../report/baseline.ts');
+  const baseline = readBaseline(
+    file,
+    loadCatalogue().requirements.map(({ id }) => id),
+  );
+  for (const problem of expiredEntries(baseline)) process.stderr.write(`${file}: ${problem}\n`);
+  return baseline;
 }

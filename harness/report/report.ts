@@ -8,7 +8,16 @@ import { requestsSchema } from '../rpc/requests.ts';
 import { incompatibilitySchema } from './incompatibilities.ts';
 
 const instant = z.iso.datetime().describe('RFC 3339, UTC');
+const text = z.string().trim().min(1);
 const count = z.int().nonnegative();
+
+export const knownFailureSchema = z.strictObject({
+  requirement: text,
+  reason: text.describe('why it fails, and why that is borne for now'),
+  link: z.url({ protocol: /^https?$/ }).describe('where it is being worked on'),
+  owner: text.describe('who sees to it'),
+  expires: z.iso.date().describe('the last day on which it is borne, YYYY-MM-DD, UTC'),
+});
 
 const causeSchema = z.strictObject({
   cause: z.string().describe('the sentence, with … wherever the findings differ'),
@@ -117,6 +126,15 @@ export const reportSchema = z
       .array(incompatibilitySchema)
       .optional()
       .describe('pairs of good parts that cannot work together: neither has failed; absent where there is none'),
+    baseline: z
+      .strictObject({
+        file: z.string(),
+        known: z.array(knownFailureSchema).describe('entries that explain a failure of this run'),
+        unexpected: z.array(z.string()).describe('failures of a MUST that no entry explains'),
+        problems: z.array(z.string()).describe('entries that are stale or have expired'),
+      })
+      .optional()
+      .describe('known failures that the run was held against: they change its exit code, never its verdict'),
     faults: z.array(z.string()).describe('what went wrong in the harness outside of any requirement'),
     summary: z.record(z.enum(OUTCOMES), count),
     conformant: z.boolean(),

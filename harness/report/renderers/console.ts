@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { OUTCOMES, type Outcome } from '../../core/outcome.ts';
+import { describeBaseline } from '../baseline.ts';
 import { causesOf, failuresOf } from '../failures.ts';
 import { PROGRAM } from '../invocation.ts';
 import { renderMatrix } from '../matrix.ts';
@@ -109,6 +110,7 @@ export function consoleSummary(
     '',
     `${report.planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${report.clock.kind}`,
     sentence,
+    ...(report.baseline === undefined ? [] : describeBaseline(report.baseline)),
     '',
     ...nextSteps(report, folder),
     '',

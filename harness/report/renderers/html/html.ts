@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isRed, OUTCOMES } from '../../../core/outcome.ts';
+import { describeBaseline } from '../../baseline.ts';
 import { causesOf, countsAgainst, type FailureGroup, failuresOf } from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
 import { verdictOf } from '../../verdict.ts';
@@ -147,7 +148,9 @@ function failuresSection(report: Report, taken: Map<string, Content>): Markup | 
     must > 0
       ? 'a MUST decides about conformance, a SHOULD is a recommendation.'
       : 'no MUST is broken; these are recommendations and do not change the verdict.'
-  }</p>${groups.length > 1 && glance(groups)}${groups.map(({ cause, results }, index) => {
+  }</p>${
+    report.baseline !== undefined && html`<p class="lead">${describeBaseline(report.baseline).join('; ')}</p>`
+  }${groups.length > 1 && glance(groups)}${groups.map(({ cause, results }, index) => {
     const members = results.map((result, place) =>
       resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < 12 }),
     );

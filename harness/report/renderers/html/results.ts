@@ -94,7 +94,14 @@ export function detailOf(report: Report, result: ReportResult): Markup {
       : html`<div class="fact"><h3 class="term">${term}</h3><div>${content}</div></div>`;
   const text = (term: string, content: string | undefined): Markup | undefined =>
     isRed && content !== undefined ? row(term, prose(content)) : undefined;
-  return html`${outcome !== 'passed' && row(SEEN[outcome], findings(result))}${text('Why it matters', rationale)}${text(
+  const known = report.baseline?.known.find(({ requirement }) => requirement === result.id);
+  return html`${
+    known !== undefined &&
+    row(
+      'Known failure',
+      html`${known.reason} <span class="dim">(${known.owner}, until ${known.expires}, <a href="${known.link}" rel="noreferrer">${known.link}</a>)</span>`,
+    )
+  }${outcome !== 'passed' && row(SEEN[outcome], findings(result))}${text('Why it matters', rationale)}${text(
     'How to fix it',
     remedy,
   )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`)}`)}${row(

@@ -1,0 +1,94 @@
+/** The commands that work on reports: what they print, and their exit codes. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { Outcome } from '../core/outcome.ts';
+import { reportOf, resultOf } from '../report/report-builders.ts';
+import { commandLine } from './program.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'conformance-reports-'));
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
+
+function written(name: string, outcomes: Record<string, Outcome>): string {
+  const file = join(folder, name);
+  writeFileSync(file, JSON.stringify(reportOf(Object.entries(outcomes).map(([id, outcome]) => resultOf(id, outcome)))));
+  return file;
+}
+
+async function printed(...words: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ['', ''];
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    out += String(text);
+    return true;
+  });
+  const code = await commandLine(words, (text) => {
+    err += text;
+  });
+  return { code, out, err };
+}
+
+test('compare: 1 where anything got worse, 2 where there is no verdict, else 0', async () => {
+  const good = written('good.json', { 'TR-01': 'passed', 'TR-02': 'failed' });
+  const worse = written('worse.json', { 'TR-01': 'failed', 'TR-02': 'failed' });
+  const unknown = written('unknown.json', { 'TR-01': 'harness error', 'TR-02': 'failed' });
+  expect(await printed('compare', good, worse)).toMatchObject({
+    code: 1,
+    out: expect.stringContaining('worse (1)\n  TR-01'),
+  });
+  expect(await printed('compare', worse, good)).toMatchObject({ code: 0, out: expect.stringContaining('better (1)') });
+  expect(await printed('compare', good, unknown)).toMatchObject({
+    code: 2,
+    out: expect.stringContaining('no verdict (1)'),
+  });
+  const { out } = await printed('compare', good, worse, '--format', 'json');
+  expect(JSON.parse(out)).toMatchObject({ worse: [{ id: 'TR-01', before: 'passed', after: 'failed' }] });
+  expect((await printed('compare', good, worse, '--format', 'md')).out).toContain('### worse (1)\n\n- TR-01');
+});
+
+test('baseline: update writes one, check takes the run that it was written for, and no other', async () => {
+  const report = written('report.json', { 'TR-01': 'passed', 'TR-02': 'failed' });
+  const file = join(folder, 'baseline.yaml');
+  expect(await printed('baseline', 'update', file, '--report', report)).toMatchObject({
+    code: 64,
+    err: expect.stringContaining('--owner NAME'),
+  });
+  const owned = ['--owner', 'platform', '--link', 'https://issues.test/7', '--expires', '2099-01-01'];
+  expect(await printed('baseline', 'update', file, '--report', report, ...owned)).toMatchObject({
+    code: 0,
+    out: `${file}: added TR-02, removed nothing\n`,
+  });
+  expect(readFileSync(file, 'utf8')).toContain('owner: platform');
+  expect(await printed('baseline', 'check', file, '--report', report)).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('1 known failure, nothing new'),
+  });
+  const other = written('other.json', { 'TR-01': 'failed', 'TR-02': 'passed' });
+  const { code, out } = await printed('baseline', 'check', file, '--report', other);
+  expect(code).toBe(1);
+  expect(out).toMatch(/new: TR-01\n {2}TR-02: the entry is stale/);
+});
+
+test('a baseline with a typing error is told before anything is started', async () => {
+  const file = join(folder, 'baseline.yaml');
+  const entry = { requirement: 'TR-O1', reason: 'x', link: 'https://x.test', owner: 'y', expires: '2099-01-01' };
+  writeFileSync(file, JSON.stringify({ apiVersion: 'conformance-baseline/v1', failures: [entry] }));
+  const { code, err } = await printed('run', '--baseline', file);
+  expect(code).toBe(64);
+  expect(err).toMatch(/names TR-O1, which is no requirement\..*TR-01/);
+});
+
+test('badge: a picture or JSON', async () => {
+  const report = written('report.json', { 'TR-01': 'passed', 'TR-02': 'failed' });
+  expect((await printed('badge', report)).out).toMatch(/^<svg .*1 MUST not met/);
+  expect(JSON.parse((await printed('badge', report, '--format', 'json')).out)).toMatchObject({
+    schemaVersion: 1,
+    color: 'red',
+  });
+});
