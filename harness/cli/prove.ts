@@ -2,13 +2,16 @@ import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { redact, redactData } from '../core/redact.ts';
+import { setTimeoutFactor } from '../core/time-limits.ts';
 import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
 import { twinCandidates } from '../run/plan.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
+import { timeoutFactorOption } from './run.ts';
 
 interface ProveFlags {
+  timeoutFactor: number;
   json?: boolean;
   requirement: string[];
 }
@@ -24,6 +27,7 @@ export function registerProve(program: Command): void {
         .argParser((id: string, all: string[]) => [...all, id])
         .default([], 'all'),
     )
+    .addOption(timeoutFactorOption())
     .option('--json', 'print the kill matrix as JSON on standard output')
     .action(async (twins: string[], flags: ProveFlags) => {
       process.exitCode = await prove(twins, flags);
@@ -52,7 +56,8 @@ export async function runProof(twins: string[], requirements: string[]): Promise
   return { matrix: killMatrix(session.candidates, session.results), faults };
 }
 
-async function prove(twins: string[], { json, requirement }: ProveFlags): Promise<number> {
+async function prove(twins: string[], { json, requirement, timeoutFactor }: ProveFlags): Promise<number> {
+  setTimeoutFactor(timeoutFactor);
   const { matrix, faults } = await runProof(twins, requirement);
   process.stdout.write(
     json === true ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)),

@@ -3,6 +3,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
+import { setTimeoutFactor } from '../core/time-limits.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type { Baseline } from '../report/baseline.ts';
 import type { Report } from '../report/report.ts';
@@ -31,6 +32,7 @@ export interface RunFlags {
   set: Record<string, string>;
   settings?: string;
   yes?: boolean;
+  timeoutFactor: number;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -47,6 +49,16 @@ function collect(value: string, previous: string[]): string[] {
     throw new InvalidArgumentError('The value is empty.');
   }
   return [...previous, ...value.split(',')];
+}
+
+/** For a cluster that is slow: what a check asks of the implementation stays as it is. */
+export function timeoutFactorOption(): Option {
+  return new Option(
+    '--timeout-factor <number>',
+    'multiplies the time limits of the harness itself; no bound of a check changes',
+  )
+    .argParser(Number)
+    .default(1);
 }
 
 /** `conformance run`: judges the references, or a target in their place. */
@@ -73,6 +85,7 @@ export function registerRun(program: Command): void {
     .option('--context <name>', 'kubeconfig context (default: the current one)')
     .option('--settings <file>', 'what the objects made on a live cluster need to have: labels, limits, tolerations, …')
     .option('--yes', 'do not ask before working on a live cluster whose context was not named')
+    .addOption(timeoutFactorOption())
     .addOption(
       new Option('--idp <kind>', 'identity provider of the references')
         .choices(['keycloak', 'embedded'])
@@ -115,6 +128,7 @@ function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
 export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const clock = flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated');
   // Wrong use is told before anything is loaded or started.
+  setTimeoutFactor(flags.timeoutFactor);
   checkCombination({ cluster: flags.cluster, clock });
   const requirements = select(loadCatalogue(), { suites, requirements: flags.requirement });
   const targets = flags.target.map((file) => loadTarget(file, flags.set));

@@ -1,5 +1,6 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { NotTestable } from '../core/errors.ts';
+import { limitSeconds } from '../core/time-limits.ts';
 import type { Fetch } from './fetch.ts';
 import { introspect } from './introspection.ts';
 import type { ProviderDescription } from './provider.ts';
@@ -19,7 +20,7 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = limitSeconds('providerRequest') * 1_000;
 
 /** Above any stall of the machine: an access token may live for seconds, and who issued it is what is judged. */
 const TOLERANCE_SECONDS = 300;

@@ -1,8 +1,9 @@
 import { HarnessError, NotTestable } from '../core/errors.ts';
+import { limitSeconds } from '../core/time-limits.ts';
 import type { Fetch, FetchedResponse, FetchInit } from './fetch.ts';
 
 /** An endpoint that has not answered completely within this time has not answered. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = limitSeconds('providerRequest') * 1_000;
 
 /** No answer of a token or introspection endpoint comes near it. */
 const LONGEST_ANSWER_BYTES = 1024 * 1024;

@@ -1,5 +1,6 @@
 import { ApiException, type V1Container, type V1Pod, type V1PodSpec } from '@kubernetes/client-node';
 import { DeadlineExceeded, NotTestable } from '../core/errors.ts';
+import { limitSeconds } from '../core/time-limits.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { OWN_UID } from '../kubernetes/uid-range.ts';
 import type { RequirementContext } from '../rpc/context.ts';
@@ -24,7 +25,7 @@ export const RESTRICTED_CONTAINER = {
 export const OWN_RESOURCES = { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '256Mi' } };
 
 /** How long a pod of the harness's own may take to start, also where many of them do so on a small machine. */
-export const START_SECONDS = 120;
+export const START_SECONDS = limitSeconds('podStart');
 
 /** Pods of one worker that start at the same time at most: a node that starts a hundred at once starts none of them in time. */
 const STARTING_AT_ONCE = 6;

@@ -6,6 +6,7 @@ import {
   type V1StorageClass,
 } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError, NotTestable } from '../core/errors.ts';
+import { limitSeconds } from '../core/time-limits.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 import { targetFor } from '../rpc/candidate.ts';
 import type { RequirementContext } from '../rpc/context.ts';
@@ -36,7 +37,7 @@ export function needsReadWriteOncePod(t: RequirementContext): void {
 const CLAIM_SIZE = '1Gi';
 
 /** How long a provisioner may take, in seconds: clouds take a minute. */
-const PROVISIONING_SECONDS = 90;
+const PROVISIONING_SECONDS = limitSeconds('volumeProvisioning');
 
 const DEFAULT_CLASS = 'storageclass.kubernetes.io/is-default-class';
 

@@ -1,6 +1,7 @@
 import { CoreV1Api, KubeConfig, type KubernetesObject, KubernetesObjectApi, type V1Pod } from '@kubernetes/client-node';
 import { describeError, HarnessError } from '../../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { limitSeconds } from '../../core/time-limits.ts';
 import { UID_RANGE_ANNOTATION } from '../../kubernetes/uid-range.ts';
 
 /*
@@ -26,7 +27,7 @@ const VOLUME_TYPES = [
   'secret',
 ];
 
-const EFFECT_SECONDS = 30;
+const EFFECT_SECONDS = limitSeconds('policyEffect');
 const LOOK_EVERY_MS = 250;
 
 /** The annotation of the `number`th namespace. */

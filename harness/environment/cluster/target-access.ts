@@ -12,6 +12,7 @@ import { HarnessError } from '../../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import type { RunPki } from '../../core/pki.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
+import { limitSeconds } from '../../core/time-limits.ts';
 import { describeRight, isSelfReview, type Right, rightsOf, ruleAllows } from '../../kubernetes/rbac.ts';
 import type { TargetAccessData, TargetAccessOptions } from '../../rpc/target-access.ts';
 import { type ApiFault, apiFaultSchema } from '../../rpc/target-access.ts';
@@ -30,7 +31,7 @@ interface OpenAccess {
 /** Longer than any run. */
 const TOKEN_SECONDS = 4 * 60 * 60;
 /** How long a change of a Role may take to be known to the API server's authorizer. */
-const KNOWN_SECONDS = 30;
+const KNOWN_SECONDS = limitSeconds('accessKnown');
 const LOOK_EVERY_MS = 100;
 
 const ROLE_GROUP = 'rbac.authorization.k8s.io';

@@ -1,9 +1,10 @@
 import { fill, type Values } from '../../core/placeholders.ts';
 import { redact } from '../../core/redact.ts';
+import { limitSeconds } from '../../core/time-limits.ts';
 import type { Fetch } from '../../oauth/fetch.ts';
 import type { AdminRequest } from '../../targets/schema/identity-provider.ts';
 
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = limitSeconds('adminRequest') * 1_000;
 
 /** An admin API that is spoken to in JSON, with a bearer token that is asked for anew for each request. */
 export interface AdminApi {

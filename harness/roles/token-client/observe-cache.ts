@@ -1,3 +1,4 @@
+import { limitSeconds } from '../../core/time-limits.ts';
 import { SIMULATED_HOSTS } from '../../fakes/simulated-providers.ts';
 import type { Observer } from '../../probes/observer.ts';
 import { START_SECONDS } from '../../probes/pods.ts';
@@ -25,7 +26,7 @@ const CACHE_VOLUME = 'cache';
 const PATIENCE_MS = 15_000;
 
 /** How long a call of a target may take: it may be a process, its start included. */
-const START_PATIENCE_MS = 90_000;
+const START_PATIENCE_MS = limitSeconds('processStart') * 1_000;
 
 /**
  * The token client of the subject, started five times, with a cache on a volume and without; once per subject. Not applicable to a client

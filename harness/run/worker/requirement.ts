@@ -7,6 +7,7 @@ import { asHarnessError, outcomeOf } from '../../core/outcome.ts';
 import { redact, redactData } from '../../core/redact.ts';
 import { Resolver } from '../../core/resolver.ts';
 import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts';
+import { limitSeconds } from '../../core/time-limits.ts';
 import type { ApiRecord, Requester } from '../../kubernetes/api-record.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { SecondIssuerTrust } from '../../oauth/provider.ts';
@@ -207,7 +208,7 @@ const heartbeat = new Heartbeat('the harness').start();
 const WAITING_FACTOR = 20;
 
 /** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
-const LIMIT_SECONDS = { accelerated: 400, real: 1500 } as const;
+const LIMIT_SECONDS = { accelerated: limitSeconds('requirement'), real: limitSeconds('requirementRealClock') };
 
 /** What is not ours may be slow: a client that takes seconds to start, a provider on the other side of the world. */
 const TARGET_FACTOR = 5;

@@ -1,5 +1,6 @@
 import { CoreV1Api, type KubeConfig, type KubernetesObject, KubernetesObjectApi } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
+import { limitSeconds } from '../../../core/time-limits.ts';
 
 /**
  * A change that a faulty cluster makes to what it is given, as data: a MutatingAdmissionPolicy bound to one namespace
@@ -28,7 +29,7 @@ export const ADMISSION_POLICY_ARGUMENTS = [
 const API_VERSION = 'admissionregistration.k8s.io/v1beta1';
 
 /** The API server looks for new policies once a second. */
-const EFFECT_SECONDS = 30;
+const EFFECT_SECONDS = limitSeconds('policyEffect');
 const LOOK_EVERY_MS = 250;
 
 function policy(name: string, namespace: string, mutation: Mutation): KubernetesObject[] {

@@ -5,11 +5,12 @@ import { promisify } from 'node:util';
 import { HarnessError, UsageError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { redact } from '../../../core/redact.ts';
+import { limitSeconds } from '../../../core/time-limits.ts';
 import type { AdminRequest } from '../../../targets/schema/identity-provider.ts';
 import { type AdminApi, sendAdminRequests } from '../admin-requests.ts';
 import type { IdentityProviderTarget } from './servers.ts';
 
-const COMMAND_DEADLINE_MS = 120_000;
+const COMMAND_DEADLINE_MS = limitSeconds('setupCommand') * 1_000;
 
 /** The ways in which a target file has a provider told of something. */
 type Ways = Omit<NonNullable<IdentityProviderTarget['register']>, 'clientId' | 'clientSecret'>;

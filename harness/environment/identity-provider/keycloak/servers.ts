@@ -4,15 +4,16 @@ import KeycloakAdminClient, { NetworkError } from '@keycloak/keycloak-admin-clie
 import { GenericContainer, getContainerRuntimeClient, Wait } from 'testcontainers';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import { redact } from '../../../core/redact.ts';
+import { limitSeconds } from '../../../core/time-limits.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { RequestCounter } from '../request-counter.ts';
 
 /** Of the first administrator; see fixtures/images/keycloak. It guards a container that lives for one run. */
 const ADMINISTRATOR = { username: 'admin', password: 'conformance' };
 
-const START_DEADLINE_MS = 120_000;
+const START_DEADLINE_MS = limitSeconds('keycloakStart') * 1_000;
 /** A server that is being set up while clusters start beside it has little time for each request. */
-const REQUEST_DEADLINE_MS = 60_000;
+const REQUEST_DEADLINE_MS = limitSeconds('keycloakRequest') * 1_000;
 /** Keycloak's minute is short for a machine that may stand still for a part of it: a request must not outlive its token. */
 const ADMINISTRATOR_TOKEN_SECONDS = 600;
 const ADMIN_PORT = 8080;

@@ -5,11 +5,12 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { HarnessError } from '../../../core/errors.ts';
 import { fill } from '../../../core/placeholders.ts';
+import { limitSeconds } from '../../../core/time-limits.ts';
 import { cacheFolder } from '../../../environment/images/cache.ts';
 import { takeLock } from '../../../environment/images/lock.ts';
 import type { Target } from '../../../targets/load.ts';
 
-const DEADLINE_MS = 600_000;
+const DEADLINE_MS = limitSeconds('targetInstall') * 1_000;
 
 /** Where what a target needs is installed: kept between runs, by the commands that make it. */
 export function installFolder(target: Target<'token-client'>): string {

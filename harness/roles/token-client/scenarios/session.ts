@@ -5,6 +5,7 @@ import { INTERACTIVE } from '../../../../fixtures/workloads/observer/simulated.t
 import type { FileObservations } from '../../../../fixtures/workloads/token-probe/probe.ts';
 import { NotTestable } from '../../../core/errors.ts';
 import { redact } from '../../../core/redact.ts';
+import { limitSeconds } from '../../../core/time-limits.ts';
 import type { SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { SessionDriver } from '../driver.ts';
 import { BURST_CALLS, type Call, type ClientSession, LATE, type Phase, rotationsSince } from '../record.ts';
@@ -27,7 +28,7 @@ const CONCURRENT_STARTS = 1;
 
 const BURST_STARTS = 4;
 
-const START_PATIENCE_MS = 90_000;
+const START_PATIENCE_MS = limitSeconds('processStart') * 1_000;
 
 /** Lets the client make one call, and writes it down. */
 export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst' | 'act'>) => Promise<Call>;
