@@ -2,11 +2,14 @@ import type { Command } from 'commander';
 import { SetUpError } from '../environment/engine/errors.ts';
 import { type Engine, ensureEngine } from '../environment/engine/index.ts';
 import type { OnProgress } from '../environment/engine/progress.ts';
-import { ensureImages, IMAGE_NAMES, type ImageName, type ResolvedImage } from '../environment/images/index.ts';
+import { ensureImages, IMAGE_NAMES, type ResolvedImage } from '../environment/images/index.ts';
 import { progressPrinter } from './progress.ts';
 
 /** What a run stands on. */
-export type SetUp = { readonly engine: Engine; readonly images: Readonly<Record<ImageName, ResolvedImage>> };
+export type SetUp = {
+  readonly engine: Engine;
+  readonly images: Readonly<Record<(typeof IMAGE_NAMES)[number], ResolvedImage>>;
+};
 
 export type SetUpOptions = { readonly onProgress?: OnProgress };
 

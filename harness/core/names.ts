@@ -11,6 +11,8 @@ export const HOSTS = {
   keycloak: 'keycloak.conformance.test',
   embedded: 'embedded.conformance.test',
   mock: 'mock.conformance.test',
+  /** In front of the containers of a target file. */
+  target: 'target.conformance.test',
 } as const;
 
 /** Port of the API server, of the token accelerator and of the issuer URL of a cluster that the harness starts. */

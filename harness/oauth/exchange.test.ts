@@ -71,3 +71,25 @@ test('posts the form, asks for no redirect and sends no Authorization header', a
   expect(seen?.[1]).toMatchObject({ method: 'POST', redirect: 'manual' });
   expect(Object.keys(seen?.[1]?.headers ?? {})).toEqual(['content-type', 'accept', 'connection']);
 });
+
+test('a request may name no client, and be JSON, where that is declared', async () => {
+  let seen: Parameters<Fetch> | undefined;
+  const fetch: Fetch = async (...request) => {
+    seen = request;
+    return new Response('{}');
+  };
+  const declaration = {
+    grant: 'jwt-bearer',
+    clientAuthentication: 'none',
+    omitsClientId: true,
+    encoding: 'json',
+    parameters: { organization_id: 'one' },
+  } as const;
+  await exchange(fetch, { ...REQUEST, declaration });
+  expect(seen?.[1]?.headers?.['content-type']).toBe('application/json');
+  expect(JSON.parse(seen?.[1]?.body ?? '')).toEqual({
+    grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+    assertion: 'the+token',
+    organization_id: 'one',
+  });
+});

@@ -18,14 +18,14 @@ export interface TokenRequest {
 
 /** The parameters of a token request: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1, RFC 6749 section 2.3.1. */
 export function tokenRequestForm(request: TokenRequest): URLSearchParams {
-  const { grant, clientAuthentication, parameters = {} } = request.declaration;
+  const { grant, clientAuthentication, parameters = {}, omitsClientId = false } = request.declaration;
   const form = new URLSearchParams({ grant_type: GRANT_TYPES[grant] });
   if (grant === 'jwt-bearer') form.set('assertion', request.token);
   if (grant === 'token-exchange') {
     form.set('subject_token', request.token);
     form.set('subject_token_type', TOKEN_TYPE_JWT);
   }
-  if (clientAuthentication !== 'client-secret-basic') form.set('client_id', request.clientId);
+  if (clientAuthentication !== 'client-secret-basic' && !omitsClientId) form.set('client_id', request.clientId);
   if (clientAuthentication === 'client-secret-post') form.set('client_secret', request.clientSecret ?? '');
   if (clientAuthentication === 'subject-token') {
     form.set('client_assertion_type', CLIENT_ASSERTION_TYPE);
@@ -59,6 +59,7 @@ export async function exchange(fetch: Fetch, request: TokenRequest, signal?: Abo
   return readTokenResponse(
     await postForm(fetch, request.tokenEndpoint, tokenRequestForm(request), {
       headers: authorization(request),
+      asJson: request.declaration.encoding === 'json',
       signal,
     }),
   );

@@ -32,6 +32,10 @@ export interface GrantDeclaration {
   clientAuthentication: ClientAuthentication;
   /** Further parameters of the token request. */
   parameters?: Record<string, string>;
+  /** `json` where the endpoint takes no form, as RFC 6749 has it, but the same members as a JSON object. */
+  encoding?: 'form' | 'json';
+  /** True where the request names no client: optional for assertions and subject tokens (RFC 7521 section 4.1, RFC 8693 section 2.1). */
+  omitsClientId?: boolean;
 }
 
 /** One provider with an issuer and an audience of its own, for example one realm of Keycloak. */

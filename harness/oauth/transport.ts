@@ -122,6 +122,7 @@ async function readText(response: FetchedResponse): Promise<string | undefined> 
  * Posts a form and reads the whole answer. Every request has a connection of its own: a server may end one that nobody uses at any time, and a
  * request that meets such an end is none that the server refused to answer. Redirects are not followed: a token goes to the endpoint and nowhere else.
  *
+ * @param asJson sends the parameters as the members of a JSON object, for an endpoint that takes no form
  * @param signal ends the request; the promise then rejects with its reason
  * @returns the answer, whatever its status, or what came in place of one
  * @throws Unreachable where there is no connection
@@ -131,18 +132,22 @@ export async function postForm(
   fetch: Fetch,
   url: string,
   form: URLSearchParams,
-  { headers = {}, signal }: { headers?: Record<string, string>; signal?: AbortSignal | undefined } = {},
+  {
+    headers = {},
+    asJson = false,
+    signal,
+  }: { headers?: Record<string, string>; asJson?: boolean; signal?: AbortSignal | undefined } = {},
 ): Promise<Answer | NoAnswer> {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const init: FetchInit = {
     method: 'POST',
     headers: {
-      'content-type': 'application/x-www-form-urlencoded',
+      'content-type': asJson ? 'application/json' : 'application/x-www-form-urlencoded',
       accept: 'application/json',
       connection: 'close',
       ...headers,
     },
-    body: form.toString(),
+    body: asJson ? JSON.stringify(Object.fromEntries(form)) : form.toString(),
     redirect: 'manual',
     signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
   };

@@ -308,7 +308,12 @@ requirement('TX-12', (t) =>
 );
 
 requirement('TX-12a', (t) =>
-  judgeAnswers(t, ({ response }) => [
+  judgeAnswers(t, ({ exchange, response }) => [
+    ...(exchange.declaration.encoding === 'json'
+      ? [
+          'declares that it takes token requests as JSON, where a form must be (RFC 6749 section 4, RFC 8693 section 2.1)',
+        ]
+      : []),
     ...((statedLifeSeconds(response) ?? 0) > 0 ? [] : ['answers without expires_in']),
     ...(response.body.refresh_token === undefined ? [] : ['hands a refresh token to a machine']),
     ...formFindings(response),

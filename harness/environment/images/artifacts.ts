@@ -66,6 +66,7 @@ async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
     locate: ({ cache, report, signal }) =>
       one(cache, 'go', key, go.output, async (target) => {
         const program = await ensureGo(report, signal);
+        if (go.env.CGO_ENABLED === '1') await ensureProgram('gcc', 'gcc', report, signal);
         await report.step(`compile ${basename(go.output)}`, async (advance) => {
           const env = { ...process.env, CGO_ENABLED: '0', ...go.env };
           const tags = go.tags.length === 0 ? [] : [`-tags=${go.tags.join(',')}`];

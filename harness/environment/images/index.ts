@@ -24,7 +24,10 @@ export const IMAGE_NAMES = [
   'keycloak',
   'keycloak-preview',
 ] as const;
-export type ImageName = (typeof IMAGE_NAMES)[number];
+
+/** Images of identity providers that only a target file starts: made when one does, and not by the set-up. */
+export const TARGET_IMAGE_NAMES = ['hydra', 'keycloak-26-4'] as const;
+export type ImageName = (typeof IMAGE_NAMES)[number] | (typeof TARGET_IMAGE_NAMES)[number];
 
 /** An image that is in the engine. */
 export type ResolvedImage = {

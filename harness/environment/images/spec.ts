@@ -80,8 +80,8 @@ const imageSpecSchema = z.strictObject({
   podImages: z.array(podImageSchema).default([]),
   /** Build arguments of the Dockerfile. */
   args: environment.default({}),
-  /** Further images from the same folder, each with its own build arguments over `args`. */
-  variants: z.record(name, z.strictObject({ args: environment })).default({}),
+  /** Further images from the same folder, each with its own build arguments over `args`, and on its own base where it names one. */
+  variants: z.record(name, z.strictObject({ base: name.optional(), args: environment })).default({}),
   /** The image that is pulled instead where a registry answers. Absent: always built, on whatever the base came to be. */
   pull: z.string().min(1).optional(),
 });
@@ -158,8 +158,8 @@ export async function loadImages(root: string = IMAGES_FOLDER): Promise<Map<stri
       );
     }
     add({ name: spec.name, folder, spec, args: spec.args, packages });
-    for (const [variant, { args }] of Object.entries(spec.variants)) {
-      add({ name: variant, folder, spec, args: { ...spec.args, ...args }, packages });
+    for (const [variant, { args, base = spec.base }] of Object.entries(spec.variants)) {
+      add({ name: variant, folder, spec: { ...spec, base }, args: { ...spec.args, ...args }, packages });
     }
   }
   for (const image of images.values()) {

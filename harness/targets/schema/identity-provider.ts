@@ -11,6 +11,10 @@ const grantSchema = z.strictObject({
   clientAuthentication,
   /** Further parameters of the token request, for example `requested_token_type`. */
   parameters: z.record(z.string(), text).optional(),
+  /** `json` where the endpoint takes a JSON object in place of a form: TX-12a says so once, and everything else is evaluated. */
+  encoding: z.enum(['form', 'json']).optional(),
+  /** True where the request must not name a client by `client_id`. */
+  omitsClientId: z.boolean().optional(),
 });
 
 const providerSchema = z.strictObject({
@@ -107,6 +111,28 @@ const furtherIssuerSchema = z.strictObject({
   ...tellingSchema,
 });
 
+/**
+ * The harness starts one container for each provider, and ends TLS in front of them: `${server.url}/NAME` leads to the container of the
+ * provider NAME, which sees the rest of the path. `${server.admin}` is the base URL of its administration, for `command`.
+ */
+export const containerServerSchema = z.strictObject({
+  kind: z.literal('container'),
+  /** One of the images that this project can make (`hydra`), or a reference with a tag that the engine pulls. */
+  image: text,
+  version: text,
+  command: z.array(text).optional(),
+  /** Environment of the container; `${provider.…}`, `${cluster.…}` and `${server.url}` stand for what they say. */
+  environment: z.record(z.string(), z.string()).default({}),
+  /** Files of the container: path to content, in which the same placeholders stand. */
+  files: z.record(z.string().startsWith('/'), z.string()).default({}),
+  /** Its plain HTTP port. */
+  port: z.number().int().positive(),
+  /** Port of its administration, which is published on the loopback interface alone. */
+  adminPort: z.number().int().positive().optional(),
+  /** Path that answers 200 when it is ready, on `adminPort` where there is one. */
+  ready: z.string().startsWith('/').default('/.well-known/openid-configuration'),
+});
+
 /** A target file of the role `identity-provider`. */
 export const identityProviderTargetSchema = z.strictObject({
   ...targetBase,
@@ -115,11 +141,14 @@ export const identityProviderTargetSchema = z.strictObject({
     /** The harness starts a Keycloak in a container; `${server.url}` is its base URL. */
     z.strictObject({
       kind: z.literal('keycloak'),
+      /** Its release: the references' own, or an earlier one. */
+      release: z.enum(['26.7', '26.4']).default('26.7'),
       /** Features beyond Keycloak's defaults, as its `--features` takes them. */
       features: z.array(text).default([]),
       /** How long it uses an issuer's keys as it has fetched them; absent: until a token names a key that is not among them, as Keycloak has it. */
       keysLifespanSeconds: z.number().int().positive().optional(),
     }),
+    containerServerSchema,
     /** The harness's own provider, in this process. */
     z.strictObject({ kind: z.literal('embedded'), accessTokens: z.enum(['jwt', 'opaque']).default('jwt') }),
     /** `oauth2-mock-server` as it comes. */

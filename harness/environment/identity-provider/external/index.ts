@@ -72,7 +72,9 @@ export async function startTargetIdentityProvider(
     tearDown = async () => {
       for (const { values } of described.values()) await teller.request(target.tearDown, values, 'tearDown');
     };
-    const setUp = async (one: Described): Promise<ProviderDescription> => {
+    const setUp = async ({ provider, values }: Described): Promise<ProviderDescription> => {
+      const own = await server.startFor?.(provider.name, values);
+      const one = { provider, values: { ...values, ...own } };
       await teller.tell(target.setUp, one.values, 'setUp');
       described.set(one.provider.name, one);
       return descriptionOf(context, one.provider);
@@ -122,7 +124,7 @@ export async function startTargetIdentityProvider(
                 trusted,
               );
               const description = await setUp(one);
-              await teller.tell(ways, one.values, 'furtherIssuer');
+              await teller.tell(ways, described.get(name)?.values ?? one.values, 'furtherIssuer');
               return description;
             },
           }),
@@ -169,8 +171,14 @@ async function descriptionOf(
             endpoint: introspection.endpoint ?? (await discover(context, own.issuer, 'introspection_endpoint')),
           },
         }),
-    grants: grants.map(({ grant, clientAuthentication, parameters }): GrantDeclaration => {
-      return { grant, clientAuthentication, ...(parameters === undefined ? {} : { parameters }) };
+    grants: grants.map(({ grant, clientAuthentication, parameters, encoding, omitsClientId }): GrantDeclaration => {
+      return {
+        grant,
+        clientAuthentication,
+        ...(parameters === undefined ? {} : { parameters }),
+        ...(encoding === undefined ? {} : { encoding }),
+        ...(omitsClientId === undefined ? {} : { omitsClientId }),
+      };
     }),
     tokenEndpoint: tokenEndpoint ?? (await discover(context, own.issuer, 'token_endpoint')),
   };

@@ -7,11 +7,16 @@ import type { Target } from '../../../targets/load.ts';
 import type { AdminApi } from '../admin-requests.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { administer } from '../keycloak/servers.ts';
+import { startContainers } from './containers.ts';
 
 export type IdentityProviderTarget = Target<'identity-provider'>;
 
-/** Features of the second of our Keycloak images, beyond Keycloak's defaults. */
-const PREVIEW_FEATURES = ['admin-fine-grained-authz:v1', 'token-exchange'];
+/** Our images of Keycloak: each release with the features beyond its defaults that an image has. */
+const KEYCLOAK_IMAGES = [
+  { image: 'keycloak', release: '26.7', features: [] },
+  { image: 'keycloak-preview', release: '26.7', features: ['admin-fine-grained-authz:v1', 'token-exchange'] },
+  { image: 'keycloak-26-4', release: '26.4', features: ['client-auth-federated', 'kubernetes-service-accounts'] },
+] as const;
 
 /** A server that a target file names, before its providers are looked at. */
 export interface TargetServer {
@@ -20,6 +25,8 @@ export interface TargetServer {
   admin?: AdminApi;
   upstream?: { address: string; port: number };
   version(): Promise<string>;
+  /** Starts what one provider needs, before it is set up; gives further values. Absent where the server is there for all of them. */
+  startFor?(provider: string, values: Values): Promise<Values>;
   /** Absent for one that runs already: nobody counts there. */
   requests?: StartedIdentityProvider['requests'];
   assertAlive(): Promise<void>;
@@ -35,6 +42,8 @@ export function startTargetServer(
   switch (server.kind) {
     case 'keycloak':
       return startKeycloakServer(context, server, file);
+    case 'container':
+      return startContainers(context, server, file);
     case 'running':
       return attachServer(context, target, server);
     default:
@@ -44,7 +53,11 @@ export function startTargetServer(
 
 async function startKeycloakServer(
   context: IdentityProviderContext,
-  { features, keysLifespanSeconds }: { features: string[]; keysLifespanSeconds?: number | undefined },
+  {
+    release,
+    features,
+    keysLifespanSeconds,
+  }: { release: string; features: string[]; keysLifespanSeconds?: number | undefined },
   file: string,
 ): Promise<TargetServer> {
   if (context.network === undefined) {
@@ -52,15 +65,12 @@ async function startKeycloakServer(
       `${file}: with --cluster kubeconfig no Keycloak is started, since nothing of the harness's can be reached from a live cluster; start your own where it reaches the cluster's issuer, and describe it as \`server: {kind: running}\``,
     );
   }
-  const image =
-    features.length === 0
-      ? 'keycloak'
-      : features.toSorted().join() === PREVIEW_FEATURES.join()
-        ? 'keycloak-preview'
-        : undefined;
+  const wanted = features.toSorted().join();
+  const image = KEYCLOAK_IMAGES.find((known) => known.release === release && known.features.join() === wanted)?.image;
   if (image === undefined) {
+    const known = KEYCLOAK_IMAGES.map((one) => [one.release, ...one.features].join(' with ')).join('; ');
     throw new UsageError(
-      `${file}: there is an image of Keycloak with its default features, and one with ${PREVIEW_FEATURES.join(' and ')}; for ${features.join(', ')} start your own and describe it as \`server: {kind: running}\``,
+      `${file}: there is no image of Keycloak ${[release, ...features].join(' with ')}. There are: ${known}. For others start your own and describe it as \`server: {kind: running}\``,
     );
   }
   const variant = { image, ...(keysLifespanSeconds === undefined ? {} : { keysLifespanSeconds }) } as const;

@@ -40,7 +40,7 @@ function cachesOf(keysLifespanSeconds: number): string {
 
 /** What is started: one of our images, with or without a limit on how long an issuer's keys are used. */
 export interface KeycloakServerOptions {
-  image: 'keycloak' | 'keycloak-preview';
+  image: 'keycloak' | 'keycloak-preview' | 'keycloak-26-4';
   /** Absent: Keycloak's defaults. */
   keysLifespanSeconds?: number;
 }
