@@ -26,7 +26,7 @@ function endToEnd({ headers }: IncomingMessage): Record<string, string | string[
 }
 
 /** Passes requests on to a container as a TLS terminator does. What the container ends without an answer is ended here, too. */
-function passTo(host: string, port: number): RequestListener {
+export function passTo(host: string, port: number): RequestListener {
   return (request: IncomingMessage, response) => {
     const outgoing = httpRequest({
       host,
