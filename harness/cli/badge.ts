@@ -10,7 +10,7 @@ export function registerBadge(program: Command): void {
     .description('Print a badge of the verdict: SVG, or the JSON of a shields.io endpoint.')
     .argument('[report]', 'folder or report.json of a run', DEFAULT_FOLDER)
     .addOption(new Option('--format <form>', 'svg or json').choices(['svg', 'json']).default('svg'))
-    .option('--output <file>', 'write it there instead')
+    .option('--output <file>', 'file to write instead of standard output')
     .action(async (path: string, { format, output }: { format: string; output?: string }) => {
       const [{ badgeOf, badgeSvg, shieldsJson }, { readReport }] = await Promise.all([
         import('../report/badge.ts'),

@@ -19,13 +19,13 @@ const DAYS = 90;
 export function registerBaseline(program: Command): void {
   program
     .command('baseline')
-    .description('Hold a report against a file of known failures (check), or rewrite that file for it (update).')
+    .description('Check a report against a file of known failures, or update that file from a report.')
     .addArgument(new Argument('<action>', 'what to do').choices(['check', 'update']))
-    .argument('<file>', 'the baseline, YAML')
+    .argument('<file>', 'baseline file (YAML)')
     .option('--report <report>', 'folder or report.json of a run', DEFAULT_FOLDER)
-    .option('--owner <name>', 'update: who sees to the new entries')
-    .option('--link <url>', 'update: where the new entries are being worked on')
-    .option('--reason <text>', 'update: why they are borne for now (default: what was seen)')
+    .option('--owner <name>', 'update: owner of the new entries')
+    .option('--link <url>', 'update: link to where the new entries are tracked')
+    .option('--reason <text>', 'update: why they are accepted for now (default: what was seen)')
     .option('--expires <date>', `update: last day of the new entries, YYYY-MM-DD (default: in ${DAYS} days)`)
     .action(async (action: 'check' | 'update', file: string, flags: Flags) => {
       const [{ applyBaseline, describeBaseline, isAsExpected, readBaseline, updatedBaseline }, { readReport }] =

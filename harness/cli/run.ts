@@ -55,7 +55,7 @@ function collect(value: string, previous: string[]): string[] {
 export function timeoutFactorOption(): Option {
   return new Option(
     '--timeout-factor <number>',
-    'multiplies the time limits of the harness itself; no bound of a check changes',
+    'multiply the time limits of the harness itself; the bounds of checks do not change',
   )
     .argParser(Number)
     .default(1);
@@ -83,8 +83,8 @@ export function registerRun(program: Command): void {
         .default('k3s'),
     )
     .option('--context <name>', 'kubeconfig context (default: the current one)')
-    .option('--settings <file>', 'what the objects made on a live cluster need to have: labels, limits, tolerations, …')
-    .option('--yes', 'do not ask before working on a live cluster whose context was not named')
+    .option('--settings <file>', 'settings for objects created on a live cluster: labels, limits, tolerations, …')
+    .option('--yes', 'do not ask for confirmation before using a live cluster whose context was not named')
     .addOption(timeoutFactorOption())
     .addOption(
       new Option('--idp <kind>', 'identity provider of the references')
@@ -102,7 +102,7 @@ export function registerRun(program: Command): void {
     )
     .option('--report <folder>', 'folder for the report', 'reports/latest')
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
-    .option('--json', 'print events as JSON, one a line, on standard output; everything else on standard error')
+    .option('--json', 'print events as JSON on standard output, one per line; everything else goes to standard error')
     .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await run(suites, flags);
@@ -117,9 +117,7 @@ export function registerRun(program: Command): void {
 function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
   if (settings === undefined) return undefined;
   if (cluster !== 'kubeconfig') {
-    throw new UsageError(
-      '--settings is about a live cluster (--cluster kubeconfig): the harness’s own has no policies',
-    );
+    throw new UsageError('--settings applies only to a live cluster (--cluster kubeconfig)');
   }
   return loadSettings(settings);
 }

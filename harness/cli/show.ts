@@ -12,7 +12,7 @@ export function registerShow(program: Command): void {
     .description('Open the report of a run in the browser, or print it in another form.')
     .argument('[report]', 'folder or report.json of a run', DEFAULT_FOLDER)
     .addOption(
-      new Option('--format <form>', 'print it instead: html, json, junit, md (for the page of a job) or text').choices([
+      new Option('--format <form>', 'print it instead: html, json, junit, md (for a CI job summary) or text').choices([
         'html',
         'json',
         'junit',
@@ -20,7 +20,7 @@ export function registerShow(program: Command): void {
         'text',
       ]),
     )
-    .option('--no-open', 'print only where the page is')
+    .option('--no-open', 'only print the path of the page')
     .action(async (path: string, { format, open }: { format?: string; open: boolean }) => {
       // Loaded here, so that the small commands start at once.
       const [{ readReport }, { RENDERERS }, { writeReport }] = await Promise.all([
