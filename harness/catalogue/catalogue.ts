@@ -112,7 +112,7 @@ const twinSchema = z.discriminatedUnion('role', [
       /** Fault of a proxy in front of the API server (harness/environment/cluster/faults/api-proxy.ts). */
       apiProxy: name.optional(),
       /** Something that works against the pods of this twin's namespaces (harness/environment/cluster/faults/fault-injectors.ts). */
-      saboteur: name.optional(),
+      faultInjector: name.optional(),
       /** Objects, for example a MutatingAdmissionPolicy; `$NAMESPACE` stands for each namespace of the twin. */
       objects: z.array(z.record(z.string(), z.unknown())).optional(),
       /** Changes that the cluster makes to what it is given in this twin's namespaces (harness/environment/cluster/faults/admission-policies.ts). */

@@ -25,7 +25,7 @@ import { installAssignedUids } from './cluster/assigned-uids.ts';
 import { auditRecords, countRequests } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { type ApiProxy, startApiProxy } from './cluster/faults/api-proxy.ts';
-import { startSaboteur } from './cluster/faults/fault-injectors.ts';
+import { startFaultInjector } from './cluster/faults/fault-injectors.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
@@ -322,7 +322,7 @@ export class Environment {
     const fault = clusterFaultOf(candidate);
     const name = await namespaces.create(`${candidate.name}-${purpose}`, podSecurity);
     if (fault !== undefined) {
-      const { tokenRequests, saboteur, objects, mutates } = fault;
+      const { tokenRequests, faultInjector, objects, mutates } = fault;
       if (tokenRequests !== undefined) {
         await cluster.setTokenRequestFault(name, tokenRequests);
       }
@@ -332,8 +332,8 @@ export class Environment {
       if (mutates !== undefined) {
         await namespaces.mutate(name, mutates);
       }
-      if (saboteur !== undefined) {
-        const started = startSaboteur(saboteur, cluster, name);
+      if (faultInjector !== undefined) {
+        const started = startFaultInjector(faultInjector, cluster, name);
         this.#stops.unshift(() => started.stop());
       }
     }

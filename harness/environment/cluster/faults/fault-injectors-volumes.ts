@@ -10,8 +10,8 @@ const ROUNDS = 1200;
 const GAP_SECONDS = 0.02;
 const PAUSE_SECONDS = 0.03;
 
-/** Saboteurs of volumes, by the name that suites/pvc-sharing/twins.yaml gives. */
-export const VOLUME_SABOTEURS: Record<string, OnVolume> = {
+/** Fault injectors of volumes, by the name that suites/pvc-sharing/twins.yaml gives. */
+export const VOLUME_INJECTORS: Record<string, OnVolume> = {
   /** What a provisioner leaves that makes a folder and thinks of no other user than root. */
   async 'root-owned-volumes'(folder, cluster) {
     await cluster.nodeExec(['sh', '-c', 'chown 0:0 "$1" && chmod 0755 "$1"', 'sh', folder]);
@@ -32,7 +32,7 @@ export async function folderOfClaim(core: CoreV1Api, claim: V1PersistentVolumeCl
   const { spec } = await core.readPersistentVolume({ name });
   const folder = spec?.hostPath?.path ?? spec?.local?.path;
   if (folder === undefined) {
-    throw new HarnessError(`the volume ${name} is no folder of its node: a saboteur of volumes cannot get at it`);
+    throw new HarnessError(`the volume ${name} is no folder of its node: a fault injector of volumes cannot get at it`);
   }
   return folder;
 }

@@ -10,10 +10,10 @@ import {
 import { HarnessError } from '../../../core/errors.ts';
 import { isReady } from '../../../kubernetes/cluster-handle.ts';
 import type { StartedCluster } from '../cluster.ts';
-import { folderOfClaim, VOLUME_SABOTEURS } from './fault-injectors-volumes.ts';
+import { folderOfClaim, VOLUME_INJECTORS } from './fault-injectors-volumes.ts';
 
 /** Something that works against the pods or ServiceAccounts of a twin's namespace, as a faulty cluster would. */
-export interface Saboteur {
+export interface FaultInjector {
   stop(): Promise<void>;
 }
 
@@ -97,11 +97,11 @@ const makesTokenSecret: OnAccount = async ({ name, namespace }, core) => {
   });
 };
 
-const ACCOUNT_SABOTEURS: Record<string, OnAccount> = {
+const ACCOUNT_INJECTORS: Record<string, OnAccount> = {
   'makes-token-secrets': makesTokenSecret,
 };
 
-const SABOTEURS: Record<string, OnReady> = {
+const POD_INJECTORS: Record<string, OnReady> = {
   'rewrites-tokens-in-place': rewritesTokensInPlace,
   'recreates-pods': recreatesPods,
   'opens-tokens-to-all': opensTokensToAll(''),
@@ -109,22 +109,22 @@ const SABOTEURS: Record<string, OnReady> = {
 };
 
 /**
- * Starts a saboteur: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready,
+ * Starts a fault injector: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready,
  * on each of its ServiceAccounts, or on each of its claims that is bound.
  *
  * @throws HarnessError for one that does not exist, with those that do
  */
-export function startSaboteur(name: string, cluster: StartedCluster, namespace: string): Saboteur {
+export function startFaultInjector(name: string, cluster: StartedCluster, namespace: string): FaultInjector {
   const config = new KubeConfig();
   config.loadFromString(cluster.data.kubeConfig);
   const core = config.makeApiClient(CoreV1Api);
-  const onReady = SABOTEURS[name];
+  const onReady = POD_INJECTORS[name];
   if (onReady !== undefined) {
     return follow<V1Pod>(config, `/api/v1/namespaces/${namespace}/pods`, (pod) =>
       isReady(pod) && hasProjectedToken(pod) ? () => onReady(pod, cluster, core) : undefined,
     );
   }
-  const onAccount = ACCOUNT_SABOTEURS[name];
+  const onAccount = ACCOUNT_INJECTORS[name];
   if (onAccount !== undefined) {
     return follow<V1ServiceAccount>(
       config,
@@ -134,14 +134,14 @@ export function startSaboteur(name: string, cluster: StartedCluster, namespace: 
           onAccount({ name: metadata?.name ?? '', namespace }, core),
     );
   }
-  const onVolume = VOLUME_SABOTEURS[name];
+  const onVolume = VOLUME_INJECTORS[name];
   if (onVolume !== undefined) {
     return follow<V1PersistentVolumeClaim>(config, `/api/v1/namespaces/${namespace}/persistentvolumeclaims`, (claim) =>
       claim.status?.phase === 'Bound' ? async () => onVolume(await folderOfClaim(core, claim), cluster) : undefined,
     );
   }
-  const known = [SABOTEURS, ACCOUNT_SABOTEURS, VOLUME_SABOTEURS].flatMap(Object.keys);
-  throw new HarnessError(`no saboteur is called ${name}; there are ${known.join(', ')}`);
+  const known = [POD_INJECTORS, ACCOUNT_INJECTORS, VOLUME_INJECTORS].flatMap(Object.keys);
+  throw new HarnessError(`no fault injector is called ${name}; there are ${known.join(', ')}`);
 }
 
 /** Acts on each object once for which `choose` gives something to do. */
@@ -149,7 +149,7 @@ function follow<T extends KubernetesObject>(
   config: KubeConfig,
   path: string,
   choose: (object: T) => (() => Promise<void>) | undefined,
-): Saboteur {
+): FaultInjector {
   const done = new Set<string>();
   const stopped = new AbortController();
   const watchOn = async (): Promise<void> => {
