@@ -22,7 +22,7 @@ export interface SimulatedHosts {
   /** Of the issuer that shares its origin with another one. */
   tenants: string;
   /** Its certificate is of a CA that nobody trusts. */
-  stranger: string;
+  untrusted: string;
   /** No issuer: where redirects lead. */
   elsewhere: string;
 }
@@ -31,7 +31,7 @@ export interface SimulatedHosts {
 export const SIMULATED_HOSTS: SimulatedHosts = {
   simulated: 'simulated.conformance.test',
   tenants: 'tenants.conformance.test',
-  stranger: 'stranger.conformance.test',
+  untrusted: 'untrusted.conformance.test',
   elsewhere: 'elsewhere.conformance.test',
 };
 
@@ -57,7 +57,7 @@ const SIMULATED = {
   tenant: { host: 'tenants', behavior: { neighbour: true } },
   'redirecting-endpoint': { behavior: ({ elsewhere }) => ({ tokenRedirect: `${elsewhere}/token` }) },
   'redirecting-server': { behavior: ({ elsewhere }) => ({ resourceRedirect: `${elsewhere}/v1/models` }) },
-  stranger: { host: 'stranger' },
+  untrusted: { host: 'untrusted' },
   revoking: {},
   // A client may have asked for a token when it started: it must not be good any more.
   slow: { behavior: ({ holdMs }) => ({ holdMs, lifeSeconds: SHORT_LIFE_SECONDS }) },

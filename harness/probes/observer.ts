@@ -51,7 +51,7 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
     const { host, port, upstream, providers } = identityProvider;
     const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...SIMULATED] });
     // Of a CA that is made for it and then forgotten: nobody trusts it.
-    const stranger = await (await makePki('stranger')).issue(SIMULATED_HOSTS.stranger);
+    const untrusted = await (await makePki('untrusted')).issue(SIMULATED_HOSTS.untrusted);
     const config: ObserverConfig = {
       ports: { https: HTTPS_PORT, http: HTTP_PORT },
       tls: { certificateFile: '/etc/tls/tls.crt', keyFile: '/etc/tls/tls.key', caFile: '/etc/tls/ca.crt' },
@@ -65,10 +65,10 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
       simulated: {
         providers: simulatedProviders({ hosts: SIMULATED_HOSTS, port }),
         elsewhere: SIMULATED_HOSTS.elsewhere,
-        stranger: {
-          host: SIMULATED_HOSTS.stranger,
-          certificateFile: '/etc/tls/stranger.crt',
-          keyFile: '/etc/tls/stranger.key',
+        untrusted: {
+          host: SIMULATED_HOSTS.untrusted,
+          certificateFile: '/etc/tls/untrusted.crt',
+          keyFile: '/etc/tls/untrusted.key',
         },
       },
     };
@@ -86,8 +86,8 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
           'tls.crt': cert,
           'tls.key': key,
           'ca.crt': identityProvider.ca,
-          'stranger.crt': stranger.cert,
-          'stranger.key': stranger.key,
+          'untrusted.crt': untrusted.cert,
+          'untrusted.key': untrusted.key,
         },
       } as object,
       {

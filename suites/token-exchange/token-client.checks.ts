@@ -181,12 +181,12 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
   return [
     ...control(session),
     ...strange
-      .filter(({ provider, kind }) => provider === 'stranger' && kind !== 'resource')
+      .filter(({ provider, kind }) => provider === 'untrusted' && kind !== 'resource')
       .map(({ at, path }) => `${path} was asked for at ${at}, of a server whose certificate nobody vouches for`),
     ...session.elsewhere.flatMap(({ at, path, tokens }) =>
       tokens.map((token) => `a redirect was followed to another origin (${path}) at ${at} with a token (${token.as})`),
     ),
-    ...callsOfSimulated(session, 'stranger')
+    ...callsOfSimulated(session, 'untrusted')
       .filter(({ ok }) => ok)
       .map(() => 'a call succeeded by a server whose certificate nobody vouches for'),
     ...sentOn('redirecting-endpoint', exchangesAtSimulated(session, 'redirecting-endpoint')),

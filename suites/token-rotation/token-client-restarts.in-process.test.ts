@@ -44,7 +44,7 @@ const PORT = 8443;
 const HOSTS: SimulatedHosts = {
   simulated: 'simulated.test',
   tenants: 'tenants.test',
-  stranger: 'stranger.test',
+  untrusted: 'untrusted.test',
   elsewhere: 'elsewhere.test',
 };
 
@@ -71,7 +71,7 @@ beforeAll(async () => {
     simulated: {
       providers: simulatedProviders({ hosts: HOSTS, port: PORT }),
       elsewhere: HOSTS.elsewhere,
-      stranger: { host: HOSTS.stranger, certificate: cert, key },
+      untrusted: { host: HOSTS.untrusted, certificate: cert, key },
     },
   });
   const ports = await observer.start();

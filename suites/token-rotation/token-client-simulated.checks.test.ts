@@ -17,7 +17,7 @@ import {
 const HOSTS = {
   simulated: 'simulated.test',
   tenants: 'tenants.test',
-  stranger: 'stranger.test',
+  untrusted: 'untrusted.test',
   elsewhere: 'elsewhere.test',
 };
 const simulated = simulatedSetups({ hosts: HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped/token' });

@@ -155,7 +155,7 @@ let probe: TokenProbe;
 let projectedAt = 0;
 let pki: RunPki;
 let resolver: Resolver;
-let stranger: { cert: string; key: string };
+let untrusted: { cert: string; key: string };
 let provider: { port: number; certificate: string; key: string };
 
 beforeAll(async () => {
@@ -167,8 +167,8 @@ beforeAll(async () => {
   const { cert, key } = await pki.issue('localhost', {
     names: CLIENTS.flatMap((_, index) => [...hosts, ...Object.values(hostsOf(index))]),
   });
-  stranger = await (await makePki('stranger')).issue('localhost', {
-    names: CLIENTS.map((_, index) => hostsOf(index).stranger),
+  untrusted = await (await makePki('untrusted')).issue('localhost', {
+    names: CLIENTS.map((_, index) => hostsOf(index).untrusted),
   });
   provider = { port: await startProvider(cert, key), certificate: cert, key };
   vi.useFakeTimers({ toFake: ['Date'] });
@@ -194,7 +194,7 @@ function hostsOf(index: number): SimulatedHosts {
   return {
     simulated: host('simulated'),
     tenants: host('tenants'),
-    stranger: host('stranger'),
+    untrusted: host('untrusted'),
     elsewhere: host('elsewhere'),
   };
 }
@@ -312,7 +312,7 @@ async function watchClient(
     simulated: {
       providers: simulatedProviders({ hosts, port: PORT, holdMs: 150 }),
       elsewhere: hosts.elsewhere,
-      stranger: { host: hosts.stranger, certificate: stranger.cert, key: stranger.key },
+      untrusted: { host: hosts.untrusted, certificate: untrusted.cert, key: untrusted.key },
     },
   });
   const { https, http } = await observer.start();

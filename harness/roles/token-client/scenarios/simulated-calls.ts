@@ -66,7 +66,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     ...once('plain'),
     ...swapped(first),
     ...forSimulated('no-expiry', shortLived('no-expiry')),
-    ...can('discovery', ...once('other-issuer'), ...once('other-slash'), ...once('tenant'), ...once('stranger')),
+    ...can('discovery', ...once('other-issuer'), ...once('other-slash'), ...once('tenant'), ...once('untrusted')),
     ...redirecting('redirecting-endpoint'),
     ...redirecting('redirecting-server'),
     ...once('refusing'),

@@ -148,7 +148,7 @@ test('a process of this host reaches those who watch it by their names, and nobo
     ok: false,
     error: expect.stringMatching(/does not fit.*answered 401/s),
   });
-  expect(await rig.call('stranger', 'all', 20_000)).toMatchObject({
+  expect(await rig.call('untrusted', 'all', 20_000)).toMatchObject({
     ok: false,
     error: expect.stringMatching(/exit code 1: .*certificate/s),
   });

@@ -105,7 +105,7 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       names: [RESOURCE_SERVER_HOST, SIMULATED_HOSTS.simulated, SIMULATED_HOSTS.tenants, SIMULATED_HOSTS.elsewhere],
     });
     // Of a CA that is made for it and then forgotten: nobody trusts it.
-    const stranger = await (await makePki('stranger')).issue(SIMULATED_HOSTS.stranger);
+    const untrusted = await (await makePki('untrusted')).issue(SIMULATED_HOSTS.untrusted);
     const observer = new Observer({
       ports: { https: 0, http: 0 },
       address: '127.0.0.1',
@@ -115,7 +115,7 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       simulated: {
         providers: simulatedProviders({ hosts: SIMULATED_HOSTS, port }),
         elsewhere: SIMULATED_HOSTS.elsewhere,
-        stranger: { host: SIMULATED_HOSTS.stranger, certificate: stranger.cert, key: stranger.key },
+        untrusted: { host: SIMULATED_HOSTS.untrusted, certificate: untrusted.cert, key: untrusted.key },
       },
     });
     const ports = await observer.start();
