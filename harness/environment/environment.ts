@@ -8,9 +8,9 @@ import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData, ClusterKind } from '../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type {
+  AdditionalIssuerTrust,
   ProviderDescription,
   Registration,
-  SecondIssuerTrust,
   StartedIdentityProvider,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
@@ -455,7 +455,7 @@ export class Environment {
     const address = this.#options.cluster === 'kubeconfig' ? '127.0.0.1' : await gatewayOf(await this.network());
     return {
       ...(await this.#dataOf(provider)),
-      ...(provider.trusting === undefined ? {} : { secondIssuer: { address } }),
+      ...(provider.trusting === undefined ? {} : { additionalIssuer: { address } }),
     };
   }
 
@@ -516,9 +516,9 @@ export class Environment {
   }
 
   /** A further provider on the candidate's server, which trusts an issuer that a worker serves. */
-  async trusting(candidate: Candidate, trust: SecondIssuerTrust): Promise<ProviderDescription> {
+  async trusting(candidate: Candidate, trust: AdditionalIssuerTrust): Promise<ProviderDescription> {
     const provider = await this.identityProviderFor(candidate);
-    if (provider.trusting === undefined) throw new HarnessError('the identity provider takes no second issuer');
+    if (provider.trusting === undefined) throw new HarnessError('the identity provider takes no additional issuer');
     return provider.trusting(trust);
   }
 

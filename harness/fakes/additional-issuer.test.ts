@@ -2,14 +2,14 @@ import { connect } from 'node:net';
 import { afterAll, expect, test } from 'vitest';
 import { makePki } from '../core/pki.ts';
 import { Resolver } from '../core/resolver.ts';
-import { type SecondIssuer, startSecondIssuer } from './additional-issuer.ts';
+import { type AdditionalIssuer, startAdditionalIssuer } from './additional-issuer.ts';
 
-const started: SecondIssuer[] = [];
+const started: AdditionalIssuer[] = [];
 afterAll(() => Promise.all(started.map((issuer) => issuer.stop())));
 
-async function start(): Promise<{ issuer: SecondIssuer; trusting: Resolver; distrusting: Resolver }> {
+async function start(): Promise<{ issuer: AdditionalIssuer; trusting: Resolver; distrusting: Resolver }> {
   const pki = await makePki('test');
-  const issuer = await startSecondIssuer({ address: '127.0.0.1', ...(await pki.issue('127.0.0.1')) });
+  const issuer = await startAdditionalIssuer({ address: '127.0.0.1', ...(await pki.issue('127.0.0.1')) });
   started.push(issuer);
   return {
     issuer,

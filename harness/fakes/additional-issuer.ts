@@ -2,7 +2,7 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import type { RequestListener } from 'node:http';
 import type { JWTPayload } from 'jose';
 import { createForge, type TokenForge } from '../core/token.ts';
-import type { SecondIssuerTrust, WorkloadIdentity } from '../oauth/provider.ts';
+import type { AdditionalIssuerTrust, WorkloadIdentity } from '../oauth/provider.ts';
 import { subjectOf } from '../oauth/provider.ts';
 import { type HttpsListener, listenHttps } from './https-listener.ts';
 
@@ -43,10 +43,10 @@ export interface IssuerPlace {
 }
 
 /** The issuing half of a cluster, served by the harness: its keys can be rolled and withdrawn, and it can be out of reach. */
-export interface SecondIssuer {
+export interface AdditionalIssuer {
   readonly issuer: string;
   /** By its discovery; `keys` tells to find them otherwise. */
-  trust(keys?: SecondIssuerTrust['keys']): SecondIssuerTrust;
+  trust(keys?: AdditionalIssuerTrust['keys']): AdditionalIssuerTrust;
   /** From now on these are its public keys, and no others. */
   publish(...keys: TokenForge[]): void;
   setReachable(reachable: boolean): void;
@@ -78,7 +78,12 @@ const KEYS_PATH = '/openid/v1/jwks';
 const CERTIFICATE_PATH = '/certificate.pem';
 
 /** Starts an issuer on a port of its own, with no key published yet. */
-export async function startSecondIssuer({ address, cert, key, plainHttp = false }: IssuerPlace): Promise<SecondIssuer> {
+export async function startAdditionalIssuer({
+  address,
+  cert,
+  key,
+  plainHttp = false,
+}: IssuerPlace): Promise<AdditionalIssuer> {
   const listeners: HttpsListener[] = [];
   let published: TokenForge[] = [];
   const jwks = (): string => JSON.stringify({ keys: published.map(({ jwk }) => jwk) });

@@ -54,7 +54,7 @@ const SIMULATED = {
   plain: {},
   'other-issuer': { behavior: { metadataIssuer: 'https://other.conformance.test/realms/other' } },
   'other-slash': { behavior: ({ issuer }) => ({ metadataIssuer: `${issuer}/` }) },
-  tenant: { host: 'tenants', behavior: { neighbour: true } },
+  tenant: { host: 'tenants', behavior: { originIssuer: true } },
   'redirecting-endpoint': { behavior: ({ elsewhere }) => ({ tokenRedirect: `${elsewhere}/token` }) },
   'redirecting-server': { behavior: ({ elsewhere }) => ({ resourceRedirect: `${elsewhere}/v1/models` }) },
   untrusted: { host: 'untrusted' },

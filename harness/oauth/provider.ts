@@ -74,8 +74,8 @@ export interface Introspection {
 /** A way of having the issuer's keys other than by the issuer's discovery: a URL of their own, or the keys themselves. */
 export type KeySource = 'key-url' | 'static-keys';
 
-/** What a target file says of trust in a further issuer, for reasons to quote. */
-export interface FurtherIssuerDeclaration {
+/** What a target file says of trust in an additional issuer, for reasons to quote. */
+export interface AdditionalIssuerDeclaration {
   /** The declaration, or that there is none. */
   quoted: string;
   /** How its provider has the keys; absent where there is none. */
@@ -93,8 +93,8 @@ export interface IdentityProviderDescription {
   providers: ProviderDescription[];
   /** The ways that it declares besides the issuer's discovery. */
   keySources?: KeySource[];
-  /** How trust in a further issuer is declared: absent where the server can be told by discovery and by each of its key sources. */
-  furtherIssuer?: FurtherIssuerDeclaration;
+  /** How trust in an additional issuer is declared: absent where the server can be told by discovery and by each of its key sources. */
+  furtherIssuer?: AdditionalIssuerDeclaration;
   /** ServiceAccounts that it knows already, where no others can be registered: two at least, each in this namespace. */
   registered?: { namespace: string; serviceAccounts: string[]; quoted: string };
   /** Host and port in every issuer URL. */
@@ -128,7 +128,7 @@ export interface ClusterTrust {
 }
 
 /** An issuer that the harness serves itself, and that a provider is told to trust in the cluster's place. */
-export interface SecondIssuerTrust {
+export interface AdditionalIssuerTrust {
   issuer: string;
   /** `alg` of its tokens. */
   algorithms: string[];
@@ -147,7 +147,7 @@ export interface StartedIdentityProvider {
    * Makes one more provider on the same server, which trusts another issuer than the cluster; {@link register} then knows it.
    * Absent where the server cannot be given one.
    */
-  trusting?(trust: SecondIssuerTrust): Promise<ProviderDescription>;
+  trusting?(trust: AdditionalIssuerTrust): Promise<ProviderDescription>;
   /** Requests to it so far, by whomever; absent where nobody counts them. */
   requests?(): { counts: Record<string, number>; countedBy: string };
   /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): told as a harness error. */

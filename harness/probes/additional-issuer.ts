@@ -1,7 +1,12 @@
 import { NotTestable } from '../core/errors.ts';
 import type { TokenForge } from '../core/token.ts';
-import { makeSigningKey, projectedClaims, type SecondIssuer, startSecondIssuer } from '../fakes/additional-issuer.ts';
-import type { FurtherIssuerDeclaration, SecondIssuerTrust } from '../oauth/provider.ts';
+import {
+  type AdditionalIssuer,
+  makeSigningKey,
+  projectedClaims,
+  startAdditionalIssuer,
+} from '../fakes/additional-issuer.ts';
+import type { AdditionalIssuerDeclaration, AdditionalIssuerTrust } from '../oauth/provider.ts';
 import { type Finding, refusesGood } from '../oauth/refusal.ts';
 import { describeResponse, isAccepted } from '../oauth/token-response.ts';
 import type { RequirementContext } from '../rpc/context.ts';
@@ -9,13 +14,13 @@ import { type DeclaredExchange, declaredExchanges, exchangesBy, LIFE_SECONDS } f
 
 /** An issuer beside the cluster, with a signing key that is published. */
 export interface IssuerUnderControl {
-  issuer: SecondIssuer;
+  issuer: AdditionalIssuer;
   key: TokenForge;
   /**
    * Makes a provider that trusts it, registers a ServiceAccount there, and gives its exchanges; their tokens are signed by `key`.
    * Those by which the cluster's own tokens are refused are left out.
    */
-  exchanges(keys?: SecondIssuerTrust['keys']): Promise<DeclaredExchange[]>;
+  exchanges(keys?: AdditionalIssuerTrust['keys']): Promise<DeclaredExchange[]>;
   /** The token that an exchange takes, signed by another key. */
   signedBy(exchange: DeclaredExchange, key: TokenForge): Promise<string>;
   /** What was left out. */
@@ -27,17 +32,17 @@ export interface IssuerUnderControl {
  *
  * @throws NotApplicable where the provider cannot be told to trust one
  */
-export async function withSecondIssuer(
+export async function withAdditionalIssuer(
   t: RequirementContext,
   serviceAccount: string,
   body: (control: IssuerUnderControl) => Promise<void>,
 ): Promise<void> {
   const identityProvider = await t.identityProvider();
-  const { secondIssuer, furtherIssuer } = identityProvider;
-  if (secondIssuer === undefined) {
+  const { additionalIssuer, furtherIssuer } = identityProvider;
+  if (additionalIssuer === undefined) {
     return t.notApplicable(
       furtherIssuer?.quoted ??
-        'this provider cannot be told to trust a second issuer, whose keys the harness could roll',
+        'this provider cannot be told to trust an additional issuer, whose keys the harness could roll',
     );
   }
   const isDead = new Map<string, boolean>();
@@ -47,22 +52,22 @@ export async function withSecondIssuer(
     isDead.set(declarationOf(exchange), !isAccepted(control));
     if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
   }
-  const issuer = await startSecondIssuer({
-    address: secondIssuer.address,
-    ...(await t.certificate(secondIssuer.address)),
+  const issuer = await startAdditionalIssuer({
+    address: additionalIssuer.address,
+    ...(await t.certificate(additionalIssuer.address)),
     plainHttp: furtherIssuer?.plainHttp === true,
   });
   try {
     const key = makeSigningKey();
     issuer.publish(key);
-    const workload = { namespace: 'second-issuer', serviceAccount };
+    const workload = { namespace: 'additional-issuer', serviceAccount };
     const mint = (audiences: string[], by: TokenForge, expirationSeconds = LIFE_SECONDS): Promise<string> =>
       by.sign(projectedClaims(issuer.issuer, { ...workload, audiences, expirationSeconds }));
     await body({
       issuer,
       key,
       async exchanges(keys) {
-        const provider = await secondIssuer.trusting(issuer.trust(keys));
+        const provider = await additionalIssuer.trusting(issuer.trust(keys));
         const registration = await identityProvider.register(provider.name, workload);
         const all = exchangesBy(t, identityProvider, provider, registration, {
           workload,
@@ -86,7 +91,7 @@ export async function withSecondIssuer(
 }
 
 /** False for a provider that was given the keys themselves. */
-function mustAsk(furtherIssuer: FurtherIssuerDeclaration | undefined): boolean {
+function mustAsk(furtherIssuer: AdditionalIssuerDeclaration | undefined): boolean {
   return furtherIssuer?.keys !== 'static-keys';
 }
 

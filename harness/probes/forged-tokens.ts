@@ -1,7 +1,7 @@
 import type { TokenForge } from '../core/token.ts';
 import { conclude } from '../oauth/refusal.ts';
 import type { RequirementContext } from '../rpc/context.ts';
-import { withSecondIssuer } from './additional-issuer.ts';
+import { withAdditionalIssuer } from './additional-issuer.ts';
 import { type DeclaredExchange, declaredExchanges } from './declared-exchanges.ts';
 
 /** Exchanges of an issuer whose signing key the harness holds. */
@@ -24,12 +24,15 @@ export async function withForge(
   serviceAccount: string,
   body: (forged: Forged) => Promise<void>,
 ): Promise<void> {
-  const [{ forge, issuer }, { secondIssuer, furtherIssuer }] = await Promise.all([t.cluster(), t.identityProvider()]);
+  const [{ forge, issuer }, { additionalIssuer, furtherIssuer }] = await Promise.all([
+    t.cluster(),
+    t.identityProvider(),
+  ]);
   if (forge !== undefined) return body({ exchanges: await declaredExchanges(t, serviceAccount), forge, issuer });
-  if (secondIssuer === undefined) {
+  if (additionalIssuer === undefined) {
     return t.notApplicable(furtherIssuer === undefined ? NO_FORGE : `${NO_FORGE}; ${furtherIssuer.quoted}`);
   }
-  return withSecondIssuer(t, serviceAccount, async ({ issuer: own, key, exchanges, untestable }) => {
+  return withAdditionalIssuer(t, serviceAccount, async ({ issuer: own, key, exchanges, untestable }) => {
     await body({ exchanges: await exchanges(), forge: key, issuer: own.issuer });
     conclude([], untestable);
   });

@@ -4,10 +4,10 @@ import type { PolicyRule } from '../core/policy-rule.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type {
+  AdditionalIssuerTrust,
   IdentityProviderDescription,
   ProviderDescription,
   Registration,
-  SecondIssuerTrust,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
 import type { Candidate } from './candidate.ts';
@@ -22,7 +22,7 @@ export interface IdentityProviderHandle extends IdentityProviderDescription {
   /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent. */
   register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
   /** The address where an issuer can be served that it reaches, and how it is told to trust one (a further provider, which {@link register} knows). */
-  secondIssuer?: { address: string; trusting(trust: SecondIssuerTrust): Promise<ProviderDescription> };
+  additionalIssuer?: { address: string; trusting(trust: AdditionalIssuerTrust): Promise<ProviderDescription> };
   /** `fetch` that knows the run's names and trusts the run's CA. */
   fetch(url: string | URL, init?: RequestInit): Promise<Response>;
 }

@@ -1,7 +1,7 @@
 import type { PolicyRule } from '../core/policy-rule.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData } from '../kubernetes/cluster-data.ts';
-import type { ProviderDescription, Registration, SecondIssuerTrust, WorkloadIdentity } from '../oauth/provider.ts';
+import type { AdditionalIssuerTrust, ProviderDescription, Registration, WorkloadIdentity } from '../oauth/provider.ts';
 import type { ControlError, IdentityProviderData, PodSecurity } from './protocol.ts';
 import type { ApiFault, TargetAccessData, TargetAccessOptions } from './target-access.ts';
 
@@ -55,5 +55,5 @@ export interface EnvironmentApi {
   /** `peers` is absent on a live cluster that does not let the harness read its keys. */
   peerProviders(request: object): Promise<{ peers?: IdentityProviderData }>;
   register(request: { at: ProviderPlace; provider: string; workload: WorkloadIdentity }): Promise<Registration>;
-  trusting(request: { trust: SecondIssuerTrust }): Promise<ProviderDescription>;
+  trusting(request: { trust: AdditionalIssuerTrust }): Promise<ProviderDescription>;
 }

@@ -44,7 +44,7 @@ export interface IdentityProviderData {
   /** CA certificate(s) that a pod has to trust to talk to the provider, PEM. */
   ca: string;
   /** The address where a worker can serve an issuer that the provider reaches; absent where it cannot be told to trust one. */
-  secondIssuer?: { address: string };
+  additionalIssuer?: { address: string };
 }
 
 /** How a refusal of the control server says what it is (see harness/core/errors.ts). */

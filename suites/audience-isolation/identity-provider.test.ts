@@ -10,12 +10,12 @@ import {
   tamper,
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
-import { makeSigningKey, startSecondIssuer } from '../../harness/fakes/additional-issuer.ts';
+import { makeSigningKey, startAdditionalIssuer } from '../../harness/fakes/additional-issuer.ts';
 import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/oauth/refusal.ts';
 import { resourceServerOf } from '../../harness/oauth/resource-server.ts';
 import { EVERY_REASON, type Reason } from '../../harness/oauth/stated-reason.ts';
 import { describeResponse, isAccepted } from '../../harness/oauth/token-response.ts';
-import { withSecondIssuer } from '../../harness/probes/additional-issuer.ts';
+import { withAdditionalIssuer } from '../../harness/probes/additional-issuer.ts';
 import {
   type BadToken,
   type DeclaredExchange,
@@ -409,13 +409,13 @@ requirement('AI-12', async (t) => {
 });
 
 requirement('AI-13', async (t) => {
-  const [exchanges, { secondIssuer }] = await Promise.all([declaredExchanges(t, 'ai-13'), t.identityProvider()]);
+  const [exchanges, { additionalIssuer }] = await Promise.all([declaredExchanges(t, 'ai-13'), t.identityProvider()]);
   // Where the provider reaches it, or nobody does: then it is judged by what it accepts alone.
-  const address = secondIssuer?.address ?? '127.0.0.1';
+  const address = additionalIssuer?.address ?? '127.0.0.1';
   const { cert, key } = await t.certificate(address);
   const { alg } = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
   const rogue = makeSigningKey(alg);
-  const issuer = await startSecondIssuer({ address, cert, key });
+  const issuer = await startAdditionalIssuer({ address, cert, key });
   issuer.publish(rogue);
   const bad = (fault: string, sign: (claims: Record<string, unknown>) => string | Promise<string>): BadToken => ({
     fault,
@@ -466,7 +466,7 @@ requirement('AI-13a', (t) =>
 const WITHDRAWN_SECONDS = 60;
 
 requirement('AI-14', (t) =>
-  withSecondIssuer(t, 'ai-14', async ({ issuer, key, exchanges, signedBy, untestable }) => {
+  withAdditionalIssuer(t, 'ai-14', async ({ issuer, key, exchanges, signedBy, untestable }) => {
     const kept = makeSigningKey();
     issuer.publish(key, kept);
     const all = await exchanges();

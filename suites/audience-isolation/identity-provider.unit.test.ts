@@ -68,11 +68,11 @@ test('three providers with three tokens: three accepted, six refused, and the re
   await evaluate({ kind: 'embedded' }, { declarations: [0], only: ['AI-01', 'AI-11'], items });
   const matrix = collectMatrix(items);
   if (matrix === undefined) throw new Error('no matrix');
-  const names = ['production', 'staging', 'neighbour'];
+  const names = ['production', 'staging', 'peer'];
   expect(matrix.providers.map(({ name, underTest }) => [name, underTest])).toEqual([
     ['production', true],
     ['staging', true],
-    ['neighbour', false],
+    ['peer', false],
   ]);
   const pairs = names.flatMap((row) => names.map((column) => [row, column]));
   for (const [token, provider] of pairs) {
@@ -91,10 +91,10 @@ test('three providers with three tokens: three accepted, six refused, and the re
     );
   }
   expect(renderMatrix(matrix).slice(0, 4)).toEqual([
-    'token for   at production  at staging  at neighbour',
+    'token for   at production  at staging  at peer',
     'production  accepted       refused     refused',
     'staging     refused        accepted    refused',
-    'neighbour   refused        refused     accepted',
+    'peer        refused        refused     accepted',
   ]);
 });
 
@@ -103,7 +103,7 @@ test('a provider that takes the token of another is shouted in the table', async
   await evaluate({ kind: 'embedded', variant: 'audience-unchecked' }, { declarations: [0], only: ['AI-01'], items });
   const matrix = collectMatrix(items);
   expect(renderMatrix(matrix ?? { providers: [], subjectTokens: [], accessTokens: [] })).toContain(
-    'neighbour   ACCEPTED (!)   ACCEPTED (!)  accepted',
+    'peer        ACCEPTED (!)   ACCEPTED (!)  accepted',
   );
 });
 
@@ -112,7 +112,7 @@ test("without the cluster's key, what needs one is asked of an issuer of the har
   expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({ 'AI-12': 'not applicable' });
 });
 
-test('where there is neither a key nor a further issuer, the rows that need one say so', async () => {
+test('where there is neither a key nor an additional issuer, the rows that need one say so', async () => {
   const setting: Setting = { declarations: [0], forge: false, trusting: false, leftOut: expensive };
   expect(await evaluate({ kind: 'embedded' }, setting)).toEqual(
     Object.fromEntries(['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-12', 'AI-13a'].map((id) => [id, 'not applicable'])),

@@ -19,7 +19,7 @@ import {
   type TokenResponse,
 } from '../../harness/oauth/token-response.ts';
 import { Unreachable } from '../../harness/oauth/transport.ts';
-import { presentUntilAccepted, withSecondIssuer } from '../../harness/probes/additional-issuer.ts';
+import { presentUntilAccepted, withAdditionalIssuer } from '../../harness/probes/additional-issuer.ts';
 import {
   type DeclaredExchange,
   declaredExchanges,
@@ -129,7 +129,7 @@ requirement('TX-11', async (t) => {
 const A_MINUTE_SECONDS = 60;
 
 requirement('TX-15', (t) =>
-  withSecondIssuer(t, 'tx-15', async ({ issuer, key, exchanges, signedBy, untestable }) => {
+  withAdditionalIssuer(t, 'tx-15', async ({ issuer, key, exchanges, signedBy, untestable }) => {
     const next = makeSigningKey();
     const all = await exchanges();
     const ready: DeclaredExchange[] = [];
@@ -166,7 +166,7 @@ requirement('TX-16', async (t) => {
   if (furtherIssuer?.keys === 'static-keys') {
     return t.notApplicable(`${furtherIssuer.quoted}: it is given the keys themselves, and so is never without one`);
   }
-  return withSecondIssuer(t, 'tx-16', async ({ issuer, exchanges, signedBy, untestable }) => {
+  return withAdditionalIssuer(t, 'tx-16', async ({ issuer, exchanges, signedBy, untestable }) => {
     const rogue = makeSigningKey();
     issuer.setReachable(false);
     const all = await exchanges();
@@ -225,7 +225,7 @@ requirement('TX-17', async (t) => {
   const violations: Finding[] = [];
   const refused: Finding[] = [];
   for (const source of keySources) {
-    await withSecondIssuer(t, `tx-17-${source}`, async ({ issuer, key, exchanges, signedBy, untestable }) => {
+    await withAdditionalIssuer(t, `tx-17-${source}`, async ({ issuer, key, exchanges, signedBy, untestable }) => {
       refused.push(...untestable);
       const rogue = makeSigningKey();
       const mirror = await issuer.mirror();

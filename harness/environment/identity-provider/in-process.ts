@@ -2,7 +2,7 @@ import { expect, vi } from 'vitest';
 import { describeError, NotApplicable } from '../../core/errors.ts';
 import { outcomeOf } from '../../core/outcome.ts';
 import { Resolver } from '../../core/resolver.ts';
-import type { GrantDeclaration, SecondIssuerTrust, StartedIdentityProvider } from '../../oauth/provider.ts';
+import type { AdditionalIssuerTrust, GrantDeclaration, StartedIdentityProvider } from '../../oauth/provider.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
 import type { EvidenceItem } from '../../rpc/protocol.ts';
 import { startEmbedded } from './embedded/index.ts';
@@ -28,7 +28,7 @@ export interface Setting {
   declarations?: number[];
   /** The harness holds the cluster's key (default), or does not. */
   forge?: boolean;
-  /** The provider can be told to trust a further issuer (default), or cannot. */
+  /** The provider can be told to trust an additional issuer (default), or cannot. */
   trusting?: boolean;
   waited?: string[];
   /** Requirements that are not evaluated. */
@@ -86,9 +86,9 @@ function contextOf(
       ...(provider.trusting === undefined || !trusting
         ? {}
         : {
-            secondIssuer: {
+            additionalIssuer: {
               address: '127.0.0.1',
-              trusting: async (trust: SecondIssuerTrust) => {
+              trusting: async (trust: AdditionalIssuerTrust) => {
                 const further = await provider.trusting?.(trust);
                 return { ...further, grants: declared(further?.grants ?? []) };
               },
@@ -138,8 +138,8 @@ export async function evaluateInProcess(
         ...('opaqueAccessTokens' in started ? { opaqueAccessTokens: started.opaqueAccessTokens === true } : {}),
       }));
   const resolver = new Resolver({ routes: {}, ca: issuer.context.pki.ca });
-  const beside = { ...issuer.context, resolver, providers: ['neighbour'] };
-  const peers = await startIdentityProvider('embedded', undefined, beside);
+  const peerContext = { ...issuer.context, resolver, providers: ['peer'] };
+  const peers = await startIdentityProvider('embedded', undefined, peerContext);
   const outcomes: Record<string, string> = {};
   const reasons: string[] = [];
   const shared = new Map<string, Promise<unknown>>();

@@ -10,7 +10,7 @@ import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts
 import { limitSeconds } from '../../core/time-limits.ts';
 import type { ApiRecord, Requester } from '../../kubernetes/api-record.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
-import type { SecondIssuerTrust } from '../../oauth/provider.ts';
+import type { AdditionalIssuerTrust } from '../../oauth/provider.ts';
 import { roleDefinition } from '../../roles/index.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import { environmentOf } from '../../rpc/client.ts';
@@ -90,19 +90,19 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
     fixture(`namespace ${purpose}`, () => environment.namespace({ purpose, podSecurity }));
   const handleOf = (
-    { description, resolver, ca, secondIssuer }: IdentityProviderData,
+    { description, resolver, ca, additionalIssuer }: IdentityProviderData,
     at: ProviderPlace,
   ): IdentityProviderHandle => ({
     ...description,
     ca,
     fetch: new Resolver(resolver).fetch,
     register: (provider, workload) => environment.register({ at, provider, workload }),
-    ...(secondIssuer === undefined
+    ...(additionalIssuer === undefined
       ? {}
       : {
-          secondIssuer: {
-            ...secondIssuer,
-            trusting: (trust: SecondIssuerTrust) => environment.trusting({ trust }),
+          additionalIssuer: {
+            ...additionalIssuer,
+            trusting: (trust: AdditionalIssuerTrust) => environment.trusting({ trust }),
           },
         }),
   });

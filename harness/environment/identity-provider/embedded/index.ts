@@ -66,7 +66,7 @@ export async function startEmbedded(
     },
     async trusting(issuer) {
       additional += 1;
-      const description = describeEmbedded(`second-issuer-${additional}`, lifetime, secret);
+      const description = describeEmbedded(`additional-issuer-${additional}`, lifetime, secret);
       await providers.add(description, issuer);
       return description;
     },

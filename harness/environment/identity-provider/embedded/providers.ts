@@ -1,5 +1,5 @@
 import type { RequestListener } from 'node:http';
-import type { ProviderDescription, SecondIssuerTrust, WorkloadIdentity } from '../../../oauth/provider.ts';
+import type { AdditionalIssuerTrust, ProviderDescription, WorkloadIdentity } from '../../../oauth/provider.ts';
 import { subjectOf } from '../../../oauth/provider.ts';
 import { clientIdOf, type IdentityProviderContext } from '../context.ts';
 import { makeAccessTokenKey, type SigningKey } from './access-tokens.ts';
@@ -17,7 +17,7 @@ const CLUSTER_ALGORITHMS = ['RS256', 'ES256'];
 const CLOCK_TOLERANCE_SECONDS = 5;
 
 /** Whose tokens a provider accepts, and by which keys. */
-export type IssuerTrust = Pick<SecondIssuerTrust, 'issuer' | 'keys'> & { algorithms?: string[] };
+export type IssuerTrust = Pick<AdditionalIssuerTrust, 'issuer' | 'keys'> & { algorithms?: string[] };
 
 /** The providers of one embedded server, each of which is mounted under its name. */
 export class EmbeddedProviders {

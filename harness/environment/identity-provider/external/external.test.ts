@@ -44,7 +44,7 @@ function seen(): Record<string, string>[] {
   return lines.map((line) => JSON.parse(line) as Record<string, string>);
 }
 
-test('a further issuer is told of by the same ways as the cluster, in its place', async () => {
+test('an additional issuer is told of by the same ways as the cluster, in its place', async () => {
   const { context } = await makeTestIssuer();
   const provider = await startTargetIdentityProvider(
     context,
@@ -87,7 +87,7 @@ furtherIssuer:
   await provider.stop();
 });
 
-test('where the file does not say how, there is no further issuer, and the reason quotes the file', async () => {
+test('where the file does not say how, there is no additional issuer, and the reason quotes the file', async () => {
   const { context } = await makeTestIssuer();
   const provider = await startTargetIdentityProvider(context, target(''));
   expect(provider.trusting).toBeUndefined();

@@ -6,11 +6,11 @@ import { fill, type Values } from '../../../core/placeholders.ts';
 import { redact } from '../../../core/redact.ts';
 import type { Fetch } from '../../../oauth/fetch.ts';
 import type {
-  FurtherIssuerDeclaration,
+  AdditionalIssuerDeclaration,
+  AdditionalIssuerTrust,
   GrantDeclaration,
   ProviderDescription,
   Registration,
-  SecondIssuerTrust,
   StartedIdentityProvider,
   WorkloadIdentity,
 } from '../../../oauth/provider.ts';
@@ -19,7 +19,7 @@ import { clientIdOf, type IdentityProviderContext } from '../context.ts';
 import { startEmbedded } from '../embedded/index.ts';
 import { startMock } from '../mock.ts';
 import { type IdentityProviderTarget, startTargetServer } from './servers.ts';
-import { Teller } from './setup.ts';
+import { ProviderSetup } from './setup.ts';
 
 /** A provider as the target file has it, filled in, with what its requests and commands may name. */
 interface Described {
@@ -60,7 +60,7 @@ export async function startTargetIdentityProvider(
   let tearDown = async (): Promise<void> => {};
   try {
     const cluster = await clusterValues(context, target);
-    const teller = new Teller(target, server.admin, context.onProgress);
+    const setup = new ProviderSetup(target, server.admin, context.onProgress);
     const described = new Map<string, Described>();
     const describe = (provider: Described['provider'], trusted: Values): Described => {
       const own = Object.entries({ ...provider, ...provider.values }).map(([name, value]) => [
@@ -70,12 +70,12 @@ export async function startTargetIdentityProvider(
       return { provider, values: { ...server.values, ...trusted, ...Object.fromEntries(own) } };
     };
     tearDown = async () => {
-      for (const { values } of described.values()) await teller.request(target.tearDown, values, 'tearDown');
+      for (const { values } of described.values()) await setup.request(target.tearDown, values, 'tearDown');
     };
     const setUp = async ({ provider, values }: Described): Promise<ProviderDescription> => {
       const own = await server.startFor?.(provider.name, values);
       const one = { provider, values: { ...values, ...own } };
-      await teller.tell(target.setUp, one.values, 'setUp');
+      await setup.apply(target.setUp, one.values, 'setUp');
       described.set(one.provider.name, one);
       return descriptionOf(context, one.provider);
     };
@@ -106,17 +106,17 @@ export async function startTargetIdentityProvider(
           registrations.get(key) ??
           (providers.some((provider) => provider.name === name) && target.register?.workloads !== undefined
             ? registered(target, workload, one.values)
-            : register(teller, target, { ...one.values, ...workloadValues(workload) }));
+            : register(setup, target, { ...one.values, ...workloadValues(workload) }));
         registrations.set(key, registration);
         return registration;
       },
       ...(furtherIssuer === undefined
         ? {}
         : {
-            async trusting(trust: SecondIssuerTrust): Promise<ProviderDescription> {
+            async trusting(trust: AdditionalIssuerTrust): Promise<ProviderDescription> {
               const { provider, keys: _, tls: __, ...ways } = furtherIssuer;
               // Its own name each time: what a run that was killed has left behind may still be there.
-              const name = `further-issuer-${randomBytes(4).toString('hex')}`;
+              const name = `additional-issuer-${randomBytes(4).toString('hex')}`;
               const trusted = { ...cluster, ...issuerValues(trust) };
               const known = { ...server.values, ...trusted, 'provider.name': name };
               const one = describe(
@@ -124,7 +124,7 @@ export async function startTargetIdentityProvider(
                 trusted,
               );
               const description = await setUp(one);
-              await teller.tell(ways, described.get(name)?.values ?? one.values, 'furtherIssuer');
+              await setup.apply(ways, described.get(name)?.values ?? one.values, 'furtherIssuer');
               return description;
             },
           }),
@@ -184,7 +184,7 @@ async function descriptionOf(
   };
 }
 
-/** What the file says of trust in a further issuer. */
+/** What the file says of trust in an additional issuer. */
 function keySourcesOf({
   furtherIssuer,
   file,
@@ -198,7 +198,7 @@ function keySourcesOf({
     };
   }
   const { keys, tls } = furtherIssuer;
-  const declaration: FurtherIssuerDeclaration = {
+  const declaration: AdditionalIssuerDeclaration = {
     quoted: `${name} says "furtherIssuer.keys: ${keys}"`,
     keys,
     ...(tls ? {} : { plainHttp: true }),
@@ -215,8 +215,8 @@ function workloadValues(workload: WorkloadIdentity): Values {
   };
 }
 
-/** What stands in the cluster's place where a further issuer is trusted. */
-function issuerValues({ issuer, algorithms, keys, published }: SecondIssuerTrust): Values {
+/** What stands in the cluster's place where an additional issuer is trusted. */
+function issuerValues({ issuer, algorithms, keys, published }: AdditionalIssuerTrust): Values {
   return {
     'cluster.issuer': issuer,
     'cluster.jwksUri': keys !== undefined && 'url' in keys ? keys.url : `${issuer}/openid/v1/jwks`,
@@ -281,10 +281,10 @@ async function discover(
   );
 }
 
-async function register(teller: Teller, target: IdentityProviderTarget, values: Values): Promise<Registration> {
+async function register(setup: ProviderSetup, target: IdentityProviderTarget, values: Values): Promise<Registration> {
   const { clientId: id = '${workload.clientId}', clientSecret: secret, workloads: _, ...ways } = target.register ?? {};
   const filled = fill({ id, secret }, values, `${target.file}: register`);
-  const { clientId = filled.id, clientSecret = filled.secret } = await teller.tell(ways, values, 'register');
+  const { clientId = filled.id, clientSecret = filled.secret } = await setup.apply(ways, values, 'register');
   return {
     clientId: typeof clientId === 'string' ? clientId : filled.id,
     ...(typeof clientSecret === 'string' ? { clientSecret } : {}),

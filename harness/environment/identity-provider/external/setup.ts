@@ -12,23 +12,23 @@ import type { IdentityProviderTarget } from './servers.ts';
 
 const COMMAND_DEADLINE_MS = limitSeconds('setupCommand') * 1_000;
 
-/** The ways in which a target file has a provider told of something. */
-type Ways = Omit<NonNullable<IdentityProviderTarget['register']>, 'clientId' | 'clientSecret'>;
+/** How a target file applies a step to a provider: by requests, by hand, by a command. */
+type SetupStep = Omit<NonNullable<IdentityProviderTarget['register']>, 'clientId' | 'clientSecret'>;
 
-/** Tells providers what a target file says, by their admin API, a person and a command. */
-export class Teller {
+/** Applies the steps of a target file to providers: requests to their admin API, manual steps, a command. */
+export class ProviderSetup {
   readonly #target: IdentityProviderTarget;
   readonly #admin: AdminApi | undefined;
-  readonly #person: Person;
+  readonly #manualSteps: ManualSteps;
 
-  /** @param tell shows a message to the person who waits */
-  constructor(target: IdentityProviderTarget, admin: AdminApi | undefined, tell: (message: string) => void) {
+  /** @param notify shows a message to the person who waits */
+  constructor(target: IdentityProviderTarget, admin: AdminApi | undefined, notify: (message: string) => void) {
     this.#target = target;
     this.#admin = admin;
-    this.#person = new Person(target, tell);
+    this.#manualSteps = new ManualSteps(target, notify);
   }
 
-  /** @throws UsageError where there is no administrator, Error for an answer other than 2xx */
+  /** Sends requests to the admin API. @throws UsageError where there is no administrator, Error for an answer other than 2xx */
   async request(requests: AdminRequest[], values: Values, where: string): Promise<void> {
     if (requests.length === 0) return;
     if (this.#admin === undefined) {
@@ -37,24 +37,28 @@ export class Teller {
     await sendAdminRequests(this.#admin, requests, values, `${this.#target.file}: ${where}`);
   }
 
-  /** @returns the JSON object that is the last line of the command's output; empty if there is none */
-  async tell(
-    { requests = [], manual, command }: Ways,
+  /** Applies one step. @returns the JSON object that is the last line of the command's output; empty if there is none */
+  async apply(
+    { requests = [], manual, command }: SetupStep,
     values: Values,
     where: string,
   ): Promise<Record<string, unknown>> {
     await this.request(requests, values, `${where}.requests`);
     const place = `${this.#target.file}: ${where}`;
-    if (manual !== undefined) await this.#person.does(fill(manual, values, `${place}.manual`));
-    if (command === undefined) return {};
+    if (manual !== undefined) {
+      await this.#manualSteps.complete(fill(manual, values, `${place}.manual`));
+    }
+    if (command === undefined) {
+      return {};
+    }
     return runCommand(this.#target.folder, fill(command, values, `${place}.command`), values, `${place}.command`);
   }
 }
 
-/** Runs the user's own way: the values are in its environment as `CLUSTER_ISSUER`, `WORKLOAD_SUBJECT` and so on. */
+/** Runs the user's command: the values are in its environment as `CLUSTER_ISSUER`, `WORKLOAD_SUBJECT` and so on. */
 async function runCommand(
   folder: string,
-  [program = '', ...words]: string[],
+  [program = '', ...args]: string[],
   values: Values,
   where: string,
 ): Promise<Record<string, unknown>> {
@@ -71,14 +75,14 @@ async function runCommand(
   );
   let stdout: string;
   try {
-    ({ stdout } = await promisify(execFile)(program, words, {
+    ({ stdout } = await promisify(execFile)(program, args, {
       cwd: folder,
       env: { ...process.env, ...given },
       timeout: COMMAND_DEADLINE_MS,
     }));
   } catch (error) {
     const { message, stderr = '' } = error as Error & { stderr?: string };
-    throw new HarnessError(redact(`${where} failed: ${message.split('\n')[0]}; it said: ${stderr.slice(-500)}`));
+    throw new HarnessError(redact(`${where} failed: ${message.split('\n')[0]}; its stderr: ${stderr.slice(-500)}`));
   }
   const last = stdout.trim().split('\n').at(-1) ?? '';
   if (!last.startsWith('{')) return {};
@@ -95,20 +99,20 @@ interface Steps {
   deadlineSeconds: number;
 }
 
-/** The person who does what no API does. Is asked for all that waits at once, and again for what came meanwhile. */
-class Person {
+/** What a person does where no API does it. They are asked for everything that waits at once, and again for what arrived meanwhile. */
+class ManualSteps {
   readonly #target: IdentityProviderTarget;
-  readonly #tell: (message: string) => void;
+  readonly #notify: (message: string) => void;
   #asked: Promise<void> = Promise.resolve();
   #next: { steps: string[]; done: Promise<void> } | undefined;
 
-  constructor(target: IdentityProviderTarget, tell: (message: string) => void) {
+  constructor(target: IdentityProviderTarget, notify: (message: string) => void) {
     this.#target = target;
-    this.#tell = tell;
+    this.#notify = notify;
   }
 
-  /** Resolves when the person has made the file that says that the steps are done. */
-  does({ steps, doneFile, deadlineSeconds }: Steps): Promise<void> {
+  /** Resolves when the person has made the file that marks the steps as done. */
+  complete({ steps, doneFile, deadlineSeconds }: Steps): Promise<void> {
     if (this.#next === undefined) {
       const waiting: string[] = [];
       const done = this.#asked.then(() => {
@@ -116,7 +120,7 @@ class Person {
         return this.#await({ steps: waiting, doneFile, deadlineSeconds });
       });
       this.#next = { steps: waiting, done };
-      // Nobody did the one before: the next is asked for all the same.
+      // Where nobody did the steps before, the next ones are asked for all the same.
       this.#asked = done.catch(() => undefined);
     }
     this.#next.steps.push(...steps);
@@ -125,7 +129,7 @@ class Person {
 
   async #await({ steps, doneFile, deadlineSeconds }: Steps): Promise<void> {
     const file = resolve(this.#target.folder, doneFile);
-    // One of an earlier time says nothing of these steps.
+    // A file from earlier is not about these steps.
     rmSync(file, { force: true });
     const { promise: done, resolve: finish, reject } = Promise.withResolvers<void>();
     const watcher = watch(dirname(file), (_, name) => {
@@ -135,7 +139,7 @@ class Person {
       () => reject(new HarnessError(`nobody made ${file} within ${deadlineSeconds} s`)),
       deadlineSeconds * 1000,
     );
-    this.#tell(
+    this.#notify(
       [
         `waits for you (${deadlineSeconds} s at most); when all is done, make the file ${file}:`,
         ...steps.map((step, index) => `  ${index + 1}. ${step}`),

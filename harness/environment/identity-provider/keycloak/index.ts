@@ -117,7 +117,7 @@ export async function startKeycloak(
     },
     async trusting({ issuer, algorithms, keys }) {
       trusted += 1;
-      const provider = describe(`second-issuer-${trusted}`);
+      const provider = describe(`additional-issuer-${trusted}`);
       await add(provider, {
         issuer,
         algorithms,
