@@ -1,80 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { z } from 'zod';
-import type { JobRunnerDriver, Readiness, RunnerEvent, RunnerExit, StartedJobRunner, StartOptions } from '../driver.ts';
-
-/** A child process with a group of its own, so that whatever it starts ends with it. */
-export interface ChildGroup {
-  readonly child: ChildProcess;
-  readonly exited: Promise<RunnerExit>;
-  /** To the process alone; nothing happens where it has ended. */
-  signal(name: 'SIGTERM' | 'SIGKILL'): void;
-  /** Resident memory of the process in bytes; undefined where the system does not tell. */
-  memoryBytes(): Promise<number | undefined>;
-  /** Kills the group and waits for the process to be gone. */
-  stop(): Promise<void>;
-}
-
-/** Groups of this process that run: none may outlive it. */
-const groups = new Set<number>();
-process.on('exit', () => {
-  for (const pid of groups) killGroup(pid);
-});
-
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // It has ended.
-  }
-}
-
-/**
- * Starts a command as a process group. `node` is the Node that runs this.
- *
- * @param options.env all that it gets beside PATH and HOME
- * @param options.ipc with Node's channel between processes
- */
-export function startGroup(
-  command: string[],
-  options: { env: Record<string, string>; cwd: string; ipc?: boolean },
-): ChildGroup {
-  const [program = '', ...args] = command;
-  const child = spawn(program === 'node' ? process.execPath : program, args, {
-    cwd: options.cwd,
-    detached: true,
-    stdio: ['pipe', 'pipe', 'pipe', ...(options.ipc === true ? (['ipc'] as const) : [])],
-    env: { PATH: process.env.PATH, HOME: options.cwd, ...options.env },
-  });
-  const { pid } = child;
-  if (pid !== undefined) groups.add(pid);
-  const exited = new Promise<RunnerExit>((done) => {
-    child.on('error', () => done({ at: Date.now(), code: null, signal: null }));
-    child.on('exit', (code, signal) => done({ at: Date.now(), code, signal }));
-  });
-  // What it is told after its end is lost, which is no fault of the harness.
-  child.stdin?.on('error', () => undefined);
-  return {
-    child,
-    exited,
-    signal(name) {
-      if (child.exitCode === null && child.signalCode === null) child.kill(name);
-    },
-    async memoryBytes() {
-      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-      const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
-      return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
-    },
-    async stop() {
-      if (pid === undefined) return;
-      killGroup(pid);
-      await exited;
-      groups.delete(pid);
-    },
-  };
-}
+import { startTargetProcess } from '../../../core/process-group.ts';
+import type { JobRunnerDriver, Readiness, RunnerEvent, StartedJobRunner, StartOptions } from '../driver.ts';
 
 const task = { task: z.string() };
 const lineSchema = z.discriminatedUnion('type', [
@@ -104,7 +33,7 @@ export function jsonLinesDriver(command: string[]): JobRunnerDriver {
       const { extra, ...settings } = options.settings;
       await writeFile(config, JSON.stringify({ ...settings, ...extra }));
       const located = command.map((part) => (/^\.{1,2}\//.test(part) ? resolve(options.folder, part) : part));
-      const group = startGroup(located, {
+      const group = startTargetProcess(located, {
         cwd: options.workFolder,
         env: { ...options.env, KUBECONFIG: options.kubeconfig, RUNNER_CONFIG: config },
       });

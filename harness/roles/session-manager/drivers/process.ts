@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
+import { startTargetProcess } from '../../../core/process-group.ts';
 import type { Target } from '../../../targets/load.ts';
-import { type ChildGroup, startGroup } from '../../job-runner/drivers/json-lines.ts';
 import type { SessionManagerClient } from '../driver.ts';
 
 /** How a process ended that nobody had told to, and the last lines of its output. */
@@ -39,7 +39,7 @@ export function startProcess(target: Target<'session-manager'>, workFolder: stri
   const located = (fill(command, values, `${target.file}: start.command`) as string[]).map((part) =>
     /^\.{1,2}\//.test(part) ? resolve(target.folder, part) : part,
   );
-  const group: ChildGroup = startGroup(located, {
+  const group = startTargetProcess(located, {
     cwd: cwd === undefined ? workFolder : resolve(target.folder, fill(cwd, values, `${target.file}: start.cwd`)),
     env: fill(env, values, `${target.file}: start.env`) as Record<string, string>,
   });

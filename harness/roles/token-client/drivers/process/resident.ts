@@ -5,7 +5,7 @@ import type { Values } from '../../../../core/placeholders.ts';
 import type { CallAnswer } from '../../driver.ts';
 import type { ProcessIdentity } from '../../record.ts';
 import { beginningOf, callByRequest, type SendRequest, type WrittenCall } from '../http-call.ts';
-import { describeEnd, endOfOutput, startGroup } from './run.ts';
+import { describeEnd, endOfOutput, startCommand } from './run.ts';
 
 /** A client that is one process of this host for all its calls. */
 export interface ResidentClient {
@@ -47,7 +47,7 @@ export async function startResident(
   const url = Promise.withResolvers<string>();
   let written = '';
   let told: string | undefined;
-  const group = startGroup(settings.command, settings, (text) => {
+  const group = startCommand(settings.command, settings, (text) => {
     onOutput(text);
     if (told !== undefined) return;
     written += text;

@@ -1,6 +1,6 @@
-import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../../../../core/errors.ts';
+import { startProcessGroup } from '../../../../core/process-group.ts';
 import { redact } from '../../../../core/redact.ts';
 import type { CallAnswer } from '../../driver.ts';
 
@@ -17,7 +17,7 @@ export interface CommandEnded {
 }
 
 /** A command at work, with all that it starts. */
-export interface ProcessGroup {
+export interface RunningCommand {
   /** Process id of the command. */
   pid: number | undefined;
   /** Resolves when it has ended; rejects with a HarnessError where it cannot be started. */
@@ -33,58 +33,27 @@ export interface ProcessGroup {
  *
  * @param onOutput is given everything that it writes to stdout and stderr, as it comes
  */
-export function startGroup(
-  [file = '', ...args]: string[],
+export function startCommand(
+  command: string[],
   options: { env: Record<string, string>; cwd: string },
   onOutput: (text: string) => void,
-): ProcessGroup {
-  const child = spawn(file, args, {
-    cwd: options.cwd,
-    env: options.env,
-    detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  const signalGroup = (signal: NodeJS.Signals): void => {
-    try {
-      if (child.pid !== undefined) process.kill(-child.pid, signal);
-    } catch {
-      // The group is gone.
-    }
-  };
-  const killAtExit = (): void => signalGroup('SIGKILL');
-  process.once('exit', killAtExit);
+): RunningCommand {
+  const group = startProcessGroup(command, options);
   let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
+  for (const stream of [group.child.stdout, group.child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (text: string) => {
       output += text;
       onOutput(text);
     });
   }
   const ended = new Promise<CommandEnded>((resolve, reject) => {
-    child.once('error', (error) => reject(new HarnessError(`${file} cannot be started: ${error.message}`)));
-    child.once('close', (exitCode, signal) => resolve({ exitCode, signal, output }));
+    group.child.once('error', (error) => reject(new HarnessError(`${command[0]} cannot be started: ${error.message}`)));
+    // Not at the exit: its last output comes after that.
+    group.child.once('close', (exitCode, signal) => resolve({ exitCode, signal, output }));
   });
   // Whoever waits for it is told; nobody may be waiting yet.
   ended.catch(() => undefined);
-  const kill = (): void => {
-    signalGroup('SIGKILL');
-    process.removeListener('exit', killAtExit);
-  };
-  return {
-    pid: child.pid,
-    ended,
-    kill,
-    async end() {
-      signalGroup('SIGTERM');
-      const late = new AbortController();
-      await Promise.race([
-        ended.catch(() => undefined),
-        delay(KILL_AFTER_MS, undefined, { signal: late.signal }).catch(() => undefined),
-      ]);
-      late.abort();
-      kill();
-    },
-  };
+  return { pid: group.pid, ended, kill: group.kill, end: () => group.end(KILL_AFTER_MS) };
 }
 
 /**
@@ -98,7 +67,7 @@ export async function runToCompletion(
   options: { env: Record<string, string>; cwd: string; patienceMs: number; signal: AbortSignal },
   onOutput: (text: string) => void,
 ): Promise<CommandEnded | undefined> {
-  const group = startGroup(command, options, onOutput);
+  const group = startCommand(command, options, onOutput);
   const late = new AbortController();
   try {
     const patience = AbortSignal.any([late.signal, options.signal]);

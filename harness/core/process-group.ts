@@ -1,0 +1,135 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+
+/** How a process came to its end. */
+export interface ProcessExit {
+  /** Milliseconds since the epoch. */
+  at: number;
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** Why it could not be started; absent where it was. */
+  error?: Error;
+}
+
+/** A child process with a group of its own, so that whatever it starts ends with it. */
+export interface ProcessGroup {
+  readonly child: ChildProcess;
+  /** Undefined where it could not be started. */
+  readonly pid: number | undefined;
+  /** Never rejects. */
+  readonly exited: Promise<ProcessExit>;
+  /** Sends a signal to the process alone, as a kubelet does; nothing happens where it has ended. */
+  signal(name: NodeJS.Signals): void;
+  /** Resident memory of the process in bytes; undefined where the system does not tell. */
+  memoryBytes(): Promise<number | undefined>;
+  /** Ends the whole group at once. May be called again, and after the exit. */
+  kill(): void;
+  /** Asks the whole group to end, and kills what is left of it after a time. */
+  end(graceMs: number): Promise<void>;
+  /** Kills the group and waits for the process to be gone. */
+  stop(): Promise<void>;
+}
+
+export interface ProcessGroupOptions {
+  /** All of its environment. */
+  env: NodeJS.ProcessEnv;
+  cwd: string;
+  /** It can be written to. */
+  stdin?: boolean;
+  /** With Node's channel between processes. */
+  ipc?: boolean;
+}
+
+/** Groups of this process that run: none may outlive it. */
+const groups = new Set<number>();
+process.on('exit', () => {
+  for (const pid of groups) {
+    signalGroup(pid, 'SIGKILL');
+  }
+});
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Resident memory in the text of /proc/PID/status (proc_pid_status(5)), in bytes. */
+export function residentBytes(status: string): number | undefined {
+  const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
+  return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
+}
+
+/** Starts a command as a process group of its own, with stdout and stderr as pipes. It goes with this process, if not before. */
+export function startProcessGroup([file = '', ...args]: string[], options: ProcessGroupOptions): ProcessGroup {
+  const { env, cwd, stdin = false, ipc = false } = options;
+  const child = spawn(file, args, {
+    cwd,
+    env,
+    detached: true,
+    stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
+  });
+  const { pid } = child;
+  if (pid !== undefined) {
+    groups.add(pid);
+  }
+  const exited = new Promise<ProcessExit>((resolve) => {
+    child.once('error', (error) => resolve({ at: Date.now(), code: null, signal: null, error }));
+    child.once('exit', (code, signal) => resolve({ at: Date.now(), code, signal }));
+  });
+  // What it is sent after its end is lost, which is no fault of the harness.
+  child.stdin?.on('error', () => undefined);
+  const kill = (): void => {
+    if (pid !== undefined && groups.delete(pid)) {
+      signalGroup(pid, 'SIGKILL');
+    }
+  };
+  return {
+    child,
+    pid,
+    exited,
+    kill,
+    signal(name) {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill(name);
+      }
+    },
+    async memoryBytes() {
+      return residentBytes(await readFile(`/proc/${pid}/status`, 'utf8').catch(() => ''));
+    },
+    async end(graceMs) {
+      if (pid !== undefined) {
+        signalGroup(pid, 'SIGTERM');
+      }
+      const late = new AbortController();
+      await Promise.race([exited, delay(graceMs, undefined, { signal: late.signal }).catch(() => undefined)]);
+      late.abort();
+      kill();
+    },
+    async stop() {
+      kill();
+      await exited;
+    },
+  };
+}
+
+/**
+ * Starts the command of a target as a process group that can be written to. `node` is the Node that runs this.
+ *
+ * @param options.env all that it gets beside PATH and HOME
+ * @param options.ipc with Node's channel between processes
+ */
+export function startTargetProcess(
+  [program = '', ...args]: string[],
+  { env, cwd, ipc = false }: { env: Record<string, string>; cwd: string; ipc?: boolean },
+): ProcessGroup {
+  return startProcessGroup([program === 'node' ? process.execPath : program, ...args], {
+    env: { PATH: process.env.PATH, HOME: cwd, ...env },
+    cwd,
+    stdin: true,
+    ipc,
+  });
+}
