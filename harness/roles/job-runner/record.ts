@@ -1,66 +1,406 @@
-/** What the parts of a job runner's contract that need a start of their own have in common. */
+/** What was seen of a job runner, as plain data, and what checks ask of it. */
 
 import type { KubernetesObject } from '@kubernetes/client-node';
-import type { LaunchedRunner, RunnerRecord, SubmittedTask } from './launch.ts';
-import { endsOf, isRunning, podsOf, refusalOf } from './scenarios/tasks.ts';
+import type { Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
+import { HarnessError } from '../../core/errors.ts';
+import type { Finding } from '../../core/findings.ts';
+import type { Target } from '../../targets/load.ts';
+import type { Readiness, RunnerEvent, RunnerExit, Task, TaskEnd } from './driver.ts';
 
-/** From submission to end of a task that does nothing, on a small machine that many share. */
+/** Seconds from submission to end of a task that does nothing, on a small machine that many share. */
 export const TASK_SECONDS = 90;
 
-/** True when a task has ended or was refused. */
-export const isOver = (runner: Pick<RunnerRecord, 'events'>, task: SubmittedTask): boolean =>
-  endsOf(runner, task).length > 0 || refusalOf(runner, task) !== undefined;
+/** Seconds beyond a documented time: what the harness sees of it arrives by two ways. */
+export const SLACK_SECONDS = 15;
 
-export const allOver = (runner: LaunchedRunner) => (): true | undefined =>
-  runner.tasks.every((task) => isOver(runner, task)) ? true : undefined;
+/** Seconds until a fault is reported, where nothing else is documented (JL-26). */
+export const FAULT_SECONDS = 120;
+
+/** Kinds of objects that are watched in a runner's namespace. */
+export type ObservedKind = 'Job' | 'Pod' | 'Secret' | 'ConfigMap' | 'PersistentVolumeClaim';
+
+/** One event of an object in the runner's namespace. */
+export interface ObjectEvent {
+  /** When the harness saw it, in milliseconds since the epoch. */
+  at: number;
+  type: 'ADDED' | 'MODIFIED' | 'DELETED';
+  kind: ObservedKind;
+  /** Without managed fields and, for a Secret, without values. */
+  object: KubernetesObject & { spec?: unknown; status?: unknown };
+  /** Markers of tasks that stand anywhere in it, values of a Secret too. */
+  markers: string[];
+}
+
+/** A task as it was handed over. `marker` stands in the environment of its agent. */
+export interface SubmittedTask {
+  label: string;
+  task: Task;
+  marker: string;
+  at: number;
+}
+
+/** Everything that was seen of one runner. */
+export interface RunnerRecord {
+  target: Target<'job-runner'>;
+  namespace: string;
+  startedAt: number;
+  /** Absent: it neither became ready nor refused in time. */
+  readiness?: Readiness;
+  tasks: SubmittedTask[];
+  cancelled: { label: string; at: number }[];
+  /** Without output, where it was only measured. */
+  events: RunnerEvent[];
+  /** Bytes of output that arrived, by the task's id. */
+  outputBytes: Record<string, number>;
+  objects: ObjectEvent[];
+  exit?: RunnerExit;
+  /** When the harness, or what the runner had to wait for, stalled. */
+  stalls: Stall[];
+  /** When the harness stopped looking. */
+  endedAt: number;
+}
+
+/** Several runners that were observed for one requirement. */
+export interface RunnersRecord<R extends RunnerRecord = RunnerRecord> {
+  target: Target<'job-runner'>;
+  runners: R[];
+  stalls: Stall[];
+}
+
+/** Puts what was seen of several runners together. */
+export function together<R extends RunnerRecord>(target: Target<'job-runner'>, runners: R[]): RunnersRecord<R> {
+  return { target, runners, stalls: runners.flatMap(({ stalls }) => stalls) };
+}
+
+type Capability = Target<'job-runner'>['capabilities'][number];
+
+/**
+ * States what a check takes for granted. The requirement's row declares the same capabilities as preconditions, so that a runner
+ * without them is never evaluated; preconditions.test.ts compares the two.
+ *
+ * @throws HarnessError where the runner does not declare them all the same
+ */
+export function assumes({ target }: { target: Target<'job-runner'> }, ...capabilities: Capability[]): void {
+  const missing = capabilities.filter((capability) => !target.capabilities.includes(capability));
+  if (missing.length > 0) {
+    throw new HarnessError(`a check needs the capabilities [${missing.join(', ')}], which the row does not declare`);
+  }
+}
+
+/** Ends that were reported of a task, in their order. */
+export function endsOf(
+  { events }: Pick<RunnerRecord, 'events'>,
+  { task }: SubmittedTask,
+): (TaskEnd & { at: number })[] {
+  return events.filter(
+    (event): event is Extract<RunnerEvent, { type: 'ended' }> => event.type === 'ended' && event.task === task.id,
+  );
+}
+
+/** Why a task was refused, in the runner's words; undefined where it was not. */
+export function refusalOf({ events }: Pick<RunnerRecord, 'events'>, { task }: SubmittedTask): string | undefined {
+  const refused = events.find((event) => event.type === 'refused' && event.task === task.id);
+  return refused?.type === 'refused' ? refused.reason : undefined;
+}
+
+/** True when a task has ended or was refused. */
+export function isOver(record: Pick<RunnerRecord, 'events'>, task: SubmittedTask): boolean {
+  return endsOf(record, task).length > 0 || refusalOf(record, task) !== undefined;
+}
+
+/** True when every task has ended or was refused. */
+export function allOver(record: Pick<RunnerRecord, 'events' | 'tasks'>): boolean {
+  return record.tasks.every((task) => isOver(record, task));
+}
+
+export function taskNamed({ tasks }: Pick<RunnerRecord, 'tasks'>, label: string): SubmittedTask | undefined {
+  return tasks.find((task) => task.label === label);
+}
+
+/** What became of a task, as the end of a sentence. */
+export function describeOutcome(record: Pick<RunnerRecord, 'events'>, task: SubmittedTask): string {
+  const ends = endsOf(record, task).map(({ outcome, exitCode, reason }) =>
+    [outcome, exitCode === undefined ? undefined : `exit code ${exitCode}`, reason].filter(Boolean).join(', '),
+  );
+  if (ends.length > 0) {
+    return `was reported as ${ends.join(' and as ')}`;
+  }
+  const refusal = refusalOf(record, task);
+  return refusal === undefined ? 'was never reported as ended' : `was refused: ${refusal}`;
+}
+
+/** A task's output as it arrived; empty where it was only measured. */
+export function outputOf({ events }: Pick<RunnerRecord, 'events'>, { task }: SubmittedTask): string {
+  return events.map((event) => (event.type === 'output' && event.task === task.id ? event.text : '')).join('');
+}
+
+export function outputBytesOf({ outputBytes }: Pick<RunnerRecord, 'outputBytes'>, { task }: SubmittedTask): number {
+  return outputBytes[task.id] ?? 0;
+}
+
+/** An object from the first to the last that was seen of it. */
+export interface ObservedObject {
+  name: string;
+  uid: string;
+  /** It was created while the harness looked. */
+  isNew: boolean;
+  first: KubernetesObject;
+  last: KubernetesObject;
+  firstAt: number;
+  lastAt: number;
+  goneAt?: number;
+}
+
+/**
+ * Every object of a kind that was seen, by uid, in the order in which they came.
+ *
+ * @param marker only those of one task: it stands in them, or in a Secret or ConfigMap that they name
+ */
+export function ofKind(
+  { objects }: Pick<RunnerRecord, 'objects'>,
+  kind: ObservedKind,
+  marker?: string,
+): ObservedObject[] {
+  const holders = objects
+    .filter(
+      (event) => marker !== undefined && event.kind !== 'Job' && event.kind !== 'Pod' && event.markers.includes(marker),
+    )
+    .map(({ object }) => object.metadata?.name ?? '');
+  const found = new Map<string, ObservedObject>();
+  for (const event of objects.filter((each) => each.kind === kind)) {
+    const { at, object, type } = event;
+    const uid = object.metadata?.uid ?? '';
+    let known = found.get(uid);
+    if (known === undefined) {
+      if (marker !== undefined && !event.markers.includes(marker) && !names(object, holders)) {
+        continue;
+      }
+      const name = object.metadata?.name ?? '';
+      known = { name, uid, isNew: type === 'ADDED', first: object, last: object, firstAt: at, lastAt: at };
+      found.set(uid, known);
+    }
+    known.last = object;
+    known.lastAt = at;
+    if (type === 'DELETED') {
+      known.goneAt = at;
+    }
+  }
+  return [...found.values()];
+}
+
+function names(object: KubernetesObject, holders: string[]): boolean {
+  const text = JSON.stringify(object);
+  return holders.some((holder) => text.includes(`"${holder}"`));
+}
+
+export function podsOf(record: Pick<RunnerRecord, 'objects'>, { marker }: SubmittedTask): ObservedObject[] {
+  return ofKind(record, 'Pod', marker);
+}
+
+export function jobsOf(record: Pick<RunnerRecord, 'objects'>, { marker }: SubmittedTask): ObservedObject[] {
+  return ofKind(record, 'Job', marker);
+}
+
+export interface Container {
+  name: string;
+  image?: string;
+  command?: string[];
+  args?: string[];
+  env?: { name: string; value?: string; valueFrom?: { secretKeyRef?: object } }[];
+  resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
+  securityContext?: SecurityContext;
+}
+
+interface SecurityContext {
+  runAsNonRoot?: boolean;
+  runAsUser?: number;
+  fsGroup?: number;
+  privileged?: boolean;
+  allowPrivilegeEscalation?: boolean;
+  capabilities?: { add?: string[]; drop?: string[] };
+  seccompProfile?: { type?: string };
+}
+
+/** The parts of a PodSpec that checks look at. */
+export interface PodSpec {
+  containers: Container[];
+  initContainers?: Container[];
+  volumes?: Record<string, unknown>[];
+  securityContext?: SecurityContext;
+  serviceAccountName?: string;
+  nodeSelector?: Record<string, string>;
+  tolerations?: { key?: string }[];
+  imagePullSecrets?: { name: string }[];
+  automountServiceAccountToken?: boolean;
+}
+
+export interface ContainerStatus {
+  name: string;
+  state?: {
+    waiting?: { reason?: string };
+    running?: object;
+    terminated?: { exitCode?: number; reason?: string; startedAt?: string; finishedAt?: string };
+  };
+}
+
+/** The parts of the status of a pod or Job that checks look at. */
+export interface ObservedStatus {
+  phase?: string;
+  conditions?: { type: string; status: string; reason?: string; message?: string }[];
+  containerStatuses?: ContainerStatus[];
+  initContainerStatuses?: ContainerStatus[];
+}
+
+export function specOf({ first }: ObservedObject): PodSpec {
+  return (first as { spec?: unknown }).spec as PodSpec;
+}
+
+export function statusOf(object: KubernetesObject): ObservedStatus {
+  return ((object as { status?: unknown }).status ?? {}) as ObservedStatus;
+}
+
+/** True when the container of this name runs or has run, in a pod as it was seen once. */
+export function hasBegun(pod: KubernetesObject, container: string): boolean {
+  return (statusOf(pod).containerStatuses ?? []).some(
+    ({ name, state }) => name === container && (state?.running !== undefined || state?.terminated !== undefined),
+  );
+}
+
+/** True when the container of this name runs, in a pod as it was seen once. */
+export function runsIn(pod: KubernetesObject, container: string): boolean {
+  return (statusOf(pod).containerStatuses ?? []).some(
+    ({ name, state }) => name === container && state?.running !== undefined,
+  );
+}
+
+/** True when a pod as it was seen once had ended, and nothing in it will run any more. */
+export function hasFinished(pod: KubernetesObject): boolean {
+  return ['Succeeded', 'Failed'].includes(statusOf(pod).phase ?? '');
+}
+
+/** True when the agent of a task runs. */
+export function isRunning(record: Pick<RunnerRecord, 'objects' | 'target'>, task: SubmittedTask): boolean {
+  return podsOf(record, task).some(({ last }) => runsIn(last, record.target.container));
+}
+
+/** True when the agent of a task runs, or the task is over before that. */
+export function runsOrIsOver(
+  record: Pick<RunnerRecord, 'objects' | 'target' | 'events'>,
+  task: SubmittedTask,
+): boolean {
+  return isRunning(record, task) || isOver(record, task);
+}
+
+/** True when a pod of the task was there and is gone. */
+export function isGone(record: Pick<RunnerRecord, 'objects'>, task: SubmittedTask): boolean {
+  return podsOf(record, task).some(({ goneAt }) => goneAt !== undefined);
+}
+
+/** When a pod was first seen to have ended or to be gone, in milliseconds since the epoch. */
+export function endOfPod({ objects }: Pick<RunnerRecord, 'objects'>, { uid }: ObservedObject): number | undefined {
+  return objects.find(({ type, object }) => object.metadata?.uid === uid && (type === 'DELETED' || hasFinished(object)))
+    ?.at;
+}
+
+/** The pods that a runner asks for: as each task's Job has them, or as the pod itself, where no Job was seen. */
+export function specsOf(record: Pick<RunnerRecord, 'objects' | 'tasks'>): { who: string; spec: PodSpec }[] {
+  return record.tasks.flatMap((task) => {
+    const jobs = jobsOf(record, task).map(({ name, first }) => {
+      const { template } = (first as { spec?: unknown }).spec as { template: { spec: PodSpec } };
+      return { who: `Job ${name}`, spec: template.spec };
+    });
+    return jobs.length > 0 ? jobs : podsOf(record, task).map((pod) => ({ who: `pod ${pod.name}`, spec: specOf(pod) }));
+  });
+}
+
+/** Findings about the specification of every task's pod; that there is none is one. */
+export function eachSpec(record: RunnerRecord, evaluate: (who: string, spec: PodSpec) => Finding[]): Finding[] {
+  const specs = specsOf(record);
+  return specs.length === 0 ? ['no pod of a task was seen'] : specs.flatMap(({ who, spec }) => evaluate(who, spec));
+}
+
+/** Findings about every task's pod as the cluster admitted it; that there is none is one. */
+export function eachPod(record: RunnerRecord, evaluate: (name: string, spec: PodSpec) => Finding[]): Finding[] {
+  const pods = record.tasks.flatMap((task) => podsOf(record, task));
+  return pods.length === 0 ? ['no pod of a task was seen'] : pods.flatMap((pod) => evaluate(pod.name, specOf(pod)));
+}
+
+/** What is still there of the runner's doing, but for what belongs to others, is to be retained, or is of tasks that go on. */
+export function leftOvers(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'events'>, bystanders: string[]): string[] {
+  const stay = record.tasks.filter((task) => task.task.retain === true || endsOf(record, task).length === 0);
+  const keptUids = stay.flatMap((task) => jobsOf(record, task).map(({ uid }) => uid));
+  const markers = stay.map(({ marker }) => marker);
+  const isKept = ({ uid, last }: ObservedObject): boolean =>
+    keptUids.includes(uid) ||
+    (last.metadata?.ownerReferences ?? []).some((owner) => keptUids.includes(owner.uid)) ||
+    record.objects.some(
+      ({ object, markers: seen }) => object.metadata?.uid === uid && seen.some((marker) => markers.includes(marker)),
+    );
+  return (['Job', 'Pod', 'Secret', 'ConfigMap', 'PersistentVolumeClaim'] as const).flatMap((kind) =>
+    ofKind(record, kind)
+      .filter(
+        (object) => object.isNew && object.goneAt === undefined && !bystanders.includes(object.name) && !isKept(object),
+      )
+      .map(({ name }) => `${kind} ${name}`),
+  );
+}
+
+/** What the runner made before it reported that it is ready, or that it is not, and what is still there of that. */
+export function leftByPreflight(record: RunnerRecord): string[] {
+  const readyAt = record.readiness?.at ?? record.endedAt;
+  const own = new Set(
+    record.tasks.flatMap((task) => [...jobsOf(record, task), ...podsOf(record, task)].map(({ uid }) => uid)),
+  );
+  return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) =>
+    ofKind(record, kind)
+      .filter(({ uid, isNew, firstAt, goneAt }) => isNew && firstAt < readyAt && goneAt === undefined && !own.has(uid))
+      .map(({ name }) => `${kind} ${name}`),
+  );
+}
+
+/** What a runner said at its start and since: its warnings, why it is not ready, and its own output. */
+export function saidBy({ readiness, events }: Pick<RunnerRecord, 'readiness' | 'events'>): string {
+  const atStart = readiness?.ready === false ? [readiness.reason] : (readiness?.warnings ?? []);
+  return [...atStart, ...events.flatMap((event) => (event.type === 'log' ? [event.text] : []))].join('\n');
+}
+
+/** A time as checks write it. */
+export function secondsText(milliseconds: number): string {
+  return `${(milliseconds / 1000).toFixed(1)} s`;
+}
 
 /** Text that stands for itself in a regular expression. */
 export function escaped(text: string): string {
   return text.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
 
-/** The log of a task's agent, followed by the harness itself; empty where it never ran. */
-export async function logOf(runner: LaunchedRunner, task: SubmittedTask): Promise<string> {
-  return (await readLog(runner, task)).text;
-}
-
-/** @returns `gone`: the pod had been there, and was deleted before it was asked for */
-export async function readLog(runner: LaunchedRunner, task: SubmittedTask): Promise<{ text: string; gone: boolean }> {
-  await runner.until(
-    () =>
-      isOver(runner, task) || isRunning(runner, task) || podsOf(runner, task).some(({ last }) => hasRun(last))
-        ? true
-        : undefined,
-    TASK_SECONDS,
-  );
-  const [pod] = podsOf(runner, task);
-  if (pod === undefined) return { text: '', gone: false };
-  const query = `container=${runner.target.container}&follow=true`;
-  const response = await runner.cluster.request(`/api/v1/namespaces/${runner.namespace}/pods/${pod.name}/log?${query}`);
-  return { text: await response.text(), gone: response.status === 404 };
-}
-
-function hasRun(object: KubernetesObject): boolean {
-  const { phase } = ((object as { status?: unknown }).status ?? {}) as { phase?: string };
-  return phase === 'Succeeded' || phase === 'Failed';
-}
-
-/** Under which a container of the harness's own goes into an agent's pod. */
-const RESTRICTED = {
-  allowPrivilegeEscalation: false,
-  runAsNonRoot: true,
-  capabilities: { drop: ['ALL'] },
-  seccompProfile: { type: 'RuntimeDefault' },
-};
-
-/** A small container beside an agent, or before it. */
-export function smallContainer(name: string, image: string, script: string): object {
+/** What was seen, short enough to be read: each task's way from submission to its pod's end. */
+export function summarise(record: RunnerRecord): unknown {
+  const after = (at: number | undefined): string | undefined =>
+    at === undefined ? undefined : secondsText(at - record.startedAt);
   return {
-    name,
-    image,
-    imagePullPolicy: 'IfNotPresent',
-    command: ['/bin/sh', '-c', script],
-    securityContext: RESTRICTED,
-    resources: { requests: { cpu: '10m', memory: '16Mi' }, limits: { cpu: '100m', memory: '32Mi' } },
+    namespace: record.namespace,
+    readiness: record.readiness === undefined ? 'none' : { ...record.readiness, at: after(record.readiness.at) },
+    tasks: record.tasks.map((task) => ({
+      label: task.label,
+      submitted: after(task.at),
+      jobs: jobsOf(record, task).map(({ name, firstAt, goneAt }) => ({
+        name,
+        seen: after(firstAt),
+        gone: after(goneAt),
+      })),
+      pods: podsOf(record, task).map(({ name, firstAt, goneAt, last }) => ({
+        name,
+        seen: after(firstAt),
+        gone: after(goneAt),
+        phase: statusOf(last).phase,
+      })),
+      ends: endsOf(record, task).map(({ at, ...end }) => ({ ...end, at: after(at) })),
+      refused: refusalOf(record, task),
+      outputBytes: outputBytesOf(record, task),
+    })),
+    log: record.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])).slice(-20),
+    exit: record.exit === undefined ? undefined : { ...record.exit, at: after(record.exit.at) },
+    stalls: record.stalls,
   };
 }

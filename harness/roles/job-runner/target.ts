@@ -2,22 +2,24 @@ import { fileURLToPath } from 'node:url';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
 
-const REFERENCE = fileURLToPath(
-  new URL('../../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url),
-);
+const FIXTURES = new URL('../../../fixtures/', import.meta.url);
+const REFERENCE = fileURLToPath(new URL('targets/job-runners/reference/target.yaml', FIXTURES));
 
-/** The job runner in the slot: the target, or the reference, or a twin's variant of the reference. */
+/** The job runner in the slot: the target, or the reference, with what a twin documents beyond it. */
 export function jobRunnerTarget({ candidate }: { candidate: Candidate }): Target<'job-runner'> {
   const given = targetFor(candidate, 'job-runner');
-  if (given !== undefined) return given;
+  if (given !== undefined) {
+    return given;
+  }
   const reference = loadTarget(REFERENCE) as Target<'job-runner'>;
-  const twin = twinFor(candidate, 'job-runner')?.jobRunner ?? {};
-  const { variant, documents = [], podSecurity = reference.podSecurity } = twin;
+  const { documents = [], podSecurity = reference.podSecurity } = twinFor(candidate, 'job-runner')?.jobRunner ?? {};
   const rules = { ...reference.rules, namespaced: [...reference.rules.namespaced, ...documents] };
-  const { start } = reference;
-  if (variant === undefined || !('command' in start)) return { ...reference, rules, podSecurity };
-  const command = start.command.map((part) =>
-    part.replace('/job-runner/main.ts', `/job-runner-twins/${variant}/main.ts`),
-  );
-  return { ...reference, rules, podSecurity, start: { ...start, command } };
+  return { ...reference, rules, podSecurity };
+}
+
+/** What `${runner.main}` stands for: the program of the reference, or of the twin's variant of it; an absolute path. */
+export function referenceProgram({ candidate }: { candidate: Candidate }): string {
+  const { variant } = twinFor(candidate, 'job-runner')?.jobRunner ?? {};
+  const folder = variant === undefined ? 'job-runner' : `job-runner-twins/${variant}`;
+  return fileURLToPath(new URL(`workloads/${folder}/main.ts`, FIXTURES));
 }

@@ -45,7 +45,8 @@ export type PodFault = (typeof POD_FAULTS)[number];
 
 /**
  * A target file of the role `job-runner`. Everywhere below `start` and `objects` these stand for what a run knows:
- * `${namespace}`, `${worker.id}`, `${image}` (the workload image), `${serviceAccount}` (of the runner's kubeconfig), `${claim}`
+ * `${namespace}`, `${worker.id}`, `${image}` (the workload image), `${serviceAccount}` (of the runner's kubeconfig), `${runner.main}`
+ * (the program of the harness's own runner, or of a twin of it), `${claim}`
  * (a claim that the harness makes for the capability `shared-claim`). The files of `manifests` also have `${config}` and `${runner.image}`
  * (the reference runner's, fixtures/images/job-runner).
  */

@@ -1,46 +1,59 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type LaunchedRunner, type RunnerRecord, type SubmittedTask, withReadyJobRunner } from '../launch.ts';
-import { allOver, TASK_SECONDS } from '../record.ts';
-import { logsOf, type OutputRecord } from './output.ts';
-import { createBystanders, isRunning, podsOf, SLACK_SECONDS } from './tasks.ts';
+import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
+import {
+  allOver,
+  podsOf,
+  type RunnerRecord,
+  runsOrIsOver,
+  SLACK_SECONDS,
+  type SubmittedTask,
+  summarise,
+  TASK_SECONDS,
+} from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
+import { logRequestsOf } from './logs.ts';
+import type { OutputRecord } from './output.ts';
+import { createBystanders } from './tasks.ts';
 
 const OUTLIVING_LINES = 30;
 
 /** When, in seconds from the first fault, what begins. */
-const TROUBLES = { cutWatches: 0, expired: 2, outage: 5, submit: 8, busy: 16, end: 19 };
+const DISRUPTIONS = { cutWatches: 0, expired: 2, outage: 5, submit: 8, busy: 16, end: 19 };
 const OUTAGE_SECONDS = 10;
 
 /**
  * A task that prints for half a minute, and one that is submitted in the midst of it, while watches are cut, versions expire, the API server
  * is away for ten seconds and is busy after that.
  */
-export function observeTroubles(t: RequirementContext): Promise<OutputRecord> {
-  return t.shared('job runner: troubles', () =>
-    withReadyJobRunner(t, { purpose: 'troubles' }, async (runner) => {
+export async function observeDisruptions(t: RequirementContext): Promise<OutputRecord> {
+  const record = await t.shared('job runner: disruptions', () =>
+    withReadyJobRunner(t, { purpose: 'disruptions' }, async (runner) => {
       const outlives = await runner.submit('outlives', {
         env: { WORKLOAD_LINES: String(OUTLIVING_LINES), WORKLOAD_RATE: '1' },
       });
-      await runner.until(() => isRunning(runner, outlives), TASK_SECONDS);
+      await runner.until(() => runsOrIsOver(runner, outlives), TASK_SECONDS);
       await runner.access.setFaults([
-        { kind: 'cut-watch', afterSeconds: TROUBLES.cutWatches, forSeconds: 1 },
-        { kind: 'expired', verbs: ['watch'], afterSeconds: TROUBLES.expired, forSeconds: 2 },
-        { kind: 'outage', afterSeconds: TROUBLES.outage, forSeconds: OUTAGE_SECONDS },
+        { kind: 'cut-watch', afterSeconds: DISRUPTIONS.cutWatches, forSeconds: 1 },
+        { kind: 'expired', verbs: ['watch'], afterSeconds: DISRUPTIONS.expired, forSeconds: 2 },
+        { kind: 'outage', afterSeconds: DISRUPTIONS.outage, forSeconds: OUTAGE_SECONDS },
         {
           kind: 'too-many-requests',
-          afterSeconds: TROUBLES.busy,
-          forSeconds: TROUBLES.end - TROUBLES.busy,
+          afterSeconds: DISRUPTIONS.busy,
+          forSeconds: DISRUPTIONS.end - DISRUPTIONS.busy,
           seconds: 1,
         },
       ]);
-      await runner.until(() => undefined, TROUBLES.submit);
+      await runner.watchFor(DISRUPTIONS.submit);
       await runner.submit('amid', { env: { WORKLOAD_LINES: '3' } });
-      await runner.until(allOver(runner), TASK_SECONDS);
+      await runner.until(() => allOver(runner), TASK_SECONDS);
       await runner.access.setFaults([]);
-      return { ...runner.record(), lines: OUTLIVING_LINES, logs: await logsOf(runner) };
+      return { ...runner.record(), lines: OUTLIVING_LINES, logs: await logRequestsOf(runner) };
     }),
   );
+  t.evidence('runners', [summarise(record)]);
+  return record;
 }
 
 export interface SignalRecord extends RunnerRecord {
@@ -52,7 +65,7 @@ export interface SignalRecord extends RunnerRecord {
   restarted?: { ready: boolean; at: number };
 }
 
-/** The agent works on so long after the runner was told to end. */
+/** Seconds that the agent works on after the runner's SIGTERM. */
 const WORKS_ON_SECONDS = 12;
 const AFTER_EXIT_SECONDS = 4;
 
@@ -68,21 +81,44 @@ function ownEndOf(runner: LaunchedRunner, task: SubmittedTask): number | undefin
   return undefined;
 }
 
-/** A runner with a running task, and a Job of somebody else's, is told to end; then it is started again, where it says that it preserves. */
-export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
+/** {@link shareSignal}, with how its task went as evidence. */
+export async function observeSignal(t: RequirementContext): Promise<SignalRecord> {
+  const { onSigterm } = jobRunnerTarget(t).documented;
+  if (onSigterm.jobs === 'undocumented') {
+    t.notApplicable('the target file says that it documents nothing of SIGTERM (`onSigterm.jobs: undocumented`)');
+  }
+  const record = await shareSignal(t);
+  t.evidence('runners', [summarise(record)]);
+  return record;
+}
+
+/** The same, where the next runner takes up what this one preserved. */
+export async function observeRestart(t: RequirementContext): Promise<SignalRecord> {
+  const { onSigterm, reattaches } = jobRunnerTarget(t).documented;
+  if (onSigterm.jobs !== 'preserve') {
+    t.notApplicable(`the target file documents \`onSigterm.jobs: ${onSigterm.jobs}\`: nothing is preserved`);
+  }
+  if (!reattaches) {
+    t.notApplicable('the target file documents `reattaches: false`');
+  }
+  return observeSignal(t);
+}
+
+/** A runner with a running task, and a Job of somebody else's, is told to end; it is started again where it documents to preserve. */
+function shareSignal(t: RequirementContext): Promise<SignalRecord> {
   return t.shared('job runner: signal', () =>
     withReadyJobRunner(t, { purpose: 'signal' }, async (runner) => {
       const { onSigterm, reattaches } = runner.target.documented;
       const task = await runner.submit('goes-on', {
         env: { WORKLOAD_LINES: '2', WORKLOAD_SLEEP_SECONDS: String(WORKS_ON_SECONDS) },
       });
-      await runner.until(() => isRunning(runner, task), TASK_SECONDS);
+      await runner.until(() => runsOrIsOver(runner, task), TASK_SECONDS);
       const job = runner.objects.find(({ kind, markers }) => kind === 'Job' && markers.includes(task.marker));
       const bystanders = job === undefined ? [] : await createBystanders(runner, job.object);
       const signalledAt = Date.now();
       runner.started.signal('SIGTERM');
-      const exit = await runner.until(() => runner.record().exit, onSigterm.withinSeconds + SLACK_SECONDS);
-      await runner.until(() => undefined, AFTER_EXIT_SECONDS);
+      const exit = await runner.find(() => runner.record().exit, onSigterm.withinSeconds + SLACK_SECONDS);
+      await runner.watchFor(AFTER_EXIT_SECONDS);
       const lookedAt = Date.now();
       const ran = ownEndOf(runner, task);
       if (
@@ -92,14 +128,14 @@ export function observeSignal(t: RequirementContext): Promise<SignalRecord> {
         exit.at - signalledAt < WORKS_ON_SECONDS * 1000
       ) {
         throw new HarnessError(
-          `the task ended by itself ${((exit.at - ran) / 1000).toFixed(1)} s before the runner did, which was told to end too late: nothing can be said of it`,
+          `the task ended by itself ${((exit.at - ran) / 1000).toFixed(1)} s before the runner did, which got its signal too late: nothing can be said of it`,
         );
       }
       let restarted: SignalRecord['restarted'];
       if (onSigterm.jobs === 'preserve' && reattaches && exit !== undefined) {
         const readiness = await runner.restart();
         restarted = { ready: readiness?.ready === true, at: Date.now() };
-        await runner.until(allOver(runner), TASK_SECONDS);
+        await runner.until(() => allOver(runner), TASK_SECONDS);
       }
       return {
         ...runner.record(),

@@ -2,17 +2,22 @@ import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { PodFault } from '../../../targets/schema/job-runner.ts';
 import type { Task } from '../driver.ts';
+import { type LaunchedRunner, needsReady, withJobRunner, withReadyJobRunner } from '../launch.ts';
 import {
-  type LaunchedRunner,
-  needsReady,
+  FAULT_SECONDS,
+  isGone,
+  isOver,
+  podsOf,
   type RunnerRecord,
+  type RunnersRecord,
+  runsOrIsOver,
+  SLACK_SECONDS,
   type SubmittedTask,
-  withJobRunner,
-  withReadyJobRunner,
-} from '../launch.ts';
-import { isOver, smallContainer, TASK_SECONDS } from '../record.ts';
+  TASK_SECONDS,
+} from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
-import { ENDLESS, FAULT_SECONDS, isRunning, limitsTasks, podsOf, SLACK_SECONDS, TIME_LIMIT_SECONDS } from './tasks.ts';
+import { extraContainer } from './extra-container.ts';
+import { ENDLESS, limitsTasks, shareTasks, TIME_LIMIT_SECONDS, withEvidence } from './tasks.ts';
 
 export interface FaultRecord extends RunnerRecord {
   /** Since when each task cannot succeed. */
@@ -26,8 +31,25 @@ const TOO_LARGE = { WORKLOAD_MEMORY_MIB: '160' };
 /** More than any node has. */
 const TOO_MUCH = { requests: { cpu: '1000' }, limits: { cpu: '1000' } };
 
+/** {@link shareFaults}, with how each task went as evidence. */
+export async function observeFaults(t: RequirementContext): Promise<RunnersRecord<FaultRecord>> {
+  return withEvidence(t, jobRunnerTarget(t), await shareFaults(t));
+}
+
+/** What was seen of tasks that ended in any way, for what they leave behind. */
+export interface EndsRecord extends RunnersRecord {
+  tasks: RunnerRecord;
+  faults: FaultRecord[];
+}
+
+/** The usual tasks and those that met a fault. */
+export async function observeEnds(t: RequirementContext): Promise<EndsRecord> {
+  const [tasks, faults] = await Promise.all([shareTasks(t), shareFaults(t)]);
+  return { ...withEvidence<RunnerRecord>(t, jobRunnerTarget(t), [tasks, ...faults]), tasks, faults };
+}
+
 /** Each fault that can be brought about by what the target declares, one task each; the runner is watched until it has reported all. */
-export function observeFaults(t: RequirementContext): Promise<FaultRecord[]> {
+function shareFaults(t: RequirementContext): Promise<FaultRecord[]> {
   return t.sharedByAllFiles('job runner: faults', async () => {
     const target = jobRunnerTarget(t);
     const byTask = withReadyJobRunner(t, { purpose: 'faults' }, (runner) => provokeByTask(t, runner));
@@ -35,14 +57,16 @@ export function observeFaults(t: RequirementContext): Promise<FaultRecord[]> {
     const byTemplate = templates.map(({ fault, podTemplate, env }) =>
       withJobRunner(t, { purpose: `fault-${fault}`, settings: { podTemplate } }, async (runner) => {
         // A preflight may find out that no pod of the template can run: then no task comes to meet the fault, and no work was accepted.
-        const accepts = runner.record().readiness?.ready === true;
-        if (!accepts && target.capabilities.includes('preflight')) return { ...runner.record(), faults: [] };
-        needsReady(runner);
+        const seen = runner.record();
+        if (seen.readiness?.ready !== true && target.capabilities.includes('preflight')) {
+          return { ...seen, faults: [] };
+        }
+        needsReady(seen);
         const { at } = await runner.submit(fault, env === undefined ? {} : { env });
         return untilReported(runner, [{ fault, label: fault, since: at }]);
       }),
     );
-    const bySettings = limitsBySettings(target) ? [observeTimeout(t)] : [];
+    const bySettings = limitsBySettings(target) ? [shareTimeout(t)] : [];
     return Promise.all([byTask, ...byTemplate, ...bySettings]);
   });
 }
@@ -52,8 +76,24 @@ export function limitsBySettings({ capabilities, documented }: Target<'job-runne
   return capabilities.includes('timeout') && documented.timeout === 'settings';
 }
 
+/** A task that exceeds its time limit, and one whose cause becomes known late. */
+export interface TimeLimitsRecord extends RunnersRecord {
+  inTime: RunnerRecord;
+  late: RunnerRecord;
+}
+
+/** Both at once: the second takes its time. */
+export async function observeTimeLimits(t: RequirementContext): Promise<TimeLimitsRecord> {
+  const target = jobRunnerTarget(t);
+  const [inTime, late] = await Promise.all([
+    limitsBySettings(target) ? shareTimeout(t) : shareTasks(t),
+    shareLateTimeout(t),
+  ]);
+  return { ...withEvidence<RunnerRecord>(t, target, [inTime, late]), inTime, late };
+}
+
 /** A task that goes on for ever, under settings that give all tasks a time limit. */
-export function observeTimeout(t: RequirementContext): Promise<FaultRecord> {
+function shareTimeout(t: RequirementContext): Promise<FaultRecord> {
   return t.shared('job runner: time limit of the settings', () =>
     withReadyJobRunner(t, { purpose: 'timeout', settings: { timeoutSeconds: TIME_LIMIT_SECONDS } }, async (runner) => {
       const { at } = await runner.submit('runs-out', { env: ENDLESS });
@@ -67,42 +107,39 @@ const GRACE_SECONDS = 30;
 
 /** Long enough that the agent runs before it is over. */
 const LATE_LIMIT_SECONDS = 15;
-/** From then on nothing is told of Jobs: so long before the grace period of the pod is over. */
+/** So long before the grace period of the pod is over, reads of Jobs begin to return their earlier state. */
 const BEFORE_GONE_SECONDS = 3;
-/** So long a runner has no more than a pod that is gone; some look after their pods every half minute. */
-const UNTOLD_SECONDS = 40;
+/** For so long a runner has no more than a pod that is gone; some look after their pods every half minute. */
+const UNKNOWN_SECONDS = 40;
 
 /**
- * A time limit whose cause is told late: the agent takes the whole grace period, and when its pod is gone the Job still says nothing of it to
- * who asks, as where the controller has not come to it. The pods of a Job have always ended before it says that its time is over; how long
- * before is the controller's affair, and a runner that makes up its mind in between is right or wrong by luck.
+ * A time limit whose cause becomes known late: the agent takes the whole grace period, and when its pod is gone, reads of the Job still return
+ * its earlier state, as where the controller has not come to it. The pods of a Job have always ended before its status says that its time is
+ * over; how long before is the controller's affair, and a runner that makes up its mind in between is right or wrong by luck.
  */
-export function observeLateTimeout(t: RequirementContext): Promise<RunnerRecord> {
+function shareLateTimeout(t: RequirementContext): Promise<RunnerRecord> {
   const target = jobRunnerTarget(t);
   const limit = { timeoutSeconds: LATE_LIMIT_SECONDS };
-  return t.shared('job runner: time limit, told late', () =>
+  return t.shared('job runner: late time limit', () =>
     withReadyJobRunner(
       t,
       { purpose: 'late-timeout', settings: limitsBySettings(target) ? limit : {} },
       async (runner) => {
         const env = { ...ENDLESS, WORKLOAD_ON_TERM: 'ignore' };
         const task = await runner.submit('runs-out', { env, ...(limitsTasks(target) ? limit : {}) });
-        const over = (): true | undefined => (isOver(runner, task) || isGone(runner, task) ? true : undefined);
-        const killedAt = await runner.until(
-          () => (over() ? Date.now() : goneBy(runner, task)),
+        const isOverOrGone = (): boolean => isOver(runner, task) || isGone(runner, task);
+        const killedAt = await runner.find(
+          () => (isOverOrGone() ? Date.now() : goneBy(runner, task)),
           TASK_SECONDS + LATE_LIMIT_SECONDS,
         );
         if (killedAt !== undefined) {
-          await runner.until(over, Math.max(0, (killedAt - Date.now()) / 1000 - BEFORE_GONE_SECONDS));
+          await runner.until(isOverOrGone, (killedAt - Date.now()) / 1000 - BEFORE_GONE_SECONDS);
           await runner.access.setFaults([{ kind: 'stale', resources: ['jobs'] }]);
-          await runner.until(over, BEFORE_GONE_SECONDS + SLACK_SECONDS);
-          await runner.until(() => (isOver(runner, task) ? true : undefined), UNTOLD_SECONDS);
+          await runner.until(isOverOrGone, BEFORE_GONE_SECONDS + SLACK_SECONDS);
+          await runner.until(() => isOver(runner, task), UNKNOWN_SECONDS);
           await runner.access.setFaults([]);
         }
-        await runner.until(
-          () => (isOver(runner, task) ? true : undefined),
-          faultSeconds(target, 'deadline') + SLACK_SECONDS,
-        );
+        await runner.until(() => isOver(runner, task), faultSeconds(target, 'deadline') + SLACK_SECONDS);
         return runner.record();
       },
     ),
@@ -118,10 +155,6 @@ function goneBy(runner: LaunchedRunner, { marker }: SubmittedTask): number | und
   return deletion === undefined
     ? undefined
     : deletion.at + (deletion.object.metadata?.deletionGracePeriodSeconds ?? 0) * 1000;
-}
-
-function isGone(runner: LaunchedRunner, task: SubmittedTask): boolean {
-  return podsOf(runner, task).some(({ goneAt }) => goneAt !== undefined);
 }
 
 async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Promise<FaultRecord> {
@@ -145,7 +178,7 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
     for (const fault of faults) if (fault.fault === 'deadline') fault.since = at + 3000;
   }
   const evicted = await runner.submit('eviction', { env: { WORKLOAD_SLEEP_SECONDS: '600' } });
-  await runner.until(() => isRunning(runner, evicted), TASK_SECONDS);
+  await runner.until(() => runsOrIsOver(runner, evicted), TASK_SECONDS);
   const [pod] = podsOf(runner, evicted);
   if (pod !== undefined) {
     t.progress(`evicting ${pod.name}`);
@@ -161,7 +194,7 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
     faults.push({ fault: 'eviction', label: 'eviction', since: Date.now() });
     // Its Job says that it has failed when the pod is gone, or a moment before: who asks the pod why is not to find it by luck.
     await runner.access.setFaults([{ kind: 'stale', resources: ['jobs'] }]);
-    await runner.until(() => isGone(runner, evicted) || undefined, GRACE_SECONDS + SLACK_SECONDS);
+    await runner.until(() => isGone(runner, evicted), GRACE_SECONDS + SLACK_SECONDS);
     await runner.access.setFaults([]);
   }
   return untilReported(runner, faults);
@@ -172,19 +205,18 @@ async function untilReported(runner: LaunchedRunner, faults: FaultRecord['faults
     faults.map(async (entry) => {
       const task = runner.tasks.find(({ label }) => label === entry.label);
       if (task === undefined) return;
-      const shown = (): true | undefined =>
-        isOver(runner, task) || shownAt(runner, entry.fault, task) !== undefined ? true : undefined;
-      await runner.until(shown, TASK_SECONDS);
+      const isShown = (): boolean => isOver(runner, task) || shownAt(runner, entry.fault, task) !== undefined;
+      await runner.until(isShown, TASK_SECONDS);
       // Until then it is the cluster that takes its time.
       entry.since = Math.max(entry.since, shownAt(runner, entry.fault, task) ?? 0);
       const limit = entry.since + (faultSeconds(runner.target, entry.fault) + SLACK_SECONDS) * 1000;
-      await runner.until(() => (isOver(runner, task) ? true : undefined), Math.max(0, limit - Date.now()) / 1000);
+      await runner.until(() => isOver(runner, task), (limit - Date.now()) / 1000);
     }),
   );
   // A pod that is left behind is given the time that it may take.
-  const gone = (): true | undefined =>
-    runner.tasks.every((task) => podsOf(runner, task).every(({ goneAt }) => goneAt !== undefined)) ? true : undefined;
-  await runner.until(gone, SLACK_SECONDS + 1);
+  const areGone = (): boolean =>
+    runner.tasks.every((task) => podsOf(runner, task).every(({ goneAt }) => goneAt !== undefined));
+  await runner.until(areGone, SLACK_SECONDS + 1);
   return { ...runner.record(), faults };
 }
 
@@ -250,7 +282,7 @@ function templateFaults(
       fault: 'init',
       podTemplate: {
         containers: [{ name }],
-        initContainers: [smallContainer('fails', image, 'exit 3')],
+        initContainers: [extraContainer('fails', image, 'exit 3')],
       },
     },
   ];

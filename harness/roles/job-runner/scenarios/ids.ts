@@ -1,14 +1,14 @@
-/** Ids of every kind, and more tasks than a limit lets (JL-23, JL-33). */
+/** Ids of every kind, and more tasks than a limit allows (JL-23, JL-33). */
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import fc from 'fast-check';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { RunnerSettings } from '../driver.ts';
-import { type RunnerRecord, withReadyJobRunner } from '../launch.ts';
-import { allOver, isOver, TASK_SECONDS } from '../record.ts';
+import { withReadyJobRunner } from '../launch.ts';
+import { allOver, isOver, jobsOf, type RunnerRecord, type RunnersRecord, summarise, TASK_SECONDS } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
-import { jobsOf } from './tasks.ts';
+import { withEvidence } from './tasks.ts';
 
 export interface IdsRecord extends RunnerRecord {
   seed: number;
@@ -59,8 +59,8 @@ const nearMiss = fc
  * Tasks with ids of every kind, all at once. No pod of theirs is admitted (a quota that comes after the runner's start): what counts is
  * which Jobs there are. Random ids come from fast-check, by the seed that is kept.
  */
-export function observeIds(t: RequirementContext): Promise<IdsRecord> {
-  return t.shared('job runner: ids', () =>
+export async function observeIds(t: RequirementContext): Promise<IdsRecord> {
+  const record = await t.shared('job runner: ids', () =>
     withReadyJobRunner(t, { purpose: 'ids' }, async (runner) => {
       const seed = randomBytes(4).readInt32BE();
       const random = fc.sample(nearMiss, { seed, numRuns: RANDOM_IDS / 2 }).flat();
@@ -74,9 +74,9 @@ export function observeIds(t: RequirementContext): Promise<IdsRecord> {
         } as KubernetesObject,
       ]);
       for (const [index, id] of ids.entries()) await runner.submit(`id-${index}`, { id, agent: id });
-      const known = (): true | undefined =>
-        runner.tasks.every((task) => jobsOf(runner, task).length > 0 || isOver(runner, task)) ? true : undefined;
-      await runner.until(known, TASK_SECONDS);
+      const areKnown = (): boolean =>
+        runner.tasks.every((task) => jobsOf(runner, task).length > 0 || isOver(runner, task));
+      await runner.until(areKnown, TASK_SECONDS);
       const record = { ...runner.record(), seed };
       await runner.started.stop();
       await runner.cluster.request(`/apis/batch/v1/namespaces/${runner.namespace}/jobs?propagationPolicy=Background`, {
@@ -85,6 +85,9 @@ export function observeIds(t: RequirementContext): Promise<IdsRecord> {
       return record;
     }),
   );
+  t.evidence('seed of fast-check', record.seed);
+  t.evidence('runners', [summarise(record)]);
+  return record;
 }
 
 export interface LimitRecord extends RunnerRecord {
@@ -104,8 +107,20 @@ const SPELLINGS = ['Agent-Upper', 'agent with spaces', `${'agent-'.repeat(20)}ü
 /** Long enough that what is too much would begin meanwhile, also on a machine that is slow. */
 const LIMITED_SECONDS = '10';
 
-/** More tasks than a limit lets, submitted at once; for a limit of one an agent also by agents whose ids are no valid labels. */
-export function observeLimits(t: RequirementContext): Promise<LimitRecord[]> {
+/** {@link shareLimits}, with how each task went as evidence. */
+export async function observeLimits(t: RequirementContext): Promise<RunnersRecord<LimitRecord>> {
+  const target = jobRunnerTarget(t);
+  if (target.documented.limits.length === 0) {
+    t.notApplicable('the target file documents no limit (`documented.limits`)');
+  }
+  const records = await shareLimits(t);
+  const seeds = records.map(({ seed }) => seed);
+  t.evidence('seeds of fast-check', seeds);
+  return withEvidence(t, target, records);
+}
+
+/** More tasks than a limit allows, submitted at once; for a limit of one an agent also by agents whose ids are no valid labels. */
+function shareLimits(t: RequirementContext): Promise<LimitRecord[]> {
   return t.shared('job runner: limits', () =>
     Promise.all(
       jobRunnerTarget(t).documented.limits.map(({ per, count: declared, surplus, settings: extra }) => {
@@ -128,7 +143,7 @@ export function observeLimits(t: RequirementContext): Promise<LimitRecord[]> {
             ),
           );
           await Promise.all(submitted);
-          await runner.until(allOver(runner), 2 * TASK_SECONDS);
+          await runner.until(() => allOver(runner), 2 * TASK_SECONDS);
           return { ...runner.record(), per, count, surplus, seed };
         });
       }),

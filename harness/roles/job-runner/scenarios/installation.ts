@@ -1,8 +1,7 @@
-/** The runner's own deployment (WH-07): what its manifests come to when the API server admits them, and when they run. */
+/** How the runner is installed (WH-07): what its manifests come to when the API server admits them, and when they run. */
 
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded } from '../../../core/errors.ts';
-import type { Finding } from '../../../core/findings.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { describePod, isReady } from '../../../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
@@ -15,14 +14,15 @@ import {
   OWN_LABEL,
   readManifests,
   type Workload,
-  type WorkloadContainer,
   type WorkloadPodSpec,
   workloadsPath,
 } from '../manifests.ts';
 import { jobRunnerTarget } from '../target.ts';
 
 /** What was seen of it. Plain data. */
-export interface OwnDeploymentRecord {
+export interface InstallationRecord {
+  target: Target<'job-runner'>;
+  stalls: [];
   /** The workload, as the API server would store it; or why it would not. */
   workload?: Workload;
   /** Its pod likewise. */
@@ -40,19 +40,30 @@ export interface OwnDeploymentRecord {
 }
 
 const START_SECONDS = 90;
-/** Who asks for a dry run has no ServiceAccount to show. */
+/** ServiceAccount of a pod that is tried by a dry run. */
 const ACCOUNT = 'default';
 
 /** The manifests by a dry run, and, where they can be run as they are, by a pod. */
-export function observeOwnDeployment(t: RequirementContext): Promise<OwnDeploymentRecord> {
-  return t.shared('job runner: own deployment', async () => {
-    const target = jobRunnerTarget(t);
+export async function observeInstallation(t: RequirementContext): Promise<InstallationRecord> {
+  const target = jobRunnerTarget(t);
+  if (target.manifests === undefined) {
+    t.notApplicable('the target file gives no manifests of the runner’s own installation (`manifests`)');
+  }
+  const seen = await shareInstallation(t, target);
+  t.evidence('its own installation', seen);
+  return { ...seen, target, stalls: [] };
+}
+
+type Seen = Omit<InstallationRecord, 'target' | 'stalls'>;
+
+function shareInstallation(t: RequirementContext, target: Target<'job-runner'>): Promise<Seen> {
+  return t.shared('job runner: installation', async () => {
     const [cluster, image, { name: namespace }] = await Promise.all([
       t.cluster(),
       t.agentImage(),
-      t.namespaceFor('own deployment', 'privileged'),
+      t.namespaceFor('installation', 'privileged'),
     ]);
-    const config = { namespace, workerId: 'own-deployment', image };
+    const config = { namespace, workerId: 'installation', image };
     const values = {
       namespace,
       'worker.id': config.workerId,
@@ -96,7 +107,7 @@ async function run(
   target: Target<'job-runner'>,
   values: { namespace: string; 'runner.image': string } & Values,
   manifests: ReturnType<typeof readManifests>,
-): Promise<NonNullable<OwnDeploymentRecord['ran']>> {
+): Promise<NonNullable<InstallationRecord['ran']>> {
   const { namespace, 'runner.image': runnerImage } = values;
   const cluster = await t.cluster();
   const container = target.manifests?.container ?? '';
@@ -110,7 +121,7 @@ async function run(
   try {
     const { containers } = manifests.workload.spec.template.spec;
     for (const { image } of containers) if (image !== undefined && image !== runnerImage) await t.provideImage(image);
-    const beside = (fill(target.objects, { ...values, serviceAccount }, target.file) as KubernetesObject[]).map(
+    const alongside = (fill(target.objects, { ...values, serviceAccount }, target.file) as KubernetesObject[]).map(
       (object) => inNamespace(object, namespace),
     );
     const own = forNamespace(manifests, namespace, {
@@ -118,9 +129,9 @@ async function run(
       container,
       ...(access.inCluster === undefined ? {} : { env: access.inCluster }),
     });
-    await cluster.create([...beside, ...own]);
+    await cluster.create([...alongside, ...own]);
     const { pod, state } = await readyPod(t, namespace);
-    if (pod === undefined) return { ready: false, state: `${state}${await lastWords(t, namespace, container)}` };
+    if (pod === undefined) return { ready: false, state: `${state}${await logTailOf(t, namespace, container)}` };
     const ask = (script: string) =>
       cluster.exec(namespace, pod.metadata?.name ?? '', container, ['/bin/sh', '-c', script]);
     const uid = await ask('id -u');
@@ -143,7 +154,7 @@ async function readyPod(t: RequirementContext, namespace: string): Promise<{ pod
       `/api/v1/namespaces/${namespace}/pods`,
       ({ object }) => (isReady(object) ? object : undefined),
       {
-        what: 'a pod of the runner’s own deployment to be Ready',
+        what: 'a pod of the runner’s installation to be Ready',
         labelSelector: `${OWN_LABEL}=true`,
         deadlineSeconds: START_SECONDS,
         describe: describePod,
@@ -157,8 +168,8 @@ async function readyPod(t: RequirementContext, namespace: string): Promise<{ pod
   }
 }
 
-/** What its container said before it ended last. */
-async function lastWords(t: RequirementContext, namespace: string, container: string): Promise<string> {
+/** The end of what its container printed, before it ended last or now. */
+async function logTailOf(t: RequirementContext, namespace: string, container: string): Promise<string> {
   const cluster = await t.cluster();
   const { items } = await cluster.core.listNamespacedPod({ namespace, labelSelector: `${OWN_LABEL}=true` });
   const name = items[0]?.metadata?.name;
@@ -171,72 +182,5 @@ async function lastWords(t: RequirementContext, namespace: string, container: st
       return response.status === 200 ? text.trim() : '';
     }),
   );
-  return before || now ? `; its last words: ${before || now}` : '';
-}
-
-const CREDENTIAL_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$/i;
-
-/** WH-07: non-root, a read-only root file system where nothing else is declared, probes, credentials by reference, the documented replicas. */
-export function isDeployedWell(record: OwnDeploymentRecord, target: Target<'job-runner'>): Finding[] {
-  const { manifests } = target;
-  const { workload, pod, refused, ran } = record;
-  if (manifests === undefined) return ['there are no manifests'];
-  if (workload === undefined || pod === undefined) {
-    return refused.map((message) => `the API server does not take its deployment: ${message}`);
-  }
-  const containers = [...(pod.initContainers ?? []), ...pod.containers];
-  const own = pod.containers.find(({ name }) => name === manifests.container);
-  const replicas = workload.spec.replicas ?? 1;
-  return [
-    ...containers.flatMap((each) => mayRunAsRoot(pod, each)),
-    ...(manifests.writableRootFilesystem === undefined
-      ? containers
-          .filter(({ securityContext }) => securityContext?.readOnlyRootFilesystem !== true)
-          .map(({ name }) => `the root file system of its container ${name} is writable, and nothing declares why`)
-      : []),
-    ...(own === undefined
-      ? [`its pod has no container ${manifests.container}`]
-      : [
-          ...(own.livenessProbe === undefined && own.readinessProbe === undefined
-            ? [`its container ${own.name} has neither a liveness nor a readiness probe`]
-            : []),
-          ...manifests.credentials.flatMap((name) => credentialAt(own, name)),
-        ]),
-    ...containers.flatMap(({ name, env = [] }) =>
-      env
-        .filter(
-          (one) =>
-            CREDENTIAL_NAME.test(one.name) && (one.value ?? '') !== '' && !manifests.credentials.includes(one.name),
-        )
-        .map(
-          (one) =>
-            `the variable ${one.name} of its container ${name} is written out; its name says that it is a credential`,
-        ),
-    ),
-    ...(replicas === manifests.replicas ? [] : [`it has ${replicas} replicas; documented: ${manifests.replicas}`]),
-    ...(ran === undefined ? [] : runsAsDeclared(ran, manifests.writableRootFilesystem !== undefined)),
-  ];
-}
-
-function mayRunAsRoot(pod: WorkloadPodSpec, { name, securityContext = {} }: WorkloadContainer): Finding[] {
-  const { runAsNonRoot, runAsUser } = { ...pod.securityContext, ...securityContext };
-  if (runAsUser === 0) return [`its container ${name} runs as root`];
-  return runAsNonRoot === true || runAsUser !== undefined ? [] : [`its container ${name} may run as root`];
-}
-
-function credentialAt({ name: container, env = [], envFrom = [] }: WorkloadContainer, name: string): Finding[] {
-  const one = env.find((each) => each.name === name);
-  if (one?.valueFrom?.secretKeyRef !== undefined) return [];
-  // A whole Secret may bring it.
-  if (one === undefined && envFrom.some(({ secretRef }) => secretRef !== undefined)) return [];
-  const how = one === undefined ? 'is not there' : 'does not come by `secretKeyRef`';
-  return [`the credential ${name} of its container ${container} ${how}`];
-}
-
-function runsAsDeclared(ran: NonNullable<OwnDeploymentRecord['ran']>, writable: boolean): Finding[] {
-  if (!ran.ready) return [`its pod does not become Ready: ${ran.state}`];
-  return [
-    ...(ran.uid === '0' ? ['its pod runs as uid 0'] : []),
-    ...(ran.wroteToRoot === true && !writable ? ['its pod could write to its root file system'] : []),
-  ];
+  return before || now ? `; the end of its log: ${before || now}` : '';
 }

@@ -1,14 +1,15 @@
 /** What is read of the agents’ output, and what that takes (JL-25a, JL-34, JL-35). */
 
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type LaunchedRunner, type RunnerRecord, withReadyJobRunner } from '../launch.ts';
-import { allOver, TASK_SECONDS } from '../record.ts';
+import { withReadyJobRunner } from '../launch.ts';
+import { allOver, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import { type LogRequest, logRequestsOf } from './logs.ts';
 import { limitsTasks } from './tasks.ts';
 
 export interface OutputRecord extends RunnerRecord {
   lines: number;
-  /** Requests for the log: when, and how many bytes came back. */
-  logs: { at: string; bytes: number; fault?: string }[];
+  /** Its requests for the log. */
+  logs: LogRequest[];
 }
 
 const LINES = 14;
@@ -17,17 +18,19 @@ const LINE_BYTES = 16;
 const CUT_WITHIN = 'line 9';
 
 /** A task that prints a line a second; the connection by which the runner reads them breaks once, in the middle of a line. */
-export function observeOutput(t: RequirementContext): Promise<OutputRecord> {
-  return t.shared('job runner: output', () =>
+export async function observeOutput(t: RequirementContext): Promise<OutputRecord> {
+  const record = await t.shared('job runner: output', () =>
     withReadyJobRunner(t, { purpose: 'output' }, async (runner) => {
       await runner.access.setFaults([{ kind: 'cut-log', resources: ['pods/log'], within: CUT_WITHIN, times: 1 }]);
       await runner.submit('talks', {
         env: { WORKLOAD_LINES: String(LINES), WORKLOAD_LINE_BYTES: String(LINE_BYTES), WORKLOAD_RATE: '1' },
       });
-      await runner.until(allOver(runner), TASK_SECONDS);
-      return { ...runner.record(), lines: LINES, logs: await logsOf(runner) };
+      await runner.until(() => allOver(runner), TASK_SECONDS);
+      return { ...runner.record(), lines: LINES, logs: await logRequestsOf(runner) };
     }),
   );
+  t.evidence('runners', [summarise(record)]);
+  return record;
 }
 
 const LONG_LINE_BYTES = 1024;
@@ -36,8 +39,8 @@ const LONG_LINE_BYTES = 1024;
 const FLOOD_SECONDS = 240;
 
 /** A task whose output is three times as long as what the runner reads. */
-export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> {
-  return t.shared('job runner: long output', () =>
+export async function observeLongOutput(t: RequirementContext): Promise<OutputRecord> {
+  const record = await t.shared('job runner: long output', () =>
     withReadyJobRunner(t, { purpose: 'long-output', measuredOutput: true }, async (runner) => {
       const lines = Math.ceil((3 * runner.target.documented.logLimitBytes) / LONG_LINE_BYTES);
       await runner.submit('floods', {
@@ -48,10 +51,17 @@ export function observeLongOutput(t: RequirementContext): Promise<OutputRecord> 
           WORKLOAD_EXIT_CODE: runner.target.capabilities.includes('stream') ? '0' : '1',
         },
       });
-      await runner.until(allOver(runner), TASK_SECONDS);
-      return { ...runner.record(), lines, logs: await logsOf(runner) };
+      await runner.until(() => allOver(runner), TASK_SECONDS);
+      return { ...runner.record(), lines, logs: await logRequestsOf(runner) };
     }),
   );
+  t.evidence('runners', [summarise(record)]);
+  if (record.logs.length === 0 && !record.target.capabilities.includes('stream')) {
+    t.notApplicable(
+      'the target file does not declare the capability `stream`, and the runner read no log of a task that failed',
+    );
+  }
+  return record;
 }
 
 /** An agent that thinks: more than half a minute, after which some give a connection, or a task, up for lost. */
@@ -61,17 +71,19 @@ export const SILENT_SECONDS = 45;
 const AMPLE_LIMIT_SECONDS = 600;
 
 /** A task that prints a line, says nothing for long, and succeeds; and one more that has a time limit. */
-export function observeSilence(t: RequirementContext): Promise<RunnerRecord> {
-  return t.shared('job runner: silence', () =>
+export async function observeSilence(t: RequirementContext): Promise<RunnerRecord> {
+  const record = await t.shared('job runner: silence', () =>
     withReadyJobRunner(t, { purpose: 'silence' }, async (runner) => {
       const env = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: String(SILENT_SECONDS) };
       await runner.submit('thinks', { env });
       if (limitsTasks(runner.target))
         await runner.submit('thinks-within-its-limit', { env, timeoutSeconds: AMPLE_LIMIT_SECONDS });
-      await runner.until(allOver(runner), SILENT_SECONDS + TASK_SECONDS);
+      await runner.until(() => allOver(runner), SILENT_SECONDS + TASK_SECONDS);
       return runner.record();
     }),
   );
+  t.evidence('runners', [summarise(record)]);
+  return record;
 }
 
 export interface MemoryRecord extends OutputRecord {
@@ -85,9 +97,9 @@ export interface MemoryRecord extends OutputRecord {
 const FLOOD_MIB = 128;
 const MEMORY_LOOK_MS = 250;
 
-/** A task that prints very much, while the runner's memory is looked at. @returns undefined where the runner's memory cannot be read */
-export function observeMemory(t: RequirementContext): Promise<MemoryRecord | undefined> {
-  return t.shared('job runner: memory', () =>
+/** A task that prints very much, while the runner's memory is looked at. */
+export async function observeMemory(t: RequirementContext): Promise<MemoryRecord> {
+  const record = await t.shared('job runner: memory', () =>
     withReadyJobRunner(t, { purpose: 'memory', measuredOutput: true }, async (runner) => {
       const memory = async (): Promise<number | undefined> => runner.started.memoryBytes?.();
       const before = await memory();
@@ -111,32 +123,24 @@ export function observeMemory(t: RequirementContext): Promise<MemoryRecord | und
             WORKLOAD_EXIT_CODE: runner.target.capabilities.includes('stream') ? '0' : '1',
           },
         });
-        await runner.until(
-          () => allOver(runner)() ?? (runner.record().exit === undefined ? undefined : true),
-          FLOOD_SECONDS,
-        );
+        await runner.until(() => allOver(runner) || runner.record().exit !== undefined, FLOOD_SECONDS);
       } finally {
         clearInterval(timer);
       }
       return {
         ...runner.record(),
         lines,
-        logs: await logsOf(runner),
+        logs: await logRequestsOf(runner),
         printed: FLOOD_MIB * 2 ** 20,
         memory: { before, most },
       };
     }),
   );
-}
-
-/** Requests for logs: when, and how many bytes came back. */
-export async function logsOf(runner: LaunchedRunner): Promise<OutputRecord['logs']> {
-  const records = await runner.access.records();
-  return records
-    .filter(({ resource, subresource }) => resource === 'pods' && subresource === 'log')
-    .map(({ at, bytes, fault }) => ({
-      at,
-      bytes: bytes ?? 0,
-      ...(fault === undefined ? {} : { fault: String(fault) }),
-    }));
+  if (record === undefined) {
+    return t.notApplicable('the memory of the runner cannot be read where it runs');
+  }
+  const { printed, memory, logs } = record;
+  t.evidence('memory', { printed, ...memory, read: logs.reduce((sum, { bytes }) => sum + bytes, 0) });
+  t.evidence('runners', [summarise(record)]);
+  return record;
 }

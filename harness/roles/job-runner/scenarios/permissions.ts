@@ -1,29 +1,45 @@
-/** What a job runner asks of the API server, and what comes of it when a right is missing: the sessions that the rows of RBAC are judged from. */
+/** What a job runner asks of the API server, and what becomes of its work when a right is missing (suite rbac-minimal). */
 
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { HarnessError } from '../../../core/errors.ts';
+import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { disagreements } from '../../../environment/cluster/audit-log.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
-import { describeRight, type Right, rightsOf, ruleAllows, ruleOf, rulesWithout } from '../../../kubernetes/rbac.ts';
+import { PERMISSIONS, permissionDiff } from '../../../kubernetes/permissions.ts';
+import {
+  describeRight,
+  isSelfReview,
+  type Right,
+  rightsOf,
+  ruleAllows,
+  ruleOf,
+  rulesWithout,
+  smallestRules,
+  spelledResource,
+} from '../../../kubernetes/rbac.ts';
 import { tellsOfRefusal } from '../../../kubernetes/refusals.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { Readiness, RunnerEvent } from '../driver.ts';
+import { type LaunchedRunner, withJobRunner, withReadyJobRunner } from '../launch.ts';
 import {
-  type LaunchedRunner,
+  allOver,
+  endsOf,
+  FAULT_SECONDS,
+  isOver,
+  podsOf,
   type RunnerRecord,
+  type RunnersRecord,
+  refusalOf,
+  runsOrIsOver,
+  SLACK_SECONDS,
   type SubmittedTask,
-  withJobRunner,
-  withReadyJobRunner,
-} from '../launch.ts';
+  TASK_SECONDS,
+  together,
+} from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
-import { endsOf, limitsTasks, podsOf, refusalOf, SLACK_SECONDS } from './tasks.ts';
+import { limitsTasks } from './tasks.ts';
 
-/** From submission to end of a task, beyond the documented time of its fault. */
-const TASK_SECONDS = 90;
-/** Where no time is documented. */
-const FAULT_SECONDS = 120;
 /** For a pod that cannot even be made no time is documented: so long is waited for what the runner makes of it. */
 const NO_POD_SECONDS = 45;
 /** An agent that runs until somebody ends it, or not much longer than the session. */
@@ -36,7 +52,7 @@ const NO_IMAGE = 'conformance.invalid/none:1';
 export interface RightsRecord extends RunnerRecord {
   /** Of all its processes, in the order of their arrival. */
   requests: ApiRecord[];
-  /** When it had not yet said that it is ready (milliseconds since the epoch): what is refused then, its own preflight may have provoked. */
+  /** When it had not yet reported that it is ready (milliseconds since the epoch): what is refused then, its own preflight may have provoked. */
   preflights: { from: number; to: number }[];
 }
 
@@ -47,11 +63,7 @@ export interface RightsRecord extends RunnerRecord {
  * @param rules instead of the documented ones of its namespace
  * @throws HarnessError where proxy and audit log do not agree: nothing could be judged by them
  */
-export async function exerciseRunner(
-  t: RequirementContext,
-  purpose: string,
-  rules?: PolicyRule[],
-): Promise<RightsRecord> {
+async function exerciseRunner(t: RequirementContext, purpose: string, rules?: PolicyRule[]): Promise<RightsRecord> {
   return withJobRunner(t, { purpose, ...(rules === undefined ? {} : { rules }) }, async (runner) => {
     const { startedAt, readiness } = runner.record();
     const preflights = [{ from: startedAt, to: readyAt(readiness) }];
@@ -70,7 +82,7 @@ export async function exerciseRunner(
   });
 }
 
-/** How long the audit log may take to tell of an answer that has been given. */
+/** How long the audit log may take to report an answer that has been given. */
 const AUDIT_SECONDS = 10;
 const AUDIT_EVERY_SECONDS = 0.5;
 
@@ -85,7 +97,7 @@ async function checkAgainstAudit(runner: LaunchedRunner, requests: ApiRecord[]):
         `the proxy's record and the audit log do not agree: ${differences.slice(0, 5).join('; ')}`,
       );
     }
-    await runner.until(() => undefined, AUDIT_EVERY_SECONDS);
+    await runner.watchFor(AUDIT_EVERY_SECONDS);
   }
 }
 
@@ -104,10 +116,11 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   const canCancel = capabilities.includes('cancel');
   if (canCancel) {
     const task = await runner.submit('cancelled', { env: LONG });
-    await runner.until(() => runs(runner, task) || over(runner, task), TASK_SECONDS);
+    await runner.until(() => runsOrIsOver(runner, task), TASK_SECONDS);
     await runner.cancel('cancelled');
   }
-  await runner.until(() => allHavePods(runner), TASK_SECONDS);
+  const havePods = (): boolean => runner.tasks.every((task) => podsOf(runner, task).length > 0 || isOver(runner, task));
+  await runner.until(havePods, TASK_SECONDS);
   await withoutRoom(runner, async () => {
     // Whoever looks for the cause needs rights that no other task does.
     await runner.submit('no-pod', { env: short });
@@ -116,7 +129,7 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   });
   await runner.until(() => allOver(runner), TASK_SECONDS);
   const left = await runner.submit('left', { env: canCancel ? LONG : NOT_SO_LONG });
-  await runner.until(() => runs(runner, left) || over(runner, left), TASK_SECONDS);
+  await runner.until(() => runsOrIsOver(runner, left), TASK_SECONDS);
 }
 
 /** Acts while a quota lets no pod be made in the runner's namespace. */
@@ -131,15 +144,11 @@ async function withoutRoom(runner: LaunchedRunner, act: () => Promise<void>): Pr
   if (status !== 200) throw new HarnessError(`the quota of the harness was not deleted: ${status}`);
 }
 
-function allHavePods(runner: LaunchedRunner): true | undefined {
-  return runner.tasks.every((task) => podsOf(runner, task).length > 0 || over(runner, task)) ? true : undefined;
-}
-
 /** As a Deployment's pod is replaced: SIGTERM, its documented time, and the next one. */
 async function restartByKubelet(runner: LaunchedRunner): Promise<Readiness | undefined> {
   runner.started.signal('SIGTERM');
   const { withinSeconds } = runner.target.documented.onSigterm;
-  await runner.until(() => runner.record().exit, withinSeconds + 15);
+  await runner.until(() => runner.record().exit !== undefined, withinSeconds + SLACK_SECONDS);
   return runner.restart();
 }
 
@@ -150,40 +159,123 @@ async function finishWhatIsLeft(runner: LaunchedRunner): Promise<void> {
   await runner.until(() => allOver(runner), TASK_SECONDS);
 }
 
-function over(runner: Pick<RunnerRecord, 'events'>, task: SubmittedTask): true | undefined {
-  return endsOf(runner, task).length > 0 || refusalOf(runner, task) !== undefined ? true : undefined;
+/** The documented exercise, from which most requirements of the suite are evaluated; a tally of its requests is the evidence. */
+export async function observeRights(t: RequirementContext): Promise<RightsRecord> {
+  const record = await t.sharedByAllFiles('job runner: rights', () => exerciseRunner(t, 'rights'));
+  t.evidence('requests to the API server', tally(record.requests));
+  return record;
 }
 
-function allOver(runner: LaunchedRunner): true | undefined {
-  return runner.tasks.every((task) => over(runner, task)) ? true : undefined;
+/** The same under what is documented and nothing else. */
+export async function observeDocumentedRights(t: RequirementContext): Promise<RightsRecord> {
+  const { namespaced, undocumented } = jobRunnerTarget(t).rules;
+  return undocumented.length === 0 ? observeRights(t) : exerciseRunner(t, 'documented', namespaced);
 }
 
-function runs(runner: LaunchedRunner, task: SubmittedTask): true | undefined {
-  const running = podsOf(runner, task).some(
-    ({ last }) => (last as { status?: { phase?: string } }).status?.phase === 'Running',
-  );
-  return running ? true : undefined;
+/** The same, with what the target file declares of sensitive rights as evidence. */
+export async function observeSensitiveRights(t: RequirementContext): Promise<RightsRecord> {
+  const record = await observeRights(t);
+  t.evidence('declared', record.target.rules.declared);
+  return record;
 }
 
-/** The documented session, which most rows are judged from. */
-export function observeRights(t: RequirementContext): Promise<RightsRecord> {
-  return t.sharedByAllFiles('job runner: rights', () => exerciseRunner(t, 'rights'));
+/** What the target file documents. */
+export interface RulesRecord {
+  target: Target<'job-runner'>;
+  stalls: [];
+}
+
+export async function observeRules(t: RequirementContext): Promise<RulesRecord> {
+  const target = jobRunnerTarget(t);
+  t.evidence('documented rules', target.rules);
+  return { target, stalls: [] };
+}
+
+/** How often each kind of request was made, and how it was answered: `list pods → 200`. */
+function tally(requests: ApiRecord[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const request of requests) {
+    const what = request.resource === undefined ? request.path : spelledResource(request);
+    const key = `${request.verb} ${what} → ${request.code}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** @throws NotTestable where the runner does not accept work */
+async function observeWorkingRights(t: RequirementContext): Promise<RightsRecord> {
+  const record = await observeRights(t);
+  if (record.readiness?.ready !== true) {
+    const why = record.readiness === undefined ? 'it reported nothing' : record.readiness.reason;
+    throw new NotTestable(`the job runner does not accept work: ${why}`);
+  }
+  return record;
+}
+
+/** The exercise under the documented rules, and again under the smallest Role that allows what was asked for. */
+export interface SmallestRoleRecord extends RightsRecord {
+  smallest: PolicyRule[];
+  /** Absent where the smallest Role gives the documented rights: the first exercise is its own proof. */
+  underSmallest?: RightsRecord;
+}
+
+export async function observeSmallestRole(t: RequirementContext): Promise<SmallestRoleRecord> {
+  const target = jobRunnerTarget(t);
+  const { rules } = target;
+  const record = await observeWorkingRights(t);
+  const documented = [...rules.namespaced, ...rules.cluster];
+  const smallest = smallestRules(record.requests, documented);
+  t.evidence(PERMISSIONS, permissionDiff(target.name, rules, record.requests));
+  if (sameRights(smallest, documented)) {
+    return { ...record, smallest };
+  }
+  const underSmallest = await exerciseRunner(t, 'smallest', [...smallest, ...rules.undocumented]);
+  return { ...record, smallest, underSmallest };
+}
+
+/** True where two lists of rules give the same rights. */
+export function sameRights(one: PolicyRule[], other: PolicyRule[]): boolean {
+  const described = (rules: PolicyRule[]): string => rightsOf(rules).map(describeRight).sort().join();
+  return described(one) === described(other);
 }
 
 /** A start with one right less. */
 export interface StartWithout {
   right: Right;
-  /** Absent: it said nothing in time. */
+  /** Absent: it reported nothing in time. */
   readiness?: Readiness;
-  /** All that it said. */
+  /** All that it reported. */
   said: string;
 }
 
 /** How many runners are started at once. */
 const STARTS_AT_ONCE = 3;
 
+/** The runner's starts without each of the rights that it uses. */
+export interface StartsRecord extends RunnersRecord {
+  starts: StartWithout[];
+}
+
+export async function observeStarts(t: RequirementContext): Promise<StartsRecord> {
+  const target = jobRunnerTarget(t);
+  const record = await observeWorkingRights(t);
+  const starts = await startWithoutEach(
+    t,
+    usedRights(target, record.requests).filter((right) => !isSelfReview(right)),
+  );
+  t.evidence(
+    'starts with one right less',
+    starts.map(({ right, readiness, said }) => ({
+      without: describeRight(right),
+      ready: readiness?.ready ?? 'reported nothing',
+      said: said.slice(-300),
+    })),
+  );
+  return { ...together(target, [record]), starts };
+}
+
 /** Starts the runner once for each right, without it. */
-export async function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<StartWithout[]> {
+async function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<StartWithout[]> {
   const { namespaced, undocumented } = jobRunnerTarget(t).rules;
   const rules = [...namespaced, ...undocumented];
   const waiting = [...rights.entries()];
@@ -223,29 +315,65 @@ export interface WorkWithout {
   refusedAt?: number;
   /** What was refused, and in which words. */
   refusals: string[];
-  /** All that the runner said from then on, ends and refusals too. */
+  /** All that the runner reported from then on, ends and refusals too. */
   said: string[];
   outcome?: string;
 }
 
-/** How long a task may go on without the right; who watches asks again within a poll of 30 s. */
+/** How long a task may go on without the right; a runner that watches asks again within a poll of 30 s. */
 const WITHOUT_SECONDS = 40;
 /** After a task's end what is done for it is done. */
 const AFTER_END_SECONDS = 4;
 /** Every watch that the runner has is asked for again. */
 const ALL_WATCHES = 100;
 
-/** A refusal that is told so long after it is no part of what the API server does. */
-const WORDS_SECONDS = 20;
+/** Seconds after a refusal in which the runner may still report it. */
+const REPORT_SECONDS = 20;
 
-/** What the runner said: its output, and why a task ended or was not taken. */
-function wordsOf(event: RunnerEvent): string[] {
+/** What the runner reported in words: its own output, and why a task ended or was not taken. */
+function textsOf(event: RunnerEvent): string[] {
   if (event.type === 'log') return [event.text];
   return (event.type === 'ended' || event.type === 'refused') && event.reason !== undefined ? [event.reason] : [];
 }
 
+/** The runner's work without each group of the rights that it uses. */
+export interface RefusalsRecord extends RunnersRecord {
+  work: WorkWithout[];
+}
+
+export async function observeRefusedCalls(t: RequirementContext): Promise<RefusalsRecord> {
+  const target = jobRunnerTarget(t);
+  const record = await observeWorkingRights(t);
+  const work = await workWithoutEach(t, groupsOf(usedRights(target, record.requests)));
+  t.evidence(
+    'what was taken away',
+    work.map(({ without, refusals, outcome, said }) => ({ without, refusals, outcome, said: said.slice(0, 5) })),
+  );
+  return { ...together(target, [record]), work };
+}
+
+/** The verbs by which a resource is read. */
+const READS = new Set(['get', 'list', 'watch']);
+
+/**
+ * The rights that are taken away together: a resource's reading as one, since a runner that may list learns by that what it may not
+ * watch. What is watched comes last: a runner that lost sight of things may need some time to find them again.
+ */
+export function groupsOf(used: Right[]): Right[][] {
+  // Events are asked for when a pod does not come up, which none of these tasks has.
+  const rights = used.filter((right) => !isSelfReview(right) && right.resource !== 'events');
+  const reading = [...new Set(rights.map(({ resource }) => resource))].map((resource) =>
+    rights.filter((right) => right.resource === resource && READS.has(right.verb)),
+  );
+  const writing = rights.filter(({ verb }) => !READS.has(verb)).map((right) => [right]);
+  const isWatched = (group: Right[]): number => Number(group.some(({ verb }) => verb !== 'get' && READS.has(verb)));
+  return [...writing, ...reading]
+    .filter((group) => group.length > 0)
+    .toSorted((one, other) => isWatched(one) - isWatched(other));
+}
+
 /** Takes rights away from a runner that works, one group after the other, gives it a task, and gives them back. */
-export async function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
+async function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
   const { namespaced, undocumented } = jobRunnerTarget(t).rules;
   const documented = [...namespaced, ...undocumented];
   return withReadyJobRunner(t, { purpose: 'refusals' }, async (runner) => {
@@ -265,16 +393,16 @@ export async function workWithoutEach(t: RequirementContext, groups: Right[][]):
       // What is kept needs other rights than what is removed.
       const kept = keepsTasks(runner) ? [await runner.submit(`${label}-kept`, { env, retain: true })] : [];
       const tasks = [task, ...kept];
-      const areOver = (): true | undefined => (tasks.every((one) => over(runner, one)) ? true : undefined);
+      const areOver = (): boolean => tasks.every((each) => isOver(runner, each));
       await runner.until(areOver, WITHOUT_SECONDS);
-      await runner.until(() => undefined, AFTER_END_SECONDS);
+      await runner.watchFor(AFTER_END_SECONDS);
       const refusals = (await runner.access.records()).filter(
         ({ at, code, ...action }) =>
           code === 403 && Date.parse(at) >= from && group.some((right) => ruleAllows(ruleOf(right), action)),
       );
-      const said = (): string[] => runner.events.slice(events).flatMap(wordsOf);
+      const said = (): string[] => runner.events.slice(events).flatMap(textsOf);
       if (refusals.length > 0) {
-        await runner.until(() => (said().some(tellsOfRefusal) ? true : undefined), WORDS_SECONDS);
+        await runner.until(() => said().some(tellsOfRefusal), REPORT_SECONDS);
       }
       const [first] = refusals;
       const refusedAt = first === undefined ? undefined : Date.parse(first.at);

@@ -4,28 +4,41 @@ import { createHash, randomBytes } from 'node:crypto';
 import fc from 'fast-check';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type RunnerRecord, withReadyJobRunner } from '../launch.ts';
-import { allOver, readLog, TASK_SECONDS } from '../record.ts';
-import { endsOf } from './tasks.ts';
+import { withReadyJobRunner } from '../launch.ts';
+import { allOver, endsOf, outputOf, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
+import { readLog } from './logs.ts';
 
 export interface PromptsRecord extends RunnerRecord {
   seed: number;
-  /** Prompts by label: bytes, digest, and the digest that the agent told of what it was given. */
+  /** Prompts by label: bytes, digest, and the digest of what the agent was given, as it printed it. */
   prompts: { label: string; bytes: number; sha256: string; seen?: string }[];
 }
 
 /** What shells, templates and JSON make of a prompt that is not quoted. */
 const TRICKY = `it's "quoted" \`ticked\` $HOME \${HOME} $(id) $$ \\n \\ %s \t {{braces}} <xml/> & | ; # !\n\nEOF\n'''\n`;
 
-/** How an agent tells what it was given. */
+/** How an agent prints the digest of what it was given. */
 const DIGEST = /sha256 \S+ ([0-9a-f]{64})/;
 
 /** As long as can be, below 128 KiB with some room for whatever is put around it. */
 const NEARLY_128_KIB = 130_000;
 const ABOVE = { '256-kib': 262_144, '1-mib': 1_048_576 };
 
-/** Prompts of all lengths, in tricky characters; what the agent got is told by its pod's own log, which the harness reads. */
-export function observePrompts(t: RequirementContext): Promise<PromptsRecord> {
+/** {@link sharePrompts}, with what became of each prompt as evidence. */
+export async function observePrompts(t: RequirementContext): Promise<PromptsRecord> {
+  if (jobRunnerTarget(t).prompt === 'none') {
+    t.notApplicable('the target file says `prompt: none`: the runner does not deliver prompts');
+  }
+  const record = await sharePrompts(t);
+  t.evidence('seed of fast-check', record.seed);
+  t.evidence('prompts', record.prompts);
+  t.evidence('runners', [summarise(record)]);
+  return record;
+}
+
+/** Prompts of all lengths, in tricky characters; what the agent got stands in its pod's own log, which the harness reads. */
+function sharePrompts(t: RequirementContext): Promise<PromptsRecord> {
   return t.shared('job runner: prompts', () =>
     withReadyJobRunner(t, { purpose: 'prompts' }, async (runner) => {
       const seed = randomBytes(4).readInt32BE();
@@ -54,16 +67,13 @@ export function observePrompts(t: RequirementContext): Promise<PromptsRecord> {
         });
       }
       const logs = runner.tasks.map((task) => readLog(runner, task));
-      await runner.until(allOver(runner), TASK_SECONDS);
+      await runner.until(() => allOver(runner), TASK_SECONDS);
       const prompts = await Promise.all(
         runner.tasks.map(async (submitted, index) => {
           const { label, task } = submitted;
           const log = await logs[index];
           // What the runner gave of the output is the same output.
-          const output = runner.events.map((event) =>
-            event.type === 'output' && event.task === task.id ? event.text : '',
-          );
-          const [, seen] = DIGEST.exec(log?.text ?? '') ?? DIGEST.exec(output.join('')) ?? [];
+          const [, seen] = DIGEST.exec(log?.bytes.toString() ?? '') ?? DIGEST.exec(outputOf(runner, submitted)) ?? [];
           if (seen === undefined && log?.gone === true && endsOf(runner, submitted)[0]?.exitCode === 0)
             throw new HarnessError(`the log of the task ${label} was gone before the harness could read it`);
           const sha256 = createHash('sha256').update(task.prompt).digest('hex');

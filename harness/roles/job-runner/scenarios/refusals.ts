@@ -2,10 +2,10 @@
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type RunnerRecord, withJobRunner } from '../launch.ts';
-import { escaped } from '../record.ts';
+import { withJobRunner } from '../launch.ts';
+import { escaped, leftByPreflight, type RunnerRecord, type RunnersRecord, saidBy } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
-import { leftByPreflight } from './tasks.ts';
+import { shareTasks, withEvidence } from './tasks.ts';
 
 export interface RefusalRecord extends RunnerRecord {
   /** What stands in the way, in words. */
@@ -14,14 +14,30 @@ export interface RefusalRecord extends RunnerRecord {
   named: string;
 }
 
-/** Time in which what the proof made has to be gone. */
+/** Seconds in which what the preflight made has to be gone. */
 const CLEAN_UP_SECONDS = 15;
 
-/** Time in which a runner that said too early that it is ready may still find out. */
+/** Seconds in which a runner that reported too early that it is ready may still find out. */
 const SECOND_THOUGHTS_SECONDS = 20;
 
+/** A runner that can do its work, and starts where it cannot. */
+export interface PreflightRecord extends RunnersRecord {
+  good: RunnerRecord;
+  refusals: RefusalRecord[];
+}
+
+export async function observePreflight(t: RequirementContext): Promise<PreflightRecord> {
+  const [good, refusals] = await Promise.all([shareTasks(t), shareRefusals(t)]);
+  return { ...withEvidence<RunnerRecord>(t, jobRunnerTarget(t), [good, ...refusals]), good, refusals };
+}
+
+/** {@link shareRefusals}, with each start as evidence. */
+export async function observeRefusals(t: RequirementContext): Promise<RunnersRecord<RefusalRecord>> {
+  return withEvidence(t, jobRunnerTarget(t), await shareRefusals(t));
+}
+
 /** The runner is started where it cannot do its work, each time for another cause. */
-export function observeRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
+function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
   return t.sharedByAllFiles('job runner: refusals', () => {
     const target = jobRunnerTarget(t);
     // A runner that is deployed there has to have room itself.
@@ -35,9 +51,11 @@ export function observeRefusals(t: RequirementContext): Promise<RefusalRecord[]>
     const refused = (purpose: string, cause: string, named: string, options: object): Promise<RefusalRecord> =>
       withJobRunner(t, { purpose, ...options }, async (runner) => {
         const seen = runner.record().readiness;
-        if (seen?.ready === true) await runner.until(() => runner.record().exit, SECOND_THOUGHTS_SECONDS);
-        // A watch tells what is gone a little later, and a runner may say what is wrong before it cleans up.
-        await runner.until(() => (leftByPreflight(runner.record()).length === 0 ? true : undefined), CLEAN_UP_SECONDS);
+        if (seen?.ready === true) {
+          await runner.until(() => runner.record().exit !== undefined, SECOND_THOUGHTS_SECONDS);
+        }
+        // A watch reports a deletion a little later, and a runner may report what is wrong before it cleans up.
+        await runner.until(() => leftByPreflight(runner.record()).length === 0, CLEAN_UP_SECONDS);
         return { ...runner.record(), cause, named };
       });
     const hostNetwork = target.capabilities.includes('pod-template') && target.podSecurity !== 'privileged';
@@ -60,8 +78,20 @@ export function observeRefusals(t: RequirementContext): Promise<RefusalRecord[]>
   });
 }
 
+/** {@link shareBadSettings}, with each start as evidence. */
+export async function observeBadSettings(t: RequirementContext): Promise<RunnersRecord<RefusalRecord>> {
+  const target = jobRunnerTarget(t);
+  const { contradictions, unknownKeys } = target.documented;
+  if (contradictions.length === 0 && unknownKeys === 'ignored') {
+    t.notApplicable(
+      'the target file documents no contradicting settings (`documented.contradictions`) and that unknown keys are ignored',
+    );
+  }
+  return withEvidence(t, target, await shareBadSettings(t));
+}
+
 /** The runner is started with settings that contradict one another, and, where it declares to refuse it, with a key that it does not know. */
-export function observeBadSettings(t: RequirementContext): Promise<RefusalRecord[]> {
+function shareBadSettings(t: RequirementContext): Promise<RefusalRecord[]> {
   return t.shared('job runner: bad settings', () => {
     const { contradictions, unknownKeys } = jobRunnerTarget(t).documented;
     const started = (
@@ -88,4 +118,19 @@ export function observeBadSettings(t: RequirementContext): Promise<RefusalRecord
         : []),
     ]);
   });
+}
+
+/** How a start went that should have been refused with its cause named; undefined: it was. */
+export function describeStart(refusal: RefusalRecord): string | undefined {
+  const { readiness, cause, named, exit, target } = refusal;
+  if (readiness === undefined) {
+    return `with ${cause} it neither started nor reported why not within ${target.startSeconds} s`;
+  }
+  if (readiness.ready && exit === undefined) {
+    return `with ${cause} it started all the same`;
+  }
+  const said = saidBy(refusal);
+  return new RegExp(named, 'i').test(said)
+    ? undefined
+    : `with ${cause} it did not start, but does not name that: ${said.slice(0, 300)}`;
 }

@@ -1,22 +1,31 @@
+/** Some tasks of one runner, from its start to the end of its clean-up: most requirements are evaluated from them. */
+
 import { randomBytes } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import type { RunnerEvent, TaskEnd } from '../driver.ts';
-import { type LaunchedRunner, type RunnerRecord, type SubmittedTask, withReadyJobRunner } from '../launch.ts';
-
-/** From submission to end of a task that does nothing, on a small machine that many share. */
-const TASK_SECONDS = 90;
-
-/** Until a fault is reported, where nothing else is documented (JL-26). */
-export const FAULT_SECONDS = 120;
+import type { Target } from '../../../targets/load.ts';
+import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
+import {
+  allOver,
+  endsOf,
+  FAULT_SECONDS,
+  isOver,
+  leftOvers,
+  podsOf,
+  type RunnerRecord,
+  type RunnersRecord,
+  runsOrIsOver,
+  SLACK_SECONDS,
+  specOf,
+  summarise,
+  TASK_SECONDS,
+  together,
+} from '../record.ts';
 
 export const TIME_LIMIT_SECONDS = 5;
 
-/** Beyond a documented time: what the harness sees of it comes by two ways. */
-export const SLACK_SECONDS = 15;
-
-/** How long is looked on for what must not happen. */
+/** Seconds for which is looked on for what must not happen. */
 const AFTERMATH_SECONDS = 3;
 
 /** An agent that goes on until it is told to end. */
@@ -25,7 +34,7 @@ export const ENDLESS = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '600' };
 /** What a resource override asks for: one value alone, so that all others keep their defaults. */
 export const OVERRIDE = { limits: { memory: '128Mi' } };
 
-/** A Job of somebody else's, whose name begins as the runner's own do. It runs nothing. */
+/** Image of a Job that belongs to somebody else and runs nothing. */
 const BYSTANDER_IMAGE = 'bystander.invalid/none:1';
 
 /** A secret that is searched for wherever it must not be. */
@@ -42,183 +51,122 @@ export interface TasksRecord extends RunnerRecord {
   requests: ApiRecord[];
 }
 
-type EndedEvent = Extract<RunnerEvent, { type: 'ended' }>;
-
-/** The ends that were told of a task. */
-export function endsOf(
-  { events }: Pick<RunnerRecord, 'events'>,
-  { task }: SubmittedTask,
-): (TaskEnd & { at: number })[] {
-  return events.filter((event): event is EndedEvent => event.type === 'ended' && event.task === task.id);
+/** {@link shareTasks}, with how each task went as evidence. */
+export async function observeTasks(t: RequirementContext): Promise<TasksRecord> {
+  const record = await shareTasks(t);
+  t.evidence('tasks', summarise(record));
+  return record;
 }
 
-function hasEnded(runner: LaunchedRunner, labels: string[]): true | undefined {
-  const tasks = runner.tasks.filter(({ label }) => labels.includes(label));
-  const over = (task: SubmittedTask): boolean =>
-    endsOf(runner, task).length > 0 || refusalOf(runner, task) !== undefined;
-  return tasks.every(over) ? true : undefined;
+/** The same, with the number of requests to the API server as evidence. */
+export async function observeRequests(t: RequirementContext): Promise<TasksRecord> {
+  const record = await observeTasks(t);
+  t.evidence('requests', record.requests.length);
+  return record;
 }
 
-export function refusalOf({ events }: Pick<RunnerRecord, 'events'>, { task }: SubmittedTask): string | undefined {
-  const refused = events.find((event) => event.type === 'refused' && event.task === task.id);
-  return refused?.type === 'refused' ? refused.reason : undefined;
+/** The same, with the specification of a pod as evidence. */
+export async function observePods(t: RequirementContext): Promise<TasksRecord> {
+  const record = await shareTasks(t);
+  const specs = record.tasks.flatMap((task) => podsOf(record, task).map(specOf));
+  t.evidence('pods', { tasks: summarise(record), first: specs[0] });
+  return record;
 }
 
-/** The pods of a task, in the order in which they came, each with its last state and whether it is gone. */
-export function podsOf(record: Pick<RunnerRecord, 'objects'>, { marker }: SubmittedTask): ObservedObject[] {
-  return ofKind(record, 'Pod', marker);
-}
-
-export function jobsOf(record: Pick<RunnerRecord, 'objects'>, { marker }: SubmittedTask): ObservedObject[] {
-  return ofKind(record, 'Job', marker);
-}
-
-export interface ObservedObject {
-  name: string;
-  uid: string;
-  /** It came while the harness looked, and was not there before. */
-  isNew: boolean;
-  first: KubernetesObject;
-  last: KubernetesObject;
-  firstAt: number;
-  lastAt: number;
-  goneAt?: number;
-}
-
-/** Every object of a kind that was seen, by uid; with a marker, those of one task: it stands in them, or in a Secret or ConfigMap that they name. */
-export function ofKind(
-  { objects }: Pick<RunnerRecord, 'objects'>,
-  kind: RunnerRecord['objects'][number]['kind'],
-  marker?: string,
-): ObservedObject[] {
-  const holders = objects
-    .filter(
-      (event) => marker !== undefined && event.kind !== 'Job' && event.kind !== 'Pod' && event.markers.includes(marker),
-    )
-    .map(({ object }) => object.metadata?.name ?? '');
-  const found = new Map<string, ObservedObject>();
-  for (const event of objects) {
-    if (event.kind !== kind) continue;
-    const uid = event.object.metadata?.uid ?? '';
-    const known = found.get(uid);
-    if (known === undefined) {
-      if (marker !== undefined && !event.markers.includes(marker) && !names(event.object, holders)) continue;
-      const name = event.object.metadata?.name ?? '';
-      const isNew = event.type === 'ADDED';
-      found.set(uid, {
-        name,
-        uid,
-        isNew,
-        first: event.object,
-        last: event.object,
-        firstAt: event.at,
-        lastAt: event.at,
-      });
-    } else {
-      known.last = event.object;
-      known.lastAt = event.at;
-    }
-    const seen = found.get(uid);
-    if (seen !== undefined && event.type === 'DELETED') seen.goneAt = event.at;
-  }
-  return [...found.values()];
-}
-
-function names(object: KubernetesObject, holders: string[]): boolean {
-  const text = JSON.stringify(object);
-  return holders.some((holder) => text.includes(`"${holder}"`));
+/** Keeps how the tasks of each runner went as evidence. */
+export function withEvidence<R extends RunnerRecord>(
+  t: RequirementContext,
+  target: Target<'job-runner'>,
+  runners: R[],
+): RunnersRecord<R> {
+  t.evidence('runners', runners.map(summarise));
+  return together(target, runners);
 }
 
 /**
- * Some tasks of one runner, from its start to the end of its clean-up: two that are the same and succeed, one that fails, and, as far as it
- * declares them, one that is cancelled and one that runs out of time. Jobs of others lie beside them. Most rows are judged from this.
+ * Two tasks that are the same and succeed, one that fails, and, as far as the runner declares them, one that is cancelled and one that
+ * runs out of time. A Job of somebody else lies alongside them.
  */
-export function observeTasks(t: RequirementContext): Promise<TasksRecord> {
+export function shareTasks(t: RequirementContext): Promise<TasksRecord> {
   return t.sharedByAllFiles('job runner: tasks', () =>
     withReadyJobRunner(t, { purpose: 'tasks' }, async (runner) => {
-      const { target } = runner;
-      const { capabilities, documented } = target;
       const canary = { variable: 'CONFORMANCE_CANARY', value: `canary-${randomBytes(12).toString('hex')}` };
-      const bystanders: string[] = [];
-      const env = {
-        ZETA: 'last',
-        WORKLOAD_IDENTITY: '1',
-        ALPHA: 'first',
-        WORKLOAD_PRINT_ENV: 'ALPHA ZETA',
-        MIDDLE: 'value with spaces',
-        GAMMA: '3',
-        BETA: '2',
-        DELTA: '4',
-      };
-      const reversed = Object.fromEntries(Object.entries(env).toReversed());
-      const same = { prompt: 'The same.', secretEnv: { [canary.variable]: canary.value } };
-      await runner.submit('first', { ...same, env });
-      const job = await runner.until(
-        () => runner.objects.find(({ kind, markers }) => kind === 'Job' && markers.length > 0),
-        TASK_SECONDS,
-      );
-      if (job !== undefined) bystanders.push(...(await createBystanders(runner, job.object)));
-      await runner.submit('second', {
-        ...same,
-        env: reversed,
-        ...(documented.cleanUp.retain === 'task' ? { retain: true } : {}),
-      });
-      await runner.submit('fails', {
-        env: { WORKLOAD_EXIT_CODE: '7' },
-        ...(documented.resources.overriddenBy.includes('task') ? { resources: OVERRIDE } : {}),
-      });
-      if (documented.cleanUp.retain === 'task')
-        await runner.submit('fails-and-stays', { env: { WORKLOAD_EXIT_CODE: '7' }, retain: true });
-      if (limitsTasks(target)) await runner.submit('runs-out', { env: ENDLESS, timeoutSeconds: TIME_LIMIT_SECONDS });
-      if (capabilities.includes('cancel')) {
-        const cancelled = await runner.submit('cancelled', { env: ENDLESS });
-        await runner.until(() => isRunning(runner, cancelled), TASK_SECONDS);
-        await runner.cancel('cancelled');
-      }
-      const labels = runner.tasks.map(({ label }) => label);
-      await runner.until(
-        () =>
-          hasEnded(
-            runner,
-            labels.filter((label) => label !== 'runs-out'),
-          ),
-        TASK_SECONDS,
-      );
-      await runner.until(
-        () => hasEnded(runner, labels),
-        TIME_LIMIT_SECONDS + (documented.faultSeconds.deadline ?? FAULT_SECONDS) + SLACK_SECONDS,
-      );
-      const lastEnd = Math.max(...runner.tasks.flatMap((task) => endsOf(runner, task).map(({ at }) => at)), Date.now());
-      const cleanedBy = lastEnd + (documented.cleanUp.withinSeconds + SLACK_SECONDS) * 1000;
-      await runner.until(
-        () => (leftOvers(runner, bystanders).length === 0 ? true : undefined),
-        Math.max(0, cleanedBy - Date.now()) / 1000,
-      );
-      await runner.until(() => undefined, AFTERMATH_SECONDS);
+      const bystanders = await submitTasks(runner, canary);
+      await untilOver(runner);
+      await untilCleanedUp(runner, bystanders);
       return { ...runner.record(), canary, bystanders, requests: await runner.access.records() };
     }),
   );
 }
 
+const VARIABLES = {
+  ZETA: 'last',
+  WORKLOAD_IDENTITY: '1',
+  ALPHA: 'first',
+  WORKLOAD_PRINT_ENV: 'ALPHA ZETA',
+  MIDDLE: 'value with spaces',
+  GAMMA: '3',
+  BETA: '2',
+  DELTA: '4',
+};
+
+/** @returns the names of the Jobs of others that were put alongside */
+async function submitTasks(runner: LaunchedRunner, canary: Canary): Promise<string[]> {
+  const { target } = runner;
+  const { capabilities, documented } = target;
+  const retain = documented.cleanUp.retain === 'task' ? { retain: true } : undefined;
+  const same = { prompt: 'The same.', secretEnv: { [canary.variable]: canary.value } };
+  await runner.submit('first', { ...same, env: VARIABLES });
+  const job = await runner.find(
+    () => runner.objects.find(({ kind, markers }) => kind === 'Job' && markers.length > 0),
+    TASK_SECONDS,
+  );
+  const bystanders = job === undefined ? [] : await createBystanders(runner, job.object);
+  await runner.submit('second', {
+    ...same,
+    env: Object.fromEntries(Object.entries(VARIABLES).toReversed()),
+    ...retain,
+  });
+  await runner.submit('fails', {
+    env: { WORKLOAD_EXIT_CODE: '7' },
+    ...(documented.resources.overriddenBy.includes('task') ? { resources: OVERRIDE } : {}),
+  });
+  if (retain !== undefined) {
+    await runner.submit('fails-and-stays', { env: { WORKLOAD_EXIT_CODE: '7' }, ...retain });
+  }
+  if (limitsTasks(target)) {
+    await runner.submit('runs-out', { env: ENDLESS, timeoutSeconds: TIME_LIMIT_SECONDS });
+  }
+  if (capabilities.includes('cancel')) {
+    const cancelled = await runner.submit('cancelled', { env: ENDLESS });
+    await runner.until(() => runsOrIsOver(runner, cancelled), TASK_SECONDS);
+    await runner.cancel('cancelled');
+  }
+  return bystanders;
+}
+
+/** A task that runs out of time may take as long as a deadline is documented to take. */
+async function untilOver(runner: LaunchedRunner): Promise<void> {
+  const others = runner.tasks.filter(({ label }) => label !== 'runs-out');
+  await runner.until(() => others.every((task) => isOver(runner, task)), TASK_SECONDS);
+  const { deadline = FAULT_SECONDS } = runner.target.documented.faultSeconds;
+  await runner.until(() => allOver(runner), TIME_LIMIT_SECONDS + deadline + SLACK_SECONDS);
+}
+
+async function untilCleanedUp(runner: LaunchedRunner, bystanders: string[]): Promise<void> {
+  const ends = runner.tasks.flatMap((task) => endsOf(runner, task).map(({ at }) => at));
+  const { withinSeconds } = runner.target.documented.cleanUp;
+  const limit = Math.max(...ends, Date.now()) + (withinSeconds + SLACK_SECONDS) * 1000;
+  await runner.until(() => leftOvers(runner, bystanders).length === 0, (limit - Date.now()) / 1000);
+  await runner.watchFor(AFTERMATH_SECONDS);
+}
+
 /** True where a task may have a time limit of its own. */
-export function limitsTasks({ capabilities, documented }: LaunchedRunner['target']): boolean {
+export function limitsTasks({ capabilities, documented }: Target<'job-runner'>): boolean {
   return capabilities.includes('timeout') && documented.timeout === 'task';
 }
 
-/** True when the agent's container runs. */
-export function isRunning(runner: LaunchedRunner, task: SubmittedTask): true | undefined {
-  const running = podsOf(runner, task).some(({ last }) => {
-    const { containerStatuses } = ((last as { status?: unknown }).status ?? {}) as {
-      containerStatuses?: { name: string; state?: { running?: object } }[];
-    };
-    return containerStatuses?.some(
-      ({ name, state }) => name === runner.target.container && state?.running !== undefined,
-    );
-  });
-  return running || endsOf(runner, task).length > 0 ? true : undefined;
-}
-
-/** Jobs of others in the same namespace: with a name of the runner's kind and no labels, and with another worker's labels. */
+/** A Job of somebody else in the same namespace, whose name begins as the runner's own do. @returns its name */
 export async function createBystanders(runner: LaunchedRunner, like: KubernetesObject): Promise<string[]> {
   const own = like.metadata?.name ?? 'job';
   const prefix = /^[a-z0-9]+(-|$)/.exec(own)?.[0] ?? 'job-';
@@ -237,72 +185,4 @@ export async function createBystanders(runner: LaunchedRunner, like: KubernetesO
     } as KubernetesObject,
   ]);
   return [name];
-}
-
-/** What is still there of the runner's doing: every object but those that were there before, are others', or belong to tasks that go on. */
-export function leftOvers(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'events'>, bystanders: string[]): string[] {
-  const stay = record.tasks.filter((task) => task.task.retain === true || endsOf(record, task).length === 0);
-  const keptUids = stay.flatMap((task) => jobsOf(record, task).map(({ uid }) => uid));
-  const markers = stay.map(({ marker }) => marker);
-  const isKept = ({ uid, last }: ObservedObject): boolean =>
-    keptUids.includes(uid) ||
-    (last.metadata?.ownerReferences ?? []).some((owner) => keptUids.includes(owner.uid)) ||
-    record.objects.some(
-      ({ object, markers: seen }) => object.metadata?.uid === uid && seen.some((marker) => markers.includes(marker)),
-    );
-  return (['Job', 'Pod', 'Secret', 'ConfigMap', 'PersistentVolumeClaim'] as const).flatMap((kind) =>
-    ofKind(record, kind)
-      .filter(
-        (object) => object.isNew && object.goneAt === undefined && !bystanders.includes(object.name) && !isKept(object),
-      )
-      .map(({ name }) => `${kind} ${name}`),
-  );
-}
-
-/** What the runner made before it said that it is ready, or that it is not, and what is still there of that. */
-export function leftByPreflight(record: RunnerRecord): string[] {
-  const readyAt = record.readiness?.at ?? record.endedAt;
-  const own = new Set(
-    record.tasks.flatMap((task) => [...jobsOf(record, task), ...podsOf(record, task)].map(({ uid }) => uid)),
-  );
-  return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) =>
-    ofKind(record, kind)
-      .filter(({ uid, isNew, firstAt, goneAt }) => isNew && firstAt < readyAt && goneAt === undefined && !own.has(uid))
-      .map(({ name }) => `${kind} ${name}`),
-  );
-}
-
-/** What was seen, short enough to be read: each task's way from submission to its pod's end. */
-export function summarise(record: RunnerRecord): unknown {
-  const after = (at: number | undefined): string | undefined =>
-    at === undefined ? undefined : `${((at - record.startedAt) / 1000).toFixed(1)} s`;
-  return {
-    namespace: record.namespace,
-    readiness: record.readiness === undefined ? 'none' : { ...record.readiness, at: after(record.readiness.at) },
-    tasks: record.tasks.map((task) => ({
-      label: task.label,
-      submitted: after(task.at),
-      jobs: jobsOf(record, task).map(({ name, firstAt, goneAt }) => ({
-        name,
-        seen: after(firstAt),
-        gone: after(goneAt),
-      })),
-      pods: podsOf(record, task).map(({ name, firstAt, goneAt, last }) => ({
-        name,
-        seen: after(firstAt),
-        gone: after(goneAt),
-        phase: (last as { status?: { phase?: string } }).status?.phase,
-      })),
-      ends: endsOf(record, task).map(({ at, ...end }) => ({ ...end, at: after(at) })),
-      refused: refusalOf(record, task),
-      outputBytes: outputOf(record, task).length,
-    })),
-    log: record.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])).slice(-20),
-    exit: record.exit === undefined ? undefined : { ...record.exit, at: after(record.exit.at) },
-    stalls: record.stalls,
-  };
-}
-
-export function outputOf({ events }: Pick<RunnerRecord, 'events'>, { task }: SubmittedTask): string {
-  return events.map((event) => (event.type === 'output' && event.task === task.id ? event.text : '')).join('');
 }

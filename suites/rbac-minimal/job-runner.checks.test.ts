@@ -1,18 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import type { PolicyRule } from '../../../core/policy-rule.ts';
-import { type ApiRecord, askedFor } from '../../../kubernetes/api-record.ts';
-import type { RightsRecord, WorkWithout } from '../scenarios/permissions.ts';
+import { textOf } from '../../harness/core/findings.ts';
+import type { PolicyRule } from '../../harness/core/policy-rule.ts';
+import { type ApiRecord, askedFor } from '../../harness/kubernetes/api-record.ts';
+import { together } from '../../harness/roles/job-runner/record.ts';
+import { record as runnerRecord, seen, target, task } from '../../harness/roles/job-runner/record-builders.ts';
+import type { RightsRecord, StartWithout, WorkWithout } from '../../harness/roles/job-runner/scenarios/permissions.ts';
 import {
+  declaresSensitiveRights,
+  documentsKnownVerbs,
+  documentsOnlyWhatItUses,
   isNamed,
-  lostUnderSmallest,
   namesWhatIsMissing,
-  outsideItsNamespace,
-  surplusOf,
-  tellsRefusals,
-  undeclared,
-  verbsThatDoNotExist,
+  reportsRefusedCalls,
+  staysInItsNamespace,
+  usesDeclaredAccounts,
   worksUnderItsRules,
-} from './permissions.ts';
+  worksUnderTheSmallestRole,
+} from './job-runner.checks.ts';
 
 const READY = Date.parse('2026-11-21T10:00:10Z');
 const BEFORE = '2026-11-21T10:00:05Z';
@@ -28,15 +32,14 @@ const REFUSED = request('GET', '/api/v1/namespaces/a/events', 403);
 function record(requests: ApiRecord[], more: Partial<RightsRecord> = {}): RightsRecord {
   const task = { label: 'succeeds', task: { id: 'one', agent: 'x', prompt: '' }, marker: 'm', at: 0 };
   return {
-    namespace: 'a',
-    startedAt: READY - 10_000,
-    readiness: { ready: true, at: READY },
-    tasks: [task],
-    cancelled: [],
-    events: [{ at: READY + 1, type: 'ended', task: 'one', outcome: 'succeeded' }],
-    objects: [],
-    stalls: [],
-    endedAt: READY + 60_000,
+    ...runnerRecord({
+      namespace: 'a',
+      startedAt: READY - 10_000,
+      readiness: { ready: true, at: READY },
+      tasks: [task],
+      events: [{ at: READY + 1, type: 'ended', task: 'one', outcome: 'succeeded' }],
+      endedAt: READY + 60_000,
+    }),
     requests,
     preflights: [{ from: READY - 10_000, to: READY }],
     ...more,
@@ -44,7 +47,7 @@ function record(requests: ApiRecord[], more: Partial<RightsRecord> = {}): Rights
 }
 
 const rules = (namespaced: PolicyRule[], cluster: PolicyRule[] = [], declared: Record<string, string> = {}) =>
-  ({ namespaced, cluster, declared }) as Parameters<typeof undeclared>[0];
+  target({ rules: { namespaced, cluster, undocumented: [], declared } });
 const rule = (group: string, resource: string, ...verbs: string[]): PolicyRule => ({
   apiGroups: [group],
   resources: [resource],
@@ -68,18 +71,23 @@ describe('RB-20', () => {
 
 it('RB-21 names what was not needed, but not a verb that does not exist', () => {
   const documented = rules([rule('batch', 'jobs', 'list', 'get'), rule('', 'pods', 'exec')]);
-  expect(surplusOf(documented, [LIST_JOBS])).toEqual([{ verb: 'get', group: 'batch', resource: 'jobs' }]);
+  expect(documentsOnlyWhatItUses({ ...record([LIST_JOBS], { target: documented }), smallest: [] })).toEqual([
+    'it documents get jobs.batch and never needed it',
+  ]);
   const first = record([LIST_JOBS, REFUSED]);
   const second = record([request('GET', '/api/v1/namespaces/b/events', 403)], { namespace: 'b' });
-  expect(lostUnderSmallest(first, second)).toEqual([]);
+  expect(worksUnderTheSmallestRole({ ...first, smallest: [], underSmallest: second })).toEqual([]);
+  expect(worksUnderTheSmallestRole({ ...first, smallest: [] })).toEqual([]);
   second.requests.push(request('GET', '/api/v1/namespaces/b/pods', 403));
-  expect(lostUnderSmallest(first, second)).toEqual([
+  expect(worksUnderTheSmallestRole({ ...first, smallest: [], underSmallest: second })).toEqual([
     'under the smallest Role it was refused list pods in its namespace',
   ]);
 });
 
 it('RB-22 finds what is documented or asked for, and not declared', () => {
   const secrets = request('GET', '/api/v1/namespaces/a/secrets/x', 403);
+  const undeclared = (of: ReturnType<typeof rules>, requests: ApiRecord[]): string[] =>
+    declaresSensitiveRights(record(requests, { target: of })).map(textOf);
   expect(undeclared(rules([rule('batch', 'jobs', 'create')]), [LIST_JOBS])).toEqual([]);
   expect(undeclared(rules([]), [secrets])[0]).toContain('asked for get secrets');
   expect(undeclared(rules([rule('', 'secrets', 'get')]), [])).toHaveLength(1);
@@ -88,7 +96,8 @@ it('RB-22 finds what is documented or asked for, and not declared', () => {
 });
 
 it('RB-23 names verbs that do not exist', () => {
-  expect(verbsThatDoNotExist(rules([rule('', 'pods', 'get', 'exec')]))).toHaveLength(1);
+  const documented = rules([rule('', 'pods', 'get', 'exec')]);
+  expect(documentsKnownVerbs({ target: documented, stalls: [] })).toHaveLength(1);
 });
 
 it('RB-26 names what is asked for elsewhere, whatever came of it', () => {
@@ -97,14 +106,18 @@ it('RB-26 names what is asked for elsewhere, whatever came of it', () => {
   const nodes = request('GET', '/api/v1/nodes');
   const self = request('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 201);
   const own = request('GET', '/api/v1/namespaces/a');
-  expect(outsideItsNamespace(rules([]), [LIST_JOBS, self, own, request('GET', '/version')], 'a')).toEqual([]);
-  expect(outsideItsNamespace(rules([]), [all, other, nodes], 'a')).toHaveLength(3);
-  expect(outsideItsNamespace(rules([], [rule('', 'nodes', 'list')]), [nodes], 'a')).toEqual([]);
+  const outside = (of: ReturnType<typeof rules>, ...requests: ApiRecord[]): string[] =>
+    staysInItsNamespace(record(requests, { target: of })).map(textOf);
+  expect(outside(rules([]), LIST_JOBS, self, own, request('GET', '/version'))).toEqual([]);
+  expect(outside(rules([]), all, other, nodes)).toHaveLength(3);
+  expect(outside(rules([], [rule('', 'nodes', 'list')]), nodes)).toEqual([]);
 });
 
 describe('RB-25', () => {
   const right = { verb: 'get', group: '', resource: 'pods/log' };
-  const refusal = (said: string) => [{ right, readiness: { ready: false as const, at: 0, reason: said }, said }];
+  const found = (start: Omit<StartWithout, 'right'>) =>
+    namesWhatIsMissing({ ...together(target(), []), starts: [{ right, ...start }] });
+  const refusal = (said: string) => ({ readiness: { ready: false as const, at: 0, reason: said }, said });
 
   it.each([
     ['pods "x" is forbidden: User "u" cannot get resource "pods/log" in API group "" in the namespace "a"', 0],
@@ -114,15 +127,15 @@ describe('RB-25', () => {
     ['cannot list pods', 1],
     ['may not get\nthe log', 1],
   ])('%s', (said, findings) => {
-    expect(namesWhatIsMissing(refusal(said))).toHaveLength(findings);
+    expect(found(refusal(said))).toHaveLength(findings);
   });
 
-  it('fails by a runner that starts, or says nothing', () => {
-    const started = (said: string) => namesWhatIsMissing([{ right, readiness: { ready: true, at: 0 }, said }]);
+  it('fails by a runner that starts, or reports nothing', () => {
+    const started = (said: string) => found({ readiness: { ready: true, at: 0 }, said });
     expect(started('')).toHaveLength(1);
     expect(started('ready to get logs')).toHaveLength(1);
     expect(started('warning: missing right get pods/log')).toEqual([]);
-    expect(namesWhatIsMissing([{ right, said: 'get pods/log' }])).toHaveLength(1);
+    expect(found({ said: 'get pods/log' })).toHaveLength(1);
   });
 
   it('takes one Job for Jobs', () => {
@@ -131,6 +144,7 @@ describe('RB-25', () => {
 });
 
 describe('RB-24', () => {
+  const found = (...work: WorkWithout[]) => reportsRefusedCalls({ ...together(target(), []), work });
   const without = (more: Partial<WorkWithout>): WorkWithout => ({
     without: 'get pods/log',
     task: { label: 'x', task: { id: 'one', agent: 'x', prompt: '' }, marker: 'm', at: 0 },
@@ -148,12 +162,27 @@ describe('RB-24', () => {
     ['a line of its own', without({ outcome: 'succeeded', said: ['log of x: Forbidden'] }), 0],
     ['a line about something else', without({ outcome: 'succeeded', said: ['the task is done'] }), 1],
   ])('%s', (_, work, findings) => {
-    expect(tellsRefusals([work])).toHaveLength(findings);
+    expect(found(work)).toHaveLength(findings);
   });
 
   it('is not content with nothing refused', () => {
     const { refusedAt: _, ...asked } = without({ outcome: 'succeeded' });
-    expect(tellsRefusals([asked])).toHaveLength(1);
-    expect(tellsRefusals([asked, without({ outcome: 'failed' })])).toEqual([]);
+    expect(found(asked)).toHaveLength(1);
+    expect(found(asked, without({ outcome: 'failed' }))).toEqual([]);
   });
+});
+
+it('RB-31 names a ServiceAccount that is not declared', () => {
+  const one = task('one');
+  const found = (serviceAccountName?: string) =>
+    usesDeclaredAccounts(
+      runnerRecord({
+        target: target({ serviceAccounts: ['default', 'agents'] }),
+        tasks: [one],
+        objects: [seen(1, 'ADDED', 'Pod', one, { spec: { serviceAccountName } })],
+      }),
+    ).map(textOf);
+  expect(found()).toEqual([]);
+  expect(found('agents')).toEqual([]);
+  expect(found('other')).toEqual(['a pod runs as the ServiceAccount other; declared: default, agents']);
 });

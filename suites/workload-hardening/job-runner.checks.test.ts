@@ -1,55 +1,39 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { textOf } from '../../../core/findings.ts';
-import { loadTarget, type Target } from '../../../targets/load.ts';
-import type { ManifestChange } from '../../../targets/manifest-change.ts';
-import { forNamespace, OWN_LABEL, readManifests } from '../manifests.ts';
-import { isDeployedWell, type OwnDeploymentRecord } from './installation.ts';
+import { textOf } from '../../harness/core/findings.ts';
+import { readManifests } from '../../harness/roles/job-runner/manifests.ts';
+import { record } from '../../harness/roles/job-runner/record-builders.ts';
+import type { InstallationRecord } from '../../harness/roles/job-runner/scenarios/installation.ts';
+import { loadTarget, type Target } from '../../harness/targets/load.ts';
+import type { ManifestChange } from '../../harness/targets/manifest-change.ts';
+import { isAdmittedUnderRestricted, isInstalledSafely } from './job-runner.checks.ts';
 
-const FILE = fileURLToPath(new URL('../../../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url));
+const FILE = fileURLToPath(new URL('../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url));
 const target = loadTarget(FILE) as Target<'job-runner'>;
 const values = { config: '{"workerId":"one"}', 'runner.image': 'runner:1' };
-
-const read = (...changes: ManifestChange[]) => readManifests(target, values, changes);
 const CONTAINER = '/spec/template/spec/containers/0';
 
 /** What is found where the API server stores the changed manifests as they are. */
-function found(changes: ManifestChange[], change: Partial<OwnDeploymentRecord> = {}, of = target): string[] {
-  const { workload } = read(...changes);
-  return isDeployedWell({ workload, pod: workload.spec.template.spec, refused: [], ...change }, of).map(textOf);
+function found(changes: ManifestChange[], change: Partial<InstallationRecord> = {}, of = target): string[] {
+  const { workload } = readManifests(target, values, changes);
+  const seen = { workload, pod: workload.spec.template.spec, refused: [] };
+  return isInstalledSafely({ target: of, stalls: [], ...seen, ...change }).map(textOf);
 }
 
-describe('manifests', () => {
-  it('are filled in, and hold the workload that is named', () => {
-    const { objects, workload } = read();
-    expect(objects.find(({ kind }) => kind === 'ConfigMap')).toMatchObject({ data: { 'config.json': values.config } });
-    expect(workload.spec.template.spec.containers[0]?.image).toBe('runner:1');
-    const other = { ...target, manifests: { files: [], ...target.manifests, workload: 'other', container: 'runner' } };
-    expect(() => readManifests(other as Target<'job-runner'>, values)).toThrow(
-      /no Deployment or StatefulSet other.*Deployment job-runner/,
-    );
-  });
-
-  it('go into a namespace without accounts and rights, as the account that is given', () => {
-    const env = { KUBERNETES_SERVICE_HOST: '192.0.2.1' };
-    const objects = forNamespace(read(), 'ns', { serviceAccount: 'given', container: 'runner', env });
-    expect(objects.map(({ kind }) => kind)).toEqual(['ConfigMap', 'Service', 'Deployment']);
-    expect(objects.every(({ metadata }) => metadata?.namespace === 'ns')).toBe(true);
-    expect(objects.at(-1)).toMatchObject({
-      spec: { template: { metadata: { labels: { [OWN_LABEL]: 'true' } }, spec: { serviceAccountName: 'given' } } },
-    });
-    expect(JSON.stringify(objects.at(-1))).toContain('192.0.2.1');
-  });
-
-  it('are changed as twins have it', () => {
-    expect(read({ op: 'replace', path: '/spec/replicas', value: 3 }).workload.spec.replicas).toBe(3);
-    expect(
-      read({ op: 'remove', path: `${CONTAINER}/env/0` }).workload.spec.template.spec.containers[0]?.env,
-    ).toHaveLength(2);
-    const added = read({ op: 'add', path: `${CONTAINER}/env/-`, value: { name: 'A' } });
-    expect(added.workload.spec.template.spec.containers[0]?.env?.at(-1)).toEqual({ name: 'A' });
-    expect(() => read({ op: 'add', path: '/nowhere/at/all', value: 1 })).toThrow(/has no place/);
-  });
+it('WH-02 names each pod that is refused, and is not content without any', () => {
+  const found = (tried: { who: string; refused?: string }[]) =>
+    isAdmittedUnderRestricted({
+      ...record({}),
+      canary: { variable: 'V', value: 'v' },
+      bystanders: [],
+      requests: [],
+      tried,
+    }).map(textOf);
+  expect(found([{ who: 'Job a' }])).toEqual([]);
+  expect(found([{ who: 'Job a', refused: '403: violates PodSecurity' }])).toEqual([
+    'the pod of Job a is refused (403: violates PodSecurity)',
+  ]);
+  expect(found([])).toHaveLength(1);
 });
 
 describe('WH-07', () => {
@@ -100,7 +84,9 @@ describe('WH-07', () => {
   });
 
   it('tells what the API server refuses, and a pod that does not come up', () => {
-    expect(isDeployedWell({ refused: ['no'] }, target)).toEqual(['the API server does not take its deployment: no']);
+    expect(isInstalledSafely({ target, stalls: [], refused: ['no'] })).toEqual([
+      'the API server does not take its manifests: no',
+    ]);
     expect(found([], { ran: { ready: false, state: 'CrashLoopBackOff' } })).toEqual([
       expect.stringContaining('CrashLoopBackOff'),
     ]);

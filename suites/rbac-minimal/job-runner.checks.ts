@@ -1,21 +1,28 @@
-/** The rows of RBAC for job runners, as functions of what was seen; nothing wrong is an empty list. */
+/** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
-import type { PolicyRule, SensitiveRight } from '../../../core/policy-rule.ts';
-import { type ApiRecord, describeRecord } from '../../../kubernetes/api-record.ts';
+import type { Finding } from '../../harness/core/findings.ts';
+import type { SensitiveRight } from '../../harness/core/policy-rule.ts';
+import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import {
   describeRight,
   isSelfReview,
   type Right,
-  rightsOf,
   ruleAllows,
   sensitiveRights,
   sensitivitiesOf,
   surplusRights,
   unknownVerbs,
-} from '../../../kubernetes/rbac.ts';
-import { REFUSED, tellsOfRefusal } from '../../../kubernetes/refusals.ts';
-import type { Target } from '../../../targets/load.ts';
-import type { RightsRecord, StartWithout, WorkWithout } from '../scenarios/permissions.ts';
+} from '../../harness/kubernetes/rbac.ts';
+import { REFUSED, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
+import { assumes, podsOf, type RunnerRecord, specOf } from '../../harness/roles/job-runner/record.ts';
+import type {
+  RefusalsRecord,
+  RightsRecord,
+  RulesRecord,
+  SmallestRoleRecord,
+  StartsRecord,
+} from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import type { Target } from '../../harness/targets/load.ts';
 
 type Rules = Target<'job-runner'>['rules'];
 
@@ -34,9 +41,9 @@ function kindOf({ name: _, ...request }: ApiRecord): string {
 }
 
 /** RB-20: it does its work, and nothing that it asks for is refused. */
-export function worksUnderItsRules(record: RightsRecord): string[] {
+export function worksUnderItsRules(record: RightsRecord): Finding[] {
   if (record.readiness?.ready !== true) {
-    const words = record.readiness === undefined ? 'it said nothing' : record.readiness.reason;
+    const words = record.readiness === undefined ? 'it reported nothing' : record.readiness.reason;
     const refused = record.requests.filter(({ code }) => code === 403).map(kindOf);
     const what = refused.length === 0 ? '' : `; it was refused: ${[...new Set(refused)].join(', ')}`;
     return [`under its documented rules it does not accept work: ${words}${what}`];
@@ -54,7 +61,12 @@ export function worksUnderItsRules(record: RightsRecord): string[] {
   ];
 }
 
-/** RB-21: the documented rights that nothing needed; verbs that do not exist are RB-23's. */
+/** RB-21: no documented right is one that the exercise never used. */
+export function documentsOnlyWhatItUses({ target, requests }: SmallestRoleRecord): Finding[] {
+  return surplusOf(target.rules, requests).map((right) => `it documents ${describeRight(right)} and never needed it`);
+}
+
+/** The documented rights that nothing needed; verbs that do not exist are RB-23's. */
 export function surplusOf(rules: Rules, requests: ApiRecord[]): Right[] {
   const unknown = new Set(unknownVerbs([...rules.namespaced, ...rules.cluster]).map(describeRight));
   return surplusRights([...rules.namespaced, ...rules.cluster], requests).filter(
@@ -62,11 +74,11 @@ export function surplusOf(rules: Rules, requests: ApiRecord[]): Right[] {
   );
 }
 
-/** RB-21: what the second run, under the smallest Role, could not do that the first could. */
-export function lostUnderSmallest(first: RightsRecord, second: RightsRecord): string[] {
-  if (first.readiness?.ready !== true) return [];
+/** RB-21: under the smallest Role the second exercise could do what the first could. */
+export function worksUnderTheSmallestRole({ underSmallest: second, ...first }: SmallestRoleRecord): Finding[] {
+  if (second === undefined || first.readiness?.ready !== true) return [];
   if (second.readiness?.ready !== true) {
-    const words = second.readiness === undefined ? 'it said nothing' : second.readiness.reason;
+    const words = second.readiness === undefined ? 'it reported nothing' : second.readiness.reason;
     return [`under the smallest Role it does not accept work: ${words}`];
   }
   const known = new Set(
@@ -85,14 +97,8 @@ function neutral(kind: string, { namespace }: RightsRecord): string {
   return kind.replaceAll(namespace, 'its namespace');
 }
 
-/** True where two lists of rules give the same rights. */
-export function sameRights(one: PolicyRule[], other: PolicyRule[]): boolean {
-  const told = (rules: PolicyRule[]): string => rightsOf(rules).map(describeRight).sort().join();
-  return told(one) === told(other);
-}
-
-/** RB-22: rights that reach further, documented or asked for, and not declared. */
-export function undeclared(rules: Rules, requests: ApiRecord[]): string[] {
+/** RB-22: rights that reach further, documented or asked for, are declared. */
+export function declaresSensitiveRights({ target: { rules }, requests }: RightsRecord): Finding[] {
   const declared = new Set(Object.keys(rules.declared));
   const documented = [...sensitiveRights(rules.namespaced), ...sensitiveRights(rules.cluster, true)]
     .filter(({ kind }) => !declared.has(kind))
@@ -113,15 +119,15 @@ const CALLED: Record<SensitiveRight, string> = {
   'token-minting': 'a right to mint tokens of ServiceAccounts',
 };
 
-/** RB-23. */
-export function verbsThatDoNotExist(rules: Rules): string[] {
+/** RB-23: every verb exists. */
+export function documentsKnownVerbs({ target: { rules } }: RulesRecord): Finding[] {
   return unknownVerbs([...rules.namespaced, ...rules.cluster]).map(
     (right) => `it documents ${describeRight(right)}: no request has the verb \`${right.verb}\` there`,
   );
 }
 
-/** RB-26: requests for what is not in its namespace, whatever came of them, but for what a documented ClusterRole allows. */
-export function outsideItsNamespace(rules: Rules, requests: ApiRecord[], namespace: string): string[] {
+/** RB-26: nothing is asked for outside its namespace, whatever the answer, but for what a documented ClusterRole allows. */
+export function staysInItsNamespace({ target: { rules }, requests, namespace }: RightsRecord): Finding[] {
   const outside = requests.filter(
     (request) =>
       request.resource !== undefined &&
@@ -134,12 +140,13 @@ export function outsideItsNamespace(rules: Rules, requests: ApiRecord[], namespa
 }
 
 /** RB-25: before it accepts work it names a right that it uses and lacks; what it can do without, it may warn of. */
-export function namesWhatIsMissing(starts: StartWithout[]): string[] {
+export function namesWhatIsMissing({ target, starts }: StartsRecord): Finding[] {
+  assumes({ target }, 'preflight');
   return starts.flatMap(({ right, readiness, said }) => {
     const text = describeRight(right);
-    if (readiness === undefined) return [`without ${text} it said nothing in time`];
-    // Who goes on must have said that something is wrong, and not only spoken of it.
-    const lines = readiness.ready ? said.split('\n').filter((line) => TROUBLE.test(line)) : [said];
+    if (readiness === undefined) return [`without ${text} it reported nothing in time`];
+    // A runner that goes on must have reported that something is wrong, and not only mentioned it.
+    const lines = readiness.ready ? said.split('\n').filter((line) => PROBLEM.test(line)) : [said];
     if (lines.some((line) => isNamed(right, line))) return [];
     const what = readiness.ready ? 'accepted work' : 'refused work';
     return [`without ${text} it ${what} and did not name that${said === '' ? '' : `: ${said.slice(-300)}`}`];
@@ -156,16 +163,25 @@ export function isNamed({ verb, resource }: Right, said: string): boolean {
     .some((line) => new RegExp(`\\b${verb}\\b`, 'i').test(line) && new RegExp(`\\b${noun}s?\\b`, 'i').test(line));
 }
 
-const TROUBLE = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i');
+const PROBLEM = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i');
 
-/** RB-24: where a call was refused, it says so, or the task is not reported as succeeded. */
-export function tellsRefusals(work: WorkWithout[]): string[] {
+/** RB-24: where a call was refused, it reports that, or the task is not reported as succeeded. */
+export function reportsRefusedCalls({ work }: RefusalsRecord): Finding[] {
   const asked = work.filter(({ refusedAt }) => refusedAt !== undefined);
   if (asked.length === 0) return ['none of its calls was refused, whatever was taken away'];
   return asked
     .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
     .map(({ without, refusals, outcome }) => {
       const task = outcome === undefined ? 'had no end' : `was reported as ${outcome}`;
-      return `without ${without} the API server refused (${refusals.join('; ')}), and it said nothing of it; the task ${task}`;
+      return `without ${without} the API server refused (${refusals.join('; ')}), and it reported nothing of that; the task ${task}`;
     });
+}
+
+/** RB-31: every pod has a ServiceAccount that is declared. */
+export function usesDeclaredAccounts(record: RunnerRecord): Finding[] {
+  const declared = record.target.serviceAccounts;
+  return record.tasks
+    .flatMap((task) => podsOf(record, task).map((pod) => specOf(pod).serviceAccountName))
+    .filter((name) => !declared.includes(name ?? 'default'))
+    .map((name) => `a pod runs as the ServiceAccount ${name}; declared: ${declared.join(', ')}`);
 }

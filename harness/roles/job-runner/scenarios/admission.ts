@@ -1,0 +1,33 @@
+/** Whether the pods of tasks are admitted where Pod Security is enforced (WH-02). */
+
+import type { RequirementContext } from '../../../rpc/context.ts';
+import { type PodSpec, specsOf } from '../record.ts';
+import { shareTasks, type TasksRecord } from './tasks.ts';
+
+export interface AdmissionRecord extends TasksRecord {
+  /** Each pod that was tried under `restricted`, with the API server's message where it refused it. */
+  tried: { who: string; refused?: string }[];
+}
+
+/** What a pod has of its node and namespace, which is the cluster's to say. */
+type AdmittedPodSpec = PodSpec & { nodeName?: string; serviceAccount?: string };
+
+/** The pods of the usual tasks, by a dry run in a namespace that enforces `restricted`. */
+export async function observeAdmission(t: RequirementContext): Promise<AdmissionRecord> {
+  const record = await shareTasks(t);
+  const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('restricted')]);
+  const tried = await Promise.all(
+    specsOf(record).map(async ({ who, spec }, index): Promise<AdmissionRecord['tried'][number]> => {
+      const { serviceAccountName: _, nodeName: __, serviceAccount: ___, ...rest } = spec as AdmittedPodSpec;
+      const response = await cluster.request(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: `dry-run-${index}` }, spec: rest }),
+      });
+      const { message } = (await response.json()) as { message?: string };
+      return response.status === 201 ? { who } : { who, refused: `${response.status}: ${message}` };
+    }),
+  );
+  t.evidence('dry runs under `restricted`', tried);
+  return { ...record, tried };
+}

@@ -1,0 +1,171 @@
+/** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
+
+import type { Finding } from '../../harness/core/findings.ts';
+import type { WorkloadContainer, WorkloadPodSpec } from '../../harness/roles/job-runner/manifests.ts';
+import {
+  type Container,
+  eachPod,
+  eachSpec,
+  ofKind,
+  type PodSpec,
+  type RunnerRecord,
+} from '../../harness/roles/job-runner/record.ts';
+import type { AdmissionRecord } from '../../harness/roles/job-runner/scenarios/admission.ts';
+import type { InstallationRecord } from '../../harness/roles/job-runner/scenarios/installation.ts';
+import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+
+/** WH-01: non-root, no privilege escalation, no capabilities, fsGroup set; init containers that are declared may differ. */
+export function runsUnprivileged(record: RunnerRecord): Finding[] {
+  return eachPod(record, (pod, spec) => [
+    ...(spec.securityContext?.fsGroup === undefined ? [`pod ${pod} has no fsGroup`] : []),
+    ...containersOf(spec, record.target.privilegedInitContainers).flatMap(({ name, securityContext: own = {} }) => {
+      const { runAsNonRoot, runAsUser } = { ...spec.securityContext, ...own };
+      const wrong = [
+        ...(runAsUser === 0 || (runAsNonRoot !== true && runAsUser === undefined) ? ['may run as root'] : []),
+        ...(own.allowPrivilegeEscalation === false ? [] : ['allows privilege escalation']),
+        ...(own.privileged === true ? ['is privileged'] : []),
+        ...(own.capabilities?.drop?.includes('ALL') === true ? [] : ['does not drop all capabilities']),
+      ];
+      return wrong.length === 0 ? [] : [`pod ${pod}: container ${name} ${wrong.join(', ')}`];
+    }),
+  ]);
+}
+
+/** WH-02: every pod is admitted where Pod Security enforces `restricted`. */
+export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[] {
+  if (tried.length === 0) return ['no pod of a task was seen'];
+  return tried.flatMap(({ who, refused }) =>
+    refused === undefined ? [] : [`the pod of ${who} is refused (${refused})`],
+  );
+}
+
+/** WH-03: no API token in agents' pods. */
+export function mountsNoApiToken(record: RunnerRecord): Finding[] {
+  if (record.target.apiTokenInPods) return [];
+  return eachPod(record, (pod, { volumes = [] }) =>
+    /"serviceAccountToken":/.test(JSON.stringify(volumes))
+      ? [`pod ${pod} has a ServiceAccount token: the volumes ${JSON.stringify(volumes).slice(0, 200)}`]
+      : [],
+  );
+}
+
+/** WH-04: the value of a secret variable stands in no specification and in no line of the runner's own output. */
+export function hidesSecrets(record: TasksRecord): Finding[] {
+  const { value, variable } = record.canary;
+  const inObjects = [...ofKind(record, 'Pod'), ...ofKind(record, 'Job')].filter(({ first, last }) =>
+    JSON.stringify([first, last]).includes(value),
+  );
+  const inLog = record.events.filter((event) => event.type === 'log' && event.text.includes(value));
+  const delivered = eachPod(record, () => []);
+  return [
+    ...delivered,
+    ...inObjects.map(
+      ({ name }) => `the value of the secret variable ${variable} stands in the specification of ${name}`,
+    ),
+    ...(inLog.length === 0
+      ? []
+      : [`the value of the secret variable ${variable} stands in ${inLog.length} lines of its log`]),
+  ];
+}
+
+/** WH-05: requests and limits of CPU and memory. */
+export function setsResources(record: RunnerRecord): Finding[] {
+  return eachPod(record, (pod, spec) =>
+    spec.containers.flatMap(({ name, resources = {} }) => {
+      const missing = [
+        ...(resources.requests?.cpu === undefined ? ['requests.cpu'] : []),
+        ...(resources.requests?.memory === undefined ? ['requests.memory'] : []),
+        ...(resources.limits?.memory === undefined ? ['limits.memory'] : []),
+      ];
+      return missing.length === 0 ? [] : [`pod ${pod}: container ${name} sets no ${missing.join(', ')}`];
+    }),
+  );
+}
+
+/** Volumes that OpenShift's restricted-v2 lets in. */
+const VOLUME_TYPES = ['projected', 'configMap', 'emptyDir', 'secret', 'persistentVolumeClaim'];
+
+/** WH-06a: no uid of its own choice, and volumes of the permitted types alone. What a cluster adds to a pod is not the runner's: its Job counts. */
+export function worksWithAnAssignedUid(record: RunnerRecord): Finding[] {
+  return eachSpec(record, (who, spec) => [
+    ...[{ name: 'pod', securityContext: spec.securityContext }, ...spec.containers, ...(spec.initContainers ?? [])]
+      .filter(({ securityContext }) => securityContext?.runAsUser !== undefined)
+      .map(({ name, securityContext }) => `${who}: ${name} insists on uid ${securityContext?.runAsUser}`),
+    ...(spec.volumes ?? []).flatMap((volume) => {
+      const type = Object.keys(volume).find((key) => key !== 'name') ?? 'emptyDir';
+      return VOLUME_TYPES.includes(type) ? [] : [`${who}: the volume ${String(volume.name)} is a ${type}`];
+    }),
+  ]);
+}
+
+function containersOf({ containers, initContainers = [] }: PodSpec, excepted: string[]): Container[] {
+  return [...initContainers.filter(({ name }) => !excepted.includes(name)), ...containers];
+}
+
+const CREDENTIAL_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$/i;
+
+/** WH-07: non-root, a read-only root file system where nothing else is declared, probes, credentials by reference, the documented replicas. */
+export function isInstalledSafely({ target, workload, pod, refused, ran }: InstallationRecord): Finding[] {
+  const { manifests } = target;
+  if (manifests === undefined) return ['there are no manifests'];
+  if (workload === undefined || pod === undefined) {
+    return refused.map((message) => `the API server does not take its manifests: ${message}`);
+  }
+  const containers = [...(pod.initContainers ?? []), ...pod.containers];
+  const own = pod.containers.find(({ name }) => name === manifests.container);
+  const replicas = workload.spec.replicas ?? 1;
+  return [
+    ...containers.flatMap((each) => mayRunAsRoot(pod, each)),
+    ...(manifests.writableRootFilesystem === undefined
+      ? containers
+          .filter(({ securityContext }) => securityContext?.readOnlyRootFilesystem !== true)
+          .map(({ name }) => `the root file system of its container ${name} is writable, and nothing declares why`)
+      : []),
+    ...(own === undefined
+      ? [`its pod has no container ${manifests.container}`]
+      : [
+          ...(own.livenessProbe === undefined && own.readinessProbe === undefined
+            ? [`its container ${own.name} has neither a liveness nor a readiness probe`]
+            : []),
+          ...manifests.credentials.flatMap((name) => credentialAt(own, name)),
+        ]),
+    ...containers.flatMap(({ name, env = [] }) =>
+      env
+        .filter(
+          (entry) =>
+            CREDENTIAL_NAME.test(entry.name) &&
+            (entry.value ?? '') !== '' &&
+            !manifests.credentials.includes(entry.name),
+        )
+        .map(
+          (entry) =>
+            `the variable ${entry.name} of its container ${name} is written out; its name says that it is a credential`,
+        ),
+    ),
+    ...(replicas === manifests.replicas ? [] : [`it has ${replicas} replicas; documented: ${manifests.replicas}`]),
+    ...(ran === undefined ? [] : runsAsDeclared(ran, manifests.writableRootFilesystem !== undefined)),
+  ];
+}
+
+function mayRunAsRoot(pod: WorkloadPodSpec, { name, securityContext = {} }: WorkloadContainer): Finding[] {
+  const { runAsNonRoot, runAsUser } = { ...pod.securityContext, ...securityContext };
+  if (runAsUser === 0) return [`its container ${name} runs as root`];
+  return runAsNonRoot === true || runAsUser !== undefined ? [] : [`its container ${name} may run as root`];
+}
+
+function credentialAt({ name: container, env = [], envFrom = [] }: WorkloadContainer, name: string): Finding[] {
+  const one = env.find((each) => each.name === name);
+  if (one?.valueFrom?.secretKeyRef !== undefined) return [];
+  // A whole Secret may bring it.
+  if (one === undefined && envFrom.some(({ secretRef }) => secretRef !== undefined)) return [];
+  const how = one === undefined ? 'is not there' : 'does not come by `secretKeyRef`';
+  return [`the credential ${name} of its container ${container} ${how}`];
+}
+
+function runsAsDeclared(ran: NonNullable<InstallationRecord['ran']>, writable: boolean): Finding[] {
+  if (!ran.ready) return [`its pod does not become Ready: ${ran.state}`];
+  return [
+    ...(ran.uid === '0' ? ['its pod runs as uid 0'] : []),
+    ...(ran.wroteToRoot === true && !writable ? ['its pod could write to its root file system'] : []),
+  ];
+}
