@@ -1,0 +1,65 @@
+import { describe, expect, test } from 'vitest';
+import { HarnessError } from '../../core/errors.ts';
+import {
+  allOver,
+  assumes,
+  describeOutcome,
+  isOver,
+  isRunning,
+  leftOvers,
+  type ObjectEvent,
+  podsOf,
+  runsOrIsOver,
+} from './record.ts';
+import { at, ended, record, seen, target, task } from './record-builders.ts';
+
+const one = task('one');
+const other = task('other');
+
+test('a task is over when it has ended or was refused', () => {
+  const refused = { at: at(1), type: 'refused' as const, task: other.task.id, reason: 'too many' };
+  const seenSoFar = record({ tasks: [one, other], events: [ended(9, one, { outcome: 'failed', exitCode: 7 })] });
+  expect([isOver(seenSoFar, one), isOver(seenSoFar, other), allOver(seenSoFar)]).toEqual([true, false, false]);
+  const later = record({ ...seenSoFar, events: [...seenSoFar.events, refused] });
+  expect(allOver(later)).toBe(true);
+  expect(describeOutcome(later, one)).toBe('was reported as failed, exit code 7');
+  expect(describeOutcome(later, other)).toBe('was refused: too many');
+  expect(describeOutcome(record({}), other)).toBe('was never reported as ended');
+});
+
+test('an agent runs when its own container does', () => {
+  const pod = (name: string) =>
+    seen(1, 'ADDED', 'Pod', one, { status: { containerStatuses: [{ name, state: { running: {} } }] } });
+  expect(isRunning(record({ objects: [pod('sidecar')] }), one)).toBe(false);
+  expect(isRunning(record({ objects: [pod('agent')] }), one)).toBe(true);
+  expect(runsOrIsOver(record({ events: [ended(1, one, {})] }), one)).toBe(true);
+});
+
+test('a pod that names a Secret of the task is the task’s', () => {
+  const secret = seen(1, 'ADDED', 'Secret', one, { name: 'prompt-1' });
+  const pod = { ...seen(2, 'ADDED', 'Pod', one, { spec: { volumes: [{ secret: 'prompt-1' }] } }), markers: [] };
+  expect(podsOf(record({ objects: [secret, pod] }), one)).toHaveLength(1);
+  expect(podsOf(record({ objects: [pod] }), one)).toHaveLength(0);
+});
+
+describe('what is left over', () => {
+  const left = (...objects: ObjectEvent[]) =>
+    leftOvers(record({ tasks: [one], objects, events: [ended(9, one, {})] }), ['bystander']);
+
+  test('is what is still there, but for what was there before and is others’', () => {
+    expect(left(seen(1, 'ADDED', 'Secret', one), seen(2, 'DELETED', 'Secret', one))).toEqual([]);
+    expect(left(seen(1, 'ADDED', 'Secret', one))).toEqual(['Secret Secret-one']);
+    expect(left(seen(1, 'MODIFIED', 'Secret', one))).toEqual([]);
+    expect(left(seen(1, 'ADDED', 'Job', one, { name: 'bystander' }))).toEqual([]);
+  });
+
+  test('is nothing of a task that goes on', () => {
+    expect(leftOvers(record({ tasks: [one], objects: [seen(1, 'ADDED', 'Pod', one)] }), [])).toEqual([]);
+  });
+});
+
+test('a check that takes more for granted than is declared is a fault of the harness', () => {
+  const streams = { target: target({ capabilities: ['stream'] }) };
+  expect(() => assumes(streams, 'stream')).not.toThrow();
+  expect(() => assumes(streams, 'stream', 'cancel')).toThrow(HarnessError);
+});
