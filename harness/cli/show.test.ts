@@ -6,6 +6,9 @@ import { sampleReport } from '../report/report-builders.ts';
 import { commandLine } from './program.ts';
 import { openerOf } from './show.ts';
 
+// The first test loads every renderer, which takes seconds on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
+
 let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'conformance-show-'));
