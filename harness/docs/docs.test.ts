@@ -78,6 +78,15 @@ describe.each(['README.md', 'CONTRIBUTING.md', 'ci/github-actions.yaml'])('%s', 
     }
   });
 
+  test('the files that it names exist', () => {
+    for (const [, path = ''] of text.matchAll(/`((?:harness|suites|fixtures|ci)\/[^`\s]*)`/g)) {
+      // A path in capitals stands for many: suites/SUITE/ROLE.test.ts.
+      if (!/[A-Z]{3}/.test(path)) {
+        expect(existsSync(resolve(ROOT, path)), path).toBe(true);
+      }
+    }
+  });
+
   test('it lists every command and names no other', () => {
     const known = createProgram().commands.map((command) => command.name());
     for (const [, name] of text.matchAll(/`conformance ([a-z]+)/g)) {
