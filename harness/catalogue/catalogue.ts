@@ -100,6 +100,13 @@ const mutationSchema = z
   })
   .refine(({ set, patch }) => (set === undefined) !== (patch === undefined), 'exactly one of `set` and `patch`');
 
+/** A change of a workload's manifest (RFC 6902). */
+const manifestChangeSchema = z.strictObject({
+  op: z.enum(['add', 'replace', 'remove']),
+  path: z.string().startsWith('/'),
+  value: z.unknown().optional(),
+});
+
 /** The ways in which a twin is broken, by its role: data for the part of the environment that plays it. */
 const twinSchema = z.discriminatedUnion('role', [
   z.strictObject({
@@ -156,16 +163,7 @@ const twinSchema = z.discriminatedUnion('role', [
         /** Pod Security level of its namespaces, where its pods would not be admitted under `restricted`. */
         podSecurity: z.enum(['baseline', 'privileged']).optional(),
         /** Changes of the workload in its manifests (RFC 6902). */
-        manifests: z
-          .array(
-            z.strictObject({
-              op: z.enum(['add', 'replace', 'remove']),
-              path: z.string().startsWith('/'),
-              value: z.unknown().optional(),
-            }),
-          )
-          .min(1)
-          .optional(),
+        manifests: z.array(manifestChangeSchema).min(1).optional(),
       })
       .refine(
         ({ variant, documents, manifests }) =>
@@ -188,6 +186,25 @@ const twinSchema = z.discriminatedUnion('role', [
         ({ variant, documents }) => variant !== undefined || documents !== undefined,
         'a variant, rules, or both',
       ),
+  }),
+  z.strictObject({
+    name,
+    role: z.literal('session-operator'),
+    fault: text,
+    sessionOperator: z
+      .strictObject({
+        /** A folder of fixtures/workloads/session-operator-twins; absent: the reference itself. */
+        variant: name.optional(),
+        /** Variables that it is started with beside the reference's. */
+        env: z.record(z.string(), z.string()).optional(),
+        /** Rules that its target file documents beside the reference's. */
+        documents: z.array(policyRuleSchema).min(1).optional(),
+        /** The same for a ClusterRole. */
+        documentsCluster: z.array(policyRuleSchema).min(1).optional(),
+        /** Changes of the workload in its manifests (RFC 6902). */
+        manifests: z.array(manifestChangeSchema).min(1).optional(),
+      })
+      .refine((given) => Object.keys(given).length > 0, 'a variant, variables, rules, or changes of its manifests'),
   }),
 ]);
 

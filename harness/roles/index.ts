@@ -4,7 +4,9 @@ import { cluster } from './cluster/definition.ts';
 import type { RoleDefinition } from './definition.ts';
 import { identityProvider } from './identity-provider/definition.ts';
 import { jobRunner } from './job-runner/definition.ts';
+
 import { sessionManager } from './session-manager/definition.ts';
+import { sessionOperator } from './session-operator/definition.ts';
 import { tokenClient } from './token-client/definition.ts';
 
 export type { RoleDefinition } from './definition.ts';
@@ -18,6 +20,7 @@ export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
   tokenClient,
   jobRunner,
   sessionManager,
+  sessionOperator,
   identityProvider,
 ];
 

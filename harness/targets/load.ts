@@ -9,7 +9,9 @@ import { describeUnresolved, fillKnown, type Values } from '../core/placeholders
 import { clusterTargetSchema } from './schema/cluster.ts';
 import { type IdentityProviderTarget, identityProviderTargetSchema } from './schema/identity-provider.ts';
 import { type JobRunnerTarget, jobRunnerTargetSchema } from './schema/job-runner.ts';
+
 import { sessionManagerTargetSchema } from './schema/session-manager.ts';
+import { sessionOperatorTargetSchema } from './schema/session-operator.ts';
 import { type TokenClientTarget, tokenClientTargetSchema } from './schema/token-client.ts';
 
 /** The shape of a target file, by its role. */
@@ -18,6 +20,7 @@ export const targetSchema = z.discriminatedUnion('role', [
   identityProviderTargetSchema,
   jobRunnerTargetSchema,
   sessionManagerTargetSchema,
+  sessionOperatorTargetSchema,
   tokenClientTargetSchema,
 ]);
 

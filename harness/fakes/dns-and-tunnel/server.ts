@@ -6,8 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type ServiceFault, ServiceFaults } from '../service-faults.ts';
 import { type DnsRecord, type DnsRecordInput, type EdgeChange, type EdgeIds, Refusal, Zone } from './zone.ts';
 
-/** The API's base URL is fixed in its clients: host and path of it. */
-export const API_HOST = 'api.cloudflare.com';
+/** The path of the API's base URL, which is fixed in its clients. */
 const BASE_PATH = '/client/v4';
 
 /** Longer bodies are no requests of an operator's. */
@@ -61,7 +60,8 @@ interface Result {
 export class DnsAndTunnelFake implements AsyncDisposable {
   readonly zone: Zone;
   readonly requests: EdgeRequest[] = [];
-  readonly #token: string;
+  /** The bearer token that is accepted. */
+  readonly token: string;
   readonly #server: Server;
   readonly #isTls: boolean;
   readonly #faults = new ServiceFaults<EdgeSubject>();
@@ -73,7 +73,7 @@ export class DnsAndTunnelFake implements AsyncDisposable {
         listener(change);
       }
     });
-    this.#token = token;
+    this.token = token;
     this.#isTls = tls !== undefined;
     const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#handle(request, response);
     this.#server = tls === undefined ? createServer(handle) : createTlsServer(tls, handle);
@@ -124,7 +124,7 @@ export class DnsAndTunnelFake implements AsyncDisposable {
       at: Date.now(),
       method: request.method ?? 'GET',
       path: `${path ?? url.pathname}${url.search}`,
-      authorized: request.headers.authorization === `Bearer ${this.#token}`,
+      authorized: request.headers.authorization === `Bearer ${this.token}`,
       status: 0,
     };
     this.requests.push(record);

@@ -119,6 +119,11 @@ export class Zone {
     return structuredClone(this.#configuration);
   }
 
+  /** The rules of the tunnel, to be read only. */
+  rules(): readonly TunnelRule[] {
+    return this.#configuration.ingress;
+  }
+
   /** Grows with every change of the configuration. */
   get version(): number {
     return this.#version;

@@ -1,0 +1,53 @@
+import { resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import { startTargetProcess } from '../../../core/process-group.ts';
+import type { Target } from '../../../targets/load.ts';
+import type { SessionOperatorDriver } from '../driver.ts';
+
+const FETCH_SHIM = new URL('../../../fakes/dns-and-tunnel/fetch-shim.mjs', import.meta.url);
+
+/** A probe waits so long for an answer, as the kubelet does by default with one second more for a small machine. */
+const HEALTH_MS = 2_000;
+
+/** Starts replicas as child processes; `edgeUrl` is where they find the fake. */
+export function processDriver(
+  { start, folder, healthPath }: Target<'session-operator'>,
+  edgeUrl: string,
+): SessionOperatorDriver {
+  const command = start.command.map((part) => (/^\.{1,2}\//.test(part) ? resolve(folder, part) : part));
+  return {
+    async start({ env, kubeconfig, healthPort, workFolder, onLine }) {
+      const shim = {
+        CONFORMANCE_EDGE_URL: edgeUrl,
+        NODE_OPTIONS: `${env.NODE_OPTIONS ?? ''} --import=${FETCH_SHIM.href}`.trim(),
+      };
+      const group = startTargetProcess(command, {
+        cwd: workFolder,
+        env: { ...env, KUBECONFIG: kubeconfig, ...(start.edge === 'fetch-shim' ? shim : {}) },
+      });
+      for (const stream of [group.child.stdout, group.child.stderr]) {
+        if (stream !== null) {
+          createInterface({ input: stream }).on('line', onLine);
+        }
+      }
+      return {
+        exited: group.exited,
+        async health() {
+          try {
+            const response = await fetch(`http://127.0.0.1:${healthPort}${healthPath}`, {
+              // As a kubelet's probe: no connection is kept that would hold up its end.
+              headers: { connection: 'close' },
+              signal: AbortSignal.timeout(HEALTH_MS),
+            });
+            await response.arrayBuffer();
+            return response.status;
+          } catch {
+            return undefined;
+          }
+        },
+        signal: (name) => group.signal(name),
+        stop: () => group.stop(),
+      };
+    },
+  };
+}
