@@ -6,6 +6,7 @@ import { redact } from '../core/redact.ts';
 import { SetUpError } from '../environment/engine/errors.ts';
 import { registerBadge } from './badge.ts';
 import { registerBaseline } from './baseline.ts';
+import { registerCertify } from './certify.ts';
 import { registerClean } from './clean.ts';
 import { registerCompare } from './compare.ts';
 import { registerDoctor } from './doctor.ts';
@@ -18,6 +19,7 @@ import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
 import { registerShow } from './show.ts';
 import { registerTest } from './test.ts';
+import { registerVerify } from './verify.ts';
 
 /** The command line without its arguments: main.ts parses it, the reference page is generated from it. */
 export function createProgram(): Command {
@@ -30,6 +32,8 @@ export function createProgram(): Command {
     registerRun,
     registerProve,
     registerShow,
+    registerCertify,
+    registerVerify,
     registerCompare,
     registerBaseline,
     registerBadge,

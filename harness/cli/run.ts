@@ -18,21 +18,24 @@ import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
 
-export interface RunFlags {
+export interface EnvironmentFlags {
   cluster: ClusterKind;
   context?: string;
   idp: IdentityProviderKind;
   clock?: ClockKind;
+  set: Record<string, string>;
+  settings?: string;
+  yes?: boolean;
+  timeoutFactor: number;
+}
+
+export interface RunFlags extends EnvironmentFlags {
   requirement: string[];
   report: string;
   keep?: boolean;
   json?: boolean;
   baseline?: string;
   target: string[];
-  set: Record<string, string>;
-  settings?: string;
-  yes?: boolean;
-  timeoutFactor: number;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -61,17 +64,9 @@ export function timeoutFactorOption(): Option {
     .default(1);
 }
 
-/** `conformance run`: judges the references, or a target in their place. */
-export function registerRun(program: Command): void {
-  program
-    .command('run')
-    .description('Set up everything, run the suites, write the report and print the verdict.')
-    .argument('[suite...]', 'suite names (default: all)')
-    .addOption(
-      new Option('--target <file>', 'target file of an implementation under test; repeatable, one per role')
-        .argParser(collect)
-        .default([], 'the references'),
-    )
+/** Options that say what is run against, and how: the same for every command that runs the suites. */
+export function addEnvironmentOptions(command: Command): Command {
+  return command
     .addOption(
       new Option('--set <name=value>', 'value for `${set.name}` in a target file; repeatable')
         .argParser(collectValue)
@@ -96,7 +91,21 @@ export function registerRun(program: Command): void {
         '--clock <kind>',
         'accelerated: tokens expire within seconds; real: within 600 s (default: accelerated; real with --cluster kubeconfig)',
       ).choices(['accelerated', 'real']),
-    )
+    );
+}
+
+/** `conformance run`: judges the references, or a target in their place. */
+export function registerRun(program: Command): void {
+  const command = program
+    .command('run')
+    .description('Set up everything, run the suites, write the report and print the verdict.')
+    .argument('[suite...]', 'suite names (default: all)')
+    .addOption(
+      new Option('--target <file>', 'target file of an implementation under test; repeatable, one per role')
+        .argParser(collect)
+        .default([], 'the references'),
+    );
+  addEnvironmentOptions(command)
     .addOption(
       new Option('--requirement <id>', 'run only this requirement; repeatable').argParser(collect).default([], 'all'),
     )

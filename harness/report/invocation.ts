@@ -13,6 +13,7 @@ export interface RunChoices {
   context?: string;
   idp: string;
   clock?: string;
+  settings?: string;
 }
 
 /** How a run is repeated. Values of `--set` may be secrets: only their names are written down. */
@@ -23,6 +24,7 @@ export function invocationOf({
   context,
   idp,
   clock,
+  settings,
 }: RunChoices): NonNullable<Report['invocation']> {
   const pair = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [name, value]);
   return {
@@ -34,6 +36,7 @@ export function invocationOf({
       ...pair('--context', context),
       ...pair('--idp', idp === 'keycloak' ? undefined : idp),
       ...pair('--clock', clock),
+      ...pair('--settings', settings),
     ],
   };
 }

@@ -1,0 +1,127 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Command, Option } from 'commander';
+import pc from 'picocolors';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { UsageError } from '../core/errors.ts';
+import { EXIT } from './exit.ts';
+import { addEnvironmentOptions, type EnvironmentFlags, run } from './run.ts';
+
+interface Flags extends EnvironmentFlags {
+  product: string;
+  target?: string;
+  key: string[];
+  signer?: string;
+  bundle?: string;
+}
+
+/** `conformance certify`: the canonical plan of a product's role, and a bundle that others can verify. */
+export function registerCertify(program: Command): void {
+  const command = program
+    .command('certify')
+    .description('Run everything that is asked of a product’s role, and write a bundle that others can verify.')
+    .requiredOption('--product <file>', 'product.yaml: vendor, name, version, role, target file')
+    .option('--target <file>', 'its target file (default: the one that the product file names)')
+    .addOption(
+      new Option(
+        '--key <file>',
+        'private key to sign with, PEM: Ed25519, or ECDSA on P-256 or P-384 (default: unsigned)',
+      )
+        .argParser((value: string, previous: string[]) => [...previous, value])
+        .default([], 'none'),
+    )
+    .option(
+      '--signer <command>',
+      'sign by a command instead, e.g. of a KMS: message on stdin, base64 on stdout; --key is its public key',
+    )
+    .option('--bundle <folder>', 'folder for the bundle (default: reports/certification/ROLE/NAME/VERSION)');
+  addEnvironmentOptions(command).action(async (flags: Flags) => {
+    process.exitCode = await certify(flags);
+  });
+}
+
+/** A name as that of a folder. */
+function folderName(name: string): string {
+  return (
+    name
+      .toLowerCase()
+      .replace(/[^a-z0-9.]+/g, '-')
+      .replace(/^[-.]+|-+$/g, '') || 'product'
+  );
+}
+
+/** Runs, writes the bundle, and returns the exit code. What is wrong with product, key or folder is told before anything is started. */
+export async function certify(flags: Flags): Promise<number> {
+  const [
+    { loadProduct },
+    { canonicalPlan },
+    { commandSigner, keyIdOf, loadSigner },
+    { assertReplaceable, bundleFiles, shortcomings, writeBundle },
+    { readReport },
+    { verdictOf },
+  ] = await Promise.all([
+    import('../report/certification/product.ts'),
+    import('../report/certification/plan.ts'),
+    import('../report/certification/keys.ts'),
+    import('../report/certification/bundle.ts'),
+    import('../report/read.ts'),
+    import('../report/verdict.ts'),
+  ]);
+  const { product, source, target: named } = loadProduct(flags.product);
+  const target = flags.target ?? named;
+  const [keyFile, ...otherKeys] = flags.key;
+  if (otherKeys.length > 0) throw new UsageError('a bundle has one signature: give --key once');
+  if (flags.signer !== undefined && keyFile === undefined)
+    throw new UsageError('--signer needs --key with its public key');
+  const signer =
+    keyFile === undefined
+      ? undefined
+      : flags.signer === undefined
+        ? loadSigner(keyFile)
+        : commandSigner(flags.signer, keyFile);
+  const { role, name, version } = product;
+  const folder = flags.bundle ?? join('reports/certification', role, folderName(name), folderName(version));
+  assertReplaceable(folder);
+  const targetSource = target === undefined ? undefined : readTarget(target);
+  const plan = canonicalPlan(loadCatalogue(), [role]);
+  const reportFolder = mkdtempSync(join(tmpdir(), 'conformance-certify-'));
+  try {
+    await run([], {
+      ...flags,
+      target: target === undefined ? [] : [target],
+      requirement: plan.requirements.map(({ id }) => id),
+      report: reportFolder,
+    });
+    const report = readReport(reportFolder);
+    if (verdictOf(report).harnessError) {
+      process.stdout.write(pc.magenta('no verdict, so that there is nothing to certify: no bundle was written\n'));
+      return EXIT.harnessError;
+    }
+    const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
+    writeBundle(folder, files);
+    const lacks = shortcomings(report, plan, role);
+    process.stdout.write(
+      [
+        '',
+        `bundle: ${folder} (${Object.keys(files).length} files), ${signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`}`,
+        ...lacks.map((lack) => `  ${lack}`),
+        lacks.length === 0
+          ? pc.green(`certified: ${name} ${version} as ${role}, plan ${plan.digest.slice(0, 12)}`)
+          : pc.red(`not certified: ${name} ${version} as ${role}`),
+        '',
+      ].join('\n'),
+    );
+    return lacks.length === 0 ? EXIT.conformant : EXIT.notConformant;
+  } finally {
+    rmSync(reportFolder, { recursive: true, force: true });
+  }
+}
+
+function readTarget(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new UsageError(`the target file ${file} cannot be read: ${(error as Error).message}`);
+  }
+}

@@ -1,0 +1,49 @@
+import { type Command, Option } from 'commander';
+import pc from 'picocolors';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { UsageError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
+import { EXIT } from './exit.ts';
+
+/** `conformance verify BUNDLE`: whether a bundle is what its signer made, and certifies what it says. */
+export function registerVerify(program: Command): void {
+  program
+    .command('verify')
+    .description('Verify a certification bundle: files, signature, plan, catalogue; the verdict is worked out anew.')
+    .argument('<bundle>', 'folder that `conformance certify` wrote')
+    .addOption(
+      new Option(
+        '--key <file>',
+        'public key of the vendor, PEM (default: the key in the bundle, which proves nothing of its own)',
+      )
+        .argParser((value: string, previous: string[]) => [...previous, value])
+        .default([], 'none'),
+    )
+    .action(async (folder: string, { key: [file, ...others] }: { key: string[] }) => {
+      if (others.length > 0)
+        throw new UsageError('one key at a time: give --key once, and verify again for another one');
+      const [{ verifyBundle }, { loadPublicKey }] = await Promise.all([
+        import('../report/certification/verify.ts'),
+        import('../report/certification/keys.ts'),
+      ]);
+      const key = file === undefined ? undefined : loadPublicKey(file);
+      const { problems, shortcomings, notes, product } = verifyBundle(folder, key, loadCatalogue());
+      const what = product === undefined ? folder : `${product.name} ${product.version} as ${product.role}`;
+      const isGood = problems.length === 0 && shortcomings.length === 0;
+      const last = isGood
+        ? pc.green(`certified: ${what}`)
+        : pc.red(problems.length > 0 ? `not to be trusted: ${what}` : `intact, and not certified: ${what}`);
+      process.stdout.write(
+        redact(
+          [
+            ...notes.map((note) => pc.dim(`  ${note}`)),
+            ...problems.map((problem) => pc.red(`  ${problem}`)),
+            ...shortcomings.map((lack) => pc.yellow(`  ${lack}`)),
+            last,
+            '',
+          ].join('\n'),
+        ),
+      );
+      process.exitCode = isGood ? EXIT.conformant : EXIT.notConformant;
+    });
+}
