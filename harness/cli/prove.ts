@@ -44,7 +44,7 @@ export async function runProof(twins: string[], requirements: string[]): Promise
   // Wrong use is told before anything is loaded or started.
   twinCandidates(loadCatalogue(), { twins, requirements });
   // Loaded here, so that the small commands start at once.
-  const [{ executeAndMend }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
+  const [{ executeWithRerun }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
     import('../run/execute.ts'),
     import('../run/session.ts'),
     import('./setup.ts'),
@@ -52,7 +52,7 @@ export async function runProof(twins: string[], requirements: string[]): Promise
   const output = new Console();
   const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-  const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: true }));
+  const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: true }));
   return { matrix: killMatrix(session.candidates, session.results), faults };
 }
 

@@ -151,7 +151,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     { consoleSummary },
     { verdictOf },
     { writeReport },
-    { executeAndMend },
+    { executeWithRerun },
     { DEFAULT_OPTIONS, Session },
     { ensureSetUp },
   ] = await Promise.all([
@@ -201,7 +201,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     several: false,
     ...(clock === 'accelerated' ? { expected: session.planned.map(({ id }) => [id, expected.get(id) ?? 0]) } : {}),
   });
-  const execution = await executeAndMend(session, events === undefined ? progress : events.beside(progress));
+  const execution = await executeWithRerun(session, events === undefined ? progress : events.beside(progress));
   const built = buildReport(session, execution, invocationOf(flags));
   const known = baseline === undefined ? undefined : applyBaseline(baseline, built);
   const report: Report = known === undefined ? built : { ...built, baseline: known };

@@ -6,16 +6,16 @@
 /** The target breaks its contract. Becomes the outcome `failed`, as an assertion of `expect` does. */
 export class Violation extends Error {
   override readonly name = 'Violation';
-  readonly isLate: boolean;
+  readonly mayBeTheMachine: boolean;
   readonly findings: readonly string[];
 
   /**
-   * @param isLate all that is wrong is that something came too late, which was weighed against the stalls of the machine
+   * @param mayBeTheMachine all that is wrong is that something was late or missing, as it is where a machine has no processor to give
    * @param findings everything that is wrong, where the message names the first of it only
    */
-  constructor(message: string, isLate = false, findings: readonly string[] = []) {
+  constructor(message: string, mayBeTheMachine = false, findings: readonly string[] = []) {
     super(message);
-    this.isLate = isLate;
+    this.mayBeTheMachine = mayBeTheMachine;
     this.findings = findings;
   }
 }

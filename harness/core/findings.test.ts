@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { HarnessError, Violation } from './errors.ts';
-import { expectNone, type Finding, unlessStalled } from './findings.ts';
+import { expectNone, type Finding, missing, unlessStalled } from './findings.ts';
 
 const at = (seconds: number): number => Date.UTC(2026, 0, 1) + seconds * 1000;
 const stall = (from: number, to: number, where = 'the pod'): Stall => ({
@@ -45,7 +45,7 @@ test('only where nothing else is wrong it is all a matter of time', () => {
       expectNone(findings, []);
       return undefined;
     } catch (error) {
-      return (error as Violation).isLate;
+      return (error as Violation).mayBeTheMachine;
     }
   };
   expect(isLate([late(1000)])).toBe(true);
@@ -54,4 +54,17 @@ test('only where nothing else is wrong it is all a matter of time', () => {
 
 test('a reason is short', () => {
   expect(() => expectNone(['1', '2', '3', '4', '5', '6', '7'], [])).toThrow('1; 2; 3; 4; 5; and 2 more');
+});
+
+test('what is missing may be the machine’s fault; beside something that was seen it is not', () => {
+  const thrown = (findings: Finding[]): unknown => {
+    try {
+      expectNone(findings, []);
+    } catch (error) {
+      return error;
+    }
+    return undefined;
+  };
+  expect(thrown([missing('no end was reported')])).toMatchObject({ mayBeTheMachine: true });
+  expect(thrown([missing('no end was reported'), 'two Jobs were made'])).toMatchObject({ mayBeTheMachine: false });
 });

@@ -2,10 +2,33 @@ import { STALL_MS, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts'
 import { HarnessError, Violation } from './errors.ts';
 
 /**
- * One thing that is wrong, a sentence. As an object it depends on time: between `from` and `to` (milliseconds since the
- * epoch) something came too late by `excessMs`. Stalls of the machine that add up to so much explain it.
+ * One thing that is wrong, a sentence. A string was *seen*: no machine can be to blame for it, and it is never evaluated again. As an
+ * object it may be the machine's fault: something came too late by `excessMs`, between `from` and `to` (milliseconds since the
+ * epoch; stalls of the machine that add up to so much explain it), or something is `missing` that may have had no processor to
+ * happen.
  */
-export type Finding = string | { text: string; from: number; to: number; excessMs: number };
+export type Finding = string | LateFinding | MissingFinding;
+
+interface LateFinding {
+  text: string;
+  from: number;
+  to: number;
+  excessMs: number;
+}
+
+interface MissingFinding {
+  text: string;
+  missing: true;
+}
+
+/** Something that should have happened by the end of the observation, and was not seen. */
+export function missing(text: string): Finding {
+  return { text, missing: true };
+}
+
+function isLate(finding: Finding): finding is LateFinding {
+  return typeof finding !== 'string' && !('missing' in finding);
+}
 
 /** A reason is read by a person. */
 const FINDINGS_TOLD = 5;
@@ -21,10 +44,10 @@ export function unlessStalled(text: string, from: number, to: number): Finding {
  */
 export function expectNone(findings: Finding[], stalls: Stall[]): void {
   const unexplained = findings.filter((finding) => !isExplained(finding, stalls));
-  const isLate = unexplained.every((finding) => typeof finding !== 'string');
-  if (unexplained.length > 0) throw new Violation(tell(unexplained), isLate, unexplained.map(textOf));
+  const mayBeTheMachine = unexplained.every((finding) => typeof finding !== 'string');
+  if (unexplained.length > 0) throw new Violation(tell(unexplained), mayBeTheMachine, unexplained.map(textOf));
   if (findings.length > 0) {
-    const during = findings.flatMap((finding) => (typeof finding === 'string' ? [] : within(finding, stalls)));
+    const during = findings.flatMap((finding) => (isLate(finding) ? within(finding, stalls) : []));
     const longest = during.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0];
     throw new HarnessError(
       `the machine stalled${longest === undefined ? '' : ` ${(lengthOf(longest) / 1000).toFixed(1)} s at ${longest.from} (${longest.where})`}, so that this says nothing of the client: ${tell(findings)}`,
@@ -42,7 +65,7 @@ function tell(findings: Finding[]): string {
 }
 
 function isExplained(finding: Finding, stalls: Stall[]): boolean {
-  return typeof finding !== 'string' && stalledMs(finding, stalls) >= finding.excessMs;
+  return isLate(finding) && stalledMs(finding, stalls) >= finding.excessMs;
 }
 
 function within({ from, to }: { from: number; to: number }, stalls: Stall[]): Stall[] {

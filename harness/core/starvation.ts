@@ -2,7 +2,7 @@ import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { describeError, HarnessError, NotTestable, TookTooLong, Violation } from './errors.ts';
 
 /** How a harness error begins that is told of a machine that did not run. */
-export const STOOD_STILL = 'the machine stood still';
+export const STALLED = 'the machine stalled';
 
 /** The stalls that ended after an instant, in milliseconds since the epoch. */
 export function stallsSince(stalls: Stall[], since: number): Stall[] {
@@ -15,24 +15,28 @@ const lengthOf = ({ from, to }: Stall): number => (Date.parse(to) - Date.parse(f
 const BUSY = 0.7;
 
 /**
- * Why a red verdict on the harness's own cluster is in doubt, in words: whatever it is, while the machine stood still; and what came too
- * late, while there was too much to do beside it.
+ * Why a red verdict on the harness's own cluster may be the machine's fault, in words: something came too late, or did not come, while
+ * the machine stalled or its processors were busy. What was seen to be wrong (a token accepted, a field in a Job, a pod alive after its
+ * end was reported) is never in doubt.
  *
  * @param thrown what the verdict came of
  * @param stalls of the harness, since the requirement began
  * @param busy the share of the processors' time that was not idle, since then
  */
 export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): string | undefined {
+  if (thrown instanceof Violation && !thrown.mayBeTheMachine) return undefined;
   if (stalls.length > 0) {
     const seconds = stalls.reduce((sum, stall) => sum + lengthOf(stall), 0);
-    return `while the machine stood still for ${seconds.toFixed(1)} s`;
+    return `while the machine stalled for ${seconds.toFixed(1)} s`;
   }
-  const isLate =
+  const isLateOrMissing =
     thrown instanceof TookTooLong ||
     // What a target needs to be tested at all is waited for, too.
     thrown instanceof NotTestable ||
-    (thrown instanceof Violation && thrown.isLate);
-  return isLate && busy >= BUSY ? `while the machine's processors were ${Math.round(busy * 100)} % busy` : undefined;
+    thrown instanceof Violation;
+  return isLateOrMissing && busy >= BUSY
+    ? `while the machine's processors were ${Math.round(busy * 100)} % busy`
+    : undefined;
 }
 
 /**
@@ -46,6 +50,6 @@ export function unlessStarved(thrown: unknown, stalls: Stall[]): unknown {
   if (!(thrown instanceof TookTooLong) || stalls.length === 0) return thrown;
   const longest = Math.max(...stalls.map(lengthOf));
   return new HarnessError(
-    `${STOOD_STILL} ${stalls.length} times, ${longest.toFixed(1)} s at the longest, so that this says nothing: ${describeError(thrown)}`,
+    `${STALLED} ${stalls.length} times, ${longest.toFixed(1)} s at the longest, so that this says nothing: ${describeError(thrown)}`,
   );
 }

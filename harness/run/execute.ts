@@ -19,51 +19,114 @@ export interface Execution {
 }
 
 /** More rows than this, or than this share of all, that the harness could not judge are no accident. */
-const JUDGED_AGAIN_AT_MOST = { rows: 20, share: 0.1 };
+const RERUN_AT_MOST = { rows: 20, share: 0.1 };
 
 export interface Progress {
   onResult(result: RequirementResult): void;
-  /** Told before rows are judged a second time. */
+  /** Told before rows are evaluated a second time. */
   onAgain(rows: PlannedRow[]): void;
 }
 
 /**
- * Runs the suites of a session. What the harness could not judge (a machine that stood still, a part of the environment that did not
- * answer), and what it called red while the machine was short of processors, is judged once more in an environment of its own, with nothing else
- * beside it, and its result says so. What else was judged is not judged again, whatever came of it.
+ * Runs the suites of a session, and stops its environment, whatever happens. What the harness could not evaluate (a machine that stalled,
+ * a part of the environment that did not answer), and what was late or missing while the machine was busy, is evaluated once more,
+ * with nothing alongside, and its result says so: in the same environment, or in a new one where a part of that is broken. What was
+ * seen is not evaluated again, whatever came of it.
  */
-export async function executeAndMend(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
-  const first = await execute(session, onResult);
+export async function executeWithRerun(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
+  const owner = new EnvironmentOwner(session);
+  try {
+    const first = await runSuites(session, owner, onResult);
+    const rows = rowsToRerun(session, first);
+    if (rows.length === 0) return told(first, owner);
+    onAgain(rows);
+    if (!first.isBroken) {
+      const again = session.again(rows, 'here');
+      const { faults } = await runSuites(again, owner, onResult);
+      session.adopt(again.results);
+      return told({ ...first, faults }, owner);
+    }
+    await owner.stop();
+    const again = session.again(rows, 'anew');
+    const second = new EnvironmentOwner(again);
+    try {
+      const { faults } = await runSuites(again, second, onResult);
+      session.adopt(again.results);
+      return told({ ...first, faults }, second);
+    } finally {
+      await second.end();
+    }
+  } finally {
+    await owner.end();
+  }
+}
+
+function told({ faults, environment, requests }: SuiteRun, owner: EnvironmentOwner): Execution {
+  return { faults: owner.isInterrupted ? [...faults, 'the run was aborted'] : faults, environment, requests };
+}
+
+/** Rows that say nothing yet, and that another try can mend. */
+function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): PlannedRow[] {
   const { doubtful, planned, options } = session;
   // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another try.
   const spoilt = options.cluster === 'kubeconfig' ? session.disturbed : session.spoilt;
-  const most = Math.max(JUDGED_AGAIN_AT_MOST.rows, planned.length * JUDGED_AGAIN_AT_MOST.share);
+  const most = Math.max(RERUN_AT_MOST.rows, planned.length * RERUN_AT_MOST.share);
   // A target that is red in so many rows is: no machine would have to be blamed.
   const rows = spoilt.length + doubtful.length > most ? spoilt : [...spoilt, ...doubtful];
-  if (first.faults.length > 0 || rows.length === 0 || rows.length > most || options.keep) return first;
-  onAgain(rows);
-  const again = session.again(rows);
-  const { faults } = await execute(again, onResult);
-  session.adopt(again.results);
-  return { ...first, faults };
+  const hasFault = isBroken ? faults.length > 1 : faults.length > 0;
+  return hasFault || rows.length > most || options.keep ? [] : rows;
 }
 
-/**
- * Runs the suites of a session through Vitest and stops the environment, whatever happens.
- */
-export async function execute(session: Session, onResult: (result: RequirementResult) => void): Promise<Execution> {
+/** Who stops the environment of a session: at its end, on a signal, and once. */
+class EnvironmentOwner {
+  readonly #session: Session;
+  #stopping: Promise<void> | undefined;
+  #release = (): void => undefined;
+  isInterrupted = false;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** From now on a signal stops it: again after each start of Vitest, whose own listeners would leave everything behind. */
+  listen(): void {
+    this.#release();
+    this.#release = stopOnSignal(() => {
+      this.isInterrupted = true;
+      return this.stop();
+    });
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#session.stop();
+    return this.#stopping;
+  }
+
+  async end(): Promise<void> {
+    await this.stop();
+    this.#release();
+  }
+}
+
+interface SuiteRun extends Execution {
+  /** A part of the environment was gone at the end. */
+  isBroken: boolean;
+}
+
+/** Runs the suites of a session through Vitest. */
+async function runSuites(
+  session: Session,
+  owner: EnvironmentOwner,
+  onResult: (result: RequirementResult) => void,
+): Promise<SuiteRun> {
   setCurrentSession(session);
-  let interrupted = false;
   // What fails because its environment is being taken away is no result.
-  const collector = new ResultCollector(session, (result) => interrupted || onResult(result));
-  let stopping: Promise<void> | undefined;
-  const stop = (): Promise<void> => {
-    stopping ??= session.stop();
-    return stopping;
+  const collector = new ResultCollector(session, (result) => owner.isInterrupted || onResult(result));
+  const run: SuiteRun = { faults: collector.faults, environment: {}, requests: [], isBroken: false };
+  const broken = (why: string): void => {
+    run.isBroken = true;
+    collector.faults.push(why);
   };
-  let release = (): void => undefined;
-  const environment: Record<string, unknown> = {};
-  const requests: Requests[] = [];
   try {
     const vitest = await createVitest({
       root: ROOT,
@@ -73,21 +136,18 @@ export async function execute(session: Session, onResult: (result: RequirementRe
       reporters: [collector],
       silent: true,
     });
-    release = stopOnSignal(() => {
-      interrupted = true;
-      return stop();
-    });
+    owner.listen();
     session.onBroken((why) => {
-      collector.faults.push(why);
+      broken(why);
       void vitest.cancelCurrentRun('test-failure');
     });
     await vitest.start(session.plannedSuites.map((suite) => `suites/${suite}/`));
     try {
-      Object.assign(environment, await session.environment.discover());
-      requests.push(...(await session.environment.requests()));
+      Object.assign(run.environment, await session.environment.discover());
+      run.requests.push(...(await session.environment.requests()));
       await session.environment.assertAlive();
     } catch (error) {
-      collector.faults.push(error instanceof Error ? error.message : String(error));
+      broken(error instanceof Error ? error.message : String(error));
     }
     await vitest.close();
     // Vitest marks failed tests by the exit code; ours says more and is set by the caller.
@@ -95,10 +155,8 @@ export async function execute(session: Session, onResult: (result: RequirementRe
   } catch (error) {
     throw new HarnessError('the suites could not be run', { cause: error });
   } finally {
-    await stop();
-    release();
+    await session.closeControl();
     setCurrentSession(undefined);
   }
-  if (interrupted) collector.faults.push('the run was aborted');
-  return { faults: collector.faults, environment, requests };
+  return run;
 }

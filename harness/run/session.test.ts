@@ -23,23 +23,23 @@ test('what the harness could not judge, or never came to, is spoilt; a verdict i
   const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
   session.results.push(result('TR-01', 'passed'), result('TR-02', 'failed'), result('TR-03', 'harness error'));
   expect(session.spoilt).toEqual([row('TR-03'), row('TR-07')]);
-  expect(session.again(session.spoilt).planned).toEqual([row('TR-03'), row('TR-07')]);
+  expect(session.again(session.spoilt, 'anew').planned).toEqual([row('TR-03'), row('TR-07')]);
 });
 
 test('a second result takes the place of the first and says what had spoilt that', () => {
   const session = sessionOf(['TR-01', 'TR-03', 'TR-07']);
-  session.results.push(result('TR-01', 'passed'), result('TR-03', 'harness error', 'the machine stood still'));
+  session.results.push(result('TR-01', 'passed'), result('TR-03', 'harness error', 'the machine stalled'));
   session.adopt([result('TR-07', 'passed'), result('TR-03', 'failed', 'it never rotates')]);
   expect(session.results.map(({ id, outcome, disturbedBefore }) => ({ id, outcome, disturbedBefore }))).toEqual([
     { id: 'TR-01', outcome: 'passed', disturbedBefore: undefined },
-    { id: 'TR-03', outcome: 'failed', disturbedBefore: 'the machine stood still' },
+    { id: 'TR-03', outcome: 'failed', disturbedBefore: 'the machine stalled' },
     { id: 'TR-07', outcome: 'passed', disturbedBefore: 'it was not executed' },
   ]);
 });
 
-test('what is red is in doubt where the machine stood still, unless a twin must fail it', () => {
+test('what is red is in doubt where the machine stalled, unless a twin must fail it', () => {
   const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
-  const stalled = { doubt: 'while the machine stood still for 2.5 s' };
+  const stalled = { doubt: 'while the machine stalled for 2.5 s' };
   session.results.push(
     { ...result('TR-01', 'passed'), ...stalled },
     { ...result('TR-02', 'failed', 'it is late'), ...stalled },
@@ -50,7 +50,7 @@ test('what is red is in doubt where the machine stood still, unless a twin must 
   session.adopt([result('TR-02', 'passed')]);
   expect(session.results[1]).toMatchObject({
     outcome: 'passed',
-    disturbedBefore: 'failed while the machine stood still for 2.5 s: it is late',
+    disturbedBefore: 'failed while the machine stalled for 2.5 s: it is late',
   });
 
   const twins = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins: ['never-rotates'] }, () => undefined);

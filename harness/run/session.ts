@@ -2,7 +2,7 @@ import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../core/names.ts';
 import { isRed } from '../core/outcome.ts';
-import { STOOD_STILL } from '../core/starvation.ts';
+import { STALLED } from '../core/starvation.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
 import { enterRun, keepRun, leaveRun, newRunId } from '../environment/live-runs.ts';
@@ -95,7 +95,7 @@ export type ProgressListener = (part: string, message: string) => void;
 
 /** One run: its plan, its environment, its results. Lives in the main process; there is one at a time. */
 export class Session {
-  readonly runId = newRunId();
+  readonly runId: string;
   readonly options: RunOptions;
   readonly catalogue: Catalogue;
   readonly candidates: Candidate[];
@@ -108,9 +108,22 @@ export class Session {
   #warm: Promise<void> | undefined;
   #breakOff: (why: string) => void = () => undefined;
 
-  /** @throws UsageError for an option, suite, id or twin that does not fit, before anything is started */
-  constructor(options: RunOptions, onProgress: ProgressListener, catalogue: Catalogue = loadCatalogue()) {
+  /** The session whose environment this one uses. */
+  readonly #earlier: Session | undefined;
+
+  /**
+   * @param earlier a session of the same options whose environment goes on: it alone stops it
+   * @throws UsageError for an option, suite, id or twin that does not fit, before anything is started
+   */
+  constructor(
+    options: RunOptions,
+    onProgress: ProgressListener,
+    catalogue: Catalogue = loadCatalogue(),
+    earlier?: Session,
+  ) {
     checkCombination(options);
+    this.runId = earlier?.runId ?? newRunId();
+    this.#earlier = earlier;
     this.options = options;
     this.catalogue = catalogue;
     this.#listener = onProgress;
@@ -118,7 +131,12 @@ export class Session {
     for (const candidate of this.candidates) {
       for (const _ of candidate.planned) this.turns.register(candidate);
     }
-    this.environment = new Environment({
+    this.environment = earlier?.environment ?? this.#newEnvironment(onProgress);
+  }
+
+  #newEnvironment(onProgress: ProgressListener): Environment {
+    const { options } = this;
+    return new Environment({
       runId: this.runId,
       cluster: options.cluster,
       ...(options.context === undefined ? {} : { context: options.context }),
@@ -164,17 +182,8 @@ export class Session {
 
   /** Sweeps what dead runs left, then opens the control server and begins to start the environment. */
   async start(): Promise<WorkerSettings> {
-    enterRun(this.runId);
-    if (this.needsEngine) {
-      const swept = await sweepDeadRuns();
-      if (swept.runs.length > 0) {
-        this.#listener('clean-up', describeSwept(swept));
-      }
-    }
     const { environment } = this;
-    if (this.needsEngine) {
-      await environment.watch((message) => this.#breakOff(message));
-    }
+    if (this.#earlier === undefined) await this.#enter();
     this.#control = await startControlServer(
       environmentHandlers({
         environment,
@@ -207,9 +216,18 @@ export class Session {
     };
   }
 
+  async #enter(): Promise<void> {
+    enterRun(this.runId);
+    if (!this.needsEngine) return;
+    const swept = await sweepDeadRuns();
+    if (swept.runs.length > 0) this.#listener('clean-up', describeSwept(swept));
+    await this.environment.watch((message) => this.#breakOff(message));
+  }
+
   /** Is told when a part of the environment is gone, so that there is no sense in going on. */
   onBroken(tell: (why: string) => void): void {
-    this.#breakOff = tell;
+    // It is told by the session that started the environment.
+    (this.#earlier ?? this).#breakOff = tell;
   }
 
   /** One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged beside it. */
@@ -232,7 +250,7 @@ export class Session {
   get disturbed(): PlannedRow[] {
     return this.spoilt.filter(({ candidate, id }) => {
       const result = this.results.find((one) => one.id === id && one.candidate === candidate);
-      return result === undefined || result.reason?.startsWith(STOOD_STILL) === true;
+      return result === undefined || result.reason?.startsWith(STALLED) === true;
     });
   }
 
@@ -249,9 +267,14 @@ export class Session {
       .map(({ id, candidate }) => ({ candidate, id }));
   }
 
-  /** A session of its own, with an environment of its own, for some rows of this one. */
-  again(rows: PlannedRow[]): Session {
-    return new Session({ ...this.options, only: rows }, this.#listener, this.catalogue);
+  /**
+   * A session for some rows of this one, evaluated with nothing alongside.
+   *
+   * @param where `here`: in the environment of this one, which goes on; `anew`: in one of its own, where a part of this one is broken
+   */
+  again(rows: PlannedRow[], where: 'here' | 'anew'): Session {
+    const options = { ...this.options, only: rows };
+    return new Session(options, this.#listener, this.catalogue, where === 'here' ? this : undefined);
   }
 
   /** Takes the results of a second session for {@link spoilt} and {@link doubtful} rows in the place of the first ones; they say so. */
@@ -265,9 +288,15 @@ export class Session {
     }
   }
 
+  /** No worker asks any more; the environment goes on. */
+  async closeControl(): Promise<void> {
+    await this.#control?.close();
+  }
+
   /** Ends everything that the run started, unless it is to be kept. */
   async stop(): Promise<void> {
-    await this.#control?.close();
+    await this.closeControl();
+    if (this.#earlier !== undefined) return;
     if (this.options.keep) {
       const [candidate] = this.candidates;
       const cluster = candidate === undefined ? undefined : await this.environment.clusterData(candidate);

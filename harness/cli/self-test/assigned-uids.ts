@@ -1,6 +1,6 @@
 import pc from 'picocolors';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
-import { executeAndMend } from '../../run/execute.ts';
+import { executeWithRerun } from '../../run/execute.ts';
 import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
 import { Console } from '../output.ts';
 import { type Tally, tallyOf } from './tally.ts';
@@ -35,7 +35,7 @@ export async function assignedUids(): Promise<Tally> {
     { ...DEFAULT_OPTIONS, identityProvider: 'embedded', assignedUids: true, requirements },
     output.progress,
   );
-  const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
+  const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));
   const tally = tallyOf(
     session.planned.map(({ id }) => id),
     session.results,

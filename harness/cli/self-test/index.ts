@@ -17,7 +17,7 @@ import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { HARNESS_USER, kubeConfigOfHarness, refusedBeyondControls } from '../../kubernetes/harness-rights.ts';
 import { reportSchema } from '../../report/report.ts';
 import type { IdentityProviderKind } from '../../rpc/protocol.ts';
-import { executeAndMend } from '../../run/execute.ts';
+import { executeWithRerun } from '../../run/execute.ts';
 import { isProven } from '../../run/kill-matrix.ts';
 import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
 import { EXIT } from '../exit.ts';
@@ -213,7 +213,7 @@ async function live(): Promise<Tally> {
       { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', requirements },
       output.progress,
     );
-    const { faults } = await executeAndMend(session, output.of({ planned: session.planned.length, several: false }));
+    const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));
     const left = (
       await createClusterHandle({ ...(await host.environment.clusterData(candidate)) }).core.listNamespace({
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,

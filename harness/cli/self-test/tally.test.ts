@@ -16,14 +16,14 @@ test('what is not as it must be, or was not executed, is wrong, and the line say
 });
 
 test('what was judged a second time is told, where it is right', () => {
-  const disturbedBefore = 'the machine stood still';
+  const disturbedBefore = 'the machine stalled';
   const results = [
     { id: 'A-1', outcome: 'passed' as const, disturbedBefore },
     { id: 'A-2', outcome: 'failed' as const, reason: 'it never rotates', disturbedBefore },
   ];
   expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
     passed: 1,
-    again: ['A-1: the machine stood still'],
+    again: ['A-1: the machine stalled'],
   });
 });
 
@@ -31,7 +31,7 @@ test('what the harness could not judge, and did not judge a second time, is a fa
   const unjudged = { outcome: 'harness error' as const, reason: 'the provider did not answer' };
   const results = [
     { id: 'A-1', ...unjudged },
-    { id: 'A-2', ...unjudged, disturbedBefore: 'the machine stood still' },
+    { id: 'A-2', ...unjudged, disturbedBefore: 'the machine stalled' },
   ];
   expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
     passed: 0,
