@@ -1,4 +1,5 @@
 import type { Role, Twin } from '../catalogue/catalogue.ts';
+import type { NodeImage } from '../environment/clusters.ts';
 import type { EnvironmentOptions } from '../environment/environment.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { Target } from '../targets/load.ts';
@@ -8,6 +9,8 @@ export interface RoleDefinition {
   role: Role;
   /** True where requirements of this role need an identity provider, so that it is started before the first of them asks. */
   usesIdentityProvider(mode: 'run' | 'prove'): boolean;
+  /** Images of pods that its requirements start: given to the node of the harness's own cluster before the first of them. */
+  nodeImages?: readonly NodeImage[];
   /** Twins of this role that are evaluated at a time, for each core; default: as many as the machine has room for. */
   twinsPerCore?: number;
   /**

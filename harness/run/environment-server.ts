@@ -13,6 +13,7 @@ interface ServedRun {
 
 /** The calls of {@link ../rpc/environment-api.ts EnvironmentApi}, answered by the environment of a run. */
 export function environmentHandlers({ environment, candidates, admit, onProgress }: ServedRun): EnvironmentHandlers {
+  const { clusters, identityProviders } = environment;
   const called = (name: string): Candidate => {
     const candidate = candidates.find((one) => one.name === name);
     if (candidate === undefined) throw new HarnessError(`no candidate of this run is called ${name}`);
@@ -27,29 +28,29 @@ export function environmentHandlers({ environment, candidates, admit, onProgress
     admission: (_, name) => done(admit(called(name))),
     alive: () => done(environment.assertAlive()),
     progress: ({ id, message }, name) => done(onProgress(name, id, message)),
-    cluster: (_, name) => environment.clusterData(called(name)),
+    cluster: (_, name) => clusters.dataFor(called(name)),
     namespace: async ({ purpose, podSecurity }, name) => ({
-      name: await environment.namespace(called(name), purpose, podSecurity),
+      name: await clusters.namespace(called(name), purpose, podSecurity),
     }),
-    nodes: async ({ atLeast }, name) => done((await environment.clusterFor(called(name))).addNodes(atLeast)),
-    provideImage: ({ reference }, name) => done(environment.provideImage(called(name), reference)),
-    image: async (request, name) => ({ reference: await environment.imageOn(called(name), request.name) }),
+    nodes: async ({ atLeast }, name) => done((await clusters.startedFor(called(name))).addNodes(atLeast)),
+    provideImage: ({ reference }, name) => done(clusters.provideImage(called(name), reference)),
+    image: async (request, name) => ({ reference: await clusters.imageOn(called(name), request.name) }),
     certificate: ({ host, ...extra }) => environment.certificate(host, extra),
-    targetAccess: (options, name) => environment.targetAccess(called(name), options),
-    targetRecords: async ({ id }) => environment.targetAccesses.records(id),
-    targetFaults: ({ id, faults }) => done(environment.targetAccesses.setFaults(id, faults)),
-    targetRules: ({ id, rules }) => done(environment.targetAccesses.setRules(id, rules)),
-    closeTargetAccess: ({ id }) => done(environment.targetAccesses.close(id)),
+    targetAccess: (options, name) => clusters.targetAccess(called(name), options),
+    targetRecords: async ({ id }) => clusters.targetAccesses.records(id),
+    targetFaults: ({ id, faults }) => done(clusters.targetAccesses.setFaults(id, faults)),
+    targetRules: ({ id, rules }) => done(clusters.targetAccesses.setRules(id, rules)),
+    closeTargetAccess: ({ id }) => done(clusters.targetAccesses.close(id)),
     auditRecords: async ({ requester }, name) => {
-      const records = await environment.auditRecords(called(name), requester);
+      const records = await clusters.auditRecords(called(name), requester);
       return records === undefined ? {} : { records };
     },
-    identityProvider: (_, name) => environment.identityProviderData(called(name)),
+    identityProvider: (_, name) => identityProviders.dataFor(called(name)),
     peerProviders: async (_, name) => {
-      const peers = await environment.peersData(called(name));
+      const peers = await identityProviders.peersFor(called(name));
       return peers === undefined ? {} : { peers };
     },
-    register: ({ at, provider, workload }, name) => environment.register(called(name), at, provider, workload),
-    trusting: ({ trust }, name) => environment.trusting(called(name), trust),
+    register: ({ at, provider, workload }, name) => identityProviders.register(called(name), at, provider, workload),
+    trusting: ({ trust }, name) => identityProviders.trusting(called(name), trust),
   };
 }

@@ -199,10 +199,12 @@ export class Session {
     );
     const planned = new Set(this.planned.map(({ id }) => id));
     const roles = new Set(this.catalogue.requirements.filter(({ id }) => planned.has(id)).map(({ role }) => role));
+    const definitions = [...roles].map(roleDefinition);
     this.#warm = environment.warmUp({
       identityProvider:
         this.options.cluster === 'k3s' &&
-        [...roles].some((role) => roleDefinition(role).usesIdentityProvider(this.options.mode)),
+        definitions.some((definition) => definition.usesIdentityProvider(this.options.mode)),
+      images: [...new Set(definitions.flatMap(({ nodeImages = [] }) => nodeImages))],
     });
     return {
       url: this.#control.url,
@@ -233,7 +235,7 @@ export class Session {
   /** One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged beside it. */
   leave(candidate: Candidate): void {
     if (!this.turns.leave(candidate) || this.candidates.length === 1) return;
-    this.environment.release(candidate).catch((error: unknown) => {
+    this.environment.clusters.release(candidate).catch((error: unknown) => {
       this.#listener(candidate.name, `what it used could not be taken away: ${describeError(error)}`);
     });
   }
@@ -299,7 +301,7 @@ export class Session {
     if (this.#earlier !== undefined) return;
     if (this.options.keep) {
       const [candidate] = this.candidates;
-      const cluster = candidate === undefined ? undefined : await this.environment.clusterData(candidate);
+      const cluster = candidate === undefined ? undefined : await this.environment.clusters.dataFor(candidate);
       const file = keepRun(this.runId, cluster?.owned === true ? cluster.kubeConfig : '');
       if (cluster?.owned === false) {
         const label = `${RUN_OBJECT_LABEL}=${this.runId}`;

@@ -4,6 +4,7 @@ import { jobRunnerTarget } from './target.ts';
 export const jobRunner: RoleDefinition = {
   role: 'job-runner',
   usesIdentityProvider: () => false,
+  nodeImages: ['workload', 'job-runner'],
   capabilities(candidate) {
     const declared = jobRunnerTarget({ candidate }).capabilities;
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
