@@ -9,14 +9,14 @@ export interface Cause {
 /** More texts than these of one cause are counted, not kept. */
 const TEXTS_KEPT = 50;
 
-/** HTTP statuses that findings tell of. */
+/** HTTP statuses that findings name. */
 const STATUSES = new Set(
   '200 201 202 204 301 302 303 307 308 400 401 403 404 405 409 410 413 415 422 429 500 501 502 503 504'.split(' '),
 );
 
 /**
  * The form of a sentence: what varies from one finding to the next (times, digests, generated names, numbers) is replaced by `…`.
- * HTTP statuses and ids of requirements stay: they are what tells two causes apart.
+ * HTTP statuses and ids of requirements stay: they distinguish two causes.
  */
 export function shapeOf(text: string): string {
   return text

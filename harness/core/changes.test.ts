@@ -3,7 +3,7 @@ import { Changes } from './changes.ts';
 
 const never = new AbortController().signal;
 
-test('who waits is told what it waited for, at once or at a change', async () => {
+test('who waits gets what it waited for, at once or at a change', async () => {
   const changes = new Changes();
   let value: number | undefined = 1;
   expect(await changes.until(() => value, 1, never)).toBe(1);
@@ -27,6 +27,6 @@ test('a deadline, an error and an abort end the wait', async () => {
   await expect(broken).rejects.toThrow('cannot be looked at');
   const abort = new AbortController();
   const aborted = changes.until(() => undefined, 1, abort.signal);
-  abort.abort(new Error('broken off'));
-  await expect(aborted).rejects.toThrow('broken off');
+  abort.abort(new Error('aborted'));
+  await expect(aborted).rejects.toThrow('aborted');
 });

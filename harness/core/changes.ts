@@ -2,7 +2,7 @@
 export class Changes {
   readonly #listeners = new Set<() => void>();
 
-  /** Says that something has changed: everybody who waits looks again. */
+  /** Reports that something has changed: everybody who waits looks again. */
   notify(): void {
     for (const listener of this.#listeners) {
       listener();
@@ -12,7 +12,7 @@ export class Changes {
   /**
    * Waits until `accept` gives something other than undefined: it is asked now and at each change.
    *
-   * @returns undefined when the deadline has passed: what that means is for the caller to say
+   * @returns undefined when the deadline has passed: what that means is for the caller to decide
    * @throws what `accept` throws, or the signal's reason
    */
   async until<R>(accept: () => R | undefined, deadlineSeconds: number, signal: AbortSignal): Promise<R | undefined> {

@@ -29,10 +29,10 @@ test.each([
   ],
   ['a page', '<html>\n no </html>', 'the API server answered 403: <html> no </html>'],
   ['nothing', undefined, 'the API server answered 403'],
-])('an answer of the API server is told in its words, without its headers: %s', (_, body, text) => {
+])('an answer of the API server is reported in its words, without its headers: %s', (_, body, text) => {
   expect(describeError(new Error('outer', { cause: thrown(403, body) }))).toBe(`outer: ${text}`);
 });
 
-test('whatever else is thrown is told with its causes', () => {
+test('whatever else is thrown is reported with its causes', () => {
   expect(describeError(new Error('a', { cause: new AggregateError([new Error('b'), 'c'], 'd') }))).toBe('a: d: b; c');
 });

@@ -1,5 +1,5 @@
 /**
- * What can go wrong, told apart: a verdict about the target is one thing, a fault of the harness another.
+ * What can go wrong, kept apart: a verdict about the target is one thing, a fault of the harness another.
  * See {@link ./outcome.ts} for the outcome that each of them becomes.
  */
 

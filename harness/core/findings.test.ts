@@ -26,7 +26,7 @@ test('what came too late is a violation where the stalls are shorter than that, 
   expect(() => expectNone([late(3000)], [stall(12, 14), stall(12, 14, 'the harness')])).toThrow(Violation);
 });
 
-test('what stalls explain is a harness error that tells the longest of them', () => {
+test('what stalls explain is a harness error that names the longest of them', () => {
   const stalls = [stall(12, 14), stall(13, 15.5, 'the harness')];
   expect(() => expectNone([late(3000)], stalls)).toThrow(HarnessError);
   expect(() => expectNone([late(3000)], stalls)).toThrow(
@@ -35,7 +35,7 @@ test('what stalls explain is a harness error that tells the longest of them', ()
   expect(() => expectNone([unlessStalled('failed', at(10), at(11))], [stall(8, 10.2)])).toThrow(HarnessError);
 });
 
-test('one finding that no stall explains is enough, and it alone is told', () => {
+test('one finding that no stall explains is enough, and only it is reported', () => {
   expect(() => expectNone([late(1000), 'wrong'], [stall(12, 14)])).toThrow(/^wrong$/);
 });
 

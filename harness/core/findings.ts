@@ -31,7 +31,7 @@ function isLate(finding: Finding): finding is LateFinding {
 }
 
 /** A reason is read by a person. */
-const FINDINGS_TOLD = 5;
+const FINDINGS_SHOWN = 5;
 
 /** A finding that any stall within its time would explain. */
 export function unlessStalled(text: string, from: number, to: number): Finding {
@@ -39,18 +39,18 @@ export function unlessStalled(text: string, from: number, to: number): Finding {
 }
 
 /**
- * @throws Violation that tells the first findings, if there is one that no stall explains
+ * @throws Violation that names the first findings, if there is one that no stall explains
  * @throws HarnessError if there are only such that stalls explain: nothing is known of the target then
  */
 export function expectNone(findings: Finding[], stalls: Stall[]): void {
   const unexplained = findings.filter((finding) => !isExplained(finding, stalls));
   const mayBeTheMachine = unexplained.every((finding) => typeof finding !== 'string');
-  if (unexplained.length > 0) throw new Violation(tell(unexplained), mayBeTheMachine, unexplained.map(textOf));
+  if (unexplained.length > 0) throw new Violation(summarize(unexplained), mayBeTheMachine, unexplained.map(textOf));
   if (findings.length > 0) {
     const during = findings.flatMap((finding) => (isLate(finding) ? within(finding, stalls) : []));
     const longest = during.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0];
     throw new HarnessError(
-      `the machine stalled${longest === undefined ? '' : ` ${(lengthOf(longest) / 1000).toFixed(1)} s at ${longest.from} (${longest.where})`}, so that this says nothing of the client: ${tell(findings)}`,
+      `the machine stalled${longest === undefined ? '' : ` ${(lengthOf(longest) / 1000).toFixed(1)} s at ${longest.from} (${longest.where})`}, so that this says nothing of the client: ${summarize(findings)}`,
     );
   }
 }
@@ -59,9 +59,9 @@ export function textOf(finding: Finding): string {
   return typeof finding === 'string' ? finding : finding.text;
 }
 
-function tell(findings: Finding[]): string {
-  const [told, more] = [findings.slice(0, FINDINGS_TOLD).map(textOf), findings.length - FINDINGS_TOLD];
-  return [...told, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
+function summarize(findings: Finding[]): string {
+  const [shown, more] = [findings.slice(0, FINDINGS_SHOWN).map(textOf), findings.length - FINDINGS_SHOWN];
+  return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }
 
 function isExplained(finding: Finding, stalls: Stall[]): boolean {

@@ -17,7 +17,7 @@ export function incompatiblePair({ between: [one, other], why, remedy }: Incompa
   return new NotApplicable(`incompatible pair: ${one} and ${other}: ${why} Remedy: ${remedy}`);
 }
 
-/** The pair that a reason tells of, or undefined. */
+/** The pair that a reason names, or undefined. */
 export function readIncompatiblePair(reason: string | undefined): IncompatiblePair | undefined {
   const [, one, other, why, remedy] = SHAPE.exec(reason ?? '') ?? [];
   if (one === undefined || other === undefined || why === undefined || remedy === undefined) return undefined;

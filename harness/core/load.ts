@@ -33,7 +33,7 @@ export function machineLoad(): Load {
 }
 
 /**
- * Tells the share of the processors' time, 0 to 1, that was not idle since this call. What a processor waited for (a disk, a hypervisor)
+ * Measures the share of the processors' time, 0 to 1, that was not idle since this call. What a processor waited for (a disk, a hypervisor)
  * counts as busy: there was something to do.
  */
 export function processorsSince(): () => number {

@@ -33,7 +33,7 @@ export function outcomeOf(error: unknown): Outcome {
   return 'harness error';
 }
 
-/** How a fixture's error is told: what is not already classified is a fault of the environment. */
+/** How a fixture's error is reported: what is not already classified is a fault of the environment. */
 export function asHarnessError(what: string, error: unknown): Error {
   if (error instanceof NotApplicable || error instanceof NotTestable || error instanceof HarnessError) {
     return error;

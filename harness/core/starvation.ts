@@ -41,7 +41,7 @@ export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): stri
 
 /**
  * A wait that ended at its deadline, or a time beyond its bound, says nothing of the target where the machine that runs both the harness
- * and the cluster stood still meanwhile: whatever came too late had no processor to come in time.
+ * and the cluster stalled meanwhile: whatever came too late had no processor to come in time.
  *
  * @param stalls of the harness, since the requirement began
  * @returns what was thrown, or a harness error in its place

@@ -16,7 +16,7 @@ export interface ServiceAccountClaims extends JWTPayload {
 export interface DecodedToken {
   header: Record<string, unknown>;
   claims: ServiceAccountClaims;
-  /** First 12 hexadecimal digits of the SHA-256 of the compact token: tells tokens apart without holding them. */
+  /** First 12 hexadecimal digits of the SHA-256 of the compact token: distinguishes tokens without holding them. */
   sha256: string;
 }
 
@@ -77,7 +77,7 @@ export function createForge(pem: string): TokenForge {
     resign(token, change) {
       const { header, claims } = decodeToken(token);
       change(claims, header);
-      // A header may be bad on purpose: jose signs a `crit` only where it is told that it is known.
+      // A header may be bad on purpose: jose signs a `crit` only where it is declared known.
       const known = Array.isArray(header.crit) ? header.crit.map((member) => [String(member), true] as const) : [];
       return new SignJWT(claims)
         .setProtectedHeader(header as unknown as JWTHeaderParameters)

@@ -20,7 +20,7 @@ async function start(): Promise<{ issuer: AdditionalIssuer; trusting: Resolver; 
 
 const ask = (resolver: Resolver, url: string): Promise<unknown> => resolver.fetch(url).catch(() => undefined);
 
-test('an issuer that nobody comes to, or whose TLS is not liked, is out of reach: it says nothing of who should have asked', async () => {
+test('an issuer that gets no request, or whose TLS is rejected, is out of reach: it proves nothing about who should have asked', async () => {
   const { issuer, trusting, distrusting } = await start();
   expect(issuer.isOutOfReach).toBe(true);
   issuer.setReachable(false);

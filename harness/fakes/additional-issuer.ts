@@ -45,7 +45,7 @@ export interface IssuerPlace {
 /** The issuing half of a cluster, served by the harness: its keys can be rolled and withdrawn, and it can be out of reach. */
 export interface AdditionalIssuer {
   readonly issuer: string;
-  /** By its discovery; `keys` tells to find them otherwise. */
+  /** By its discovery; `keys` names another place. */
   trust(keys?: AdditionalIssuerTrust['keys']): AdditionalIssuerTrust;
   /** From now on these are its public keys, and no others. */
   publish(...keys: TokenForge[]): void;

@@ -8,11 +8,11 @@ export interface HttpsListener {
   readonly address: string;
   readonly port: number;
   readonly listening: boolean;
-  /** With false every connection is ended as it comes, as if nobody were there, until it is called with true. */
+  /** With false every connection is closed as it arrives, as if nobody listened, until it is called with true. */
   setReachable(reachable: boolean): void;
-  /** Connections that were ended so. */
+  /** Connections that were closed so. */
   readonly turnedAway: number;
-  /** Connections that were let in; without a request afterwards the client did not like the server's TLS. */
+  /** Connections that were accepted; without a request afterwards, the client rejected the server's TLS. */
   readonly letIn: number;
   close(): Promise<void>;
 }
@@ -28,7 +28,7 @@ export interface HttpsListenerOptions {
   plainHttp?: boolean;
   /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it; may grow later. */
   mounts: Record<string, RequestListener>;
-  /** Is told the path of every request. */
+  /** Receives the path of every request. */
   onRequest?(url: string): void;
 }
 

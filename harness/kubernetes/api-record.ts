@@ -1,7 +1,7 @@
 import { decodeToken } from '../core/token.ts';
 import { attributesOf } from './request-attributes.ts';
 
-/** One request to the API server, as the recording proxy and the audit log both tell it. */
+/** One request to the API server, as the recording proxy and the audit log both report it. */
 export interface ApiRecord {
   /** When it arrived, RFC 3339. */
   at: string;
@@ -83,7 +83,7 @@ export function askedFor(method: string, url: string): AskedFor {
   };
 }
 
-/** How a request is told: `list pods in a`, `get jobs.batch/x in a`, `create pods/exec`, `get /version`. */
+/** How a request is described: `list pods in a`, `get jobs.batch/x in a`, `create pods/exec`, `get /version`. */
 export function describeRecord({ verb, group, resource, subresource, namespace, name, path }: AskedFor): string {
   if (resource === undefined) {
     return `${verb} ${path}`;

@@ -117,7 +117,7 @@ const NO_IMAGE = new Set([
   'RegistryUnavailable',
 ]);
 
-/** What a scheduler says where there is no node for a pod as it is, whatever its volumes are. */
+/** The scheduler's messages where there is no node for a pod as it is, whatever its volumes are. */
 const NO_NODE = /Insufficient (cpu|memory|ephemeral-storage)|Too many pods|untolerated taint|node affinity\/selector/;
 
 /**

@@ -19,11 +19,11 @@ test('what is bound neither impersonates anybody nor binds or escalates beyond R
   ]);
 });
 
-test('a ClusterRole that the manifest does not have is told', () => {
+test('a ClusterRole that the manifest does not have is named', () => {
   expect(() => documentedRules('none')).toThrow(/has no ClusterRole none/);
 });
 
-test('a refusal is told unless it is one of a documented control', () => {
+test('a refusal is reported unless it is one of a documented control', () => {
   const record = (verb: string, resource: string, code: number): ApiRecord => ({
     at: '2030-01-01T00:00:00Z',
     user: 'u',

@@ -67,7 +67,7 @@ export async function kubeConfigOfHarness(administrator: string): Promise<string
 /** What was refused, in words, though it is none of the calls that are documented as controls to be had for more rights. */
 export function refusedBeyondControls(records: readonly ApiRecord[]): string[] {
   const controls = documentedRules(CONTROLS);
-  // Impersonation is asked of the authorizer beside the request, which is a review that everybody may have.
+  // Impersonation is asked of the authorizer in addition to the request, which is a review that everybody may have.
   const isControl = (record: ApiRecord): boolean =>
     record.resource === 'selfsubjectreviews' || controls.some((rule) => ruleAllows(rule, record));
   const refused = records.filter((record) => record.code === 403 && !isControl(record));

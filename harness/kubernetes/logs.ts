@@ -40,7 +40,7 @@ export class FollowedLog implements AsyncDisposable {
     this.#name = name;
   }
 
-  /** Follows the log of a pod of one container that has started. What goes wrong is told to who waits for a line. */
+  /** Follows the log of a pod of one container that has started. Errors go to whoever waits for a line. */
   static open(cluster: Pick<ClusterHandle, 'request'>, namespace: string, pod: string): FollowedLog {
     const log = new FollowedLog(`${namespace}/${pod}`);
     // Not awaited: a proxy may hold back the head of an answer until its first byte.
@@ -51,7 +51,7 @@ export class FollowedLog implements AsyncDisposable {
       })
       .finally(() => {
         log.#ended = true;
-        log.#tell();
+        log.#notify();
       });
     return log;
   }
@@ -63,11 +63,11 @@ export class FollowedLog implements AsyncDisposable {
     }
     for await (const text of createInterface(Readable.fromWeb(response.body))) {
       this.lines.push({ at: new Date(), text });
-      this.#tell();
+      this.#notify();
     }
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#listeners) {
       listener();
     }
@@ -80,7 +80,7 @@ export class FollowedLog implements AsyncDisposable {
   ): Promise<{ at: Date; text: string }> {
     const started = Date.now();
     const { promise, resolve, reject } = Promise.withResolvers<{ at: Date; text: string }>();
-    const tell = (): void => {
+    const settle = (): void => {
       const seconds = (Date.now() - started) / 1000;
       const tail = this.lines.slice(-3).map(({ text }) => text);
       const state = this.#ended ? 'the log has ended' : 'the log is open';
@@ -99,10 +99,10 @@ export class FollowedLog implements AsyncDisposable {
       } else if (this.#broken !== undefined && !this.#closed.signal.aborted) {
         reject(new HarnessError(`the log of ${this.#name} broke`, { cause: this.#broken }));
       } else if (this.#ended) {
-        tell();
+        settle();
       }
     };
-    const timer = setTimeout(tell, options.deadlineSeconds * 1000);
+    const timer = setTimeout(settle, options.deadlineSeconds * 1000);
     this.#listeners.add(look);
     look();
     try {

@@ -45,7 +45,7 @@ test('each right is needed, surplus or missing, with its requests', () => {
   expect(diff.smallest).not.toContain('delete');
 });
 
-test('exec over WebSocket needs create beside get', () => {
+test('exec over WebSocket needs create as well as get', () => {
   const exec: MadeRequest = { ...request('get', '', 'pods'), subresource: 'exec', upgrade: 'websocket' };
   const { rights } = permissionDiff('runner', { namespaced: [rule('', 'pods/exec', 'get', 'create')], cluster: [] }, [
     exec,

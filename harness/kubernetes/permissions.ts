@@ -28,7 +28,7 @@ const rightSchema = z.strictObject({
   refused: z.number().int().nonnegative().describe('of these, answered 403'),
 });
 
-/** What an implementation says it needs at the API server, beside what it asked for. */
+/** The rights that an implementation documents at the API server, alongside those that it used. */
 export const permissionsSchema = z.strictObject({
   of: z.string().describe('name of the implementation'),
   rights: z.array(rightSchema),

@@ -95,7 +95,7 @@ export function rulesWithout(rules: readonly PolicyRule[], right: Right): Policy
   return groupedRules(rightsOf(rules).filter((other) => describeRight(other) !== describeRight(right)));
 }
 
-/** What an action needs beside its own verb: the API server asks again when it upgrades a GET to WebSocket (Kubernetes 1.35). */
+/** What an action needs besides its own verb: the API server asks again when it upgrades a GET to WebSocket (Kubernetes 1.35). */
 const UPGRADED = new Set(['exec', 'attach', 'portforward']);
 
 /** A request that was made, with what came of it. */

@@ -40,7 +40,7 @@ test('a watch that the server closes is taken up where it was: nothing is lost a
   expect(cluster.asked[0]?.get('labelSelector')).toBe('a=b');
 });
 
-test('a wait that comes to nothing says what was seen last', async () => {
+test('a wait that fails reports what was seen last', async () => {
   const recorder = await Recorder.open<V1Pod>(fakeCluster(FIRST), '/api/v1/pods', { describe: () => 'as it was' });
   const waited = recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 0.2 });
   await expect(waited).rejects.toThrow(DeadlineExceeded);

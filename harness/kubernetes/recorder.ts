@@ -13,7 +13,7 @@ export interface RecordedEvent<T> extends WatchEvent<T> {
 export interface RecorderOptions<T> {
   labelSelector?: string;
   fieldSelector?: string;
-  /** How an object is told in the message of a wait that failed; default: its status as JSON. */
+  /** How an object is described in the message of a wait that failed; default: its status as JSON. */
   describe?: (object: T) => string;
   /** Called with each event as it comes. */
   onEvent?: (event: RecordedEvent<T>) => void;
@@ -57,12 +57,12 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
     }
     recorder.#done = recorder.#record(cluster, path, version).catch((error: unknown) => {
       recorder.#broken = new HarnessError(`the watch of ${path} broke`, { cause: error });
-      recorder.#tell();
+      recorder.#notify();
     });
     return recorder;
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#listeners) {
       listener();
     }
@@ -96,7 +96,7 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
             const event = { at: new Date(), type, object };
             this.events.push(event);
             this.#options.onEvent?.(event);
-            this.#tell();
+            this.#notify();
           }
         }
       } catch (error) {

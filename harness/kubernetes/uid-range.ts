@@ -1,6 +1,6 @@
 import type { CoreV1Api, V1Pod } from '@kubernetes/client-node';
 
-/** Where OpenShift tells the uids of a namespace: `FIRST/COUNT` (OpenShift: Managing security context constraints). */
+/** The annotation with the uids of a namespace on OpenShift: `FIRST/COUNT` (OpenShift: Managing security context constraints). */
 export const UID_RANGE_ANNOTATION = 'openshift.io/sa.scc.uid-range';
 
 /** Uid and group of the harness's own pods, where the cluster assigns none: its images name no user of their own. */

@@ -54,7 +54,7 @@ test('opens a watch again that the server closes', async () => {
   );
 });
 
-test('ends at its deadline and says what it last saw', async () => {
+test('ends at its deadline and reports what it last saw', async () => {
   const config = await apiServer((response) => {
     response.write(event('ADDED', 'Pending'));
   });
@@ -71,7 +71,7 @@ test('a refusal of the API server is no deadline', async () => {
   await expect(wait).rejects.not.toThrow(DeadlineExceeded);
 });
 
-test('what `accept` throws is told as it is; a run that is broken off ends the wait', async () => {
+test('what `accept` throws passes unchanged; a run that is aborted ends the wait', async () => {
   const config = await apiServer((response) => {
     response.write(event('ADDED', 'Failed'));
   });
@@ -79,8 +79,8 @@ test('what `accept` throws is told as it is; a run that is broken off ends the w
     throw new Error('the pod failed');
   };
   await expect(watchUntil(config, '/p', failing, { what: 'x', deadlineSeconds: 5 })).rejects.toThrow('the pod failed');
-  const broken = new AbortController();
-  const wait = watchUntil(config, '/p', running, { what: 'x', deadlineSeconds: 5, signal: broken.signal });
-  broken.abort(new Error('broken off'));
-  await expect(wait).rejects.toThrow('broken off');
+  const aborted = new AbortController();
+  const wait = watchUntil(config, '/p', running, { what: 'x', deadlineSeconds: 5, signal: aborted.signal });
+  aborted.abort(new Error('aborted'));
+  await expect(wait).rejects.toThrow('aborted');
 });

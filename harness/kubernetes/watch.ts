@@ -13,7 +13,7 @@ export interface WatchOptions<T> {
   deadlineSeconds: number;
   fieldSelector?: string;
   labelSelector?: string;
-  /** How an object is told in the message of a wait that failed; default: its status as JSON. */
+  /** How an object is described in the message of a wait that failed; default: its status as JSON. */
   describe?: (object: T) => string;
   signal?: AbortSignal;
 }

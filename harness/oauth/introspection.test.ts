@@ -30,7 +30,7 @@ test('the resource server authenticates itself, by HTTP Basic or in the form', a
   expect(new URLSearchParams(seen[1]?.body).get('client_secret')).toBe('s:t');
 });
 
-test('what is not active, or refused to be looked at, is not active; an echoed token is not told', async () => {
+test('what is not active, or refused to be looked at, is not active; an echoed token is not reported', async () => {
   expect(await introspect(answering(200, '{"active":false}'), introspection, OPAQUE)).toMatchObject({ active: false });
   const refused = await introspect(answering(400, `no such token: ${OPAQUE}`), introspection, OPAQUE);
   expect(refused).toMatchObject({ active: false, why: expect.stringContaining('no such token: TOKEN-CUT') });

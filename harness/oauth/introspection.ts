@@ -39,7 +39,7 @@ export async function introspect(
   try {
     members = JSON.parse(text) as Record<string, unknown>;
   } catch {
-    // Told below, with what it is.
+    // Reported below, with what it is.
   }
   if (response.status !== 200 || typeof members.active !== 'boolean') throw new NotTestable(said);
   return members.active

@@ -52,7 +52,7 @@ export interface ProviderDescription {
   accessTokenAudience: string;
   /** Life of its access tokens in seconds, as configured. */
   accessTokenLifetimeSeconds: number;
-  /** True where it declares that a projected token may name further audiences beside its own. */
+  /** True where it declares that a projected token may name other audiences besides its own. */
   acceptsFurtherAudiences?: boolean;
   /** Scopes that it knows and that no client of the harness's is registered for (TX-20), where it declares them. */
   foreignScopes?: string[];
@@ -93,7 +93,7 @@ export interface IdentityProviderDescription {
   providers: ProviderDescription[];
   /** The ways that it declares besides the issuer's discovery. */
   keySources?: KeySource[];
-  /** How trust in an additional issuer is declared: absent where the server can be told by discovery and by each of its key sources. */
+  /** How trust in an additional issuer is declared: absent where the server can be configured by discovery and by each of its key sources. */
   furtherIssuer?: AdditionalIssuerDeclaration;
   /** ServiceAccounts that it knows already, where no others can be registered: two at least, each in this namespace. */
   registered?: { namespace: string; serviceAccounts: string[]; quoted: string };
@@ -117,7 +117,7 @@ export interface Registration {
   clientSecret?: string;
 }
 
-/** How the provider is told to trust the cluster: by the cluster's own discovery and keys, never by a copied key. */
+/** How the provider is configured to trust the cluster: by the cluster's own discovery and keys, never by a copied key. */
 export interface ClusterTrust {
   issuer: string;
   jwksUri: string;
@@ -127,7 +127,7 @@ export interface ClusterTrust {
   algorithms?: string[];
 }
 
-/** An issuer that the harness serves itself, and that a provider is told to trust in the cluster's place. */
+/** An issuer that the harness serves itself, and that a provider is configured to trust in the cluster's place. */
 export interface AdditionalIssuerTrust {
   issuer: string;
   /** `alg` of its tokens. */
@@ -150,7 +150,7 @@ export interface StartedIdentityProvider {
   trusting?(trust: AdditionalIssuerTrust): Promise<ProviderDescription>;
   /** Requests to it so far, by whomever; absent where nobody counts them. */
   requests?(): { counts: Record<string, number>; countedBy: string };
-  /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): told as a harness error. */
+  /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): reported as a harness error. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
 }

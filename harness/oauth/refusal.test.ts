@@ -69,7 +69,7 @@ test.for<[TokenResponse, RegExp | undefined]>([
   [{ unanswered: 'it ended the connection', headers: {}, text: '', body: {}, repeated: {} }, /gave no answer .*ended/],
   [refused(400, 'AADSTS700213: No record found. Please check Subject, Audience and Issuer.'), undefined],
   [{ ...refused(400), accessToken: 'x' }, /accepted/],
-])('%o is judged', async ([answer, violation]) => {
+])('%o is evaluated', async ([answer, violation]) => {
   const { control, attempt } = series(accepted, answer, accepted);
   const { seen } = await seeRefusals(control, [attempt('another audience')]);
   if (violation === undefined) expect(seen[0]?.violation).toBeUndefined();
@@ -106,7 +106,7 @@ test('a token that a provider echoes is not kept', async () => {
   expect(seen[0]?.answer).toContain('SIGNATURE-CUT');
 });
 
-test('findings are grouped by what was found, and say where, the first places by name', () => {
+test('findings are grouped by what was found, with the first places by name', () => {
   const found = ['1', '2', '3', '4', '5'].map((where) => ({ finding: 'a', where }));
   expect(groupFindings([...found, { finding: 'b', where: '1' }])).toBe('a: 1; 2; 3; 2 more\nb: 1');
 });

@@ -22,7 +22,7 @@ export interface RefusalSeen {
   /** Absent where no complete answer came. */
   status?: number;
   answer: string;
-  /** `generic` where the answer does not tell why, or names several reasons and so states none. */
+  /** `generic` where the answer gives no reason, or names several reasons and so states none. */
   reason: Reason | 'generic';
   /** Why this is none, or not for the right reason. */
   violation?: string;
@@ -73,7 +73,7 @@ export interface RefusalSeries {
  * Sends requests that must be refused, each between two controls: the same request with a good token, accepted just before
  * and just after. Without them a refusal proves nothing: a provider that refuses all would be conformant.
  *
- * A `violation` and a `controlRefused` are for the caller to tell, so that one finding does not hide the next.
+ * A `violation` and a `controlRefused` are for the caller to report, so that one finding does not hide the next.
  *
  * @param control sends the request with a fresh good token
  */
@@ -131,14 +131,14 @@ export function groupFindings(findings: Finding[]): string {
  * Ends a requirement by what was found.
  *
  * @throws Violation with all of it, if there is a violation
- * @throws NotTestable if nothing is known but that something could not be judged
+ * @throws NotTestable if nothing is known but that something could not be evaluated
  */
 export function conclude(violations: Finding[], untestable: Finding[]): void {
   if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
   if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
 }
 
-/** An exchange that refuses what it must take: nothing can be said of what it refuses beside. */
+/** An exchange that refuses what it must accept: its other refusals prove nothing. */
 export function refusesGood({ label }: { label: string }, response: TokenResponse): Finding {
   return { finding: `a good token ${notTaken(response)} (${describeResponse(response)}), see TX-10`, where: label };
 }

@@ -22,7 +22,7 @@ const ALGORITHMS = [
 
 const DEADLINE_MS = limitSeconds('providerRequest') * 1_000;
 
-/** Above any stall of the machine: an access token may live for seconds, and who issued it is what is judged. */
+/** Above any stall of the machine: an access token may live for seconds, and its issuer is what is evaluated. */
 const TOLERANCE_SECONDS = 300;
 
 async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknown>> {
@@ -31,7 +31,7 @@ async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknow
   try {
     if (response.status === 200) return JSON.parse(text) as Record<string, unknown>;
   } catch {
-    // Told below, with what it is.
+    // Reported below, with what it is.
   }
   throw new NotTestable(`GET ${url} answered ${response.status} and no JSON document: ${text.slice(0, 100)}`);
 }

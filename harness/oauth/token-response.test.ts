@@ -79,7 +79,7 @@ test.for<[string, number, string, { accepted?: true; refused?: true; access?: tr
   expect([isAccepted(response), isRefused(response), givesAccess(response)]).toEqual([accepted, refused, access]);
 });
 
-test('no answer is told as what happened', () => {
+test('no answer is reported as what happened', () => {
   const response = readTokenResponse({ unanswered: 'it ended the connection (ECONNRESET)' });
   expect(describeResponse(response)).toBe('no answer: it ended the connection (ECONNRESET)');
   expect([isAccepted(response), isRefused(response), givesAccess(response)]).toEqual([false, false, false]);

@@ -82,7 +82,7 @@ export function isAccepted(response: TokenResponse): boolean {
   return response.status === 200 && response.accessToken !== undefined;
 }
 
-/** True if a request was refused as RFC 6749 section 5.2 has it: by 4xx, and no access token beside it. */
+/** True if a request was refused as RFC 6749 section 5.2 has it: by 4xx, and without an access token. */
 export function isRefused({ status = 0, accessToken }: TokenResponse): boolean {
   return status >= 400 && status <= 499 && accessToken === undefined;
 }
@@ -164,7 +164,7 @@ const typeName = (value: unknown): string =>
 /**
  * What is wrong with the form of an answer that holds an access token, each as a finding of its own: RFC 6749 section 5.1 has a JSON object of
  * the media type `application/json`, with numbers as numbers, `scope` as one string (section 3.3), and nothing twice (section 3.2).
- * What the members say can mostly be judged all the same, see {@link grantedScopes} and {@link statedLifeSeconds}.
+ * What the members say can mostly be evaluated all the same, see {@link grantedScopes} and {@link statedLifeSeconds}.
  */
 export function formFindings(response: TokenResponse): string[] {
   const { body, headers, repeated } = response;

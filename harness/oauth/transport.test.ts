@@ -54,21 +54,21 @@ test.for<[string, (socket: Socket) => void, RegExp]>([
     },
     /^its answer \(200\) is longer than 1024 KiB/,
   ],
-])('an endpoint that %s gave no answer, and that is told', async ([, treat, unanswered]) => {
+])('an endpoint that %s gave no answer, and that is reported', async ([, treat, unanswered]) => {
   expect(await postForm(fetch, await serve(treat), FORM)).toEqual({ unanswered: expect.stringMatching(unanswered) });
 });
 
-test('an endpoint that breaks off the TLS handshake gave no answer', async () => {
+test('an endpoint that aborts the TLS handshake gave no answer', async () => {
   const plain = await serve((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
   const alert = await serve((socket) => socket.end(Buffer.from([0x15, 3, 3, 0, 2, 2, 40])));
   for (const url of [plain, alert]) {
     expect(await postForm(fetch, url.replace('http:', 'https:'), FORM)).toEqual({
-      unanswered: expect.stringMatching(/^it broke off the TLS handshake/),
+      unanswered: expect.stringMatching(/^it aborted the TLS handshake/),
     });
   }
 });
 
-test('an endpoint that says nothing gave no answer, when the time is over', async () => {
+test('an endpoint that sends nothing gave no answer by the deadline', async () => {
   vi.spyOn(AbortSignal, 'timeout').mockImplementationOnce(() => {
     const controller = new AbortController();
     setTimeout(() => controller.abort(new DOMException('over', 'TimeoutError')), 50);

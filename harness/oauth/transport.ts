@@ -89,7 +89,7 @@ function failureOf(url: string, error: unknown): string | undefined {
     return undefined;
   }
   if (code === 'EPROTO' || code.startsWith('ERR_SSL_') || code.startsWith('ERR_TLS_')) {
-    return `it broke off the TLS handshake (${code})`;
+    return `it aborted the TLS handshake (${code})`;
   }
   if (code === 'UND_ERR_HEADERS_OVERFLOW') {
     return 'the header of its answer is too long to be read';

@@ -12,7 +12,7 @@ import { describeResponse, isAccepted } from '../oauth/token-response.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { type DeclaredExchange, declaredExchanges, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
 
-/** An issuer beside the cluster, with a signing key that is published. */
+/** An issuer alongside the cluster's, with a signing key that is published. */
 export interface IssuerUnderControl {
   issuer: AdditionalIssuer;
   key: TokenForge;
@@ -30,7 +30,7 @@ export interface IssuerUnderControl {
 /**
  * Serves an issuer for as long as `body` takes: the cluster's own keys cannot be rolled for one requirement alone.
  *
- * @throws NotApplicable where the provider cannot be told to trust one
+ * @throws NotApplicable where the provider cannot be configured to trust one
  */
 export async function withAdditionalIssuer(
   t: RequirementContext,
@@ -42,7 +42,7 @@ export async function withAdditionalIssuer(
   if (additionalIssuer === undefined) {
     return t.notApplicable(
       furtherIssuer?.quoted ??
-        'this provider cannot be told to trust an additional issuer, whose keys the harness could roll',
+        'this provider cannot be configured to trust an additional issuer, whose keys the harness could roll',
     );
   }
   const isDead = new Map<string, boolean>();
@@ -95,7 +95,7 @@ function mustAsk(furtherIssuer: AdditionalIssuerDeclaration | undefined): boolea
   return furtherIssuer?.keys !== 'static-keys';
 }
 
-/** What is to be told of a provider that should have asked its issuer, and never did: it is no fault of its own where it does not reach it. */
+/** The reason for a provider that should have asked its issuer and never did: where it cannot reach it, that is no fault of its own. */
 function unasked({ issuer }: { issuer: string }): string {
   return `nobody asked anything of the harness's issuer ${issuer}: the provider does not reach it, or does not trust its TLS ("furtherIssuer.tls" in its target file)`;
 }

@@ -21,7 +21,7 @@ function clock(ahead: number, ...ways: number[]) {
   };
 }
 
-test('another clock is ahead or behind by what the quickest answer tells', async () => {
+test('another clock is ahead or behind by what the quickest answer shows', async () => {
   expect(await clockAheadMs(clock(5_000, 900, 12, 900))).toBe(5_003);
   expect(await clockAheadMs(clock(-5_000, 0))).toBe(-5_000);
 });

@@ -116,17 +116,17 @@ function makeAccounts(cluster: ClusterHandle, namespace: string, names: string[]
   ]);
 }
 
-/** As {@link declaredExchanges}, beside those of the peers: references, which are not judged themselves. */
+/** As {@link declaredExchanges}, with those of the peers: references, which are not evaluated themselves. */
 export async function exchangesOfAll(
   t: RequirementContext,
   serviceAccount: string,
-): Promise<{ judged: DeclaredExchange[]; peers: DeclaredExchange[] }> {
-  const [slot, beside] = await Promise.all([t.identityProvider(), t.peerProviders()]);
-  const [judged = [], peers = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
+): Promise<{ evaluated: DeclaredExchange[]; peers: DeclaredExchange[] }> {
+  const [slot, peerProviders] = await Promise.all([t.identityProvider(), t.peerProviders()]);
+  const [evaluated = [], peers = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
     slot,
-    ...(beside === undefined ? [] : [beside]),
+    ...(peerProviders === undefined ? [] : [peerProviders]),
   ]);
-  return { judged, peers };
+  return { evaluated, peers };
 }
 
 /** One ServiceAccount, registered at every provider of several servers, and the exchanges of each server. */
@@ -251,7 +251,7 @@ export async function expectRefusals(
   refusals: (exchange: DeclaredExchange) => Refusal[],
 ): Promise<void> {
   const series: [string, RefusalSeries][] = [];
-  // One after another: many subjects are judged at the same time, and a provider is not to be tested for load.
+  // One after another: many candidates are evaluated at the same time, and a provider is not to be tested for load.
   for (const exchange of exchanges) series.push([exchange.label, await seeSeries(exchange, refusals(exchange))]);
   t.evidence('refusals, each between two controls that were accepted', Object.fromEntries(series));
   const { violations, untestable } = findingsOf(series);

@@ -14,8 +14,8 @@ export interface Forged {
 const NO_FORGE = "needs tokens signed with the cluster's own key, which the harness does not hold here";
 
 /**
- * Judges by tokens that the harness signs: the cluster's where it holds that key, else those of an issuer of its own, where the provider
- * can be told to trust one.
+ * Evaluates by tokens that the harness signs: the cluster's where it holds that key, else those of an issuer of its own, where the provider
+ * can be configured to trust one.
  *
  * @throws NotApplicable where neither is so
  */

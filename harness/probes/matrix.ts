@@ -7,7 +7,7 @@ const providerSchema = z.strictObject({
   name: z.string(),
   issuer: z.string(),
   audience: z.string().describe('the audience that a projected token must name for it'),
-  underTest: z.boolean().describe('false for a reference beside the implementation under test'),
+  underTest: z.boolean().describe('false for a reference alongside the implementation under test'),
 });
 
 const subjectTokenSchema = z.strictObject({

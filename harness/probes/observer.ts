@@ -12,7 +12,7 @@ import { bundleConfigMap, startWorkloadPod } from './workload-pod.ts';
 /** By this name pods know the resource servers: `https://models.conformance.test:PORT/PROVIDER/v1`. */
 export const RESOURCE_SERVER_HOST = 'models.conformance.test';
 
-/** The hosts that it plays with a certificate of the run. */
+/** The hosts that it simulates with a certificate of the run. */
 const SIMULATED = [SIMULATED_HOSTS.simulated, SIMULATED_HOSTS.tenants, SIMULATED_HOSTS.elsewhere];
 
 const HTTPS_PORT = 8443;
@@ -31,15 +31,15 @@ export interface Observer {
   baseURL(provider: string): string;
   /** Everything that was recorded so far, in order. */
   records(): Promise<ObserverRecord[]>;
-  /** Milliseconds by which its clock is ahead of the harness's; 0 where the two cannot be told apart. */
+  /** Milliseconds by which its clock is ahead of the harness's; 0 where the two cannot be distinguished. */
   clockAheadMs(): Promise<number>;
-  /** When its pod stood still. */
+  /** When its pod stalled. */
   stalls(): Promise<Stall[]>;
   /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
   refuseNext(provider: string): Promise<void>;
-  /** Port at which the issuers of the simulated providers are, beside {@link SIMULATED_HOSTS}. */
+  /** Port at which the issuers of the simulated providers are, as well as {@link SIMULATED_HOSTS}. */
   port: number;
-  /** Tells a simulated provider how to behave from now on. */
+  /** Sets how a simulated provider behaves from now on. */
   act(provider: string, act: Act): Promise<void>;
 }
 

@@ -83,7 +83,7 @@ export function podSpec(image: string, serviceAccountName: string, container: Om
   };
 }
 
-/** What the API server says to a pod of the harness's; none is made. */
+/** The API server's answer to a pod of the harness's; none is made. */
 export async function dryRunPod(
   { core }: ClusterHandle,
   namespace: string,
@@ -99,7 +99,7 @@ export async function dryRunPod(
   }
 }
 
-/** Starts a pod that does nothing until it is told to end, and ends at once then. @throws NotTestable when it does not run */
+/** Starts a pod that does nothing until it is stopped, and ends at once then. @throws NotTestable when it does not run */
 export async function startIdlePod(
   t: RequirementContext,
   namespace: string,
@@ -119,7 +119,7 @@ export async function startIdlePod(
 /**
  * Runs a shell script in a pod to its end.
  *
- * @param automountServiceAccountToken what the pod says of the API token; absent: nothing
+ * @param automountServiceAccountToken of the pod; absent: unset
  * @returns the exit code
  * @throws NotTestable when it does not end in time
  */
@@ -152,7 +152,7 @@ export async function runInPod(
   });
 }
 
-/** Creates a ServiceAccount; with `automount` given, it says so of its pods. */
+/** Creates a ServiceAccount; with `automount` given, that is set for its pods. */
 export async function createServiceAccount(
   t: RequirementContext,
   namespace: string,

@@ -85,7 +85,7 @@ test('an old name of the annotation counts, too', () => {
   expect(defaultOf([{ metadata: { name: 'a', annotations }, provisioner: 'x' }])).toBe('a');
 });
 
-test('without a default one the only one is taken; which of several, or of none, is for the owner to say', async () => {
+test('without a default one the only one is taken; which of several, or of none, is for the owner to decide', async () => {
   const gp3: [string, string, boolean] = ['gp3', '2026-01-01', false];
   const io2: [string, string, boolean] = ['io2', '2026-01-01', false];
   expect(await defaultStorageClass(withClasses({}, [gp3]))).toBe('gp3');

@@ -15,15 +15,15 @@ export function providersOf(exchanges: DeclaredExchange[]): ProviderDescription[
   return [...new Map(exchanges.map(({ provider }) => [provider.name, provider])).values()];
 }
 
-/** The exchanges of an N × N matrix: those that are judged, and those of references beside them. */
+/** The exchanges of an N × N matrix: those that are evaluated, and those of references alongside them. */
 export interface MatrixExchanges {
-  judged: DeclaredExchange[];
+  evaluated: DeclaredExchange[];
   peers: DeclaredExchange[];
 }
 
-/** What a report says of the providers. */
-export function matrixProviders({ judged, peers }: MatrixExchanges): Matrix['providers'] {
-  return [judged, peers].flatMap((exchanges, index) =>
+/** The providers as a report has them. */
+export function matrixProviders({ evaluated, peers }: MatrixExchanges): Matrix['providers'] {
+  return [evaluated, peers].flatMap((exchanges, index) =>
     providersOf(exchanges).map(({ name, issuer, audience }) => ({ name, issuer, audience, underTest: index === 0 })),
   );
 }
@@ -34,7 +34,7 @@ export async function presentEach(
   tokens: MatrixToken[],
 ): Promise<{ series: RefusalSeries; cells: Matrix['subjectTokens'] }> {
   const { provider, label } = exchange;
-  // Two providers of one audience are told apart by nothing that this token says.
+  // Nothing in this token distinguishes two providers of one audience.
   const others = tokens.filter(({ audience }) => audience !== provider.audience);
   const attempts = others.flatMap(({ audience }) =>
     attemptsWith(exchange, {
@@ -78,7 +78,7 @@ function outcomeOf(status = 0): 'accepted' | 'refused' | 'other' {
   return status >= 400 && status <= 499 ? 'refused' : 'other';
 }
 
-/** @throws HarnessError where a reference did what it must not: it says nothing about the target */
+/** @throws HarnessError where a reference did what it must not: that proves nothing about the target */
 export function requireGood(peers: { finding: string; where: string }[]): void {
-  if (peers.length > 0) throw new HarnessError(`a reference beside the target: ${groupFindings(peers)}`);
+  if (peers.length > 0) throw new HarnessError(`a reference alongside the target: ${groupFindings(peers)}`);
 }

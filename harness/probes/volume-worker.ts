@@ -21,7 +21,7 @@ export interface VolumeWorkerOptions {
   name: string;
   mounts: ClaimMount[];
   /** Name of a pod on whose node it has to run. */
-  beside?: string;
+  sameNodeAs?: string;
   /** Name of the node on which it has to run. */
   node?: string;
   tolerations?: V1Toleration[];
@@ -72,7 +72,7 @@ export function claimVolumes(mounts: ClaimMount[]): {
   };
 }
 
-function affinity({ beside, node }: VolumeWorkerOptions): V1Affinity {
+function affinity({ sameNodeAs, node }: VolumeWorkerOptions): V1Affinity {
   return {
     ...(node === undefined
       ? {}
@@ -83,12 +83,12 @@ function affinity({ beside, node }: VolumeWorkerOptions): V1Affinity {
             },
           },
         }),
-    ...(beside === undefined
+    ...(sameNodeAs === undefined
       ? {}
       : {
           podAffinity: {
             requiredDuringSchedulingIgnoredDuringExecution: [
-              { labelSelector: { matchLabels: { worker: beside } }, topologyKey: HOST_NAME },
+              { labelSelector: { matchLabels: { worker: sameNodeAs } }, topologyKey: HOST_NAME },
             ],
           },
         }),
@@ -142,9 +142,9 @@ export async function startVolumeWorker(
       if (response.ok) {
         return JSON.parse(text) as never;
       }
-      const told = errorOf(text);
-      if (response.status === 500 && told !== undefined) {
-        throw new Violation(`${operation} in the pod ${name} failed: ${told}`);
+      const message = errorOf(text);
+      if (response.status === 500 && message !== undefined) {
+        throw new Violation(`${operation} in the pod ${name} failed: ${message}`);
       }
       throw new HarnessError(
         `the worker in ${namespace}/${name} answered ${operation} with ${response.status}: ${text}`,
@@ -153,7 +153,7 @@ export async function startVolumeWorker(
   };
 }
 
-/** What the worker itself says of a failure; the API server's own errors have another form. */
+/** The worker's own message for a failure; the API server's errors have another form. */
 function errorOf(text: string): string | undefined {
   try {
     const { error } = JSON.parse(text) as { error?: unknown };

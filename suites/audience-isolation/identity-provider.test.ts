@@ -53,7 +53,7 @@ async function signedAgain(exchange: DeclaredExchange, { resign }: TokenForge, c
 
 requirement('AI-01', async (t) => {
   const all = await exchangesOfAll(t, 'ai-01');
-  const tokens: MatrixToken[] = providersOf([...all.judged, ...all.peers]);
+  const tokens: MatrixToken[] = providersOf([...all.evaluated, ...all.peers]);
   // Without anybody else there is no other's audience to take: one that nobody has stands in for it.
   if (new Set(tokens.map(({ audience }) => audience)).size === 1) {
     const audience = 'https://another-provider.conformance.test';
@@ -70,7 +70,7 @@ requirement('AI-01', async (t) => {
     }
     return findingsOf(series);
   };
-  const { violations, untestable } = await see(all.judged);
+  const { violations, untestable } = await see(all.evaluated);
   const beside = await see(all.peers);
   t.evidence(MATRIX, { providers: matrixProviders(all), subjectTokens: cells, accessTokens: [] } satisfies Matrix);
   conclude(violations, untestable);
@@ -324,7 +324,7 @@ requirement('AI-10', async (t) => {
 
 requirement('AI-11', async (t) => {
   const [all, slot, beside] = await Promise.all([exchangesOfAll(t, 'ai-11'), t.identityProvider(), t.peerProviders()]);
-  const judged = providersOf(all.judged);
+  const judged = providersOf(all.evaluated);
   if (judged.length === 1 && all.peers.length === 0) {
     return t.notApplicable('there is one provider alone, and so no other provider whose tokens could be taken');
   }
@@ -365,7 +365,7 @@ requirement('AI-11', async (t) => {
     );
     return found;
   };
-  const { violations, untestable } = await see(all.judged);
+  const { violations, untestable } = await see(all.evaluated);
   const references = await see(all.peers);
   t.evidence(MATRIX, { providers: matrixProviders(all), subjectTokens: [], accessTokens: cells } satisfies Matrix);
   conclude(violations, untestable);

@@ -38,9 +38,9 @@ export function worker(t: RequirementContext, name: SharingWorker): Promise<Volu
     if (name === 'author') {
       return startVolumeWorker(t, namespace, { name, mounts: mounts[name] });
     }
-    // The others are put beside it: one node is what is judged here. All are started at the same time.
+    // The others run on the same node: this is about one node. All are started at the same time.
     const [started] = await Promise.all([
-      startVolumeWorker(t, namespace, { name, mounts: mounts[name], beside: 'author' }),
+      startVolumeWorker(t, namespace, { name, mounts: mounts[name], sameNodeAs: 'author' }),
       worker(t, 'author'),
     ]);
     return started;
@@ -138,7 +138,7 @@ export async function startOwnWorker(t: RequirementContext, name: 'keeper' | 'vi
   return startVolumeWorker(t, namespace, {
     name,
     mounts: [{ claim, mountPath: SHARED }],
-    ...(name === 'victim' ? { beside: 'keeper' } : {}),
+    ...(name === 'victim' ? { sameNodeAs: 'keeper' } : {}),
   });
 }
 

@@ -82,7 +82,7 @@ describe('TR-22', () => {
     expect(() => expectNone(findings, [])).toThrow(Violation);
   });
 
-  test('what a client sends by itself may be late by as much as its pod stood still', () => {
+  test('what a client sends by itself may be late by as much as its pod stalled', () => {
     const findings = seen([exchange(20, A), exchange(22, B)], []);
     expect(() => expectNone(findings, stall(17, 18))).toThrow(Violation);
     expect(() => expectNone(findings, stall(16.5, 19.8))).toThrow(HarnessError);
@@ -90,7 +90,7 @@ describe('TR-22', () => {
 });
 
 describe('TR-23', () => {
-  test('a token that expired on its way says nothing where the machine stood still for as long', () => {
+  test('a token that expired on its way says nothing where the machine stalled for as long', () => {
     const findings = neverPresentsAnExpiredToken(
       session({
         exchanges: [exchange(1, A), exchange(27, A)],
@@ -144,7 +144,7 @@ describe('TR-28', () => {
       }),
     );
 
-  test('a call that took long fails, unless the machine stood still for what was too much', () => {
+  test('a call that took long fails, unless the machine stalled for what was too much', () => {
     expect(seen(9.9)).toEqual([]);
     expect(() => expectNone(seen(11.5), [])).toThrow(Violation);
     expect(() => expectNone(seen(11.5), stall(2, 3.3))).toThrow(Violation);

@@ -49,7 +49,7 @@ export interface ManagerRecord {
   deaths: Death[];
   /** The manager's own output. */
   output: string[];
-  /** When the harness stood still. */
+  /** When the harness stalled. */
   stalls: Stall[];
 }
 

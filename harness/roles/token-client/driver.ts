@@ -49,7 +49,7 @@ export interface SessionDriver {
   secrets(): Promise<string[]>;
   /** Milliseconds by which the clock of those who watch the client is ahead of the harness's; absent where it is the same one. */
   clockAheadMs?(): Promise<number>;
-  /** Where those who watch the client stood still. */
+  /** Where those who watch the client stalled. */
   stalls(): Promise<Stall[]>;
   /** Goes the way to the client and back without asking it anything; absent where there is no such way (a child process). */
   pulse?(): Promise<void>;

@@ -135,7 +135,7 @@ export interface ClientSession {
   after: ProcessIdentity;
   /** The process after the outage of the simulated provider. */
   afterOutage: ProcessIdentity;
-  /** When the harness, the client's pod, the observer or the way to the client stood still: what was late then says nothing. */
+  /** When the harness, the client's pod, the observer or the way to the client stalled: what was late then says nothing. */
   stalls: Stall[];
 }
 
