@@ -68,3 +68,15 @@ test('what is missing may be the machine’s fault; beside something that was se
   expect(thrown([missing('no end was reported')])).toMatchObject({ mayBeTheMachine: true });
   expect(thrown([missing('no end was reported'), 'two Jobs were made'])).toMatchObject({ mayBeTheMachine: false });
 });
+
+test('the message names the first findings, the violation has all of them', () => {
+  const all = Array.from({ length: 12 }, (_, index) => `wrong ${index}`);
+  const thrown = ((): unknown => {
+    try {
+      return expectNone([...all, late(1000)], [stall(12, 14)]);
+    } catch (error) {
+      return error;
+    }
+  })();
+  expect(thrown).toMatchObject({ message: expect.stringMatching(/^wrong 0; .*; and 7 more$/), findings: all });
+});

@@ -84,6 +84,15 @@ test('the published schema is the one of the code, and takes a report', () => {
   expect(validate({ ...good, more: 1 })).toBe(false);
 });
 
+test('JUnit: beneath a failure stands everything that was found, and how to fix it', () => {
+  const failed = result('TR-01', 'failed');
+  const findings = [{ cause: 'call … failed', count: 2, texts: ['call 1 failed', 'call 2 failed'] }];
+  const xml = junitRenderer.render(report([{ ...failed, findings, remedy: 'Retry <once>.' }]));
+  expect(xml).toContain(
+    '- call … failed (2 times)\n    call 1 failed\n    call 2 failed\nHow to fix it: Retry &lt;once&gt;.</failure>',
+  );
+});
+
 test('JUnit: failures, errors and skips are told apart, and the text is well-formed', () => {
   const xml = junitRenderer.render(
     report(

@@ -87,7 +87,7 @@ export function commandSigner(command: string, publicKeyFile: string): Signer {
       const isUnread = (error as NodeJS.ErrnoException | undefined)?.code === 'EPIPE';
       if ((error !== undefined && !isUnread) || status !== 0) {
         throw new HarnessError(
-          `the command that signs failed (${error?.message ?? `exit code ${status}`}): ${stderr.toString().slice(-500)}`,
+          `the command that signs failed (${isUnread || error === undefined ? `exit code ${status}` : error.message}): ${stderr.toString().slice(-500)}`,
         );
       }
       const signature = Buffer.from(stdout.toString(), 'base64');

@@ -1,3 +1,4 @@
+import { causesOf } from '../failures.ts';
 import type { Report, ReportResult } from '../report.ts';
 import type { Renderer } from './renderer.ts';
 
@@ -9,6 +10,22 @@ function escapeXml(text: string): string {
   return [...escaped].filter((character) => character >= ' ' || '\t\n\r'.includes(character)).join('');
 }
 
+/** What a CI system shows beneath a failure: everything that was found, and how to fix it. */
+function body(result: ReportResult): string {
+  const { statement, rationale, remedy, source } = result;
+  const fact = (term: string, text: string | undefined): string[] => (text === undefined ? [] : [`${term}: ${text}`]);
+  return [
+    ...fact('Requirement', statement),
+    ...causesOf(result).flatMap(({ cause, count, texts }) => [
+      `- ${cause}${count > 1 ? ` (${count} times)` : ''}`,
+      ...(texts.length > 1 ? texts.map((text) => `    ${text}`) : []),
+    ]),
+    ...fact('Why it matters', rationale),
+    ...fact('How to fix it', remedy),
+    ...fact('Source', source?.join('; ')),
+  ].join('\n');
+}
+
 function element(result: ReportResult): string {
   const { id, level, role, outcome, reason = '', durationMs } = result;
   const open = `    <testcase classname="${escapeXml(result.suite)}" name="${escapeXml(`${id} (${level}, ${role})`)}" time="${(durationMs / 1000).toFixed(3)}"`;
@@ -18,7 +35,7 @@ function element(result: ReportResult): string {
       return `${open}/>`;
     case 'failed':
     case 'not testable':
-      return `${open}><failure message="${message}"/></testcase>`;
+      return `${open}><failure message="${message}">${escapeXml(body(result))}</failure></testcase>`;
     case 'harness error':
       return `${open}><error message="${message}"/></testcase>`;
     default:
