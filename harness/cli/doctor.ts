@@ -11,7 +11,7 @@ import { planEngine } from '../environment/engine/plan.ts';
 import { cacheFolder, freeBytes, megabytes } from '../environment/images/cache.ts';
 import { imageStates } from '../environment/images/index.ts';
 import { reasonOf } from '../environment/images/registry.ts';
-import { judgeGo } from '../environment/images/tools.ts';
+import { checkGo } from '../environment/images/tools.ts';
 import { isFromHere, liveRuns } from '../environment/live-runs.ts';
 import { mismatch, stripsTypes } from './dependencies.mjs';
 
@@ -170,7 +170,7 @@ async function goFinding(wanted: boolean): Promise<Finding> {
     if (!wanted) return { name: 'go', state: 'ok', value: 'not needed: the images are present' };
     return { name: 'go', state: 'advice', value: 'not on PATH', mend };
   }
-  const verdict = judgeGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
+  const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
   return verdict.ok
     ? { name: 'go', state: 'ok', value: verdict.version }
     : { name: 'go', state: wanted ? 'advice' : 'ok', value: verdict.problem, ...(wanted ? { mend } : {}) };

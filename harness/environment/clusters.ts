@@ -28,7 +28,7 @@ const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
 const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
 
-/** Where a live cluster finds the images that its pods need beside a stock Node. */
+/** Where a live cluster finds the images that its pods need besides a stock Node. */
 const LIVE_IMAGE_VARIABLES = {
   workload: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE',
   'job-runner': 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE',
@@ -95,9 +95,9 @@ export class Clusters {
       image: image.reference,
       workloadImage: workload.reference,
       ...(archive === undefined ? {} : { workloadImageArchive: archive }),
-      admissionPolicies: this.#options.judgesTwins || this.#options.assignedUids === true,
+      admissionPolicies: this.#options.evaluatesTwins || this.#options.assignedUids === true,
       serverArguments: [
-        ...(this.#options.judgesTwins ? [MANY_PODS_ARGUMENT] : []),
+        ...(this.#options.evaluatesTwins ? [MANY_PODS_ARGUMENT] : []),
         ...(networkPolicies ? [] : [NO_NETWORK_POLICIES_ARGUMENT]),
         ...serverArguments,
       ],
@@ -187,7 +187,7 @@ export class Clusters {
     // The pods of a live cluster do not reach this host.
     const pods = cluster.data.owned ? await gatewayOf(await this.#foundations.network()) : undefined;
     const access = await this.targetAccesses.open(cluster, pki, options, pods);
-    // A reference is the harness's own; what an implementation under test makes is judged as it makes it.
+    // A reference is the harness's own; what an implementation under test makes is evaluated as it makes it.
     if (candidate.kind !== 'targets') cluster.takeAsOwn?.(access.user);
     return access;
   }
@@ -239,7 +239,7 @@ export class Clusters {
   }
 
   /**
-   * Takes away what a candidate alone used, when nothing of it is judged any more: on a cluster that many candidates share, the pods of
+   * Takes away what a candidate alone used, when nothing of it is evaluated any more: on a cluster that many candidates share, the pods of
    * those before would take the time of those after.
    */
   async release(candidate: Candidate): Promise<void> {

@@ -29,15 +29,15 @@ export async function gatewayOf(network: StartedNetwork): Promise<string> {
 }
 
 /**
- * Tells when a container of the run ends, by the engine's own events, with the last lines that it wrote.
+ * Reports when a container of the run ends, by the engine's own events, with the last lines that it wrote.
  *
- * @param isExpected asked at once: what ends because the run is being stopped is not told
+ * @param isExpected asked at once: what ends because the run is being stopped is not reported
  * @returns ends the watch
  */
 export async function onContainerEnd(
   runId: string,
   isExpected: () => boolean,
-  tell: (message: string) => void,
+  report: (message: string) => void,
 ): Promise<() => void> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
   const filters = { label: [`${RUN_LABEL}=${runId}`], event: ['die'] };
@@ -47,7 +47,7 @@ export async function onContainerEnd(
     const { Actor } = JSON.parse(line) as { Actor: { ID: string; Attributes: { image?: string; exitCode?: string } } };
     const { image, exitCode } = Actor.Attributes;
     const lines = await lastLinesOf(dockerode.getContainer(Actor.ID));
-    tell(`a container of ${image} has ended with code ${exitCode}; its last lines:\n${lines}`);
+    report(`a container of ${image} has ended with code ${exitCode}; its last lines:\n${lines}`);
   });
   // A watch that breaks is no reason to end the run: each part is asked at its end whether it is alive.
   stream.on('error', () => undefined);
@@ -107,7 +107,7 @@ export async function removeRuns(ours: () => (runId: string) => boolean): Promis
     containers.map(async ({ Id, Labels, State }) => {
       const container = dockerode.getContainer(Id);
       if (State === 'running') {
-        // The node takes its pods, mounts and control groups down when it is told to stop; it needs a second or two.
+        // The node takes its pods, mounts and control groups down when it is stopped; it needs a second or two.
         await container.stop({ t: 5 }).catch(ignoreGone);
       }
       await container.remove({ force: true, v: true }).catch(ignoreGone);

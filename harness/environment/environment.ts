@@ -35,7 +35,7 @@ export class Environment {
    * Begins what every run of this kind needs, before the first test asks for it.
    *
    * @param options.images of the pods that will be started: given to the node while it is idle, since that takes a minute on one that is not
-   * @returns settled when the cluster and its images are there, or failed: why is told to those who ask for the part. The identity
+   * @returns settled when the cluster and its images are there, or failed: the reason goes to those who ask for the part. The identity
    *   provider goes on starting: who needs it waits for it, and nobody else.
    */
   async warmUp(options: { identityProvider: boolean; images: readonly NodeImage[] }): Promise<void> {

@@ -74,11 +74,11 @@ export class IdentityProviders {
     return this.#parts.once(key, async () => {
       if (this.#options.cluster === 'kubeconfig') {
         throw new NotApplicable(
-          'no identity provider of the harness can be reached from the pods of a live cluster yet: only the rows of the cluster are judged there',
+          'no identity provider of the harness can be reached from the pods of a live cluster yet: only the rows of the cluster are evaluated there',
         );
       }
       if (kind === 'keycloak') {
-        // A JVM beside it would double the time of the cluster's start on a small machine, and everything waits for the cluster.
+        // A JVM at the same time would double the time of the cluster's start on a small machine, and everything waits for the cluster.
         await this.#clusters.reference().catch(() => undefined);
       }
       const context = await this.#identityProviderContext(key);
@@ -103,7 +103,7 @@ export class IdentityProviders {
     const [pki, resolver, network, keycloakServers] = await Promise.all([
       this.#foundations.pki(),
       this.#foundations.resolver(),
-      // On a live cluster nothing of ours is started beside it.
+      // On a live cluster nothing of ours is started alongside it.
       live ? undefined : this.#foundations.network(),
       this.#parts.once('Keycloak servers', async () => new KeycloakServers()),
     ]);
@@ -171,7 +171,7 @@ export class IdentityProviders {
     return { description: provider.description, resolver: resolver.toData(), ca: (await this.#foundations.pki()).ca };
   }
 
-  /** Embedded providers beside the one in the slot, as many as make three, and one at least. */
+  /** Embedded providers alongside the one in the slot, as many as make three, and one at least. */
   async #peers(candidate: Candidate): Promise<StartedIdentityProvider> {
     const [{ description }, cluster] = await Promise.all([
       this.startedFor(candidate),
@@ -197,7 +197,7 @@ export class IdentityProviders {
 
   async peersFor(candidate: Candidate): Promise<IdentityProviderData | undefined> {
     if (this.#options.cluster === 'kubeconfig') {
-      // Without the right to read its keys there is nobody beside the target.
+      // Without the right to read its keys there are no peers of the target.
       const context = await this.#identityProviderContext('peer providers');
       const readable = await this.#keysForEmbedded(context).then(
         () => true,

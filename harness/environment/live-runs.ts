@@ -4,7 +4,7 @@ import { homedir, hostname } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * The runs of this user on this host that are under way, one small file each: what a later run needs to tell
+ * The runs of this user on this host that are under way, one small file each: what a later run needs to distinguish
  * the leavings of a dead run from the containers of one that is still at work.
  */
 
@@ -22,7 +22,7 @@ function folder(): string {
   return join(cache, 'kube-agent-conformance', 'runs');
 }
 
-/** Tells the runs of this host and user from those of others that use the same engine or cluster. */
+/** Distinguishes the runs of this host and user from those of others that use the same engine or cluster. */
 function origin(): string {
   return createHash('sha256').update(`${hostname()}\n${folder()}`).digest('hex').slice(0, 6);
 }
@@ -37,7 +37,7 @@ export function isFromHere(runId: string): boolean {
   return runId.startsWith(origin());
 }
 
-/** Start time of a process, or undefined when there is none; `unknown` where the platform does not tell. */
+/** Start time of a process, or undefined when there is none; `unknown` where the platform has none. */
 function startTicks(pid: number): string | undefined {
   try {
     process.kill(pid, 0);

@@ -13,8 +13,8 @@ export interface EnvironmentOptions {
   settings?: Settings;
   identityProvider: IdentityProviderKind;
   clock: ClockSettings;
-  /** True where twins are judged: their clusters know how to be broken. */
-  judgesTwins: boolean;
+  /** True where twins are evaluated: their clusters know how to be broken. */
+  evaluatesTwins: boolean;
   /** True where the network of the references' cluster enforces NetworkPolicies, if the harness starts it. */
   networkPolicies: boolean;
   /** True where the harness's own cluster assigns uids to pods, as OpenShift does. */

@@ -143,7 +143,7 @@ export class Session {
       ...(options.settings === undefined ? {} : { settings: options.settings }),
       identityProvider: options.identityProvider,
       clock: this.clock,
-      judgesTwins: options.mode === 'prove',
+      evaluatesTwins: options.mode === 'prove',
       networkPolicies: options.mode !== 'prove' && this.#asksForNetworkPolicies(),
       assignedUids: options.assignedUids === true,
       ...slotsOf(options.targets ?? []),

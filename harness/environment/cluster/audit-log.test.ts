@@ -108,6 +108,6 @@ it.each([
   ['GET', '/apis/batch/v1?timeout=32s', 'get /apis/batch/v1'],
   ['GET', '/api/v1/pods', 'list pods'],
   ['GET', '/api/v1/namespaces/a', 'get namespaces a in a'],
-])('%s %s is %s', (method, url, told) => {
-  expect(describeRecord(askedFor(method, url))).toBe(told);
+])('%s %s is %s', (method, url, description) => {
+  expect(describeRecord(askedFor(method, url))).toBe(description);
 });

@@ -4,7 +4,7 @@ import type { ClusterTrust } from '../../oauth/provider.ts';
 /** The cluster in the slot. Lives in the main process; the workers get its {@link ClusterData}. */
 export interface StartedCluster {
   readonly data: ClusterData;
-  /** How an identity provider is told to trust it. */
+  /** How an identity provider is configured to trust it. */
   readonly trust: ClusterTrust;
   /** What the cluster says of itself (versions, nodes, issuer): for the report, read and not copied from flags. */
   discover(): Promise<Record<string, unknown>>;
@@ -22,7 +22,7 @@ export interface StartedCluster {
   takeAsOwn?(user: string): void;
   /** The harness's own requests so far, by verb and resource; only where it does not read the API server's log. */
   requests?(): Record<string, number>;
-  /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
+  /** Rejects if the cluster is gone: reported as a harness error, never as a verdict. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
 }

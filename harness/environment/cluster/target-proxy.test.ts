@@ -90,7 +90,7 @@ describe('the recording proxy', () => {
       agent: false,
       headers: { authorization: `Bearer ${TOKEN}`, ...headers },
     });
-    // Of a connection that is reset both the request and its answer tell.
+    // A connection that is reset fails both the request and its answer.
     request.on('error', () => undefined);
     request.end(body);
     return request;

@@ -16,7 +16,7 @@ it('says what failed, how, and what it printed last', async () => {
   await expect(command('no-such-program', [])).rejects.toThrow(/`no-such-program` could not be started/);
 });
 
-it('ends a command with its children when it is broken off', async () => {
+it('ends a command with its children when it is aborted', async () => {
   const stop = new AbortController();
   let child = 0;
   const running = command('sh', ['-c', 'sleep 1000 & echo $!; trap "" TERM; wait'], {

@@ -25,7 +25,7 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   if (running !== undefined) return adopt(running);
   const busy = silent.find((endpoint) => endpoint.busy);
   if (busy !== undefined) {
-    // It is there: a second one beside it would be no help.
+    // It is there: a second one would be no help.
     throw new SetUpError(
       `The container engine at ${busy.endpoint.host} accepts connections but does not respond: ${busy.reason}.`,
       ['check its log and the load of the host, restart it if necessary, and run the same command again'],

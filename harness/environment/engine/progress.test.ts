@@ -8,9 +8,9 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it('tells begin, advance and end, and every ten seconds that a silent step goes on', async () => {
-  const told: SetUpProgress[] = [];
-  const report = new StepReporter('image node', (progress) => told.push(progress));
+it('reports begin, advance and end, and every ten seconds that a silent step goes on', async () => {
+  const reported: SetUpProgress[] = [];
+  const report = new StepReporter('image node', (progress) => reported.push(progress));
   const result = report.step('compile', async (advance) => {
     advance('1 package');
     await new Promise((resolve) => setTimeout(resolve, 25_000));
@@ -18,7 +18,7 @@ it('tells begin, advance and end, and every ten seconds that a silent step goes 
   });
   await vi.advanceTimersByTimeAsync(25_000);
   expect(await result).toBe(7);
-  expect(told.map(({ phase, detail }) => [phase, detail])).toEqual([
+  expect(reported.map(({ phase, detail }) => [phase, detail])).toEqual([
     ['begin', undefined],
     ['advance', '1 package'],
     ['advance', '1 package'],
@@ -29,9 +29,9 @@ it('tells begin, advance and end, and every ten seconds that a silent step goes 
 });
 
 it('has no end, and leaves no timer, when the step fails', async () => {
-  const told: string[] = [];
-  const report = new StepReporter('engine', ({ phase }) => told.push(phase));
+  const reported: string[] = [];
+  const report = new StepReporter('engine', ({ phase }) => reported.push(phase));
   await expect(report.step('start', () => Promise.reject(new Error('no')))).rejects.toThrow('no');
-  expect(told).toEqual(['begin']);
+  expect(reported).toEqual(['begin']);
   expect(vi.getTimerCount()).toBe(0);
 });

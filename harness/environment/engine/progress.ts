@@ -1,4 +1,4 @@
-/** One thing that set-up is doing, told while it is done. */
+/** One thing that set-up is doing, reported while it is done. */
 export type SetUpProgress = {
   /** What is worked on: `engine`, or an image as `image kubernetes-node`. */
   readonly part: string;
@@ -15,7 +15,7 @@ export type SetUpProgress = {
 /** Receives the progress of set-up; must not throw. */
 export type OnProgress = (progress: SetUpProgress) => void;
 
-/** A step with nothing to tell says at least that it goes on, milliseconds: linking a program takes half a minute. */
+/** A step without news reports at least that it goes on, milliseconds: linking a program takes half a minute. */
 const PULSE = 10_000;
 
 /** The steps of one part, with their times. */
@@ -28,7 +28,7 @@ export class StepReporter {
     this.#onProgress = onProgress;
   }
 
-  /** Says one thing that is not a step. */
+  /** Reports something that is not a step. */
   note(step: string): void {
     this.#onProgress({ part: this.#part, step, phase: 'note' });
   }
@@ -40,19 +40,19 @@ export class StepReporter {
   async step<T>(step: string, work: (advance: (detail: string) => void) => Promise<T>): Promise<T> {
     const begin = performance.now();
     let last: string | undefined;
-    const tell = (phase: 'advance' | 'end') => {
+    const report = (phase: 'advance' | 'end') => {
       const elapsedMs = performance.now() - begin;
       const detail = last === undefined ? {} : { detail: last };
       this.#onProgress({ part: this.#part, step, phase, elapsedMs, ...detail });
     };
     this.#onProgress({ part: this.#part, step, phase: 'begin' });
-    const pulse = setInterval(() => tell('advance'), PULSE);
+    const pulse = setInterval(() => report('advance'), PULSE);
     try {
       const result = await work((detail) => {
         last = detail;
-        tell('advance');
+        report('advance');
       });
-      tell('end');
+      report('end');
       return result;
     } finally {
       clearInterval(pulse);

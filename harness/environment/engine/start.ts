@@ -64,7 +64,7 @@ export async function installPackages(
   });
 }
 
-/** Refreshes the package lists. A failure is told, not fatal: an install that needs the missing list says so itself. */
+/** Refreshes the package lists. A failure is reported, not fatal: an install that needs the missing list fails with its own message. */
 export async function aptUpdate(report: StepReporter, options: CommandOptions): Promise<void> {
   await report.step('apt-get update', async () => {
     try {

@@ -24,7 +24,7 @@ export interface IdentityProviderContext {
   labels: Record<string, string>;
   /** Address of this host that pods can reach: where servers in this process listen. */
   bindAddress: string;
-  /** Is told where the provider's name leads. One resolver for each provider that is started: twins share their reference's name. */
+  /** Learns where the provider's name leads. One resolver for each provider that is started: twins share their reference's name. */
   resolver: Resolver;
   onProgress(message: string): void;
   /** The run's Keycloak containers, shared by the reference and its twins. */

@@ -28,7 +28,7 @@ export interface Setting {
   declarations?: number[];
   /** The harness holds the cluster's key (default), or does not. */
   forge?: boolean;
-  /** The provider can be told to trust an additional issuer (default), or cannot. */
+  /** The provider can be configured to trust an additional issuer (default), or cannot. */
   trusting?: boolean;
   waited?: string[];
   /** Requirements that are not evaluated. */
@@ -43,7 +43,7 @@ export interface Setting {
 
 interface Started {
   provider: StartedIdentityProvider;
-  /** A reference beside it, with names of its own. */
+  /** A reference alongside it, with names of its own. */
   peers: StartedIdentityProvider;
   peersFetch: Resolver['fetch'];
 }
@@ -89,8 +89,8 @@ function contextOf(
             additionalIssuer: {
               address: '127.0.0.1',
               trusting: async (trust: AdditionalIssuerTrust) => {
-                const further = await provider.trusting?.(trust);
-                return { ...further, grants: declared(further?.grants ?? []) };
+                const additional = await provider.trusting?.(trust);
+                return { ...additional, grants: declared(additional?.grants ?? []) };
               },
             },
           }),

@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { type Pack, pack } from 'tar-stream';
 import type { PodImageSpec } from './spec.ts';
 
-/** Nothing in an archive tells when it was made: the same input gives the same bytes. */
+/** Nothing in an archive depends on when it was made: the same input gives the same bytes. */
 const EPOCH = new Date(0);
 
 /** `amd64`, `arm64`: this host's architecture as images and Debian name it. */

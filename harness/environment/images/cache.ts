@@ -121,7 +121,7 @@ export async function freeBytes(path: string): Promise<number> {
 }
 
 /**
- * Tells a full disk from other failures.
+ * Distinguishes a full disk from other failures.
  *
  * @param places folders that the failed work writes to, by what they hold
  * @returns a SetUpError that names the full one, or the error as it came

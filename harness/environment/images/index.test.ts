@@ -151,7 +151,7 @@ describe('provideImages', () => {
     expect(engine.asked.filter((asked) => asked.startsWith('build'))).toHaveLength(1);
   });
 
-  it('tells a full disk from a fault of the image', async () => {
+  it('distinguishes a full disk from a fault of the image', async () => {
     const engine = new FakeEngine();
     engine.buildError = 'write /layer.tar: no space left on device';
     await expect(provide(engine, ['base'])).rejects.toThrow(/The disk is full: the image base/);

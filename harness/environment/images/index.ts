@@ -197,7 +197,7 @@ function resolvedFrom({ reference, source }: Candidate, present: Inventory): Res
 
 async function checkRoom(cache: Cache, dataRoot: string): Promise<void> {
   for (const path of [cache.folder, dataRoot]) {
-    // A remote engine's folder is not on this host: its own error will tell.
+    // A remote engine's folder is not on this host: its own error says why.
     if (!path.startsWith('/')) continue;
     const free = await freeBytes(path);
     if (free >= BUILD_ROOM) continue;

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { expect, it } from 'vitest';
 import { takeLock } from './lock.ts';
 
-it('lets the second in when the first is done, and tells it whom it waits for', async () => {
+it('lets the second in when the first is done, and names the holder that it waits for', async () => {
   const name = randomUUID();
   const order: string[] = [];
   const first = await takeLock(name, () => order.push('never'));
@@ -38,7 +38,7 @@ it('is free when its holder was killed', async () => {
   await lock[Symbol.asyncDispose]();
 });
 
-it('stops waiting when it is told to', async () => {
+it('stops waiting when it is aborted', async () => {
   const name = randomUUID();
   const held = await takeLock(name, () => {});
   const stop = new AbortController();

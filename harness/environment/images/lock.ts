@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 /**
  * A lock between processes of this host that the kernel lets go when its holder dies: the holder listens on a socket
- * whose name is the lock, the others connect to it and are told of its end by the connection's end.
+ * whose name is the lock, the others connect to it and see its end by the connection's end.
  */
 export type Lock = AsyncDisposable;
 
@@ -17,7 +17,7 @@ export type Lock = AsyncDisposable;
  */
 export async function takeLock(name: string, onWait: (holder: string) => void, signal?: AbortSignal): Promise<Lock> {
   const address = lockAddress(name);
-  let told = false;
+  let hasReported = false;
   for (;;) {
     signal?.throwIfAborted();
     const server = await listen(address);
@@ -25,8 +25,10 @@ export async function takeLock(name: string, onWait: (holder: string) => void, s
       return { [Symbol.asyncDispose]: () => new Promise<void>((resolve) => server.close(() => resolve())) };
     }
     const answered = await waitForHolder(address, signal, (holder) => {
-      if (!told) onWait(holder);
-      told = true;
+      if (!hasReported) {
+        onWait(holder);
+      }
+      hasReported = true;
     });
     // Only a socket file can be left behind by a dead holder: abstract sockets end with their process.
     if (!answered && !address.startsWith('\0')) await rm(address, { force: true });

@@ -126,7 +126,7 @@ async function distributionSources(codename: string): Promise<string> {
 /**
  * The stanzas of one apt source file (both formats of sources.list(5)) whose suites belong to a release, in deb822 format.
  *
- * @param path tells the format by its ending: `.sources` or `.list`
+ * @param path its ending is the format: `.sources` or `.list`
  */
 export function sourcesFor(codename: string, path: string, text: string): string[] {
   const belongs = (suite: string) => suite === codename || suite.startsWith(`${codename}-`);

@@ -18,7 +18,7 @@ export type GoVerdict =
  * @param version output of `go version`
  * @param toolchain output of `go env GOTOOLCHAIN`
  */
-export function judgeGo(version: string, toolchain: string): GoVerdict {
+export function checkGo(version: string, toolchain: string): GoVerdict {
   const match = /\bgo(\d+)\.(\d+)(\S*)/.exec(version);
   if (match === null) return { ok: false, problem: `\`go version\` printed ${JSON.stringify(version.trim())}` };
   const found = [Number(match[1]), Number(match[2])] as const;
@@ -46,7 +46,7 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
   const go = (await which('go')) ?? (await which('go', { PATH: '/usr/local/go/bin:/usr/lib/go/bin' }));
   if (go === undefined) {
     const debian = await debianCandidate('golang-go');
-    if (debian === undefined || !judgeGo(`go${debian}`, 'auto').ok) {
+    if (debian === undefined || !checkGo(`go${debian}`, 'auto').ok) {
       throw new SetUpError(
         `Go is not on PATH, and this system's package golang-go is ${debian === undefined ? 'not available' : `too old (${debian})`}, so the node image cannot be built.`,
         mend,
@@ -55,7 +55,7 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
     await installPackages(['golang-go'], report, signal);
     return ensureGo(report, signal);
   }
-  const verdict = judgeGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
+  const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
   if (!verdict.ok) throw new SetUpError(`${verdict.problem} (${go}).`, mend);
   return go;
 }

@@ -90,7 +90,7 @@ function token(claims: { aud?: string[]; iat?: number; exp?: number; pod?: strin
   }).encode();
 }
 
-/** The API server takes the tokens of the list, for whatever audience, until it is told otherwise. */
+/** The API server takes the tokens of the list, for whatever audience, until that is changed. */
 function accept(tokens: string[]): void {
   answers[REVIEW] = ({ body }) => {
     const { spec } = body as { spec: { token: string; audiences?: string[] } };
@@ -118,7 +118,7 @@ async function post(cluster: ClusterHandle, path: string, body: unknown, bearer?
   return [response.status, await response.json()];
 }
 
-test('a fault that does not exist is told with those that do', async () => {
+test('a fault that does not exist is named with those that do', async () => {
   await expect(startApiProxy(data, 'none')).rejects.toThrow(/called none; there are .*accepts-expired-tokens, /);
 });
 
@@ -281,7 +281,7 @@ async function get(cluster: ClusterHandle, path: string, bearer: string): Promis
 
 test('role-holds-everywhere: what was allowed in one namespace is allowed in another, and nothing else', async () => {
   const cluster = await through('role-holds-everywhere');
-  const [holder, stranger] = [token(), new UnsecuredJWT({ sub: 'system:serviceaccount:ns:stranger' }).encode()];
+  const [holder, foreign] = [token(), new UnsecuredJWT({ sub: 'system:serviceaccount:ns:foreign' }).encode()];
   answers['GET /api/v1/namespaces/ns/pods'] = () => ({ status: 200, body: {} });
   answers['GET /api/v1/namespaces/other/pods'] = refuseTokens();
   answers['GET /api/v1/namespaces/ns/secrets'] = refuseTokens();
@@ -291,7 +291,7 @@ test('role-holds-everywhere: what was allowed in one namespace is allowed in ano
   expect(await get(cluster, '/api/v1/namespaces/other/pods', holder)).toBe(200);
   expect(await get(cluster, '/api/v1/pods', holder)).toBe(200);
   expect(await get(cluster, '/api/v1/namespaces/ns/secrets', holder)).toBe(403);
-  expect(await get(cluster, '/api/v1/namespaces/other/pods', stranger)).toBe(403);
+  expect(await get(cluster, '/api/v1/namespaces/other/pods', foreign)).toBe(403);
 });
 
 test('parent-implies-child: a right to the resource is one to its subresources', async () => {

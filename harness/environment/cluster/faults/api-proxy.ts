@@ -90,7 +90,7 @@ export async function startApiProxy(cluster: ClusterData, faultName: string): Pr
   const server = createServer((request, response) => {
     forward(request, response).catch(() => response.destroy());
   });
-  /** Nothing is streamed over an upgraded connection: it is told whether it is granted, and closed. */
+  /** Nothing is streamed over an upgraded connection: the upgrade is granted or refused, and the connection closed. */
   const answerUpgrade = async (request: IncomingMessage, socket: Duplex): Promise<void> => {
     const exchange = exchangeOf(request, Buffer.alloc(0));
     const asked = { ...exchange, headers: { ...exchange.headers, upgrade: request.headers.upgrade ?? '' } };

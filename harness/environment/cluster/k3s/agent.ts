@@ -48,7 +48,7 @@ async function sharedFolderOf(containerId: string): Promise<string> {
 }
 
 /**
- * Starts a further node of a cluster: by the command `agent` and by K3S_URL and K3S_TOKEN, as k3s has it
+ * Starts another node of a cluster: by the command `agent` and by K3S_URL and K3S_TOKEN, as k3s has it
  * (https://docs.k3s.io/quick-start). It has the volumes that are shared between nodes in common with its server, and a taint
  * that keeps pods away that were not made for it: its kubelet has no token accelerator.
  *

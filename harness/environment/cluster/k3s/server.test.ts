@@ -27,7 +27,7 @@ test('only on the accelerated clock the kubelet goes through the accelerator', (
   expect(accelerated).toContain('--kubelet-arg=sync-frequency=1s');
 });
 
-test('a server knows admission policies, and more arguments, only where it is told so', () => {
+test('a server knows admission policies, and more arguments, only where it is configured so', () => {
   expect(serverCommand(settings({})).filter((argument) => argument.includes('MutatingAdmissionPolicy'))).toEqual([]);
   const command = serverCommand(settings({}, { admissionPolicies: true, serverArguments: ['--more'] }));
   expect(command).toContain('--kube-apiserver-arg=feature-gates=MutatingAdmissionPolicy=true');

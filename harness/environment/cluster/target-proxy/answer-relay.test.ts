@@ -78,7 +78,7 @@ test('a watch that is cut ends without its last chunk', async () => {
   expect(exchange.record.fault).toBe('cut-watch');
 });
 
-test('what the API server breaks off does not look complete', async () => {
+test('an answer that the API server aborts does not look complete', async () => {
   const { from, received } = await relay(WATCH);
   from.destroy(new Error('reset'));
   await expect(received).rejects.toThrow('aborted');

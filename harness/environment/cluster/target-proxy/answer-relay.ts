@@ -51,7 +51,7 @@ export class AnswerRelay implements OpenWatch {
       }
     });
     this.#from.on('end', () => this.#complete());
-    // What the API server broke off must not look complete to the target.
+    // An answer that the API server aborted must not look complete to the target.
     this.#from.on('error', () => {
       if (!this.#isEnded) {
         this.#to.destroy();

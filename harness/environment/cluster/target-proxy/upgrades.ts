@@ -77,7 +77,7 @@ function join(exchange: Exchange, target: Side, apiServer: Side): void {
 /** The answer of an API server that does not upgrade. */
 function passRefusal(exchange: Exchange, refused: IncomingMessage, socket: Duplex): void {
   exchange.record.code = refused.statusCode ?? 0;
-  // The connection ends with the body, and so tells its length.
+  // The connection ends with the body, which gives its length.
   const lines = [...headerLines(endToEnd(refused.headers)), 'connection: close'];
   writeHead(socket, refused.statusCode ?? 502, refused.statusMessage ?? '', lines);
   const body: Buffer[] = [];

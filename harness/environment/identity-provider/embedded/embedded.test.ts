@@ -105,7 +105,7 @@ describe('a genuine token', () => {
     }
   });
 
-  test('needs no client_id beside a client assertion', async () => {
+  test('needs no client_id with a client assertion', async () => {
     const token = await good();
     const form = {
       grant_type: 'client_credentials',
@@ -203,7 +203,7 @@ describe('a bad token', () => {
     }
   });
 
-  test('is refused beside a good client assertion, and a good one beside a bad client assertion', async () => {
+  test('is refused with a good client assertion, and a good one with a bad client assertion', async () => {
     const bad = await good((claims) => (claims.aud = ['conformance-staging']));
     const declaration = JWT_BEARER_ASSERTED;
     expect(await ask({ declaration, token: bad, clientAssertion: await good() })).toMatchObject({
@@ -214,10 +214,10 @@ describe('a bad token', () => {
     });
   });
 
-  test('of another subject is refused beside an own client assertion', async () => {
-    const stranger = await good(() => {}, OTHER);
+  test('of another subject is refused with the client’s own assertion', async () => {
+    const foreign = await good(() => {}, OTHER);
     const declaration = JWT_BEARER_ASSERTED;
-    expect(await ask({ declaration, token: stranger, clientAssertion: await good() })).toMatchObject({
+    expect(await ask({ declaration, token: foreign, clientAssertion: await good() })).toMatchObject({
       error: 'invalid_grant',
     });
   });

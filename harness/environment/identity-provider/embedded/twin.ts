@@ -12,7 +12,7 @@ export interface EmbeddedTwin {
   switchedOff?: Grant[];
   /** Keeps the issuer's keys otherwise. */
   keyCache?: Partial<KeyCache>;
-  /** True where it finds keys by the issuer's discovery, whatever it was told. */
+  /** True where it finds keys by the issuer's discovery, whatever it was configured with. */
   ignoresKeySources?: boolean;
   /** True where all of its providers sign with one key. */
   oneSigningKey?: boolean;

@@ -51,7 +51,7 @@ test('a connection that the container ends is ended in front of it, too', async 
   await expect(fetch(url)).rejects.toThrow('fetch failed');
 });
 
-test('an answer that the container breaks off is broken off in front of it, too', async () => {
+test('an answer that the container aborts is aborted in front of it, too', async () => {
   const url = await inFrontOf((_, response) => {
     response.writeHead(200, { 'content-length': '99' }).write('{"a');
     setImmediate(() => response.destroy());

@@ -51,7 +51,7 @@ export function passTo(host: string, port: number): RequestListener {
  * The containers of a target file's `server: {kind: container}`: one for each provider, behind one https listener with a certificate of the run's
  * CA. Each is started when its provider is set up.
  *
- * @throws NotApplicable beside a live cluster, which reaches nothing of the harness's
+ * @throws NotApplicable with a live cluster, which reaches nothing of the harness's
  */
 export async function startContainers(
   context: IdentityProviderContext,

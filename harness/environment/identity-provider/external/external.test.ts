@@ -44,7 +44,7 @@ function seen(): Record<string, string>[] {
   return lines.map((line) => JSON.parse(line) as Record<string, string>);
 }
 
-test('an additional issuer is told of by the same ways as the cluster, in its place', async () => {
+test('an additional issuer is registered by the same steps as the cluster, in its place', async () => {
   const { context } = await makeTestIssuer();
   const provider = await startTargetIdentityProvider(
     context,
@@ -96,12 +96,12 @@ test('where the file does not say how, there is no additional issuer, and the re
 });
 
 test('a person is asked for all that waits at once, and never believed by a file of an earlier time', async () => {
-  const told: string[] = [];
+  const messages: string[] = [];
   const { context } = await makeTestIssuer();
   const done = join(folder, 'done');
   writeFileSync(done, '');
   const provider = await startTargetIdentityProvider(
-    { ...context, onProgress: (message) => told.push(message) },
+    { ...context, onProgress: (message) => messages.push(message) },
     target(`register:
   manual: { steps: ['map \${workload.subject}'], doneFile: done, deadlineSeconds: 5 }
 `),
@@ -109,20 +109,20 @@ test('a person is asked for all that waits at once, and never believed by a file
   const register = (serviceAccount: string): Promise<unknown> =>
     provider.register('production', { namespace: 'ns', serviceAccount });
   const first = register('a');
-  await expect.poll(() => told).toHaveLength(1);
+  await expect.poll(() => messages).toHaveLength(1);
   expect(existsSync(done)).toBe(false);
   const others = Promise.all([register('b'), register('c')]);
   writeFileSync(done, '');
   await first;
-  await expect.poll(() => told).toHaveLength(2);
-  expect(told[0]).toContain('1. map system:serviceaccount:ns:a');
-  expect(told[1]).toMatch(/1\. map system:serviceaccount:ns:b\n {2}2\. map system:serviceaccount:ns:c/);
+  await expect.poll(() => messages).toHaveLength(2);
+  expect(messages[0]).toContain('1. map system:serviceaccount:ns:a');
+  expect(messages[1]).toMatch(/1\. map system:serviceaccount:ns:b\n {2}2\. map system:serviceaccount:ns:c/);
   writeFileSync(done, '');
   await others;
   await provider.stop();
 });
 
-test('a command that fails, and one whose last line is no JSON, are told with their place', async () => {
+test('a command that fails, and one whose last line is no JSON, are reported with their place', async () => {
   const { context } = await makeTestIssuer();
   for (const [command, said] of [
     [`['node', '-e', 'console.error("no such tenant"); process.exit(3)']`, /register\.command failed.*no such tenant/],
@@ -135,7 +135,7 @@ test('a command that fails, and one whose last line is no JSON, are told with th
   }
 });
 
-test('ServiceAccounts that are registered already are told of by the file alone, and no others can be', async () => {
+test('ServiceAccounts that are registered already are known by the file alone, and no others can be', async () => {
   const { context } = await makeTestIssuer();
   const provider = await startTargetIdentityProvider(
     context,

@@ -225,7 +225,7 @@ function issuerValues({ issuer, algorithms, keys, published }: AdditionalIssuerT
   };
 }
 
-/** What a target file may say of the cluster. Its keys are fetched only where the file names them, or has a command that may want them. */
+/** The values of the cluster that a target file may use. Its keys are fetched only where the file names them, or has a command that may want them. */
 async function clusterValues(
   { trust, fetch, clusterKeys }: IdentityProviderContext,
   target: IdentityProviderTarget,
@@ -236,9 +236,9 @@ async function clusterValues(
     'cluster.ca': trust.ca,
     'cluster.algorithm': trust.algorithms?.[0] ?? 'RS256',
   };
-  const told = [target.setUp, target.register];
-  const named = JSON.stringify(told).includes('${cluster.jwks}');
-  const wanted = told.some((ways) => ways !== undefined && 'command' in ways && ways.command !== undefined);
+  const steps = [target.setUp, target.register];
+  const named = JSON.stringify(steps).includes('${cluster.jwks}');
+  const wanted = steps.some((step) => step !== undefined && 'command' in step && step.command !== undefined);
   if (!named && !wanted) return values;
   const keys = clusterKeys?.() ?? keysAt(fetch, trust.jwksUri);
   try {

@@ -54,7 +54,7 @@ test('the twin of the defaults differs from the reference in the two settings al
   ]);
 });
 
-test("what the Admin API answered is told without the administrator's token", async () => {
+test("what the Admin API answered is reported without the administrator's token", async () => {
   const response = new Response('{}', { status: 409 });
   const refused = new NetworkError('Realm production already exists', { response, responseData: {} });
   const error = await administer('make realm production', Promise.reject(refused)).catch((thrown: unknown) => thrown);

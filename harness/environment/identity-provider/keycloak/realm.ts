@@ -7,7 +7,7 @@ export const GRANT_ALIAS = 'cluster-grant';
 /** A part of Keycloak's realm representation (JSON of its Admin REST API). */
 export type RealmRepresentation = Record<string, unknown> & { identityProviders: Record<string, unknown>[] };
 
-/** How a realm is told to trust an issuer: what the cluster says of itself, unless there are keys of another source. */
+/** How a realm is configured to trust an issuer: what the cluster's discovery says, unless there are keys of another source. */
 export type RealmTrust = Pick<ClusterTrust, 'issuer' | 'jwksUri' | 'algorithms'> & {
   /** False where the issuer may be out of reach: the `kubernetes` provider would ask it for its discovery, so that `oidc` stands in its place. */
   byDiscovery?: boolean;

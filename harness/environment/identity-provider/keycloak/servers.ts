@@ -12,9 +12,9 @@ import { RequestCounter } from '../request-counter.ts';
 const ADMINISTRATOR = { username: 'admin', password: 'conformance' };
 
 const START_DEADLINE_MS = limitSeconds('keycloakStart') * 1_000;
-/** A server that is being set up while clusters start beside it has little time for each request. */
+/** A server that is being set up while clusters start has little time for each request. */
 const REQUEST_DEADLINE_MS = limitSeconds('keycloakRequest') * 1_000;
-/** Keycloak's minute is short for a machine that may stand still for a part of it: a request must not outlive its token. */
+/** Keycloak's minute is short for a machine that may stall for a part of it: a request must not outlive its token. */
 const ADMINISTRATOR_TOKEN_SECONDS = 600;
 const ADMIN_PORT = 8080;
 const TLS_FOLDER = '/opt/conformance/tls';
@@ -49,7 +49,7 @@ const LOG_LINES = 25;
 
 /**
  * Awaits a call of Keycloak's Admin REST API. Its own error holds the request with the administrator's token, so that only
- * what was answered is told.
+ * the answer is reported.
  */
 export async function administer<T>(what: string, call: Promise<T>): Promise<T> {
   try {
@@ -95,7 +95,7 @@ function isLocal(host: string): boolean {
 /** A line of the access log, as Keycloak writes it by default (Quarkus' pattern `common`). */
 const ACCESS = /\[org\.keycloak\.http\.access-log\].*"[A-Z]+ (\S+) HTTP/;
 
-/** Keeps the last lines that a container wrote (what is left to read when it is gone), and counts the requests that it tells of. */
+/** Keeps the last lines that a container wrote (what is left to read when it is gone), and counts the requests that it logs. */
 class ServerLog {
   readonly requests = new RequestCounter();
   #lines: string[] = [];
@@ -189,7 +189,7 @@ async function startServer(
     const version = administer('server info', admin.serverInfo.find()).then(
       ({ systemInfo }) => systemInfo?.version ?? 'unknown',
     );
-    // Told to whoever asks for it.
+    // Reported to whoever asks for it.
     version.catch(() => undefined);
     return {
       admin,
@@ -239,7 +239,7 @@ export class KeycloakServers {
     known.users -= 1;
     if (known.users > 0) return;
     this.#servers.delete(keyOf(options));
-    // One that did not come up has told so already, and has nothing to stop.
+    // One that did not come up has reported that already, and has nothing to stop.
     const server = await known.server.catch(() => undefined);
     await server?.stop();
   }
