@@ -1,6 +1,6 @@
 import { cpus } from 'node:os';
 import { expect, test } from 'vitest';
-import { processorsSince } from './load.ts';
+import { machineLoad, processorsSince, stalledMicroseconds } from './load.ts';
 
 /** /proc/stat counts in hundredths of a second. */
 const SPIN_MS = 400;
@@ -12,4 +12,19 @@ test('one processor that does nothing but count is busy', () => {
   const share = busy();
   expect(share).toBeGreaterThan(0.5 / cpus().length);
   expect(share).toBeLessThanOrEqual(1);
+});
+
+test('pressure is read from the total of those lines that tell of some task', () => {
+  const contents =
+    'some avg10=95.56 avg60=91.88 avg300=89.58 total=2141140061\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n';
+  expect(stalledMicroseconds(contents)).toBe(2_141_140_061);
+  expect(stalledMicroseconds('')).toBeUndefined();
+  expect(stalledMicroseconds('full avg10=0.00 avg60=0.00 avg300=0.00 total=7')).toBeUndefined();
+});
+
+test('a process whose event loop is full has no room', () => {
+  const load = machineLoad();
+  const until = performance.now() + SPIN_MS;
+  while (performance.now() < until);
+  expect(load.busy()).toBeGreaterThan(0.9);
 });

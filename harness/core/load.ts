@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { cpus, freemem, totalmem } from 'node:os';
 import { performance } from 'node:perf_hooks';
 
@@ -15,20 +16,65 @@ const MEMORY_FULL = 0.85;
 
 /** The load of this machine and of the process that asks. */
 export function machineLoad(): Load {
-  let processors = processorTimes();
+  const processors = pressureSince() ?? utilizationSince();
   let loop = performance.eventLoopUtilization();
   return {
     busy() {
-      const now = processorTimes();
-      const all = now.all - processors.all;
-      const idle = now.idle - processors.idle;
-      processors = now;
       const loopNow = performance.eventLoopUtilization();
       const { utilization } = performance.eventLoopUtilization(loopNow, loop);
       loop = loopNow;
       const memory = 1 - freemem() / totalmem();
-      return Math.max(all === 0 ? 1 : 1 - idle / all, utilization, memory >= MEMORY_FULL ? 1 : 0);
+      return Math.max(processors(), utilization, memory >= MEMORY_FULL ? 1 : 0);
     },
+  };
+}
+
+/** Linux' pressure stall information (Documentation/accounting/psi.rst): some task waited for a processor for `total` microseconds. */
+const PRESSURE_FILE = '/proc/pressure/cpu';
+
+/** @returns undefined where the contents are not those of a pressure file */
+export function stalledMicroseconds(contents: string): number | undefined {
+  const total = /^some .*\btotal=(\d+)$/m.exec(contents)?.[1];
+  return total === undefined ? undefined : Number(total);
+}
+
+/**
+ * Measures the share of the time since the call before, 0 to 1, in which some task waited for a processor: a machine may be fully used
+ * and nobody wait.
+ *
+ * @returns undefined where the kernel does not say
+ */
+function pressureSince(): (() => number) | undefined {
+  const read = (): number | undefined => {
+    try {
+      return stalledMicroseconds(readFileSync(PRESSURE_FILE, 'utf8'));
+    } catch {
+      return undefined;
+    }
+  };
+  const first = read();
+  if (first === undefined) return undefined;
+  let before = first;
+  let at = performance.now();
+  return () => {
+    const now = read() ?? before;
+    const elapsed = (performance.now() - at) * 1_000;
+    const share = elapsed === 0 ? 1 : Math.min(1, (now - before) / elapsed);
+    before = now;
+    at = performance.now();
+    return share;
+  };
+}
+
+/** Measures the share of the processors' time since the call before, 0 to 1, that was not idle. */
+function utilizationSince(): () => number {
+  let processors = processorTimes();
+  return () => {
+    const now = processorTimes();
+    const all = now.all - processors.all;
+    const idle = now.idle - processors.idle;
+    processors = now;
+    return all === 0 ? 1 : 1 - idle / all;
   };
 }
 

@@ -19,8 +19,8 @@ export type Claim = { make: true } | { make: false; value: unknown };
  * @throws HarnessError, NotTestable or NotApplicable, as the main process says
  */
 export interface EnvironmentApi {
-  /** Waits until the scheduler admits the candidate. */
-  admission(request: object): Promise<object>;
+  /** Waits until the scheduler admits the requirement. */
+  admission(request: { id: string }): Promise<object>;
   /** Rejects where a part of the environment is gone: what failed meanwhile says nothing about the candidate. */
   alive(request: object): Promise<object>;
   progress(request: { id: string; message: string }): Promise<object>;

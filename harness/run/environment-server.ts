@@ -6,8 +6,8 @@ import { claimHandlers, type EnvironmentHandlers } from '../rpc/server.ts';
 interface ServedRun {
   environment: Environment;
   candidates: readonly Candidate[];
-  /** Settled once the candidate may start. */
-  admit(candidate: Candidate): Promise<void>;
+  /** Settled once a requirement of the candidate may begin. */
+  admit(candidate: Candidate, id: string): Promise<void>;
   onProgress(candidate: string, id: string, message: string): void;
 }
 
@@ -25,7 +25,7 @@ export function environmentHandlers({ environment, candidates, admit, onProgress
   };
   return {
     ...claimHandlers(),
-    admission: (_, name) => done(admit(called(name))),
+    admission: ({ id }, name) => done(admit(called(name), id)),
     alive: () => done(environment.assertAlive()),
     progress: ({ id, message }, name) => done(onProgress(name, id, message)),
     cluster: (_, name) => clusters.dataFor(called(name)),

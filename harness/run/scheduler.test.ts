@@ -1,7 +1,7 @@
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Role, Twin } from '../catalogue/catalogue.ts';
 import type { Candidate } from '../rpc/candidate.ts';
-import { Turns } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 
 const twinOf = (name: string, role: Role): Candidate => ({
   kind: 'twin',
@@ -11,12 +11,12 @@ const twinOf = (name: string, role: Role): Candidate => ({
 });
 
 /** Registers twins of two requirements each, and lets the first requirement of each ask for its turn; `inside` has the names of those let in. */
-function queue(turns: Turns, twins: Candidate[]): { inside: string[] } {
+function queue(scheduler: Scheduler, twins: Candidate[]): { inside: string[] } {
   const inside: string[] = [];
   for (const twin of twins) {
-    turns.register(twin);
-    turns.register(twin);
-    void turns.enter(twin).then(() => inside.push(twin.name));
+    scheduler.register(twin, 'A', 0);
+    scheduler.register(twin, 'B', 0);
+    void scheduler.admit(twin, 'A').then(() => inside.push(twin.name));
   }
   return { inside };
 }
@@ -30,25 +30,25 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 test('a busy machine has one candidate for each core, with all of its requirements', async () => {
-  const turns = new Turns({ cores: 2, load: { busy: () => 1 } });
+  const scheduler = new Scheduler({ cores: 2, load: { busy: () => 1 } });
   const twins = twinsOf('cluster', 3);
   const [first] = twins as [Candidate];
-  const { inside } = queue(turns, twins);
+  const { inside } = queue(scheduler, twins);
   await vi.advanceTimersByTimeAsync(10 * LOOK);
   expect(inside).toEqual(['cluster 0', 'cluster 1']);
-  await turns.enter(first);
-  expect(turns.leave(first)).toBe(false);
+  await scheduler.admit(first, 'B');
+  expect(scheduler.done(first)).toBe(false);
   await vi.advanceTimersByTimeAsync(LOOK);
   expect(inside, 'the first candidate has one requirement to go').toHaveLength(2);
-  expect(turns.leave(first), 'the last one').toBe(true);
+  expect(scheduler.done(first), 'the last one').toBe(true);
   await vi.advanceTimersByTimeAsync(0);
   expect(inside).toEqual(['cluster 0', 'cluster 1', 'cluster 2']);
 });
 
 test('a machine with room takes one more at each look, up to a number for each core', async () => {
   let busy = 0;
-  const turns = new Turns({ cores: 1, load: { busy: () => busy } });
-  const { inside } = queue(turns, twinsOf('cluster', 20));
+  const scheduler = new Scheduler({ cores: 1, load: { busy: () => busy } });
+  const { inside } = queue(scheduler, twinsOf('cluster', 20));
   await vi.advanceTimersByTimeAsync(0);
   expect(inside).toHaveLength(1);
   await vi.advanceTimersByTimeAsync(3 * LOOK);
@@ -62,8 +62,8 @@ test('a machine with room takes one more at each look, up to a number for each c
 });
 
 test('those that wait longest go first; identity providers are one for each core', async () => {
-  const turns = new Turns({ cores: 1, load: { busy: () => 0 } });
-  const { inside } = queue(turns, [
+  const scheduler = new Scheduler({ cores: 1, load: { busy: () => 0 } });
+  const { inside } = queue(scheduler, [
     ...twinsOf('identity-provider', 3),
     ...twinsOf('job-runner', 1),
     ...twinsOf('cluster', 1),
@@ -73,17 +73,49 @@ test('those that wait longest go first; identity providers are one for each core
 });
 
 test('of one role those with the most requirements go first', async () => {
-  const turns = new Turns({ cores: 1, load: { busy: () => 0 } });
+  const scheduler = new Scheduler({ cores: 1, load: { busy: () => 0 } });
   const [first, few, many] = twinsOf('cluster', 3) as [Candidate, Candidate, Candidate];
-  const { inside } = queue(turns, [first, few, { ...many, planned: ['A', 'B', 'C'] }]);
+  const { inside } = queue(scheduler, [first, few, { ...many, planned: ['A', 'B', 'C'] }]);
   await vi.advanceTimersByTimeAsync(3 * LOOK);
   expect(inside).toEqual([first.name, many.name, few.name]);
 });
 
-test('the references never wait', async () => {
-  const turns = new Turns({ load: { busy: () => 1 } });
-  const references = { kind: 'references', name: 'references', planned: ['A', 'B'] } satisfies Candidate;
-  turns.register(references);
-  await turns.enter(references);
-  turns.leave(references);
+describe('requirements of the references', () => {
+  const references = { kind: 'references', name: 'references', planned: [] } satisfies Candidate;
+
+  /** Requirements that take so many seconds each; `begun` has those that were admitted, in their order. */
+  function ask(scheduler: Scheduler, seconds: number[]): { begun: number[] } {
+    const begun: number[] = [];
+    for (const [index, each] of seconds.entries()) {
+      scheduler.register(references, `A-${index}`, each);
+      void scheduler.admit(references, `A-${index}`).then(() => begun.push(each));
+    }
+    return { begun };
+  }
+
+  const LOOK_ROWS = 250;
+
+  test('what takes longest begins first, some of them at once however busy the machine is', async () => {
+    const { begun } = ask(new Scheduler({ cores: 1, load: { busy: () => 1 } }), [1, 90, 5, 60, 2, 30]);
+    await vi.advanceTimersByTimeAsync(LOOK_ROWS);
+    expect(begun).toEqual([90, 60, 30, 5]);
+  });
+
+  test('on a busy machine the others begin one by one, on one with room a few at a time', async () => {
+    let busy = 1;
+    const scheduler = new Scheduler({ cores: 1, load: { busy: () => busy } });
+    const { begun } = ask(
+      scheduler,
+      Array.from({ length: 20 }, () => 1),
+    );
+    await vi.advanceTimersByTimeAsync(LOOK_ROWS);
+    expect(begun).toHaveLength(4);
+    await vi.advanceTimersByTimeAsync(8 * LOOK_ROWS);
+    expect(begun, 'one a second').toHaveLength(6);
+    busy = 0.2;
+    await vi.advanceTimersByTimeAsync(2 * LOOK_ROWS);
+    expect(begun).toHaveLength(12);
+    await vi.advanceTimersByTimeAsync(10 * LOOK_ROWS);
+    expect(begun, 'nobody is forgotten').toHaveLength(20);
+  });
 });

@@ -4,79 +4,96 @@ import { type Load, machineLoad } from '../core/load.ts';
 import { ROLE_DEFINITIONS, roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 
-/** So many twins for each core are let in however busy the machine is, and so many at the most. */
-const AT_LEAST_PER_CORE = 1;
-const AT_MOST_PER_CORE = 12;
+/** So many twins for each core are admitted however busy the machine is, and so many at the most. */
+const TWINS_AT_LEAST_PER_CORE = 1;
+const TWINS_AT_MOST_PER_CORE = 12;
 
-/** A further twin is let in where this share of the machine, or less, is used. */
+/** So many requirements for each core begin at once, however busy the machine is. */
+const ROWS_AT_ONCE_PER_CORE = 4;
+/** So many more are admitted at each look while there is room, and at least one every so many looks. */
+const ROWS_PER_LOOK = 3;
+const LOOKS_PER_ROW = 4;
+
+/** There is room for more while this share of the machine, or less, is used. */
 const ROOM_BELOW = 0.7;
 
-/** How often that is looked at. What was let in at one look is at work, and seen, at the next. */
-const LOOK_EVERY_MS = 1_000;
+/** How often that is looked at. What was admitted at one look is at work, and seen, at the next. */
+const LOOK_EVERY_MS = 250;
+/** A twin is many requirements: it is seen to be at work later. */
+const LOOKS_PER_TWIN = 4;
 
-/** Those that wait longest go first; see {@link ROLE_DEFINITIONS}. */
-function orderOf(role: Role): number {
-  return ROLE_DEFINITIONS.findIndex((definition) => definition.role === role);
-}
-
-export interface TurnsOptions {
+export interface SchedulerOptions {
   cores?: number;
   load?: Load;
   lookEveryMs?: number;
 }
 
-interface Waiting {
+interface WaitingTwin {
   role: Role;
   requirements: number;
   admit: () => void;
 }
 
+interface WaitingRow {
+  seconds: number;
+  admit: () => void;
+}
+
 /**
- * Lets the candidates of a run in, as many at a time as the machine has room for: all requirements of a candidate together, whichever file
- * they are in. Most of a twin's time is waiting (for an expiry, a rotation, a pod), so that a fixed number would either leave the
- * machine idle or make it stall, which spoils verdicts. The references never wait. Lives in the main process.
+ * Admits what a run evaluates, as fast as the machine has room for it. What takes longest begins first: most of a run's time is waiting
+ * (for an expiry, a rotation, a pod), which costs nothing, so that the machine is kept busy by the rest and never starved. A machine
+ * that is starved spoils verdicts. The requirements of the references and of targets are admitted one by one; twins as a whole, with all of
+ * their requirements, whichever file these are in. Lives in the main process.
  */
-export class Turns {
+export class Scheduler {
   readonly #cores: number;
   readonly #load: Load;
   readonly #lookEveryMs: number;
-  readonly #open = new Map<string, { tests: number; entered: Promise<void> | undefined }>();
+  readonly #open = new Map<string, { tests: number; admitted: Promise<void> | undefined }>();
+  readonly #seconds = new Map<string, number>();
   readonly #inside = new Map<Role, number>();
-  #waiting: Waiting[] = [];
+  #twins: WaitingTwin[] = [];
+  #rows: WaitingRow[] = [];
+  #begun = 0;
+  #looks = 0;
   #timer: NodeJS.Timeout | undefined;
 
   constructor({
     cores = availableParallelism(),
     load = machineLoad(),
     lookEveryMs = LOOK_EVERY_MS,
-  }: TurnsOptions = {}) {
+  }: SchedulerOptions = {}) {
     this.#cores = cores;
     this.#load = load;
     this.#lookEveryMs = lookEveryMs;
   }
 
-  /** Counts one requirement of a candidate, before any runs. */
-  register({ name }: Candidate): void {
-    const entry = this.#open.get(name) ?? { tests: 0, entered: undefined };
+  /** Counts one requirement of a candidate, before any runs. @param expectedSeconds 0 where nothing is known of it */
+  register({ name }: Candidate, id: string, expectedSeconds: number): void {
+    const entry = this.#open.get(name) ?? { tests: 0, admitted: undefined };
     entry.tests += 1;
     this.#open.set(name, entry);
+    this.#seconds.set(`${name} ${id}`, expectedSeconds);
   }
 
-  /** Waits until it is the candidate's turn; the same for all of its requirements. */
-  async enter(candidate: Candidate): Promise<void> {
+  /** Settled once a requirement of a candidate may begin; for a twin the same for all of its requirements. */
+  async admit(candidate: Candidate, id: string): Promise<void> {
     const entry = this.#open.get(candidate.name);
-    if (entry !== undefined) {
-      entry.entered ??= this.#queue(candidate);
-      await entry.entered;
+    if (entry === undefined) return;
+    if (candidate.kind === 'twin') {
+      entry.admitted ??= this.#queueTwin(candidate.twin.role, candidate.planned.length);
+      await entry.admitted;
+    } else {
+      await this.#queueRow(this.#seconds.get(`${candidate.name} ${id}`) ?? 0);
     }
   }
 
   /**
-   * One requirement of the candidate is done; after the last one there is room for another candidate.
+   * One requirement of the candidate is done; after the last one of a twin there is room for another.
    *
    * @returns true after the last one
    */
-  leave(candidate: Candidate): boolean {
+  done(candidate: Candidate): boolean {
     const entry = this.#open.get(candidate.name);
     if (entry === undefined) return false;
     entry.tests -= 1;
@@ -84,23 +101,48 @@ export class Turns {
     if (candidate.kind === 'twin') {
       const { role } = candidate.twin;
       this.#inside.set(role, this.#insideOf(role) - 1);
-      this.#admitAtLeast();
+      this.#admitLeastTwins();
     }
     return true;
   }
 
-  #queue(candidate: Candidate): Promise<void> {
-    if (candidate.kind !== 'twin') return Promise.resolve();
-    const { planned, twin } = candidate;
-    const { role } = twin;
+  #queueTwin(role: Role, requirements: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ role, requirements: planned.length, admit: resolve });
-    this.#waiting.sort(
-      (one, other) => orderOf(one.role) - orderOf(other.role) || other.requirements - one.requirements,
-    );
-    this.#admitAtLeast();
-    this.#timer ??= setInterval(() => this.#look(), this.#lookEveryMs).unref();
+    this.#twins.push({ role, requirements, admit: resolve });
+    this.#twins.sort((one, other) => orderOf(one.role) - orderOf(other.role) || other.requirements - one.requirements);
+    this.#admitLeastTwins();
+    this.#startLooking();
     return promise;
+  }
+
+  #queueRow(seconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#rows.push({ seconds, admit: resolve });
+    this.#rows.sort((one, other) => other.seconds - one.seconds);
+    this.#startLooking();
+    return promise;
+  }
+
+  #startLooking(): void {
+    this.#timer ??= setInterval(() => this.#look(), this.#lookEveryMs).unref();
+  }
+
+  #look(): void {
+    this.#looks += 1;
+    const hasRoom = this.#load.busy() < ROOM_BELOW;
+    if (this.#looks % LOOKS_PER_TWIN === 0 && hasRoom && this.#total < TWINS_AT_MOST_PER_CORE * this.#cores) {
+      this.#admitNextTwin();
+    }
+    // Requirements ask in the order of their files: at the first look all have asked, and the longest are known.
+    const first = Math.max(0, ROWS_AT_ONCE_PER_CORE * this.#cores - this.#begun);
+    const more = hasRoom ? ROWS_PER_LOOK : Number(this.#looks % LOOKS_PER_ROW === 0);
+    for (const row of this.#rows.splice(0, Math.max(first, more))) {
+      this.#begun += 1;
+      row.admit();
+    }
+    if (this.#twins.length > 0 || this.#rows.length > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 
   #insideOf(role: Role): number {
@@ -111,28 +153,25 @@ export class Turns {
     return [...this.#inside.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  #admitAtLeast(): void {
-    while (this.#total < Math.max(1, AT_LEAST_PER_CORE * this.#cores) && this.#admitNext());
-  }
-
-  #look(): void {
-    const busy = this.#load.busy();
-    if (busy < ROOM_BELOW && this.#total < AT_MOST_PER_CORE * this.#cores) this.#admitNext();
-    if (this.#waiting.length > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+  #admitLeastTwins(): void {
+    while (this.#total < Math.max(1, TWINS_AT_LEAST_PER_CORE * this.#cores) && this.#admitNextTwin());
   }
 
   /** @returns false where nobody waits whose role has room */
-  #admitNext(): boolean {
-    const index = this.#waiting.findIndex(
-      ({ role }) =>
-        this.#insideOf(role) < Math.max(1, (roleDefinition(role).twinsPerCore ?? AT_MOST_PER_CORE) * this.#cores),
-    );
-    const [next] = index < 0 ? [] : this.#waiting.splice(index, 1);
+  #admitNextTwin(): boolean {
+    const index = this.#twins.findIndex(({ role }) => {
+      const atMost = roleDefinition(role).twinsPerCore ?? TWINS_AT_MOST_PER_CORE;
+      return this.#insideOf(role) < Math.max(1, atMost * this.#cores);
+    });
+    const [next] = index < 0 ? [] : this.#twins.splice(index, 1);
     if (next === undefined) return false;
     this.#inside.set(next.role, this.#insideOf(next.role) + 1);
     next.admit();
     return true;
   }
+}
+
+/** Those that wait longest go first; see {@link ROLE_DEFINITIONS}. */
+function orderOf(role: Role): number {
+  return ROLE_DEFINITIONS.findIndex((definition) => definition.role === role);
 }

@@ -28,7 +28,7 @@ import {
   targetsCandidate,
   twinCandidates,
 } from './plan.ts';
-import { Turns } from './scheduler.ts';
+import { Scheduler } from './scheduler.ts';
 
 export interface RunOptions extends Selection {
   /** `run` judges the references, `prove` the twins. */
@@ -101,7 +101,7 @@ export class Session {
   readonly candidates: Candidate[];
   readonly startedAt = new Date();
   readonly results: RequirementResult[] = [];
-  readonly turns = new Turns();
+  readonly scheduler = new Scheduler();
   readonly environment: Environment;
   readonly #listener: ProgressListener;
   #control: ControlServer | undefined;
@@ -128,8 +128,9 @@ export class Session {
     this.catalogue = catalogue;
     this.#listener = onProgress;
     this.candidates = candidatesOf(catalogue, options);
+    const expected = new Map(catalogue.requirements.map(({ id, expectedSeconds = 0 }) => [id, expectedSeconds]));
     for (const candidate of this.candidates) {
-      for (const _ of candidate.planned) this.turns.register(candidate);
+      for (const id of candidate.planned) this.scheduler.register(candidate, id, expected.get(id) ?? 0);
     }
     this.environment = earlier?.environment ?? this.#newEnvironment(onProgress);
   }
@@ -188,10 +189,10 @@ export class Session {
       environmentHandlers({
         environment,
         candidates: this.candidates,
-        admit: async (candidate) => {
+        admit: async (candidate, id) => {
           // How many candidates the machine has room for shows when they have something to work with.
           await this.#warm;
-          await this.turns.enter(candidate);
+          await this.scheduler.admit(candidate, id);
         },
         onProgress: (candidate, id, message) =>
           this.#listener(this.candidates.length === 1 ? id : `${id} [${candidate}]`, message),
@@ -234,7 +235,7 @@ export class Session {
 
   /** One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged beside it. */
   leave(candidate: Candidate): void {
-    if (!this.turns.leave(candidate) || this.candidates.length === 1) return;
+    if (!this.scheduler.done(candidate) || this.candidates.length === 1) return;
     this.environment.clusters.release(candidate).catch((error: unknown) => {
       this.#listener(candidate.name, `what it used could not be taken away: ${describeError(error)}`);
     });

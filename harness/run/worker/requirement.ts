@@ -235,7 +235,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         : TARGET_FACTOR);
     const title = settings.candidates.length === 1 ? id : `${id} [${candidate.name}]`;
     test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
-      await environmentOf(settings, candidate.name).admission({});
+      await environmentOf(settings, candidate.name).admission({ id });
       const startedAt = new Date();
       // A cluster that is not ours is on another machine.
       const { ownCluster } = settings;
