@@ -4,7 +4,7 @@ import { jobRunnerTarget } from './target.ts';
 export const jobRunner: RoleDefinition = {
   role: 'job-runner',
   usesIdentityProvider: () => false,
-  nodeImages: ['workload', 'job-runner'],
+  nodeImages: ['workload'],
   capabilities(candidate) {
     const declared = jobRunnerTarget({ candidate }).capabilities;
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
