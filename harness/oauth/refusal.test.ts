@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { groupFindings, seeRefusals } from './refusal.ts';
 import type { Reason } from './stated-reason.ts';
 import type { TokenResponse } from './token-response.ts';
@@ -90,6 +90,36 @@ test('a provider that a bad token brings down stays a finding', async () => {
   ]);
   expect(seen[0]?.violation).toMatch(/gave no answer to a token with a crit/);
   expect(controlRefused).toMatch(/cannot be reached any more just after one with a crit/);
+});
+
+test('a limit of the rate is no refusal of a token', async () => {
+  const { control, attempt } = series(accepted, refused(429), accepted);
+  const { seen } = await seeRefusals(control, [attempt('another audience')]);
+  expect(seen[0]).toMatchObject({ undecided: expect.stringMatching(/limits the rate .*429/) });
+  expect(seen[0]?.violation).toBeUndefined();
+});
+
+test('a provider that does not answer bad tokens is not waited for again and again', async () => {
+  const silent: TokenResponse = {
+    unanswered: 'there was none within 30 s',
+    headers: {},
+    text: '',
+    body: {},
+    repeated: {},
+  };
+  let sent = 0;
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => sent * 30_000);
+  const attempt = async (): Promise<TokenResponse> => {
+    sent += 1;
+    return silent;
+  };
+  const refusals = Array.from({ length: 9 }, (_, index) => ({ fault: `fault ${index}`, reasons: [], attempt }));
+  const { seen, controlRefused, stopped } = await seeRefusals(async () => accepted, refusals);
+  clock.mockRestore();
+  expect([sent, seen.length]).toEqual([3, 3]);
+  expect(seen.every(({ violation }) => violation !== undefined)).toBe(true);
+  expect(controlRefused).toBeUndefined();
+  expect(stopped).toBe('3 bad tokens were not answered for 90 s, and not all of the others were sent');
 });
 
 test('what was never reached is no finding about the provider', async () => {

@@ -26,7 +26,12 @@ export interface RefusalSeen {
   reason: Reason | 'generic';
   /** Why this is none, or not for the right reason. */
   violation?: string;
+  /** Why nothing can be said: the provider did not look at the token. */
+  undecided?: string;
 }
+
+/** Answers that say that there were too many requests, and nothing of what was in this one (RFC 6585 section 4). */
+const TOO_MANY = 429;
 
 function evaluate({ fault, as, reasons }: Refusal, response: TokenResponse): RefusalSeen {
   const answer = describeResponse(response);
@@ -47,6 +52,9 @@ function evaluate({ fault, as, reasons }: Refusal, response: TokenResponse): Ref
       violation: `gave no answer to a token with ${fault} (${response.unanswered}); a refusal is 4xx (RFC 6749 section 5.2)`,
     };
   }
+  if (response.status === TOO_MANY) {
+    return { ...seen, undecided: `limits the rate of requests (${answer}): it did not look at a token with ${fault}` };
+  }
   if (!isRefused(response)) {
     return {
       ...seen,
@@ -59,6 +67,33 @@ function evaluate({ fault, as, reasons }: Refusal, response: TokenResponse): Ref
   return seen;
 }
 
+/** How long a provider may leave requests without an answer, all of them together, before no more are sent. */
+const LONGEST_SILENCE_MS = 90_000;
+
+/** The time that a provider left requests without an answer: each may take as long as a request may take at all. */
+export class Silence {
+  #ms = 0;
+  #requests = 0;
+
+  /**
+   * @param status of the answer, undefined where there was none
+   * @param begin when the request was sent, by `performance.now()`
+   */
+  add(status: number | undefined, begin: number): void {
+    if (status !== undefined) return;
+    this.#requests += 1;
+    this.#ms += performance.now() - begin;
+  }
+
+  get isEnough(): boolean {
+    return this.#ms >= LONGEST_SILENCE_MS;
+  }
+
+  toString(): string {
+    return `${this.#requests} bad tokens were not answered for ${Math.round(this.#ms / 1_000)} s`;
+  }
+}
+
 /** What was seen of a series of refusals. */
 export interface RefusalSeries {
   /** Only those whose controls were accepted, and those that were no refusal at all. */
@@ -67,6 +102,8 @@ export interface RefusalSeries {
   control: { status?: number; answer: string };
   /** Why the series ends early: a control was refused, so that nothing more can be said. */
   controlRefused?: string;
+  /** Why the series ends early, though the controls were accepted. */
+  stopped?: string;
 }
 
 /**
@@ -96,12 +133,18 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
     return `a good token ${notTaken(response)} ${when} (${describeResponse(response)}), so that a refusal proves nothing`;
   };
   const seen: RefusalSeen[] = [];
+  const silence = new Silence();
   let controlRefused = await controlFailure('before any bad one was sent');
   for (const refusal of refusals) {
     if (controlRefused !== undefined) break;
+    const begin = performance.now();
     const one = evaluate(refusal, await refusal.attempt());
     controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
     if (controlRefused === undefined || one.violation !== undefined) seen.push(one);
+    silence.add(one.status, begin);
+    if (silence.isEnough) {
+      return { seen, control: last ?? { answer: 'none' }, stopped: `${silence}, and not all of the others were sent` };
+    }
   }
   return { seen, control: last ?? { answer: 'none' }, ...(controlRefused === undefined ? {} : { controlRefused }) };
 }

@@ -1,9 +1,10 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { NotTestable } from '../core/errors.ts';
-import { limitSeconds } from '../core/time-limits.ts';
+import { redact } from '../core/redact.ts';
 import type { Fetch } from './fetch.ts';
 import { introspect } from './introspection.ts';
 import type { ProviderDescription } from './provider.ts';
+import { getText } from './transport.ts';
 
 /** Algorithms by asymmetric keys: a resource server shares no secret with the provider. */
 const ALGORITHMS = [
@@ -20,20 +21,24 @@ const ALGORITHMS = [
   'Ed25519',
 ];
 
-const DEADLINE_MS = limitSeconds('providerRequest') * 1_000;
-
 /** Above any stall of the machine: an access token may live for seconds, and its issuer is what is evaluated. */
 const TOLERANCE_SECONDS = 300;
 
 async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknown>> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(DEADLINE_MS) });
-  const text = await response.text();
+  const response = await getText(fetch, url);
+  if ('unanswered' in response) {
+    throw new NotTestable(`GET ${url} was given no answer: ${response.unanswered}`);
+  }
+  const { status, text } = response;
   try {
-    if (response.status === 200) return JSON.parse(text) as Record<string, unknown>;
+    const document: unknown = JSON.parse(text);
+    if (status === 200 && typeof document === 'object' && document !== null) {
+      return document as Record<string, unknown>;
+    }
   } catch {
     // Reported below, with what it is.
   }
-  throw new NotTestable(`GET ${url} answered ${response.status} and no JSON document: ${text.slice(0, 100)}`);
+  throw new NotTestable(`GET ${url} answered ${status} and no JSON document: ${redact(text.slice(0, 100))}`);
 }
 
 /**

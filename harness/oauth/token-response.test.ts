@@ -84,3 +84,8 @@ test('no answer is reported as what happened', () => {
   expect(describeResponse(response)).toBe('no answer: it ended the connection (ECONNRESET)');
   expect([isAccepted(response), isRefused(response), givesAccess(response)]).toEqual([false, false, false]);
 });
+
+test('an answer that is nested without end is read all the same', () => {
+  const deep = `{"access_token":"x","token_type":"Bearer","a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`;
+  expect(isAccepted(answer(deep))).toBe(true);
+});

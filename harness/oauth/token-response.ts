@@ -40,7 +40,13 @@ function objectOf(value: unknown): Record<string, unknown> | undefined {
 /** Members of a JSON object that stand there more than once: a JSON parser keeps one of them and says nothing. */
 function repeatedMembers(json: string): Record<string, unknown[]> {
   // JSON is YAML 1.2, and this parser keeps what stands there.
-  const { contents } = parseDocument(json, { schema: 'json', uniqueKeys: false, logLevel: 'silent' });
+  let contents: unknown;
+  try {
+    ({ contents } = parseDocument(json, { schema: 'json', uniqueKeys: false, logLevel: 'silent' }));
+  } catch {
+    // Nested deeper than this parser goes: nobody reads it twice.
+    return {};
+  }
   if (!isMap(contents)) {
     return {};
   }

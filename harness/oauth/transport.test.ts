@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { createServer, type Socket } from 'node:net';
 import { afterAll, expect, test, vi } from 'vitest';
 import { Resolver } from '../core/resolver.ts';
-import { postForm, Unreachable } from './transport.ts';
+import { getText, postForm, Unreachable } from './transport.ts';
 
 const { fetch, close } = (() => {
   const resolver = new Resolver({ routes: {}, ca: '' });
@@ -98,6 +98,15 @@ test('no connection is asked for twice, so that one that was closed in the meant
     expect(await postForm(fetch, url, FORM)).toMatchObject({ status: 200 });
   }
   expect(connections).toBe(20);
+});
+
+test('a document is got where a redirect leads to; a form goes nowhere else', async () => {
+  const there = await serve((socket) => socket.end(`${head(2)}{}`));
+  const here = await serve((socket) => {
+    socket.end(`HTTP/1.1 307 Temporary Redirect\r\nLocation: ${there}\r\nContent-Length: 0\r\n\r\n`);
+  });
+  expect(await getText(fetch, here)).toMatchObject({ status: 200, text: '{}' });
+  expect(await postForm(fetch, here, FORM)).toMatchObject({ status: 307, text: '' });
 });
 
 test('what cannot be reached is no finding about the endpoint', async () => {

@@ -128,7 +128,7 @@ async function readText(response: FetchedResponse): Promise<string | undefined> 
  * @throws Unreachable where there is no connection
  * @throws NotTestable where the endpoint's certificate cannot be verified
  */
-export async function postForm(
+export function postForm(
   fetch: Fetch,
   url: string,
   form: URLSearchParams,
@@ -138,17 +138,36 @@ export async function postForm(
     signal,
   }: { headers?: Record<string, string>; asJson?: boolean; signal?: AbortSignal | undefined } = {},
 ): Promise<Answer | NoAnswer> {
+  return ask(
+    fetch,
+    url,
+    {
+      method: 'POST',
+      headers: { 'content-type': asJson ? 'application/json' : FORM_TYPE, accept: 'application/json', ...headers },
+      body: asJson ? JSON.stringify(Object.fromEntries(form)) : form.toString(),
+      redirect: 'manual',
+    },
+    signal,
+  );
+}
+
+/**
+ * Gets a document, for example of discovery; redirects are followed. As {@link postForm} in all else.
+ *
+ * @throws Unreachable where there is no connection
+ * @throws NotTestable where the endpoint's certificate cannot be verified
+ */
+export function getText(fetch: Fetch, url: string): Promise<Answer | NoAnswer> {
+  return ask(fetch, url, { headers: { accept: 'application/json' }, redirect: 'follow' });
+}
+
+const FORM_TYPE = 'application/x-www-form-urlencoded';
+
+async function ask(fetch: Fetch, url: string, request: FetchInit, signal?: AbortSignal): Promise<Answer | NoAnswer> {
   const deadline = AbortSignal.timeout(DEADLINE_MS);
   const init: FetchInit = {
-    method: 'POST',
-    headers: {
-      'content-type': asJson ? 'application/json' : 'application/x-www-form-urlencoded',
-      accept: 'application/json',
-      connection: 'close',
-      ...headers,
-    },
-    body: asJson ? JSON.stringify(Object.fromEntries(form)) : form.toString(),
-    redirect: 'manual',
+    ...request,
+    headers: { ...request.headers, connection: 'close' },
     signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
   };
   let begun: number | undefined;

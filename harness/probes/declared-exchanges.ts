@@ -272,8 +272,9 @@ export function findingsOf(series: [string, RefusalSeries][]): { violations: Fin
         return [{ finding: violation, where: as === undefined ? label : `${label} as ${as}` }];
       }),
     ),
-    untestable: series.flatMap(([where, { controlRefused }]) =>
-      controlRefused === undefined ? [] : [{ finding: controlRefused, where }],
-    ),
+    untestable: series.flatMap(([where, { controlRefused, stopped, seen }]) => [
+      ...seen.flatMap(({ undecided }) => (undecided === undefined ? [] : [{ finding: undecided, where }])),
+      ...[controlRefused, stopped].flatMap((finding) => (finding === undefined ? [] : [{ finding, where }])),
+    ]),
   };
 }

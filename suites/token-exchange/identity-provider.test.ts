@@ -5,7 +5,7 @@ import type { TokenForge } from '../../harness/core/token.ts';
 import { tamper } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
 import { introspect } from '../../harness/oauth/introspection.ts';
-import { conclude, type Finding, groupFindings, refusesGood } from '../../harness/oauth/refusal.ts';
+import { conclude, type Finding, groupFindings, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
 import {
   describeResponse,
   formFindings,
@@ -351,47 +351,72 @@ interface Fault {
   response: TokenResponse;
 }
 
-/** Malformed input by every exchange, once for all requirements that look at the answers. A good token is accepted before and after. */
-const answersToFaults = (t: RequirementContext): Promise<{ faults: Fault[]; untestable: Finding[] }> =>
-  t.shared('answers to malformed input', async () => {
-    const faults: Fault[] = [];
-    const untestable: Finding[] = [];
-    for (const exchange of await declaredExchanges(t, 'tx-13')) {
-      const control = async (): Promise<boolean> => {
-        const response = await exchange.present(await exchange.good());
-        if (!isAccepted(response)) untestable.push(refusesGood(exchange, response));
-        return isAccepted(response);
-      };
-      if (!(await control())) continue;
-      const altered = tamper(await exchange.good(), (claims) => {
-        claims.exp = Number(claims.exp) + 1;
-      });
-      let sentBefore: string | undefined;
-      for (const { as, send } of presentations(exchange)) {
-        for (const [fault, sent] of Object.entries({ ...malformed(), [ALTERED]: altered })) {
-          const one = {
-            sent,
-            exchange,
-            where: as === undefined ? exchange.label : `${exchange.label} as ${as}`,
-            asClient: exchange.declaration.grant === 'client-assertion' || (as?.includes('client assertion') ?? false),
-          };
-          try {
-            const response = await send(sent);
-            // One that is accepted is the matter of AI-07.
-            if (fault !== ALTERED || !isAccepted(response)) faults.push({ ...one, fault, response });
-          } catch (error) {
-            if (!(error instanceof Unreachable) || sentBefore === undefined) throw error;
-            // It answered a good token just now: what it was sent since has brought it down.
-            const response = readTokenResponse({ unanswered: `afterwards ${error.message}` });
-            faults.push({ ...one, fault: sentBefore, response });
-            return { faults, untestable };
-          }
-          sentBefore = fault;
-        }
+interface Malformed {
+  faults: Fault[];
+  untestable: Finding[];
+}
+
+/** Malformed input by one exchange. A good token is accepted before and after. */
+async function presentMalformed(exchange: DeclaredExchange): Promise<Malformed> {
+  const faults: Fault[] = [];
+  const untestable: Finding[] = [];
+  const control = async (): Promise<boolean> => {
+    const response = await exchange.present(await exchange.good());
+    if (!isAccepted(response)) untestable.push(refusesGood(exchange, response));
+    return isAccepted(response);
+  };
+  if (!(await control())) return { faults, untestable };
+  const altered = tamper(await exchange.good(), (claims) => {
+    claims.exp = Number(claims.exp) + 1;
+  });
+  const attempts = presentations(exchange).flatMap(({ as, send }) =>
+    Object.entries({ ...malformed(), [ALTERED]: altered }).map(([fault, sent]) => ({
+      send,
+      fault: {
+        fault,
+        sent,
+        exchange,
+        where: as === undefined ? exchange.label : `${exchange.label} as ${as}`,
+        asClient: exchange.declaration.grant === 'client-assertion' || (as?.includes('client assertion') ?? false),
+      },
+    })),
+  );
+  const silence = new Silence();
+  let last: Omit<Fault, 'response'> | undefined;
+  try {
+    for (const { send, fault } of attempts) {
+      const begin = performance.now();
+      const response = await send(fault.sent);
+      silence.add(response.status, begin);
+      last = fault;
+      // One that is accepted is the matter of AI-07.
+      if (fault.fault !== ALTERED || !isAccepted(response)) faults.push({ ...fault, response });
+      if (silence.isEnough) {
+        untestable.push({ finding: `${silence}, and not all of the others were sent`, where: exchange.label });
+        break;
       }
-      await control();
     }
-    return { faults, untestable };
+    await control();
+  } catch (error) {
+    if (!(error instanceof Unreachable) || last === undefined) throw error;
+    // It answered a good token just now: what it was sent since has brought it down.
+    faults.push({ ...last, response: readTokenResponse({ unanswered: `afterwards ${error.message}` }) });
+  }
+  return { faults, untestable };
+}
+
+/** Malformed input by every exchange, once for all requirements that look at the answers. */
+const answersToFaults = (t: RequirementContext): Promise<Malformed> =>
+  t.shared('answers to malformed input', async () => {
+    const all: Malformed = { faults: [], untestable: [] };
+    for (const exchange of await declaredExchanges(t, 'tx-13')) {
+      const { faults, untestable } = await presentMalformed(exchange);
+      all.faults.push(...faults);
+      all.untestable.push(...untestable);
+      // Nobody is there any more to be asked by the next one.
+      if (faults.at(-1)?.response.unanswered?.startsWith('afterwards') === true) break;
+    }
+    return all;
   });
 
 async function judgeFaults(t: RequirementContext, judge: (fault: Fault) => string | undefined): Promise<void> {
@@ -584,19 +609,21 @@ const FOREIGN_SCOPES = ['conformance:admin', 'cluster-admin'];
 const SCOPE_CLAIMS = ['scope', 'scp'];
 
 /**
- * What an answer grants, of all that says so: the answer itself and the access token. Where neither names a scope it is what was asked for
- * (RFC 6749 section 5.1).
+ * What an answer grants, of all that says so: the answer itself, the access token, and introspection where it is declared. Where none of
+ * them names a scope it is what was asked for (RFC 6749 section 5.1).
  */
-function grantsOf(response: TokenResponse, asked: string[]): string[] {
+function grantsOf(response: TokenResponse, asked: string[], introspected: Record<string, unknown> = {}): string[] {
   const claims = claimsOf(response.accessToken);
   const carried = typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : {};
-  const inToken = SCOPE_CLAIMS.filter((name) => carried[name] !== undefined).map((name) => scopesIn(carried[name]));
-  const said = grantedScopes(response) ?? (inToken.length === 0 ? asked : []);
-  return [...new Set([...said, ...inToken.flat()])];
+  const known = [carried, introspected].flatMap((members) =>
+    SCOPE_CLAIMS.filter((name) => members[name] !== undefined).map((name) => scopesIn(members[name])),
+  );
+  const said = grantedScopes(response) ?? (known.length === 0 ? asked : []);
+  return [...new Set([...said, ...known.flat()])];
 }
 
 requirement('TX-20', async (t) => {
-  const exchanges = await declaredExchanges(t, 'tx-20');
+  const [exchanges, { fetch }] = await Promise.all([declaredExchanges(t, 'tx-20'), t.identityProvider()]);
   const seen: unknown[] = [];
   const violations: Finding[] = [];
   const untestable: Finding[] = [];
@@ -604,7 +631,13 @@ requirement('TX-20', async (t) => {
     const { label: where } = exchange;
     const response = await exchange.present(await exchange.good(), undefined, foreign.join(' '));
     const answer = describeResponse(response);
-    const granted = isAccepted(response) ? grantsOf(response, foreign) : [];
+    const { introspection } = exchange.provider;
+    const introspected =
+      introspection === undefined || !isAccepted(response)
+        ? undefined
+        : await introspect(fetch, introspection, response.accessToken ?? '');
+    const members = introspected?.active === true ? introspected.members : {};
+    const granted = isAccepted(response) ? grantsOf(response, foreign, members) : [];
     const form = isAccepted(response) ? formFindings(response) : [];
     seen.push({ exchange: where, asked: foreign, answer, granted, ...(form.length === 0 ? {} : { form }) });
     const beyond = foreign.filter((scope) => granted.includes(scope));

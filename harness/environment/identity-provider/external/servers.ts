@@ -15,7 +15,7 @@ export type IdentityProviderTarget = Target<'identity-provider'>;
 const KEYCLOAK_IMAGES = [
   { image: 'keycloak', release: '26.7', features: [] },
   { image: 'keycloak-preview', release: '26.7', features: ['admin-fine-grained-authz:v1', 'token-exchange'] },
-  { image: 'keycloak-26-4', release: '26.4', features: ['client-auth-federated', 'kubernetes-service-accounts'] },
+  { image: 'keycloak-26-4', release: '26.4', features: ['client-auth-federated'] },
 ] as const;
 
 /** A server that a target file names, before its providers are looked at. */
