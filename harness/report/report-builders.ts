@@ -114,12 +114,14 @@ function evidenceFor(id: string, outcome: Outcome): ReportResult['evidence'] {
   ];
 }
 
+/** Requirements that all fail for one reason. */
+const NOT_TESTABLE = ['JL-20', 'JL-21', 'JL-22', 'JL-23', 'JL-24', 'JL-25', 'JL-26', 'JL-27'];
 const NOT_READY =
   'the job runner does not accept work: preflight failed: configmaps "runner" is forbidden: cannot get resource "configmaps"';
 
-function outcomeFor({ id, role, level }: Requirement, index: number): [Outcome, string?] {
+function outcomeFor({ id, level }: Requirement, index: number): [Outcome, string?] {
   if (FINDINGS[id] !== undefined) return ['failed'];
-  if (role === 'job-runner' && index % 5 === 0) return ['not testable', NOT_READY];
+  if (NOT_TESTABLE.includes(id)) return ['not testable', NOT_READY];
   if (level === 'SHOULD' && index % 4 === 0)
     return [
       'failed',
@@ -271,13 +273,21 @@ rules:
 `,
 };
 
+/** The requirements by id, those that a test looks for first: whatever the catalogue has beside them, a report is much the same. */
+function inOrder(requirements: Requirement[]): Requirement[] {
+  const first = [...Object.keys(FINDINGS), ...NOT_TESTABLE];
+  const rest = requirements.filter(({ id }) => !first.includes(id)).sort((one, other) => (one.id < other.id ? -1 : 1));
+  return [...first.flatMap((wanted) => requirements.filter(({ id }) => id === wanted)), ...rest];
+}
+
 /**
  * A report of a failing run with every section: `count` results, of the catalogue's requirements and, beyond them, of more like these.
  *
  * @param withHarnessError one of them could not be evaluated, so that there is no verdict
  */
 export function sampleReport(count: number, withHarnessError = false): Report {
-  const { requirements, digest: catalogueDigest } = loadCatalogue();
+  const { requirements: rows, digest: catalogueDigest } = loadCatalogue();
+  const requirements = inOrder(rows);
   const documents = loadDocuments();
   const results = Array.from({ length: count }, (_, index) => {
     const row = requirements[index % requirements.length];

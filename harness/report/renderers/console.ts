@@ -33,8 +33,10 @@ function fitted(text: string, columns: number): string {
 
 function line(result: ReportResult, width: number): string {
   const { id, level, outcome } = result;
-  const [cause] = causesOf(result);
-  const times = cause !== undefined && cause.count > 1 ? ` (${cause.count} times)` : '';
+  const [cause, ...others] = causesOf(result);
+  const more = others.length > 0 ? [`and ${others.length} more`] : [];
+  const counted = [...(cause !== undefined && cause.count > 1 ? [`${cause.count} times`] : []), ...more];
+  const times = counted.length === 0 ? '' : ` (${counted.join(', ')})`;
   const head = `${id.padEnd(7)} ${level.padEnd(6)} `;
   const text = fitted(`${cause?.texts[0] ?? outcome}`, width - head.length - 4 - times.length);
   return `  ${SIGNS[outcome]} ${pc.bold(id.padEnd(7))} ${level.padEnd(6)} ${text}${pc.dim(times)}`;

@@ -17,7 +17,10 @@ test('the end of a run: one line for each failure, what to do next, the verdict 
   for (const { id } of red)
     expect(lines.filter((line) => line.includes(` ${id} `) && /^ {2}[✕?]/.test(line))).toHaveLength(1);
   expect(lines).toContainEqual(expect.stringMatching(/TR-22 +MUST +call 4 presented the token .* \(7 times\)/));
-  expect(lines).toContainEqual(expect.stringMatching(/npm run conformance -- explain AI-01 --report reports\/latest/));
+  expect(lines).toContainEqual(expect.stringMatching(/npm run conformance -- explain TR-22 --report reports\/latest/));
+  expect(lines).toContainEqual(
+    expect.stringMatching(/RB-21 +SHOULD it documents delete secrets and never needed it \(and 1 more\)/),
+  );
   expect(lines.at(-2)).toBe('not conformant');
 });
 
@@ -62,7 +65,7 @@ test('no verdict: what failed in the harness, and where to look', () => {
 test('Markdown: the verdict, a line for each cause, details that open, the command', () => {
   const text = markdownRenderer.render(failing);
   expect(text).toMatch(/^## ❌ Not conformant: example-agent\n/);
-  expect(text).toContain('| JL-25 and 7 more | MUST | not testable |');
+  expect(text).toContain('| JL-20 and 7 more | MUST | not testable |');
   expect(text).toContain('npm run conformance -- run --target example-agent.yaml --requirement TR-22');
   expect(text).toContain('- surplus: delete secrets');
   expect(text.match(/<details>/g)?.length).toBe(text.match(/<\/details>/g)?.length);

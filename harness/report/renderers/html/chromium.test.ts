@@ -91,7 +91,7 @@ describe.skipIf(executablePath === undefined)('in a Chromium', { timeout: 120_00
     const { page } = opened;
     expect(await isVisible(page, '#AI-20 .body')).toBe(true);
     await page.keyboard.press('/');
-    await page.keyboard.type('configmaps');
+    await page.keyboard.type('configmaps "runner"');
     expect(await page.locator('#found').innerText()).toBe('8 of 158');
     await page.reload();
     expect(await page.locator('.result:visible').count()).toBe(8);

@@ -1,9 +1,9 @@
-import { html, type Markup } from './markup.ts';
+import { html, Markup } from './markup.ts';
 
 /** Rows of a table, and items of a list, that are shown. */
 const ROWS = 30;
 const COLUMNS = 8;
-const DEPTH = 3;
+const DEPTH = 6;
 const LINE = 100;
 
 function isPlain(value: unknown): value is Record<string, unknown> {
@@ -17,6 +17,11 @@ function isScalar(value: unknown): value is string | number | boolean | null | u
 /** What fits into a field of a table. */
 function isShort(value: unknown): boolean {
   return isScalar(value) || JSON.stringify(value).length <= LINE;
+}
+
+/** Some short values, which stand in one line. */
+function isEnumeration(value: unknown): value is unknown[] {
+  return Array.isArray(value) && value.length > 0 && value.every((item) => isScalar(item) && String(item).length < 80);
 }
 
 function more(count: number): Markup | undefined {
@@ -43,12 +48,14 @@ function table(rows: Record<string, unknown>[], columns: string[]): Markup {
 
 function inline(value: unknown): Markup {
   if (value === undefined) return html``;
+  if (typeof value === 'string' && !value.includes('\n')) return html`${value}`;
   return isScalar(value) ? scalar(value) : html`<code>${JSON.stringify(value)}</code>`;
 }
 
 /** Data as a person reads it: an object as terms and values, a list of like objects as a table, text of several lines as it is. */
 export function renderData(value: unknown, depth = 0): Markup {
   if (isScalar(value)) return scalar(value);
+  if (isEnumeration(value)) return html`${value.slice(0, ROWS).map(String).join(', ')}${more(value.length - ROWS)}`;
   if (depth >= DEPTH) return html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
   if (Array.isArray(value)) {
     if (value.length === 0) return html`<span class="dim">(none)</span>`;
@@ -56,9 +63,6 @@ export function renderData(value: unknown, depth = 0): Markup {
     const isFlat = value.every((row) => isPlain(row) && Object.values(row).every(isShort));
     if (isFlat && columns.length > 0 && columns.length <= COLUMNS)
       return table(value as Record<string, unknown>[], columns);
-    if (value.every(isScalar) && value.every((item) => String(item).length < 40)) {
-      return html`${value.slice(0, ROWS).map(String).join(', ')}${more(value.length - ROWS)}`;
-    }
     return html`<ol class="list">${value.slice(0, ROWS).map((item) => html`<li>${renderData(item, depth + 1)}</li>`)}</ol>${more(
       value.length - ROWS,
     )}`;
@@ -67,7 +71,8 @@ export function renderData(value: unknown, depth = 0): Markup {
   if (entries.length === 0) return html`<span class="dim">(none)</span>`;
   return html`<dl class="data">${entries
     .slice(0, ROWS)
-    .map(([key, item]) => html`<div><dt>${key}</dt><dd>${renderData(item, depth + 1)}</dd></div>`)}</dl>${more(
-    entries.length - ROWS,
-  )}`;
+    .map(
+      ([key, item]) =>
+        html`<div${isScalar(item) || isEnumeration(item) ? '' : new Markup(' class="deep"')}><dt>${key}</dt><dd>${renderData(item, depth + 1)}</dd></div>`,
+    )}</dl>${more(entries.length - ROWS)}`;
 }

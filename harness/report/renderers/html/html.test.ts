@@ -197,11 +197,11 @@ describe('filter, search, links and keys', () => {
     const { document } = window;
     const search = document.querySelector<HTMLInputElement>('#search');
     if (search === null) throw new Error('no search');
-    search.value = 'configmaps forbidden';
+    search.value = 'configmaps "runner"';
     search.dispatchEvent(new window.Event('input'));
     expect(shownIds(document)).toHaveLength(8);
     expect(document.querySelector('#found')?.textContent).toBe('8 of 158');
-    expect(window.location.hash).toBe('#/q=configmaps+forbidden');
+    expect(window.location.hash).toBe('#/q=configmaps+%22runner%22');
     search.value = 'nothing has this';
     search.dispatchEvent(new window.Event('input'));
     expect(document.querySelector<HTMLElement>('#nothing')?.hidden).toBe(false);

@@ -59,9 +59,19 @@ export function plural(count: number, noun: string): string {
   return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** Prose of the catalogue: what stands in backticks is code. */
-export function prose(text: string): Markup {
-  return html`${text.split(/(`[^`]+`)/).map((part) => (/^`[^`]+`$/.test(part) ? html`<code>${part.slice(1, -1)}</code>` : part))}`;
+const ID = /\b([A-Z]{2}-\d{2}[a-z]?)\b/;
+
+/**
+ * Prose of the catalogue: what stands in backticks is code, the id of a requirement is a link.
+ *
+ * @param ids of the requirements that are on the page
+ */
+export function prose(text: string, ids: ReadonlySet<string> = new Set()): Markup {
+  const linked = (part: string): Content[] =>
+    part.split(ID).map((word) => (ids.has(word) ? html`<a href="#${word}">${word}</a>` : word));
+  return html`${text
+    .split(/(`[^`]+`)/)
+    .map((part) => (/^`[^`]+`$/.test(part) ? html`<code>${part.slice(1, -1)}</code>` : linked(part)))}`;
 }
 
 /** Of a long sentence, the beginning. */

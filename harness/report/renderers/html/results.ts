@@ -20,15 +20,15 @@ export function outcomeMark(outcome: Outcome): Markup {
 }
 
 /** Evidence that somebody who looks for the cause reads first. */
-const EXCERPT = /\b(?:log|logs|event|events|said|output|last|message|answers?|request)/i;
+const EXCERPT = /\b(?:log|logs|event|events|said|output|last|message|answers?|refusals?|request)/i;
 
 /** Bytes of one item of evidence: the rest is in report.json. */
 const EVIDENCE_BYTES = { red: 24_000, other: 3_000 };
 
-function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isRed: boolean): Markup {
+function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isRed: boolean, isFirst: boolean): Markup {
   const limit = isRed ? EVIDENCE_BYTES.red : EVIDENCE_BYTES.other;
   const shown = renderData(data);
-  const isOpen = isRed && EXCERPT.test(label);
+  const isOpen = isRed && (isFirst || EXCERPT.test(label));
   const content =
     bytesOf(shown) <= limit
       ? shown
@@ -42,7 +42,7 @@ function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isR
 export function evidenceOf(result: ReportResult): Markup | undefined {
   if (result.evidence.length === 0) return undefined;
   const isRed = result.outcome !== 'passed' && result.outcome !== 'not applicable';
-  return html`<h3 class="term">Evidence</h3>${result.evidence.map((item) => evidenceItem(item, isRed))}`;
+  return html`<h3 class="term">Evidence</h3>${result.evidence.map((item, index) => evidenceItem(item, isRed, index === 0))}`;
 }
 
 /** Differing texts of one cause that are written out. */
@@ -87,13 +87,14 @@ function sourceLink({ sources = {} }: Report, source: string): Markup {
 export function detailOf(report: Report, result: ReportResult): Markup {
   const { outcome, rationale, observed, remedy, source, disturbedBefore } = result;
   const isRed = countsAgainst(result);
+  const ids = new Set(report.planned);
   const helps = isRed || outcome === 'harness error';
   const row = (term: string, content: Markup | undefined): Markup | undefined =>
     content === undefined
       ? undefined
       : html`<div class="fact"><h3 class="term">${term}</h3><div>${content}</div></div>`;
   const text = (term: string, content: string | undefined): Markup | undefined =>
-    isRed && content !== undefined ? row(term, prose(content)) : undefined;
+    isRed && content !== undefined ? row(term, prose(content, ids)) : undefined;
   const known = report.baseline?.known.find(({ requirement }) => requirement === result.id);
   return html`${
     known !== undefined &&
