@@ -20,20 +20,17 @@ interface Flags extends EnvironmentFlags {
 export function registerCertify(program: Command): void {
   const command = program
     .command('certify')
-    .description('Run everything that is asked of a product’s role, and write a bundle that others can verify.')
+    .description('Run all requirements of a product’s role, and write a bundle that others can verify.')
     .requiredOption('--product <file>', 'product.yaml: vendor, name, version, role, target file')
-    .option('--target <file>', 'its target file (default: the one that the product file names)')
+    .option('--target <file>', 'target file (default: the one that the product file names)')
     .addOption(
-      new Option(
-        '--key <file>',
-        'private key to sign with, PEM: Ed25519, or ECDSA on P-256 or P-384 (default: unsigned)',
-      )
+      new Option('--key <file>', 'private signing key (PEM): Ed25519, or ECDSA on P-256 or P-384')
         .argParser((value: string, previous: string[]) => [...previous, value])
-        .default([], 'none'),
+        .default([], 'unsigned'),
     )
     .option(
       '--signer <command>',
-      'sign by a command instead, e.g. of a KMS: message on stdin, base64 on stdout; --key is its public key',
+      'sign with a command instead, e.g. of a KMS: message on stdin, base64 on stdout; --key is its public key',
     )
     .option('--bundle <folder>', 'folder for the bundle (default: reports/certification/ROLE/NAME/VERSION)');
   addEnvironmentOptions(command).action(async (flags: Flags) => {

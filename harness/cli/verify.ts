@@ -9,15 +9,15 @@ import { EXIT } from './exit.ts';
 export function registerVerify(program: Command): void {
   program
     .command('verify')
-    .description('Verify a certification bundle: files, signature, plan, catalogue; the verdict is worked out anew.')
+    .description('Verify a certification bundle: files, signature, plan, catalogue; recompute the verdict.')
     .argument('<bundle>', 'folder that `conformance certify` wrote')
     .addOption(
       new Option(
         '--key <file>',
-        'public key of the vendor, PEM (default: the key in the bundle, which proves nothing of its own)',
+        'public key of the vendor (PEM); without it, the signature proves nothing about the vendor',
       )
         .argParser((value: string, previous: string[]) => [...previous, value])
-        .default([], 'none'),
+        .default([], 'the key in the bundle'),
     )
     .action(async (folder: string, { key: [file, ...others] }: { key: string[] }) => {
       if (others.length > 0)
