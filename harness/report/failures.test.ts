@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { groupByCause, shapeOf } from '../core/causes.ts';
-import { causesOf, failuresOf, repeatCommand, sentenceOf } from './failures.ts';
+import { causesOf, failuresOf, followsFrom, repeatCommand, sentenceOf } from './failures.ts';
 import { reportOf, resultOf } from './report-builders.ts';
 
 test('findings that differ in times, numbers and digests are one cause; statuses and ids tell causes apart', () => {
@@ -32,6 +32,15 @@ test('failures: MUST before SHOULD, failed before not testable; what shares a re
   });
   expect(groups.map(({ results }) => results.map(({ id }) => id))).toEqual([['A-4'], ['A-2', 'A-5'], ['A-6'], ['A-1']]);
   expect(groups[1]?.cause).toBe('no pod …');
+});
+
+test('what follows from another failure names it', () => {
+  const results = [
+    resultOf('TX-10', 'failed'),
+    resultOf('TX-12', 'not testable', { reason: 'a good token is refused, see TX-10 and TX-11' }),
+    resultOf('TX-11', 'passed'),
+  ];
+  expect(results.map((result) => followsFrom(result, { results }))).toEqual([[], ['TX-10'], []]);
 });
 
 test('a statement is a whole sentence', () => {

@@ -38,6 +38,14 @@ export function failuresOf({ results }: Pick<Report, 'results'>): FailureGroup[]
   }));
 }
 
+/** Ids of other failures that the reason of a result refers to: it may be gone when these are. */
+export function followsFrom({ id, reason = '' }: ReportResult, { results }: Pick<Report, 'results'>): string[] {
+  const named = new Set(reason.match(/\b[A-Z]{2}-\d{2}[a-z]?\b/g) ?? []);
+  return results
+    .filter((result) => result.id !== id && named.has(result.id) && countsAgainst(result))
+    .map((result) => result.id);
+}
+
 /** A requirement's statement as a whole sentence; one that is written as the end of a sentence gets its beginning. */
 export function sentenceOf(statement: string): string {
   const trimmed = statement.trim();

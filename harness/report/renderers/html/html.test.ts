@@ -94,6 +94,20 @@ describe('what the page says without its script', () => {
   });
 });
 
+test('a failure that follows from another one says so, and leads there', () => {
+  const document = parse(
+    htmlRenderer.render(
+      reportOf([
+        resultOf('TX-10', 'failed'),
+        resultOf('TX-12', 'not testable', { reason: 'a good token is refused, see TX-10' }),
+      ]),
+    ),
+  );
+  const [, second] = document.querySelectorAll('.glance li');
+  expect(second?.textContent).toContain('follows from TX-10');
+  expect(document.querySelector('#TX-12 .findings a')?.getAttribute('href')).toBe('#TX-10');
+});
+
 test('no verdict: what went wrong in the harness, and nothing about the implementation', () => {
   const document = parse(
     htmlRenderer.render(

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isRed, OUTCOMES } from '../../../core/outcome.ts';
 import { describeBaseline } from '../../baseline.ts';
-import { causesOf, countsAgainst, type FailureGroup, failuresOf } from '../../failures.ts';
+import { causesOf, countsAgainst, type FailureGroup, failuresOf, followsFrom } from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
 import { verdictOf } from '../../verdict.ts';
 import { headlineOf } from '../headline.ts';
@@ -127,15 +127,19 @@ function toolbar(report: Report, sections: [string, string][]): Markup {
 const HELP = html`<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><ul><li><kbd>/</kbd> search, <kbd>Esc</kbd> clear</li><li><kbd>j</kbd> <kbd>k</kbd> next and previous result</li><li><kbd>o</kbd> open or close it</li><li><kbd>f</kbd> only what failed</li><li><kbd>t</kbd> light or dark</li><li><kbd>?</kbd> this help</li></ul><p><label><input type="checkbox" id="keys" checked> keys are on</label></p><p class="dim">The address of the page names what is shown: <code>#TR-04</code> opens a requirement, <code>#/outcome=failed&amp;q=token</code> is a filter.</p><form method="dialog"><button>Close</button></form></dialog>`;
 
 /** Each cause in one line, to see the whole before the details. */
-function glance(groups: FailureGroup[]): Markup {
+function glance(report: Report, groups: FailureGroup[]): Markup {
   return html`<ol class="glance">${groups.map(({ results }) => {
     const [first] = results;
     if (first === undefined) return undefined;
     const [cause] = causesOf(first);
+    const before = followsFrom(first, report);
     return html`<li><a href="#${first.id}">${first.id}</a>${
       results.length > 1 && ` and ${results.length - 1} more`
     } <span class="level">${first.level}</span> ${outcomeMark(first.outcome)} ${shortened(cause?.texts[0] ?? first.outcome, 120)}${
       cause !== undefined && cause.count > 1 && html` <span class="times">${cause.count} times</span>`
+    }${
+      before.length > 0 &&
+      html` <span class="dim">follows from ${before.map((id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`)}</span>`
     }</li>`;
   })}</ol>`;
 }
@@ -150,7 +154,7 @@ function failuresSection(report: Report, taken: Map<string, Content>): Markup | 
       : 'no MUST is broken; these are recommendations and do not change the verdict.'
   }</p>${
     report.baseline !== undefined && html`<p class="lead">${describeBaseline(report.baseline).join('; ')}</p>`
-  }${groups.length > 1 && glance(groups)}${groups.map(({ cause, results }, index) => {
+  }${groups.length > 1 && glance(report, groups)}${groups.map(({ cause, results }, index) => {
     const members = results.map((result, place) =>
       resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < 12 }),
     );

@@ -48,13 +48,13 @@ export function evidenceOf(result: ReportResult): Markup | undefined {
 /** Differing texts of one cause that are written out. */
 const TEXTS = 8;
 
-function findings(result: ReportResult): Markup {
+function findings(result: ReportResult, ids: ReadonlySet<string>): Markup {
   const causes = causesOf(result);
   if (causes.length === 0) return html``;
   return html`<ul class="findings">${causes.map(({ cause, count, texts }) => {
     const times = count > 1 && html` <span class="times">${count} times</span>`;
-    if (texts.length <= 1) return html`<li>${cause}${times}</li>`;
-    return html`<li>${cause}${times}<details class="each"><summary>each of them</summary><ul>${texts
+    if (texts.length <= 1) return html`<li>${prose(cause, ids)}${times}</li>`;
+    return html`<li>${prose(texts[0] ?? cause, ids)}${times}<details class="each"><summary>each of them</summary><ul>${texts
       .slice(0, TEXTS)
       .map((text) => html`<li>${text}</li>`)}</ul>${
       texts.length > TEXTS && html`<p class="more">and ${texts.length - TEXTS} more in report.json</p>`
@@ -102,7 +102,7 @@ export function detailOf(report: Report, result: ReportResult): Markup {
       'Known failure',
       html`${known.reason} <span class="dim">(${known.owner}, until ${known.expires}, <a href="${known.link}" rel="noreferrer">${known.link}</a>)</span>`,
     )
-  }${outcome !== 'passed' && row(SEEN[outcome], findings(result))}${text('Why it matters', rationale)}${text(
+  }${outcome !== 'passed' && row(SEEN[outcome], findings(result, ids))}${text('Why it matters', rationale)}${text(
     'How to fix it',
     remedy,
   )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`)}`)}${row(
