@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -35,6 +35,14 @@ test('prints where the page is, and makes it where there is none', async () => {
   const { code, out } = await printed('show', folder, '--no-open');
   expect({ code, out }).toEqual({ code: 0, out: `${join(folder, 'report.html')}\n` });
   expect(existsSync(join(folder, 'report.html'))).toBe(true);
+});
+
+test('a page that is older than its report is made anew', async () => {
+  writeFileSync(join(folder, 'report.html'), 'of another run');
+  utimesSync(join(folder, 'report.html'), 1, 1);
+  writeFileSync(join(folder, 'report.json'), JSON.stringify(sampleReport(20)));
+  await printed('show', folder, '--no-open');
+  expect(readFileSync(join(folder, 'report.html'), 'utf8')).toContain('Not conformant');
 });
 
 test.each([

@@ -35,12 +35,16 @@ export function registerShow(program: Command): void {
       }
       const folder = statSync(path).isDirectory() ? path : dirname(path);
       const page = resolve(join(folder, 'report.html'));
-      // A report from before there was a page, or a report.json that was copied alone.
-      if (!existsSync(page)) writeReport(folder, report);
+      // A report from before there was a page, or a report.json that was copied here without one.
+      if (!isNewer(page, folder === path ? join(path, 'report.json') : path)) writeReport(folder, report);
       process.stdout.write(`${page}\n`);
       const opener = open ? openerOf(process.platform, process.env) : undefined;
       if (opener !== undefined) openPage(opener, page);
     });
+}
+
+function isNewer(page: string, json: string): boolean {
+  return existsSync(page) && statSync(page).mtimeMs >= statSync(json).mtimeMs;
 }
 
 /** What opens a page on this desktop; undefined where there is none: a CI job, a session over SSH, a server. */
