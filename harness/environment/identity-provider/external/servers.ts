@@ -6,7 +6,7 @@ import type { StartedIdentityProvider } from '../../../oauth/provider.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { AdminApi } from '../admin-requests.ts';
 import type { IdentityProviderContext } from '../context.ts';
-import { administer } from '../keycloak/servers.ts';
+import { administer } from '../keycloak/administer.ts';
 import { startContainers } from './containers.ts';
 
 export type IdentityProviderTarget = Target<'identity-provider'>;

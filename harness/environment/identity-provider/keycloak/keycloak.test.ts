@@ -5,8 +5,8 @@ import type { ClusterTrust, ProviderDescription } from '../../../oauth/provider.
 import { KEYCLOAK_TWINS } from '../faults/keycloak-twins.ts';
 import { startIdentityProvider } from '../index.ts';
 import { makeTestIssuer } from '../test-issuer.ts';
+import { administer } from './administer.ts';
 import { clientOf, GRANT_ALIAS, realmOf, userOf } from './realm.ts';
-import { administer } from './servers.ts';
 import { SubjectPolicies } from './subject-policies.ts';
 
 const trust: ClusterTrust = { issuer: 'https://c.test', jwksUri: 'https://c.test/openid/v1/jwks', ca: 'PEM' };

@@ -1,5 +1,5 @@
 import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
-import { administer } from './servers.ts';
+import { administer } from './administer.ts';
 
 /** The attribute of a client that holds the subject whose token authenticates it. */
 const SUBJECT_ATTRIBUTE = 'jwt.credential.sub';
