@@ -5,6 +5,7 @@ import type { Act } from '../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError } from '../core/errors.ts';
 import { makePki } from '../core/pki.ts';
 import { SIMULATED_HOSTS, simulatedProviders } from '../fakes/simulated-providers.ts';
+import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { RequirementContext, TestNamespace } from '../rpc/context.ts';
 import { clockAheadMs } from './clock-difference.ts';
 import { bundleConfigMap, startWorkloadPod } from './workload-pod.ts';
@@ -48,114 +49,149 @@ export async function deployObserver(t: RequirementContext, where?: TestNamespac
   const { name: namespace } = where ?? (await t.namespace());
   return t.shared(`observer in ${namespace}`, async () => {
     const [cluster, identityProvider] = await Promise.all([t.cluster(), t.identityProvider()]);
-    const { host, port, upstream, providers } = identityProvider;
-    const { cert, key } = await t.certificate(host, { names: [RESOURCE_SERVER_HOST, ...SIMULATED] });
-    // Of a CA that is made for it and then forgotten: nobody trusts it.
-    const untrusted = await (await makePki('untrusted')).issue(SIMULATED_HOSTS.untrusted);
-    const config: ObserverConfig = {
-      ports: { https: HTTPS_PORT, http: HTTP_PORT },
-      tls: { certificateFile: '/etc/tls/tls.crt', keyFile: '/etc/tls/tls.key', caFile: '/etc/tls/ca.crt' },
-      identityProvider: { host, port, upstream },
-      providers: providers.map(({ name, issuer, tokenEndpoint, accessTokenAudience }) => ({
-        name,
-        issuer,
-        tokenEndpoint,
-        accessTokenAudience,
-      })),
-      simulated: {
-        providers: simulatedProviders({ hosts: SIMULATED_HOSTS, port }),
-        elsewhere: SIMULATED_HOSTS.elsewhere,
-        untrusted: {
-          host: SIMULATED_HOSTS.untrusted,
-          certificateFile: '/etc/tls/untrusted.crt',
-          keyFile: '/etc/tls/untrusted.key',
-        },
-      },
-    };
-    const metadata = { namespace, name: NAME };
-    await cluster.create([
-      { apiVersion: 'v1', kind: 'ServiceAccount', metadata } as object,
-      await bundleConfigMap(namespace, 'observer'),
-      { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'config.json': JSON.stringify(config) } } as object,
-      {
-        apiVersion: 'v1',
-        kind: 'Secret',
-        metadata,
-        type: 'kubernetes.io/tls',
-        stringData: {
-          'tls.crt': cert,
-          'tls.key': key,
-          'ca.crt': identityProvider.ca,
-          'untrusted.crt': untrusted.cert,
-          'untrusted.key': untrusted.key,
-        },
-      } as object,
-      {
-        apiVersion: 'v1',
-        kind: 'Service',
-        metadata,
-        spec: { selector: { app: NAME }, ports: [{ name: 'https', port, targetPort: HTTPS_PORT }] },
-      } as object,
-    ]);
-    const [service] = await Promise.all([
-      cluster.core.readNamespacedService({ namespace, name: NAME }),
-      startWorkloadPod(cluster, {
-        namespace,
-        name: NAME,
-        image: cluster.workloadImage,
-        serviceAccount: NAME,
-        containers: [
-          {
-            name: NAME,
-            workload: 'observer',
-            port: HTTP_PORT,
-            env: { OBSERVER_CONFIG: '/etc/conformance/config.json' },
-            volumeMounts: [
-              { name: 'config', mountPath: '/etc/conformance', readOnly: true },
-              { name: 'tls', mountPath: '/etc/tls', readOnly: true },
-            ],
-          },
-        ],
-        volumes: [
-          { name: 'config', configMap: { name: NAME } },
-          { name: 'tls', secret: { secretName: NAME } },
-        ],
-      }).catch((error: unknown) => {
+    const certificate = await t.certificate(identityProvider.host, { names: [RESOURCE_SERVER_HOST, ...SIMULATED] });
+    await cluster.create(await observerObjects(namespace, identityProvider, certificate));
+    const [ip] = await Promise.all([
+      clusterIp(cluster, namespace),
+      startWorkloadPod(cluster, observerPod(namespace, cluster.workloadImage)).catch((error: unknown) => {
         throw new HarnessError('the observer does not get ready', { cause: error });
       }),
     ]);
-    const ip = service.spec?.clusterIP;
-    if (ip === undefined || ip === 'None') {
-      throw new HarnessError(`the Service ${namespace}/${NAME} was given no cluster IP`);
-    }
-    const ask = async (path: string, init?: { method: string }): Promise<unknown> => {
-      const response = await cluster.podFetch(namespace, NAME, HTTP_PORT, path, init);
-      if (!response.ok) {
-        throw new HarnessError(
-          `the observer ${namespace}/${NAME} answers ${response.status}: ${await response.text()}`,
-        );
-      }
-      return response.json();
-    };
-    return {
-      hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST, ...Object.values(SIMULATED_HOSTS)] }],
-      reach: `${ip}:${port}`,
-      ca: identityProvider.ca,
-      baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
-      async records() {
-        return ((await ask('/records')) as { records: ObserverRecord[] }).records;
-      },
-      clockAheadMs: () => clockAheadMs(async () => Date.parse(((await ask('/healthz')) as { now: string }).now)),
-      async stalls() {
-        return ((await ask('/stalls')) as { stalls: Stall[] }).stalls;
-      },
-      async refuseNext(provider) {
-        await ask(`/refuse?provider=${encodeURIComponent(provider)}`, { method: 'POST' });
-      },
-      port,
-      async act(provider, act) {
-        await ask(`/act?provider=${encodeURIComponent(provider)}&act=${act}`, { method: 'POST' });
-      },
-    };
+    return observerAt(cluster, namespace, ip, identityProvider);
   });
+}
+
+type IdentityProvider = Awaited<ReturnType<RequirementContext['identityProvider']>>;
+
+/** Where the pod has its certificates. */
+const TLS_FOLDER = '/etc/tls';
+
+function observerConfig({ host, port, upstream, providers }: IdentityProvider): ObserverConfig {
+  return {
+    ports: { https: HTTPS_PORT, http: HTTP_PORT },
+    tls: {
+      certificateFile: `${TLS_FOLDER}/tls.crt`,
+      keyFile: `${TLS_FOLDER}/tls.key`,
+      caFile: `${TLS_FOLDER}/ca.crt`,
+    },
+    identityProvider: { host, port, upstream },
+    providers: providers.map(({ name, issuer, tokenEndpoint, accessTokenAudience }) => ({
+      name,
+      issuer,
+      tokenEndpoint,
+      accessTokenAudience,
+    })),
+    simulated: {
+      providers: simulatedProviders({ hosts: SIMULATED_HOSTS, port }),
+      elsewhere: SIMULATED_HOSTS.elsewhere,
+      untrusted: {
+        host: SIMULATED_HOSTS.untrusted,
+        certificateFile: `${TLS_FOLDER}/untrusted.crt`,
+        keyFile: `${TLS_FOLDER}/untrusted.key`,
+      },
+    },
+  };
+}
+
+/** Everything but its pod. */
+async function observerObjects(
+  namespace: string,
+  identityProvider: IdentityProvider,
+  { cert, key }: { cert: string; key: string },
+): Promise<object[]> {
+  // Of a CA that is made for it and then forgotten: nobody trusts it.
+  const untrusted = await (await makePki('untrusted')).issue(SIMULATED_HOSTS.untrusted);
+  const metadata = { namespace, name: NAME };
+  const config = JSON.stringify(observerConfig(identityProvider));
+  return [
+    { apiVersion: 'v1', kind: 'ServiceAccount', metadata },
+    await bundleConfigMap(namespace, 'observer'),
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { 'config.json': config } },
+    {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata,
+      type: 'kubernetes.io/tls',
+      stringData: {
+        'tls.crt': cert,
+        'tls.key': key,
+        'ca.crt': identityProvider.ca,
+        'untrusted.crt': untrusted.cert,
+        'untrusted.key': untrusted.key,
+      },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata,
+      spec: {
+        selector: { app: NAME },
+        ports: [{ name: 'https', port: identityProvider.port, targetPort: HTTPS_PORT }],
+      },
+    },
+  ];
+}
+
+function observerPod(namespace: string, image: string): Parameters<typeof startWorkloadPod>[1] {
+  return {
+    namespace,
+    name: NAME,
+    image,
+    serviceAccount: NAME,
+    containers: [
+      {
+        name: NAME,
+        workload: 'observer',
+        port: HTTP_PORT,
+        env: { OBSERVER_CONFIG: '/etc/conformance/config.json' },
+        volumeMounts: [
+          { name: 'config', mountPath: '/etc/conformance', readOnly: true },
+          { name: 'tls', mountPath: TLS_FOLDER, readOnly: true },
+        ],
+      },
+    ],
+    volumes: [
+      { name: 'config', configMap: { name: NAME } },
+      { name: 'tls', secret: { secretName: NAME } },
+    ],
+  };
+}
+
+async function clusterIp(cluster: ClusterHandle, namespace: string): Promise<string> {
+  const service = await cluster.core.readNamespacedService({ namespace, name: NAME });
+  const ip = service.spec?.clusterIP;
+  if (ip === undefined || ip === 'None') {
+    throw new HarnessError(`the Service ${namespace}/${NAME} was given no cluster IP`);
+  }
+  return ip;
+}
+
+function observerAt(
+  cluster: ClusterHandle,
+  namespace: string,
+  ip: string,
+  { host, port, ca }: IdentityProvider,
+): Observer {
+  const ask = async <T>(path: string, init?: { method: string }): Promise<T> => {
+    const response = await cluster.podFetch(namespace, NAME, HTTP_PORT, path, init);
+    if (!response.ok) {
+      throw new HarnessError(`the observer ${namespace}/${NAME} answers ${response.status}: ${await response.text()}`);
+    }
+    return (await response.json()) as T;
+  };
+  const post = async (path: string): Promise<void> => {
+    await ask(path, { method: 'POST' });
+  };
+  return {
+    hostAliases: [{ ip, hostnames: [host, RESOURCE_SERVER_HOST, ...Object.values(SIMULATED_HOSTS)] }],
+    reach: `${ip}:${port}`,
+    ca,
+    baseURL: (provider) => `https://${RESOURCE_SERVER_HOST}:${port}/${provider}/v1`,
+    records: async () => (await ask<{ records: ObserverRecord[] }>('/records')).records,
+    clockAheadMs: () => clockAheadMs(async () => Date.parse((await ask<{ now: string }>('/healthz')).now)),
+    stalls: async () => (await ask<{ stalls: Stall[] }>('/stalls')).stalls,
+    refuseNext: (provider) => post(`/refuse?provider=${encodeURIComponent(provider)}`),
+    port,
+    act: (provider, act) => post(`/act?provider=${encodeURIComponent(provider)}&act=${act}`),
+  };
 }

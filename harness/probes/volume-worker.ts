@@ -1,11 +1,11 @@
 import type { V1Affinity, V1Pod, V1PodSpec, V1Toleration } from '@kubernetes/client-node';
-import type { VolumeOperations } from '../../fixtures/workloads/volume-worker/worker.ts';
+import type { VolumeOperations } from '../../fixtures/workloads/volume-worker/operations.ts';
 import { HarnessError, Violation } from '../core/errors.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from './pods.ts';
 import { installBundle } from './workload-pod.ts';
 
-export type { VolumeOperations } from '../../fixtures/workloads/volume-worker/worker.ts';
+export type { VolumeOperations } from '../../fixtures/workloads/volume-worker/operations.ts';
 
 /** What a pod mounts of a claim. */
 export interface ClaimMount {
