@@ -51,6 +51,22 @@ function rowsOf({ providers }: Matrix, found: string[]): string[] {
   return [...new Set([...providers.map(({ name }) => name), ...found].filter((name) => found.includes(name)))];
 }
 
+/** With more providers than these a picture of all fields helps nobody: only what is wrong is listed. */
+const PICTURE = 20;
+
+function wrongAnswers({ subjectTokens, accessTokens }: Matrix): Markup {
+  const wrong = [
+    ...subjectTokens.map((cell) => ({ ...cell, row: cell.token, column: cell.provider })),
+    ...accessTokens.map((cell) => ({ ...cell, row: cell.issuedBy, column: cell.resourceServer })),
+  ].filter(({ asItMust }) => !asItMust);
+  return html`<ul>${wrong
+    .slice(0, 200)
+    .map(
+      (cell) =>
+        html`<li>${cell.row} at ${cell.column}: ${cell.outcome}${cell.reason !== undefined && `, ${cell.reason}`} (${cell.exchange})</li>`,
+    )}</ul>`;
+}
+
 /** Who takes whose token: the matrix as a picture, with the reason in each field. Undefined where it was not asked. */
 export function audiencesSection({ matrix }: Report): Markup | undefined {
   if (matrix === undefined) return undefined;
@@ -69,8 +85,9 @@ export function audiencesSection({ matrix }: Report): Markup | undefined {
     wrong === 0
       ? 'Every token was accepted by the provider that it is meant for and refused by all others.'
       : `${wrong} of ${subjectTokens.length + accessTokens.length} answers are not as they must be. A token that a foreign provider accepts is a way into that provider.`
-  }</p>${
+  }</p>${names.length > PICTURE && wrongAnswers(matrix)}${
     tokens.length > 0 &&
+    names.length <= PICTURE &&
     grid('Projected tokens (rows) at token endpoints (columns)', 'token for', tokens, names, (row, name) =>
       cellOf(
         subjectTokens.filter((cell) => cell.token === row && cell.provider === name),
@@ -79,16 +96,19 @@ export function audiencesSection({ matrix }: Report): Markup | undefined {
     )
   }${
     issuers.length > 0 &&
+    names.length <= PICTURE &&
     grid('Access tokens (rows) at resource servers (columns)', 'issued by', issuers, names, (row, name) =>
       cellOf(
         accessTokens.filter((cell) => cell.issuedBy === row && cell.resourceServer === name),
         row === name,
       ),
     )
-  }<details class="table"><summary>The providers</summary><div class="scroll" role="group" aria-label="providers" tabindex="0"><table><thead><tr><th scope="col">provider</th><th scope="col">issuer</th><th scope="col">audience</th><th scope="col">under test</th></tr></thead><tbody>${providers.map(
-    ({ name, issuer, audience, underTest }) =>
-      html`<tr><th scope="row">${name}</th><td><code>${issuer}</code></td><td><code>${audience}</code></td><td>${
-        underTest ? 'yes' : 'no, a reference'
-      }</td></tr>`,
-  )}</tbody></table></div></details></section>`;
+  }<details class="table"><summary>The providers</summary><div class="scroll" role="group" aria-label="providers" tabindex="0"><table><thead><tr><th scope="col">provider</th><th scope="col">issuer</th><th scope="col">audience</th><th scope="col">under test</th></tr></thead><tbody>${providers
+    .slice(0, 200)
+    .map(
+      ({ name, issuer, audience, underTest }) =>
+        html`<tr><th scope="row">${name}</th><td><code>${issuer}</code></td><td><code>${audience}</code></td><td>${
+          underTest ? 'yes' : 'no, a reference'
+        }</td></tr>`,
+    )}</tbody></table></div></details></section>`;
 }

@@ -194,6 +194,43 @@ test.each([158, 2000])('%i results stay below 2 MB; what is left out is said to 
   ).toBe(true);
 });
 
+test('a run of very many tokens and providers stays below 2 MB, too', () => {
+  const report = sampleReport(400);
+  const { timeline, matrix } = report;
+  if (matrix === undefined) throw new Error('no matrix');
+  const many = Array.from({ length: 60 }, (_, index) => index);
+  const text = htmlRenderer.render({
+    ...report,
+    timeline: many.flatMap((round) =>
+      timeline.flatMap((event) =>
+        Array.from({ length: 8 }, (_, copy) => ({
+          ...event,
+          token: `${event.token}-${round}`,
+          where: `${event.where}-${round}`,
+          detail: `${copy}`,
+        })),
+      ),
+    ),
+    matrix: {
+      providers: many.flatMap((round) =>
+        matrix.providers.map((provider) => ({ ...provider, name: `${provider.name}-${round}` })),
+      ),
+      subjectTokens: many.flatMap((round) =>
+        many.flatMap((other) =>
+          matrix.subjectTokens.map((cell) => ({
+            ...cell,
+            provider: `${cell.provider}-${round}`,
+            token: `${cell.token}-${other}`,
+          })),
+        ),
+      ),
+      accessTokens: [],
+    },
+  });
+  expect(Buffer.byteLength(text)).toBeLessThan(TWO_MEGABYTES);
+  expect(parse(text).querySelector('#audiences')?.textContent).toContain('production-0 at staging-0: accepted');
+});
+
 test('evidence of many megabytes is cut, and what is red keeps more of it', () => {
   const big = { label: 'log', at: '2026-03-02T09:00:00.000Z', data: 'line\n'.repeat(400_000) };
   const text = htmlRenderer.render(

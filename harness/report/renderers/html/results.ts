@@ -108,7 +108,7 @@ export function detailOf(report: Report, result: ReportResult): Markup {
   )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`)}`)}${row(
     'Judged twice',
     disturbedBefore === undefined ? undefined : prose(disturbedBefore),
-  )}${helps && row('Run it again', commandBox(repeatCommand(report, result.id)))}${text('How it is tested', observed)}`;
+  )}${helps && row('Run it again', commandBox(repeatCommand(report, result.id)))}${text('How it is tested', observed)}<p class="permalink"><a href="#${result.id}">Link to ${result.id}</a></p>`;
 }
 
 /**

@@ -3,9 +3,10 @@ import type { Report } from '../../report.ts';
 import { Axis } from './lanes.ts';
 import { clockTime, html, type Markup, plural } from './markup.ts';
 
-/** Tokens that are drawn for one file or provider, and marks on each. */
+/** Tokens that are drawn for one file or provider, in all, and marks on each. */
 const TOKENS = 24;
-const MARKS = 40;
+const LANES = 160;
+const MARKS = 24;
 const EVENTS = 400;
 
 const MARK: Record<TimelineEvent['event'], string> = {
@@ -53,7 +54,7 @@ function describe({ token, kind, events }: TokenLane): string {
 function drawn(lane: TokenLane, axis: Axis): Markup {
   const refused = lane.events.some(({ event }) => event === 'refused');
   const marks =
-    lane.events.length <= MARKS ? lane.events : [...lane.events.slice(0, MARKS - 10), ...lane.events.slice(-10)];
+    lane.events.length <= MARKS ? lane.events : [...lane.events.slice(0, MARKS - 8), ...lane.events.slice(-8)];
   return html`<div class="lane"><span class="name"><code>${lane.token}</code></span><div class="track" role="img" aria-label="${describe(
     lane,
   )}"><b class="${lane.kind === 'access token' ? 'access' : 'subject'}${refused && ' refused'}" style="left:${axis.at(lane.from)}%;width:${axis.width(
@@ -90,6 +91,7 @@ export function tokensSection({ timeline }: Report): Markup | undefined {
   const first = Math.min(...(seen.length === 0 ? timeline.map(instant) : seen));
   const last = Math.max(...timeline.map(instant));
   const axis = new Axis(Math.max(Math.min(...timeline.map(instant)), first - (last - first) / 4), last);
+  const perHome = Math.max(1, Math.min(TOKENS, Math.floor(LANES / homes.size)));
   const used = new Set(timeline.map(({ event }) => event));
   const refusals = timeline.filter(({ event }) => event === 'refused').length;
   return html`<section id="tokens"><h2>Token lifetimes</h2><p class="lead">${plural(lanes.length, 'token')} seen in files, at token endpoints and at
@@ -98,14 +100,16 @@ expiry has marks to the right of the expiry mark.</p><ul class="legend">${LEGEND
     used.has(event),
   ).map(
     ([event, text]) => html`<li><i class="m ${event}" aria-hidden="true"></i> ${text}</li>`,
-  )}</ul><div class="lanes">${axis.ticks()}${[...homes].map(
-    ([home, tokens]) =>
-      html`<h3 class="home"><code>${home}</code> <span class="dim">${plural(tokens.length, tokens[0]?.kind ?? 'token')}</span></h3>${tokens
-        .slice(0, TOKENS)
-        .map((lane) => drawn(lane, axis))}${
-        tokens.length > TOKENS && html`<p class="more">and ${tokens.length - TOKENS} more in report.json</p>`
-      }`,
-  )}</div><details class="table"><summary>The same as a table (${plural(timeline.length, 'event')})</summary><div class="scroll" role="group" aria-label="token events" tabindex="0"><table><thead><tr>${[
+  )}</ul><div class="lanes">${axis.ticks()}${[...homes]
+    .slice(0, LANES)
+    .map(
+      ([home, tokens]) =>
+        html`<h3 class="home"><code>${home}</code> <span class="dim">${plural(tokens.length, tokens[0]?.kind ?? 'token')}</span></h3>${tokens
+          .slice(0, perHome)
+          .map((lane) => drawn(lane, axis))}${
+          tokens.length > perHome && html`<p class="more">and ${tokens.length - perHome} more in report.json</p>`
+        }`,
+    )}</div><details class="table"><summary>The same as a table (${plural(timeline.length, 'event')})</summary><div class="scroll" role="group" aria-label="token events" tabindex="0"><table><thead><tr>${[
     'time',
     'token',
     'kind',
