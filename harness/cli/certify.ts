@@ -24,7 +24,7 @@ export function registerCertify(program: Command): void {
     .requiredOption('--product <file>', 'product.yaml: vendor, name, version, role, target file')
     .option('--target <file>', 'target file (default: the one that the product file names)')
     .addOption(
-      new Option('--key <file>', 'private signing key (PEM): Ed25519, or ECDSA on P-256 or P-384')
+      new Option('--key <file>', 'private signing key (PEM): Ed25519, or ECDSA on P-256')
         .argParser((value: string, previous: string[]) => [...previous, value])
         .default([], 'unsigned'),
     )

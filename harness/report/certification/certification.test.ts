@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -356,6 +357,24 @@ describe('keys', () => {
     expect(() => commandSigner('echo no access >&2; exit 3', opened).sign(Buffer.from('x'))).toThrow(
       /exit code 3\): no access/,
     );
+  });
+});
+
+// cosign is no part of what the tests bring: where it is installed, it must take what is signed here.
+describe.skipIf(spawnSync('cosign', ['version']).error !== undefined)('cosign', () => {
+  const accepts = (file: string, key: string): boolean =>
+    spawnSync('cosign', [
+      'verify-blob-attestation',
+      ...['--key', key, '--insecure-ignore-tlog', '--signature', inBundle(ATTESTATION)],
+      ...['--type', 'https://in-toto.io/attestation/test-result/v0.1', file],
+    ]).status === 0;
+
+  test.each(['ed25519', 'ec'] as const)('takes each file that a key vouches for, and no other: %s', (type) => {
+    certified({}, type);
+    const key = inFolder('key.pub');
+    expect(accepts(inBundle('report.json'), key)).toBe(true);
+    appendFileSync(inBundle('report.html'), ' ');
+    expect(accepts(inBundle('report.html'), key)).toBe(false);
   });
 });
 

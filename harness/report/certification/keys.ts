@@ -25,13 +25,13 @@ function readKeyFile(file: string): string {
   return pem;
 }
 
-/** Ed25519, or ECDSA on P-256 or P-384: what cosign and other readers of DSSE take. */
+/** Ed25519, or ECDSA on P-256: what cosign and other readers of DSSE take with SHA-256. */
 function supported(key: KeyObject, file: string): KeyObject {
   const curve = key.asymmetricKeyDetails?.namedCurve;
-  const isEcdsa = key.asymmetricKeyType === 'ec' && (curve === 'prime256v1' || curve === 'secp384r1');
+  const isEcdsa = key.asymmetricKeyType === 'ec' && curve === 'prime256v1';
   if (key.asymmetricKeyType === 'ed25519' || isEcdsa) return key;
   const type = [key.asymmetricKeyType, curve].filter((part) => part !== undefined).join(' ');
-  throw new UsageError(`the key ${file} is ${type}: an Ed25519 key, or an ECDSA key on P-256 or P-384 is needed`);
+  throw new UsageError(`the key ${file} is ${type}: an Ed25519 key, or an ECDSA key on P-256 is needed`);
 }
 
 /**
@@ -100,9 +100,8 @@ export function commandSigner(command: string, publicKeyFile: string): Signer {
 }
 
 /** Ed25519 hashes by itself. */
-function hashOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): string | null {
-  if (asymmetricKeyType === 'ed25519') return null;
-  return asymmetricKeyDetails?.namedCurve === 'secp384r1' ? 'sha384' : 'sha256';
+function hashOf({ asymmetricKeyType }: KeyObject): string | null {
+  return asymmetricKeyType === 'ed25519' ? null : 'sha256';
 }
 
 export function isSignature(publicKey: KeyObject, message: Buffer, signature: Buffer): boolean {
