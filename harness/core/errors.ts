@@ -93,8 +93,8 @@ const LONGEST_BODY = 300;
 export function describeAnswer(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error && 'body' in error && 'headers' in error)) return undefined;
   const { message, reason } = statusOf(error.body);
-  const words = typeof message === 'string' && message !== '' ? `: ${message}` : '';
-  return `the API server answered ${error.code}${typeof reason === 'string' && reason !== '' ? ` ${reason}` : ''}${words}`;
+  const detail = typeof message === 'string' && message !== '' ? `: ${message}` : '';
+  return `the API server answered ${error.code}${typeof reason === 'string' && reason !== '' ? ` ${reason}` : ''}${detail}`;
 }
 
 /** The text of anything that was thrown, its causes included, in one line. */
@@ -102,9 +102,9 @@ export function describeError(error: unknown): string {
   if (!(error instanceof Error)) {
     return String(error);
   }
-  const own = describeAnswer(error) ?? (error.message === '' ? error.name : error.message);
+  const description = describeAnswer(error) ?? (error.message === '' ? error.name : error.message);
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return `${own}: ${error.errors.map(describeError).join('; ')}`;
+    return `${description}: ${error.errors.map(describeError).join('; ')}`;
   }
-  return error.cause === undefined ? own : `${own}: ${describeError(error.cause)}`;
+  return error.cause === undefined ? description : `${description}: ${describeError(error.cause)}`;
 }

@@ -56,7 +56,7 @@ test('a reason is short', () => {
   expect(() => expectNone(['1', '2', '3', '4', '5', '6', '7'], [])).toThrow('1; 2; 3; 4; 5; and 2 more');
 });
 
-test('what is missing may be the machine’s fault; beside something that was seen it is not', () => {
+test('what is missing may be the machine’s fault; with something that was seen it is not', () => {
   const thrown = (findings: Finding[]): unknown => {
     try {
       expectNone(findings, []);

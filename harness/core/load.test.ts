@@ -14,7 +14,7 @@ test('one processor that does nothing but count is busy', () => {
   expect(share).toBeLessThanOrEqual(1);
 });
 
-test('pressure is read from the total of those lines that tell of some task', () => {
+test('pressure is read from the total of those lines that are about some task', () => {
   const contents =
     'some avg10=95.56 avg60=91.88 avg300=89.58 total=2141140061\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=7\n';
   expect(stalledMicroseconds(contents)).toBe(2_141_140_061);

@@ -28,7 +28,7 @@ export function fill<T>(tree: T, values: Values, where: string, only?: RegExp): 
   return filled;
 }
 
-/** The same, where what has no value stays as it is written and is told. */
+/** The same, where what has no value stays as it is written and is reported. */
 export function fillKnown<T>(
   tree: T,
   values: Values,
@@ -42,8 +42,10 @@ export function fillKnown<T>(
     return written;
   };
   const fillText = (text: string, at: string): unknown => {
-    const whole = WHOLE.exec(text)?.[1];
-    if (whole !== undefined && only?.test(whole) !== false) return lookUp(whole, at, text);
+    const name = WHOLE.exec(text)?.[1];
+    if (name !== undefined && only?.test(name) !== false) {
+      return lookUp(name, at, text);
+    }
     return text.replaceAll(PLACEHOLDER, (written, name: string) => {
       if (only?.test(name) === false) return written;
       if (written.startsWith('$$')) return only === undefined ? written.slice(1) : written;

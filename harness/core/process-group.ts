@@ -21,7 +21,7 @@ export interface ProcessGroup {
   readonly exited: Promise<ProcessExit>;
   /** Sends a signal to the process alone, as a kubelet does; nothing happens where it has ended. */
   signal(name: NodeJS.Signals): void;
-  /** Resident memory of the process in bytes; undefined where the system does not tell. */
+  /** Resident memory of the process in bytes; undefined where the system has no such figure. */
   memoryBytes(): Promise<number | undefined>;
   /** Ends the whole group at once. May be called again, and after the exit. */
   kill(): void;
@@ -119,7 +119,7 @@ export function startProcessGroup([file = '', ...args]: string[], options: Proce
 /**
  * Starts the command of a target as a process group that can be written to. `node` is the Node that runs this.
  *
- * @param options.env all that it gets beside PATH and HOME
+ * @param options.env all that it gets in addition to PATH and HOME
  * @param options.ipc with Node's channel between processes
  */
 export function startTargetProcess(

@@ -1,7 +1,7 @@
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { describeError, HarnessError, NotTestable, TookTooLong, Violation } from './errors.ts';
 
-/** How a harness error begins that is told of a machine that did not run. */
+/** How the message of a harness error about a machine that did not run begins. */
 export const STALLED = 'the machine stalled';
 
 /** The stalls that ended after an instant, in milliseconds since the epoch. */

@@ -68,11 +68,11 @@ function keyId(key: KeyObject): string {
 /** @param pem the private ServiceAccount signing key, EC P-256 or RSA, PEM */
 export function createForge(pem: string): TokenForge {
   const key = createPrivateKey(pem);
-  const own = { alg: key.asymmetricKeyType === 'ec' ? 'ES256' : 'RS256', kid: keyId(key) };
+  const ownHeader = { alg: key.asymmetricKeyType === 'ec' ? 'ES256' : 'RS256', kid: keyId(key) };
   const sign: TokenForge['sign'] = (claims, header = {}) =>
-    new SignJWT(claims).setProtectedHeader({ ...own, ...header } as JWTHeaderParameters).sign(key);
+    new SignJWT(claims).setProtectedHeader({ ...ownHeader, ...header } as JWTHeaderParameters).sign(key);
   return {
-    jwk: { ...(createPublicKey(key).export({ format: 'jwk' }) as JWK), ...own, use: 'sig' },
+    jwk: { ...(createPublicKey(key).export({ format: 'jwk' }) as JWK), ...ownHeader, use: 'sig' },
     sign,
     resign(token, change) {
       const { header, claims } = decodeToken(token);

@@ -25,7 +25,7 @@ export class Environment {
     this.identityProviders = new IdentityProviders(options, this.#parts, this.#foundations, this.clusters);
   }
 
-  /** Tells when a container ends that the run did not stop itself. */
+  /** Reports a container that ends without having been stopped by the run. */
   async watch(onEnd: (message: string) => void): Promise<void> {
     const end = await onContainerEnd(this.#options.runId, () => this.#parts.isStopping, onEnd);
     this.#parts.onStop(async () => end());

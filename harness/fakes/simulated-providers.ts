@@ -79,7 +79,7 @@ export type SimulatedName = keyof typeof SIMULATED;
 const ENTRIES = Object.entries(SIMULATED) as [SimulatedName, Simulated][];
 
 /**
- * What the observer has to play.
+ * What the observer has to simulate.
  *
  * @param options.holdMs how long the slow one takes for a token request
  */

@@ -59,9 +59,9 @@ export async function kubeConfigOfHarness(administrator: string): Promise<string
   if (cluster === null || status?.token === undefined) {
     throw new HarnessError('the kubeconfig has no current context, or its cluster gave no token');
   }
-  const own = new KubeConfig();
-  own.loadFromClusterAndUser(cluster, { name: SERVICE_ACCOUNT, token: status.token });
-  return own.exportConfig();
+  const restricted = new KubeConfig();
+  restricted.loadFromClusterAndUser(cluster, { name: SERVICE_ACCOUNT, token: status.token });
+  return restricted.exportConfig();
 }
 
 /** What was refused, in words, though it is none of the calls that are documented as controls to be had for more rights. */

@@ -77,8 +77,8 @@ export function rightsOf(rules: readonly PolicyRule[]): Right[] {
 /** `create jobs.batch`, `get pods/log`, `get secrets called agent-key`. */
 export function describeRight({ verb, group, resource, name }: Right): string {
   const [kind, ...subresource] = resource.split('/');
-  const whole = [`${kind}${group === '' ? '' : `.${group}`}`, ...subresource].join('/');
-  return `${verb} ${whole}${name === undefined ? '' : ` called ${name}`}`;
+  const qualified = [`${kind}${group === '' ? '' : `.${group}`}`, ...subresource].join('/');
+  return `${verb} ${qualified}${name === undefined ? '' : ` called ${name}`}`;
 }
 
 export function ruleOf({ verb, group, resource, name }: Right): PolicyRule {

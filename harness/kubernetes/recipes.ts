@@ -63,6 +63,6 @@ function containersOf(object: unknown): NonNullable<PodTemplateLike['containers'
   if (typeof object !== 'object' || object === null) {
     return [];
   }
-  const own = (object as PodTemplateLike).containers;
-  return own ?? Object.values(object).flatMap((value) => (Array.isArray(value) ? [] : containersOf(value)));
+  const { containers } = object as PodTemplateLike;
+  return containers ?? Object.values(object).flatMap((value) => (Array.isArray(value) ? [] : containersOf(value)));
 }

@@ -33,15 +33,15 @@ export async function introspect(
   const { text } = response;
   // An opaque token that is echoed is known by nothing but itself.
   const safe = redact(text.replaceAll(accessToken, 'TOKEN-CUT')).slice(0, 200);
-  const said = `the introspection endpoint ${endpoint} answered ${response.status}: ${safe}`;
-  if (response.status === 400) return { active: false, why: said };
+  const answer = `the introspection endpoint ${endpoint} answered ${response.status}: ${safe}`;
+  if (response.status === 400) return { active: false, why: answer };
   let members: Record<string, unknown> = {};
   try {
     members = JSON.parse(text) as Record<string, unknown>;
   } catch {
     // Reported below, with what it is.
   }
-  if (response.status !== 200 || typeof members.active !== 'boolean') throw new NotTestable(said);
+  if (response.status !== 200 || typeof members.active !== 'boolean') throw new NotTestable(answer);
   return members.active
     ? { active: true, members }
     : { active: false, why: 'introspection says that it is not active' };

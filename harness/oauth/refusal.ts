@@ -138,10 +138,10 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
   for (const refusal of refusals) {
     if (controlRefused !== undefined) break;
     const begin = performance.now();
-    const one = evaluate(refusal, await refusal.attempt());
+    const finding = evaluate(refusal, await refusal.attempt());
     controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
-    if (controlRefused === undefined || one.violation !== undefined) seen.push(one);
-    silence.add(one.status, begin);
+    if (controlRefused === undefined || finding.violation !== undefined) seen.push(finding);
+    silence.add(finding.status, begin);
     if (silence.isEnough) {
       return { seen, control: last ?? { answer: 'none' }, stopped: `${silence}, and not all of the others were sent` };
     }

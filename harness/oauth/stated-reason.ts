@@ -43,7 +43,7 @@ export function namedReasons(text: string): Reason[] {
  * @param text `error_description` of an answer (RFC 6749 section 5.2)
  */
 export function statedReason(text: string): Reason | undefined {
-  const said = text
+  const statements = text
     .replace(QUOTED, (whole, ...[single, double, back]: (string | undefined)[]) =>
       CLAIM_NAME.test(single ?? double ?? back ?? '') ? whole : ' ',
     )
@@ -51,6 +51,6 @@ export function statedReason(text: string): Reason | undefined {
     .split(/(?<=[.!?;])\s+|[\r\n]+/)
     .filter((sentence) => !ALTERNATIVES.test(sentence) && !ADVICE.test(sentence))
     .join(' ');
-  const [reason, ...others] = namedReasons(said);
+  const [reason, ...others] = namedReasons(statements);
   return others.length === 0 ? reason : undefined;
 }

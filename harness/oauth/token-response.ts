@@ -127,8 +127,8 @@ export function describeResponse(response: TokenResponse): string {
   if (isAccepted(response)) {
     return '200 with an access token';
   }
-  const said = [response.error, response.errorDescription].filter((part) => part !== undefined).join(': ');
-  return redact(`${response.status} ${said === '' ? kindOf(response) : said}`);
+  const stated = [response.error, response.errorDescription].filter((part) => part !== undefined).join(': ');
+  return redact(`${response.status} ${stated === '' ? kindOf(response) : stated}`);
 }
 
 /** All values of a member, in the order in which they stand in the answer. */

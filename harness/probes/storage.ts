@@ -239,8 +239,8 @@ async function untilBound(
     if (!(error instanceof DeadlineExceeded)) {
       throw error;
     }
-    const said = (await eventsOf(t, namespace, 'PersistentVolumeClaim', name)).map(({ message }) => message);
-    throw new NotTestable(`${storageClass}: ${error.message}; its events: ${said.join('; ') || 'none'}`);
+    const messages = (await eventsOf(t, namespace, 'PersistentVolumeClaim', name)).map(({ message }) => message);
+    throw new NotTestable(`${storageClass}: ${error.message}; its events: ${messages.join('; ') || 'none'}`);
   }
 }
 

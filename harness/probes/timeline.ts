@@ -39,16 +39,16 @@ export function timelineOf(
       const next = observations[index + 1];
       const minted = instantOf(claims.iat);
       const expired = instantOf(claims.exp);
-      const own = { token, kind: 'subject token', where: path } as const;
+      const event = { token, kind: 'subject token', where: path } as const;
       return [
-        ...(minted === undefined ? [] : [{ ...own, at: minted, event: 'minted' } as const]),
-        { ...own, at, event: 'mounted' },
+        ...(minted === undefined ? [] : [{ ...event, at: minted, event: 'minted' } as const]),
+        { ...event, at, event: 'mounted' },
         ...(next === undefined
           ? []
-          : [{ ...own, at: next.at, event: 'replaced', detail: `by ${short(next.sha256)}` } as const]),
+          : [{ ...event, at: next.at, event: 'replaced', detail: `by ${short(next.sha256)}` } as const]),
         ...(expired === undefined || Date.parse(expired) > Date.now()
           ? []
-          : [{ ...own, at: expired, event: 'expired' } as const]),
+          : [{ ...event, at: expired, event: 'expired' } as const]),
       ];
     }),
   );

@@ -44,9 +44,9 @@ export async function presentEach(
     }),
   );
   const series = await seeSeries(exchange, attempts);
-  const own = { provider: provider.name, exchange: label };
+  const column = { provider: provider.name, exchange: label };
   const control = {
-    ...own,
+    ...column,
     audience: provider.audience,
     token: provider.name,
     ...(series.control.status === undefined ? {} : { status: series.control.status }),
@@ -58,7 +58,7 @@ export async function presentEach(
     series.seen
       .filter(({ fault }) => fault === faultOf(audience))
       .map(({ as, status, reason, violation }) => ({
-        ...own,
+        ...column,
         ...(as === undefined ? {} : { as }),
         audience,
         token: name,

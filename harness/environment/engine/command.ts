@@ -56,10 +56,10 @@ export async function command(file: string, args: readonly string[], options: Co
     const [{ code, signal }] = await Promise.all([exit, read('stdout'), read('stderr')]);
     options.signal?.throwIfAborted();
     if (code !== 0) {
-      const said =
+      const lastLines =
         tail.length === 0 ? 'It printed nothing.' : `Its last lines:\n${tail.map((line) => `  | ${line}`).join('\n')}`;
       const where = options.cwd === undefined ? '' : ` in ${options.cwd}`;
-      throw new SetUpError(`\`${shown}\`${where} ended with ${signal ?? `exit code ${code}`}. ${said}`);
+      throw new SetUpError(`\`${shown}\`${where} ended with ${signal ?? `exit code ${code}`}. ${lastLines}`);
     }
     return output.join('\n');
   } finally {

@@ -35,13 +35,13 @@ export async function artifactsOf(image: ImageDefinition): Promise<Artifact[]> {
     ...spec.workloads.map((workload) => workloadArtifact(workload)),
   ]);
   const files = await filesUnder(folder, () => spec.podImages.length > 0);
-  const own: Artifact[] = files.map((file) => ({
+  const copied: Artifact[] = files.map((file) => ({
     output: file.name,
     key: file.sha256,
     executable: file.executable,
     locate: async () => file.path,
   }));
-  const parts = new Map([...own, ...made].map((artifact) => [artifact.output, artifact]));
+  const parts = new Map([...copied, ...made].map((artifact) => [artifact.output, artifact]));
   return [...made, ...spec.podImages.map((podImage) => podImageArtifact(image, podImage, parts))];
 }
 

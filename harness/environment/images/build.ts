@@ -66,9 +66,9 @@ export async function buildImage(docker: Docker, input: BuildInput, workshop: Wo
       });
     } catch (cause) {
       signal?.throwIfAborted();
-      const said = lines.map((line) => `  | ${line}`).join('\n');
+      const output = lines.map((line) => `  | ${line}`).join('\n');
       const why = cause instanceof Error ? cause.message : String(cause);
-      throw new SetUpError(`The image ${input.name} could not be built: ${why}\n${said}`, [], { cause });
+      throw new SetUpError(`The image ${input.name} could not be built: ${why}\n${output}`, [], { cause });
     }
     // The classic builder keeps the last layer of every stage; only the tagged image is wanted.
     await docker.pruneImages({ filters: { dangling: ['true'], label: [`${IMAGE_LABEL}=${input.name}`] } });

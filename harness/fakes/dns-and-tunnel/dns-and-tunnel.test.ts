@@ -133,7 +133,7 @@ describe('requests', () => {
     }
   });
 
-  test('fail as told, and so often', async () => {
+  test('fail as configured, and so often', async () => {
     fake.setFaults([{ kind: 'too-many-requests', methods: ['POST'], of: ['records'], times: 1, seconds: 7 }]);
     expect((await call('GET', RECORDS)).status).toBe(200);
     const limited = await call('POST', RECORDS, alias('a'));
@@ -153,7 +153,7 @@ describe('requests', () => {
     expect(fake.zone.records()).toHaveLength(1);
   });
 
-  test('tell of changes as they happen', async () => {
+  test('report changes as they happen', async () => {
     const seen: string[] = [];
     const end = fake.onChange(({ kind }) => seen.push(kind));
     await call('POST', RECORDS, alias('a'));

@@ -60,7 +60,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Types of records of which one name holds at most one, beside CNAME. */
+/** Types of records of which one name holds at most one, in addition to CNAME. */
 const ADDRESSES = new Set(['A', 'AAAA', 'CNAME']);
 
 const ID_BYTES = 16;
@@ -134,7 +134,7 @@ export class Zone {
     const record = this.#made(input);
     this.#assertFree(record);
     this.#records.set(record.id, record);
-    this.#tell({ at: Date.now(), kind: 'record added', record });
+    this.#notify({ at: Date.now(), kind: 'record added', record });
     return record;
   }
 
@@ -144,7 +144,7 @@ export class Zone {
     const record = { ...this.#made({ ...known, ...input }), id, created_on: known.created_on };
     this.#assertFree(record, id);
     this.#records.set(id, record);
-    this.#tell({ at: Date.now(), kind: 'record changed', record });
+    this.#notify({ at: Date.now(), kind: 'record changed', record });
     return record;
   }
 
@@ -152,7 +152,7 @@ export class Zone {
   remove(id: string): DnsRecord {
     const record = this.record(id);
     this.#records.delete(id);
-    this.#tell({ at: Date.now(), kind: 'record removed', record });
+    this.#notify({ at: Date.now(), kind: 'record removed', record });
     return record;
   }
 
@@ -162,7 +162,7 @@ export class Zone {
     if (!isDeepStrictEqual(valid, this.#configuration)) {
       this.#configuration = structuredClone(valid);
       this.#version += 1;
-      this.#tell({ at: Date.now(), kind: 'tunnel', configuration: this.configuration(), version: this.#version });
+      this.#notify({ at: Date.now(), kind: 'tunnel', configuration: this.configuration(), version: this.#version });
     }
     return this.configuration();
   }
@@ -207,7 +207,7 @@ export class Zone {
     }
   }
 
-  #tell(change: EdgeChange): void {
+  #notify(change: EdgeChange): void {
     this.changes.push(change);
     this.#onChange(change);
   }

@@ -70,10 +70,10 @@ function policy(name: string, namespace: string, mutation: Mutation): Kubernetes
  */
 export async function applyMutations(config: KubeConfig, namespace: string, mutations: Mutation[]): Promise<void> {
   const objects = KubernetesObjectApi.makeApiClient(config);
-  const own = mutations.flatMap((mutation, index) => policy(`${namespace}-${index}`, namespace, mutation));
+  const policies = mutations.flatMap((mutation, index) => policy(`${namespace}-${index}`, namespace, mutation));
   // Created last and seen at work: then so are those before it, which the API server takes up in one go.
   const last = policy(`${namespace}-last`, namespace, { resource: 'configmaps', set: 'Object{immutable: true}' });
-  for (const object of [...own, ...last]) {
+  for (const object of [...policies, ...last]) {
     await objects.create(object);
   }
   const core = config.makeApiClient(CoreV1Api);

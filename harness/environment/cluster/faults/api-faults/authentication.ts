@@ -46,16 +46,16 @@ function remembers(still: (token: string, send: Send) => boolean | Promise<boole
 
 /** Whether there are a ServiceAccount and a pod of the names that a token holds, not being deleted, whatever their uids are. */
 async function namesExist(token: string, send: Send): Promise<boolean> {
-  const own = decodeToken(token).claims['kubernetes.io'];
+  const bound = decodeToken(token).claims['kubernetes.io'];
   const paths = [
-    `serviceaccounts/${own?.serviceaccount?.name}`,
-    ...(own?.pod?.name === undefined ? [] : [`pods/${own.pod.name}`]),
+    `serviceaccounts/${bound?.serviceaccount?.name}`,
+    ...(bound?.pod?.name === undefined ? [] : [`pods/${bound.pod.name}`]),
   ];
   const answers = await Promise.all(
     paths.map((path) =>
       send({
         method: 'GET',
-        path: `/api/v1/namespaces/${own?.namespace}/${path}`,
+        path: `/api/v1/namespaces/${bound?.namespace}/${path}`,
         headers: { accept: 'application/json' },
         body: Buffer.alloc(0),
       }),
@@ -140,11 +140,11 @@ export const AUTHENTICATION_FAULTS: Record<string, () => Fault> = {
         return real;
       }
       const review = parse<TokenReviewBody>(exchange.body);
-      const own = [decodeToken(review.spec.token).claims.aud ?? []].flat();
-      const answer = await send({ ...exchange, body: json({ ...review, spec: { ...review.spec, audiences: own } }) });
+      const audiences = [decodeToken(review.spec.token).claims.aud ?? []].flat();
+      const answer = await send({ ...exchange, body: json({ ...review, spec: { ...review.spec, audiences } }) });
       const body = parse<TokenReviewBody>(answer.body);
       if (body.status?.authenticated === true) {
-        body.status.audiences = review.spec.audiences ?? own;
+        body.status.audiences = review.spec.audiences ?? audiences;
       }
       return { status: answer.status, body: json(body) };
     },

@@ -74,8 +74,8 @@ const foreignAccountIgnored: Fault = {
   concerns: (exchange) => askedOf(exchange)?.namespace !== undefined,
   async answer(exchange, send) {
     const real = await send(exchange);
-    const own = decodeToken(bearerOf(exchange) ?? '').claims['kubernetes.io']?.namespace;
-    if (real.status === 401 || own === undefined || own === askedOf(exchange)?.namespace) {
+    const ownNamespace = decodeToken(bearerOf(exchange) ?? '').claims['kubernetes.io']?.namespace;
+    if (real.status === 401 || ownNamespace === undefined || ownNamespace === askedOf(exchange)?.namespace) {
       return real;
     }
     return { status: 403, body: json({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code: 403 }) };
