@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
-import { UsageError } from '../core/errors.ts';
+import { HarnessError, UsageError } from '../core/errors.ts';
+import { DEFAULT_FOLDER } from '../report/renderers/console.ts';
 import { EXIT } from './exit.ts';
 import { addEnvironmentOptions, type EnvironmentFlags, run } from './run.ts';
 
@@ -48,7 +48,10 @@ function folderName(name: string): string {
   );
 }
 
-/** Runs, writes the bundle, and returns the exit code. What is wrong with product, key or folder is told before anything is started. */
+/**
+ * Runs, writes the bundle, and returns the exit code. What is wrong with product, key or folder is told before anything
+ * is started.
+ */
 export async function certify(flags: Flags): Promise<number> {
   const [
     { loadProduct },
@@ -69,8 +72,9 @@ export async function certify(flags: Flags): Promise<number> {
   const target = flags.target ?? named;
   const [keyFile, ...otherKeys] = flags.key;
   if (otherKeys.length > 0) throw new UsageError('a bundle has one signature: give --key once');
-  if (flags.signer !== undefined && keyFile === undefined)
+  if (flags.signer !== undefined && keyFile === undefined) {
     throw new UsageError('--signer needs --key with its public key');
+  }
   const signer =
     keyFile === undefined
       ? undefined
@@ -82,37 +86,35 @@ export async function certify(flags: Flags): Promise<number> {
   assertReplaceable(folder);
   const targetSource = target === undefined ? undefined : readTarget(target);
   const plan = canonicalPlan(loadCatalogue(), [role]);
-  const reportFolder = mkdtempSync(join(tmpdir(), 'conformance-certify-'));
-  try {
-    await run([], {
-      ...flags,
-      target: target === undefined ? [] : [target],
-      requirement: plan.requirements.map(({ id }) => id),
-      report: reportFolder,
-    });
-    const report = readReport(reportFolder);
-    if (verdictOf(report).harnessError) {
-      process.stdout.write(pc.magenta('no verdict, so that there is nothing to certify: no bundle was written\n'));
-      return EXIT.harnessError;
-    }
-    const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
-    writeBundle(folder, files);
-    const lacks = shortcomings(report, plan, role);
-    process.stdout.write(
-      [
-        '',
-        `bundle: ${folder} (${Object.keys(files).length} files), ${signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`}`,
-        ...lacks.map((lack) => `  ${lack}`),
-        lacks.length === 0
-          ? pc.green(`certified: ${name} ${version} as ${role}, plan ${plan.digest.slice(0, 12)}`)
-          : pc.red(`not certified: ${name} ${version} as ${role}`),
-        '',
-      ].join('\n'),
-    );
-    return lacks.length === 0 ? EXIT.conformant : EXIT.notConformant;
-  } finally {
-    rmSync(reportFolder, { recursive: true, force: true });
+  const begun = Date.now();
+  await run([], {
+    ...flags,
+    target: target === undefined ? [] : [target],
+    requirement: plan.requirements.map(({ id }) => id),
+    report: DEFAULT_FOLDER,
+  });
+  const report = readReport(DEFAULT_FOLDER);
+  if (Date.parse(report.startedAt) < begun)
+    throw new HarnessError(`the report in ${DEFAULT_FOLDER} is of an earlier run`);
+  if (verdictOf(report).harnessError) {
+    process.stdout.write(pc.magenta('no verdict, so that there is nothing to certify: no bundle was written\n'));
+    return EXIT.harnessError;
   }
+  const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
+  writeBundle(folder, files);
+  const lacks = shortcomings(report, plan, role);
+  process.stdout.write(
+    [
+      '',
+      `bundle: ${folder} (${Object.keys(files).length} files), ${signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`}`,
+      ...lacks.map((lack) => `  ${lack}`),
+      lacks.length === 0
+        ? pc.green(`certified: ${name} ${version} as ${role}, plan ${plan.digest.slice(0, 12)}`)
+        : pc.red(`not certified: ${name} ${version} as ${role}`),
+      '',
+    ].join('\n'),
+  );
+  return lacks.length === 0 ? EXIT.conformant : EXIT.notConformant;
 }
 
 function readTarget(file: string): string {

@@ -20,8 +20,9 @@ export function registerVerify(program: Command): void {
         .default([], 'the key in the bundle'),
     )
     .action(async (folder: string, { key: [file, ...others] }: { key: string[] }) => {
-      if (others.length > 0)
+      if (others.length > 0) {
         throw new UsageError('one key at a time: give --key once, and verify again for another one');
+      }
       const [{ verifyBundle }, { loadPublicKey }] = await Promise.all([
         import('../report/certification/verify.ts'),
         import('../report/certification/keys.ts'),

@@ -15,7 +15,8 @@ const STATUSES = new Set(
 );
 
 /**
- * The form of a sentence: what varies from one finding to the next (times, digests, generated names, numbers) is replaced by `…`.
+ * The form of a sentence: what varies from one finding to the next (times, digests, generated names, numbers) is
+ * replaced by `…`.
  * HTTP statuses and ids of requirements stay: they distinguish two causes.
  */
 export function shapeOf(text: string): string {

@@ -13,7 +13,10 @@ export interface Badge {
 
 const LABEL = 'agent conformance';
 
-/** The verdict as a badge. A run of less than everything that is asked of its role is never called conformant: it says how much was asked. */
+/**
+ * The verdict as a badge. A run of less than everything that is asked of its role is never called conformant: it says
+ * how much was asked.
+ */
 export function badgeOf(report: Report, catalogue: Pick<Catalogue, 'requirements'>): Badge {
   const { conformant, harnessError } = verdictOf(report);
   const roles = (report.target.files ?? []).map(({ role }): Role => role);
@@ -22,12 +25,13 @@ export function badgeOf(report: Report, catalogue: Pick<Catalogue, 'requirements
     ({ outcome, level }) => level === 'MUST' && ['failed', 'not testable', 'disabled'].includes(outcome),
   );
   if (harnessError) return { label: LABEL, message: 'no verdict', color: 'lightgrey' };
-  if (!conformant)
+  if (!conformant) {
     return {
       label: LABEL,
       message: must.length === 0 ? 'not conformant' : `${must.length} MUST not met`,
       color: 'red',
     };
+  }
   if (missing.length > 0) {
     const all = report.planned.length + missing.length;
     return { label: LABEL, message: `${report.summary.passed} of ${all} passed`, color: 'blue' };

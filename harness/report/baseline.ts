@@ -45,7 +45,8 @@ function parse(file: string): { document: Document; failures: KnownFailure[] } {
  * Reads a baseline.
  *
  * @param known ids of all requirements
- * @throws UsageError that names the file and the entry: not there, not YAML, of the wrong shape, twice the same or an unknown requirement
+ * @throws UsageError that names the file and the entry: not there, not YAML, of the wrong shape, twice the same or an
+ *   unknown requirement
  */
 export function readBaseline(file: string, known: readonly string[]): Baseline {
   const { failures } = parse(file);
@@ -87,7 +88,8 @@ function expired({ requirement, expires, owner, link }: KnownFailure): string {
 }
 
 /**
- * What a baseline says of a report. An entry that has expired explains nothing, one whose requirement does not fail any more is stale,
+ * What a baseline says of a report. An entry that has expired explains nothing, one whose requirement does not fail any
+ * more is stale,
  * one whose requirement was not asked this time is left alone.
  */
 export function applyBaseline(
@@ -144,7 +146,8 @@ export interface EntryDefaults {
 }
 
 /**
- * The text of a baseline that fits a report: entries that are stale go, failures that it does not know come, all others and the
+ * The text of a baseline that fits a report: entries that are stale go, failures that it does not know come, all others
+ * and the
  * comments stay as they are.
  *
  * @param source the text that it has now; undefined: there is none yet

@@ -20,7 +20,9 @@ export interface Slower {
   afterMs: number;
 }
 
-/** What changed from one report to another. Every requirement that changed is in exactly one of the lists but `slower`. */
+/**
+ * What changed from one report to another. Every requirement that changed is in exactly one of the lists but `slower`.
+ */
 export interface Comparison {
   /** What makes the two hard to compare: another catalogue, target, clock. */
   notes: string[];
@@ -38,7 +40,10 @@ export interface Comparison {
   slower: Slower[];
 }
 
-/** A requirement that passed is slower when it took half as long again, and ten seconds more: less than that is the machine. */
+/**
+ * A requirement that passed is slower when it took half as long again, and ten seconds more: less than that is the
+ * machine.
+ */
 const SLOWER = { factor: 1.5, milliseconds: 10_000 };
 
 const isAsked = (came: Came): boolean => came === 'passed' || isRed(came as Outcome);
@@ -63,7 +68,9 @@ function notesOf(one: Report, other: Report): string[] {
     .map(([what, first, second]) => `${what}: ${first} and ${second}`);
 }
 
-/** Holds two reports against each other: what became better, worse, new, gone or slower from the first to the second. */
+/**
+ * Holds two reports against each other: what became better, worse, new, gone or slower from the first to the second.
+ */
 export function compare(one: Report, other: Report): Comparison {
   const [before, after] = [one, other].map(({ results }) => new Map(results.map((result) => [result.id, result])));
   const comparison: Comparison = {

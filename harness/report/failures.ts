@@ -22,7 +22,8 @@ export interface FailureGroup {
 }
 
 /**
- * What counts against the implementation, in the order in which it should be looked at: MUST before SHOULD, failed before
+ * What counts against the implementation, in the order in which it should be looked at: MUST before SHOULD, failed
+ * before
  * not testable; results of one shared cause stand together, at the place of the heaviest of them.
  */
 export function failuresOf({ results }: Pick<Report, 'results'>): FailureGroup[] {

@@ -33,7 +33,8 @@ export function annotations(report: Report): string[] {
 }
 
 /**
- * In a job of GitHub Actions: annotations, the summary of the job's page, and outputs for the steps after this one. Elsewhere nothing.
+ * In a job of GitHub Actions: annotations, the summary of the job's page, and outputs for the steps after this one.
+ * Elsewhere nothing.
  *
  * @param files what was written, report.json first
  * @param write takes the annotations

@@ -11,7 +11,8 @@ const GIVE = 'Give the folder that `conformance run --report` wrote.';
  * Reads the report of a run.
  *
  * @param path its folder, or the JSON file itself
- * @throws UsageError that names the file and what is wrong: not there, cut off, not JSON, not a report, of another major version
+ * @throws UsageError that names the file and what is wrong: not there, cut off, not JSON, not a report, of another
+ *   major version
  */
 export function readReport(path: string): Report {
   const isFolder = statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;

@@ -122,11 +122,12 @@ const NOT_READY =
 function outcomeFor({ id, level }: Requirement, index: number): [Outcome, string?] {
   if (FINDINGS[id] !== undefined) return ['failed'];
   if (NOT_TESTABLE.includes(id)) return ['not testable', NOT_READY];
-  if (level === 'SHOULD' && index % 4 === 0)
+  if (level === 'SHOULD' && index % 4 === 0) {
     return [
       'failed',
       `waited ${10 + (index % 7)}.0 s for the pod to be Ready; last seen: phase Pending, reason Unschedulable`,
     ];
+  }
   if (index % 11 === 0) return ['not applicable', 'the target file declares no capability `retain`'];
   if (index % 53 === 0) return ['disabled', 'switched off by --disable'];
   return ['passed'];
@@ -273,7 +274,10 @@ rules:
 `,
 };
 
-/** The requirements by id, those that a test looks for first: whatever the catalogue has beside them, a report is much the same. */
+/**
+ * The requirements by id, those that a test looks for first: whatever the catalogue has beside them, a report is much
+ * the same.
+ */
 function inOrder(requirements: Requirement[]): Requirement[] {
   const first = [...Object.keys(FINDINGS), ...NOT_TESTABLE];
   const rest = requirements.filter(({ id }) => !first.includes(id)).sort((one, other) => (one.id < other.id ? -1 : 1));
@@ -281,7 +285,8 @@ function inOrder(requirements: Requirement[]): Requirement[] {
 }
 
 /**
- * A report of a failing run with every section: `count` results, of the catalogue's requirements and, beyond them, of more like these.
+ * A report of a failing run with every section: `count` results, of the catalogue's requirements and, beyond them, of
+ * more like these.
  *
  * @param withHarnessError one of them could not be evaluated, so that there is no verdict
  */

@@ -22,7 +22,10 @@ export interface CriticalPath {
   setUpMs: number;
   /** From the end of the last requirement to the end of the run, milliseconds. */
   cleanUpMs: number;
-  /** The requirement that ended last, before it the one that ended last before that began, and so on; in the order of time. */
+  /**
+   * The requirement that ended last, before it the one that ended last before that began, and so on; in the order of
+   * time.
+   */
   steps: ReportResult[];
 }
 

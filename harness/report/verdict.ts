@@ -11,7 +11,8 @@ export interface Verdict {
 /**
  * The verdict over the results of one candidate.
  *
- * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled, the harness made no error,
+ * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled,
+ * the harness made no error,
  * and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119).
  */
 export function judge(planned: string[], results: ReportResult[], faults: string[]): Verdict {
@@ -46,7 +47,10 @@ export function judge(planned: string[], results: ReportResult[], faults: string
   return { conformant: reasons.length === 0, harnessError, reasons };
 }
 
-/** The verdict that a report holds. A report from before `harnessError` was written down has it worked out from its results. */
+/**
+ * The verdict that a report holds. A report from before `harnessError` was written down has it worked out from its
+ * results.
+ */
 export function verdictOf({ conformant, harnessError, reasons, planned, results, faults }: Report): Verdict {
   return {
     conformant,

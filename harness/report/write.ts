@@ -6,7 +6,8 @@ import { RENDERERS } from './renderers/index.ts';
 import type { Report } from './report.ts';
 
 /**
- * Writes each form of the report that is a file (`report.json`, `report.html`, `junit.xml`) into a folder, which is made if need be.
+ * Writes each form of the report that is a file (`report.json`, `report.html`, `junit.xml`) into a folder, which is
+ * made if need be.
  * A file is there whole or not at all.
  *
  * @returns the files, `report.json` first

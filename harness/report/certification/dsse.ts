@@ -2,7 +2,9 @@ import type { KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { isSignature, keyIdOf, type Signer } from './keys.ts';
 
-/** Media type of an in-toto statement in an envelope (in-toto Attestation Framework, "Envelope layer specification"). */
+/**
+ * Media type of an in-toto statement in an envelope (in-toto Attestation Framework, "Envelope layer specification").
+ */
 export const IN_TOTO = 'application/vnd.in-toto+json';
 
 const envelopeSchema = z.strictObject({
@@ -13,7 +15,10 @@ const envelopeSchema = z.strictObject({
 
 export type Envelope = z.infer<typeof envelopeSchema>;
 
-/** What is signed (DSSE, "Protocol", PAE): type and payload, each with its length, so that neither can be taken for the other. */
+/**
+ * What is signed (DSSE, "Protocol", PAE): type and payload, each with its length, so that neither can be taken for the
+ * other.
+ */
 export function preAuthenticationEncoding(type: string, payload: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`DSSEv1 ${Buffer.byteLength(type)} ${type} ${payload.length} `), payload]);
 }
@@ -29,7 +34,10 @@ export function seal(statement: unknown, { publicKey, sign }: Signer): string {
   });
 }
 
-/** The one way in which an envelope is written: what is not part of it is not signed, so that there must be nothing beside it. */
+/**
+ * The one way in which an envelope is written: what is not part of it is not signed, so that there must be nothing
+ * beside it.
+ */
 function textOf(envelope: Envelope): string {
   return `${JSON.stringify(envelope, null, 2)}\n`;
 }
@@ -53,8 +61,9 @@ export function open(text: string): Opened {
     throw new Error(`it is no JSON: ${(error as Error).message}`);
   }
   const result = envelopeSchema.safeParse(content);
-  if (!result.success)
+  if (!result.success) {
     throw new Error(`it is no DSSE envelope of an in-toto statement: ${z.prettifyError(result.error)}`);
+  }
   const { payload, signatures } = result.data;
   const bytes = Buffer.from(payload, 'base64');
   const canonical = textOf({
@@ -62,8 +71,9 @@ export function open(text: string): Opened {
     payload: bytes.toString('base64'),
     signatures: signatures.map(({ keyid, sig }) => ({ keyid, sig: Buffer.from(sig, 'base64').toString('base64') })),
   });
-  if (canonical !== text)
+  if (canonical !== text) {
     throw new Error(`it was altered beside what is signed, at byte ${firstDifference(text, canonical)}`);
+  }
   let statement: unknown;
   try {
     statement = JSON.parse(bytes.toString('utf8'));

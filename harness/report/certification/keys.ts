@@ -17,8 +17,9 @@ function readKeyFile(file: string): string {
     throw new UsageError(`the key ${file} cannot be read: ${(error as Error).message}`);
   }
   const keys = [...pem.matchAll(/-----BEGIN ([A-Z ]*KEY)-----/g)];
-  if (keys.length === 0)
+  if (keys.length === 0) {
     throw new UsageError(`${file} holds no key: a PEM file with a private or a public key is needed`);
+  }
   if (keys.length > 1) {
     throw new UsageError(`${file} holds ${keys.length} keys: which of them is meant? Give a file with one.`);
   }
@@ -72,7 +73,8 @@ export function loadSigner(file: string): Signer {
 }
 
 /**
- * A signer that leaves the key where it is: a command gets what is to be signed on standard input, and prints the signature in base64.
+ * A signer that leaves the key where it is: a command gets what is to be signed on standard input, and prints the
+ * signature in base64.
  *
  * @param command as a shell takes it, for example of a cloud's KMS
  * @param publicKeyFile what its signatures are checked with, so that a bundle never has one that nobody can verify

@@ -29,7 +29,8 @@ export const statementSchema = z.strictObject({
 export type Statement = z.infer<typeof statementSchema>;
 
 /**
- * What a report says as a test result. A requirement that fails and is no MUST is a warning; what does not apply is in no list.
+ * What a report says as a test result. A requirement that fails and is no MUST is a warning; what does not apply is in
+ * no list.
  *
  * @param plan what had to be planned
  */

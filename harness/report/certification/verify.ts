@@ -63,9 +63,10 @@ function digestProblems(files: Map<string, Buffer>, listed: Map<string, string>,
   const problems = new Map<string, string>();
   for (const [name, digest] of listed) {
     const content = files.get(name);
-    if (content === undefined)
+    if (content === undefined) {
       problems.set(name, `${name} is missing, although ${by} lists it: the bundle was cut off`);
-    else if (sha256(content) !== digest) problems.set(name, `${name} was altered: its SHA-256 is not the one in ${by}`);
+    } else if (sha256(content) !== digest)
+      problems.set(name, `${name} was altered: its SHA-256 is not the one in ${by}`);
   }
   return problems;
 }
@@ -175,8 +176,9 @@ class Verifier {
   digests(signed: Signed | undefined, rendered: Record<string, string>): void {
     const sums = this.text(CHECKSUMS);
     const listed = sums === undefined ? undefined : parseChecksums(sums);
-    if (sums !== undefined && listed === undefined)
+    if (sums !== undefined && listed === undefined) {
       this.problems.push(`${CHECKSUMS} was altered: it has a line that is none of \`sha256sum\``);
+    }
     const bySums = digestProblems(this.#files, listed ?? new Map(), CHECKSUMS);
     const subjects = new Map(signed?.statement.subject.map(({ name, digest }) => [name, digest.sha256]) ?? []);
     const byAttestation = digestProblems(this.#files, subjects, ATTESTATION);
@@ -190,8 +192,9 @@ class Verifier {
     for (const name of this.#files.keys()) {
       if (name === ATTESTATION || !KNOWN.has(name)) continue;
       if (signed !== undefined && !subjects.has(name)) this.problems.push(`${name} is not in ${ATTESTATION}`);
-      if (listed !== undefined && name !== CHECKSUMS && !listed.has(name))
+      if (listed !== undefined && name !== CHECKSUMS && !listed.has(name)) {
         this.problems.push(`${name} is not in ${CHECKSUMS}`);
+      }
     }
   }
 }
@@ -243,7 +246,8 @@ function readParts(verifier: Verifier): { report?: Report; product?: Product } {
 }
 
 /**
- * Verifies a bundle: that nothing in it was altered, that its parts say the same, and that what they say certifies the product. The verdict
+ * Verifies a bundle: that nothing in it was altered, that its parts say the same, and that what they say certifies the
+ * product. The verdict
  * is worked out anew from the results, the files that are made from the report are made again.
  *
  * @param key of the vendor; undefined: the one in the bundle, which shows only that the files belong together
@@ -273,8 +277,9 @@ export function verifyBundle(
     const content = files.get(name);
     if (content === undefined || problems.some((problem) => problem.startsWith(`${name} was altered`))) continue;
     const at = firstDifference(content, expected);
-    if (!content.equals(Buffer.from(expected)))
+    if (!content.equals(Buffer.from(expected))) {
       problems.push(`${name} is not what report.json makes: they differ at byte ${at}`);
+    }
   }
   for (const [name, content] of files) {
     if (wholeTokensIn(content.toString('utf8')).length > 0) problems.push(`${name} holds a whole token`);

@@ -89,7 +89,8 @@ function nextSteps(report: Report, folder: string): string[] {
 export const DEFAULT_FOLDER = 'reports/latest';
 
 /**
- * The end of a run for a terminal: one line for each failure, counts, where the report is, what to do next, and in the last line the verdict.
+ * The end of a run for a terminal: one line for each failure, counts, where the report is, what to do next, and in the
+ * last line the verdict.
  *
  * @param columns of the terminal; undefined where there is none
  * @param folder where the report was written

@@ -14,8 +14,9 @@ const summary = (columns?: number): string[] =>
 test('the end of a run: one line for each failure, what to do next, the verdict last', () => {
   const lines = summary();
   const red = failing.results.filter(({ outcome }) => outcome === 'failed' || outcome === 'not testable');
-  for (const { id } of red)
+  for (const { id } of red) {
     expect(lines.filter((line) => line.includes(` ${id} `) && /^ {2}[✕?]/.test(line))).toHaveLength(1);
+  }
   expect(lines).toContainEqual(expect.stringMatching(/TR-22 +MUST +call 4 presented the token .* \(7 times\)/));
   expect(lines).toContainEqual(expect.stringMatching(/npm run conformance -- explain TR-22 --report reports\/latest/));
   expect(lines).toContainEqual(

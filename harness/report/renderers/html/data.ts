@@ -52,7 +52,10 @@ function inline(value: unknown): Markup {
   return isScalar(value) ? scalar(value) : html`<code>${JSON.stringify(value)}</code>`;
 }
 
-/** Data as a person reads it: an object as terms and values, a list of like objects as a table, text of several lines as it is. */
+/**
+ * Data as a person reads it: an object as terms and values, a list of like objects as a table, text of several lines as
+ * it is.
+ */
 export function renderData(value: unknown, depth = 0): Markup {
   if (isScalar(value)) return scalar(value);
   if (isEnumeration(value)) return html`${value.slice(0, ROWS).map(String).join(', ')}${more(value.length - ROWS)}`;
@@ -61,8 +64,9 @@ export function renderData(value: unknown, depth = 0): Markup {
     if (value.length === 0) return html`<span class="dim">(none)</span>`;
     const columns = [...new Set(value.flatMap((row) => (isPlain(row) ? Object.keys(row) : [])))];
     const isFlat = value.every((row) => isPlain(row) && Object.values(row).every(isShort));
-    if (isFlat && columns.length > 0 && columns.length <= COLUMNS)
+    if (isFlat && columns.length > 0 && columns.length <= COLUMNS) {
       return table(value as Record<string, unknown>[], columns);
+    }
     return html`<ol class="list">${value.slice(0, ROWS).map((item) => html`<li>${renderData(item, depth + 1)}</li>`)}</ol>${more(
       value.length - ROWS,
     )}`;

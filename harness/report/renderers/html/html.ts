@@ -233,7 +233,8 @@ function environmentSection({ environment, requests }: Report): Markup {
 const ICON = { pass: '%231a7f4b', fail: '%23b3261e', harness: '%236f3cc3' };
 
 /**
- * The report as one HTML file: it loads nothing, and all that it says is there without its script. What does not fit into
+ * The report as one HTML file: it loads nothing, and all that it says is there without its script. What does not fit
+ * into
  * two megabytes is left out where it weighs least, and the page says so.
  */
 export const htmlRenderer: Renderer = {

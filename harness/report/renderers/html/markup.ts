@@ -13,7 +13,9 @@ export class Markup {
 
 const ENTITIES: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 
-/** C0 controls but tab and line breaks, and what turns the direction of text around: evidence is somebody else's output. */
+/**
+ * C0 controls but tab and line breaks, and what turns the direction of text around: evidence is somebody else's output.
+ */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly these are to be replaced
 const UNSHOWABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g;
 
@@ -31,7 +33,10 @@ function textOf(content: Content): string {
   return content.map(textOf).join('');
 }
 
-/** HTML by a template: what is put in is escaped unless it is {@link Markup}; `undefined` and `false` are nothing, a list is joined. */
+/**
+ * HTML by a template: what is put in is escaped unless it is {@link Markup}; `undefined` and `false` are nothing, a
+ * list is joined.
+ */
 export function html(strings: TemplateStringsArray, ...values: Content[]): Markup {
   return new Markup(strings.reduce((text, string, index) => `${text}${textOf(values[index - 1])}${string}`));
 }
