@@ -116,7 +116,7 @@ const twinSchema = z.discriminatedUnion('role', [
     cluster: z.strictObject({
       /** Fault of the token accelerator for the namespaces of this twin (fixtures/workloads/token-accelerator). */
       tokenRequests: name.optional(),
-      /** Fault of a proxy in front of the API server (harness/environment/cluster/faults/api-proxy.ts). */
+      /** Fault of a proxy in front of the API server (harness/environment/cluster/faults/faulty-api-server.ts). */
       apiProxy: name.optional(),
       /** Something that works against the pods of this twin's namespaces (harness/environment/cluster/faults/fault-injectors.ts). */
       faultInjector: name.optional(),

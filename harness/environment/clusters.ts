@@ -9,8 +9,8 @@ import type { TargetAccessData, TargetAccessOptions } from '../rpc/target-access
 import { installAssignedUids } from './cluster/assigned-uids.ts';
 import { auditRecords, countRequests } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
-import { type ApiProxy, startApiProxy } from './cluster/faults/api-proxy.ts';
 import { startFaultInjector } from './cluster/faults/fault-injectors.ts';
+import { type FaultyApiServer, startFaultyApiServer } from './cluster/faults/faulty-api-server.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
@@ -129,11 +129,14 @@ export class Clusters {
     const fault = clusterFaultOf(candidate)?.apiProxy;
     const resolver = (await this.#foundations.resolver()).toData();
     if (fault !== undefined) {
-      const proxy = await this.#parts.once(`API proxy ${candidate.name}`, async (): Promise<ApiProxy> => {
-        const started = await startApiProxy(cluster.data, fault);
-        this.#parts.onStop(() => started.close());
-        return started;
-      });
+      const proxy = await this.#parts.once(
+        `faulty API server ${candidate.name}`,
+        async (): Promise<FaultyApiServer> => {
+          const started = await startFaultyApiServer(cluster.data, fault);
+          this.#parts.onStop(() => started.close());
+          return started;
+        },
+      );
       return { ...cluster.data, kubeConfig: proxy.kubeConfig, resolver };
     }
     return { ...cluster.data, resolver };

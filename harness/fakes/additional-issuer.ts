@@ -55,11 +55,11 @@ export interface AdditionalIssuer {
   /** URLs of its keys (`jku`) and of its TLS certificate (`x5u`). */
   readonly keyUrl: string;
   readonly certificateUrl: string;
-  /** Paths that were asked of it. */
+  /** Paths that were requested of it. */
   readonly requests: string[];
   /**
-   * True where nobody has asked it anything, and not for want of will: nobody came, or who came did not like its TLS. Who came only while it
-   * was out of reach has given it up.
+   * True where nobody has asked it anything although they would have: nobody connected, or whoever connected rejected its TLS. Whoever
+   * connected only while it was unreachable has given it up.
    */
   readonly isOutOfReach: boolean;
   stop(): Promise<void>;
@@ -77,55 +77,65 @@ export function makeSigningKey(algorithm = 'ES256'): TokenForge {
 const KEYS_PATH = '/openid/v1/jwks';
 const CERTIFICATE_PATH = '/certificate.pem';
 
+/** One listener with a discovery document and keys, at a URL of its own. */
+interface IssuerServer {
+  url: string;
+  /** Paths that were asked of it. */
+  requests: string[];
+  listener: HttpsListener;
+}
+
+/**
+ * Serves a discovery document and keys.
+ *
+ * @param issuerOf the issuer that the document names, by the URL at which it is served
+ */
+async function serveIssuer(
+  { address, cert, key, plainHttp = false }: IssuerPlace,
+  issuerOf: (url: string) => string,
+  jwks: () => string,
+): Promise<IssuerServer> {
+  const requests: string[] = [];
+  let url = '';
+  const answering =
+    (path: string, body: () => string): RequestListener =>
+    (request, response) => {
+      requests.push(path);
+      request.resume();
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body());
+    };
+  const listener = await listenHttps({
+    bindAddress: address,
+    port: 0,
+    cert,
+    key,
+    plainHttp,
+    mounts: {
+      '.well-known': answering('/.well-known/openid-configuration', () => discoveryDocument(issuerOf(url), url)),
+      openid: answering(KEYS_PATH, jwks),
+      'certificate.pem': answering(CERTIFICATE_PATH, () => cert),
+    },
+  });
+  url = `${plainHttp ? 'http' : 'https'}://${listener.address}:${listener.port}`;
+  return { url, requests, listener };
+}
+
+function discoveryDocument(issuer: string, url: string): string {
+  return JSON.stringify({
+    issuer,
+    jwks_uri: `${url}${KEYS_PATH}`,
+    response_types_supported: ['id_token'],
+    subject_types_supported: ['public'],
+    id_token_signing_alg_values_supported: ['ES256'],
+  });
+}
+
 /** Starts an issuer on a port of its own, with no key published yet. */
-export async function startAdditionalIssuer({
-  address,
-  cert,
-  key,
-  plainHttp = false,
-}: IssuerPlace): Promise<AdditionalIssuer> {
-  const listeners: HttpsListener[] = [];
+export async function startAdditionalIssuer(place: IssuerPlace): Promise<AdditionalIssuer> {
   let published: TokenForge[] = [];
   const jwks = (): string => JSON.stringify({ keys: published.map(({ jwk }) => jwk) });
-
-  const serve = async (
-    issuerOf: (url: string) => string,
-  ): Promise<{ url: string; requests: string[]; listener: HttpsListener }> => {
-    const requests: string[] = [];
-    let url = '';
-    const answering =
-      (path: string, body: () => string): RequestListener =>
-      (request, response) => {
-        requests.push(path);
-        request.resume();
-        response.writeHead(200, { 'content-type': 'application/json' }).end(body());
-      };
-    const listener = await listenHttps({
-      bindAddress: address,
-      port: 0,
-      cert,
-      key,
-      plainHttp,
-      mounts: {
-        '.well-known': answering('/.well-known/openid-configuration', () =>
-          JSON.stringify({
-            issuer: issuerOf(url),
-            jwks_uri: `${url}${KEYS_PATH}`,
-            response_types_supported: ['id_token'],
-            subject_types_supported: ['public'],
-            id_token_signing_alg_values_supported: ['ES256'],
-          }),
-        ),
-        openid: answering(KEYS_PATH, jwks),
-        'certificate.pem': answering(CERTIFICATE_PATH, () => cert),
-      },
-    });
-    listeners.push(listener);
-    url = `${plainHttp ? 'http' : 'https'}://${listener.address}:${listener.port}`;
-    return { url, requests, listener };
-  };
-
-  const { url: issuer, requests, listener } = await serve((own) => own);
+  const { url: issuer, requests, listener } = await serveIssuer(place, (url) => url, jwks);
+  const listeners = [listener];
   return {
     issuer,
     keyUrl: `${issuer}${KEYS_PATH}`,
@@ -145,19 +155,20 @@ export async function startAdditionalIssuer({
     },
     setReachable: (reachable) => listener.setReachable(reachable),
     async mirror() {
-      const copy = await serve(() => issuer);
+      const copy = await serveIssuer(place, () => issuer, jwks);
+      listeners.push(copy.listener);
       return {
         keyUrl: `${copy.url}${KEYS_PATH}`,
         requests: copy.requests,
-        // Who went to the issuer instead reaches this host, and was to ask here.
+        // Whoever went to the issuer instead reaches this host, and should have asked here.
         get isOutOfReach() {
-          const cameAtAll = listener.turnedAway > 0 || listener.letIn > 0;
-          return copy.requests.length === 0 && (copy.listener.letIn > 0 || !cameAtAll);
+          const hasCalled = listener.turnedAway > 0 || listener.letIn > 0;
+          return copy.requests.length === 0 && (copy.listener.letIn > 0 || !hasCalled);
         },
       };
     },
     async stop() {
-      await Promise.all(listeners.map((one) => one.close()));
+      await Promise.all(listeners.map((each) => each.close()));
     },
   };
 }

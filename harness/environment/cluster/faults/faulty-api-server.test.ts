@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { stringify } from 'yaml';
 import type { ClusterData } from '../../../kubernetes/cluster-data.ts';
 import { type ClusterHandle, createClusterHandle } from '../../../kubernetes/cluster-handle.ts';
-import { type ApiProxy, startApiProxy } from './api-proxy.ts';
+import { type FaultyApiServer, startFaultyApiServer } from './faulty-api-server.ts';
 
 interface Seen {
   route: string;
@@ -22,7 +22,7 @@ const REVIEW = 'POST /apis/authentication.k8s.io/v1/tokenreviews';
 
 let api: Server;
 let data: ClusterData;
-let proxy: ApiProxy | undefined;
+let proxy: FaultyApiServer | undefined;
 let seen: Seen[];
 /** What the fake API server answers: by `METHOD /path`, else 404. */
 let answers: Record<string, (request: Seen) => { status: number; body: unknown }>;
@@ -69,7 +69,7 @@ afterEach(async () => {
 });
 
 async function through(fault: string): Promise<ClusterHandle> {
-  proxy = await startApiProxy(data, fault);
+  proxy = await startFaultyApiServer(data, fault);
   return createClusterHandle({ ...data, kubeConfig: proxy.kubeConfig });
 }
 
@@ -119,7 +119,7 @@ async function post(cluster: ClusterHandle, path: string, body: unknown, bearer?
 }
 
 test('a fault that does not exist is named with those that do', async () => {
-  await expect(startApiProxy(data, 'none')).rejects.toThrow(/called none; there are .*accepts-expired-tokens, /);
+  await expect(startFaultyApiServer(data, 'none')).rejects.toThrow(/called none; there are .*accepts-expired-tokens, /);
 });
 
 test('whoever comes without credentials gets those of the harness, and keeps its own otherwise', async () => {
