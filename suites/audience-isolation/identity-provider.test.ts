@@ -41,6 +41,9 @@ const TEN_MINUTES = 600;
 
 const now = (): number => Math.floor(Date.now() / 1_000);
 
+/** Keys and subjects are an issuer's: a provider that looks them up by a foreign one finds neither. */
+const ISSUER_REASONS: Reason[] = ['issuer', 'signature', 'subject'];
+
 /** A key is one of an issuer's: who does not find it may name the one or the other. */
 const KEY_REASONS: Reason[] = ['signature', 'issuer'];
 
@@ -137,8 +140,7 @@ requirement('AI-05', (t) =>
       forge.resign(await exchange.good(), change);
     const withIssuer = (fault: string, iss: string | undefined): BadToken => ({
       fault,
-      // A provider that looks its keys up by issuer finds none.
-      reasons: ['issuer', 'signature'],
+      reasons: ISSUER_REASONS,
       make: (exchange) =>
         signAgain(exchange, (claims) => {
           claims.iss = iss;
@@ -165,7 +167,7 @@ requirement('AI-06', async (t) => {
   const rogue = await startRogueIssuer(alg);
   const from = (fault: string, iss: string): BadToken => ({
     fault,
-    reasons: ['issuer', 'signature'],
+    reasons: ISSUER_REASONS,
     make: async (exchange) => rogue.sign({ ...decodeJwt(await exchange.good()), iss }),
   });
   try {
