@@ -129,6 +129,8 @@ export const containerServerSchema = z.strictObject({
   port: z.number().int().positive(),
   /** Port of its administration, which is published on the loopback interface alone. */
   adminPort: z.number().int().positive().optional(),
+  /** True where it takes one request at a time, those of `command` included: with a database in memory that knows no more. */
+  oneAtATime: z.boolean().default(false),
   /** Path that answers 200 when it is ready, on `adminPort` where there is one. */
   ready: z.string().startsWith('/').default('/.well-known/openid-configuration'),
 });

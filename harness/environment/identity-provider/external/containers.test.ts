@@ -2,7 +2,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { listenHttps } from '../../../fakes/https-listener.ts';
-import { passTo } from './containers.ts';
+import { passTo, Turns } from './containers.ts';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
@@ -10,10 +10,10 @@ afterEach(async () => {
 });
 
 /** What stands behind the listener in place of a container; gives the address in front. */
-async function inFrontOf(behind: RequestListener): Promise<string> {
+async function inFrontOf(behind: RequestListener, turns?: Turns): Promise<string> {
   const server = createServer(behind);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const mounts = { production: passTo('127.0.0.1', (server.address() as AddressInfo).port) };
+  const mounts = { production: passTo('127.0.0.1', (server.address() as AddressInfo).port, turns) };
   const front = await listenHttps({ bindAddress: '127.0.0.1', port: 0, cert: '', key: '', plainHttp: true, mounts });
   closing.push(
     () => front.close(),
@@ -57,4 +57,24 @@ test('an answer that the container aborts is aborted in front of it, too', async
     setImmediate(() => response.destroy());
   });
   await expect(fetch(url).then((response) => response.text())).rejects.toThrow();
+});
+
+test('a container that takes one request at a time gets one at a time, whatever comes of each', async () => {
+  let here = 0;
+  let most = 0;
+  let count = 0;
+  const url = await inFrontOf((request, response) => {
+    here += 1;
+    most = Math.max(most, here);
+    count += 1;
+    const isThird = count % 3 === 0;
+    setTimeout(() => {
+      here -= 1;
+      if (isThird) request.socket.destroy();
+      else response.end('{}');
+    }, 5);
+  }, new Turns());
+  const answers = await Promise.allSettled(Array.from({ length: 12 }, () => fetch(url)));
+  expect(answers.filter(({ status }) => status === 'fulfilled')).toHaveLength(8);
+  expect(most).toBe(1);
 });

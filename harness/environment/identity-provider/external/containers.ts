@@ -25,9 +25,26 @@ function endToEnd({ headers }: IncomingMessage): Record<string, string | string[
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name)));
 }
 
+/** Lets one in after the other. */
+export class Turns {
+  #last: Promise<void> = Promise.resolve();
+
+  /** Resolves when it is one's turn, with what ends it. */
+  async take(): Promise<() => void> {
+    const before = this.#last;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#last = promise;
+    await before;
+    return resolve;
+  }
+}
+
 /** Passes requests on to a container as a TLS terminator does. What the container ends without an answer is ended here, too. */
-export function passTo(host: string, port: number): RequestListener {
-  return (request: IncomingMessage, response) => {
+export function passTo(host: string, port: number, turns?: Turns): RequestListener {
+  return async (request, response) => {
+    const end = await turns?.take();
+    if (end !== undefined) response.on('close', end);
+    if (response.destroyed) return end?.();
     const outgoing = httpRequest({
       host,
       port,
@@ -74,7 +91,7 @@ export async function startContainers(
   const upstream = { address: listener.address, port: listener.port };
   context.resolver.add(`${HOSTS.target}:${IDENTITY_PROVIDER_PORT}`, { host: upstream.address, port: upstream.port });
 
-  const containers = new Map<string, { container: StartedTestContainer; log: LastLines }>();
+  const containers = new Map<string, { container: StartedTestContainer; log: LastLines; turns?: Turns }>();
   return {
     kind: server.image,
     values: { 'server.url': url },
@@ -105,12 +122,21 @@ export async function startContainers(
       const container = await wanted.start().catch((cause: unknown) => {
         throw new HarnessError(`${server.image} did not come up for ${provider}; its last lines:\n${log}`, { cause });
       });
-      containers.set(provider, { container, log });
+      const turns = server.oneAtATime ? new Turns() : undefined;
+      containers.set(provider, { container, log, ...(turns === undefined ? {} : { turns }) });
       const host = container.getHost() === 'localhost' ? '127.0.0.1' : container.getHost();
-      mounts[provider] = passTo(host, container.getMappedPort(server.port));
+      mounts[provider] = passTo(host, container.getMappedPort(server.port), turns);
       return server.adminPort === undefined
         ? {}
         : ({ 'server.admin': `http://${host}:${container.getMappedPort(server.adminPort)}` } satisfies Values);
+    },
+    async alone(provider, work) {
+      const end = await containers.get(provider)?.turns?.take();
+      try {
+        return await work();
+      } finally {
+        end?.();
+      }
     },
     async assertAlive() {
       const { container: client } = await getContainerRuntimeClient();

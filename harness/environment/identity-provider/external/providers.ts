@@ -63,7 +63,9 @@ export class DeclaredProviders {
       this.#registrations.get(key) ??
       (provider.isDeclared && this.#target.register?.workloads !== undefined
         ? findRegistration(this.#target, workload, provider.values)
-        : register(this.#setup, this.#target, { ...provider.values, ...workloadValues(workload) }));
+        : this.#alone(name, () =>
+            register(this.#setup, this.#target, { ...provider.values, ...workloadValues(workload) }),
+          ));
     this.#registrations.set(key, registration);
     return registration;
   }
@@ -88,6 +90,11 @@ export class DeclaredProviders {
     for (const { values } of this.#providers.values()) {
       await this.#setup.request(this.#target.tearDown, values, 'tearDown');
     }
+  }
+
+  /** Administers a provider while nobody else asks it anything, where its server wants that. */
+  #alone<T>(name: string, work: () => Promise<T>): Promise<T> {
+    return this.#server.alone?.(name, work) ?? work();
   }
 
   async #setUp(provider: DeclaredProvider, trusted: Values, isDeclared: boolean): Promise<ProviderDescription> {

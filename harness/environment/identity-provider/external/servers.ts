@@ -27,6 +27,8 @@ export interface TargetServer {
   version(): Promise<string>;
   /** Starts what one provider needs, before it is set up; gives further values. Absent where the server is there for all of them. */
   startFor?(provider: string, values: Values): Promise<Values>;
+  /** Administers one provider while nobody else asks it anything, where it takes one request at a time. */
+  alone?<T>(provider: string, work: () => Promise<T>): Promise<T>;
   /** Absent for one that runs already: nobody counts there. */
   requests?: StartedIdentityProvider['requests'];
   assertAlive(): Promise<void>;
