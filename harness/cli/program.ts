@@ -19,6 +19,7 @@ import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
 import { registerShow } from './show.ts';
 import { registerTest } from './test.ts';
+import { registerUp } from './up.ts';
 import { registerVerify } from './verify.ts';
 
 /** The command line without its arguments: main.ts parses it, the reference page is generated from it. */
@@ -30,6 +31,7 @@ export function createProgram(): Command {
     .exitOverride();
   for (const register of [
     registerRun,
+    registerUp,
     registerProve,
     registerShow,
     registerCertify,

@@ -4,6 +4,7 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { setTimeoutFactor } from '../core/time-limits.ts';
+import type { WarmEnvironment } from '../environment/warm.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type { Baseline } from '../report/baseline.ts';
 import type { Report } from '../report/report.ts';
@@ -11,7 +12,7 @@ import { roleDefinition } from '../roles/index.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
 import type { RunOptions } from '../run/session.ts';
-import { loadTarget } from '../targets/load.ts';
+import { loadTarget, type Target } from '../targets/load.ts';
 import { loadSettings, type Settings } from '../targets/settings.ts';
 import { EventStream } from './events.ts';
 import { EXIT } from './exit.ts';
@@ -27,6 +28,7 @@ export interface EnvironmentFlags {
   settings?: string;
   yes?: boolean;
   timeoutFactor: number;
+  env?: string | true;
 }
 
 export interface RunFlags extends EnvironmentFlags {
@@ -47,7 +49,7 @@ export function collectValue(word: string, previous: Record<string, string>): Re
   return { ...previous, [name]: value.join('=') };
 }
 
-function collect(value: string, previous: string[]): string[] {
+export function collect(value: string, previous: string[]): string[] {
   if (value.trim() === '') {
     throw new InvalidArgumentError('The value is empty.');
   }
@@ -112,6 +114,7 @@ export function registerRun(program: Command): void {
     .option('--report <folder>', 'folder for the report', 'reports/latest')
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
     .option('--json', 'print events as JSON on standard output, one per line; everything else goes to standard error')
+    .option('--env [name]', 'use the environment that `conformance up` holds, with namespaces of its own')
     .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await run(suites, flags);
@@ -166,6 +169,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     import('../run/session.ts'),
     import('./setup.ts'),
   ]);
+  const warm = await warmOf(flags, clock, targets);
   const output = new Console();
   const events = flags.json === true ? new EventStream((text) => process.stdout.write(text)) : undefined;
   const options: RunOptions = {
@@ -178,6 +182,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     identityProvider: flags.idp,
     clock,
     keep: flags.keep === true,
+    ...(warm === undefined ? {} : { warm }),
     ...(targets.length === 0 ? {} : { targets }),
   };
   const session = new Session(options, (part, message) => {
@@ -217,6 +222,31 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   return (known === undefined ? verdict.conformant : isAsExpected(report, known))
     ? EXIT.conformant
     : EXIT.notConformant;
+}
+
+/** The environment of `--env`, before anything is started. */
+async function warmOf(
+  { env, cluster, keep }: RunFlags,
+  clock: ClockKind,
+  targets: readonly Target[],
+): Promise<WarmEnvironment | undefined> {
+  if (env === undefined) return undefined;
+  if (cluster !== 'k3s' || keep === true)
+    throw new UsageError('--env goes neither with --cluster kubeconfig nor with --keep');
+  const { warmCalled } = await import('../environment/warm.ts');
+  const warm = warmCalled(env === true ? 'default' : env);
+  if (warm.clock !== clock) {
+    throw new UsageError(`the environment "${warm.name}" runs on the ${warm.clock} clock: give --clock ${warm.clock}`);
+  }
+  for (const target of targets) {
+    const needsSlot = Object.keys(roleDefinition(target.role).environmentOptions?.(target) ?? {}).length > 0;
+    if (needsSlot && !warm.targets.includes(target.digest)) {
+      throw new UsageError(
+        `the environment "${warm.name}" was not started for ${target.file}: conformance down ${warm.name}, then conformance up ${warm.name} --target ${target.file}`,
+      );
+    }
+  }
+  return warm;
 }
 
 /** The baseline of a run, read before anything is started; what has expired is said at once. */

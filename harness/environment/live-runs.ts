@@ -38,7 +38,7 @@ export function isFromHere(runId: string): boolean {
 }
 
 /** Start time of a process, or undefined when there is none; `unknown` where the platform has none. */
-function startTicks(pid: number): string | undefined {
+export function startTicks(pid: number): string | undefined {
   try {
     process.kill(pid, 0);
   } catch (error) {

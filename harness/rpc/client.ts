@@ -16,10 +16,15 @@ export function environmentOf(settings: Pick<WorkerSettings, 'url' | 'secret'>, 
   });
 }
 
-async function ask(
+/**
+ * One call of a control server.
+ *
+ * @throws HarnessError where nobody answers; else what the server says that it is
+ */
+export async function ask(
   { url, secret }: Pick<WorkerSettings, 'url' | 'secret'>,
   call: string,
-  body: { candidate: string; request: object },
+  body: { candidate: unknown; request: object },
 ): Promise<unknown> {
   let response: Awaited<ReturnType<typeof fetch>>;
   try {

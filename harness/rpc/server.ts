@@ -5,13 +5,16 @@ import type { EnvironmentApi } from './environment-api.ts';
 import { fromControlError, toControlError } from './error.ts';
 import type { ControlError } from './protocol.ts';
 
-/** The calls of {@link EnvironmentApi} as the main process answers them: each is told the name of the candidate that asks. */
-export type EnvironmentHandlers = {
+/** The calls of {@link EnvironmentApi} as they are answered: each is told who asks, by name or as the candidate itself. */
+export type EnvironmentHandlers<Asker = string> = {
   [Call in keyof EnvironmentApi]: (
     request: Parameters<EnvironmentApi[Call]>[0],
-    candidate: string,
+    asker: Asker,
   ) => ReturnType<EnvironmentApi[Call]>;
 };
+
+/** Handlers of any calls, by their names. */
+export type Handlers = Record<string, (request: never, asker: never) => Promise<unknown>>;
 
 export interface ControlServer {
   url: string;
@@ -58,7 +61,7 @@ export function claimHandlers(): Pick<EnvironmentHandlers, 'claim' | 'fulfil'> {
  * Serves the environment to the test workers, on a free port of loopback, guarded by a secret that only they are given.
  * A request waits until the part that it asks for has started.
  */
-export async function startControlServer(handlers: EnvironmentHandlers): Promise<ControlServer> {
+export async function startControlServer(handlers: Handlers): Promise<ControlServer> {
   const secret = randomBytes(24).toString('base64url');
   const expected = Buffer.from(`Bearer ${secret}`);
   const server: Server = createServer((request, response) => {
@@ -75,12 +78,9 @@ export async function startControlServer(handlers: EnvironmentHandlers): Promise
       answer(404, { kind: 'harness error', message: `there is no call ${call}` } satisfies ControlError);
       return;
     }
-    const handler = handlers[call as keyof EnvironmentHandlers] as (
-      request: unknown,
-      candidate: string,
-    ) => Promise<unknown>;
+    const handler = handlers[call] as (request: unknown, candidate: unknown) => Promise<unknown>;
     readBody(request)
-      .then((body) => JSON.parse(body) as { candidate: string; request: unknown })
+      .then((body) => JSON.parse(body) as { candidate: unknown; request: unknown })
       .then((body) => handler(body.request, body.candidate))
       .then((result) => answer(200, result))
       .catch((error: unknown) => answer(500, toControlError(error)));

@@ -6,6 +6,7 @@ import { STALLED } from '../core/starvation.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
 import { enterRun, keepRun, leaveRun, newRunId } from '../environment/live-runs.ts';
+import type { WarmEnvironment } from '../environment/warm.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
@@ -16,10 +17,10 @@ import type {
   RequirementResult,
   WorkerSettings,
 } from '../rpc/protocol.ts';
-import { type ControlServer, startControlServer } from '../rpc/server.ts';
+import { type ControlServer, claimHandlers, startControlServer } from '../rpc/server.ts';
 import type { Target } from '../targets/load.ts';
 import type { Settings } from '../targets/settings.ts';
-import { environmentHandlers } from './environment-server.ts';
+import { attachTo } from './attached-environment.ts';
 import {
   checkCombination,
   referencesCandidate,
@@ -28,6 +29,7 @@ import {
   targetsCandidate,
   twinCandidates,
 } from './plan.ts';
+import { callsByName, ownEnvironment, type RunEnvironment } from './run-environment.ts';
 import { Scheduler } from './scheduler.ts';
 
 export interface RunOptions extends Selection {
@@ -45,6 +47,8 @@ export interface RunOptions extends Selection {
   targets?: Target[];
   /** Of what is selected, only these rows. */
   only?: PlannedRow[];
+  /** An environment that was started before (`conformance up`), in the place of one of the run's own. */
+  warm?: WarmEnvironment;
   /** The harness's own cluster assigns uids to pods, as OpenShift does. */
   assignedUids?: boolean;
 }
@@ -62,7 +66,7 @@ export const DEFAULT_OPTIONS: RunOptions = {
  * Where rotation times are judged a token lives 60 s: the kubelet's jitter is 10 s. A token client's tokens live shorter,
  * so that its run crosses two rotations and an expiry. The real clock has Kubernetes' minimum and the kubelet's default.
  */
-const CLOCKS: Record<ClockKind, ClockSettings> = {
+export const CLOCKS: Record<ClockKind, ClockSettings> = {
   accelerated: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
   real: { kind: 'real', lifetimeSeconds: 600, clientLifetimeSeconds: 600, syncFrequencySeconds: 60 },
 };
@@ -102,7 +106,7 @@ export class Session {
   readonly startedAt = new Date();
   readonly results: RequirementResult[] = [];
   readonly scheduler = new Scheduler();
-  readonly environment: Environment;
+  readonly environment: RunEnvironment;
   readonly #listener: ProgressListener;
   #control: ControlServer | undefined;
   #warm: Promise<void> | undefined;
@@ -132,7 +136,11 @@ export class Session {
     for (const candidate of this.candidates) {
       for (const id of candidate.planned) this.scheduler.register(candidate, id, expected.get(id) ?? 0);
     }
-    this.environment = earlier?.environment ?? this.#newEnvironment(onProgress);
+    this.environment = earlier?.environment ?? this.#environmentOf(options, onProgress);
+  }
+
+  #environmentOf({ warm }: RunOptions, onProgress: ProgressListener): RunEnvironment {
+    return warm === undefined ? ownEnvironment(this.#newEnvironment(onProgress)) : attachTo(warm, this.runId);
   }
 
   #newEnvironment(onProgress: ProgressListener): Environment {
@@ -178,26 +186,30 @@ export class Session {
 
   /** False where everything runs on a live cluster. */
   get needsEngine(): boolean {
-    return this.options.cluster === 'k3s';
+    return this.options.cluster === 'k3s' && this.options.warm === undefined;
   }
 
   /** Sweeps what dead runs left, then opens the control server and begins to start the environment. */
   async start(): Promise<WorkerSettings> {
     const { environment } = this;
     if (this.#earlier === undefined) await this.#enter();
-    this.#control = await startControlServer(
-      environmentHandlers({
-        environment,
-        candidates: this.candidates,
-        admit: async (candidate, id) => {
-          // How many candidates the machine has room for shows when they have something to work with.
-          await this.#warm;
-          await this.scheduler.admit(candidate, id);
-        },
-        onProgress: (candidate, id, message) =>
-          this.#listener(this.candidates.length === 1 ? id : `${id} [${candidate}]`, message),
-      }),
-    );
+    const called = (name: string): Candidate | undefined =>
+      this.candidates.find((candidate) => candidate.name === name);
+    this.#control = await startControlServer({
+      ...claimHandlers(),
+      ...callsByName(environment.calls, this.candidates),
+      admission: async ({ id }: { id: string }, name: string) => {
+        const candidate = called(name);
+        // How many candidates the machine has room for shows when they have something to work with.
+        await this.#warm;
+        if (candidate !== undefined) await this.scheduler.admit(candidate, id);
+        return {};
+      },
+      progress: async ({ id, message }: { id: string; message: string }, name: string) => {
+        this.#listener(this.candidates.length === 1 ? id : `${id} [${name}]`, message);
+        return {};
+      },
+    });
     const planned = new Set(this.planned.map(({ id }) => id));
     const roles = new Set(this.catalogue.requirements.filter(({ id }) => planned.has(id)).map(({ role }) => role));
     const definitions = [...roles].map(roleDefinition);
@@ -221,10 +233,11 @@ export class Session {
 
   async #enter(): Promise<void> {
     enterRun(this.runId);
-    if (!this.needsEngine) return;
-    const swept = await sweepDeadRuns();
-    if (swept.runs.length > 0) this.#listener('clean-up', describeSwept(swept));
-    await this.environment.watch((message) => this.#breakOff(message));
+    if (this.needsEngine) {
+      const swept = await sweepDeadRuns();
+      if (swept.runs.length > 0) this.#listener('clean-up', describeSwept(swept));
+    }
+    if (this.options.cluster === 'k3s') await this.environment.watch((message) => this.#breakOff(message));
   }
 
   /** Is told when a part of the environment is gone, so that there is no sense in going on. */
@@ -236,7 +249,7 @@ export class Session {
   /** One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged beside it. */
   leave(candidate: Candidate): void {
     if (!this.scheduler.done(candidate) || this.candidates.length === 1) return;
-    this.environment.clusters.release(candidate).catch((error: unknown) => {
+    this.environment.release(candidate).catch((error: unknown) => {
       this.#listener(candidate.name, `what it used could not be taken away: ${describeError(error)}`);
     });
   }
@@ -302,7 +315,7 @@ export class Session {
     if (this.#earlier !== undefined) return;
     if (this.options.keep) {
       const [candidate] = this.candidates;
-      const cluster = candidate === undefined ? undefined : await this.environment.clusters.dataFor(candidate);
+      const cluster = candidate === undefined ? undefined : await this.environment.calls.cluster({}, candidate);
       const file = keepRun(this.runId, cluster?.owned === true ? cluster.kubeConfig : '');
       if (cluster?.owned === false) {
         const label = `${RUN_OBJECT_LABEL}=${this.runId}`;
@@ -338,6 +351,6 @@ function describeBefore(before: RequirementResult | undefined): string {
 }
 
 /** What the targets put into the slots that the environment itself fills, and what they ask of the reference in the other one. */
-function slotsOf(targets: Target[]): Partial<EnvironmentOptions> {
+export function slotsOf(targets: Target[]): Partial<EnvironmentOptions> {
   return Object.assign({}, ...targets.map((target) => roleDefinition(target.role).environmentOptions?.(target) ?? {}));
 }

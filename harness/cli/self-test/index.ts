@@ -205,7 +205,7 @@ async function live(): Promise<Tally> {
     await host.start();
     const [candidate] = host.candidates;
     if (candidate === undefined) throw new HarnessError('nothing is planned');
-    const { kubeConfig, workloadImage } = await host.environment.clusters.dataFor(candidate);
+    const { kubeConfig, workloadImage } = await host.environment.calls.cluster({}, candidate);
     process.env.KUBECONFIG = join(folder, 'kubeconfig');
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
     writeFileSync(process.env.KUBECONFIG, await kubeConfigOfHarness(kubeConfig), { mode: 0o600 });
@@ -215,7 +215,7 @@ async function live(): Promise<Tally> {
     );
     const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));
     const left = (
-      await createClusterHandle({ ...(await host.environment.clusters.dataFor(candidate)) }).core.listNamespace({
+      await createClusterHandle({ ...(await host.environment.calls.cluster({}, candidate)) }).core.listNamespace({
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
       })
     ).items.length;
@@ -224,7 +224,8 @@ async function live(): Promise<Tally> {
       session.results,
       (id) => (applicable.includes(id) ? 'passed' : 'not applicable'),
     );
-    const records = (await host.environment.clusters.auditRecords(candidate, { user: HARNESS_USER })) ?? [];
+    const records =
+      (await host.environment.calls.auditRecords({ requester: { user: HARNESS_USER } }, candidate)).records ?? [];
     const refused = refusedBeyondControls(records);
     process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
     return {

@@ -22,7 +22,7 @@ export const tokenClient: RoleDefinition = {
     await installTarget(target, onProgress);
   },
   environmentOptions: (target) =>
-    target.role === 'token-client' ? { accessTokenSkewSeconds: target.skewSeconds } : {},
+    target.role === 'token-client' && target.skewSeconds > 0 ? { accessTokenSkewSeconds: target.skewSeconds } : {},
   targetsOfTwin: (twin) =>
     twin.role === 'token-client' && twin.tokenClient.asTarget === true ? [loadTarget(REFERENCE)] : undefined,
 };
