@@ -19,12 +19,14 @@ export function environmentOf(settings: Pick<WorkerSettings, 'url' | 'secret'>, 
 /**
  * One call of a control server.
  *
+ * @param signal gives it up
  * @throws HarnessError where nobody answers; else what the server says that it is
  */
 export async function ask(
   { url, secret }: Pick<WorkerSettings, 'url' | 'secret'>,
   call: string,
   body: { candidate: unknown; request: object },
+  signal?: AbortSignal,
 ): Promise<unknown> {
   let response: Awaited<ReturnType<typeof fetch>>;
   try {
@@ -33,6 +35,7 @@ export async function ask(
       headers: { authorization: `Bearer ${secret}`, 'content-type': 'application/json' },
       body: JSON.stringify(body),
       dispatcher: patient,
+      ...(signal === undefined ? {} : { signal }),
     });
   } catch (error) {
     throw new HarnessError(`the main process does not answer ${call}`, { cause: error });

@@ -41,6 +41,7 @@ export function attachTo(warm: WarmEnvironment, runId: string): RunEnvironment {
   };
   const call = (name: string, request: object, candidate?: Candidate): Promise<unknown> =>
     ask(warm, name, { request, candidate: candidate === undefined ? undefined : own(candidate) });
+  const stopped = new AbortController();
   return {
     calls: Object.fromEntries(
       CALLS.map((name) => [name, (request: object, candidate: Candidate) => call(name, request, candidate)]),
@@ -48,9 +49,9 @@ export function attachTo(warm: WarmEnvironment, runId: string): RunEnvironment {
     // It is up.
     warmUp: async () => undefined,
     watch: async (onEnd) => {
-      call('broken', {}).then(
+      ask(warm, 'broken', { request: {}, candidate: undefined }, stopped.signal).then(
         (answer) => onEnd((answer as { why: string }).why),
-        () => onEnd(`the environment "${warm.name}" has ended`),
+        () => stopped.signal.aborted || onEnd(`the environment "${warm.name}" has ended`),
       );
     },
     discover: async () => (await call('discover', {})) as Record<string, unknown>,
@@ -62,6 +63,7 @@ export function attachTo(warm: WarmEnvironment, runId: string): RunEnvironment {
       await call('release', {}, candidate);
     },
     async stop() {
+      stopped.abort();
       await Promise.all([...known.values()].map((candidate) => ask(warm, 'release', { request: {}, candidate })));
     },
   };

@@ -1,13 +1,11 @@
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
 import { decodeToken } from '../../harness/core/token.ts';
-import { createServiceAccount, podSpec, runInPod } from '../../harness/probes/pods.ts';
+import { createServiceAccount, runInPod } from '../../harness/probes/pods.ts';
 import { API_TOKEN_FOLDER, startProbePod } from '../../harness/probes/token-probe.ts';
-import { grant, postTokenRequest, type TokenRequestAnswer, untilAllowed } from '../../harness/probes/token-requests.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
+import { PRODUCTION, requestTokensAsAccounts, requestTokensAsNodes, SERVICE_ACCOUNT } from './token-requesters.ts';
 
-const SERVICE_ACCOUNT = 'agent';
-const PRODUCTION = 'https://production.conformance.test';
 const STAGING = 'https://staging.conformance.test';
 
 requirement('AI-20', async (t) => {
@@ -98,89 +96,21 @@ requirement('AI-22', async (t) => {
 });
 
 requirement('AI-23', async (t) => {
-  const cluster = await t.cluster();
+  const { owned } = await t.cluster();
   const { name: namespace } = await t.namespaceFor('rights');
-  const may = { verb: 'create', resource: 'serviceaccounts', subresource: 'token' };
-  const subject = (name: string): string => `system:serviceaccount:${namespace}:${name}`;
-  const account = { namespace, serviceAccount: SERVICE_ACCOUNT };
-  for (const name of [SERVICE_ACCOUNT, 'manages-accounts', 'may-mint']) {
-    await createServiceAccount(t, namespace, name, false);
-  }
-  await grant(t, namespace, 'manages-accounts', [{ apiGroups: [''], resources: ['serviceaccounts'], verbs: ['*'] }]);
-  await grant(t, namespace, 'may-mint', [{ apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] }]);
-  await untilAllowed(t, namespace, {
-    user: subject('manages-accounts'),
-    resourceAttributes: { verb: 'delete', resource: 'serviceaccounts' },
-  });
-  await untilAllowed(t, namespace, { user: subject('may-mint'), resourceAttributes: may });
-  const ask = async (name: string): Promise<TokenRequestAnswer> => {
-    const { token } = await cluster.createToken({
-      namespace,
-      serviceAccount: name,
-      audiences: cluster.apiAudiences,
-      expirationSeconds: 600,
-    });
-    return postTokenRequest(cluster, account, { audiences: [PRODUCTION], expirationSeconds: 600 }, { bearer: token });
-  };
-  const answers = {
-    itself: await ask(SERVICE_ACCOUNT),
-    managesAccounts: await ask('manages-accounts'),
-    mayMint: await ask('may-mint'),
-  };
+  await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
+  const answers = await requestTokensAsAccounts(t, namespace);
   t.evidence('TokenRequests of ServiceAccounts', answers);
   expect(answers.mayMint.status, 'control: with create on serviceaccounts/token').toBe(201);
   expect(answers.itself, 'without any right').toMatchObject({ status: 403 });
   expect(answers.managesAccounts, 'with every verb on serviceaccounts').toMatchObject({ status: 403 });
   expect(answers.managesAccounts.message, 'the reason').toContain('serviceaccounts/token');
 
-  if (!cluster.owned) {
+  if (!owned) {
     t.evidence('nodes', 'not judged: the harness impersonates a node on clusters of its own only');
     return;
   }
-  // No kubelet has to run it: there is no such node. The name is its own, for Kubernetes soon removes pods of a node that it misses.
-  const elsewhere = `elsewhere.${namespace}`;
-  const pod = await cluster.core.createNamespacedPod({
-    namespace,
-    body: {
-      metadata: { name: 'elsewhere' },
-      spec: {
-        ...podSpec(cluster.workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
-        nodeName: elsewhere,
-        volumes: [
-          {
-            name: 'token',
-            projected: { sources: [{ serviceAccountToken: { path: 'token', audience: PRODUCTION } }] },
-          },
-        ],
-      },
-    },
-  });
-  const nodeUser = (name: string): string => `system:node:${name}`;
-  const [node] = (await cluster.core.listNode()).items;
-  const itsNode = nodeUser(elsewhere);
-  await untilAllowed(t, namespace, {
-    user: itsNode,
-    groups: ['system:nodes'],
-    resourceAttributes: { ...may, name: SERVICE_ACCOUNT },
-  });
-  const askAsNode = (user: string, bound: boolean): Promise<TokenRequestAnswer> =>
-    postTokenRequest(
-      cluster,
-      account,
-      {
-        audiences: [PRODUCTION],
-        expirationSeconds: 600,
-        ...(bound
-          ? { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: 'elsewhere', uid: pod.metadata?.uid } }
-          : {}),
-      },
-      { impersonate: { user, group: 'system:nodes' } },
-    );
-  const nodes = {
-    itsNode: await askAsNode(itsNode, true),
-    itsNodeNotBound: await askAsNode(itsNode, false),
-    anotherNode: await askAsNode(nodeUser(node?.metadata?.name ?? ''), true),
-  };
+  const nodes = await requestTokensAsNodes(t, namespace);
   t.evidence('TokenRequests of nodes', nodes);
   expect(nodes.itsNode.status, 'control: the node that the pod is on, bound to the pod').toBe(201);
   expect(nodes.itsNodeNotBound, 'the node that the pod is on, not bound').toMatchObject({ status: 403 });

@@ -1,28 +1,20 @@
 import type {
   CoreV1Event,
   KubernetesObject,
-  V1CronJob,
-  V1CronJobSpec,
   V1Job,
   V1Pod,
   V1PodSpec,
   V1StorageClassList,
 } from '@kubernetes/client-node';
 import { expect } from 'vitest';
-import {
-  DeadlineExceeded,
-  describeError,
-  expectBefore,
-  expectWithin,
-  NotTestable,
-  Violation,
-} from '../../harness/core/errors.ts';
+import { DeadlineExceeded, describeError, expectBefore, expectWithin, Violation } from '../../harness/core/errors.ts';
 import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
 import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
 import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
-import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
+import { Recorder } from '../../harness/kubernetes/recorder.ts';
 import { START_SECONDS } from '../../harness/probes/pods.ts';
 import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
+import { CronJobs } from './cronjobs.ts';
 import {
   bench,
   ended,
@@ -38,6 +30,7 @@ import {
   terminationOf,
   withContainer,
 } from './jobs.ts';
+import { KILL_SLACK_SECONDS, secondsFromTerm, terminate } from './termination.ts';
 
 requirement('JL-01', async (t) => {
   const own = await bench(t, 'jl-01');
@@ -179,86 +172,29 @@ requirement('JL-05', async (t) => {
 const GRACE = { ignores: 8, cleansUp: 20, ends: 60 } as const;
 /** Times in whole seconds: a difference of two of them is off by less than one. */
 const ROUNDING_SECONDS = 1;
-/** Beyond its grace nothing may live on; the slack is for a machine that is short of time. */
-const KILL_SLACK_SECONDS = 30;
 /** What ends at once is gone long before a grace of a minute has passed. */
 const AT_ONCE_SECONDS = 45;
 /** Exit code of a process that got to the end of its clean-up: what it printed last may be lost with its pod. */
 const CLEANED_UP = 42;
 
-/** By the API server's clock: `deletionTimestamp` is when the grace period has passed (Kubernetes API, ObjectMeta). */
-function deletionAskedAt({ metadata }: V1Pod): Date {
-  const graceSeconds = metadata?.deletionGracePeriodSeconds ?? Number.NaN;
-  return new Date(new Date(metadata?.deletionTimestamp ?? Number.NaN).getTime() - graceSeconds * 1000);
-}
-
 requirement('JL-08', async (t) => {
-  const cluster = await t.cluster();
   const own = await bench(t, 'jl-08');
-  await using pods = await own.recordPods();
   // Kubernetes takes `$$` in a command for an escaped `$`.
   const onTerm = (act: string): string =>
     `echo "pid $$$$"; trap 'echo "TERM $(date +%s)"; ${act}' TERM; while :; do sleep 0.2; done`;
-  const scripts = { ignores: onTerm(':'), cleansUp: onTerm(`sleep 3; exit ${CLEANED_UP}`), ends: onTerm('exit 0') };
-  /** Runs a pod, deletes it, and gives what came of it. */
-  const end = async (
-    kind: keyof typeof GRACE,
-  ): Promise<{
-    pid: string;
-    termAt?: Date;
-    askedAt: Date;
-    termination: ReturnType<typeof terminationOf>;
-    goneAfter: number;
-  }> => {
-    const name = `jl-08-${kind.toLowerCase()}`;
-    await own.createPod(name, {
-      ...scriptPod(own.image, scripts[kind]),
-      terminationGracePeriodSeconds: GRACE[kind],
-    });
-    await cluster.podReady(own.namespace, name, START_SECONDS);
-    await using log = FollowedLog.open(cluster, own.namespace, name);
-    // Before that the trap is not set, and the first process of a container ignores what it has no handler for.
-    const first = await log.line((text) => text.startsWith('pid '), {
-      what: 'the first line',
-      deadlineSeconds: START_SECONDS,
-    });
-    const deletedAt = new Date();
-    const deleted = await cluster.core.deleteNamespacedPod({ name, namespace: own.namespace });
+  const [ignores, cleansUp, ends] = await Promise.all([
     // One that lives on is there to be read.
-    const term =
-      kind === 'ignores'
-        ? await log.line((text) => text.startsWith('TERM '), {
-            what: 'word of SIGTERM',
-            deadlineSeconds: GRACE[kind] + KILL_SLACK_SECONDS,
-          })
-        : undefined;
-    const last = await gone(pods, name, GRACE[kind] + KILL_SLACK_SECONDS);
-    const states = eventsOf(pods.events, name).map(({ object }) => terminationOf(object));
-    return {
-      pid: first.text,
-      ...(term === undefined ? {} : { termAt: new Date(Number(term.text.split(' ')[1]) * 1000) }),
-      askedAt: deletionAskedAt(deleted),
-      termination: states.findLast((state) => state !== undefined),
-      goneAfter: secondsBetween(deletedAt, last.at),
-    };
-  };
-  const [ignores, cleansUp, ends] = await Promise.all([end('ignores'), end('cleansUp'), end('ends')]);
+    terminate(t, own, 'ignores', { script: onTerm(':'), graceSeconds: GRACE.ignores, saysTerm: true }),
+    terminate(t, own, 'cleans-up', { script: onTerm(`sleep 3; exit ${CLEANED_UP}`), graceSeconds: GRACE.cleansUp }),
+    terminate(t, own, 'ends', { script: onTerm('exit 0'), graceSeconds: GRACE.ends }),
+  ]);
   t.evidence('after deletion', { ignores, cleansUp, ends });
-  /**
-   * Seconds from SIGTERM to the end. Word of SIGTERM is late where the pod is short of processors, and SIGTERM cannot have come before
-   * the deletion was asked for: the longer of both times is nearer to the truth.
-   */
-  const lived = ({ termAt, termination, askedAt }: typeof ignores): number => {
-    if (termination === undefined || termAt === undefined) {
-      throw new NotTestable('the pod was gone before its status told when its container had ended');
-    }
-    return Math.max(...[termAt, askedAt].map((from) => secondsBetween(from, termination.finishedAt)));
-  };
-  expect(ignores.pid, 'the process that is told').toBe('pid 1');
-  expect(lived(ignores), 'seconds that a container lives that ignores SIGTERM').toBeGreaterThanOrEqual(
+  const lived = secondsFromTerm(ignores);
+  expect(ignores.firstLine, 'the process that is told').toBe('pid 1');
+  expect(lived, 'seconds that a container lives that ignores SIGTERM').toBeGreaterThanOrEqual(
     GRACE.ignores - ROUNDING_SECONDS,
   );
-  expectWithin('its end (grace, and slack)', lived(ignores), GRACE.ignores + KILL_SLACK_SECONDS);
+  expectWithin('its end (grace, and slack)', lived, GRACE.ignores + KILL_SLACK_SECONDS);
   expect(ignores.termination?.exitCode, 'exit code of a container that was killed').toBe(137);
   expect(cleansUp.termination?.exitCode, 'exit code after a clean-up that takes 3 s').toBe(CLEANED_UP);
   expect(ends.termination?.exitCode, 'exit code of a container that ends on SIGTERM').toBe(0);
@@ -535,8 +471,6 @@ requirement('JL-10', async (t) => {
 
 /** Where the hour is never the same as in Etc/UTC, nor near it. */
 const FAR_ZONE = 'Asia/Tokyo';
-/** How far back a CronJob is told that it last ran: one slot at least is due, and few enough that none is given up. */
-const LAST_RUN_SECONDS = 90;
 const SLOT_SECONDS = 60;
 /** A slot that is due is started within so many seconds. */
 const DUE_SECONDS = 60;
@@ -544,124 +478,36 @@ const DUE_SECONDS = 60;
 const NEIGHBOUR_SECONDS = 5;
 
 requirement('JL-04', async (t) => {
-  const cluster = await t.cluster();
-  const own = await bench(t, 'jl-04');
-  const cronJobs = `/apis/batch/v1/namespaces/${own.namespace}/cronjobs`;
-  await using jobs = await own.recordJobs();
-  const metadata = { labels: own.labels };
-  /** A Job that is active and stays so without a pod: what is judged is when it is made. */
-  const waits = { suspend: true, template: { metadata, spec: scriptPod(own.image, 'exit 0') } };
-  /** Creates a CronJob that ran last some time ago, so that a slot of its schedule may be due at once. */
-  const create = async (name: string, spec: Omit<V1CronJobSpec, 'jobTemplate'>): Promise<V1CronJob> => {
-    const body = {
-      apiVersion: 'batch/v1',
-      kind: 'CronJob',
-      metadata: { namespace: own.namespace, name, ...metadata },
-      spec: { ...spec, jobTemplate: { metadata, spec: waits } },
-    };
-    await cluster.create([body]);
-    return ranLast(cluster, own.namespace, name, new Date(Date.now() - LAST_RUN_SECONDS * 1000));
-  };
-  const jobsOf = (events: readonly RecordedEvent<V1Job>[], cronJob: string): V1Job[] => {
-    const mine = events.filter(({ object }) => object.metadata?.ownerReferences?.some(({ name }) => name === cronJob));
-    return [...new Map(mine.map(({ object }) => [object.metadata?.name, object])).values()];
-  };
-  const hasJobs = (cronJob: string, count: number, deadlineSeconds: number): Promise<V1Job[]> =>
-    jobs.until((events) => (jobsOf(events, cronJob).length >= count ? jobsOf(events, cronJob) : undefined), {
-      what: `CronJob ${cronJob} to have started ${count} Jobs`,
-      deadlineSeconds,
-    });
   const hour =
     Number(new Intl.DateTimeFormat('en-GB', { hour: 'numeric', timeZone: FAR_ZONE }).format(new Date())) % 24;
   const inFarZone = `* ${hour},${(hour + 1) % 24} * * *`;
-  const [forbids, allows, far, utc, suspended] = ['forbids', 'allows', 'far-zone', 'utc', 'suspended'].map(
-    (name) => `jl-04-${name}`,
-  ) as [string, string, string, string, string];
-  try {
-    const everyMinute = { schedule: '* * * * *' };
-    const [, , , , idle] = await Promise.all([
-      create(forbids, { ...everyMinute, concurrencyPolicy: 'Forbid' }),
-      create(allows, { ...everyMinute, concurrencyPolicy: 'Allow' }),
-      create(far, { schedule: inFarZone, timeZone: FAR_ZONE }),
-      create(utc, { schedule: inFarZone, timeZone: 'Etc/UTC' }),
-      create(suspended, { ...everyMinute, suspend: true, successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 1 }),
-    ]);
-    /** History: Jobs of the suspended one, made as `kubectl create job --from` makes them, that end by themselves without a pod. */
-    const history = async (): Promise<void> => {
-      const owner = {
-        apiVersion: 'batch/v1',
-        kind: 'CronJob',
-        name: suspended,
-        uid: idle.metadata?.uid ?? '',
-        controller: true,
-      };
-      const ends = {
-        complete: { completions: 0, parallelism: 0 },
-        failed: { parallelism: 0, activeDeadlineSeconds: 1 },
-      };
-      const names = Object.entries(ends).flatMap(([kind, spec]) =>
-        [1, 2, 3].map((number) => ({ name: `${suspended}-${kind}-${number}`, kind, spec })),
-      );
-      for (const { name, spec } of names) {
-        await own.createJob(name, 'exit 0', spec, { owner });
-      }
-      await Promise.all(names.map(({ name }) => ended(jobs, name)));
-      for (const kind of Object.keys(ends)) {
-        const left = await jobs.until(
-          (events) => {
-            const alive = names.filter(
-              (one) => one.kind === kind && eventsOf(events, one.name).at(-1)?.type !== 'DELETED',
-            );
-            return alive.length <= 1 ? alive.map(({ name }) => name) : undefined;
-          },
-          { what: `one Job that is ${kind} of ${suspended} to be left`, deadlineSeconds: DUE_SECONDS },
-        );
-        t.evidence(`history limit 1, three Jobs ${kind}`, { left });
-        expect(left, `Jobs that are ${kind} and left`).toHaveLength(1);
-      }
-    };
-    const [first] = await Promise.all([
-      hasJobs(forbids, 1, DUE_SECONDS),
-      hasJobs(allows, 1, DUE_SECONDS),
-      hasJobs(far, 1, DUE_SECONDS),
-      history(),
-    ]);
-    // The neighbour that allows it shows that the next slot has come.
-    const neighbour = await hasJobs(allows, 2, SLOT_SECONDS + DUE_SECONDS);
-    await hasJobs(forbids, 2, NEIGHBOUR_SECONDS).catch((error: unknown) => {
-      if (!(error instanceof DeadlineExceeded)) {
-        throw error;
-      }
-    });
-    const started = Object.fromEntries(
-      [forbids, allows, far, utc].map((name) => [
-        name,
-        jobsOf(jobs.events, name).map(({ metadata }) => metadata?.name),
-      ]),
-    );
-    const bySchedule = jobsOf(jobs.events, suspended)
-      .map(({ metadata }) => metadata?.name ?? '')
-      .filter((name) => !/-(complete|failed)-\d$/.test(name));
-    t.evidence('Jobs that were started', {
-      ...started,
-      [suspended]: bySchedule,
-      neighbour: neighbour.length,
-      zone: FAR_ZONE,
-      schedule: inFarZone,
-    });
-    expect(started[forbids], 'Jobs of the CronJob with Forbid, whose first one is active').toEqual(
-      first.map(({ metadata }) => metadata?.name),
-    );
-    expect(started[utc], `Jobs of the schedule ${inFarZone} in Etc/UTC`).toEqual([]);
-    expect(bySchedule, 'Jobs that a suspended CronJob started').toEqual([]);
-  } finally {
-    // They would start Jobs for as long as the cluster lives.
-    await Promise.all(
-      [forbids, allows, far, utc, suspended].map(async (name) =>
-        (await cluster.request(`${cronJobs}/${name}?propagationPolicy=Background`, { method: 'DELETE' })).arrayBuffer(),
-      ),
-    );
-  }
+  const everyMinute = { schedule: '* * * * *' };
+  await using cronJobs = await CronJobs.create(t, {
+    forbids: { ...everyMinute, concurrencyPolicy: 'Forbid' },
+    allows: { ...everyMinute, concurrencyPolicy: 'Allow' },
+    far: { schedule: inFarZone, timeZone: FAR_ZONE },
+    utc: { schedule: inFarZone, timeZone: 'Etc/UTC' },
+    suspended: { ...everyMinute, suspend: true, successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 1 },
+  });
+  const [first, , , left] = await Promise.all([
+    cronJobs.haveStarted('forbids', 1, DUE_SECONDS),
+    cronJobs.haveStarted('allows', 1, DUE_SECONDS),
+    cronJobs.haveStarted('far', 1, DUE_SECONDS),
+    cronJobs.historyOf('suspended', DUE_SECONDS),
+  ]);
+  // The neighbour that allows it shows that the next slot has come.
+  await cronJobs.haveStarted('allows', 2, SLOT_SECONDS + DUE_SECONDS);
+  await cronJobs.haveStarted('forbids', 2, NEIGHBOUR_SECONDS).catch((error: unknown) => {
+    if (!(error instanceof DeadlineExceeded)) throw error;
+  });
+  const started = cronJobs.started();
+  t.evidence('Jobs that were started', { ...started, zone: FAR_ZONE, schedule: inFarZone });
+  t.evidence('history limit 1, three Jobs of each kind', left);
+  expect(started.forbids, 'Jobs of the CronJob with Forbid, whose first one is active').toEqual(first);
+  expect(started.utc, `Jobs of the schedule ${inFarZone} in Etc/UTC`).toEqual([]);
+  expect(started.suspended, 'Jobs that a suspended CronJob started').toEqual([]);
+  expect(left.complete, 'Jobs that are complete and left').toHaveLength(1);
+  expect(left.failed, 'Jobs that are failed and left').toHaveLength(1);
 });
 
 /** What runs in the pods of the recipes: it reads what the recipe gives it, and tells what it found; with `serve`, to who asks. */

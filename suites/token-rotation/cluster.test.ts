@@ -4,11 +4,11 @@ import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect } from 'vitest';
 import { expectBefore, expectWithin, HarnessError, NotTestable, TookTooLong } from '../../harness/core/errors.ts';
 import { createForge, decodeToken, type ServiceAccountClaims, type TokenForge } from '../../harness/core/token.ts';
-import type { TokenReviewResult } from '../../harness/kubernetes/cluster-handle.ts';
 import { createServiceAccount, dryRunPod, podSpec, startIdlePod } from '../../harness/probes/pods.ts';
 import { ASKED_SECONDS } from '../../harness/probes/token-probe.ts';
 import { postTokenRequest, type TokenRequestAnswer } from '../../harness/probes/token-requests.ts';
 import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
+import { ACCEPTED, judgeAll, type MintOptions, mintPair, REFUSED, type TokenPair } from './judged-tokens.ts';
 import {
   observeGuardedPods,
   observeRotation,
@@ -151,57 +151,40 @@ const REFUSED_AFTER_SECONDS = 60 + 10 + 5;
 /** On the accelerated clock: how long the token that is going to expire is still good. */
 const SHORT_LIFE_SECONDS = 4;
 
+/** A token that expires soon, and one that differs from it in `exp` alone. */
+async function expiringPair(
+  t: RequirementContext,
+  base: Omit<MintOptions, 'expirationSeconds'>,
+): Promise<{ expiring: TokenPair; control: TokenPair }> {
+  const { forge } = await t.cluster();
+  const minted = await mintPair(t, { ...base, expirationSeconds: ASKED_SECONDS });
+  if (t.clock.kind === 'real' || forge === undefined) {
+    return { expiring: minted, control: await mintPair(t, { ...base, expirationSeconds: 3_600 }) };
+  }
+  const exp = Math.floor(Date.now() / 1000) + SHORT_LIFE_SECONDS;
+  const shortened = (token: string): Promise<string> =>
+    forge.resign(token, (claims) => {
+      claims.exp = exp;
+    });
+  const expiring = { provider: await shortened(minted.provider), api: await shortened(minted.api) };
+  return { expiring, control: minted };
+}
+
 requirement('TR-07', async (t) => {
-  const cluster = await t.cluster();
   const { name: namespace } = await t.namespaceFor('expiry');
   await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
-  /** A token that expires soon, and one that differs from it in `exp` alone. */
-  const pair = async (audiences: string[]): Promise<{ expiring: string; control: string }> => {
-    const { token } = await cluster.createToken({
-      namespace,
-      serviceAccount: SERVICE_ACCOUNT,
-      audiences,
-      expirationSeconds: ASKED_SECONDS,
-    });
-    if (t.clock.kind === 'accelerated' && cluster.forge !== undefined) {
-      const exp = Math.floor(Date.now() / 1000) + SHORT_LIFE_SECONDS;
-      return {
-        expiring: await cluster.forge.resign(token, (claims) => {
-          claims.exp = exp;
-        }),
-        control: token,
-      };
-    }
-    const { token: control } = await cluster.createToken({
-      namespace,
-      serviceAccount: SERVICE_ACCOUNT,
-      audiences,
-      expirationSeconds: 3600,
-    });
-    return { expiring: token, control };
-  };
-  const api = await pair(cluster.apiAudiences);
-  const provider = await pair([PRODUCTION]);
-  const look = async (kind: 'expiring' | 'control'): Promise<Record<string, unknown>> => ({
-    call: await cluster.callWithToken(api[kind]),
-    review: await cluster.reviewToken(provider[kind], [PRODUCTION]),
-  });
-  const good = { call: 201, review: { authenticated: true } };
-  const before = { expiring: await look('expiring'), control: await look('control') };
+  const pairs = await expiringPair(t, { namespace, serviceAccount: SERVICE_ACCOUNT });
+  const before = await judgeAll(t, pairs);
   t.evidence('before exp', before);
-  expect(before.expiring, 'control: the token before it expires').toMatchObject(good);
-  expect(before.control, 'control: the other token').toMatchObject(good);
+  expect(before, 'control: both tokens before one expires').toMatchObject({ expiring: ACCEPTED, control: ACCEPTED });
 
-  const exp = Math.max(decodeToken(api.expiring).claims.exp ?? 0, decodeToken(provider.expiring).claims.exp ?? 0);
+  const exp = Math.max(...Object.values(pairs.expiring).map((token) => decodeToken(token).claims.exp ?? 0));
   await t.clock.until(new Date((exp + REFUSED_AFTER_SECONDS) * 1000), 'exp + 60 s leeway + 10 s cache + 5 s');
-  const after = { expiring: await look('expiring'), control: await look('control') };
+  const after = await judgeAll(t, pairs);
   t.evidence(`${REFUSED_AFTER_SECONDS} s after exp`, { exp, ...after });
-  expect(after.control, 'control: the token that lives longer').toMatchObject(good);
-  expect(after.expiring, `${REFUSED_AFTER_SECONDS} s after exp`).toMatchObject({
-    call: 401,
-    review: { authenticated: false },
-  });
-  expect((after.expiring.review as { error?: string }).error, 'the reason').toContain('expired');
+  expect(after.control, 'control: the token that lives longer').toMatchObject(ACCEPTED);
+  expect(after.expiring, `${REFUSED_AFTER_SECONDS} s after exp`).toMatchObject(REFUSED);
+  expect(after.expiring.review.error, 'the reason').toContain('expired');
 });
 
 /** Seconds after a pod is gone at which its tokens must be refused: the API server's cache of successes, and slack. */
@@ -209,47 +192,29 @@ const INVALID_AFTER_SECONDS = 15;
 
 async function judgeDeletedPod(t: RequirementContext, namespace: string): Promise<void> {
   const cluster = await t.cluster();
-  /** A running pod, and two tokens that are bound to it by the API itself. */
-  const start = async (name: string): Promise<{ name: string; provider: string; api: string }> => {
+  /** Tokens that the API binds to a running pod. */
+  const boundTo = async (name: string): Promise<TokenPair> => {
     const pod = await startIdlePod(t, namespace, name, SERVICE_ACCOUNT);
     const boundPod = { name, uid: pod.metadata?.uid ?? '' };
-    const mint = async (audiences: string[]): Promise<string> =>
-      (
-        await cluster.createToken({
-          namespace,
-          serviceAccount: SERVICE_ACCOUNT,
-          audiences,
-          expirationSeconds: 900,
-          boundPod,
-        })
-      ).token;
-    return { name, provider: await mint([PRODUCTION]), api: await mint(cluster.apiAudiences) };
+    return mintPair(t, { namespace, serviceAccount: SERVICE_ACCOUNT, boundPod });
   };
-  const [deleted, kept] = await Promise.all([start('deleted'), start('kept')]);
-  const look = async ({ provider, api }: typeof deleted): Promise<Record<string, unknown>> => ({
-    call: await cluster.callWithToken(api),
-    review: await cluster.reviewToken(provider, [PRODUCTION]),
-  });
-  const good = { call: 201, review: { authenticated: true } };
-  const before = { deleted: await look(deleted), kept: await look(kept) };
+  const [deleted, kept] = await Promise.all([boundTo('deleted'), boundTo('kept')]);
+  const before = await judgeAll(t, { deleted, kept });
   t.evidence('before', before);
-  expect(before.deleted, 'control: while the pod is there').toMatchObject(good);
+  expect(before.deleted, 'control: while the pod is there').toMatchObject(ACCEPTED);
 
-  const gone = cluster.watchPod(namespace, deleted.name, ({ type }) => (type === 'DELETED' ? new Date() : undefined), {
-    what: `pod ${deleted.name} to be gone`,
+  const gone = cluster.watchPod(namespace, 'deleted', ({ type }) => (type === 'DELETED' ? new Date() : undefined), {
+    what: 'pod deleted to be gone',
     deadlineSeconds: 60,
   });
-  await cluster.core.deleteNamespacedPod({ name: deleted.name, namespace });
+  await cluster.core.deleteNamespacedPod({ name: 'deleted', namespace });
   const goneAt = await gone;
   await t.clock.until(new Date(goneAt.getTime() + INVALID_AFTER_SECONDS * 1000), 'the pod is gone + 10 s cache + 5 s');
-  const after = { deleted: await look(deleted), kept: await look(kept) };
+  const after = await judgeAll(t, { deleted, kept });
   t.evidence(`${INVALID_AFTER_SECONDS} s after the pod is gone`, { goneAt, ...after });
-  expect(after.kept, 'control: the token of the pod that is still there').toMatchObject(good);
-  expect(after.deleted, 'the token of the pod that is gone').toMatchObject({
-    call: 401,
-    review: { authenticated: false },
-  });
-  expect((after.deleted.review as { error?: string }).error, 'the reason').toContain('invalidated');
+  expect(after.kept, 'control: the token of the pod that is still there').toMatchObject(ACCEPTED);
+  expect(after.deleted, 'the token of the pod that is gone').toMatchObject(REFUSED);
+  expect(after.deleted.review.error, 'the reason').toContain('invalidated');
 }
 
 /** Seconds after `deletionTimestamp` at which a pod's tokens must be refused though it lingers: leeway, cache, and slack. */
@@ -257,62 +222,57 @@ const INVALID_AFTER_DELETION_SECONDS = 70;
 
 /** A pod that a finalizer keeps after it was deleted. It never runs: its tokens are bound to the object. */
 async function judgeLingeringPod(t: RequirementContext, namespace: string): Promise<void> {
-  const { core, createToken, callWithToken, reviewToken, workloadImage, apiAudiences } = await t.cluster();
+  const { core } = await t.cluster();
   const name = 'lingering';
-  const { metadata } = await core.createNamespacedPod({
-    namespace,
-    body: {
-      metadata: { name, finalizers: ['conformance.test/lingers'] },
-      spec: {
-        ...podSpec(workloadImage, SERVICE_ACCOUNT, { name: 'idle' }),
-        schedulingGates: [{ name: 'conformance.test/never' }],
-      },
-    },
-  });
+  const boundPod = await unscheduledPod(t, namespace, name, SERVICE_ACCOUNT, ['conformance.test/lingers']);
   try {
-    const boundPod = { name, uid: metadata?.uid ?? '' };
-    const base = { namespace, serviceAccount: SERVICE_ACCOUNT, expirationSeconds: 900 };
-    const tokens = {
-      bound: {
-        provider: (await createToken({ ...base, boundPod, audiences: [PRODUCTION] })).token,
-        api: (await createToken({ ...base, boundPod, audiences: apiAudiences })).token,
-      },
-      free: {
-        provider: (await createToken({ ...base, audiences: [PRODUCTION] })).token,
-        api: (await createToken({ ...base, audiences: apiAudiences })).token,
-      },
-    };
-    const look = async ({ provider, api }: Tokens): Promise<Record<string, unknown>> => ({
-      call: await callWithToken(api),
-      review: await reviewToken(provider, [PRODUCTION]),
-    });
-    const good = { call: 201, review: { authenticated: true } };
+    const base = { namespace, serviceAccount: SERVICE_ACCOUNT };
+    const pairs = { bound: await mintPair(t, { ...base, boundPod }), free: await mintPair(t, base) };
     await core.deleteNamespacedPod({ name, namespace, gracePeriodSeconds: 0 });
     const deletedAt = new Date();
-    const before = { bound: await look(tokens.bound), free: await look(tokens.free) };
+    const before = await judgeAll(t, pairs);
     t.evidence('a pod that lingers, as soon as it was deleted', before);
     expect(before, 'control: tokens as soon as the pod was deleted, which a finalizer keeps').toMatchObject({
-      bound: good,
-      free: good,
+      bound: ACCEPTED,
+      free: ACCEPTED,
     });
     await t.clock.until(
       new Date(deletedAt.getTime() + INVALID_AFTER_DELETION_SECONDS * 1000),
       'deletionTimestamp + 60 s + 10 s cache',
     );
-    const after = { bound: await look(tokens.bound), free: await look(tokens.free) };
+    const after = await judgeAll(t, pairs);
     t.evidence(`a pod that lingers, ${INVALID_AFTER_DELETION_SECONDS} s after it was deleted`, after);
-    expect(after.free, 'control: a token that is bound to no pod').toMatchObject(good);
-    expect(after.bound, 'the token of the pod that was deleted and lingers').toMatchObject({
-      call: 401,
-      review: { authenticated: false },
-    });
-    expect((after.bound.review as { error?: string }).error, 'the reason').toContain('invalidated');
+    expect(after.free, 'control: a token that is bound to no pod').toMatchObject(ACCEPTED);
+    expect(after.bound, 'the token of the pod that was deleted and lingers').toMatchObject(REFUSED);
+    expect(after.bound.review.error, 'the reason').toContain('invalidated');
   } finally {
     await core.patchNamespacedPod(
       { name, namespace, body: { metadata: { finalizers: null } } },
       setHeaderOptions('Content-Type', PatchStrategy.MergePatch),
     );
   }
+}
+
+/** A pod that is never scheduled: tokens are bound to the object alone. */
+async function unscheduledPod(
+  t: RequirementContext,
+  namespace: string,
+  name: string,
+  serviceAccount: string,
+  finalizers: string[] = [],
+): Promise<{ name: string; uid: string }> {
+  const { core, workloadImage } = await t.cluster();
+  const { metadata } = await core.createNamespacedPod({
+    namespace,
+    body: {
+      metadata: { name, finalizers },
+      spec: {
+        ...podSpec(workloadImage, serviceAccount, { name: 'idle' }),
+        schedulingGates: [{ name: 'conformance.test/never' }],
+      },
+    },
+  });
+  return { name, uid: metadata?.uid ?? '' };
 }
 
 requirement('TR-08', async (t) => {
@@ -386,47 +346,33 @@ requirement('TR-13', async (t) => {
 });
 
 requirement('TR-11', async (t) => {
-  const cluster = await t.cluster();
-  const { previousForge } = cluster;
+  const { previousForge } = await t.cluster();
   if (previousForge === undefined) {
     return t.notApplicable('the harness holds no signing key of this cluster, so that it cannot roll it');
   }
-  const account = await accountForRequests(t);
-  const mint = async (audiences: string[]): Promise<string> =>
-    (await cluster.createToken({ ...account, audiences, expirationSeconds: 900 })).token;
-  const current: Tokens = { provider: await mint([PRODUCTION]), api: await mint(cluster.apiAudiences) };
+  const current = await mintPair(t, await accountForRequests(t));
   /** The same claims under another key. */
-  const signedBy = async ({ sign }: TokenForge): Promise<Tokens> => ({
+  const signedBy = async ({ sign }: TokenForge): Promise<TokenPair> => ({
     provider: await sign(decodeToken(current.provider).claims),
     api: await sign(decodeToken(current.api).claims),
   });
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const tokens = {
-    current,
-    previous: await signedBy(previousForge),
-    stranger: await signedBy(createForge(privateKey.export({ type: 'sec1', format: 'pem' }).toString())),
-  };
+  const unknownKey = createForge(privateKey.export({ type: 'sec1', format: 'pem' }).toString());
+  const pairs = { current, previous: await signedBy(previousForge), unknown: await signedBy(unknownKey) };
   const published = (await getJson<JSONWebKeySet>(t, '/openid/v1/jwks')).keys.map(({ kid }) => kid);
-  const seen: Record<string, { kid: unknown; call: number; review: TokenReviewResult }> = {};
-  for (const [name, { provider, api }] of Object.entries(tokens)) {
-    seen[name] = {
-      kid: decodeToken(provider).header.kid,
-      call: await cluster.callWithToken(api),
-      review: await cluster.reviewToken(provider, [PRODUCTION]),
-    };
-  }
+  const seen = await judgeAll(t, pairs);
+  const kidOf = (name: keyof typeof pairs): unknown => decodeToken(pairs[name].provider).header.kid;
   t.evidence('published key ids', published);
-  t.evidence('tokens by the key that signed them', seen);
-  const good = { call: 201, review: { authenticated: true } };
-  expect(seen.current, 'control: a token of the key after the rollover').toMatchObject(good);
-  expect(seen.stranger, 'control: the same claims under a key that was never the cluster’s').toMatchObject({
-    call: 401,
-    review: { authenticated: false },
+  t.evidence('tokens by the key that signed them', {
+    ...seen,
+    kids: { current: kidOf('current'), previous: kidOf('previous'), unknown: kidOf('unknown') },
   });
-  expect(seen.current?.kid, 'the key of a new token is another than before').not.toBe(seen.previous?.kid);
-  expect(published, 'the published keys').toContain(seen.current?.kid);
-  expect(published, 'the published keys, with the one before the rollover').toContain(seen.previous?.kid);
-  expect(seen.previous, 'an unexpired token of the key before the rollover').toMatchObject(good);
+  expect(seen.current, 'control: a token of the key after the rollover').toMatchObject(ACCEPTED);
+  expect(seen.unknown, 'control: the same claims under a key that was never the cluster’s').toMatchObject(REFUSED);
+  expect(kidOf('current'), 'the key of a new token is another than before').not.toBe(kidOf('previous'));
+  expect(published, 'the published keys').toContain(kidOf('current'));
+  expect(published, 'the published keys, with the one before the rollover').toContain(kidOf('previous'));
+  expect(seen.previous, 'an unexpired token of the key before the rollover').toMatchObject(ACCEPTED);
 });
 
 /** An account for requests that no pod makes. */
@@ -491,80 +437,41 @@ requirement('TR-12', async (t) => {
 });
 
 requirement('TR-14', async (t) => {
-  const cluster = await t.cluster();
-  const { core } = cluster;
+  const { core } = await t.cluster();
   const { name: namespace } = await t.namespaceFor('same-name');
-  const accounts = ['made-again', 'kept', 'of-the-pods'];
-  for (const name of accounts) {
-    await createServiceAccount(t, namespace, name, false);
-  }
-  /** A pod that is never scheduled: tokens are bound to the object alone. */
-  const createPod = async (name: string): Promise<{ name: string; uid: string }> => {
-    const { metadata } = await core.createNamespacedPod({
-      namespace,
-      body: {
-        metadata: { name },
-        spec: {
-          ...podSpec(cluster.workloadImage, 'of-the-pods', { name: 'idle' }),
-          schedulingGates: [{ name: 'conformance.test/never' }],
-        },
-      },
-    });
-    return { name, uid: metadata?.uid ?? '' };
+  const pods = 'of-the-pods';
+  for (const name of ['made-again', 'kept', pods]) await createServiceAccount(t, namespace, name, false);
+  const ofAccount = (serviceAccount: string): Promise<TokenPair> => mintPair(t, { namespace, serviceAccount });
+  const ofPod = async (name: string): Promise<TokenPair> =>
+    mintPair(t, { namespace, serviceAccount: pods, boundPod: await unscheduledPod(t, namespace, name, pods) });
+  const first = {
+    account: await ofAccount('made-again'),
+    keptAccount: await ofAccount('kept'),
+    pod: await ofPod('made-again'),
+    keptPod: await ofPod('kept'),
   };
-  const mint = async (serviceAccount: string, boundPod?: { name: string; uid: string }): Promise<Tokens> => {
-    const base = { namespace, serviceAccount, expirationSeconds: 900, ...(boundPod === undefined ? {} : { boundPod }) };
-    return {
-      provider: (await cluster.createToken({ ...base, audiences: [PRODUCTION] })).token,
-      api: (await cluster.createToken({ ...base, audiences: cluster.apiAudiences })).token,
-    };
-  };
-  const tokens: Record<string, Tokens> = {
-    account: await mint('made-again'),
-    keptAccount: await mint('kept'),
-    pod: await mint('of-the-pods', await createPod('made-again')),
-    keptPod: await mint('of-the-pods', await createPod('kept')),
-  };
-  const lookAtAll = async (): Promise<Record<string, unknown>> => {
-    const seen: Record<string, unknown> = {};
-    for (const [name, { provider, api }] of Object.entries(tokens)) {
-      seen[name] = {
-        call: await cluster.callWithToken(api),
-        review: await cluster.reviewToken(provider, [PRODUCTION]),
-      };
-    }
-    return seen;
-  };
-  const good = { call: 201, review: { authenticated: true } };
-  const bad = { call: 401, review: { authenticated: false } };
-  const before = await lookAtAll();
+  const before = await judgeAll(t, first);
   t.evidence('before', before);
   expect(before, 'control: before anything is deleted').toMatchObject({
-    account: good,
-    keptAccount: good,
-    pod: good,
-    keptPod: good,
+    account: ACCEPTED,
+    keptAccount: ACCEPTED,
+    pod: ACCEPTED,
+    keptPod: ACCEPTED,
   });
 
   await core.deleteNamespacedServiceAccount({ name: 'made-again', namespace });
   await core.deleteNamespacedPod({ name: 'made-again', namespace, gracePeriodSeconds: 0 });
   await createServiceAccount(t, namespace, 'made-again', false);
-  tokens.newAccount = await mint('made-again');
-  tokens.newPod = await mint('of-the-pods', await createPod('made-again'));
+  const all = { ...first, newAccount: await ofAccount('made-again'), newPod: await ofPod('made-again') };
   await t.clock.until(new Date(Date.now() + INVALID_AFTER_SECONDS * 1000), 'made again + 10 s cache + 5 s');
-  const after = await lookAtAll();
+  const after = await judgeAll(t, all);
   t.evidence(`${INVALID_AFTER_SECONDS} s after both were made again`, after);
   expect(after, 'control: what was kept, and the new tokens').toMatchObject({
-    keptAccount: good,
-    keptPod: good,
-    newAccount: good,
-    newPod: good,
+    keptAccount: ACCEPTED,
+    keptPod: ACCEPTED,
+    newAccount: ACCEPTED,
+    newPod: ACCEPTED,
   });
-  expect(after.account, 'the token of the ServiceAccount that was deleted').toMatchObject(bad);
-  expect(after.pod, 'the token of the pod that was deleted').toMatchObject(bad);
+  expect(after.account, 'the token of the ServiceAccount that was deleted').toMatchObject(REFUSED);
+  expect(after.pod, 'the token of the pod that was deleted').toMatchObject(REFUSED);
 });
-
-interface Tokens {
-  provider: string;
-  api: string;
-}

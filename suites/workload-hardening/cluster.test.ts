@@ -1,4 +1,4 @@
-import { NetworkingV1Api, type V1NetworkPolicy, type V1PodSpec } from '@kubernetes/client-node';
+import type { V1PodSpec } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { NotTestable, Violation } from '../../harness/core/errors.ts';
 import { readLog } from '../../harness/kubernetes/logs.ts';
@@ -7,7 +7,7 @@ import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harne
 import { createClaim, defaultStorageClass } from '../../harness/probes/storage.ts';
 import { targetFor } from '../../harness/rpc/candidate.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
-import { type Knocks, knockUntil, SERVER_PORTS, startServerPod } from './network.ts';
+import { type Agent, startPlatform, wrongEndpoints } from './platform.ts';
 
 const HIGH_UID = 1_000_680_000;
 const CONTENT = 'agent';
@@ -82,91 +82,27 @@ requirement('WH-06', async (t) => {
 
 /** How long a policy may take until it holds, in seconds. */
 const POLICY_SECONDS = 60;
-/** How long Services and names may take until they lead somewhere. */
-const SERVICES_SECONDS = 60;
-
-/** DNS servers in pods listen on 53, or behind their Service on 5353; some are on the node. */
-const DNS_PORTS = [53, 5353].flatMap((port) => ['UDP', 'TCP'].map((protocol) => ({ port, protocol })));
-
-const wrongDoors = ({ seen }: Knocks, expected: Record<string, boolean>): string[] =>
-  Object.keys(expected)
-    .filter((door) => (seen[door] === 'open') !== expected[door])
-    .map((door) => (expected[door] === true ? `does not reach ${door}: ${seen[door]}` : `reaches ${door}`));
 
 requirement('WH-08', async (t) => {
   if (targetFor(t.candidate, 'cluster')?.networkPolicies === false) {
     t.notApplicable('the target file says that nothing in the cluster enforces NetworkPolicies');
   }
-  const cluster = await t.cluster();
-  const [{ name: platform }, { name: namespace }] = [await t.namespaceFor('platform'), await t.namespaceFor('agents')];
-  const servers = ['identity-provider', 'resource-server', 'elsewhere'];
-  const [bound, other] = await Promise.all([
-    startServerPod(t, namespace, 'agent'),
-    startServerPod(t, namespace, 'other-agent'),
-    ...servers.map((name) => startServerPod(t, platform, name)),
-  ]);
-  for (const name of servers) {
-    await cluster.core.createNamespacedService({
-      namespace: platform,
-      body: {
-        metadata: { name },
-        spec: {
-          selector: { 'app.kubernetes.io/name': name },
-          ports: Object.entries(SERVER_PORTS).map(([key, port]) => ({ name: key, port })),
-        },
-      },
-    });
-  }
-  const door = (name: string, port: number): string => `${name}.${platform}.svc:${port}`;
-  const allowed = ['identity-provider', 'resource-server'];
-  const ofServers = servers.flatMap((name) => Object.values(SERVER_PORTS).map((port) => door(name, port)));
-  const doors = [...ofServers, `${other.status?.podIP}:${SERVER_PORTS.allowed}`];
-  const all = Object.fromEntries(ofServers.map((each) => [each, true]));
-  const agent = { namespace, pod: bound.metadata?.name ?? '' };
-  const unbound = { namespace, pod: other.metadata?.name ?? '' };
-
+  const platform = await startPlatform(t);
   // The control: nothing but a policy can keep them apart.
-  const before = await Promise.all([
-    knockUntil(t, agent, Object.fromEntries(doors.map((each) => [each, true])), SERVICES_SECONDS),
-    knockUntil(t, unbound, all, SERVICES_SECONDS),
-  ]);
-  t.evidence('before there is a policy', { agent: before[0], 'other-agent': before[1] });
-  const apart = before.flatMap((knocks) => Object.entries(knocks.seen).filter(([, what]) => what !== 'open'));
+  const before = await platform.endpointsSeen(platform.allOpen);
+  t.evidence('before there is a policy', before);
+  const apart = Object.values(before).flatMap(({ seen }) => Object.entries(seen).filter(([, what]) => what !== 'open'));
   if (apart.length > 0) {
     throw new NotTestable(
       `without any NetworkPolicy, pods do not reach each other: ${apart.map(([where, what]) => `${where} (${what})`).join(', ')}`,
     );
   }
-
-  const policy: V1NetworkPolicy = {
-    metadata: { name: 'agent' },
-    spec: {
-      podSelector: { matchLabels: { 'app.kubernetes.io/name': 'agent' } },
-      policyTypes: ['Egress'],
-      egress: [
-        { ports: DNS_PORTS },
-        ...allowed.map((name) => ({
-          to: [
-            {
-              namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': platform } },
-              podSelector: { matchLabels: { 'app.kubernetes.io/name': name } },
-            },
-          ],
-          ports: [{ port: SERVER_PORTS.allowed, protocol: 'TCP' }],
-        })),
-      ],
-    },
-  };
-  await cluster.kubeConfig.makeApiClient(NetworkingV1Api).createNamespacedNetworkPolicy({ namespace, body: policy });
-  const open = new Set(allowed.map((name) => door(name, SERVER_PORTS.allowed)));
-  const expected = Object.fromEntries(doors.map((each) => [each, open.has(each)]));
+  const policy = await platform.applyAgentPolicy();
   t.progress(`waits until the policy holds, at most ${POLICY_SECONDS} s`);
-  const under = await knockUntil(t, agent, expected, POLICY_SECONDS);
-  const beside = await knockUntil(t, unbound, all, POLICY_SECONDS);
-  t.evidence('under the policy', { policy: policy.spec, agent: under, 'other-agent': beside });
-  const wrong = [
-    ...wrongDoors(under, expected).map((what) => `the agent ${what}`),
-    ...wrongDoors(beside, all).map((what) => `the agent that no policy selects ${what}`),
-  ];
+  const under = await platform.endpointsSeen(platform.underPolicy, POLICY_SECONDS);
+  t.evidence('under the policy', { policy: policy.spec, ...under });
+  const wrong = Object.entries(under).flatMap(([agent, { seen }]) =>
+    wrongEndpoints(seen, platform.underPolicy[agent as Agent]).map((what) => `${agent} ${what}`),
+  );
   if (wrong.length > 0) throw new Violation(`${POLICY_SECONDS} s after a NetworkPolicy was made, ${wrong.join('; ')}`);
 });

@@ -1,0 +1,49 @@
+import type { TokenReviewResult } from '../../harness/kubernetes/cluster-handle.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
+import { PRODUCTION } from './rotation.ts';
+
+/** A token for a provider, which is reviewed, and one for the API server, which is used, of the same identity. */
+export interface TokenPair {
+  provider: string;
+  api: string;
+}
+
+/** What the API server makes of a pair: the status of a call, and a TokenReview. */
+export interface Judged {
+  call: number;
+  review: TokenReviewResult;
+}
+
+export const ACCEPTED = { call: 201, review: { authenticated: true } };
+export const REFUSED = { call: 401, review: { authenticated: false } };
+
+export interface MintOptions {
+  namespace: string;
+  serviceAccount: string;
+  boundPod?: { name: string; uid: string };
+  /** Default: 900, Kubernetes' minimum and a margin. */
+  expirationSeconds?: number;
+}
+
+/** Mints a pair by the TokenRequest API. */
+export async function mintPair(t: RequirementContext, options: MintOptions): Promise<TokenPair> {
+  const { createToken, apiAudiences } = await t.cluster();
+  const base = { expirationSeconds: 900, ...options };
+  return {
+    provider: (await createToken({ ...base, audiences: [PRODUCTION] })).token,
+    api: (await createToken({ ...base, audiences: apiAudiences })).token,
+  };
+}
+
+/** Uses every pair once, one after another. */
+export async function judgeAll<Name extends string>(
+  t: RequirementContext,
+  pairs: Record<Name, TokenPair>,
+): Promise<Record<Name, Judged>> {
+  const { callWithToken, reviewToken } = await t.cluster();
+  const judged: Partial<Record<Name, Judged>> = {};
+  for (const [name, { provider, api }] of Object.entries<TokenPair>(pairs)) {
+    judged[name as Name] = { call: await callWithToken(api), review: await reviewToken(provider, [PRODUCTION]) };
+  }
+  return judged as Record<Name, Judged>;
+}
