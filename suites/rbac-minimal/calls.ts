@@ -3,7 +3,7 @@ import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
 import { createServiceAccount } from '../../harness/probes/pods.ts';
-import { grant } from '../../harness/probes/token-requests.ts';
+import { grant, untilAllowed } from '../../harness/probes/token-requests.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 
 /** One call of the API, harmless whoever may make it: what it names does not exist, and what it would make is not kept. */
@@ -265,4 +265,15 @@ export async function upgradeStatus(t: RequirementContext, path: string, bearer:
   request.on('error', reject);
   request.end();
   return promise;
+}
+
+/** Waits until a ServiceAccount has a right. */
+export function untilAccountMay(
+  t: RequirementContext,
+  account: { namespace: string; name: string },
+  resourceAttributes: Parameters<typeof untilAllowed>[2]['resourceAttributes'],
+  inNamespace: string = account.namespace,
+): Promise<void> {
+  const user = `system:serviceaccount:${account.namespace}:${account.name}`;
+  return untilAllowed(t, inNamespace, { user, resourceAttributes });
 }

@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { startIdlePod } from '../../harness/probes/pods.ts';
-import { grant, untilAllowed } from '../../harness/probes/token-requests.ts';
-import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
+import { grant } from '../../harness/probes/token-requests.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
   accountWith,
   type Call,
@@ -18,8 +18,10 @@ import {
   type Resource,
   subresourceCalls,
   tokenCall,
+  untilAccountMay,
   upgradeStatus,
 } from './calls.ts';
+import { accountsThatEditRoles, roleCalls } from './escalation.ts';
 
 const FORBIDDEN = 403;
 
@@ -32,17 +34,6 @@ function statuses(answers: (CallAnswer & { call: Call })[]): Record<string, numb
 function expectAllowed(answer: CallAnswer, what: string): void {
   expect([401, FORBIDDEN], `${what}: ${answer.status} ${answer.message ?? ''}`).not.toContain(answer.status);
   expect(answer.status, `${what}: ${answer.message ?? ''}`).toBeLessThan(500);
-}
-
-/** Waits until a ServiceAccount has a right. */
-function untilAccountMay(
-  t: RequirementContext,
-  account: { namespace: string; name: string },
-  resourceAttributes: Parameters<typeof untilAllowed>[2]['resourceAttributes'],
-  inNamespace: string = account.namespace,
-): Promise<void> {
-  const user = `system:serviceaccount:${account.namespace}:${account.name}`;
-  return untilAllowed(t, inNamespace, { user, resourceAttributes });
 }
 
 /** What a ServiceAccount without any right must not be able to do in a namespace. */
@@ -244,69 +235,9 @@ type Answers = (CallAnswer & { call: Call })[];
 
 requirement('RB-04', async (t) => {
   const { name: namespace } = await t.namespaceFor('escalation');
-  const { roles, roleBindings } = RESOURCES;
-  const rbac = roles.group;
-  const held = { apiGroups: [''], resources: ['configmaps'], verbs: ['get'] };
-  const lacked = { apiGroups: [''], resources: ['secrets'], verbs: ['get'] };
-  const editsRoles = {
-    apiGroups: [rbac],
-    resources: ['roles', 'rolebindings'],
-    verbs: ['get', 'create', 'update', 'patch'],
-  };
-  const role = (name: string, rules: unknown[]) => ({
-    apiVersion: `${rbac}/v1`,
-    kind: 'Role',
-    metadata: { name, namespace },
-    rules,
-  });
-  // Roles to bind: of ServiceAccounts that do not exist.
-  await grant(t, namespace, 'holds-held', [held]);
-  await grant(t, namespace, 'holds-lacked', [lacked]);
-  const accounts = {
-    plain: await accountWith(t, namespace, 'plain', [editsRoles, held]),
-    escalates: await accountWith(t, namespace, 'escalates', [
-      editsRoles,
-      { apiGroups: [rbac], resources: ['roles'], verbs: ['escalate'] },
-    ]),
-    binds: await accountWith(t, namespace, 'binds', [
-      editsRoles,
-      { apiGroups: [rbac], resources: ['roles'], verbs: ['bind'], resourceNames: ['holds-lacked'] },
-    ]),
-  };
-  const rights = [
-    ['plain', { verb: 'get', resource: 'configmaps' }],
-    ['escalates', { verb: 'escalate', group: rbac, resource: 'roles' }],
-    ['binds', { verb: 'bind', group: rbac, resource: 'roles', name: 'holds-lacked' }],
-  ] as const;
-  for (const [name, right] of rights) {
-    await untilAccountMay(t, { namespace, name }, right);
-  }
-  const createRole = (name: string, rules: unknown[]): Call => ({
-    verb: 'create',
-    method: 'POST',
-    path: collectionPath(roles, namespace),
-    body: role(name, rules),
-  });
-  const patchRole = (name: string, rules: unknown[]): Call => ({
-    verb: 'patch',
-    method: 'PATCH',
-    path: `${collectionPath(roles, namespace)}/${name}`,
-    headers: { 'content-type': 'application/merge-patch+json' },
-    body: { rules },
-  });
-  const bindRole = (name: string, roleName: string): Call => ({
-    verb: 'create',
-    method: 'POST',
-    path: collectionPath(roleBindings, namespace),
-    body: {
-      apiVersion: `${rbac}/v1`,
-      kind: 'RoleBinding',
-      metadata: { name, namespace },
-      roleRef: { apiGroup: rbac, kind: 'Role', name: roleName },
-      subjects: [{ kind: 'ServiceAccount', name: 'plain', namespace }],
-    },
-  });
-  const { plain, escalates, binds } = accounts;
+  const { plain, escalates, binds, rules } = await accountsThatEditRoles(t, namespace);
+  const { createRole, patchRole, bindRole } = roleCalls(namespace);
+  const { held, lacked, editsRoles } = rules;
   const allowed = {
     'a Role with rights that it holds': await plain.call(createRole('by-plain', [held])),
     'a RoleBinding to a Role with rights that it holds': await plain.call(bindRole('by-plain', 'holds-held')),
