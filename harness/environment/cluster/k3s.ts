@@ -3,6 +3,7 @@ import { K3sContainer, type StartedK3sContainer } from '@testcontainers/k3s';
 import type { StartedTestContainer } from 'testcontainers';
 import { parse, stringify } from 'yaml';
 import { HarnessError } from '../../core/errors.ts';
+import { LogTail } from '../../core/log-tail.ts';
 import { API_SERVER_PORT, RUN_LABEL } from '../../core/names.ts';
 import type { RunPki } from '../../core/pki.ts';
 import type { Resolver } from '../../core/resolver.ts';
@@ -13,7 +14,6 @@ import { AcceleratorControl, startAccelerator } from './k3s/accelerator.ts';
 import { Agents } from './k3s/agents.ts';
 import { importImage, workloadFiles } from './k3s/images.ts';
 import { CLUSTER_API_AUDIENCES, hostsOf } from './k3s/layout.ts';
-import { LogTail } from './k3s/log-tail.ts';
 import { issuerOf, serverCommand, serverFiles, syncFrequency } from './k3s/server.ts';
 import { discoverCluster, openIssuerDiscovery, waitUntilUsable } from './readiness.ts';
 

@@ -1,8 +1,8 @@
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer } from 'testcontainers';
 import { HarnessError } from '../../../core/errors.ts';
+import { LogTail } from '../../../core/log-tail.ts';
 import { FURTHER_NODE_TAINT, RUN_LABEL } from '../../../core/names.ts';
 import type { RunPki } from '../../../core/pki.ts';
-import { LogTail } from './log-tail.ts';
 
 /** What k3s keeps of itself: a volume of the container, and a folder in it for the volumes that nodes share. */
 const K3S_FOLDER = '/var/lib/rancher/k3s';

@@ -1,10 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import { isHopByHop } from '../../../core/hop-by-hop.ts';
 
 /** Headers that a proxy passes on, as node:http takes them. */
 export type EndToEndHeaders = Record<string, string | string[]>;
-
-/** They are about one connection only (RFC 9110 section 7.6.1). */
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'transfer-encoding', 'upgrade']);
 
 /**
  * What of a message's headers goes to the other side; `host` is the proxy's own name and does not.
@@ -14,7 +12,7 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'tra
 export function endToEnd(headers: IncomingHttpHeaders | NodeJS.Dict<string[]>): EndToEndHeaders {
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined || HOP_BY_HOP.has(name) || name === 'host'
+      value === undefined || isHopByHop(name) || name === 'host'
         ? []
         : [[name, Array.isArray(value) && value.length === 1 ? (value[0] ?? '') : value]],
     ),

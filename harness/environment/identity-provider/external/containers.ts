@@ -1,12 +1,11 @@
 import { request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http';
-import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
 import { GenericContainer, getContainerRuntimeClient, type StartedTestContainer, Wait } from 'testcontainers';
 import type { z } from 'zod';
 import { HarnessError, NotApplicable } from '../../../core/errors.ts';
+import { isHopByHop } from '../../../core/hop-by-hop.ts';
+import { LogTail } from '../../../core/log-tail.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import { redact } from '../../../core/redact.ts';
 import { listenHttps } from '../../../fakes/https-listener.ts';
 import type { containerServerSchema } from '../../../targets/schema/identity-provider.ts';
 import type { IdentityProviderContext } from '../context.ts';
@@ -18,11 +17,9 @@ type ContainerServer = z.infer<typeof containerServerSchema>;
 const START_DEADLINE_MS = 120_000;
 const LOG_LINES = 25;
 
-/** Of one connection alone: they belong to whoever speaks at either end of it (RFC 9110 section 7.6.1). */
-const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'te', 'transfer-encoding', 'upgrade']);
-
+/** The headers that pass; the host, too, which the container has to know. */
 function endToEnd({ headers }: IncomingMessage): Record<string, string | string[] | undefined> {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name)));
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !isHopByHop(name)));
 }
 
 /** Lets one in after the other. */
@@ -91,7 +88,7 @@ export async function startContainers(
   const upstream = { address: listener.address, port: listener.port };
   context.resolver.add(`${HOSTS.target}:${IDENTITY_PROVIDER_PORT}`, { host: upstream.address, port: upstream.port });
 
-  const containers = new Map<string, { container: StartedTestContainer; log: LastLines; turns?: Turns }>();
+  const containers = new Map<string, { container: StartedTestContainer; log: LogTail; turns?: Turns }>();
   return {
     kind: server.image,
     values: { 'server.url': url },
@@ -104,7 +101,7 @@ export async function startContainers(
         values,
         `${file}: server`,
       );
-      const log = new LastLines();
+      const log = new LogTail(LOG_LINES);
       context.onProgress(`starts ${server.image} for ${provider}`);
       const ports = [server.port, ...(server.adminPort === undefined ? [] : [server.adminPort])];
       let wanted = new GenericContainer(image)
@@ -115,7 +112,7 @@ export async function startContainers(
         .withCopyContentToContainer(
           Object.entries(filled.files).map(([target, content]) => ({ target, content, mode: 0o444 })),
         )
-        .withLogConsumer((stream) => log.consume(stream))
+        .withLogConsumer(log.consume)
         .withWaitStrategy(Wait.forHttp(server.ready, server.adminPort ?? server.port))
         .withStartupTimeout(START_DEADLINE_MS);
       if (filled.command !== undefined) wanted = wanted.withCommand(filled.command);
@@ -155,19 +152,4 @@ export async function startContainers(
       await Promise.all([...containers.values()].map(({ container }) => container.stop({ timeout: 0 })));
     },
   };
-}
-
-/** The last lines that a container wrote: what is left to read when it is gone. */
-class LastLines {
-  #lines: string[] = [];
-
-  consume(stream: Readable): void {
-    createInterface(stream).on('line', (line) => {
-      this.#lines = [...this.#lines, line].slice(-LOG_LINES);
-    });
-  }
-
-  toString(): string {
-    return this.#lines.length === 0 ? '(it wrote nothing)' : redact(this.#lines.join('\n'));
-  }
 }

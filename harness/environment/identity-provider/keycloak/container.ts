@@ -7,8 +7,8 @@ import {
   type StartedTestContainer,
   Wait,
 } from 'testcontainers';
+import { LogTail } from '../../../core/log-tail.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
-import { redact } from '../../../core/redact.ts';
 import { limitSeconds } from '../../../core/time-limits.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { RequestCounter } from '../request-counter.ts';
@@ -47,24 +47,24 @@ function isLocal(host: string): boolean {
 /** A line of the access log, as Keycloak writes it by default (Quarkus' pattern `common`). */
 const ACCESS = /\[org\.keycloak\.http\.access-log\].*"[A-Z]+ (\S+) HTTP/;
 
-/** Keeps the last lines that a container wrote (what is left to read when it is gone), and counts the requests that it logs. */
+/** Keeps the last lines of a server (what is left to read when it is gone), and counts the requests that it logs. */
 class ServerLog {
   readonly requests = new RequestCounter();
-  #lines: string[] = [];
+  readonly #tail = new LogTail(LOG_LINES);
 
   consume(stream: Readable): void {
     createInterface(stream).on('line', (line) => {
       const path = ACCESS.exec(line)?.[1];
-      if (path !== undefined) {
+      if (path === undefined) {
+        this.#tail.add(line);
+      } else {
         this.requests.count(path);
-        return;
       }
-      this.#lines = [...this.#lines, line].slice(-LOG_LINES);
     });
   }
 
   toString(): string {
-    return this.#lines.length === 0 ? '(it wrote nothing)' : redact(this.#lines.join('\n'));
+    return this.#tail.last();
   }
 }
 
