@@ -470,10 +470,22 @@ export function endsInPeace(record: OperatorRecord): Finding[] {
   return findings;
 }
 
-/** SR-13: whatever happens to its watch, sessions that come and go meanwhile are made and removed. */
+/** The sessions of SR-13: those that came while the watch was broken, and all others that went meanwhile. */
+function watched({ sessions, ...record }: OperatorRecord): { came: Session[]; went: Session[]; last: Session[] } {
+  const recovered = markAt({ sessions, ...record }, 'recovered');
+  const goneBy = (at: number) => (session: Session) => session.podGoneAt !== undefined && session.podGoneAt < at;
+  const went = sessions.filter(goneBy(recovered));
+  return {
+    came: sessions.filter(({ label }) => label.startsWith('came while')),
+    went,
+    last: sessions.filter((session) => session.podGoneAt !== undefined && !went.includes(session)),
+  };
+}
+
+/** SR-13: after its watch broke it goes on: what came meanwhile is made, and what goes later is removed. */
 export function recoversItsWatch(record: OperatorRecord): Finding[] {
-  const came = record.sessions.filter(({ label }) => label.startsWith('came while'));
-  if (came.length === 0) {
+  const { came, last } = watched(record);
+  if (came.length === 0 || last.length === 0) {
     return ['nothing happened to its watch'];
   }
   const notMade = came.flatMap((session) => {
@@ -481,11 +493,20 @@ export function recoversItsWatch(record: OperatorRecord): Finding[] {
     const complete = completeAt(things, session.documented.routes.length) !== undefined;
     return complete ? [] : [incomplete(session, things, record)];
   });
-  const notRemoved = record.sessions.flatMap((session) => {
+  return [...notMade, ...leftOf(record, last, 'went after its watch had been broken')];
+}
+
+/** SR-13a: what went while its watch was broken is removed, too. */
+export function catchesUpWithWhatWent(record: OperatorRecord): Finding[] {
+  const { went } = watched(record);
+  return went.length === 0
+    ? ['no session went while its watch was broken']
+    : leftOf(record, went, 'went while its watch was broken');
+}
+
+function leftOf(record: OperatorRecord, sessions: Session[], when: string): Finding[] {
+  return sessions.flatMap((session) => {
     const left = thereAt(thingsOf(record, session.hash), record.endedAt);
-    return session.podGoneAt === undefined || left.length === 0
-      ? []
-      : [`of a session that went while its watch was broken (${session.label}) is left: ${describeThings(left)}`];
+    return left.length === 0 ? [] : [`of a session that ${when} (${session.label}) is left: ${describeThings(left)}`];
   });
-  return [...notMade, ...notRemoved];
 }

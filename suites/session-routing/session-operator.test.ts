@@ -7,6 +7,7 @@ import { observeStarts } from '../../harness/roles/session-operator/scenarios/st
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
+  catchesUpWithWhatWent,
   endsInPeace,
   getsOverFailures,
   guardsTheSession,
@@ -60,3 +61,5 @@ requirement('SR-12', async (t) => {
 });
 
 requirement('SR-13', check(observeWatchFailures, recoversItsWatch));
+
+requirement('SR-13a', check(observeWatchFailures, catchesUpWithWhatWent));

@@ -148,6 +148,25 @@ export async function startHealthy(bench: OperatorBench, replica = 'a'): Promise
   }
 }
 
+/** What has not come in its whole time is not waited for that long again: the scenario goes on, and the checks say what was missing. */
+const IMPATIENT_SECONDS = 5;
+
+/**
+ * Waits of one scenario, each so long at most; from the first one in vain on only a few seconds.
+ *
+ * @returns true where it held in time
+ */
+export function patience(bench: OperatorBench, seconds: number): (holds: () => boolean) => Promise<boolean> {
+  let left = seconds;
+  return async (holds) => {
+    const held = await bench.until(holds, left);
+    if (!held) {
+      left = Math.min(left, IMPATIENT_SECONDS);
+    }
+    return held;
+  };
+}
+
 class Bench implements OperatorBench {
   readonly target: Target<'session-operator'>;
   readonly cluster: ClusterHandle;

@@ -1,5 +1,5 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type OperatorBench, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, type Session, summarise } from '../record.ts';
 
 /** Sessions that come at once. */
@@ -14,12 +14,13 @@ const KILLED_SECONDS = 5;
 export async function observeCrowd(t: RequirementContext): Promise<OperatorRecord> {
   const { record } = await withSessionOperator(t, { purpose: 'crowd' }, async (bench) => {
     const hasReplicas = bench.target.capabilities.includes('replicas');
+    const eventually = patience(bench, CROWD_SECONDS);
     await startHealthy(bench);
     if (hasReplicas) {
       await startHealthy(bench, 'b');
     }
     const crowd = await beginAll(bench, 'one', CROWD);
-    await bench.until(() => crowd.every((session) => bench.isComplete(session)), CROWD_SECONDS);
+    await eventually(() => crowd.every((session) => bench.isComplete(session)));
     bench.mark('crowd is there');
 
     const ended = crowd.slice(0, CROWD / 2);
@@ -33,9 +34,8 @@ export async function observeCrowd(t: RequirementContext): Promise<OperatorRecor
     }
     bench.mark('killed');
     const alive = [...crowd.slice(CROWD / 2), ...others];
-    await bench.until(
+    await eventually(
       () => alive.every((session) => bench.isComplete(session)) && ended.every((session) => bench.isGone(session)),
-      CROWD_SECONDS,
     );
     bench.mark('settled');
   });

@@ -1,6 +1,7 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type OperatorBench, startHealthy, withSessionOperator } from '../launch.ts';
-import { type OperatorRecord, summarise } from '../record.ts';
+import type { ApiFault } from '../../../rpc/target-access.ts';
+import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorRecord, type Session, summarise } from '../record.ts';
 import { EVENTUALLY_SECONDS } from './sessions.ts';
 
 /** A few failures cost a few pauses, which grow. */
@@ -11,66 +12,70 @@ const OUTAGE_SECONDS = 4;
 /** The DNS and tunnel API limits, fails and is slow: a session comes and goes meanwhile, and one goes as soon as it has come. */
 export async function observeEdgeFailures(t: RequirementContext): Promise<OperatorRecord> {
   const { record } = await withSessionOperator(t, { purpose: 'edge-failures' }, async (bench) => {
+    const eventually = patience(bench, THROUGH_FAILURES_SECONDS);
     await startHealthy(bench);
     bench.edge.setFaults([
       { kind: 'too-many-requests', methods: ['POST'], of: ['records'], times: 2, seconds: 1 },
       { kind: 'server-error', methods: ['PUT'], of: ['tunnel'], times: 2 },
     ]);
     const session = await bench.begin('comes through failures');
-    await bench.until(() => bench.isComplete(session), THROUGH_FAILURES_SECONDS);
+    await eventually(() => bench.isComplete(session));
     bench.mark('made');
     bench.edge.setFaults([
       { kind: 'bad-gateway', methods: ['DELETE'], of: ['records'], times: 1 },
       { kind: 'too-many-requests', methods: ['PUT'], of: ['tunnel'], times: 1, seconds: 1 },
     ]);
     await endWhole(bench, session);
-    await bench.until(() => bench.isGone(session), THROUGH_FAILURES_SECONDS);
+    await eventually(() => bench.isGone(session));
 
     bench.edge.setFaults([{ kind: 'latency', seconds: 0.7 }]);
     const short = await bench.begin('goes as soon as it has come');
     await endWhole(bench, short);
-    const control = await bench.begin('control');
-    await bench.until(() => bench.isComplete(control) && bench.isGone(short), THROUGH_FAILURES_SECONDS);
     await bench.watchFor(AFTERMATH_SECONDS);
+    const control = await bench.begin('control');
+    await eventually(() => bench.isComplete(control) && bench.isGone(short));
   });
   t.evidence('failures of the edge', summarise(record));
   return record;
 }
 
-/** The watch breaks off, expires and ends: sessions come and go meanwhile. */
-export async function observeWatchFailures(t: RequirementContext): Promise<OperatorRecord> {
-  const { record } = await withSessionOperator(t, { purpose: 'watch-failures' }, async (bench) => {
-    await startHealthy(bench);
-    let before = await bench.begin('before');
-    await bench.until(() => bench.isComplete(before), EVENTUALLY_SECONDS);
-    const failures = [
-      ['the API server was away', { kind: 'outage', forSeconds: OUTAGE_SECONDS }],
-      ['the watch expired', { kind: 'expired', forSeconds: OUTAGE_SECONDS }],
-      ['the watch was cut', { kind: 'cut-watch', verbs: ['watch'], forSeconds: OUTAGE_SECONDS }],
-    ] as const;
-    for (const [label, { ...fault }] of failures) {
-      bench.mark(label);
-      await bench.access.setFaults([fault.kind === 'cut-watch' ? { ...fault, verbs: [...fault.verbs] } : fault]);
-      const ended = before;
-      await endWhole(bench, ended);
-      before = await bench.begin(`came while ${label}`);
-      const recovered = await bench.until(
-        () => bench.isComplete(before) && bench.isGone(ended),
-        THROUGH_FAILURES_SECONDS,
-      );
-      await bench.access.setFaults([]);
-      if (!recovered) {
-        // One failure that it does not recover from says enough.
-        break;
-      }
-    }
+/** The watch breaks off, expires and ends: each time one session goes and another one comes meanwhile. In the end one goes while all is well. */
+export function observeWatchFailures(t: RequirementContext): Promise<OperatorRecord> {
+  return t.shared('session operator: failures of the watch', async () => {
+    const { record } = await withSessionOperator(t, { purpose: 'watch-failures' }, breakWatches);
+    t.evidence('failures of the watch', summarise(record));
+    return record;
   });
-  t.evidence('failures of the watch', summarise(record));
-  return record;
+}
+
+async function breakWatches(bench: OperatorBench): Promise<void> {
+  const eventually = patience(bench, THROUGH_FAILURES_SECONDS);
+  await startHealthy(bench);
+  let latest = await bench.begin('before');
+  await eventually(() => bench.isComplete(latest));
+  const failures: [string, ApiFault][] = [
+    ['the API server was away', { kind: 'outage', forSeconds: OUTAGE_SECONDS }],
+    ['the watch expired', { kind: 'expired', forSeconds: OUTAGE_SECONDS }],
+    ['the watch was cut', { kind: 'cut-watch', verbs: ['watch'], forSeconds: OUTAGE_SECONDS }],
+  ];
+  const ended: Session[] = [];
+  for (const [label, fault] of failures) {
+    bench.mark(label);
+    await bench.access.setFaults([fault]);
+    await endWhole(bench, latest);
+    ended.push(latest);
+    latest = await bench.begin(`came while ${label}`);
+    await eventually(() => bench.isComplete(latest));
+    await bench.access.setFaults([]);
+  }
+  await bench.until(() => ended.every((session) => bench.isGone(session)), EVENTUALLY_SECONDS);
+  bench.mark('recovered');
+  await endWhole(bench, latest);
+  await bench.until(() => bench.isGone(latest), EVENTUALLY_SECONDS);
 }
 
 /** Ends a session with its claim, where it has one. */
-async function endWhole(bench: OperatorBench, session: Parameters<OperatorBench['end']>[0]): Promise<void> {
+async function endWhole(bench: OperatorBench, session: Session): Promise<void> {
   await bench.end(session);
   if (bench.target.sessions.claimLabels !== undefined) {
     await bench.endClaim(session);

@@ -1,5 +1,5 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type OperatorBench, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, summarise } from '../record.ts';
 import { EVENTUALLY_SECONDS } from './sessions.ts';
 
@@ -24,9 +24,12 @@ export async function observeRestarts(t: RequirementContext): Promise<OperatorRe
 
 async function restart(bench: OperatorBench): Promise<void> {
   const { documented, capabilities, sessions } = bench.target;
+  const eventually = patience(bench, EVENTUALLY_SECONDS);
   await startHealthy(bench);
-  const [gone, stays] = await Promise.all([bench.begin('goes meanwhile'), bench.begin('stays')]);
-  await bench.until(() => bench.isComplete(gone) && bench.isComplete(stays), EVENTUALLY_SECONDS);
+  const gone = await bench.begin('goes meanwhile');
+  await eventually(() => bench.isComplete(gone));
+  const stays = await bench.begin('stays');
+  await eventually(() => bench.isComplete(stays));
   if ((await bench.signal('SIGTERM', documented.sigtermSeconds + SLACK_SECONDS)) === undefined) {
     await bench.signal('SIGKILL', SLACK_SECONDS);
   }
@@ -39,7 +42,7 @@ async function restart(bench: OperatorBench): Promise<void> {
   const comes = await bench.begin('comes meanwhile');
   bench.mark('starts again');
   await startHealthy(bench);
-  await bench.until(() => bench.isComplete(comes) && bench.isComplete(stays), EVENTUALLY_SECONDS);
+  await eventually(() => bench.isComplete(comes) && bench.isComplete(stays));
   if (capabilities.includes('replicas')) {
     bench.mark('second replica');
     await startHealthy(bench, 'b');
@@ -47,5 +50,5 @@ async function restart(bench: OperatorBench): Promise<void> {
   }
   bench.mark('settled');
   // What has no pod any more is another requirement's, and may take its time.
-  await bench.until(() => bench.isGone(gone), EVENTUALLY_SECONDS);
+  await eventually(() => bench.isGone(gone));
 }

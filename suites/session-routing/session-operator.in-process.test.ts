@@ -1,0 +1,142 @@
+/** The scenarios and their checks on the reference and on a few twins, in this process: an API server without a cluster, and no engine. */
+import { expect, test } from 'vitest';
+import { FakeApiServer } from '../../fixtures/workloads/lib/fake-api-server.ts';
+import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
+import { type Finding, textOf } from '../../harness/core/findings.ts';
+import type { ClusterHandle } from '../../harness/kubernetes/cluster-handle.ts';
+import type { OperatorRecord } from '../../harness/roles/session-operator/record.ts';
+import { observeCrowd } from '../../harness/roles/session-operator/scenarios/crowd.ts';
+import { observeEdgeFailures, observeWatchFailures } from '../../harness/roles/session-operator/scenarios/failures.ts';
+import { observeRestarts } from '../../harness/roles/session-operator/scenarios/restarts.ts';
+import { observeSessions } from '../../harness/roles/session-operator/scenarios/sessions.ts';
+import { observeStarts } from '../../harness/roles/session-operator/scenarios/starts.ts';
+import type { Candidate } from '../../harness/rpc/candidate.ts';
+import type { RequirementContext, TargetAccess } from '../../harness/rpc/context.ts';
+import { loadTarget } from '../../harness/targets/load.ts';
+import * as checks from './session-operator.checks.ts';
+
+type Observe<R extends OperatorRecord> = (t: RequirementContext) => Promise<R>;
+type Check<R extends OperatorRecord> = (record: R) => Finding[];
+
+const SESSIONS = {
+  'SR-01': checks.makesWhatIsDocumented,
+  'SR-02': checks.removesWhatItMade,
+  'SR-03': checks.leavesTheTunnelAsItWas,
+  'SR-03a': checks.isNotShadowed,
+  'SR-04': checks.guardsTheSession,
+  'SR-05': checks.staysAtTheFirstLevel,
+  'SR-06': checks.ignoresWhatIsNoSession,
+  'SR-10': checks.leavesForeignRecordsAlone,
+};
+const RESTARTS = {
+  'SR-07': checks.repeatsNothing,
+  'SR-09': checks.makesUpAtItsStart,
+  'SR-09a': checks.removesOrphansAtItsStart,
+  'SR-12 end': checks.endsInPeace,
+};
+
+function contextFor(candidate: Candidate, server: FakeApiServer): RequirementContext {
+  const cluster = {
+    owned: true,
+    workloadImage: 'node',
+    request: (path: string, init?: RequestInit) => fetch(`${server.url}${path}`, init),
+  } as unknown as ClusterHandle;
+  const access: Partial<TargetAccess> = {
+    kubeConfig: server.kubeconfig,
+    records: async () => [],
+    async setFaults(faults) {
+      server.isDown = false;
+      for (const { kind, forSeconds } of faults) {
+        if (kind === 'outage') {
+          server.isDown = true;
+          server.cutWatches();
+          if (forSeconds !== undefined) {
+            setTimeout(() => {
+              server.isDown = false;
+            }, forSeconds * 1000);
+          }
+        } else if (kind === 'expired') {
+          server.expire();
+        } else {
+          server.cutWatches();
+        }
+      }
+    },
+    close: async () => undefined,
+  };
+  const context: Partial<RequirementContext> = {
+    candidate,
+    signal: new AbortController().signal,
+    cluster: async () => cluster,
+    namespaceFor: async (purpose) => ({ name: purpose.replaceAll(' ', '-') }),
+    targetAccess: async () => access as TargetAccess,
+    shared: (_, make) => make(),
+    sharedByAllFiles: (_, make) => make(),
+    evidence: () => undefined,
+  };
+  return context as RequirementContext;
+}
+
+/** The names of the checks that find something, and what they find. */
+async function findings<R extends OperatorRecord>(
+  candidate: Candidate,
+  observe: Observe<R>,
+  all: Record<string, Check<R>>,
+): Promise<Record<string, string[]>> {
+  const server = await FakeApiServer.start();
+  const record = await observe(contextFor(candidate, server)).finally(() => server.close());
+  const found = Object.entries(all).map(([id, judge]) => [id, judge(record).map(textOf)] as const);
+  return Object.fromEntries(found.filter(([, texts]) => texts.length > 0));
+}
+
+const REFERENCES: Candidate = { kind: 'references', name: 'references', planned: [] };
+
+const IN_TIME = { timeout: 120_000 };
+
+test.concurrent('the reference passes', IN_TIME, async () => {
+  expect(await findings(REFERENCES, observeSessions, { ...SESSIONS, 'SR-01a': checks.makesItSoon })).toEqual({});
+  expect(await findings(REFERENCES, observeRestarts, RESTARTS)).toEqual({});
+  expect(await findings(REFERENCES, observeStarts, { 'SR-12 start': checks.startsHonestly })).toEqual({});
+});
+
+test.concurrent('the reference passes in a crowd, and through failures', IN_TIME, async () => {
+  expect(await findings(REFERENCES, observeCrowd, { 'SR-08': checks.losesNothing })).toEqual({});
+  expect(await findings(REFERENCES, observeEdgeFailures, { 'SR-11': checks.getsOverFailures })).toEqual({});
+  expect(
+    await findings(REFERENCES, observeWatchFailures, {
+      'SR-13': checks.recoversItsWatch,
+      'SR-13a': checks.catchesUpWithWhatWent,
+    }),
+  ).toEqual({});
+});
+
+function twin(name: string): Candidate {
+  const found = loadCatalogue().twins.find((one) => one.name === name);
+  if (found === undefined) {
+    throw new Error(`no twin ${name}`);
+  }
+  return { kind: 'twin', name, twin: found, planned: [] };
+}
+
+test.concurrent.each([
+  ['wipes-other-keys', ['SR-03']],
+  ['bypasses-the-ingress', ['SR-01', 'SR-04']],
+  ['deletes-by-name', ['SR-10']],
+])('the twin %s fails %j', IN_TIME, async (name, ids) => {
+  expect(Object.keys(await findings(twin(name), observeSessions, SESSIONS))).toEqual(ids);
+});
+
+const OPENCODE = '../../fixtures/targets/session-operators/opencode-cloudflare-operator/';
+
+test.concurrent.each(['target.yaml', 'claim.yaml'])(
+  'the target file %s fits its stand-in, which leads past the ingress as documented',
+  IN_TIME,
+  async (file) => {
+    const program = `${OPENCODE}stand-in/${file === 'claim.yaml' ? 'claim' : 'main'}.ts`;
+    const main = new URL(program, import.meta.url).pathname;
+    const target = loadTarget(new URL(`${OPENCODE}${file}`, import.meta.url).pathname, { main });
+    const candidate: Candidate = { kind: 'targets', name: target.name, planned: [], targets: [target] };
+    expect(Object.keys(await findings(candidate, observeSessions, SESSIONS))).toEqual(['SR-04']);
+    expect(await findings(candidate, observeRestarts, RESTARTS)).toEqual({});
+  },
+);
