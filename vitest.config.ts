@@ -7,6 +7,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          // Beside the suites two processors are shared by many: only what hangs is ended.
+          testTimeout: 30_000,
           maxWorkers: '100%',
           exclude: ['**/*.in-process.test.ts'],
           include: ['harness/**/*.test.ts', 'suites/**/*.checks.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts'],
@@ -17,6 +19,7 @@ export default defineConfig({
         // workers as the unit tests it runs beside them.
         test: {
           name: 'in-process',
+          testTimeout: 30_000,
           maxWorkers: '100%',
           include: ['suites/**/*.unit.test.ts', '**/*.in-process.test.ts'],
         },

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
-import { UsageError } from '../core/errors.ts';
+import { describeError, UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { setTimeoutFactor } from '../core/time-limits.ts';
 import type { WarmEnvironment } from '../environment/warm.ts';
@@ -29,6 +29,7 @@ export interface EnvironmentFlags {
   yes?: boolean;
   timeoutFactor: number;
   env?: string | true;
+  watch?: boolean;
 }
 
 export interface RunFlags extends EnvironmentFlags {
@@ -115,14 +116,32 @@ export function registerRun(program: Command): void {
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
     .option('--json', 'print events as JSON on standard output, one per line; everything else goes to standard error')
     .option('--env [name]', 'use the environment that `conformance up` holds, with namespaces of its own')
+    .option('--watch', 'run again when a target file, or a file that it names, changes; goes with --env')
     .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
-      process.exitCode = await run(suites, flags);
+      process.exitCode = await (flags.watch === true ? runAgain(suites, flags) : run(suites, flags));
       if (flags.keep === true) {
         // The logs and the ends of containers are followed for as long as they run, and these are kept.
         process.exit();
       }
     });
+}
+
+/** Runs, and runs again after each change of the targets, until a signal ends it. */
+async function runAgain(suites: string[], flags: RunFlags): Promise<number> {
+  if (flags.env === undefined || flags.target.length === 0) {
+    throw new UsageError(
+      '--watch goes with --env and --target: without them every run would start an environment of its own',
+    );
+  }
+  const { changeOf, filesOf } = await import('./watch.ts');
+  const files = filesOf(flags.target.map((file) => loadTarget(file, flags.set)));
+  for (;;) {
+    // What is wrong with a target file is told, and may be mended in the next moment.
+    await run(suites, flags).catch((error: unknown) => process.stderr.write(`error: ${describeError(error)}\n`));
+    process.stderr.write(`waiting for a change of ${files.length} files (Ctrl-C ends it)\n`);
+    process.stderr.write(`${await changeOf(files)} has changed\n`);
+  }
 }
 
 /** @throws UsageError for settings that cannot be read, or that nothing would obey */
