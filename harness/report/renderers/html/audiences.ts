@@ -1,6 +1,6 @@
 import type { Matrix } from '../../../probes/matrix.ts';
 import type { Report } from '../../report.ts';
-import { html, type Markup } from './markup.ts';
+import { html, type Markup, table } from './markup.ts';
 
 interface Cell {
   outcome: string;
@@ -21,57 +21,67 @@ function cellOf(cells: Cell[], isOwn: boolean): Markup {
   const isRight = cells.every(({ asItMust }) => asItMust);
   const outcomes = [...new Set(cells.map(({ outcome }) => outcome))].join(' or ');
   const must = isOwn ? 'must be accepted' : 'must be refused';
+  const text = isRight ? outcomes : `${outcomes}, ${must}`;
   const answers = Map.groupBy(cells, answer);
-  return html`<td class="cell ${isRight ? 'pass' : 'fail'}"><strong><span aria-hidden="true">${isRight ? '✓' : '✕'}</span> ${
-    isRight ? outcomes : `${outcomes}, ${must}`
-  }</strong>${[...answers].map(
-    ([text, group]) =>
-      html`<span class="why">${text}${
-        answers.size > 1 &&
-        html` <span class="dim">(${group.map(({ exchange, as }) => (as === undefined ? exchange : `${exchange} as ${as}`)).join(', ')})</span>`
-      }</span>`,
-  )}</td>`;
+  const reasons = [...answers].map(([reason, group]) => {
+    const by = group.map(({ exchange, as }) => (as === undefined ? exchange : `${exchange} as ${as}`)).join(', ');
+    return html`<span class="why">${reason}${answers.size > 1 && html` <span class="dim">(${by})</span>`}</span>`;
+  });
+  return html`
+    <td class="cell ${isRight ? 'pass' : 'fail'}">
+      <strong><span aria-hidden="true">${isRight ? '✓' : '✕'}</span> ${text}</strong>
+      ${reasons}
+    </td>`;
 }
 
-function grid(
-  caption: string,
-  corner: string,
-  rows: string[],
-  names: string[],
-  cell: (row: string, name: string) => Markup,
-): Markup {
-  return html`<div class="scroll" role="group" aria-label="${caption}" tabindex="0"><table class="matrix"><caption>${caption}</caption><thead><tr><th scope="col">${corner}</th>${names.map(
-    (name) => html`<th scope="col">${name}</th>`,
-  )}</tr></thead><tbody>${rows.map(
-    (row) => html`<tr><th scope="row">${row}</th>${names.map((name) => cell(row, name))}</tr>`,
-  )}</tbody></table></div>`;
+interface Grid {
+  caption: string;
+  corner: string;
+  rows: string[];
+  columns: string[];
+  cell(row: string, column: string): Markup;
 }
 
+function grid({ caption, corner, rows, columns, cell }: Grid): Markup {
+  const lines = rows.map(
+    (row) => html`<tr><th scope="row">${row}</th>${columns.map((column) => cell(row, column))}</tr>`,
+  );
+  return html`
+    <div class="scroll" role="group" aria-label="${caption}" tabindex="0">
+      <table class="matrix">
+        <caption>${caption}</caption>
+        <thead>
+          <tr><th scope="col">${corner}</th>${columns.map((column) => html`<th scope="col">${column}</th>`)}</tr>
+        </thead>
+        <tbody>${lines}</tbody>
+      </table>
+    </div>`;
+}
+
+/** Names that were found, in the order of the providers; one that is nobody's comes last. */
 function rowsOf({ providers }: Matrix, found: string[]): string[] {
   return [...new Set([...providers.map(({ name }) => name), ...found].filter((name) => found.includes(name)))];
 }
 
 /** With more providers than these a picture of all fields helps nobody: only what is wrong is listed. */
 const PICTURE = 20;
+/** Rows of a list. */
+const LISTED = 200;
 
 function wrongAnswers({ subjectTokens, accessTokens }: Matrix): Markup {
   const wrong = [
     ...subjectTokens.map((cell) => ({ ...cell, row: cell.token, column: cell.provider })),
     ...accessTokens.map((cell) => ({ ...cell, row: cell.issuedBy, column: cell.resourceServer })),
   ].filter(({ asItMust }) => !asItMust);
-  return html`<ul>${wrong
-    .slice(0, 200)
-    .map(
-      (cell) =>
-        html`<li>${cell.row} at ${cell.column}: ${cell.outcome}${cell.reason !== undefined && `, ${cell.reason}`} (${cell.exchange})</li>`,
-    )}</ul>`;
+  const lines = wrong.slice(0, LISTED).map(({ row, column, outcome, reason, exchange }) => {
+    const why = reason === undefined ? '' : `, ${reason}`;
+    return html`<li>${row} at ${column}: ${outcome}${why} (${exchange})</li>`;
+  });
+  return html`<ul>${lines}</ul>`;
 }
 
-/** Who takes whose token: the matrix as a picture, with the reason in each field. Undefined where it was not asked. */
-export function audiencesSection({ matrix }: Report): Markup | undefined {
-  if (matrix === undefined) return undefined;
-  const { providers, subjectTokens, accessTokens } = matrix;
-  const names = providers.map(({ name }) => name);
+function pictures(matrix: Matrix, columns: string[]): Markup {
+  const { subjectTokens, accessTokens } = matrix;
   const tokens = rowsOf(
     matrix,
     subjectTokens.map(({ token }) => token),
@@ -80,35 +90,49 @@ export function audiencesSection({ matrix }: Report): Markup | undefined {
     matrix,
     accessTokens.map(({ issuedBy }) => issuedBy),
   );
-  const wrong = [...subjectTokens, ...accessTokens].filter(({ asItMust }) => !asItMust).length;
-  return html`<section id="audiences"><h2>Audience isolation</h2><p class="lead">${
-    wrong === 0
-      ? 'Every token was accepted by the provider that it is meant for and refused by all others.'
-      : `${wrong} of ${subjectTokens.length + accessTokens.length} answers are not as they must be. A token that a foreign provider accepts is a way into that provider.`
-  }</p>${names.length > PICTURE && wrongAnswers(matrix)}${
-    tokens.length > 0 &&
-    names.length <= PICTURE &&
-    grid('Projected tokens (rows) at token endpoints (columns)', 'token for', tokens, names, (row, name) =>
-      cellOf(
-        subjectTokens.filter((cell) => cell.token === row && cell.provider === name),
-        row === name,
-      ),
-    )
-  }${
-    issuers.length > 0 &&
-    names.length <= PICTURE &&
-    grid('Access tokens (rows) at resource servers (columns)', 'issued by', issuers, names, (row, name) =>
-      cellOf(
-        accessTokens.filter((cell) => cell.issuedBy === row && cell.resourceServer === name),
-        row === name,
-      ),
-    )
-  }<details class="table"><summary>The providers</summary><div class="scroll" role="group" aria-label="providers" tabindex="0"><table><thead><tr><th scope="col">provider</th><th scope="col">issuer</th><th scope="col">audience</th><th scope="col">under test</th></tr></thead><tbody>${providers
-    .slice(0, 200)
-    .map(
-      ({ name, issuer, audience, underTest }) =>
-        html`<tr><th scope="row">${name}</th><td><code>${issuer}</code></td><td><code>${audience}</code></td><td>${
-          underTest ? 'yes' : 'no, a reference'
-        }</td></tr>`,
-    )}</tbody></table></div></details></section>`;
+  const presented = (row: string, column: string): Markup => {
+    const cells = subjectTokens.filter(({ token, provider }) => token === row && provider === column);
+    return cellOf(cells, row === column);
+  };
+  const used = (row: string, column: string): Markup => {
+    const cells = accessTokens.filter(({ issuedBy, resourceServer }) => issuedBy === row && resourceServer === column);
+    return cellOf(cells, row === column);
+  };
+  const subject = 'Projected tokens (rows) at token endpoints (columns)';
+  const access = 'Access tokens (rows) at resource servers (columns)';
+  return html`
+    ${tokens.length > 0 && grid({ caption: subject, corner: 'token for', rows: tokens, columns, cell: presented })}
+    ${issuers.length > 0 && grid({ caption: access, corner: 'issued by', rows: issuers, columns, cell: used })}`;
+}
+
+const GOOD = 'Every token was accepted by the provider that it is meant for and refused by all others.';
+const DANGER = 'A token that a foreign provider accepts is a way into that provider.';
+
+/** Who takes whose token: the matrix as a picture, with the reason in each field. Undefined where it was not asked. */
+export function audiencesSection({ matrix }: Report): Markup | undefined {
+  if (matrix === undefined) return undefined;
+  const { providers, subjectTokens, accessTokens } = matrix;
+  const answers = [...subjectTokens, ...accessTokens];
+  const wrong = answers.filter(({ asItMust }) => !asItMust).length;
+  const lead = wrong === 0 ? GOOD : `${wrong} of ${answers.length} answers are not as they must be. ${DANGER}`;
+  const names = providers.map(({ name }) => name);
+  const rows = providers.slice(0, LISTED).map(
+    ({ name, issuer, audience, underTest }) => html`
+      <tr>
+        <th scope="row">${name}</th>
+        <td><code>${issuer}</code></td>
+        <td><code>${audience}</code></td>
+        <td>${underTest ? 'yes' : 'no, a reference'}</td>
+      </tr>`,
+  );
+  return html`
+    <section id="audiences">
+      <h2>Audience isolation</h2>
+      <p class="lead">${lead}</p>
+      ${names.length > PICTURE ? wrongAnswers(matrix) : pictures(matrix, names)}
+      <details class="table">
+        <summary>The providers</summary>
+        ${table('providers', ['provider', 'issuer', 'audience', 'under test'], rows)}
+      </details>
+    </section>`;
 }

@@ -1,4 +1,4 @@
-import { html, Markup } from './markup.ts';
+import { html, Markup, table } from './markup.ts';
 
 /** Rows of a table, and items of a list, that are shown. */
 const ROWS = 30;
@@ -36,14 +36,11 @@ function scalar(value: string | number | boolean | null | undefined): Markup {
   return html`<span class="num">${String(value)}</span>`;
 }
 
-function table(rows: Record<string, unknown>[], columns: string[]): Markup {
-  return html`<div class="scroll" role="group" aria-label="table" tabindex="0"><table><thead><tr>${columns.map(
-    (column) => html`<th scope="col">${column}</th>`,
-  )}</tr></thead><tbody>${rows
+function tableOf(rows: Record<string, unknown>[], columns: string[]): Markup {
+  const lines = rows
     .slice(0, ROWS)
-    .map(
-      (row) => html`<tr>${columns.map((column) => html`<td>${inline(row[column])}</td>`)}</tr>`,
-    )}</tbody></table></div>${more(rows.length - ROWS)}`;
+    .map((row) => html`<tr>${columns.map((column) => html`<td>${inline(row[column])}</td>`)}</tr>`);
+  return html`${table('table', columns, lines)}${more(rows.length - ROWS)}`;
 }
 
 function inline(value: unknown): Markup {
@@ -65,18 +62,17 @@ export function renderData(value: unknown, depth = 0): Markup {
     const columns = [...new Set(value.flatMap((row) => (isPlain(row) ? Object.keys(row) : [])))];
     const isFlat = value.every((row) => isPlain(row) && Object.values(row).every(isShort));
     if (isFlat && columns.length > 0 && columns.length <= COLUMNS) {
-      return table(value as Record<string, unknown>[], columns);
+      return tableOf(value as Record<string, unknown>[], columns);
     }
-    return html`<ol class="list">${value.slice(0, ROWS).map((item) => html`<li>${renderData(item, depth + 1)}</li>`)}</ol>${more(
-      value.length - ROWS,
-    )}`;
+    const items = value.slice(0, ROWS).map((item) => html`<li>${renderData(item, depth + 1)}</li>`);
+    return html`<ol class="list">${items}</ol>${more(value.length - ROWS)}`;
   }
   const entries = Object.entries(value);
   if (entries.length === 0) return html`<span class="dim">(none)</span>`;
-  return html`<dl class="data">${entries
-    .slice(0, ROWS)
-    .map(
-      ([key, item]) =>
-        html`<div${isScalar(item) || isEnumeration(item) ? '' : new Markup(' class="deep"')}><dt>${key}</dt><dd>${renderData(item, depth + 1)}</dd></div>`,
-    )}</dl>${more(entries.length - ROWS)}`;
+  const terms = entries.slice(0, ROWS).map(([key, item]) => {
+    const isDeep = !isScalar(item) && !isEnumeration(item);
+    return html`
+      <div${isDeep && new Markup(' class="deep"')}><dt>${key}</dt><dd>${renderData(item, depth + 1)}</dd></div>`;
+  });
+  return html`<dl class="data">${terms}</dl>${more(entries.length - ROWS)}`;
 }

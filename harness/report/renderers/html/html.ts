@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { isRed, OUTCOMES } from '../../../core/outcome.ts';
+import { isRed, OUTCOMES, type Outcome } from '../../../core/outcome.ts';
 import { describeBaseline } from '../../baseline.ts';
 import { causesOf, countsAgainst, type FailureGroup, failuresOf, followsFrom } from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
@@ -63,9 +63,8 @@ function contents(report: Report, budget: number): Map<string, Content> {
 }
 
 function verdictHeader(report: Report): Markup {
-  const verdict = verdictOf(report);
   const { title, sentence } = headlineOf(report);
-  const style = verdict.conformant ? 'pass' : verdict.harnessError ? 'harness' : 'fail';
+  const style = styleOf(report);
   const { target, tool, clock, catalogue } = report;
   const counted = OUTCOMES.map((outcome) => ({ outcome, count: report.summary[outcome] })).filter(
     ({ count }) => count > 0,
@@ -85,203 +84,282 @@ function verdictHeader(report: Report): Markup {
       html`${name}${version !== undefined && ` ${version}`} (${role}), <code>${digest.slice(0, 12)}</code>`,
     ]),
   ];
-  return html`<header class="verdict ${style}"><div class="wrap"><p class="product">${target.name}${
-    target.role !== undefined && ` · ${target.role}`
-  }</p><h1>${title}</h1><p class="sum">${sentence}</p><div class="share" aria-hidden="true">${counted.map(
-    ({ outcome, count }) => html`<i class="${SIGNS[outcome].style}" style="flex:${count}"></i>`,
-  )}</div><ul class="counts">${counted.map(
-    ({ outcome, count }) =>
-      html`<li><span class="mark ${SIGNS[outcome].style}"><span aria-hidden="true">${SIGNS[outcome].sign}</span> ${outcome}</span> <strong>${count}</strong></li>`,
-  )}</ul><dl class="facts">${facts.map(([term, value]) => html`<div><dt>${term}</dt><dd>${value}</dd></div>`)}</dl></div></header>`;
+  const counts = counted.map(({ outcome, count }) => html`<li>${outcomeMark(outcome)} <strong>${count}</strong></li>`);
+  return html`
+    <header class="verdict ${style}">
+      <div class="wrap">
+        <p class="product">${target.name}${target.role !== undefined && ` · ${target.role}`}</p>
+        <h1>${title}</h1>
+        <p class="sum">${sentence}</p>
+        <div class="share" aria-hidden="true">
+          ${counted.map(({ outcome, count }) => html`<i class="${SIGNS[outcome].style}" style="flex:${count}"></i>`)}
+        </div>
+        <ul class="counts">${counts}</ul>
+        <dl class="facts">${facts.map(([term, value]) => html`<div><dt>${term}</dt><dd>${value}</dd></div>`)}</dl>
+      </div>
+    </header>`;
 }
 
-function options(name: string, label: string, values: string[]): Markup {
-  return html`<select id="filter-${name}" name="${name}" aria-label="${label}"><option value="">${label}: all</option>${values.map(
-    (value) => html`<option>${value}</option>`,
-  )}</select>`;
+function filterBy(name: 'outcome' | 'level' | 'role' | 'suite', { results }: Report): Markup {
+  const values = new Set(results.map((result) => result[name]));
+  return html`
+    <select id="filter-${name}" name="${name}" aria-label="${name}">
+      <option value="">${name}: all</option>
+      ${[...values].map((value) => html`<option>${value}</option>`)}
+    </select>`;
 }
 
 function toolbar(report: Report, sections: [string, string][]): Markup {
-  const distinct = (of: (result: ReportResult) => string): string[] => [...new Set(report.results.map(of))];
-  return html`<div class="bar-top"><div class="wrap"><nav aria-label="Sections"><ul>${sections.map(
-    ([id, text]) => html`<li><a href="#${id}">${text}</a></li>`,
-  )}</ul></nav><div class="filter" role="search"><input type="search" id="search" placeholder="Search (press /)" aria-label="Search in all results">${options(
-    'outcome',
-    'outcome',
-    OUTCOMES.filter((outcome) => report.summary[outcome] > 0),
-  )}${options(
-    'level',
-    'level',
-    distinct(({ level }) => level),
-  )}${options(
-    'role',
-    'role',
-    distinct(({ role }) => role),
-  )}${options(
-    'suite',
-    'suite',
-    distinct(({ suite }) => suite),
-  )}<button type="button" id="clear" hidden>Clear</button><span class="found" id="found" role="status"></span><button type="button" id="expand">Open or close all</button><button type="button" id="theme">Light or dark</button><button type="button" id="show-help">Keys</button></div></div></div>`;
+  return html`
+    <div class="bar-top">
+      <div class="wrap">
+        <nav aria-label="Sections">
+          <ul>${sections.map(([id, text]) => html`<li><a href="#${id}">${text}</a></li>`)}</ul>
+        </nav>
+        <div class="filter" role="search">
+          <input type="search" id="search" placeholder="Search (press /)" aria-label="Search in all results">
+          ${filterBy('outcome', report)}
+          ${filterBy('level', report)}
+          ${filterBy('role', report)}
+          ${filterBy('suite', report)}
+          <button type="button" id="clear" hidden>Clear</button>
+          <span class="found" id="found" role="status"></span>
+          <button type="button" id="expand">Open or close all</button>
+          <button type="button" id="theme">Light or dark</button>
+          <button type="button" id="show-help">Keys</button>
+        </div>
+      </div>
+    </div>`;
 }
 
-const HELP = html`<dialog id="help" aria-labelledby="help-title"><h2 id="help-title">Keys</h2><ul><li><kbd>/</kbd> search, <kbd>Esc</kbd> clear</li><li><kbd>j</kbd> <kbd>k</kbd> next and previous result</li><li><kbd>o</kbd> open or close it</li><li><kbd>f</kbd> only what failed</li><li><kbd>t</kbd> light or dark</li><li><kbd>?</kbd> this help</li></ul><p><label><input type="checkbox" id="keys" checked> keys are on</label></p><p class="dim">The address of the page names what is shown: <code>#TR-04</code> opens a requirement, <code>#/outcome=failed&amp;q=token</code> is a filter.</p><form method="dialog"><button>Close</button></form></dialog>`;
+const HELP = html`
+  <dialog id="help" aria-labelledby="help-title">
+    <h2 id="help-title">Keys</h2>
+    <ul>
+      <li><kbd>/</kbd> search, <kbd>Esc</kbd> clear</li>
+      <li><kbd>j</kbd> <kbd>k</kbd> next and previous result</li>
+      <li><kbd>o</kbd> open or close it</li>
+      <li><kbd>f</kbd> only what failed</li>
+      <li><kbd>t</kbd> light or dark</li>
+      <li><kbd>?</kbd> this help</li>
+    </ul>
+    <p><label><input type="checkbox" id="keys" checked> keys are on</label></p>
+    <p class="dim">
+      The address of the page names what is shown: <code>#TR-04</code> opens a requirement,${' '}
+      <code>#/outcome=failed&amp;q=token</code> is a filter.
+    </p>
+    <form method="dialog"><button>Close</button></form>
+  </dialog>`;
 
-/** Each cause in one line, to see the whole before the details. */
-function glance(report: Report, groups: FailureGroup[]): Markup {
-  return html`<ol class="glance">${groups.map(({ results }) => {
-    const [first] = results;
-    if (first === undefined) return undefined;
-    const [cause] = causesOf(first);
-    const before = followsFrom(first, report);
-    return html`<li><a href="#${first.id}">${first.id}</a>${
-      results.length > 1 && ` and ${results.length - 1} more`
-    } <span class="level">${first.level}</span> ${outcomeMark(first.outcome)} ${shortened(cause?.texts[0] ?? first.outcome, 120)}${
-      cause !== undefined && cause.count > 1 && html` <span class="times">${cause.count} times</span>`
-    }${
-      before.length > 0 &&
-      html` <span class="dim">follows from ${before.map((id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`)}</span>`
-    }</li>`;
-  })}</ol>`;
+const SHORT = 120;
+
+function glanceLine(report: Report, { results }: FailureGroup): Markup | undefined {
+  const [first] = results;
+  if (first === undefined) return undefined;
+  const { id, level, outcome } = first;
+  const [cause] = causesOf(first);
+  const more = results.length > 1 && ` and ${results.length - 1} more`;
+  const times = cause !== undefined && cause.count > 1 && html` <span class="times">${cause.count} times</span>`;
+  const before = followsFrom(first, report).map(
+    (other, index) => html`${index > 0 && ', '}<a href="#${other}">${other}</a>`,
+  );
+  return html`
+    <li>
+      <a href="#${id}">${id}</a>${more} <span class="level">${level}</span> ${outcomeMark(outcome)}${' '}
+      ${shortened(cause?.texts[0] ?? outcome, SHORT)}${times}
+      ${before.length > 0 && html` <span class="dim">follows from ${before}</span>`}
+    </li>`;
 }
+
+/** What is open when the page is opened: more than these would hide the overview of what else there is. */
+const OPEN_AT_FIRST = 12;
 
 function failuresSection(report: Report, taken: Map<string, Content>): Markup | undefined {
   const groups = failuresOf(report);
   if (groups.length === 0) return undefined;
-  const must = groups.flatMap(({ results }) => results).filter(({ level }) => level === 'MUST').length;
-  return html`<section id="failures" class="results loud"><h2>What to fix</h2><p class="lead">In order of weight: ${
-    must > 0
-      ? 'a MUST decides about conformance, a SHOULD is a recommendation.'
-      : 'no MUST is broken; these are recommendations and do not change the verdict.'
-  }</p>${
-    report.baseline !== undefined && html`<p class="lead">${describeBaseline(report.baseline).join('; ')}</p>`
-  }${groups.length > 1 && glance(report, groups)}${groups.map(({ cause, results }, index) => {
-    const members = results.map((result, place) =>
-      resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < 12 }),
+  const hasMust = groups.some(({ results }) => results.some(({ level }) => level === 'MUST'));
+  const weight = hasMust
+    ? 'a MUST decides about conformance, a SHOULD is a recommendation.'
+    : 'no MUST is broken; these are recommendations and do not change the verdict.';
+  const baseline =
+    report.baseline !== undefined && html`<p class="lead">${describeBaseline(report.baseline).join('; ')}</p>`;
+  const overview =
+    groups.length > 1 && html`<ol class="glance">${groups.map((group) => glanceLine(report, group))}</ol>`;
+  const details = groups.map(({ cause, results }, index) => {
+    const rows = results.map((result, place) =>
+      resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < OPEN_AT_FIRST }),
     );
-    return results.length === 1
-      ? html`<div class="group">${members}</div>`
-      : html`<div class="group shared"><p class="cause">${plural(results.length, 'requirement')} for one reason: ${cause}</p>${members}</div>`;
-  })}</section>`;
+    if (results.length === 1) return html`<div class="group">${rows}</div>`;
+    const title = `${plural(results.length, 'requirement')} for one reason: ${cause}`;
+    return html`<div class="group shared"><p class="cause">${title}</p>${rows}</div>`;
+  });
+  return html`
+    <section id="failures" class="results loud">
+      <h2>What to fix</h2>
+      <p class="lead">In order of weight: ${weight}</p>
+      ${baseline}
+      ${overview}
+      ${details}
+    </section>`;
 }
 
 function harnessSection(report: Report, taken: Map<string, Content>): Markup | undefined {
-  const errors = report.results.filter(({ outcome }) => outcome === 'harness error');
-  const executed = new Set(report.results.map(({ id }) => id));
-  const missing = report.planned.filter((id) => !executed.has(id));
-  if (errors.length + missing.length + report.faults.length === 0) return undefined;
-  return html`<section id="harness" class="results loud"><h2>What went wrong in the harness</h2><p class="lead">Nothing of this says anything about the implementation. Fix
-the harness or its environment (<code>conformance doctor</code> names what is missing) and run again.</p>${
-    report.faults.length > 0 &&
-    html`<ul class="faults">${report.faults.map((fault) => html`<li><pre>${fault}</pre></li>`)}</ul>`
-  }${missing.length > 0 && html`<p>Planned and not executed: ${missing.join(', ')}</p>`}<div class="suite">${errors.map(
-    (result, index) => resultRow(result, { ...taken.get(result.id), isOpen: index < 5 }),
-  )}</div></section>`;
+  const { results, planned, faults } = report;
+  const errors = results.filter(({ outcome }) => outcome === 'harness error');
+  const executed = new Set(results.map(({ id }) => id));
+  const missing = planned.filter((id) => !executed.has(id));
+  if (errors.length + missing.length + faults.length === 0) return undefined;
+  const rows = errors.map((result, index) => resultRow(result, { ...taken.get(result.id), isOpen: index < 5 }));
+  return html`
+    <section id="harness" class="results loud">
+      <h2>What went wrong in the harness</h2>
+      <p class="lead">
+        Nothing of this says anything about the implementation. Fix the harness or its environment
+        (<code>conformance doctor</code> names what is missing) and run again.
+      </p>
+      ${faults.length > 0 && html`<ul class="faults">${faults.map((fault) => html`<li><pre>${fault}</pre></li>`)}</ul>`}
+      ${missing.length > 0 && html`<p>Planned and not executed: ${missing.join(', ')}</p>`}
+      <div class="suite">${rows}</div>
+    </section>`;
 }
 
 function incompatibilitiesSection({ incompatibilities = [] }: Report): Markup | undefined {
   if (incompatibilities.length === 0) return undefined;
-  return html`<section id="incompatibilities"><h2>Parts that cannot work together</h2>${incompatibilities.map(
-    ({ between: [one, other], why, remedy, requirements }) =>
-      html`<p><strong>${one}</strong> and <strong>${other}</strong>: ${why}</p><p>How to fix it: ${remedy}</p><p class="dim">Not applicable for this reason: ${requirements.map(
-        (id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`,
-      )}</p>`,
-  )}</section>`;
+  const pairs = incompatibilities.map(({ between: [one, other], why, remedy, requirements }) => {
+    const links = requirements.map((id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`);
+    return html`
+      <p><strong>${one}</strong> and <strong>${other}</strong>: ${why}</p>
+      <p>How to fix it: ${remedy}</p>
+      <p class="dim">Not applicable for this reason: ${links}</p>`;
+  });
+  return html`<section id="incompatibilities"><h2>Parts that cannot work together</h2>${pairs}</section>`;
 }
 
-const REST = ['not applicable', 'disabled', 'passed'] as const;
+const REST: Outcome[] = ['not applicable', 'disabled', 'passed'];
 
 function restSection(report: Report, taken: Map<string, Content>): Markup | undefined {
   const rest = report.results.filter((result) => !countsAgainst(result) && result.outcome !== 'harness error');
   if (rest.length === 0) return undefined;
   const suites = [...new Set(rest.map(({ suite }) => suite))];
-  return html`<section id="results" class="results quiet"><h2>All other results</h2>${suites.map((suite) => {
+  const parts = suites.map((suite) => {
     const members = rest
       .filter((result) => result.suite === suite)
-      .toSorted((one, other) => REST.indexOf(one.outcome as never) - REST.indexOf(other.outcome as never));
-    return html`<div class="suite"><h3>${suite} <span class="dim">${members.length}</span></h3>${members.map((result) =>
-      resultRow(result, taken.get(result.id) ?? {}),
-    )}</div>`;
-  })}</section>`;
+      .toSorted((one, other) => REST.indexOf(one.outcome) - REST.indexOf(other.outcome));
+    const rows = members.map((result) => resultRow(result, taken.get(result.id) ?? {}));
+    return html`<div class="suite"><h3>${suite} <span class="dim">${members.length}</span></h3>${rows}</div>`;
+  });
+  return html`<section id="results" class="results quiet"><h2>All other results</h2>${parts}</section>`;
 }
 
 /** An item of the environment that is longer is cut, bytes. */
 const ENVIRONMENT_BYTES = 40_000;
 
-function environmentSection({ environment, requests }: Report): Markup {
-  const shown = renderData(environment);
-  return html`<section id="environment"><h2>Environment</h2>${
-    bytesOf(shown) > ENVIRONMENT_BYTES
-      ? html`<pre>${JSON.stringify(environment, null, 1).slice(0, ENVIRONMENT_BYTES / 2)}</pre><p class="more">cut here; all of it is in report.json</p>`
-      : shown
-  }${
-    requests.length > 0 &&
-    html`<h3>Requests that were counted</h3>${requests.map(
-      ({ component, counts, countedBy, notCounted }) =>
-        html`<details class="table"><summary>${component}: ${Object.values(counts)
-          .reduce((sum, count) => sum + count, 0)
-          .toLocaleString(
-            'en',
-          )} <span class="dim">(${countedBy}${notCounted !== undefined && `; without ${notCounted}`})</span></summary>${renderData(
-          Object.entries(counts)
-            .toSorted(([, one], [, other]) => other - one)
-            .map(([endpoint, count]) => ({ endpoint, requests: count })),
-        )}</details>`,
-    )}`
-  }</section>`;
+function requestsOf({ component, counts, countedBy, notCounted }: Report['requests'][number]): Markup {
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const without = notCounted === undefined ? '' : `; without ${notCounted}`;
+  const rows = Object.entries(counts)
+    .toSorted(([, one], [, other]) => other - one)
+    .map(([endpoint, requests]) => ({ endpoint, requests }));
+  return html`
+    <details class="table">
+      <summary>${component}: ${total.toLocaleString('en')} <span class="dim">(${countedBy}${without})</span></summary>
+      ${renderData(rows)}
+    </details>`;
 }
 
-const ICON = { pass: '%231a7f4b', fail: '%23b3261e', harness: '%236f3cc3' };
+function environmentSection({ environment, requests }: Report): Markup {
+  const shown = renderData(environment);
+  const excerpt = JSON.stringify(environment, null, 1).slice(0, ENVIRONMENT_BYTES / 2);
+  const content =
+    bytesOf(shown) <= ENVIRONMENT_BYTES
+      ? shown
+      : html`<pre>${excerpt}</pre><p class="more">cut here; all of it is in report.json</p>`;
+  return html`
+    <section id="environment">
+      <h2>Environment</h2>
+      ${content}
+      ${requests.length > 0 && html`<h3>Requests that were counted</h3>${requests.map(requestsOf)}`}
+    </section>`;
+}
+
+const COLOURS = { pass: '%2317693a', fail: '%23b3261e', harness: '%236f3cc3' };
+
+/** A dot in the colour of the verdict, for the tab of a browser. */
+function icon(style: keyof typeof COLOURS): Markup {
+  const dot = `%3Ccircle cx='8' cy='8' r='7' fill='${COLOURS[style]}'/%3E`;
+  return new Markup(`%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E${dot}%3C/svg%3E`);
+}
+
+function styleOf(report: Report): keyof typeof COLOURS {
+  const { conformant, harnessError } = verdictOf(report);
+  return conformant ? 'pass' : harnessError ? 'harness' : 'fail';
+}
+
+type Section = [id: string, title: string, content: Markup | undefined];
+
+/** The sections of the page, in their order; what each result says is what the others leave room for. */
+function sectionsOf(report: Report, budget: number): Section[] {
+  const pictures: Section[] = [
+    ['incompatibilities', 'Incompatible parts', incompatibilitiesSection(report)],
+    ['tokens', 'Tokens', tokensSection(report)],
+    ['audiences', 'Audiences', audiencesSection(report)],
+    ['permissions', 'Permissions', permissionsSection(report)],
+    ['schedule', 'Schedule', scheduleSection(report)],
+  ];
+  const environment: Section = ['environment', 'Environment', environmentSection(report)];
+  const size = [...pictures, environment].reduce((sum, [, , markup]) => sum + (markup ? bytesOf(markup) : 0), 0);
+  const taken = contents(report, budget - size);
+  const red = report.results.filter(({ outcome }) => isRed(outcome)).length;
+  const all: Section[] = [
+    ['failures', `What to fix (${red})`, failuresSection(report, taken)],
+    ['harness', 'Harness', harnessSection(report, taken)],
+    ...pictures,
+    ['results', 'All other results', restSection(report, taken)],
+    environment,
+  ];
+  return all.filter(([, , markup]) => markup !== undefined);
+}
 
 /**
  * The report as one HTML file: it loads nothing, and all that it says is there without its script. What does not fit
- * into
- * two megabytes is left out where it weighs least, and the page says so.
+ * into two megabytes is left out where it weighs least, and the page says so.
  */
 export const htmlRenderer: Renderer = {
   format: 'html',
   file: 'report.html',
   render(report) {
-    const { conformant, harnessError } = verdictOf(report);
-    const { title } = headlineOf(report);
-    const style = conformant ? 'pass' : harnessError ? 'harness' : 'fail';
-    const fixed: [string, string, Markup | undefined][] = [
-      ['incompatibilities', 'Incompatible parts', incompatibilitiesSection(report)],
-      ['tokens', 'Tokens', tokensSection(report)],
-      ['audiences', 'Audiences', audiencesSection(report)],
-      ['permissions', 'Permissions', permissionsSection(report)],
-      ['schedule', 'Schedule', scheduleSection(report)],
-    ];
-    const environment = environmentSection(report);
-    const head = verdictHeader(report);
-    const size = [...fixed.map(([, , markup]) => markup), environment, head].reduce(
-      (sum, markup) => sum + (markup === undefined ? 0 : bytesOf(markup)),
-      STYLE.length + SCRIPT.length,
-    );
-    const taken = contents(report, BUDGET - size);
-    const red = report.results.filter(({ outcome }) => isRed(outcome)).length;
-    const parts: [string, string, Markup | undefined][] = [
-      ['failures', `What to fix (${red})`, failuresSection(report, taken)],
-      ['harness', 'Harness', harnessSection(report, taken)],
-      ...fixed,
-      ['results', 'All other results', restSection(report, taken)],
-      ['environment', 'Environment', environment],
-    ];
-    const sections = parts.filter(([, , markup]) => markup !== undefined);
     const { tool, target } = report;
-    return html`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${POLICY}"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="generator" content="${
-      tool.name
-    } ${tool.version}"><title>${title}: ${target.name}</title><link rel="icon" href="data:image/svg+xml,${new Markup(
-      `%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Ccircle cx='8' cy='8' r='7' fill='${ICON[style]}'/%3E%3C/svg%3E`,
-    )}"><style>${new Markup(STYLE)}</style></head>
-<body><a class="skip" href="#main">Skip to the results</a>${head}${toolbar(
-      report,
-      sections.map(([id, text]) => [id, text]),
-    )}<main class="wrap" id="main"><p id="nothing" hidden>Nothing fits this filter.</p>${sections.map(([, , markup]) => markup)}<footer>Made from <code>report.json</code> by ${
-      tool.name
-    } ${tool.version}; <code>conformance show --format html</code> makes it again. The signature of every token is cut off.</footer></main>${HELP}<script>${new Markup(
-      SCRIPT,
-    )}</script></body></html>
-`.text;
+    const header = verdictHeader(report);
+    const sections = sectionsOf(report, BUDGET - STYLE.length - SCRIPT.length - bytesOf(header));
+    const links = sections.map(([id, title]): [string, string] => [id, title]);
+    const page = html`
+      <!doctype html>
+      <html lang="en">
+        <head>
+          <meta charset="utf-8">
+          <meta http-equiv="Content-Security-Policy" content="${POLICY}">
+          <meta name="viewport" content="width=device-width, initial-scale=1">
+          <meta name="generator" content="${tool.name} ${tool.version}">
+          <title>${headlineOf(report).title}: ${target.name}</title>
+          <link rel="icon" href="data:image/svg+xml,${icon(styleOf(report))}">
+          <style>${new Markup(STYLE)}</style>
+        </head>
+        <body>
+          <a class="skip" href="#main">Skip to the results</a>
+          ${header}
+          ${toolbar(report, links)}
+          <main class="wrap" id="main">
+            <p id="nothing" hidden>Nothing fits this filter.</p>
+            ${sections.map(([, , markup]) => markup)}
+            <footer>
+              Made from <code>report.json</code> by ${tool.name} ${tool.version};${' '}
+              <code>conformance show --format html</code> makes it again. The signature of every token is cut off.
+            </footer>
+          </main>
+          ${HELP}
+          <script>${new Markup(SCRIPT)}</script>
+        </body>
+      </html>`;
+    return `${page.text}\n`;
   },
 };

@@ -28,9 +28,10 @@ export class Axis {
     const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200].map((seconds) => seconds * 1000);
     const step = steps.find((candidate) => span / candidate <= 8) ?? span / 8;
     const marks = Array.from({ length: Math.floor(span / step) + 1 }, (_, index) => index * step);
-    return html`<div class="ticks" aria-hidden="true"><span></span><div class="track">${marks.map(
-      (mark) =>
-        html`<i style="left:${this.at(this.from + mark)}%">${mark === 0 ? clockTime(this.from).slice(0, 8) : `+${durationOf(mark)}`}</i>`,
-    )}</div></div>`;
+    const labels = marks.map((mark) => {
+      const text = mark === 0 ? clockTime(this.from).slice(0, 8) : `+${durationOf(mark)}`;
+      return html`<i style="left:${this.at(this.from + mark)}%">${text}</i>`;
+    });
+    return html`<div class="ticks" aria-hidden="true"><span></span><div class="track">${labels}</div></div>`;
   }
 }

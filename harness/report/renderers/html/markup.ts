@@ -33,12 +33,39 @@ function textOf(content: Content): string {
   return content.map(textOf).join('');
 }
 
+/** What a template says, without the line breaks and the indentation that it has for its readers. */
+const squeezed = new WeakMap<TemplateStringsArray, string[]>();
+
+function squeeze(strings: TemplateStringsArray): string[] {
+  const known = squeezed.get(strings);
+  if (known !== undefined) return known;
+  // Between words a line break is a space; beside a tag or a value it is nothing.
+  const parts = strings.map((part) =>
+    part.replace(/(.?)\s*\n\s*(.?)/g, (_, before: string, after: string) =>
+      before === '' || before === '>' || after === '' || after === '<' ? before + after : `${before} ${after}`,
+    ),
+  );
+  squeezed.set(strings, parts);
+  return parts;
+}
+
 /**
  * HTML by a template: what is put in is escaped unless it is {@link Markup}; `undefined` and `false` are nothing, a
- * list is joined.
+ * list is joined. Line breaks in the template are for the reader of the source.
  */
 export function html(strings: TemplateStringsArray, ...values: Content[]): Markup {
-  return new Markup(strings.reduce((text, string, index) => `${text}${textOf(values[index - 1])}${string}`));
+  return new Markup(squeeze(strings).reduce((text, part, index) => `${text}${textOf(values[index - 1])}${part}`));
+}
+
+/** A table that scrolls by itself where it is wider than the page; also by keys. */
+export function table(label: string, head: readonly string[], rows: readonly Markup[]): Markup {
+  return html`
+    <div class="scroll" role="group" aria-label="${label}" tabindex="0">
+      <table>
+        <thead><tr>${head.map((cell) => html`<th scope="col">${cell}</th>`)}</tr></thead>
+        <tbody>${rows}</tbody>
+      </table>
+    </div>`;
 }
 
 /** Length of text in the bytes of the file. */

@@ -1,3 +1,4 @@
+import type { Cause } from '../../../core/causes.ts';
 import type { Outcome } from '../../../core/outcome.ts';
 import { causesOf, countsAgainst, repeatCommand } from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
@@ -29,37 +30,45 @@ function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isR
   const limit = isRed ? EVIDENCE_BYTES.red : EVIDENCE_BYTES.other;
   const shown = renderData(data);
   const isOpen = isRed && (isFirst || EXCERPT.test(label));
+  const excerpt = (JSON.stringify(data, null, 1) ?? '').slice(0, limit / 2);
   const content =
     bytesOf(shown) <= limit
       ? shown
-      : html`<pre>${(JSON.stringify(data, null, 1) ?? '').slice(0, limit / 2)}</pre><p class="more">cut here; all of it is in report.json</p>`;
-  return html`<details class="evidence"${isOpen && new Markup(' open')}><summary>${label} <time class="dim">${clockTime(
-    at,
-  )}</time></summary>${content}</details>`;
+      : html`<pre>${excerpt}</pre><p class="more">cut here; all of it is in report.json</p>`;
+  return html`
+    <details class="evidence"${isOpen && new Markup(' open')}>
+      <summary>${label} <time class="dim">${clockTime(at)}</time></summary>
+      ${content}
+    </details>`;
 }
 
 /** What was seen, one detail an item; undefined where nothing was. */
 export function evidenceOf(result: ReportResult): Markup | undefined {
   if (result.evidence.length === 0) return undefined;
   const isRed = result.outcome !== 'passed' && result.outcome !== 'not applicable';
-  return html`<h3 class="term">Evidence</h3>${result.evidence.map((item, index) => evidenceItem(item, isRed, index === 0))}`;
+  const items = result.evidence.map((item, index) => evidenceItem(item, isRed, index === 0));
+  return html`<h3 class="term">Evidence</h3>${items}`;
 }
 
 /** Differing texts of one cause that are written out. */
 const TEXTS = 8;
 
-function findings(result: ReportResult, ids: ReadonlySet<string>): Markup {
+/** A cause with how often it was met, and each of its findings where they differ. */
+function finding({ cause, count, texts }: Cause, ids: ReadonlySet<string>): Markup {
+  const text = prose(texts.length > 1 ? (texts[0] ?? cause) : cause, ids);
+  const times = count > 1 && html` <span class="times">${count} times</span>`;
+  const each = texts.slice(0, TEXTS).map((one) => html`<li>${one}</li>`);
+  const more = texts.length > TEXTS && html`<p class="more">and ${texts.length - TEXTS} more in report.json</p>`;
+  const all =
+    texts.length > 1 && html`<details class="each"><summary>each of them</summary><ul>${each}</ul>${more}</details>`;
+  return html`<li>${text}${times}${all}</li>`;
+}
+
+function findings(result: ReportResult, ids: ReadonlySet<string>): Markup | undefined {
   const causes = causesOf(result);
-  if (causes.length === 0) return html``;
-  return html`<ul class="findings">${causes.map(({ cause, count, texts }) => {
-    const times = count > 1 && html` <span class="times">${count} times</span>`;
-    if (texts.length <= 1) return html`<li>${prose(cause, ids)}${times}</li>`;
-    return html`<li>${prose(texts[0] ?? cause, ids)}${times}<details class="each"><summary>each of them</summary><ul>${texts
-      .slice(0, TEXTS)
-      .map((text) => html`<li>${text}</li>`)}</ul>${
-      texts.length > TEXTS && html`<p class="more">and ${texts.length - TEXTS} more in report.json</p>`
-    }</details></li>`;
-  })}</ul>`;
+  return causes.length === 0
+    ? undefined
+    : html`<ul class="findings">${causes.map((cause) => finding(cause, ids))}</ul>`;
 }
 
 const SEEN: Record<Outcome, string> = {
@@ -71,8 +80,13 @@ const SEEN: Record<Outcome, string> = {
   'harness error': 'What went wrong in the harness',
 };
 
+/** A command, with a button that copies it. */
 export function commandBox(command: string): Markup {
-  return html`<div class="command"><code>${command}</code><button type="button" class="copy" data-copy="${command}">Copy</button></div>`;
+  return html`
+    <div class="command">
+      <code>${command}</code>
+      <button type="button" class="copy" data-copy="${command}">Copy</button>
+    </div>`;
 }
 
 /** A source that has an address leads there: the reader's browser follows it, the page itself loads nothing. */
@@ -83,32 +97,37 @@ function sourceLink({ sources = {} }: Report, source: string): Markup {
     : html`<a href="${url}" rel="noreferrer">${source}</a>`;
 }
 
+function fact(term: string, content: Markup | undefined): Markup | undefined {
+  return content && html`<div class="fact"><h3 class="term">${term}</h3><div>${content}</div></div>`;
+}
+
+function knownFailure({ baseline }: Report, id: string): Markup | undefined {
+  const entry = baseline?.known.find(({ requirement }) => requirement === id);
+  if (entry === undefined) return undefined;
+  const { reason, owner, expires, link } = entry;
+  const where = html`<a href="${link}" rel="noreferrer">${link}</a>`;
+  return html`${reason} <span class="dim">(${owner}, until ${expires}, ${where})</span>`;
+}
+
 /** What there is to say of one result beside its line: the statement, what was seen, and for red ones how to fix it. */
 export function detailOf(report: Report, result: ReportResult): Markup {
-  const { outcome, rationale, observed, remedy, source, disturbedBefore } = result;
-  const isRed = countsAgainst(result);
+  const { id, outcome, rationale, observed, remedy, source, disturbedBefore } = result;
   const ids = new Set(report.planned);
-  const helps = isRed || outcome === 'harness error';
-  const row = (term: string, content: Markup | undefined): Markup | undefined =>
-    content === undefined
-      ? undefined
-      : html`<div class="fact"><h3 class="term">${term}</h3><div>${content}</div></div>`;
-  const text = (term: string, content: string | undefined): Markup | undefined =>
-    isRed && content !== undefined ? row(term, prose(content, ids)) : undefined;
-  const known = report.baseline?.known.find(({ requirement }) => requirement === result.id);
-  return html`${
-    known !== undefined &&
-    row(
-      'Known failure',
-      html`${known.reason} <span class="dim">(${known.owner}, until ${known.expires}, <a href="${known.link}" rel="noreferrer">${known.link}</a>)</span>`,
-    )
-  }${outcome !== 'passed' && row(SEEN[outcome], findings(result, ids))}${text('Why it matters', rationale)}${text(
-    'How to fix it',
-    remedy,
-  )}${row('Source', source && html`${source.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`)}`)}${row(
-    'Judged twice',
-    disturbedBefore === undefined ? undefined : prose(disturbedBefore),
-  )}${helps && row('Run it again', commandBox(repeatCommand(report, result.id)))}${text('How it is tested', observed)}<p class="permalink"><a href="#${result.id}">Link to ${result.id}</a></p>`;
+  const isRed = countsAgainst(result);
+  const text = (content: string | undefined): Markup | undefined =>
+    content === undefined ? undefined : prose(content, ids);
+  const sources = source?.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`);
+  const again = isRed || outcome === 'harness error' ? commandBox(repeatCommand(report, id)) : undefined;
+  return html`
+    ${fact('Known failure', knownFailure(report, id))}
+    ${outcome !== 'passed' && fact(SEEN[outcome], findings(result, ids))}
+    ${isRed && fact('Why it matters', text(rationale))}
+    ${isRed && fact('How to fix it', text(remedy))}
+    ${fact('Source', sources && html`${sources}`)}
+    ${fact('Judged twice', text(disturbedBefore))}
+    ${fact('Run it again', again)}
+    ${isRed && fact('How it is tested', text(observed))}
+    <p class="permalink"><a href="#${id}">Link to ${id}</a></p>`;
 }
 
 /**
@@ -122,13 +141,22 @@ export function resultRow(
 ): Markup {
   const { id, level, role, suite, outcome, statement, durationMs } = result;
   const leftOut = content.detail === undefined || (content.evidence === undefined && result.evidence.length > 0);
-  return html`<details class="result ${SIGNS[outcome].style}" id="${id}" data-outcome="${outcome}" data-level="${level}" data-role="${role}" data-suite="${suite}"${
-    content.isOpen === true && new Markup(' open')
-  }><summary><span class="id">${id}</span>${outcomeMark(outcome)}<span class="level">${level}</span><span class="statement">${prose(
-    content.isShort === true ? shortened(statement ?? suite, 90) : (statement ?? suite),
-  )}</span><span class="role">${role}</span><span class="time">${durationOf(durationMs)}</span></summary><div class="body">${
-    content.detail
-  }${content.evidence}${
-    leftOut && html`<p class="more">left out to keep this page small; all of it is in report.json under ${id}</p>`
-  }</div></details>`;
+  const sentence = statement ?? suite;
+  return html`
+    <details class="result ${SIGNS[outcome].style}" id="${id}" data-outcome="${outcome}" data-level="${level}"
+      data-role="${role}" data-suite="${suite}"${content.isOpen === true && new Markup(' open')}>
+      <summary>
+        <span class="id">${id}</span>
+        ${outcomeMark(outcome)}
+        <span class="level">${level}</span>
+        <span class="statement">${prose(content.isShort === true ? shortened(sentence, 90) : sentence)}</span>
+        <span class="role">${role}</span>
+        <span class="time">${durationOf(durationMs)}</span>
+      </summary>
+      <div class="body">
+        ${content.detail}
+        ${content.evidence}
+        ${leftOut && html`<p class="more">left out to keep this page small; it is in report.json under ${id}</p>`}
+      </div>
+    </details>`;
 }
