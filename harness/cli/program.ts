@@ -14,6 +14,7 @@ import { EXIT } from './exit.ts';
 import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
 import { registerList } from './list.ts';
+import { registerPlan } from './plan.ts';
 import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
@@ -32,6 +33,7 @@ export function createProgram(): Command {
   for (const register of [
     registerRun,
     registerUp,
+    registerPlan,
     registerProve,
     registerShow,
     registerCertify,

@@ -10,8 +10,9 @@ import type { Baseline } from '../report/baseline.ts';
 import type { Report } from '../report/report.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
+import type { Lack } from '../run/live/preflight.ts';
 import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
-import type { RunOptions } from '../run/session.ts';
+import type { RunOptions, Session } from '../run/session.ts';
 import { loadTarget, type Target } from '../targets/load.ts';
 import { loadSettings, type Settings } from '../targets/settings.ts';
 import { EventStream } from './events.ts';
@@ -39,6 +40,8 @@ export interface RunFlags extends EnvironmentFlags {
   json?: boolean;
   baseline?: string;
   target: string[];
+  namespace?: string[];
+  whatWorks?: boolean;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -82,6 +85,12 @@ export function addEnvironmentOptions(command: Command): Command {
     )
     .option('--context <name>', 'kubeconfig context (default: the current one)')
     .option('--settings <file>', 'settings for objects created on a live cluster: labels, limits, tolerations, …')
+    .addOption(
+      new Option('--namespace <name>', 'use only this existing namespace of a live cluster; repeatable')
+        .argParser(collect)
+        .default([], 'namespaces of its own'),
+    )
+    .option('--what-works', 'evaluate what a live cluster has everything for; report the rest as not applicable')
     .option('--yes', 'do not ask for confirmation before using a live cluster whose context was not named')
     .addOption(timeoutFactorOption())
     .addOption(
@@ -153,6 +162,33 @@ function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
   return loadSettings(settings);
 }
 
+/** Looks before the first requirement what a live cluster lacks. @returns whether the run is to go on */
+async function isFit(session: Session, { whatWorks = false }: RunFlags, output: Console): Promise<boolean> {
+  const begun = performance.now();
+  let lacks: Lack[];
+  try {
+    lacks = await session.preflight();
+  } catch (error) {
+    await session.stop();
+    throw error;
+  }
+  const seconds = ((performance.now() - begun) / 1000).toFixed(1);
+  if (lacks.length === 0) {
+    output.progress('preflight', `nothing is missing (${seconds} s)`);
+    return true;
+  }
+  const { renderLacks } = await import('../run/live/preflight.ts');
+  const title = `This cluster lacks for the harness (${seconds} s):`;
+  process.stderr.write(`${redact([title, ...renderLacks(lacks)].join('\n'))}\n`);
+  if (whatWorks) {
+    session.leaveOut(lacks);
+    return true;
+  }
+  await session.stop();
+  process.stderr.write('no verdict: harness error; --what-works evaluates what nothing is missing for\n');
+  return false;
+}
+
 /** Runs and returns the exit code. */
 export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const clock = flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated');
@@ -163,6 +199,10 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const targets = flags.target.map((file) => loadTarget(file, flags.set));
   if (targets.length > 0) targetsCandidate(targets, requirements);
   const settings = settingsFor(flags);
+  const { namespace: namespaces = [] } = flags;
+  if (namespaces.length > 0 && flags.cluster !== 'kubeconfig') {
+    throw new UsageError('--namespace is about a live cluster (--cluster kubeconfig)');
+  }
   const baseline = await baselineOf(flags.baseline);
   // Loaded here, so that the small commands start at once.
   const [
@@ -198,6 +238,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     cluster: flags.cluster,
     ...(flags.context === undefined ? {} : { context: flags.context }),
     ...(settings === undefined ? {} : { settings }),
+    ...(namespaces.length === 0 ? {} : { namespaces }),
     identityProvider: flags.idp,
     clock,
     keep: flags.keep === true,
@@ -211,7 +252,11 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   events?.begin(session);
   if (flags.cluster === 'kubeconfig') {
     const { announceCluster } = await import('./live.ts');
-    await announceCluster(flags, `kac-${session.runId}-* (made and removed by the run)`);
+    await announceCluster(
+      flags,
+      namespaces.length > 0 ? namespaces.join(', ') : `kac-${session.runId}-* (made and removed by the run)`,
+    );
+    if (!(await isFit(session, flags, output))) return EXIT.harnessError;
   }
   if (session.needsEngine) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });

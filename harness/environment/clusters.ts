@@ -2,6 +2,7 @@ import type { Twin } from '../catalogue/catalogue.ts';
 import { HarnessError } from '../core/errors.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData } from '../kubernetes/cluster-data.ts';
+import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { PodSecurity } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
@@ -11,6 +12,7 @@ import { auditRecords, countRequests } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startFaultInjector } from './cluster/faults/fault-injectors.ts';
 import { type FaultyApiServer, startFaultyApiServer } from './cluster/faults/faulty-api-server.ts';
+import { GivenNamespaces } from './cluster/given-namespaces.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
@@ -67,6 +69,7 @@ export class Clusters {
       runId: this.#options.runId,
       ...(this.#options.context === undefined ? {} : { context: this.#options.context }),
       ...(this.#options.settings === undefined ? {} : { settings: this.#options.settings }),
+      ...(this.#options.namespaces === undefined ? {} : { namespaces: this.#options.namespaces }),
       onProgress: (message) => this.#options.onProgress('cluster', message),
     });
     this.started.set('reference', cluster);
@@ -215,9 +218,35 @@ export class Clusters {
     });
   }
 
-  /** A new namespace for a candidate, with the fault of a cluster twin at work in it. */
-  async namespace(candidate: Candidate, purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<string> {
+  #givenNamespaces(cluster: StartedCluster, names: string[]): Promise<GivenNamespaces> {
+    return this.#parts.once('given namespaces', async () => {
+      const given = new GivenNamespaces(createClusterHandle(cluster.data), this.#options.runId, names);
+      this.#parts.onStop(() => given.clean());
+      return given;
+    });
+  }
+
+  /** What an owner has of the namespaces that the run is kept to is for others now; namespaces of the run's own stay until its end. */
+  async giveBackNamespaces(candidate: Candidate, owner: string): Promise<void> {
+    const { namespaces: names = [] } = this.#options;
+    if (names.length === 0) return;
+    await (await this.#givenNamespaces(await this.startedFor(candidate), names)).giveBack(owner);
+  }
+
+  /**
+   * A new namespace for a candidate, with the fault of a cluster twin at work in it; or one of those that the run is kept to.
+   *
+   * @param owner whoever has it alone until it is given back
+   */
+  async namespace(
+    candidate: Candidate,
+    purpose: string,
+    podSecurity: PodSecurity = 'restricted',
+    owner = 'the run',
+  ): Promise<string> {
     const cluster = await this.startedFor(candidate);
+    const { namespaces: names = [] } = this.#options;
+    if (names.length > 0) return (await this.#givenNamespaces(cluster, names)).take({ owner, purpose, podSecurity });
     const namespaces = await this.#namespaces(cluster);
     const fault = clusterFaultOf(candidate);
     const name = await namespaces.create(`${candidate.name}-${purpose}`, podSecurity);
@@ -260,7 +289,7 @@ export class Clusters {
         if (!cluster.data.owned)
           return {
             component,
-            counts: cluster.requests?.() ?? {},
+            counts: cluster.ledger?.counts() ?? {},
             countedBy: "the harness's way to the API server",
             notCounted: 'whoever else asks the API server: pods, and what an implementation under test asks',
           };

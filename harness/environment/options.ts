@@ -11,6 +11,8 @@ export interface EnvironmentOptions {
   context?: string;
   /** What the objects that are made on a live cluster need to have. */
   settings?: Settings;
+  /** Namespaces of a live cluster that the run is kept to; none: it makes its own. */
+  namespaces?: string[];
   identityProvider: IdentityProviderKind;
   clock: ClockSettings;
   /** True where twins are evaluated: their clusters know how to be broken. */

@@ -19,5 +19,7 @@ export interface ClusterData {
   workloadImage: string;
   /** StorageClass for the harness's own claims, where its settings name one. */
   storageClass?: string;
+  /** True where the API server, or a front before it, does not take the tokens of ServiceAccounts. */
+  refusesServiceAccounts?: boolean;
   resolver: ResolverData;
 }

@@ -251,6 +251,11 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
       };
     },
     async callWithToken(token) {
+      if (data.refusesServiceAccounts === true) {
+        throw new HarnessError(
+          'the server of the kubeconfig answers 401 to a fresh token of a ServiceAccount: a front before the API server takes those of its own users alone, so that nothing can be shown to it',
+        );
+      }
       const response = await requestWithoutCredentials('/apis/authentication.k8s.io/v1/selfsubjectreviews', {
         method: 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

@@ -92,6 +92,12 @@ export interface RequirementContext {
    * @param podSecurity what it enforces; `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
    */
   namespaceFor(purpose: string, podSecurity?: PodSecurity): Promise<TestNamespace>;
+  /**
+   * A namespace for `act` alone, which nobody looks into afterwards: where a run is kept to a few, the next one has it then.
+   *
+   * @param act is given its name
+   */
+  withNamespace<T>(purpose: string, podSecurity: PodSecurity, act: (namespace: string) => Promise<T>): Promise<T>;
   /** A TLS certificate of the run's CA for a server in a pod. */
   certificate(
     host: string,

@@ -29,7 +29,12 @@ export interface EnvironmentApi {
   fulfil(request: { key: string; value?: unknown; error?: ControlError }): Promise<object>;
 
   cluster(request: object): Promise<ClusterData>;
-  namespace(request: { purpose: string; podSecurity?: PodSecurity }): Promise<{ name: string }>;
+  /** @param request.owner names whoever runs a file of requirements */
+  namespace(request: { purpose: string; podSecurity?: PodSecurity; owner: string }): Promise<{ name: string }>;
+  /** What this owner has of namespaces that the run is kept to is for others now. */
+  giveBackNamespaces(request: { owner: string }): Promise<object>;
+  /** What a live cluster refused to the harness for a requirement, in words: by rights, or by a policy. */
+  refusals(request: { id: string }): Promise<{ refused: string[] }>;
   /** Adds nodes until there are so many, where the harness owns the cluster. */
   nodes(request: { atLeast: number }): Promise<object>;
   /** Gives an image of this host's engine to the nodes of the candidate's cluster. */

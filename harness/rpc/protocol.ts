@@ -24,6 +24,10 @@ export interface WorkerSettings {
   /** True where the harness starts the clusters. */
   ownCluster: boolean;
   candidates: Candidate[];
+  /** True where the run is kept to namespaces that exist: whoever has one gives it back. */
+  sharesNamespaces?: boolean;
+  /** Requirements that cannot be evaluated on this cluster, each with what it lacks for the harness (`--what-works`). */
+  lacking?: Record<string, string>;
   /** What the worker has to know of each requirement of the catalogue, by its id. */
   requirements: Record<string, { role: Role; preconditions: Preconditions }>;
 }

@@ -17,7 +17,9 @@ test('passes requests, their candidate and answers through', async () => {
   const environment = await start({
     namespace: async ({ purpose }, candidate) => ({ name: `${purpose} of ${candidate}` }),
   });
-  await expect(environment.namespace({ purpose: 'main' })).resolves.toEqual({ name: 'main of a candidate' });
+  await expect(environment.namespace({ purpose: 'main', owner: 'x' })).resolves.toEqual({
+    name: 'main of a candidate',
+  });
 });
 
 test.each([
@@ -30,7 +32,7 @@ test.each([
       throw thrown;
     },
   });
-  const asked = environment.namespace({ purpose: 'main' });
+  const asked = environment.namespace({ purpose: 'main', owner: 'x' });
   await expect(asked).rejects.toBeInstanceOf(kind);
   await expect(asked).rejects.toThrow('why');
 });
@@ -38,9 +40,9 @@ test.each([
 test('refuses whoever does not know the secret; a main process that is gone is a harness error', async () => {
   const environment = await start({ namespace: async () => ({ name: 'n' }) });
   const intruder = environmentOf({ url: server?.url ?? '', secret: 'guess' }, 'a candidate');
-  await expect(intruder.namespace({ purpose: 'main' })).rejects.toThrow('wrong secret');
+  await expect(intruder.namespace({ purpose: 'main', owner: 'x' })).rejects.toThrow('wrong secret');
   await server?.close();
-  await expect(environment.namespace({ purpose: 'main' })).rejects.toBeInstanceOf(HarnessError);
+  await expect(environment.namespace({ purpose: 'main', owner: 'x' })).rejects.toBeInstanceOf(HarnessError);
 });
 
 test('a call that the main process does not know is a harness error, whatever objects inherit', async () => {

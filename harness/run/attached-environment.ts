@@ -9,6 +9,8 @@ const CALLS = Object.keys({
   alive: true,
   cluster: true,
   namespace: true,
+  giveBackNamespaces: true,
+  refusals: true,
   nodes: true,
   provideImage: true,
   image: true,

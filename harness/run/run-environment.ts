@@ -41,8 +41,12 @@ export function ownEnvironment(environment: Environment): RunEnvironment {
     calls: {
       alive: () => done(environment.assertAlive()),
       cluster: (_, candidate) => clusters.dataFor(candidate),
-      namespace: async ({ purpose, podSecurity }, candidate) => ({
-        name: await clusters.namespace(candidate, purpose, podSecurity),
+      namespace: async ({ purpose, podSecurity, owner }, candidate) => ({
+        name: await clusters.namespace(candidate, purpose, podSecurity, owner),
+      }),
+      giveBackNamespaces: ({ owner }, candidate) => done(clusters.giveBackNamespaces(candidate, owner)),
+      refusals: async ({ id }, candidate) => ({
+        refused: (await clusters.startedFor(candidate)).ledger?.refusals(id) ?? [],
       }),
       nodes: async ({ atLeast }, candidate) => done((await clusters.startedFor(candidate)).addNodes(atLeast)),
       provideImage: ({ reference }, candidate) => done(clusters.provideImage(candidate, reference)),

@@ -21,6 +21,8 @@ import { type ControlServer, claimHandlers, startControlServer } from '../rpc/se
 import type { Target } from '../targets/load.ts';
 import type { Settings } from '../targets/settings.ts';
 import { attachTo } from './attached-environment.ts';
+import { type Needs, needsOf } from './live/needs.ts';
+import { type Lack, lackingOf, preflight } from './live/preflight.ts';
 import {
   checkCombination,
   referencesCandidate,
@@ -39,6 +41,8 @@ export interface RunOptions extends Selection {
   context?: string;
   /** What the objects that are made on a live cluster need to have. */
   settings?: Settings;
+  /** Namespaces of a live cluster that the run is kept to; none: it makes its own. */
+  namespaces?: string[];
   identityProvider: IdentityProviderKind;
   clock: ClockKind;
   /** Leaves the environment running for debugging. */
@@ -109,6 +113,7 @@ export class Session {
   readonly environment: RunEnvironment;
   readonly #listener: ProgressListener;
   #control: ControlServer | undefined;
+  #lacking: Record<string, string> = {};
   #warm: Promise<void> | undefined;
   #breakOff: (why: string) => void = () => undefined;
 
@@ -150,6 +155,7 @@ export class Session {
       cluster: options.cluster,
       ...(options.context === undefined ? {} : { context: options.context }),
       ...(options.settings === undefined ? {} : { settings: options.settings }),
+      ...(options.namespaces === undefined ? {} : { namespaces: options.namespaces }),
       identityProvider: options.identityProvider,
       clock: this.clock,
       evaluatesTwins: options.mode === 'prove',
@@ -189,6 +195,41 @@ export class Session {
     return this.options.cluster === 'k3s' && this.options.warm === undefined;
   }
 
+  /** What the requirements of this session need of a live cluster. */
+  get needs(): Needs {
+    const planned = new Set(this.planned.map(({ id }) => id));
+    return needsOf(
+      this.catalogue.requirements.filter(({ id }) => planned.has(id)),
+      { targets: this.options.targets ?? [], namespaces: this.options.namespaces ?? [] },
+    );
+  }
+
+  /** Finds out what the live cluster lacks for the harness, before anything is evaluated; see run/live/preflight.ts. */
+  async preflight(): Promise<Lack[]> {
+    const [candidate] = this.candidates;
+    if (candidate === undefined || this.options.cluster !== 'kubeconfig') return [];
+    enterRun(this.runId);
+    const [given] = this.options.namespaces ?? [];
+    return preflight({
+      data: await this.environment.calls.cluster({}, candidate),
+      needs: this.needs,
+      namespace: async () =>
+        (
+          await this.environment.calls.namespace(
+            { purpose: 'preflight', podSecurity: 'restricted', owner: 'preflight' },
+            candidate,
+          )
+        ).name,
+      ...(given === undefined ? {} : { given }),
+      onProgress: (message) => this.#listener('preflight', message),
+    });
+  }
+
+  /** Leaves out what the cluster lacks something for: it ends as not applicable, with why. */
+  leaveOut(lacks: readonly Lack[]): void {
+    this.#lacking = lackingOf(lacks);
+  }
+
   /** Sweeps what dead runs left, then opens the control server and begins to start the environment. */
   async start(): Promise<WorkerSettings> {
     const { environment } = this;
@@ -225,6 +266,8 @@ export class Session {
       clock: this.clock,
       ownCluster: this.options.cluster === 'k3s',
       candidates: this.candidates,
+      lacking: this.#lacking,
+      sharesNamespaces: (this.options.namespaces ?? []).length > 0,
       requirements: Object.fromEntries(
         this.catalogue.requirements.map(({ id, role, preconditions = {} }) => [id, { role, preconditions }]),
       ),
@@ -290,7 +333,9 @@ export class Session {
    */
   again(rows: PlannedRow[], where: 'here' | 'anew'): Session {
     const options = { ...this.options, only: rows };
-    return new Session(options, this.#listener, this.catalogue, where === 'here' ? this : undefined);
+    const session = new Session(options, this.#listener, this.catalogue, where === 'here' ? this : undefined);
+    session.#lacking = this.#lacking;
+    return session;
   }
 
   /** Takes the results of a second session for {@link spoilt} and {@link doubtful} rows in the place of the first ones; they say so. */

@@ -1,5 +1,6 @@
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import type { ClusterTrust } from '../../oauth/provider.ts';
+import type { Ledger } from './kubeconfig/ledger.ts';
 
 /** The cluster in the slot. Lives in the main process; the workers get its {@link ClusterData}. */
 export interface StartedCluster {
@@ -20,9 +21,9 @@ export interface StartedCluster {
   addNodes(atLeast: number): Promise<void>;
   /** Takes what a user makes for the harness's own: it has what the settings ask for. Only where there are settings. */
   takeAsOwn?(user: string): void;
-  /** The harness's own requests so far, by verb and resource; only where it does not read the API server's log. */
-  requests?(): Record<string, number>;
-  /** Rejects if the cluster is gone: reported as a harness error, never as a verdict. */
+  /** The harness's own requests so far, and what was refused to them; only where it does not read the API server's log. */
+  readonly ledger?: Ledger;
+  /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -1,12 +1,13 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { HarnessError, UsageError } from '../../core/errors.ts';
+import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { decodeToken } from '../../core/token.ts';
-import type { Settings } from '../../targets/settings.ts';
+import { type Settings, settingsSchema } from '../../targets/settings.ts';
 import type { StartedCluster } from './cluster.ts';
 import { complying } from './kubeconfig/comply.ts';
 import { type Credentials, credentialsOf } from './kubeconfig/credentials.ts';
 import { explainNoAnswer, explainRefusal, type Way } from './kubeconfig/explain.ts';
-import { type Gateway, startGateway } from './kubeconfig/gateway.ts';
+import { type Gateway, type Rewrite, startGateway } from './kubeconfig/gateway.ts';
 import { type Attachment, loadKubeconfig } from './kubeconfig/load.ts';
 import { nameOfProxy } from './kubeconfig/proxy.ts';
 import { createUpstream, type Upstream } from './kubeconfig/upstream.ts';
@@ -17,6 +18,8 @@ export interface KubeconfigOptions {
   context?: string;
   /** What the objects that are made there need to have. */
   settings?: Settings;
+  /** Namespaces that the run is kept to; none: it makes its own. */
+  namespaces?: string[];
   onProgress: (message: string) => void;
 }
 
@@ -84,6 +87,8 @@ interface Issuer {
   issuer: string;
   audiences: string[];
   algorithm?: string;
+  /** A token of it, where one may be made. */
+  token?: string;
 }
 
 /** The discovery document of the cluster's issuer, where the harness's user may read it. */
@@ -117,6 +122,7 @@ async function issuerOf(ask: Ask, namespaces: string[], way: Way): Promise<Issue
       return {
         issuer: claims.iss ?? '',
         audiences: [claims.aud ?? []].flat(),
+        token: made?.token ?? '',
         ...(typeof header.alg === 'string' ? { algorithm: header.alg } : {}),
       };
     }
@@ -128,6 +134,19 @@ async function issuerOf(ask: Ask, namespaces: string[], way: Way): Promise<Issue
   const right =
     'create serviceaccounts/token, or get /.well-known/openid-configuration: the harness has to know the issuer';
   throw new HarnessError(explainRefusal(refusal?.status ?? 0, refusal?.words ?? '', way, right));
+}
+
+/** Whether the token of a ServiceAccount gets no answer but 401 at the server of the kubeconfig: a front before it knows its own users alone. */
+async function refusesServiceAccounts(upstream: Upstream, token: string | undefined): Promise<boolean> {
+  if (token === undefined) return false;
+  const credentials: Credentials = {
+    form: 'a token',
+    present: async () => ({ headers: { authorization: `Bearer ${token}` } }),
+    refused: () => undefined,
+  };
+  const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
+  const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
+  return (await askOnce({ upstream, credentials }, { method: 'POST', path, body })).status === 401;
 }
 
 /** What is known of a live cluster without any right, and what its user may read: for the report. */
@@ -156,6 +175,16 @@ async function discoverLive(ask: Ask, { issuer, audiences }: Issuer): Promise<Re
   };
 }
 
+/** In namespaces of somebody else what the run made is known by its label alone. */
+function rewriteFor({ settings = settingsSchema.parse({}), namespaces = [], runId }: KubeconfigOptions): Rewrite {
+  const own = namespaces.length === 0 ? {} : { [RUN_OBJECT_LABEL]: runId };
+  const labelled = { ...settings, labels: { ...settings.labels, ...own } };
+  return {
+    own: complying(labelled),
+    ...(namespaces.length === 0 ? {} : { foreign: complying(settingsSchema.parse({ labels: own })) }),
+  };
+}
+
 /** A kubeconfig that leads to the gateway: whoever holds it asks as the user, as long as this process lives. */
 function kubeConfigOf({ url, secret }: Gateway, { context, clusterName, userName, namespace }: Attachment): string {
   return JSON.stringify({
@@ -179,7 +208,7 @@ function kubeConfigOf({ url, secret }: Gateway, { context, clusterName, userName
 export async function attachKubeconfig(options: KubeconfigOptions): Promise<StartedCluster> {
   const attachment = loadKubeconfig(options.context === undefined ? {} : { context: options.context });
   const { cluster, user, missing, namespace } = attachment;
-  const { settings } = options;
+  const { settings, namespaces = [] } = options;
   options.onProgress(describeAttachment(attachment));
   if (missing.length > 0) options.onProgress(`KUBECONFIG names ${missing.join(', ')}, which does not exist: skipped`);
   const upstream = createUpstream(cluster);
@@ -189,14 +218,17 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
   try {
     const credentials = credentialsOf(user, cluster);
     const ask: Ask = (question) => askOnce({ upstream, credentials }, question);
-    const found = await issuerOf(ask, ['default', namespace], way);
+    const found = await issuerOf(ask, namespaces.length > 0 ? namespaces : ['default', namespace], way);
     const { issuer, audiences, algorithm } = found;
-    const { jwks_uri: keys } = await discovery(ask);
+    const [{ jwks_uri: keys }, refuses] = await Promise.all([
+      discovery(ask),
+      refusesServiceAccounts(upstream, found.token),
+    ]);
     const gateway = await startGateway({
       upstream,
       credentials,
       explain: (error) => explainNoAnswer(error, way),
-      ...(settings === undefined ? {} : { rewrite: complying(settings) }),
+      ...(settings === undefined && namespaces.length === 0 ? {} : { rewrite: rewriteFor(options) }),
     });
     return {
       data: {
@@ -207,10 +239,11 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
         owned: false,
         workloadImage: process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE || STOCK_NODE_IMAGE,
         ...(settings?.storageClassName === undefined ? {} : { storageClass: settings.storageClassName }),
+        ...(refuses ? { refusesServiceAccounts: true } : {}),
         resolver: { routes: {}, ca: '' },
       },
       takeAsOwn: (who) => gateway.takeAsOwn(who),
-      requests: () => gateway.requests(),
+      ledger: gateway.ledger,
       trust: {
         issuer,
         jwksUri: typeof keys === 'string' ? keys : `${upstream.server}/openid/v1/jwks`,

@@ -5,6 +5,7 @@ import {
   KubeConfig,
   RbacAuthorizationV1Api,
   type V1PolicyRule,
+  type V1ResourceAttributes,
 } from '@kubernetes/client-node';
 import { stringify } from 'yaml';
 import { z } from 'zod';
@@ -49,6 +50,57 @@ function kubeConfigText(server: string, ca: string, token: string, namespace: st
   });
 }
 
+type IsAllowed = (right: Right, scope?: string) => Promise<boolean>;
+
+/**
+ * How it is asked what a ServiceAccount may do. On a live cluster the ServiceAccount asks for itself, which every user may, and the
+ * harness needs no right for; on the harness's own, where what it asks would stand in the audit log, an administrator asks.
+ */
+function accessReviewOf(options: {
+  config: KubeConfig;
+  user: string;
+  namespace: string;
+  token: string;
+  owned: boolean;
+}): IsAllowed {
+  const { config, user, namespace, token, owned } = options;
+  const attributesOf = (right: Right, scope?: string): V1ResourceAttributes => {
+    const [resource = '', subresource] = right.resource.split('/');
+    return {
+      verb: right.verb,
+      group: right.group,
+      resource,
+      ...(subresource === undefined ? {} : { subresource }),
+      ...(right.name === undefined ? {} : { name: right.name }),
+      ...(scope === undefined ? {} : { namespace: scope }),
+    };
+  };
+  if (owned) {
+    const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
+    const authorization = config.makeApiClient(AuthorizationV1Api);
+    return async (right, scope) => {
+      const spec = { user, groups, resourceAttributes: attributesOf(right, scope) };
+      return (await authorization.createSubjectAccessReview({ body: { spec } })).status?.allowed === true;
+    };
+  }
+  const cluster = config.getCurrentCluster();
+  if (cluster === null) throw new HarnessError('the kubeconfig has no current context');
+  const own = new KubeConfig();
+  own.loadFromClusterAndUser(cluster, { name: user, token });
+  const authorization = own.makeApiClient(AuthorizationV1Api);
+  return async (right, scope) => {
+    try {
+      const spec = { resourceAttributes: attributesOf(right, scope) };
+      return (await authorization.createSelfSubjectAccessReview({ body: { spec } })).status?.allowed === true;
+    } catch (error) {
+      if (!(error instanceof ApiException) || error.code !== 401) throw error;
+      throw new HarnessError(
+        `the API server of the kubeconfig does not take the token of ${user} (401): a front before it may take those of its own users alone`,
+      );
+    }
+  };
+}
+
 /**
  * Makes a ServiceAccount that is bound to exactly these rules and starts a recording proxy for it.
  *
@@ -65,32 +117,19 @@ async function openTargetAccess(
   config.loadFromString(cluster.data.kubeConfig);
   const core = config.makeApiClient(CoreV1Api);
   const rbac = config.makeApiClient(RbacAuthorizationV1Api);
-  const authorization = config.makeApiClient(AuthorizationV1Api);
   const { namespace, serviceAccount = `target-${id}`, rules, elsewhere = {}, clusterRules = [] } = options;
   const user = `system:serviceaccount:${namespace}:${serviceAccount}`;
   const labels = { [RUN_OBJECT_LABEL]: runId };
   const subjects = [{ kind: 'ServiceAccount', name: serviceAccount, namespace }];
 
-  const isAllowed = async (right: Right, scope?: string): Promise<boolean> => {
-    const [resource = '', subresource] = right.resource.split('/');
-    const { status } = await authorization.createSubjectAccessReview({
-      body: {
-        spec: {
-          user,
-          groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'],
-          resourceAttributes: {
-            verb: right.verb,
-            group: right.group,
-            resource,
-            ...(subresource === undefined ? {} : { subresource }),
-            ...(right.name === undefined ? {} : { name: right.name }),
-            ...(scope === undefined ? {} : { namespace: scope }),
-          },
-        },
-      },
-    });
-    return status?.allowed === true;
-  };
+  await core.createNamespacedServiceAccount({ namespace, body: { metadata: { name: serviceAccount, labels } } });
+  const { status: issued } = await core.createNamespacedServiceAccountToken({
+    namespace,
+    name: serviceAccount,
+    body: { spec: { audiences: cluster.data.apiAudiences, expirationSeconds: TOKEN_SECONDS } },
+  });
+  const token = issued?.token ?? '';
+  const isAllowed = accessReviewOf({ config, user, namespace, token, owned: cluster.data.owned });
   /** The authorizer learns of Roles by a watch of its own, that nobody else can see: it is asked until it knows. */
   const known = async (rights: Right[], expected: boolean, scope?: string): Promise<void> => {
     const deadline = Date.now() + KNOWN_SECONDS * 1000;
@@ -131,17 +170,11 @@ async function openTargetAccess(
     await rbac.createClusterRoleBinding({ body: { metadata, roleRef, subjects } });
   };
 
-  await core.createNamespacedServiceAccount({ namespace, body: { metadata: { name: serviceAccount, labels } } });
   const scopes = Object.entries({ ...elsewhere, [namespace]: rules });
   await Promise.all([
     ...scopes.map(([scope, what]) => bind(scope, what)),
     ...(clusterRules.length === 0 ? [] : [bindCluster()]),
   ]);
-  const { status } = await core.createNamespacedServiceAccountToken({
-    namespace,
-    name: serviceAccount,
-    body: { spec: { audiences: cluster.data.apiAudiences, expirationSeconds: TOKEN_SECONDS } },
-  });
   await Promise.all([
     ...scopes.map(([scope, what]) => known(rightsOf(what), true, scope)),
     known(rightsOf(clusterRules), true),
@@ -162,7 +195,7 @@ async function openTargetAccess(
       namespace,
       serviceAccount,
       user,
-      kubeConfig: kubeConfigText(`https://${local?.host}:${local?.port}`, pki.ca, status?.token ?? '', namespace),
+      kubeConfig: kubeConfigText(`https://${local?.host}:${local?.port}`, pki.ca, token, namespace),
       ...(inside === undefined
         ? {}
         : {

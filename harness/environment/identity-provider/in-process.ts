@@ -74,6 +74,7 @@ function contextOf(
     },
     namespace: async () => ({ name: 'test' }),
     namespaceFor: async (purpose: string) => ({ name: purpose }),
+    withNamespace: async <T>(purpose: string, _: unknown, act: (namespace: string) => Promise<T>) => act(purpose),
     shared: (key: string, make: () => Promise<unknown>) => {
       const known = shared.get(key) ?? make();
       shared.set(key, known);

@@ -100,8 +100,17 @@ interface Site {
  *
  * @throws HarnessError where the cluster had no room for an agent
  */
-export async function withJobRunner<R>(
+export function withJobRunner<R>(
   t: RequirementContext,
+  options: LaunchOptions,
+  act: (runner: LaunchedRunner) => Promise<R>,
+): Promise<R> {
+  return t.withNamespace(`runner ${options.purpose}`, 'restricted', (namespace) => launch(t, namespace, options, act));
+}
+
+async function launch<R>(
+  t: RequirementContext,
+  namespace: string,
   options: LaunchOptions,
   act: (runner: LaunchedRunner) => Promise<R>,
 ): Promise<R> {
@@ -112,7 +121,7 @@ export async function withJobRunner<R>(
     const changes = new Changes(t.signal);
     /** What the runner had to wait for. */
     const waits: Stall[] = [];
-    const { site, watch } = await prepare(t, options, { cleanUp, changes, waits });
+    const { site, watch } = await prepare(t, namespace, options, { cleanUp, changes, waits });
     const runner = new Launch(site, { options, changes, watch, stalls: () => [...heartbeat.stalls(), ...waits] });
     cleanUp.defer(() => runner.stop());
     await runner.start();
@@ -150,20 +159,17 @@ export function needsReady({ readiness, events }: Pick<RunnerRecord, 'readiness'
   throw new NotTestable(`the job runner does not accept work: ${why}${tail}`);
 }
 
-/** Makes namespace, rights, objects, watches and kubeconfig, in the order in which they need one another. */
+/** Makes rights, objects, watches and kubeconfig, in the order in which they need one another. */
 async function prepare(
   t: RequirementContext,
+  namespace: string,
   options: LaunchOptions,
   { cleanUp, changes, waits }: { cleanUp: AsyncDisposableStack; changes: Changes; waits: Stall[] },
 ): Promise<{ site: Site; watch: ObjectWatch }> {
   const target = jobRunnerTarget(t);
   const workFolder = await mkdtemp(join(tmpdir(), 'conformance-job-runner-'));
   cleanUp.defer(() => rm(workFolder, { recursive: true, force: true }));
-  const [cluster, image, { name: namespace }] = await Promise.all([
-    t.cluster(),
-    t.agentImage(),
-    t.namespaceFor(`runner ${options.purpose}`),
-  ]);
+  const [cluster, image] = await Promise.all([t.cluster(), t.agentImage()]);
   await setPodSecurity(cluster, namespace, target.podSecurity);
   const values = {
     namespace,

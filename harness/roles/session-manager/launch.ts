@@ -92,17 +92,28 @@ export interface LaunchedManager {
  *
  * @throws NotTestable when it does not start, or cannot be told its configuration
  */
-export async function withSessionManager<R>(
+export function withSessionManager<R>(
   t: RequirementContext,
+  options: LaunchOptions,
+  act: (manager: LaunchedManager) => Promise<R>,
+): Promise<R> {
+  const { podSecurity } = sessionManagerTarget(t);
+  return t.withNamespace(`manager ${options.purpose}`, podSecurity, (namespace) =>
+    launched(t, namespace, options, act),
+  );
+}
+
+async function launched<R>(
+  t: RequirementContext,
+  namespace: string,
   options: LaunchOptions,
   act: (manager: LaunchedManager) => Promise<R>,
 ): Promise<R> {
   const target = sessionManagerTarget(t);
   await using stack = new AsyncDisposableStack();
-  const [cluster, image, { name: namespace }, folder, port] = await Promise.all([
+  const [cluster, image, folder, port] = await Promise.all([
     t.cluster(),
     t.agentImage(),
-    t.namespaceFor(`manager ${options.purpose}`, target.podSecurity),
     mkdtemp(join(tmpdir(), 'conformance-session-manager-')),
     freePort(),
   ]);

@@ -1,15 +1,17 @@
-import { inject, test } from 'vitest';
+import { randomUUID } from 'node:crypto';
+import { afterAll, inject, test } from 'vitest';
 import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { groupByCause } from '../../core/causes.ts';
 import { describeError, HarnessError, NotApplicable, Violation } from '../../core/errors.ts';
 import { processorsSince } from '../../core/load.ts';
-import { asHarnessError, outcomeOf } from '../../core/outcome.ts';
+import { asHarnessError, isRed, outcomeOf } from '../../core/outcome.ts';
 import { redact, redactData } from '../../core/redact.ts';
 import { Resolver } from '../../core/resolver.ts';
 import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts';
 import { limitSeconds } from '../../core/time-limits.ts';
 import type { ApiRecord, Requester } from '../../kubernetes/api-record.ts';
-import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import type { ClusterData } from '../../kubernetes/cluster-data.ts';
+import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { AdditionalIssuerTrust } from '../../oauth/provider.ts';
 import { roleDefinition } from '../../roles/index.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
@@ -27,6 +29,10 @@ import type {
 } from '../../rpc/protocol.ts';
 
 export type { RequirementContext } from '../../rpc/context.ts';
+
+/** Tells the file that runs here from the others: each has a module graph of its own. */
+const OWNER = randomUUID();
+let givesBack = false;
 
 /** Everything made once per file and candidate, by its key. */
 const shared = new Map<string, Promise<unknown>>();
@@ -69,6 +75,64 @@ function assertDeclared(settings: WorkerSettings, id: string, candidate: Candida
   }
 }
 
+/**
+ * Where a run is kept to a few namespaces, requirements of clusters, whose fixtures are pods that stay, come one after the other and share
+ * nothing. Those of other roles share what was recorded.
+ */
+function isAlone(settings: WorkerSettings, id: string): boolean {
+  return settings.sharesNamespaces === true && rowOf(settings, id).role === 'cluster';
+}
+
+const ownerOf = (settings: WorkerSettings, id: string): string => (isAlone(settings, id) ? `${OWNER} ${id}` : OWNER);
+
+/** The requirement before, of those that come one after the other. */
+let before: Promise<unknown> = Promise.resolve();
+
+/** Waits for its turn where a requirement is alone. @returns what ends the turn */
+async function inTurn(settings: WorkerSettings, candidate: Candidate, id: string): Promise<() => Promise<void>> {
+  if (!isAlone(settings, id)) return async () => undefined;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const turn = before;
+  before = turn.then(() => promise);
+  await turn;
+  return async () => {
+    try {
+      await environmentOf(settings, candidate.name).giveBackNamespaces({ owner: ownerOf(settings, id) });
+    } finally {
+      resolve();
+    }
+  };
+}
+
+/** On a live cluster the harness knows for which requirement it asks: its door to the cluster is shown the id (kubeconfig/gateway.ts). */
+function askedBy(data: ClusterData, id: string): ClusterData {
+  if (data.kind !== 'kubeconfig') return data;
+  const config = JSON.parse(data.kubeConfig) as { users: { user: { token: string } }[] };
+  for (const { user } of config.users) user.token = `${user.token}.${id}`;
+  return { ...data, kubeConfig: JSON.stringify(config) };
+}
+
+/** What is red on a live cluster that refused something to the harness meanwhile says nothing about the cluster. */
+async function unlessRefused(
+  settings: WorkerSettings,
+  candidate: Candidate,
+  id: string,
+  thrown: unknown,
+): Promise<unknown> {
+  if (settings.ownCluster || !isRed(outcomeOf(thrown))) return thrown;
+  const { refused } = await environmentOf(settings, candidate.name).refusals({ id });
+  if (refused.length === 0) return thrown;
+  return new HarnessError(
+    `the cluster refused to the harness: ${refused.join('; ')}; meanwhile: ${describeError(thrown)}`,
+  );
+}
+
+/** What the cluster lacks for a requirement was found out before the first one. */
+function assertPossible({ lacking }: WorkerSettings, id: string): void {
+  const why = lacking?.[id];
+  if (why !== undefined) throw new NotApplicable(why);
+}
+
 interface ContextParts {
   settings: WorkerSettings;
   candidate: Candidate;
@@ -84,11 +148,12 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     void environment.progress({ id, message: redact(message) }).catch(() => undefined);
   };
   const fixture = <T>(key: string, make: () => Promise<T>): Promise<T> =>
-    sharedBy(candidate, key, make).catch((error: unknown) => {
+    sharedBy(candidate, isAlone(settings, id) ? `${id} ${key}` : key, make).catch((error: unknown) => {
       throw asHarnessError(`the fixture "${key}" failed`, error);
     });
+  const owner = ownerOf(settings, id);
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
-    fixture(`namespace ${purpose}`, () => environment.namespace({ purpose, podSecurity }));
+    fixture(`namespace ${purpose}`, () => environment.namespace({ purpose, podSecurity, owner }));
   const handleOf = (
     { description, resolver, ca, additionalIssuer }: IdentityProviderData,
     at: ProviderPlace,
@@ -106,6 +171,7 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
           },
         }),
   });
+  let handle: Promise<ClusterHandle> | undefined;
   const auditRecords = async (requester: Requester): Promise<ApiRecord[] | undefined> =>
     (await environment.auditRecords({ requester })).records;
   return {
@@ -115,7 +181,12 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     signal,
     auditRecords,
     clock: createClock(settings.clock, progress, signal),
-    cluster: () => fixture('cluster', async () => createClusterHandle(await environment.cluster({}))),
+    cluster: () => {
+      handle ??= fixture('cluster', () => environment.cluster({})).then((data) =>
+        createClusterHandle(askedBy(data, id)),
+      );
+      return handle;
+    },
     provideImage: (reference) =>
       fixture(`image ${reference}`, async () => {
         await environment.provideImage({ reference });
@@ -152,6 +223,16 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     },
     namespace: () => namespaceFor('main'),
     namespaceFor,
+    async withNamespace(purpose, podSecurity, act) {
+      if (settings.sharesNamespaces !== true) return act((await namespaceFor(purpose, podSecurity)).name);
+      const holder = `${owner} ${purpose}`;
+      const { name } = await environment.namespace({ purpose, podSecurity, owner: holder });
+      try {
+        return await act(name);
+      } finally {
+        await environment.giveBackNamespaces({ owner: holder });
+      }
+    },
     identityProvider: () =>
       fixture('identity provider', async () => handleOf(await environment.identityProvider({}), 'slot')),
     peerProviders: () =>
@@ -223,6 +304,15 @@ const TARGET_FACTOR = 5;
 export function requirement(id: string, body: (t: RequirementContext) => Promise<void>): void {
   const settings = inject('conformance');
   const candidates = settings.candidates.filter((candidate) => candidate.planned.includes(id));
+  if (settings.sharesNamespaces === true && !givesBack) {
+    givesBack = true;
+    // What a file never gave back is for the next one.
+    afterAll(async () => {
+      for (const { name } of settings.candidates) {
+        await environmentOf(settings, name).giveBackNamespaces({ owner: OWNER });
+      }
+    });
+  }
   if (candidates.length === 0) {
     // Vitest takes a file without any test for a fault; what was not planned is not reported.
     test.skip(`${id} (not planned)`);
@@ -236,6 +326,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
     const title = settings.candidates.length === 1 ? id : `${id} [${candidate.name}]`;
     test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
       await environmentOf(settings, candidate.name).admission({ id });
+      const endTurn = await inTurn(settings, candidate, id);
       const startedAt = new Date();
       // A cluster that is not ours is on another machine.
       const { ownCluster } = settings;
@@ -279,6 +370,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
       signal.addEventListener('abort', () => reject(new HarnessError('the run was aborted')), { once: true });
       try {
         assertDeclared(settings, id, candidate);
+        assertPossible(settings, id);
         await Promise.race([body(t), exceeded]);
         // `expect.soft` and its like do not throw: they write their failure down and let the body go on.
         const [soft] = task.result?.errors ?? [];
@@ -287,9 +379,11 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
       } catch (thrown) {
         const seen = stalls();
         const inDoubt = doubt(thrown, seen);
-        const error = await unlessEnvironmentIsGone(
-          environmentOf(settings, candidate.name),
-          unlessStarved(thrown, seen),
+        const error = await unlessRefused(
+          settings,
+          candidate,
+          id,
+          await unlessEnvironmentIsGone(environmentOf(settings, candidate.name), unlessStarved(thrown, seen)),
         );
         const outcome = outcomeOf(error);
         record(outcome, describeError(error), inDoubt, error instanceof Violation ? error.findings : []);
@@ -299,6 +393,7 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         throw error;
       } finally {
         clearTimeout(timer);
+        await endTurn();
       }
     });
   }

@@ -2,9 +2,10 @@ import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
-import { askedFor, userOf } from '../../../kubernetes/api-record.ts';
+import { userOf } from '../../../kubernetes/api-record.ts';
 import { endToEnd } from '../target-proxy/headers.ts';
 import type { Credentials, Presented } from './credentials.ts';
+import { Ledger } from './ledger.ts';
 import type { Upstream } from './upstream.ts';
 
 /**
@@ -15,12 +16,12 @@ import type { Upstream } from './upstream.ts';
 export interface Gateway {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;
-  /** Stands for the credentials of the kubeconfig, as a bearer. */
+  /** Stands for the credentials of the kubeconfig, as a bearer; `.ID` behind it says for which requirement it is asked. */
   readonly secret: string;
   /** Takes what this user makes for the harness's own, too: it complies as well (`system:serviceaccount:NAMESPACE:NAME`). */
   takeAsOwn(user: string): void;
-  /** Requests with the credentials of the kubeconfig so far, as `create pods` or `get /version`. */
-  requests(): Record<string, number>;
+  /** Requests with the credentials of the kubeconfig so far, and what was refused to them. */
+  readonly ledger: Ledger;
   close(): Promise<void>;
 }
 
@@ -29,8 +30,17 @@ export interface GatewayOptions {
   credentials: Credentials;
   /** Says why a request could not be asked. */
   explain(error: unknown): string;
-  /** Changes the body of a request of the harness's own, where it makes an object. */
-  rewrite?(request: { method: string; path: string }, body: unknown): unknown;
+  rewrite?: Rewrite;
+}
+
+type Change = (request: { method: string; path: string }, body: unknown) => unknown;
+
+/** Changes bodies of requests, where they make an object. */
+export interface Rewrite {
+  /** Of the harness, and of whoever is taken as its own. */
+  own: Change;
+  /** Of whoever else asks through this door: an implementation under test. */
+  foreign?: Change;
 }
 
 /** Not for the other side: they are about one connection (RFC 9110 section 7.6.1). */
@@ -38,6 +48,9 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'proxy-connection', 'tra
 
 /** The first word of a Status that no API server gives: the gateway itself could not ask it. */
 export const NO_WAY_REASON = 'NoWayToTheApiServer';
+
+/** Answers by which an API server, or a policy before it, says no. */
+const REFUSALS = new Set([400, 403, 422]);
 
 /** Objects are smaller: etcd takes 1.5 MiB. */
 const LARGEST_OBJECT = 4 * 1024 * 1024;
@@ -77,13 +90,13 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
   const secret = randomBytes(32).toString('base64url');
   const sockets = new Set<Socket>();
   const ownUsers = new Set<string>();
-  const counts = new Map<string, number>();
+  const ledger = new Ledger();
 
-  const count = (request: IncomingMessage): void => {
-    const { verb, group, resource, subresource, path } = askedFor(request.method ?? 'GET', request.url ?? '/');
-    const kind = resource === undefined ? path : `${resource}${group ? `.${group}` : ''}`;
-    const what = `${verb} ${kind}${subresource === undefined ? '' : `/${subresource}`}`;
-    counts.set(what, (counts.get(what) ?? 0) + 1);
+  /** For whom the harness asks: the secret may have the id of a requirement behind it. Undefined for whoever does not show it. */
+  const labelOf = (authorization: string | undefined): { requirement?: string } | undefined => {
+    const [shown = '', requirement] = (authorization ?? '').split(/\.(?=[A-Z]{2}-\d+[a-z]?$)/);
+    if (!isSame(shown, `Bearer ${secret}`)) return undefined;
+    return requirement === undefined ? {} : { requirement };
   };
 
   /** Headers and certificate of whoever asks. */
@@ -91,10 +104,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
     request: IncomingMessage,
   ): Promise<{ presented?: Presented; headers: Record<string, string | string[]> }> => {
     const { authorization, ...headers } = endToEnd(request.headersDistinct);
-    if (typeof authorization !== 'string' || !isSame(authorization, `Bearer ${secret}`)) {
-      return { headers: authorization === undefined ? headers : { ...headers, authorization } };
-    }
-    count(request);
+    const asks = labelOf(typeof authorization === 'string' ? authorization : undefined);
+    if (asks === undefined) return { headers: authorization === undefined ? headers : { ...headers, authorization } };
+    ledger.add(request.method ?? 'GET', request.url ?? '/', asks.requirement);
     const presented = await credentials.present();
     // Whoever is to be acted as already is not acted as by somebody else: client-go leaves such a request alone, too.
     const own =
@@ -105,16 +117,17 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
   };
 
   const changed = async (
+    change: Change | undefined,
     request: IncomingMessage,
     headers: Record<string, string | string[]>,
   ): Promise<Buffer | undefined> => {
     const { method = 'GET', url: path = '/' } = request;
     const isJson = String(headers['content-type'] ?? '').startsWith('application/json');
-    if (rewrite === undefined || (method !== 'POST' && method !== 'PUT') || !isJson) return undefined;
+    if (change === undefined || (method !== 'POST' && method !== 'PUT') || !isJson) return undefined;
     const body = await bodyOf(request);
     if (body === undefined) throw new Error(`a body of more than ${LARGEST_OBJECT} bytes is no object`);
     try {
-      return Buffer.from(JSON.stringify(rewrite({ method, path }, JSON.parse(body.toString()))));
+      return Buffer.from(JSON.stringify(change({ method, path }, JSON.parse(body.toString()))));
     } catch {
       // No JSON: the API server says so better.
       return body;
@@ -123,10 +136,10 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
 
   const forward = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { method = 'GET', url: path = '/' } = request;
-    let mine = false;
+    const mine = labelOf(request.headers.authorization);
     const fail = (error: unknown): void => {
       // Whoever shows something of its own sees what a network shows; the harness is told why.
-      if (!mine || response.headersSent) {
+      if (mine === undefined || response.headersSent) {
         response.destroy();
         request.socket.destroy();
         return;
@@ -134,10 +147,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
       response.writeHead(502, { 'content-type': 'application/json' }).end(statusOf(explain(error)));
     };
     try {
-      mine = isSame(request.headers.authorization ?? '', `Bearer ${secret}`);
       const { presented, headers } = await identify(request);
       const isOwn = presented !== undefined || ownUsers.has(userOf(request.headers.authorization));
-      const body = isOwn ? await changed(request, headers) : undefined;
+      const body = await changed(isOwn ? rewrite?.own : rewrite?.foreign, request, headers);
       const outgoing = upstream.request({
         method,
         path,
@@ -151,6 +163,16 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
         response.writeHead(answer.statusCode ?? 502, answer.statusMessage, rawEndToEnd(answer));
         // A watch may be silent for minutes: its head must not wait for its first word.
         response.flushHeaders();
+        const code = answer.statusCode ?? 0;
+        if (
+          mine !== undefined &&
+          REFUSALS.has(code) &&
+          headers['impersonate-user'] === presented?.headers['impersonate-user']
+        ) {
+          const words: Buffer[] = [];
+          answer.on('data', (chunk: Buffer) => words.push(chunk));
+          answer.on('end', () => ledger.refused(method, path, mine.requirement, code, Buffer.concat(words)));
+        }
         // An answer that was cut must look cut.
         pipeline(answer, response, () => undefined);
       });
@@ -181,8 +203,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
       socket.write(first);
       other.write(head);
       other.on('error', () => socket.destroy());
-      other.on('close', () => socket.destroy());
-      socket.on('close', () => other.destroy());
+      // What came last is still on its way when the other side has closed already.
+      other.on('close', () => (socket as Socket).destroySoon());
+      socket.on('close', () => other.destroySoon());
       other.pipe(socket).pipe(other);
     });
     outgoing.on('response', (answer) => {
@@ -220,7 +243,7 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
     takeAsOwn(user) {
       ownUsers.add(user);
     },
-    requests: () => Object.fromEntries([...counts].toSorted()),
+    ledger,
     async close() {
       await new Promise((resolve) => {
         server.close(resolve);

@@ -1,8 +1,8 @@
 /** Ids of every kind, and more tasks than a limit allows (JL-23, JL-33). */
 
 import { randomBytes, randomUUID } from 'node:crypto';
-import type { KubernetesObject } from '@kubernetes/client-node';
 import fc from 'fast-check';
+import { mayMakeQuotas, podQuota } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { RunnerSettings } from '../driver.ts';
 import { withReadyJobRunner } from '../launch.ts';
@@ -65,14 +65,13 @@ export async function observeIds(t: RequirementContext): Promise<IdsRecord> {
       const seed = randomBytes(4).readInt32BE();
       const random = fc.sample(nearMiss, { seed, numRuns: RANDOM_IDS / 2 }).flat();
       const ids = [...new Set([...HARD_IDS, ...random])];
-      await runner.cluster.create([
-        {
-          apiVersion: 'v1',
-          kind: 'ResourceQuota',
-          metadata: { name: 'no-pods', namespace: runner.namespace },
-          spec: { hard: { pods: '0' } },
-        } as KubernetesObject,
-      ]);
+      if (!(await mayMakeQuotas(runner.cluster, runner.namespace))) {
+        t.notApplicable(
+          `the harness may not create resourcequotas in ${runner.namespace}: hundreds of tasks would get pods`,
+        );
+      }
+      const quota = podQuota('no-pods');
+      await runner.cluster.create([{ ...quota, metadata: { ...quota.metadata, namespace: runner.namespace } }]);
       for (const [index, id] of ids.entries()) await runner.submit(`id-${index}`, { id, agent: id });
       const areKnown = (): boolean =>
         runner.tasks.every((task) => jobsOf(runner, task).length > 0 || isOver(runner, task));

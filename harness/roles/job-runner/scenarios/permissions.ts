@@ -1,6 +1,5 @@
 /** What a job runner asks of the API server, and what becomes of its work when a right is missing (suite rbac-minimal). */
 
-import type { KubernetesObject } from '@kubernetes/client-node';
 import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { disagreements } from '../../../environment/cluster/audit-log.ts';
@@ -18,6 +17,7 @@ import {
   spelledResource,
 } from '../../../kubernetes/rbac.ts';
 import { tellsOfRefusal } from '../../../kubernetes/refusals.ts';
+import { whileNoPodsAreMade } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { Readiness, RunnerEvent } from '../driver.ts';
@@ -121,7 +121,7 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   }
   const havePods = (): boolean => runner.tasks.every((task) => podsOf(runner, task).length > 0 || isOver(runner, task));
   await runner.until(havePods, TASK_SECONDS);
-  await withoutRoom(runner, async () => {
+  await whileNoPodsAreMade(runner.cluster, runner.namespace, async () => {
     // Whoever looks for the cause needs rights that no other task does.
     await runner.submit('no-pod', { env: short });
     const longest = documented.faultSeconds['image-pull'] ?? FAULT_SECONDS;
@@ -130,18 +130,6 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   await runner.until(() => allOver(runner), TASK_SECONDS);
   const left = await runner.submit('left', { env: canCancel ? LONG : NOT_SO_LONG });
   await runner.until(() => runsOrIsOver(runner, left), TASK_SECONDS);
-}
-
-/** Acts while a quota lets no pod be made in the runner's namespace. */
-async function withoutRoom(runner: LaunchedRunner, act: () => Promise<void>): Promise<void> {
-  const quotas = `/api/v1/namespaces/${runner.namespace}/resourcequotas`;
-  const metadata = { name: 'conformance-no-room', namespace: runner.namespace };
-  await runner.cluster.create([
-    { apiVersion: 'v1', kind: 'ResourceQuota', metadata, spec: { hard: { pods: '0' } } } as KubernetesObject,
-  ]);
-  await act();
-  const { status } = await runner.cluster.request(`${quotas}/${metadata.name}`, { method: 'DELETE' });
-  if (status !== 200) throw new HarnessError(`the quota of the harness was not deleted: ${status}`);
 }
 
 /** As a Deployment's pod is replaced: SIGTERM, its documented time, and the next one. */

@@ -1,6 +1,6 @@
 /** A runner that is started where it cannot do its work, or with settings that are wrong (JL-20, JL-21, JL-44). */
 
-import type { KubernetesObject } from '@kubernetes/client-node';
+import { mayMakeQuotas, podQuota } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { withJobRunner } from '../launch.ts';
 import { escaped, leftByPreflight, type RunnerRecord, type RunnersRecord, saidBy } from '../record.ts';
@@ -38,16 +38,12 @@ export async function observeRefusals(t: RequirementContext): Promise<RunnersRec
 
 /** The runner is started where it cannot do its work, each time for another cause. */
 function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
-  return t.sharedByAllFiles('job runner: refusals', () => {
+  return t.sharedByAllFiles('job runner: refusals', async () => {
+    const quotas = await mayMakeQuotas(await t.cluster());
     const target = jobRunnerTarget(t);
     // A runner that is deployed there has to have room itself.
     const own = 'service' in target.start ? (target.manifests?.replicas ?? 1) : 0;
-    const quota = {
-      apiVersion: 'v1',
-      kind: 'ResourceQuota',
-      metadata: { name: 'no-pods' },
-      spec: { hard: { pods: String(own) } },
-    } as KubernetesObject;
+    const quota = podQuota('no-pods', own);
     const refused = (purpose: string, cause: string, named: string, options: object): Promise<RefusalRecord> =>
       withJobRunner(t, { purpose, ...options }, async (runner) => {
         const seen = runner.record().readiness;
@@ -61,7 +57,7 @@ function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
     const hostNetwork = target.capabilities.includes('pod-template') && target.podSecurity !== 'privileged';
     return Promise.all([
       refused('no-rights', 'it has no rights', 'forbidden|not allowed|cannot|denied|permission|rbac', { rules: [] }),
-      refused('no-pods', 'a quota allows no pods', 'quota', { objects: [quota] }),
+      ...(quotas ? [refused('no-pods', 'a quota allows no pods', 'quota', { objects: [quota] })] : []),
       ...(hostNetwork
         ? [
             refused(

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { HarnessError } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
+import { whileNoPodsAreMade } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call, PodInput } from '../driver.ts';
 import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
@@ -85,8 +85,6 @@ export type Step =
   | 'get deleted'
   | 'clean up'
   | 'exec anonymous';
-
-const QUOTA = 'conformance-no-room';
 
 /**
  * Uses a manager in all ways that it declares.
@@ -176,20 +174,9 @@ async function faultyRequests(
   steps['create without image'] = await manager.call('createPod', { name: 'incomplete', namespace });
   steps['create malformed'] = await manager.call('createPod', { name: 'Not A Name', namespace, image });
   steps['create again'] = await manager.call('createPod', asked.agent ?? {});
-  const quotas = `/api/v1/namespaces/${namespace}/resourcequotas`;
-  await cluster.create([
-    {
-      apiVersion: 'v1',
-      kind: 'ResourceQuota',
-      metadata: { name: QUOTA, namespace },
-      ...{ spec: { hard: { pods: '0' } } },
-    },
-  ]);
-  steps['create over quota'] = await manager.call('createPod', { name: 'surplus', namespace, image });
-  const { status } = await cluster.request(`${quotas}/${QUOTA}`, { method: 'DELETE' });
-  if (status !== 200) {
-    throw new HarnessError(`the quota of the harness was not deleted: ${status}`);
-  }
+  await whileNoPodsAreMade(cluster, namespace, async () => {
+    steps['create over quota'] = await manager.call('createPod', { name: 'surplus', namespace, image });
+  });
 }
 
 async function runCommands(manager: LaunchedManager, execs: WorkRecord['execs']): Promise<void> {

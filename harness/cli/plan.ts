@@ -1,0 +1,158 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { stringify } from 'yaml';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { type NeededRight, type Needs, rulesOf } from '../run/live/needs.ts';
+import { select, targetsCandidate } from '../run/plan.ts';
+import { loadTarget } from '../targets/load.ts';
+import { collect, collectValue } from './run.ts';
+
+const FORMATS = ['text', 'json', 'rbac'] as const;
+
+interface PlanFlags {
+  requirement: string[];
+  target: string[];
+  set: Record<string, string>;
+  namespace: string[];
+  output: (typeof FORMATS)[number];
+}
+
+/** `conformance plan`: what a selection would make on a live cluster, and what it needs there. Asks nobody, touches nothing. */
+export function registerPlan(program: Command): void {
+  program
+    .command('plan')
+    .description(
+      'Show what a run would make and need on a live cluster: objects, rights, images, time. Touches nothing.',
+    )
+    .argument('[suite...]', 'suite names (default: all)')
+    .addOption(
+      new Option('--target <file>', 'target file of an implementation under test; repeatable, one per role')
+        .argParser(collect)
+        .default([], 'the references'),
+    )
+    .addOption(
+      new Option('--set <name=value>', 'value for `${set.name}` in a target file; repeatable')
+        .argParser(collectValue)
+        .default({}, 'none'),
+    )
+    .addOption(
+      new Option('--requirement <id>', 'only this requirement; repeatable').argParser(collect).default([], 'all'),
+    )
+    .addOption(
+      new Option('--namespace <name>', 'for a run that is kept to this existing namespace; repeatable')
+        .argParser(collect)
+        .default([], 'namespaces of its own'),
+    )
+    .addOption(
+      new Option('-o, --output <format>', 'rbac: the Role or ClusterRole that grants exactly what is needed')
+        .choices(FORMATS)
+        .default('text'),
+    )
+    .action(async (suites: string[], { requirement, target, set, namespace, output }: PlanFlags) => {
+      const selected = select(loadCatalogue(), { suites, requirements: requirement });
+      const targets = target.map((file) => loadTarget(file, set));
+      const bound = targets.length === 0 ? undefined : new Set(targetsCandidate(targets, selected).planned);
+      const { needsOf } = await import('../run/live/needs.ts');
+      const rows = bound === undefined ? selected : selected.filter(({ id }) => bound.has(id));
+      const needs = needsOf(rows, { targets, namespaces: namespace });
+      process.stdout.write(RENDER[output](needs, namespace));
+    });
+}
+
+const RENDER: Record<PlanFlags['output'], (needs: Needs, namespaces: string[]) => string> = {
+  text: renderText,
+  json: (needs, namespaces) => `${JSON.stringify(planDocument(needs, namespaces), null, 2)}\n`,
+  rbac: renderRbac,
+};
+
+/** The plan as data, for other programs. */
+export function planDocument(needs: Needs, namespaces: string[]): unknown {
+  const { requirements, notApplicable, rights, objects, images, seconds } = needs;
+  return {
+    requirements: requirements.map(({ id, suite, role, level }) => ({ id, suite, role, level })),
+    notApplicable,
+    namespaces: namespaces.length === 0 ? 'kac-RUN-*, made and removed by the run' : namespaces,
+    objects,
+    rights,
+    images,
+    seconds,
+  };
+}
+
+const some = (ids: string[]): string =>
+  ids.length > 6 ? `${ids.slice(0, 6).join(', ')} and ${ids.length - 6} more` : ids.join(', ');
+
+const SCOPES: Record<NeededRight['scope'], string> = {
+  cluster: 'in the whole cluster',
+  namespace: 'in the namespaces of the run',
+  path: 'of paths',
+};
+
+/** The plan for people. */
+export function renderText(needs: Needs, namespaces: string[]): string {
+  const { requirements, notApplicable, rights, objects, images, seconds } = needs;
+  const lines = [
+    `${requirements.length} requirements can be evaluated on a live cluster, in about ${Math.ceil(seconds / 60)} minutes.`,
+  ];
+  lines.push(
+    '',
+    `Objects (${namespaces.length === 0 ? 'in namespaces kac-RUN-* that the run makes and removes' : `in ${namespaces.join(', ')}, removed by the run`}):`,
+  );
+  lines.push(...objects.map(({ resource, count }) => `  ${String(count).padStart(5)}  ${resource}`));
+  for (const [scope, where] of Object.entries(SCOPES)) {
+    const rules = rulesOf(rights, scope as NeededRight['scope']);
+    if (rules.length === 0) continue;
+    lines.push('', `Rights ${where}:`);
+    for (const { resources, nonResourceURLs, apiGroups = [], verbs } of rules) {
+      for (const resource of resources ?? nonResourceURLs ?? []) {
+        const of = rights.filter(
+          (right) =>
+            right.scope === scope && right.resource === resource && (scope === 'path' || right.group === apiGroups[0]),
+        );
+        const named = apiGroups[0] ? `${resource} (${apiGroups[0]})` : resource;
+        lines.push(
+          `  ${named}: ${verbs.join(', ')}`,
+          `      ${of[0]?.why}; ${some([...new Set(of.flatMap((right) => right.requirements))])}`,
+        );
+      }
+    }
+  }
+  lines.push('', 'Images that the nodes have to be able to pull:');
+  lines.push(
+    ...images.map(
+      ({ reference, variable, why, requirements: ids }) =>
+        `  ${reference ?? `(name it in ${variable})`}: ${why}; ${some(ids)}`,
+    ),
+  );
+  if (notApplicable.length > 0) {
+    lines.push('', 'Not applicable:', ...grouped(notApplicable));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function grouped(list: Needs['notApplicable']): string[] {
+  const byReason = Map.groupBy(list, ({ reason }) => reason);
+  return [...byReason].map(([reason, rows]) => `  ${rows.map(({ id }) => id).join(', ')}: ${reason}`);
+}
+
+/** A Role for each namespace that a run is kept to, or a ClusterRole; not bound to anybody. */
+export function renderRbac(needs: Needs, namespaces: string[]): string {
+  const name = 'kube-agent-conformance';
+  const rule = (scope: NeededRight['scope']): object[] => rulesOf(needs.rights, scope);
+  const beyond = [...rule('cluster'), ...rule('path')];
+  const documents: object[] =
+    namespaces.length === 0
+      ? [role('ClusterRole', { name }, [...rule('namespace'), ...beyond])]
+      : [
+          ...namespaces.map((namespace) => role('Role', { name, namespace }, rule('namespace'))),
+          ...(beyond.length === 0 ? [] : [role('ClusterRole', { name }, beyond)]),
+        ];
+  const head =
+    '# What the harness needs on a live cluster for what is selected, and nothing else. Bind it to whoever runs the harness, as\n' +
+    `#   kubectl create ${namespaces.length === 0 ? 'clusterrolebinding' : 'rolebinding'} ${name} --${namespaces.length === 0 ? 'clusterrole' : 'role'} ${name} --user NAME${namespaces.length === 0 ? '' : ` --namespace ${namespaces[0]}`}\n`;
+  return `${head}${documents.map((document) => stringify(document)).join('---\n')}`;
+}
+
+function role(kind: string, metadata: object, rules: object[]): object {
+  return { apiVersion: 'rbac.authorization.k8s.io/v1', kind, metadata, rules };
+}

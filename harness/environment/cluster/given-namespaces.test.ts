@@ -1,0 +1,95 @@
+import { Response } from 'undici';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { FakeApiServer } from '../../../fixtures/workloads/lib/fake-api-server.ts';
+import { HarnessError, NotApplicable } from '../../core/errors.ts';
+import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import type { PodSecurity } from '../../rpc/protocol.ts';
+import { GivenNamespaces, type NamespaceRequest } from './given-namespaces.ts';
+
+let api: FakeApiServer;
+/** Pod Security of the namespaces, by their name; one that is not here does not exist. */
+let levels: Record<string, string | undefined>;
+
+beforeEach(async () => {
+  api = await FakeApiServer.start();
+  levels = { one: undefined, two: 'restricted' };
+});
+afterEach(() => api.close());
+
+function handle(): ClusterHandle {
+  const { kubeconfig } = api;
+  const config = JSON.parse(kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
+  for (const { cluster } of config.clusters) cluster['insecure-skip-tls-verify'] = true;
+  const real = createClusterHandle({
+    kind: 'kubeconfig',
+    kubeConfig: JSON.stringify(config),
+    issuer: '',
+    apiAudiences: [],
+    owned: false,
+    workloadImage: 'image',
+    resolver: { routes: {}, ca: '' },
+  });
+  return {
+    ...real,
+    // The fake knows what is in namespaces, and not these themselves.
+    request: async (path, init) => {
+      const name = /^\/api\/v1\/namespaces\/([^/]+)$/.exec(path)?.[1];
+      if (name === undefined) return real.request(path, init);
+      if (!(name in levels)) return Response.json({}, { status: 404 });
+      const labels = levels[name] === undefined ? {} : { 'pod-security.kubernetes.io/enforce': levels[name] };
+      return Response.json({ metadata: { name, labels } });
+    },
+  };
+}
+
+const pods = (namespace: string): string => `/api/v1/namespaces/${namespace}/pods`;
+const names = (collection: string): string[] => api.list(collection).map(({ metadata }) => metadata.name);
+
+const asking = (owner: string, purpose = 'main', podSecurity: PodSecurity = 'restricted'): NamespaceRequest => ({
+  owner,
+  purpose,
+  podSecurity,
+});
+
+test('whoever asks has a namespace alone; who has them all already is told so', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one', 'two']);
+  expect(await given.take(asking('a'))).toBe('one');
+  expect(await given.take(asking('a', 'other'))).toBe('two');
+  await expect(given.take(asking('a', 'third'))).rejects.toThrow(NotApplicable);
+  await expect(given.take(asking('a', 'third'))).rejects.toThrow(/a further namespace \(third\).*kept to one, two/);
+});
+
+test('a namespace that enforces more than is needed will not do; one that does not exist is an error', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['two']);
+  await expect(given.take(asking('a', 'main', 'privileged'))).rejects.toThrow(
+    /Pod Security privileged \(main\), and two enforces restricted/,
+  );
+  await expect(new GivenNamespaces(handle(), 'run', ['none']).take(asking('a'))).rejects.toThrow(HarnessError);
+});
+
+test('the next one waits until it is given back, and finds nothing of the one before, and everything else as it was', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  await given.take(asking('a'));
+  api.create(pods('one'), { metadata: { name: 'own', labels: { [RUN_OBJECT_LABEL]: 'run' } } });
+  api.create(pods('one'), { metadata: { name: 'of-another-run', labels: { [RUN_OBJECT_LABEL]: 'other' } } });
+  api.create(pods('one'), { metadata: { name: 'of-somebody' } });
+  const jobs = '/apis/batch/v1/namespaces/one/jobs';
+  api.create(jobs, { metadata: { name: 'job', labels: { [RUN_OBJECT_LABEL]: 'run' } } });
+  const next = given.take(asking('b')).then((name) => [name, names(pods('one')), names(jobs)]);
+  await given.giveBack('nobody');
+  expect(names(pods('one'))).toContain('own');
+  await given.giveBack('a');
+  expect(await next).toEqual(['one', ['of-another-run', 'of-somebody'], []]);
+});
+
+test('what may not be deleted is told, to whoever would have it next, too', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  await given.take(asking('a'));
+  api.create(pods('one'), { metadata: { name: 'own', labels: { [RUN_OBJECT_LABEL]: 'run' } } });
+  api.refuses = (method) => method === 'DELETE';
+  const next = expect(given.take(asking('b'))).rejects.toThrow(/pods\/own is left behind/);
+  await given.giveBack('a');
+  await next;
+  await expect(given.clean()).rejects.toThrow(/pods\/own is left behind/);
+});

@@ -1,0 +1,196 @@
+import type { KubernetesObject, V1Namespace, V1Status } from '@kubernetes/client-node';
+import { DeadlineExceeded, HarnessError, NotApplicable } from '../../core/errors.ts';
+import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import { watchUntil } from '../../kubernetes/watch.ts';
+import type { PodSecurity } from '../../rpc/protocol.ts';
+
+/** What a run makes in a namespace, owners first: what they own goes with them. */
+const COLLECTIONS = [
+  ['/apis/apps/v1', 'deployments'],
+  ['/apis/apps/v1', 'statefulsets'],
+  ['/apis/batch/v1', 'cronjobs'],
+  ['/apis/batch/v1', 'jobs'],
+  ['/api/v1', 'pods'],
+  ['/api/v1', 'services'],
+  ['/api/v1', 'persistentvolumeclaims'],
+  ['/apis/networking.k8s.io/v1', 'networkpolicies'],
+  ['/api/v1', 'configmaps'],
+  ['/api/v1', 'secrets'],
+  ['/apis/rbac.authorization.k8s.io/v1', 'rolebindings'],
+  ['/apis/rbac.authorization.k8s.io/v1', 'roles'],
+  ['/api/v1', 'serviceaccounts'],
+] as const;
+
+/** Objects of these stay for a while after they are deleted, under their name. */
+const LINGERING = new Set(['pods', 'persistentvolumeclaims', 'jobs', 'deployments', 'statefulsets', 'cronjobs']);
+const GONE_SECONDS = 90;
+const LOOK_SECONDS = 5;
+
+const STRICTNESS: Record<PodSecurity, number> = { privileged: 0, baseline: 1, restricted: 2 };
+const ENFORCED = 'pod-security.kubernetes.io/enforce';
+
+/** Somebody who asks for a namespace. */
+export interface NamespaceRequest {
+  /** Whoever gives it back; nobody else has it meanwhile. */
+  owner: string;
+  /** Becomes part of the reason where there is none. */
+  purpose: string;
+  podSecurity: PodSecurity;
+}
+
+interface Waiter {
+  request: NamespaceRequest;
+  fitting: string[];
+  resolve(name: string): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Namespaces that somebody else gives to a run, which has no rights beyond them. Whoever asks for one has it alone until it is given back,
+ * since the objects of several would have the same names, and waits where others have them all. What was made in it, known by the label of
+ * the run, is deleted before the next one has it.
+ */
+export class GivenNamespaces {
+  readonly #cluster: ClusterHandle;
+  readonly #runId: string;
+  readonly #names: string[];
+  readonly #holders = new Map<string, NamespaceRequest>();
+  readonly #waiting: Waiter[] = [];
+
+  constructor(cluster: ClusterHandle, runId: string, names: string[]) {
+    this.#cluster = cluster;
+    this.#runId = runId;
+    this.#names = names;
+  }
+
+  /** @throws NotApplicable where its owner has all of them already, or none has the Pod Security that is needed */
+  async take(request: NamespaceRequest): Promise<string> {
+    const { owner, purpose, podSecurity } = request;
+    const levels = await Promise.all(this.#names.map(async (name) => [name, await this.#podSecurityOf(name)] as const));
+    const fitting = levels.filter(([, level]) => STRICTNESS[level] <= STRICTNESS[podSecurity]).map(([name]) => name);
+    if (fitting.length === 0) {
+      const enforced = levels.map(([name, level]) => `${name} enforces ${level}`).join(', ');
+      throw new NotApplicable(`it needs a namespace of Pod Security ${podSecurity} (${purpose}), and ${enforced}`);
+    }
+    if (fitting.every((name) => this.#holders.get(name)?.owner === owner)) {
+      throw new NotApplicable(
+        `it needs a further namespace (${purpose}), and the run is kept to ${this.#names.join(', ')}: give one more by --namespace`,
+      );
+    }
+    const free = fitting.find((name) => !this.#holders.has(name));
+    if (free !== undefined) {
+      this.#holders.set(free, request);
+      return free;
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    this.#waiting.push({ request, fitting, resolve, reject });
+    return promise;
+  }
+
+  /** Gives all back that an owner has: what was made there goes first. */
+  async giveBack(owner: string): Promise<void> {
+    const names = [...this.#holders].filter(([, holder]) => holder.owner === owner).map(([name]) => name);
+    for (const name of names) {
+      let failure: unknown;
+      try {
+        await this.#clean(name);
+      } catch (error) {
+        failure = error;
+      }
+      this.#holders.delete(name);
+      const index = this.#waiting.findIndex(({ fitting }) => fitting.includes(name));
+      const [next] = index < 0 ? [] : this.#waiting.splice(index, 1);
+      if (next === undefined) {
+        if (failure !== undefined) throw failure;
+        continue;
+      }
+      if (failure !== undefined) {
+        next.reject(failure);
+        continue;
+      }
+      this.#holders.set(name, next.request);
+      next.resolve(name);
+    }
+  }
+
+  async #podSecurityOf(name: string): Promise<PodSecurity> {
+    const { status, body } = await this.#ask('GET', `/api/v1/namespaces/${name}`);
+    if (status === 404) throw new HarnessError(`the namespace ${name} (--namespace) does not exist`);
+    // Who may not read it is told by its pods.
+    if (status === 403) return 'privileged';
+    const level = (body as V1Namespace).metadata?.labels?.[ENFORCED];
+    return level !== undefined && level in STRICTNESS ? (level as PodSecurity) : 'privileged';
+  }
+
+  async #ask(method: string, path: string, given?: unknown): Promise<{ status: number; body: unknown }> {
+    const response = await this.#cluster.request(path, {
+      method,
+      ...(given === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(given) }),
+    });
+    const body: unknown = await response.json();
+    if (response.ok || [403, 404, 409].includes(response.status)) return { status: response.status, body };
+    throw new HarnessError(
+      `${method} ${path} was answered with ${response.status}: ${(body as V1Status).message ?? ''}`,
+    );
+  }
+
+  /** Deletes what the run made in any of them. */
+  async clean(): Promise<void> {
+    await Promise.all(this.#names.map((name) => this.#clean(name)));
+  }
+
+  /** By the label of the run and by uid; settled when it is gone. */
+  async #clean(namespace: string): Promise<void> {
+    for (const [prefix, resource] of COLLECTIONS) {
+      await this.#remove(`${prefix}/namespaces/${namespace}/${resource}`, resource);
+    }
+  }
+
+  async #remove(path: string, resource: string): Promise<void> {
+    const labelSelector = encodeURIComponent(`${RUN_OBJECT_LABEL}=${this.#runId}`);
+    const { status, body } = await this.#ask('GET', `${path}?labelSelector=${labelSelector}`);
+    // What may not even be listed could not be made either.
+    if (status !== 200) return;
+    const { items = [] } = body as { items?: KubernetesObject[] };
+    await Promise.all(
+      items.map(async ({ metadata }) => {
+        const { name = '', uid = '' } = metadata ?? {};
+        const options = {
+          apiVersion: 'v1',
+          kind: 'DeleteOptions',
+          gracePeriodSeconds: 0,
+          propagationPolicy: 'Background',
+          preconditions: { uid },
+        };
+        const deleted = await this.#ask('DELETE', `${path}/${name}`, options);
+        if (deleted.status === 403) {
+          throw new HarnessError(
+            `${path}/${name} is left behind: ${(deleted.body as V1Status).message ?? 'forbidden'}`,
+          );
+        }
+        if (LINGERING.has(resource)) await this.#untilGone(path, name, uid);
+      }),
+    );
+  }
+
+  /** A watch says nothing of what was gone before it began: it is looked again now and then. */
+  async #untilGone(path: string, name: string, uid: string): Promise<void> {
+    const deadline = Date.now() + GONE_SECONDS * 1000;
+    for (;;) {
+      const { status, body } = await this.#ask('GET', `${path}/${name}`);
+      if (status === 404 || (body as KubernetesObject).metadata?.uid !== uid) return;
+      try {
+        await watchUntil<KubernetesObject, true>(
+          this.#cluster.kubeConfig,
+          path,
+          ({ type, object: seen }) => (type === 'DELETED' && seen.metadata?.uid === uid ? true : undefined),
+          { what: `${path}/${name} to be gone`, fieldSelector: `metadata.name=${name}`, deadlineSeconds: LOOK_SECONDS },
+        );
+        return;
+      } catch (error) {
+        if (!(error instanceof DeadlineExceeded) || Date.now() > deadline) throw error;
+      }
+    }
+  }
+}

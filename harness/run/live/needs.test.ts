@@ -1,0 +1,65 @@
+import { expect, test } from 'vitest';
+import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
+import { describeNeed, measuredOf, type NeededRight, needsOf, rulesOf } from './needs.ts';
+
+const { requirements } = loadCatalogue();
+const rows = (...ids: string[]): Requirement[] => requirements.filter(({ id }) => ids.includes(id));
+
+test('what a ledger holds is told by requirement', () => {
+  const entry = { requirement: 'RB-01', group: '', namespaced: true, count: 2 };
+  expect(
+    measuredOf([
+      { ...entry, verb: 'create', resource: 'pods' },
+      { ...entry, verb: 'list', resource: 'jobs', group: 'batch', namespaced: false },
+      { ...entry, verb: 'patch', resource: 'cronjobs/status', group: 'batch' },
+      { ...entry, verb: 'get', path: '/version', namespaced: false },
+      { verb: 'get', group: '', path: '/version', namespaced: false, count: 1 },
+    ]),
+  ).toEqual({
+    'RB-01': { 'create pods': 2, 'cluster list jobs.batch': 2, 'patch cronjobs.batch/status': 2, 'get /version': 2 },
+  });
+});
+
+test('what needs a cluster of the harness’s own, or a provider, is not applicable and says why', () => {
+  const { requirements: applicable, notApplicable } = needsOf(requirements);
+  expect(applicable.length).toBeGreaterThan(50);
+  expect(applicable.map(({ role }) => role)).not.toContain('token-client');
+  for (const { reason } of notApplicable) expect(reason).toMatch(/a live cluster/);
+});
+
+test('a run needs namespaces of its own, unless it is kept to some', () => {
+  const own = needsOf(rows('RB-01'));
+  expect(own.rights.filter(({ scope }) => scope === 'cluster').map(describeNeed)).toEqual(
+    expect.arrayContaining(['create namespaces', 'delete namespaces']),
+  );
+  const kept = needsOf(rows('RB-01'), { namespaces: ['a'] });
+  expect(kept.rights.filter(({ scope }) => scope === 'cluster')).toEqual([]);
+  expect(kept.objects.map(({ resource }) => resource)).not.toContain('namespaces');
+});
+
+test('rules hold each right once, those of one group with the same verbs together', () => {
+  const right = { group: '', scope: 'namespace' as const, why: 'x', requirements: ['RB-01'] };
+  const rights: NeededRight[] = [
+    { ...right, verb: 'list', resource: 'pods' },
+    { ...right, verb: 'create', resource: 'pods' },
+    { ...right, verb: 'create', resource: 'secrets' },
+    { ...right, verb: 'list', resource: 'secrets' },
+    { ...right, verb: 'create', resource: 'jobs', group: 'batch' },
+    { ...right, verb: 'get', resource: '/version', scope: 'path' },
+  ];
+  expect(rulesOf(rights, 'namespace')).toEqual([
+    { apiGroups: [''], resources: ['pods', 'secrets'], verbs: ['create', 'list'] },
+    { apiGroups: ['batch'], resources: ['jobs'], verbs: ['create'] },
+  ]);
+  expect(rulesOf(rights, 'path')).toEqual([{ nonResourceURLs: ['/version'], verbs: ['get'] }]);
+});
+
+test('an image that nobody has named is told with the variable that names it', () => {
+  const images = needsOf(rows('JL-21'), {
+    env: { KUBE_AGENT_CONFORMANCE_NODE_IMAGE: 'registry.example/node@sha256:1' },
+  }).images;
+  expect(images.map(({ name, reference, variable }) => [name, reference, variable])).toEqual([
+    ['node', 'registry.example/node@sha256:1', 'KUBE_AGENT_CONFORMANCE_NODE_IMAGE'],
+    ['workload', undefined, 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE'],
+  ]);
+});

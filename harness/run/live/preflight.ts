@@ -1,0 +1,343 @@
+import {
+  type ApiException,
+  AuthorizationV1Api,
+  BatchV1Api,
+  KubeConfig,
+  type V1Node,
+  type V1Pod,
+  type V1StorageClass,
+} from '@kubernetes/client-node';
+import { DeadlineExceeded, describeAnswer, describeError, HarnessError } from '../../core/errors.ts';
+import type { ClusterData } from '../../kubernetes/cluster-data.ts';
+import { createClusterHandle, describePod, lackedByPod } from '../../kubernetes/cluster-handle.ts';
+import { readLog } from '../../kubernetes/logs.ts';
+import { refuserOf } from '../../kubernetes/refused-objects.ts';
+import { podSpec } from '../../probes/pods.ts';
+import { defaultOf } from '../../probes/storage.ts';
+import { describeNeed, type NeededImage, type NeededRight, type Needs } from './needs.ts';
+
+/** Something that a cluster lacks for the harness. */
+export interface Lack {
+  /** What is missing, in words that can be looked for. */
+  missing: string;
+  /** What the cluster said. */
+  found: string;
+  mend: string;
+  /** Ids of the requirements that need it. */
+  requirements: string[];
+}
+
+export interface PreflightOptions {
+  data: ClusterData;
+  needs: Needs;
+  /** Makes a namespace as a run makes it, or gives the one that the run is kept to. Only where that is allowed. */
+  namespace(): Promise<string>;
+  /** The run is kept to this namespace. */
+  given?: string;
+  onProgress(message: string): void;
+}
+
+const ARCHITECTURES = ['amd64', 'arm64'];
+
+/** An image that a node has not got in so long it is taken to have not at all. */
+const PULL_SECONDS = 120;
+
+/** Tokens live minutes, and API servers allow no difference at all. */
+const CLOCK_SECONDS = 5;
+
+/** Prints what a pod of the harness sees: clock, and whether names of the cluster resolve. */
+const LOOK = `
+const { lookup } = require('node:dns');
+lookup('kubernetes.default.svc', (error) =>
+  console.log(JSON.stringify({ arch: process.arch, at: Date.now(), dns: error === null ? 'yes' : error.code })));
+`;
+
+async function missingRights({ data, needs, given }: PreflightOptions): Promise<Lack[]> {
+  const config = new KubeConfig();
+  config.loadFromString(data.kubeConfig);
+  const api = config.makeApiClient(AuthorizationV1Api);
+  const isAllowed = async ({ verb, group, resource, scope }: NeededRight): Promise<boolean> => {
+    const [name = '', subresource] = resource.split(/(?<=^[^/]+)\//);
+    const spec =
+      scope === 'path'
+        ? { nonResourceAttributes: { path: resource, verb } }
+        : {
+            resourceAttributes: {
+              verb,
+              group,
+              resource: name,
+              ...(subresource === undefined ? {} : { subresource }),
+              ...(scope === 'namespace' && given !== undefined ? { namespace: given } : {}),
+            },
+          };
+    return (await api.createSelfSubjectAccessReview({ body: { spec } })).status?.allowed === true;
+  };
+  const answers = await Promise.all(needs.rights.map(async (right) => ({ right, allowed: await isAllowed(right) })));
+  return answers
+    .filter(({ allowed }) => !allowed)
+    .map(({ right }) => ({
+      missing: `right: ${describeNeed(right)}`,
+      found: 'SelfSubjectAccessReview: not allowed',
+      mend: 'conformance plan --output rbac shows the Role that grants it',
+      requirements: right.requirements,
+    }));
+}
+
+function idle(image: string, name: string): V1Pod {
+  return { metadata: { name }, spec: podSpec(image, 'default', { name: 'probe', command: ['true'] }) };
+}
+
+/** What a policy, a quota or Pod Security says to the objects of the harness; nothing is made. */
+async function refusedObjects(
+  { data, needs, given }: PreflightOptions,
+  namespace: string | undefined,
+): Promise<Lack[]> {
+  const config = new KubeConfig();
+  config.loadFromString(data.kubeConfig);
+  const { core } = createClusterHandle(data);
+  const everything = needs.requirements.map(({ id }) => id);
+  const attempt = async (what: string, make: () => Promise<unknown>): Promise<Lack[]> => {
+    try {
+      await make();
+      return [];
+    } catch (error) {
+      const answer = describeAnswer(error);
+      if (answer === undefined) throw error;
+      // What one may not do at all is told as a right already.
+      if (refuserOf((error as ApiException<unknown>).code, answer) !== 'policy') return [];
+      return [
+        {
+          missing: `admission of ${what}`,
+          found: answer,
+          mend: 'give the harness’s objects what the policy asks for by --settings',
+          requirements: everything,
+        },
+      ];
+    }
+  };
+  if (namespace === undefined) {
+    if (given !== undefined) return [];
+    const metadata = { name: 'kac-preflight', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } };
+    return attempt('a namespace', () => core.createNamespace({ body: { metadata }, dryRun: 'All' }));
+  }
+  const pod = idle(data.workloadImage, 'preflight');
+  const { spec = { containers: [] } } = pod;
+  const job = { metadata: { name: 'preflight' }, spec: { template: { spec } } };
+  const makesJobs = needs.objects.some(({ resource }) => resource === 'jobs.batch');
+  return [
+    ...(await attempt('a pod', () => core.createNamespacedPod({ namespace, body: pod, dryRun: 'All' }))),
+    ...(makesJobs
+      ? await attempt('a Job', () =>
+          config.makeApiClient(BatchV1Api).createNamespacedJob({ namespace, body: job, dryRun: 'All' }),
+        )
+      : []),
+  ];
+}
+
+/** Starts a pod of each image once: whether it can be pulled, and what a pod sees. */
+async function missingImages(options: PreflightOptions, namespace: string): Promise<Lack[]> {
+  const lacks = await Promise.all(options.needs.images.map((image) => tryImage(options, namespace, image)));
+  return lacks.flat();
+}
+
+async function tryImage(
+  { data, onProgress }: PreflightOptions,
+  namespace: string,
+  { name, reference, variable, why, requirements }: NeededImage,
+): Promise<Lack[]> {
+  if (reference === undefined) {
+    const mend = `push it to a registry that the nodes can reach, and name it in ${variable}`;
+    return [{ missing: `image: ${why}`, found: `${variable} is not set`, mend, requirements }];
+  }
+  const cluster = createClusterHandle(data);
+  const pod = `preflight-${name}`;
+  const command = name === 'node' ? ['node', '--eval', LOOK] : ['true'];
+  const body: V1Pod = { metadata: { name: pod }, spec: podSpec(reference, 'default', { name: 'probe', command }) };
+  const lack = (missing: string, found: string, mend: string): Lack[] => [{ missing, found, mend, requirements }];
+  try {
+    await cluster.core.createNamespacedPod({ namespace, body });
+  } catch (error) {
+    return lack('a pod of the harness', describeError(error), 'see the rights and --settings');
+  }
+  try {
+    const ended = await cluster.watchPod(
+      namespace,
+      pod,
+      ({ object }) => {
+        const lacked = lackedByPod(object, [reference]);
+        if (lacked !== undefined && !/no node takes it/.test(lacked)) throw new HarnessError(lacked);
+        const state = object.status?.containerStatuses?.[0]?.state;
+        return state?.terminated === undefined ? undefined : object;
+      },
+      { what: `a pod of the image ${reference} to run`, deadlineSeconds: PULL_SECONDS },
+    );
+    if (name !== 'node') return [];
+    const { body: log } = await readLog(cluster, namespace, pod);
+    return lookedAround(log.toString(), ended, requirements, onProgress);
+  } catch (error) {
+    if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) throw error;
+    const mend = `let the nodes pull it, or name another one in ${variable}; for room, tolerations and selectors see --settings`;
+    return lack(`image ${reference}: ${why}`, describeError(error), mend);
+  } finally {
+    await cluster.core.deleteNamespacedPod({ namespace, name: pod }).catch(() => undefined);
+  }
+}
+
+/** What the first pod printed. */
+function lookedAround(log: string, pod: V1Pod, requirements: string[], onProgress: (message: string) => void): Lack[] {
+  let seen: { arch: string; at: number; dns: string };
+  try {
+    seen = JSON.parse(log) as typeof seen;
+  } catch {
+    const found = `${describePod(pod)}; it printed: ${log.slice(0, 200) || 'nothing'}`;
+    return [{ missing: 'a stock Node in a pod', found, mend: 'name an image of Node 22 or later', requirements }];
+  }
+  const finished = pod.status?.containerStatuses?.[0]?.state?.terminated?.finishedAt;
+  onProgress(`a pod runs (${seen.arch}), DNS ${seen.dns === 'yes' ? 'answers' : `fails: ${seen.dns}`}`);
+  const lacks: Lack[] = [];
+  if (seen.dns !== 'yes') {
+    const mend = 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)';
+    lacks.push({ missing: 'DNS in pods', found: `kubernetes.default.svc: ${seen.dns}`, mend, requirements });
+  }
+  const difference = finished === undefined ? 0 : Math.abs(new Date(finished).getTime() - seen.at) / 1000;
+  if (difference > CLOCK_SECONDS) {
+    const found = `a node's clock and a pod's differ by ${difference.toFixed(0)} s`;
+    lacks.push({ missing: 'clocks that agree', found, mend: 'synchronise the clocks of the nodes', requirements });
+  }
+  return lacks;
+}
+
+/** The API server says what time it is in every answer. */
+async function clockDifference({ data, needs }: PreflightOptions): Promise<Lack[]> {
+  const response = await createClusterHandle(data).request('/version');
+  await response.arrayBuffer();
+  const said = Date.parse(response.headers.get('date') ?? '');
+  const difference = Math.abs(said - Date.now()) / 1000;
+  if (!(difference > CLOCK_SECONDS)) return [];
+  return [
+    {
+      missing: 'clocks that agree',
+      found: `the clocks of this host and of the API server differ by ${difference.toFixed(0)} s`,
+      mend: 'synchronise the clock of this host',
+      requirements: needs.requirements.map(({ id }) => id),
+    },
+  ];
+}
+
+/** A list, or undefined where the harness may not see it. */
+async function listed<T>(data: ClusterData, path: string): Promise<T[] | undefined> {
+  const response = await createClusterHandle(data).request(path);
+  const body = (await response.json()) as { items?: T[] };
+  return response.ok ? (body.items ?? []) : undefined;
+}
+
+async function unfitNodes({ data, needs, onProgress }: PreflightOptions): Promise<Lack[]> {
+  const nodes = await listed<V1Node>(data, '/api/v1/nodes');
+  if (nodes === undefined) {
+    onProgress('nodes may not be listed: versions and architectures are not known');
+    return [];
+  }
+  const fit = nodes.filter(
+    ({ spec, status }) =>
+      spec?.unschedulable !== true &&
+      status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true &&
+      status.nodeInfo?.operatingSystem === 'linux' &&
+      ARCHITECTURES.includes(status.nodeInfo.architecture),
+  );
+  onProgress(
+    `${fit.length} of ${nodes.length} nodes are fit (${[...new Set(fit.map(({ status }) => `${status?.nodeInfo?.architecture}, ${status?.nodeInfo?.kubeletVersion}`))].join('; ')})`,
+  );
+  if (fit.length > 0) return [];
+  return [
+    {
+      missing: 'a node',
+      found: `of ${nodes.length} nodes none is Ready, schedulable, Linux and of ${ARCHITECTURES.join(' or ')}`,
+      mend: 'add one, or uncordon one',
+      requirements: needs.requirements.map(({ id }) => id),
+    },
+  ];
+}
+
+async function missingStorage({ data, needs }: PreflightOptions): Promise<Lack[]> {
+  const { storage: ids } = needs;
+  if (ids.length === 0 || data.storageClass !== undefined) return [];
+  const classes = await listed<V1StorageClass>(data, '/apis/storage.k8s.io/v1/storageclasses');
+  if (classes === undefined || classes.length === 1 || defaultOf(classes) !== undefined) return [];
+  const names = classes.map(({ metadata }) => metadata?.name).join(', ') || 'none at all';
+  return [
+    {
+      missing: 'a StorageClass to use',
+      found: `none is the default one; there are ${names}`,
+      mend: 'storageClassName in --settings, or storage.readWriteOnce (a name, or `false`) in a target file of role cluster',
+      requirements: ids,
+    },
+  ];
+}
+
+/**
+ * Finds out in seconds, before the first requirement, what a live cluster lacks for the harness: rights, admission, images, nodes,
+ * storage, DNS, clocks. What it makes for that goes with the run.
+ *
+ * @returns what is missing; nothing for a cluster on which everything that is planned can be evaluated
+ */
+export async function preflight(options: PreflightOptions): Promise<Lack[]> {
+  const { needs, data } = options;
+  const before = await Promise.all([
+    missingRights(options),
+    refusedObjects(options, undefined),
+    unfitNodes(options),
+    missingStorage(options),
+    clockDifference(options),
+  ]);
+  const lacks = before.flat();
+  if (data.refusesServiceAccounts === true) {
+    lacks.push({
+      missing: 'an API server that takes ServiceAccount tokens',
+      found: 'a fresh token of a ServiceAccount is answered with 401 at the server of the kubeconfig',
+      mend: 'use a kubeconfig that leads to the API server itself, and not to a front of it',
+      requirements: needs.requirements.filter(presentsTokens).map(({ id }) => id),
+    });
+  }
+  const blocked = (resource: string): boolean =>
+    lacks.some(
+      ({ missing }) =>
+        missing === `right: create ${resource}` || missing === 'admission of a namespace' || missing === 'a node',
+    );
+  if (needs.requirements.length === 0 || blocked('pods') || (options.given === undefined && blocked('namespaces')))
+    return lacks;
+  const namespace = await options.namespace();
+  const refused = await refusedObjects(options, namespace);
+  lacks.push(...refused);
+  if (refused.length === 0) lacks.push(...(await missingImages(options, namespace)));
+  return lacks;
+}
+
+/** Roles and suites whose requirements show a ServiceAccount's token to the API server. */
+function presentsTokens({ role, suite }: Needs['requirements'][number]): boolean {
+  return (
+    role === 'job-runner' ||
+    role === 'session-manager' ||
+    ['audience-isolation', 'rbac-minimal', 'token-rotation'].includes(suite)
+  );
+}
+
+/** One line for each thing that is missing, with what it is for and how to mend it. */
+export function renderLacks(lacks: readonly Lack[]): string[] {
+  return lacks.flatMap(({ missing, found, mend, requirements }) => [
+    `  ${missing}`,
+    `      found: ${found}`,
+    `      needed by: ${requirements.length > 8 ? `${requirements.length} requirements (${requirements.slice(0, 5).join(', ')}, …)` : requirements.join(', ')}`,
+    `      mend: ${mend}`,
+  ]);
+}
+
+/** Why each requirement cannot be evaluated that lacks something. */
+export function lackingOf(lacks: readonly Lack[]): Record<string, string> {
+  const reasons = new Map<string, string[]>();
+  for (const { missing, found, requirements } of lacks) {
+    for (const id of requirements) reasons.set(id, [...(reasons.get(id) ?? []), `${missing} (${found})`]);
+  }
+  return Object.fromEntries(
+    [...reasons].map(([id, list]) => [id, `this cluster lacks for the harness: ${list.join('; ')}`]),
+  );
+}
