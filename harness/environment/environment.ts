@@ -98,6 +98,9 @@ export class Environment {
 
   async #stopAll(): Promise<void> {
     const errors = await this.#parts.stop();
+    // The way to a live cluster is closed when what was made there is gone.
+    const live = [...this.clusters.started.values()].filter(({ data }) => !data.owned);
+    await Promise.all(live.map((cluster) => cluster.stop()));
     const network = this.#parts.started('network');
     if (network !== undefined) {
       const remove = (): Promise<unknown> => removeRuns(() => (runId) => runId === this.#options.runId);

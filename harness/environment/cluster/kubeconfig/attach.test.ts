@@ -21,6 +21,9 @@ const hasKubectl = await run('kubectl', ['version', '--client'], {
 
 const VARIABLES = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy', 'NO_PROXY', 'no_proxy'];
 
+// Some of them start kubectl, on a machine that may be busy.
+vi.setConfig({ testTimeout: 60_000 });
+
 let folder: string;
 let api: FakeApiServer;
 const attached: StartedCluster[] = [];
