@@ -103,10 +103,11 @@ export async function certify(flags: Flags): Promise<number> {
   const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
   writeBundle(folder, files);
   const lacks = shortcomings(report, plan, role);
+  const signed = signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`;
   process.stdout.write(
     [
       '',
-      `bundle: ${folder} (${Object.keys(files).length} files), ${signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`}`,
+      `bundle: ${folder} (${Object.keys(files).length} files), ${signed}`,
       ...lacks.map((lack) => `  ${lack}`),
       lacks.length === 0
         ? pc.green(`certified: ${name} ${version} as ${role}, plan ${plan.digest.slice(0, 12)}`)

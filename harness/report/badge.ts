@@ -53,14 +53,22 @@ const MARGIN = 12;
 export function badgeSvg({ label, message, color }: Badge): string {
   const [left, right] = [label, message].map((text) => Math.round(text.length * LETTER + MARGIN)) as [number, number];
   const title = escapeHtml(`${label}: ${message}`);
-  const text = (content: string, middle: number, width: number): string =>
-    `<text x="${middle}" y="14" text-anchor="middle" textLength="${width - MARGIN}" lengthAdjust="spacingAndGlyphs">${escapeHtml(content)}</text>`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${left + right}" height="20" role="img" aria-label="${title}"><title>${title}</title><clipPath id="r"><rect width="${
-    left + right
-  }" height="20" rx="3"/></clipPath><g clip-path="url(#r)"><rect width="${left}" height="20" fill="#39424e"/><rect x="${left}" width="${right}" height="20" fill="${FILL[color]}"/></g><g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">${text(
-    label,
-    left / 2,
-    left,
-  )}${text(message, left + right / 2, right)}</g></svg>
-`;
+  const text = (content: string, middle: number, width: number): string => {
+    const fitted = `textLength="${width - MARGIN}" lengthAdjust="spacingAndGlyphs"`;
+    return `<text x="${middle}" y="14" text-anchor="middle" ${fitted}>${escapeHtml(content)}</text>`;
+  };
+  const width = left + right;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="20" role="img" aria-label="${title}">`,
+    `<title>${title}</title>`,
+    `<clipPath id="r"><rect width="${width}" height="20" rx="3"/></clipPath>`,
+    '<g clip-path="url(#r)">',
+    `<rect width="${left}" height="20" fill="#39424e"/>`,
+    `<rect x="${left}" width="${right}" height="20" fill="${FILL[color]}"/>`,
+    '</g>',
+    '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">',
+    text(label, left / 2, left),
+    text(message, left + right / 2, right),
+    '</g></svg>\n',
+  ].join('');
 }

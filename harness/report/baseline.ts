@@ -11,6 +11,11 @@ export type KnownFailure = z.infer<typeof knownFailureSchema>;
 
 const API_VERSION = 'conformance-baseline/v1';
 
+const EMPTY = `# Known failures: they change the exit code of \`conformance run --baseline\`, never its verdict.
+apiVersion: ${API_VERSION}
+failures: []
+`;
+
 const baselineSchema = z.strictObject({
   apiVersion: z.literal(API_VERSION),
   failures: z.array(knownFailureSchema),
@@ -28,7 +33,8 @@ function parse(file: string): { document: Document; failures: KnownFailure[] } {
     source = readFileSync(file, 'utf8');
   } catch (error) {
     throw new UsageError(
-      `the baseline ${file} cannot be read: ${(error as Error).message}. \`conformance baseline update ${file}\` writes one.`,
+      `the baseline ${file} cannot be read: ${(error as Error).message}. ` +
+        `\`conformance baseline update ${file}\` writes one.`,
     );
   }
   const document = parseDocument(source, { prettyErrors: true });
@@ -105,7 +111,8 @@ export function applyBaseline(
     if (result === undefined || result.outcome === 'harness error') continue;
     if (!countsAgainst(result)) {
       problems.push(
-        `${entry.requirement}: the entry is stale, the requirement is ${result.outcome}; \`conformance baseline update\` removes it`,
+        `${entry.requirement}: the entry is stale, the requirement is ${result.outcome}; ` +
+          '`conformance baseline update` removes it',
       );
     } else if (hasExpired(entry, now)) {
       problems.push(expired(entry));
@@ -161,9 +168,7 @@ export function updatedBaseline(
   const { document, failures } =
     file === undefined
       ? {
-          document: parseDocument(
-            `# Known failures: they change the exit code of \`conformance run --baseline\`, never its verdict.\napiVersion: ${API_VERSION}\nfailures: []\n`,
-          ),
+          document: parseDocument(EMPTY),
           failures: [],
         }
       : parse(file);
@@ -178,7 +183,8 @@ export function updatedBaseline(
   );
   if (fresh.length > 0 && (owner === undefined || link === undefined)) {
     throw new UsageError(
-      `not in the baseline yet: ${fresh.map(({ id }) => id).join(', ')}. Say who sees to it and where: --owner NAME --link URL.`,
+      `not in the baseline yet: ${fresh.map(({ id }) => id).join(', ')}. ` +
+        'Say who sees to it and where: --owner NAME --link URL.',
     );
   }
   const sequence = document.get('failures') as YAMLSeq;

@@ -107,6 +107,7 @@ export function compare(one: Report, other: Report): Comparison {
   return comparison;
 }
 
+const oneLine = (text: string): string => text.replace(/\s+/g, ' ');
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
 
 function section(title: string, lines: string[], markdown: boolean): string[] {
@@ -120,7 +121,11 @@ function section(title: string, lines: string[], markdown: boolean): string[] {
 export function describeComparison(comparison: Comparison, { markdown = false }: { markdown?: boolean } = {}): string {
   const { notes, worse, better, undecided, changed, added, gone, slower } = comparison;
   const line = ({ id, level, before, after, seen }: Change): string =>
-    `${id.padEnd(markdown ? 0 : 7)} ${level}: ${before} → ${after}${seen === undefined ? '' : `: ${seen.replace(/\s+/g, ' ')}`}`;
+    [
+      `${id.padEnd(markdown ? 0 : 7)} ${level}`,
+      `${before} → ${after}`,
+      ...(seen === undefined ? [] : [oneLine(seen)]),
+    ].join(': ');
   const once = ({ id, level }: Change, came: Came): string => `${id.padEnd(markdown ? 0 : 7)} ${level}: ${came}`;
   const parts = [
     ...section('worse', worse.map(line), markdown),

@@ -52,9 +52,7 @@ export function tellGitHub(
     const { conformant, harnessError } = verdictOf(report);
     const verdict = conformant ? 'conformant' : harnessError ? 'harness-error' : 'not-conformant';
     const { passed, failed } = report.summary;
-    appendFileSync(
-      GITHUB_OUTPUT,
-      `verdict=${verdict}\npassed=${passed}\nfailed=${failed}\nreport=${files.find((file) => file.endsWith('.html')) ?? ''}\n`,
-    );
+    const page = files.find((file) => file.endsWith('.html')) ?? '';
+    appendFileSync(GITHUB_OUTPUT, `verdict=${verdict}\npassed=${passed}\nfailed=${failed}\nreport=${page}\n`);
   }
 }

@@ -44,7 +44,8 @@ const resultSchema = z.strictObject({
     .string()
     .optional()
     .describe(
-      'it was judged a second time, alone: what kept the harness from judging it the first time, or why that verdict was in doubt',
+      'it was judged a second time, alone: what kept the harness from judging it the first time, ' +
+        'or why that verdict was in doubt',
     ),
   startedAt: instant,
   durationMs: z.number().nonnegative(),

@@ -15,7 +15,7 @@ import { seal } from './dsse.ts';
 import { publicPem, type Signer } from './keys.ts';
 import { type CanonicalPlan, missingFrom } from './plan.ts';
 import type { Product } from './product.ts';
-import { sha256, statementOf } from './statement.ts';
+import { sha256, statementOf, TEST_RESULT } from './statement.ts';
 
 export const CHECKSUMS = 'SHA256SUMS';
 export const ATTESTATION = 'attestation.json';
@@ -30,9 +30,12 @@ export function shortcomings(report: Report, plan: CanonicalPlan, role: Role): s
     ...(missing.length === 0
       ? []
       : [
-          `a partial run: it planned ${kept} of the ${plan.requirements.length} requirements of the canonical plan of ${role}; missing: ${
-            missing.length > 8 ? `${missing.slice(0, 8).join(', ')} and ${missing.length - 8} more` : missing.join(', ')
-          }`,
+          `a partial run: it planned ${kept} of the ${plan.requirements.length} requirements of the canonical plan ` +
+            `of ${role}; missing: ${
+              missing.length > 8
+                ? `${missing.slice(0, 8).join(', ')} and ${missing.length - 8} more`
+                : missing.join(', ')
+            }`,
         ]),
     ...(conformant ? [] : [`${harnessError ? 'no verdict' : 'not conformant'}: ${reasons.join('; ')}`]),
     ...(report.target.role === undefined || report.target.role === role
@@ -179,14 +182,15 @@ function readme(report: Report, product: Product, plan: CanonicalPlan): string {
     '',
     '## Files',
     '',
-    '`report.html` is the report for people, `report.json` the same as data. `results.json` and `e2e.log` have the forms of',
-    '`go test -json` and `go test -v`, `junit.xml` that of JUnit. `attestation.json` is an in-toto test-result attestation in a DSSE',
-    `envelope over every other file; \`${CHECKSUMS}\` is for \`sha256sum -c\`.`,
+    '`report.html` is the report for people, `report.json` the same as data. `results.json` and `e2e.log` have the',
+    'forms of `go test -json` and `go test -v`, `junit.xml` that of JUnit. `attestation.json` is an in-toto test-result',
+    `attestation in a DSSE envelope over every other file; \`${CHECKSUMS}\` is for \`sha256sum -c\`.`,
     '',
     '## Verify',
     '',
     '    conformance verify . --key VENDOR-KEY.pub',
-    `    cosign verify-blob-attestation --key VENDOR-KEY.pub --insecure-ignore-tlog --type https://in-toto.io/attestation/test-result/v0.1 --signature ${ATTESTATION} report.json`,
+    '    cosign verify-blob-attestation --key VENDOR-KEY.pub --insecure-ignore-tlog \\',
+    `      --type ${TEST_RESULT} --signature ${ATTESTATION} report.json`,
     '',
     'Get the key from the vendor: `key.pub` in this folder shows only that the files belong together.',
     '',

@@ -88,9 +88,8 @@ export function commandSigner(command: string, publicKeyFile: string): Signer {
       // Who signs something else than what it is given need not read it; that its signature is none is said below.
       const isUnread = (error as NodeJS.ErrnoException | undefined)?.code === 'EPIPE';
       if ((error !== undefined && !isUnread) || status !== 0) {
-        throw new HarnessError(
-          `the command that signs failed (${isUnread || error === undefined ? `exit code ${status}` : error.message}): ${stderr.toString().slice(-500)}`,
-        );
+        const why = isUnread || error === undefined ? `exit code ${status}` : error.message;
+        throw new HarnessError(`the command that signs failed (${why}): ${stderr.toString().slice(-500)}`);
       }
       const signature = Buffer.from(stdout.toString(), 'base64');
       if (!isSignature(publicKey, message, signature)) {

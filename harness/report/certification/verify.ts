@@ -141,14 +141,16 @@ class Verifier {
       );
       return;
     }
+    const name = keyIdOf(by).slice(0, 16);
+    const whose = key === undefined ? `in ${PUBLIC_KEY}` : 'that was given';
     const good = signatures.filter(({ isBy }) => isBy(by));
     const others = signatures.filter((signature) => !good.includes(signature)).map(({ keyid }) => keyid.slice(0, 16));
     if (good.length === 0) {
       const isOther = signatures.every(({ keyid }) => keyid !== keyIdOf(by));
       this.problems.push(
         isOther
-          ? `it is signed by another key (${others.join(', ')}) than the one ${key === undefined ? `in ${PUBLIC_KEY}` : 'that was given'} (${keyIdOf(by).slice(0, 16)})`
-          : `${ATTESTATION} was altered: its signature is not by the key ${keyIdOf(by).slice(0, 16)} that it names`,
+          ? `it is signed by another key (${others.join(', ')}) than the one ${whose} (${name})`
+          : `${ATTESTATION} was altered: its signature is not by the key ${name} that it names`,
       );
       return;
     }
@@ -159,8 +161,8 @@ class Verifier {
     }
     this.notes.push(
       key === undefined
-        ? `the signature is by the key ${keyIdOf(by).slice(0, 16)} in the bundle itself: whose that is shows only --key with the vendor's`
-        : `signed by the key ${keyIdOf(by).slice(0, 16)}`,
+        ? `the signature is by the key ${name} in the bundle itself: whose that is shows only --key with the vendor's`
+        : `signed by the key ${name}`,
     );
   }
 
@@ -199,6 +201,8 @@ class Verifier {
   }
 }
 
+const wordOf = (conformant: boolean): string => (conformant ? 'conformant' : 'not conformant');
+
 function contradictions(report: Report, product: Product, plan: CanonicalPlan, signed: Signed | undefined): string[] {
   const { planned, results, faults } = report;
   const verdict = judge(planned, results, faults);
@@ -207,11 +211,7 @@ function contradictions(report: Report, product: Product, plan: CanonicalPlan, s
   return [
     ...(verdict.conformant === report.conformant && verdict.harnessError === report.harnessError
       ? []
-      : [
-          says(
-            `it says ${report.conformant ? '' : 'not '}conformant, its results come to ${verdict.conformant ? '' : 'not '}conformant`,
-          ),
-        ]),
+      : [says(`it says ${wordOf(report.conformant)}, its results come to ${wordOf(verdict.conformant)}`)]),
     ...(JSON.stringify(verdict.reasons) === JSON.stringify(report.reasons)
       ? []
       : [says('its reasons are not those of its results')]),
@@ -221,7 +221,8 @@ function contradictions(report: Report, product: Product, plan: CanonicalPlan, s
     ...(signed === undefined || JSON.stringify(signed.statement.predicate) === JSON.stringify(predicate)
       ? []
       : [
-          `${ATTESTATION} says ${signed.statement.predicate.result}, and not what report.json comes to (${predicate.result})`,
+          `${ATTESTATION} says ${signed.statement.predicate.result}, ` +
+            `and not what report.json comes to (${predicate.result})`,
         ]),
     ...(product.role === report.target.role || report.target.role === undefined
       ? []
@@ -302,7 +303,8 @@ export function verifyBundle(
     found.shortcomings = shortcomings(report, plan, product.role);
   } else {
     notes.push(
-      `made by version ${report.tool.version} with the catalogue ${report.catalogue.digest.slice(0, 12)}, this is ${packageVersion().version} with ${catalogue.digest.slice(0, 12)}: ` +
+      `made by version ${report.tool.version} with the catalogue ${report.catalogue.digest.slice(0, 12)}, ` +
+        `this is ${packageVersion().version} with ${catalogue.digest.slice(0, 12)}: ` +
         'plan and renderings can only be compared by that version',
     );
     found.shortcomings = [

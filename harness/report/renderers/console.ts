@@ -102,6 +102,7 @@ export function consoleSummary(
   const width = Math.max(columns ?? WITHOUT_TERMINAL, NARROWEST);
   const verdict = verdictOf(report);
   const { sentence } = headlineOf(report);
+  const { planned, clock } = report;
   const counts = OUTCOMES.filter((outcome) => report.summary[outcome] > 0).map(
     (outcome) => `${report.summary[outcome]} ${outcome}`,
   );
@@ -111,7 +112,7 @@ export function consoleSummary(
     ...matrixLines(report),
     ...incompatibilities(report),
     '',
-    `${report.planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${report.clock.kind}`,
+    `${planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${clock.kind}`,
     sentence,
     ...(report.baseline === undefined ? [] : describeBaseline(report.baseline)),
     '',

@@ -21,7 +21,9 @@ export function headlineOf(report: Report): Headline {
     const none = summary['not applicable'] === 0 ? '' : `, ${summary['not applicable']} do not apply`;
     return {
       title: 'Conformant',
-      sentence: `All ${planned.length} planned requirements were evaluated: ${summary.passed} passed${none}, no MUST failed.${beside}`,
+      sentence:
+        `All ${planned.length} planned requirements were evaluated: ${summary.passed} passed${none}, ` +
+        `no MUST failed.${beside}`,
     };
   }
   const must = [

@@ -151,7 +151,7 @@ const HELP = html`
     <form method="dialog"><button>Close</button></form>
   </dialog>`;
 
-const SHORT = 120;
+const SHORT = 180;
 
 function glanceLine(report: Report, { results }: FailureGroup): Markup | undefined {
   const [first] = results;
