@@ -54,6 +54,8 @@ export interface ProviderDescription {
   accessTokenLifetimeSeconds: number;
   /** True where it declares that a projected token may name other audiences besides its own. */
   acceptsFurtherAudiences?: boolean;
+  /** True where it declares that a subject that nobody registered gets a token in its own name, for the resource server to refuse (AI-09). */
+  acceptsUnmappedSubjects?: boolean;
   /** Scopes that it knows and that no client of the harness's is registered for (TX-20), where it declares them. */
   foreignScopes?: string[];
   /** Where a resource server asks what an access token is worth (RFC 7662), and as whom; where it declares it. */

@@ -13,7 +13,12 @@ export interface Refusal {
   reasons: Reason[];
   /** Sends the request with the bad token. */
   attempt(): Promise<TokenResponse>;
+  /** What is wrong with an access token that it brought, where one may do no harm; absent where every one does. */
+  harmOf?(accessToken: string): Promise<Harm>;
 }
+
+/** Whether an access token does harm that somebody got who should have been refused; `undecided` where nobody can say. */
+export type Harm = 'none' | { harm: string } | { undecided: string };
 
 /** One refusal as it was seen; for the evidence. */
 export interface RefusalSeen {
@@ -33,7 +38,7 @@ export interface RefusalSeen {
 /** Answers that say that there were too many requests, and nothing of what was in this one (RFC 6585 section 4). */
 const TOO_MANY = 429;
 
-function evaluate({ fault, as, reasons }: Refusal, response: TokenResponse): RefusalSeen {
+async function evaluate({ fault, as, reasons, harmOf }: Refusal, response: TokenResponse): Promise<RefusalSeen> {
   const answer = describeResponse(response);
   const stated = statedReason(response.errorDescription ?? '');
   const seen: RefusalSeen = {
@@ -44,7 +49,13 @@ function evaluate({ fault, as, reasons }: Refusal, response: TokenResponse): Ref
     reason: stated ?? 'generic',
   };
   if (givesAccess(response)) {
-    return { ...seen, violation: `accepted a token with ${fault} (${answer})` };
+    const violation = `accepted a token with ${fault} (${answer})`;
+    const harm = response.accessToken === undefined ? undefined : await harmOf?.(response.accessToken);
+    if (harm === undefined) return { ...seen, violation };
+    if (harm === 'none') return seen;
+    return 'harm' in harm
+      ? { ...seen, violation: `${violation}: ${harm.harm}` }
+      : { ...seen, undecided: `${violation}, and ${harm.undecided}` };
   }
   if (response.unanswered !== undefined) {
     return {
@@ -138,7 +149,7 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
   for (const refusal of refusals) {
     if (controlRefused !== undefined) break;
     const begin = performance.now();
-    const finding = evaluate(refusal, await refusal.attempt());
+    const finding = await evaluate(refusal, await refusal.attempt());
     controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
     if (controlRefused === undefined || finding.violation !== undefined) seen.push(finding);
     silence.add(finding.status, begin);

@@ -9,7 +9,7 @@ import type {
   Registration,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
-import { conclude, type Finding, type Refusal, type RefusalSeries, seeRefusals } from '../oauth/refusal.ts';
+import { conclude, type Finding, type Harm, type Refusal, type RefusalSeries, seeRefusals } from '../oauth/refusal.ts';
 import type { Reason } from '../oauth/stated-reason.ts';
 import type { TokenResponse } from '../oauth/token-response.ts';
 import type { IdentityProviderHandle, RequirementContext } from '../rpc/context.ts';
@@ -45,6 +45,8 @@ export interface BadToken {
   fault: string;
   reasons: Reason[];
   make(exchange: DeclaredExchange): Promise<string>;
+  /** Whether an access token that it brings does harm; absent where every one does. */
+  harmOf?(accessToken: string): Promise<Harm>;
 }
 
 const CLIENT_NAMES: Record<ClientAuthentication, string> = {
@@ -229,12 +231,13 @@ export function expectRefused(
 }
 
 /** A bad token in a request, as each of its tokens. */
-export function attemptsWith(exchange: DeclaredExchange, { fault, reasons, make }: BadToken): Refusal[] {
+export function attemptsWith(exchange: DeclaredExchange, { fault, reasons, make, harmOf }: BadToken): Refusal[] {
   return presentations(exchange).map(({ as, send }) => ({
     fault,
     reasons,
     ...(as === undefined ? {} : { as }),
     attempt: async () => send(await make(exchange)),
+    ...(harmOf === undefined ? {} : { harmOf }),
   }));
 }
 

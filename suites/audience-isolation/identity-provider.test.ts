@@ -11,6 +11,8 @@ import {
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey, startAdditionalIssuer } from '../../harness/fakes/additional-issuer.ts';
+import type { Fetch } from '../../harness/oauth/fetch.ts';
+import { identityOf, membersOf, tellingMembers } from '../../harness/oauth/identity.ts';
 import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/oauth/refusal.ts';
 import { resourceServerOf } from '../../harness/oauth/resource-server.ts';
 import { EVERY_REASON, type Reason } from '../../harness/oauth/stated-reason.ts';
@@ -256,12 +258,44 @@ requirement('AI-08a', (t) =>
   }),
 );
 
+/**
+ * Tells whether an access token is a registered ServiceAccount's, by what tells that one from another that is registered, too.
+ *
+ * @returns undefined where the exchange refuses good tokens, which the controls of a refusal say
+ */
+async function harmTo(
+  fetch: Fetch,
+  mapped: DeclaredExchange,
+  other: DeclaredExchange,
+): Promise<BadToken['harmOf'] | undefined> {
+  const known: (Record<string, unknown> | string)[] = [];
+  for (const exchange of [mapped, other, mapped]) {
+    const response = await exchange.present(await exchange.good());
+    if (!isAccepted(response)) return undefined;
+    known.push(await identityOf(fetch, exchange.provider, response.accessToken ?? ''));
+  }
+  const [before, between, after] = known;
+  return async (accessToken) => {
+    const given = await identityOf(fetch, mapped.provider, accessToken);
+    if (typeof before !== 'object' || typeof between !== 'object' || typeof after !== 'object') {
+      return { undecided: 'nobody can tell whose identity it was given' };
+    }
+    if (typeof given !== 'object') return { undecided: given };
+    const telling = tellingMembers(before, between, after);
+    const shared = membersOf(telling, before, given);
+    if (telling.length > 0 && shared.length === 0) return 'none';
+    return { harm: `it was given the identity of the one that is registered (${shared.join(', ') || 'all have one'})` };
+  };
+}
+
 requirement('AI-09', async (t) => {
-  const [exchanges, cluster, own, other] = await Promise.all([
+  const [exchanges, others, cluster, own, other, { fetch }] = await Promise.all([
     declaredExchanges(t, 'ai-09'),
+    declaredExchanges(t, 'ai-09-other', { second: true }),
     t.cluster(),
     t.namespace(),
     t.namespaceFor('unmapped'),
+    t.identityProvider(),
   ]);
   const name = exchanges[0]?.workload.serviceAccount ?? '';
   const unmapped = [
@@ -298,7 +332,35 @@ requirement('AI-09', async (t) => {
               }),
           },
         ];
-  await expectRefused(t, exchanges, () => [...strangers, ...nobody]);
+  const badTokens = new Map<DeclaredExchange, BadToken[]>();
+  for (const [index, exchange] of exchanges.entries()) {
+    const { provider, declaration } = exchange;
+    const registered = others[index];
+    const byClientId = declaration.grant === 'client-assertion' && declaration.omitsClientId !== true;
+    const harmOf =
+      registered !== undefined && (byClientId || provider.acceptsUnmappedSubjects === true)
+        ? await harmTo(fetch, exchange, registered)
+        : undefined;
+    const inItsOwnName = provider.acceptsUnmappedSubjects === true && harmOf !== undefined ? { harmOf } : {};
+    // A provider that finds the client by the assertion alone gives the other one its own identity, which does no harm.
+    const underTheClientId: BadToken[] =
+      byClientId && registered !== undefined && harmOf !== undefined
+        ? [
+            {
+              fault: 'the subject of another registered ServiceAccount',
+              reasons: ['subject'],
+              make: () => registered.good(),
+              harmOf,
+            },
+          ]
+        : [];
+    badTokens.set(exchange, [
+      ...strangers.map((stranger) => ({ ...stranger, ...inItsOwnName })),
+      ...nobody,
+      ...underTheClientId,
+    ]);
+  }
+  await expectRefused(t, exchanges, (exchange) => badTokens.get(exchange) ?? []);
 });
 
 requirement('AI-10', async (t) => {

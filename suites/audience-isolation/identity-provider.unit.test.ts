@@ -31,6 +31,7 @@ const SHOWN_BY: Record<string, number[]> = {
   'grant-switched-off': [0, 2],
   'pair-not-compared': [1],
   'client-assertion-audience-unchecked': [3],
+  'client-id-believed': [1, 3],
 };
 
 const catalogue = loadCatalogue();
@@ -168,4 +169,50 @@ test('a refusal for another reason is a finding, where the reason is stated', as
   const outcomes = await evaluate({ kind: 'embedded', twin }, { declarations: [0], only: ['AI-01', 'AI-09'], reasons });
   expect(outcomes).toEqual({ 'AI-01': 'failed', 'AI-09': 'failed' });
   expect(reasons[0]).toMatch(/but for another reason/);
+});
+
+/** Maps nobody: every subject of the issuer gets an access token. */
+const MAPS_NOBODY: EmbeddedTwin = { behaviour: { maps: () => true } };
+const IN_ITS_OWN_NAME: EmbeddedTwin = {
+  behaviour: {
+    ...MAPS_NOBODY.behaviour,
+    claims(claims) {
+      claims.client_id = claims.sub;
+    },
+  },
+};
+
+test.for<[string, EmbeddedTwin, boolean, string | undefined]>([
+  ['in its own name, as declared', IN_ITS_OWN_NAME, true, undefined],
+  [
+    'in its own name, undeclared',
+    IN_ITS_OWN_NAME,
+    false,
+    'accepted a token with the subject of another ServiceAccount',
+  ],
+  [
+    'in the name of the client, declared',
+    MAPS_NOBODY,
+    true,
+    'the identity of the one that is registered \\(client_id\\)',
+  ],
+])('an unmapped subject that gets an access token %s', async ([, twin, acceptsUnmappedSubjects, finding]) => {
+  const reasons: string[] = [];
+  const setting = { declarations: [0], only: ['AI-09'], forge: false, declares: { acceptsUnmappedSubjects }, reasons };
+  const outcomes = await evaluate({ kind: 'embedded', twin }, setting);
+  expect(outcomes, reasons.join('\n')).toEqual(finding === undefined ? {} : { 'AI-09': 'failed' });
+  if (finding !== undefined) expect(reasons.join('\n')).toMatch(new RegExp(finding));
+});
+
+test('a provider that finds the client by its assertion gives it its own identity, whatever client the request names', async () => {
+  const byAssertion: EmbeddedTwin = {
+    behaviour: {
+      maps: (registered, presented, { authenticated, isRegistered }) =>
+        registered === presented || (authenticated === undefined && isRegistered(presented)),
+      claims(claims) {
+        claims.client_id = claims.sub;
+      },
+    },
+  };
+  expect(await evaluate({ kind: 'embedded', twin: byAssertion }, { declarations: [3], only: ['AI-09'] })).toEqual({});
 });

@@ -4,6 +4,7 @@ import { Violation } from '../../harness/core/errors.ts';
 import type { TokenForge } from '../../harness/core/token.ts';
 import { tamper } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
+import { claimsOf, identityOf, tellingMembers } from '../../harness/oauth/identity.ts';
 import { introspect } from '../../harness/oauth/introspection.ts';
 import { conclude, type Finding, groupFindings, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
 import {
@@ -29,15 +30,6 @@ import {
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 
-/** Claims of an access token, where it is a JWT. */
-function claimsOf(accessToken: string | undefined): unknown {
-  try {
-    return decodeJwt(accessToken ?? '');
-  } catch {
-    return 'opaque';
-  }
-}
-
 requirement('TX-10', async (t) => {
   const exchanges = await declaredExchanges(t, 'tx-10');
   const answers = await Promise.all(
@@ -51,7 +43,7 @@ requirement('TX-10', async (t) => {
     answers.map(({ label, response }) => ({
       exchange: label,
       answer: describeResponse(response),
-      ...(isAccepted(response) ? { accessToken: claimsOf(response.accessToken) } : {}),
+      ...(isAccepted(response) ? { accessToken: claimsOf(response.accessToken) ?? 'opaque' } : {}),
     })),
   );
   const violations = answers.flatMap(({ label: where, token, response }) => {
@@ -507,24 +499,6 @@ requirement('TX-18', async (t) => {
     declaredExchanges(t, 'tx-18-b', { second: true }),
     t.identityProvider(),
   ]);
-  /** What a resource server gets to know: by the token itself, and by introspection where it is declared. */
-  const known = async (
-    { provider: { introspection } }: DeclaredExchange,
-    accessToken: string,
-  ): Promise<Record<string, unknown> | string> => {
-    const carried = claimsOf(accessToken);
-    const claims = typeof carried === 'object' ? (carried as Record<string, unknown>) : undefined;
-    if (introspection === undefined) {
-      return (
-        claims ??
-        'issues opaque access tokens and declares no introspection ("introspection" of the provider in a target file), by which alone they could be told apart'
-      );
-    }
-    const answer = await introspect(fetch, introspection, accessToken);
-    if (!answer.active) return claims ?? `issues opaque access tokens of which ${answer.why}`;
-    const introspected = Object.entries(answer.members).map(([name, value]) => [`introspection: ${name}`, value]);
-    return { ...claims, ...Object.fromEntries(introspected) };
-  };
   const seen: Record<string, unknown> = {};
   const violations: Finding[] = [];
   const untestable: Finding[] = [];
@@ -534,16 +508,12 @@ requirement('TX-18', async (t) => {
     for (const exchange of [one, other, one]) {
       const response = await exchange.present(await exchange.good());
       if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
-      const told = await known(exchange, response.accessToken ?? '');
+      const told = await identityOf(fetch, exchange.provider, response.accessToken ?? '');
       if (typeof told === 'string') return void untestable.push({ finding: told, where: one.label });
       claims.push(told);
     }
-    const [before = {}, between = {}, after = {}] = claims.map((carried) =>
-      Object.fromEntries(Object.entries(carried).map(([name, value]) => [name, JSON.stringify(value)])),
-    );
-    const telling = Object.keys(before).filter(
-      (name) => before[name] === after[name] && before[name] !== between[name],
-    );
+    const [before = {}, between = {}, after = {}] = claims;
+    const telling = tellingMembers(before, between, after);
     seen[one.label] = Object.fromEntries(telling.map((name) => [name, [claims[0]?.[name], claims[1]?.[name]]]));
     if (telling.length === 0)
       violations.push({ finding: 'gives two ServiceAccounts the same identity', where: one.label });
@@ -584,7 +554,7 @@ requirement('TX-19', async (t) => {
     const claims = claimsOf(response.accessToken);
     const says = statedLifeSeconds(response);
     const expiries = [
-      ...(typeof claims === 'object' && claims !== null && 'exp' in claims ? [Number(claims.exp)] : []),
+      ...(claims !== undefined && 'exp' in claims ? [Number(claims.exp)] : []),
       ...(says === undefined ? [] : [Math.floor(Date.now() / 1_000) + says]),
     ];
     if (expiries.length === 0) {
@@ -613,9 +583,7 @@ const SCOPE_CLAIMS = ['scope', 'scp'];
  * them names a scope it is what was asked for (RFC 6749 section 5.1).
  */
 function grantsOf(response: TokenResponse, asked: string[], introspected: Record<string, unknown> = {}): string[] {
-  const claims = claimsOf(response.accessToken);
-  const carried = typeof claims === 'object' && claims !== null ? (claims as Record<string, unknown>) : {};
-  const known = [carried, introspected].flatMap((members) =>
+  const known = [claimsOf(response.accessToken) ?? {}, introspected].flatMap((members) =>
     SCOPE_CLAIMS.filter((name) => members[name] !== undefined).map((name) => scopesIn(members[name])),
   );
   const said = grantedScopes(response) ?? (known.length === 0 ? asked : []);

@@ -2,7 +2,12 @@ import { expect, vi } from 'vitest';
 import { describeError, NotApplicable } from '../../core/errors.ts';
 import { outcomeOf } from '../../core/outcome.ts';
 import { Resolver } from '../../core/resolver.ts';
-import type { AdditionalIssuerTrust, GrantDeclaration, StartedIdentityProvider } from '../../oauth/provider.ts';
+import type {
+  AdditionalIssuerTrust,
+  GrantDeclaration,
+  ProviderDescription,
+  StartedIdentityProvider,
+} from '../../oauth/provider.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
 import type { EvidenceItem } from '../../rpc/protocol.ts';
 import { startEmbedded } from './embedded/index.ts';
@@ -26,6 +31,8 @@ export type InProcessProvider =
 export interface Setting {
   /** Evaluates these declarations alone (default: all): most faults show by each of them, and time is short. */
   declarations?: number[];
+  /** What the providers declare beside what they describe. */
+  declares?: Partial<ProviderDescription>;
   /** The harness holds the cluster's key (default), or does not. */
   forge?: boolean;
   /** The provider can be configured to trust an additional issuer (default), or cannot. */
@@ -51,7 +58,7 @@ interface Started {
 function contextOf(
   test: TestIssuer,
   { provider, peers, peersFetch }: Started,
-  { declarations, forge = true, trusting = true, waited = [] }: Setting,
+  { declarations, declares = {}, forge = true, trusting = true, waited = [] }: Setting,
   evidence: EvidenceItem[],
   shared: Map<string, Promise<unknown>>,
 ): RequirementContext {
@@ -82,7 +89,7 @@ function contextOf(
     },
     identityProvider: async () => ({
       ...description,
-      providers: providers.map((one) => ({ ...one, grants: declared(one.grants) })),
+      providers: providers.map((one) => ({ ...one, ...declares, grants: declared(one.grants) })),
       register: provider.register.bind(provider),
       ...(provider.trusting === undefined || !trusting
         ? {}

@@ -33,6 +33,8 @@ const providerSchema = z.strictObject({
   accessTokenLifetimeSeconds: z.number().int().positive(),
   /** True where it declares that a projected token may name further audiences beside its own (AI-04). */
   acceptsFurtherAudiences: z.boolean().optional(),
+  /** True where it declares that a subject that nobody registered gets a token in its own name, for the resource server to refuse (AI-09). */
+  acceptsUnmappedSubjects: z.boolean().optional(),
   /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn (AI-14); 60 where none are declared. */
   withdrawnKeySeconds: z.number().int().positive().optional(),
   /** Where a resource server asks what an access token is worth (RFC 7662), and the client as which it does: for opaque access tokens. */

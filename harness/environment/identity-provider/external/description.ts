@@ -21,6 +21,7 @@ export async function descriptionOf(
     tokenEndpoint,
     grants,
     acceptsFurtherAudiences,
+    acceptsUnmappedSubjects,
     withdrawnKeySeconds,
     introspection,
     foreignScopes,
@@ -30,6 +31,7 @@ export async function descriptionOf(
   return {
     ...described,
     ...(acceptsFurtherAudiences === true ? { acceptsFurtherAudiences } : {}),
+    ...(acceptsUnmappedSubjects === true ? { acceptsUnmappedSubjects } : {}),
     ...(withdrawnKeySeconds === undefined ? {} : { withdrawnKeySeconds }),
     ...(foreignScopes === undefined ? {} : { foreignScopes }),
     ...(introspection === undefined
