@@ -54,6 +54,7 @@ const preconditionsSchema = z
   .refine((given) => Object.keys(given).length > 0, 'empty: leave `preconditions` out');
 
 export type Preconditions = z.infer<typeof preconditionsSchema>;
+export type ClusterPrecondition = NonNullable<Preconditions['cluster']>[number];
 
 /** One sentence of the contract. Ids and levels are frozen: a changed meaning gets a new id. */
 const requirementSchema = z.strictObject({

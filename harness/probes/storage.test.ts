@@ -19,6 +19,8 @@ function context(storage: Partial<Target<'cluster'>['storage']>): RequirementCon
   };
   return {
     candidate: { kind: 'targets', name: 'x', planned: [], targets },
+    id: 'PV-01',
+    preconditions: { cluster: ['storage', 'read-write-many'] },
     notApplicable,
   } as unknown as RequirementContext;
 }
@@ -69,6 +71,8 @@ function withClasses(
     ...context(storage),
     cluster: async () => cluster,
     namespace: async () => ({ name: 'n' }),
+    id: 'PV-01',
+    preconditions: { cluster: ['storage', 'read-write-many'] },
   } as unknown as RequirementContext;
 }
 
@@ -122,4 +126,10 @@ test('the target file takes `false` for ordinary claims', () => {
     'apiVersion: conformance/v1\nrole: cluster\nname: eks\nstorage: { readWriteOnce: false, readWriteMany: false }\n',
   );
   expect(loadTarget(file)).toMatchObject({ storage: { readWriteOnce: false, readWriteMany: false } });
+});
+
+test('what its row does not declare is not given to a requirement', () => {
+  const t = { ...context({}), id: 'PV-09', preconditions: {} };
+  expect(() => sharedClaim(t)).toThrow(HarnessError);
+  expect(() => sharedClaim(t)).toThrow('PV-09 needs read-write-many');
 });

@@ -10,6 +10,7 @@ import { limitSeconds } from '../core/time-limits.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 import { targetFor } from '../rpc/candidate.ts';
 import type { RequirementContext } from '../rpc/context.ts';
+import { assertClusterDeclared } from '../rpc/preconditions.ts';
 import type { ClusterTarget, StoragePromise } from '../targets/schema/cluster.ts';
 import { podSpec } from './pods.ts';
 
@@ -84,6 +85,7 @@ const HOW_TO_NAME =
  *   it has several of which none is the default one, or not the one that is named: which to use is for its owner to say
  */
 export async function defaultStorageClass(t: RequirementContext): Promise<string> {
+  assertClusterDeclared(t, 'storage');
   const { readWriteOnce } = declaredStorage(t);
   if (readWriteOnce === false)
     t.notApplicable('the target file says that there is no StorageClass for ordinary claims');
@@ -137,6 +139,7 @@ export async function createClaim(
   accessMode: AccessMode,
   storageClass: string,
 ): Promise<Claim> {
+  assertClusterDeclared(t, 'storage');
   const { core } = await t.cluster();
   await core.createNamespacedPersistentVolumeClaim({ namespace, body: claimBody(name, accessMode, storageClass) });
   return { name, namespace, storageClass };
@@ -151,6 +154,7 @@ export async function createClaim(
  * @throws NotTestable when no class gives one, with what each answered
  */
 export function sharedClaim(t: RequirementContext): Promise<Claim> {
+  assertClusterDeclared(t, 'read-write-many');
   const { readWriteMany } = declaredStorage(t);
   if (readWriteMany === false) t.notApplicable('the target file says that no StorageClass gives ReadWriteMany');
   return t.shared('a ReadWriteMany claim', async () => {

@@ -55,6 +55,8 @@ export interface PlannedPreconditions {
 
 /** What the body of a requirement is given. Every part is started when it is first asked for, once per file and candidate. */
 export interface RequirementContext {
+  /** Of the requirement, as in requirements.yaml. */
+  readonly id: string;
   readonly candidate: Candidate;
   /** What the catalogue says that the requirement needs; what needs more than that is a fault of its row. */
   readonly preconditions: Preconditions;

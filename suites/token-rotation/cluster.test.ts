@@ -7,6 +7,7 @@ import { createForge, decodeToken, type ServiceAccountClaims, type TokenForge } 
 import { createServiceAccount, dryRunPod, podSpec, startIdlePod } from '../../harness/probes/pods.ts';
 import { ASKED_SECONDS } from '../../harness/probes/token-probe.ts';
 import { postTokenRequest, type TokenRequestAnswer } from '../../harness/probes/token-requests.ts';
+import { assertClusterDeclared } from '../../harness/rpc/preconditions.ts';
 import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
 import { ACCEPTED, judgeAll, type MintOptions, mintPair, REFUSED, type TokenPair } from './judged-tokens.ts';
 import {
@@ -346,6 +347,7 @@ requirement('TR-13', async (t) => {
 });
 
 requirement('TR-11', async (t) => {
+  assertClusterDeclared(t, 'signing-key');
   const { previousForge } = await t.cluster();
   if (previousForge === undefined) {
     return t.notApplicable('the harness holds no signing key of this cluster, so that it cannot roll it');

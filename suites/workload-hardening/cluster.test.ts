@@ -6,6 +6,7 @@ import { firstAssignedUid } from '../../harness/kubernetes/uid-range.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/probes/pods.ts';
 import { createClaim, defaultStorageClass } from '../../harness/probes/storage.ts';
 import { targetFor } from '../../harness/rpc/candidate.ts';
+import { assertClusterDeclared } from '../../harness/rpc/preconditions.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import { type Agent, startPlatform, wrongEndpoints } from './platform.ts';
 
@@ -87,6 +88,7 @@ requirement('WH-08', async (t) => {
   if (targetFor(t.candidate, 'cluster')?.networkPolicies === false) {
     t.notApplicable('the target file says that nothing in the cluster enforces NetworkPolicies');
   }
+  assertClusterDeclared(t, 'network-policies');
   const platform = await startPlatform(t);
   // The control: nothing but a policy can keep them apart.
   const before = await platform.endpointsSeen(platform.allOpen);

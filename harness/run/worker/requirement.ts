@@ -20,6 +20,7 @@ import { createClock } from '../../rpc/clock.ts';
 import type { IdentityProviderHandle, PlannedPreconditions, RequirementContext } from '../../rpc/context.ts';
 import type { EnvironmentApi, ProviderPlace } from '../../rpc/environment-api.ts';
 import { toControlError } from '../../rpc/error.ts';
+import { assertClusterDeclared } from '../../rpc/preconditions.ts';
 import type {
   EvidenceItem,
   IdentityProviderData,
@@ -142,6 +143,7 @@ interface ContextParts {
 }
 
 function createContext({ settings, candidate, id, signal, evidence }: ContextParts): RequirementContext {
+  const { preconditions } = rowOf(settings, id);
   const environment = environmentOf(settings, candidate.name);
   const progress = (message: string): void => {
     // A lost line of progress changes nothing; a main process that is gone is noticed by the next real question.
@@ -175,8 +177,9 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
   const auditRecords = async (requester: Requester): Promise<ApiRecord[] | undefined> =>
     (await environment.auditRecords({ requester })).records;
   return {
+    id,
     candidate,
-    preconditions: rowOf(settings, id).preconditions,
+    preconditions,
     planned: plannedPreconditions(settings, candidate),
     signal,
     auditRecords,
@@ -219,6 +222,7 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
       };
     },
     async addNodes(atLeast) {
+      assertClusterDeclared({ id, preconditions }, 'two-nodes');
       await fixture(`${atLeast} nodes`, () => environment.nodes({ atLeast }));
     },
     namespace: () => namespaceFor('main'),
