@@ -1,5 +1,5 @@
 import type { Twin } from '../catalogue/catalogue.ts';
-import { HarnessError } from '../core/errors.ts';
+import { describeError, HarnessError } from '../core/errors.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData } from '../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
@@ -307,7 +307,7 @@ export class Clusters {
             component,
             counts: {},
             countedBy: 'nobody',
-            notCounted: error instanceof Error ? error.message : String(error),
+            notCounted: describeError(error),
           };
         }
       }),

@@ -58,6 +58,8 @@ export function attachTo(warm: WarmEnvironment, runId: string): RunEnvironment {
     },
     discover: async () => (await call('discover', {})) as Record<string, unknown>,
     requests: async () => ((await call('requests', {})) as { requests: Requests[] }).requests,
+    // Those are never live.
+    asked: () => [],
     assertAlive: async () => {
       await call('alive', {});
     },

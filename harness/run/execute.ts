@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { createVitest } from 'vitest/node';
-import { HarnessError } from '../core/errors.ts';
+import { describeError, HarnessError } from '../core/errors.ts';
 import { stopOnSignal } from '../core/signals.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
@@ -147,7 +147,7 @@ async function runSuites(
       run.requests.push(...(await session.environment.requests()));
       await session.environment.assertAlive();
     } catch (error) {
-      broken(error instanceof Error ? error.message : String(error));
+      broken(describeError(error));
     }
     await vitest.close();
     // Vitest marks failed tests by the exit code; ours says more and is set by the caller.

@@ -1,4 +1,5 @@
 import { HarnessError } from '../core/errors.ts';
+import type { LedgerEntry } from '../environment/cluster/kubeconfig/ledger.ts';
 import type { NodeImage } from '../environment/clusters.ts';
 import type { Environment } from '../environment/environment.ts';
 import type { Candidate } from '../rpc/candidate.ts';
@@ -21,6 +22,8 @@ export interface RunEnvironment {
   /** What its parts say of themselves. */
   discover(): Promise<Record<string, unknown>>;
   requests(): Promise<Requests[]>;
+  /** What the harness asked of a live cluster; empty for any other. */
+  asked(): LedgerEntry[];
   /** @throws HarnessError where a part that was started is gone */
   assertAlive(): Promise<void>;
   /** Takes away what a candidate alone used. */
@@ -74,6 +77,7 @@ export function ownEnvironment(environment: Environment): RunEnvironment {
     watch: (onEnd) => environment.watch(onEnd),
     discover: () => environment.discover(),
     requests: () => environment.requests(),
+    asked: () => [...clusters.started.values()].flatMap(({ ledger }) => ledger?.entries() ?? []),
     assertAlive: () => environment.assertAlive(),
     release: (candidate) => clusters.release(candidate),
     stop: () => environment.stop(),

@@ -210,7 +210,7 @@ export class Session {
     if (candidate === undefined || this.options.cluster !== 'kubeconfig') return [];
     enterRun(this.runId);
     const [given] = this.options.namespaces ?? [];
-    return preflight({
+    const lacks = await preflight({
       data: await this.environment.calls.cluster({}, candidate),
       needs: this.needs,
       namespace: async () =>
@@ -223,6 +223,8 @@ export class Session {
       ...(given === undefined ? {} : { given }),
       onProgress: (message) => this.#listener('preflight', message),
     });
+    await this.environment.calls.giveBackNamespaces({ owner: 'preflight' }, candidate);
+    return lacks;
   }
 
   /** Leaves out what the cluster lacks something for: it ends as not applicable, with why. */

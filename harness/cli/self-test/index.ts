@@ -19,6 +19,7 @@ import { reportSchema } from '../../report/report.ts';
 import type { IdentityProviderKind } from '../../rpc/protocol.ts';
 import { executeWithRerun } from '../../run/execute.ts';
 import { isProven } from '../../run/kill-matrix.ts';
+import { unmeasured } from '../../run/live/needs.ts';
 import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
 import { EXIT } from '../exit.ts';
 import { Console } from '../output.ts';
@@ -230,7 +231,12 @@ async function live(): Promise<Tally> {
     process.stderr.write(`${records.length} requests of ${HARNESS_USER} to the API server\n`);
     return {
       ...tally,
-      wrong: [...wrong, ...refused, ...(left === 0 ? [] : [`${left} namespaces are left`])],
+      wrong: [
+        ...wrong,
+        ...refused,
+        ...unmeasured(session.environment.asked(), loadCatalogue().requirements),
+        ...(left === 0 ? [] : [`${left} namespaces are left`]),
+      ],
       faults: [...tally.faults, ...faults],
     };
   } finally {

@@ -55,7 +55,7 @@ export interface NeedsOptions {
 
 /**
  * Requests of each requirement on a live cluster with every right, measured at the harness's door to it: how often each. `cluster list
- * nodes` is about the whole cluster, `get /version` about a path, everything else is in a namespace. Written by `npm run measure-rights`.
+ * nodes` is about the whole cluster, `get /version` about a path, everything else is in a namespace. Written by `npm run measure-rights`, and held against the real requests by `npm test`.
  */
 type Measured = Record<string, Record<string, number>>;
 
@@ -88,6 +88,26 @@ export function measuredOf(entries: readonly LedgerEntry[]): Measured {
     measured[requirement] = row;
   }
   return measured;
+}
+
+/**
+ * Rights that a run asked for and that no requirement of the same suite and role was measured to need: what they share is asked for by
+ * whichever comes first.
+ */
+export function unmeasured(entries: readonly LedgerEntry[], requirements: readonly Requirement[]): string[] {
+  const measured = readMeasured();
+  const asked = measuredOf(entries);
+  const fileOf = new Map(requirements.map(({ id, suite, role }) => [id, `${suite}/${role}`]));
+  const known = new Map<string, Set<string>>();
+  for (const [id, row] of Object.entries(measured)) {
+    const file = fileOf.get(id) ?? '';
+    known.set(file, new Set([...(known.get(file) ?? []), ...Object.keys(row)]));
+  }
+  return Object.entries(asked).flatMap(([id, row]) =>
+    Object.keys(row)
+      .filter((right) => known.get(fileOf.get(id) ?? '')?.has(right) !== true)
+      .map((right) => `${id} asks to ${right}, which \`conformance plan\` does not know: npm run measure-rights`),
+  );
 }
 
 function withGroup(resource: string, group: string): string {

@@ -1,13 +1,21 @@
 import { z } from 'zod';
 
+/** Where a string is wanted, kubectl takes a number or a boolean for the word that it is written as. */
+const word = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+
 /** What Kubernetes calls an optional string: an empty one is none. */
-const text = z
-  .string()
-  .nullish()
-  .transform((value) => value || undefined);
+const text = word.nullish().transform((value) => value || undefined);
+
+/** YAML 1.1, which kubectl reads, has more words for booleans than YAML 1.2. */
+const flag = z
+  .union([
+    z.boolean(),
+    z.stringFormat('boolean', /^(y|yes|on|n|no|off)$/i).transform((value) => /^(y|yes|on)$/i.test(value)),
+  ])
+  .nullish();
 
 const strings = z
-  .array(z.string())
+  .array(word)
   .nullish()
   .transform((value) => value ?? []);
 
@@ -19,11 +27,11 @@ const extensions = z
 const clusterSchema = z.looseObject({
   server: text,
   'tls-server-name': text,
-  'insecure-skip-tls-verify': z.boolean().nullish(),
+  'insecure-skip-tls-verify': flag,
   'certificate-authority': text,
   'certificate-authority-data': text,
   'proxy-url': text,
-  'disable-compression': z.boolean().nullish(),
+  'disable-compression': flag,
   extensions,
 });
 
@@ -31,12 +39,12 @@ const execSchema = z.looseObject({
   command: text,
   args: strings,
   env: z
-    .array(z.looseObject({ name: z.string(), value: z.string().nullish() }))
+    .array(z.looseObject({ name: word, value: word.nullish() }))
     .nullish()
     .transform((value) => value ?? []),
   apiVersion: text,
   installHint: text,
-  provideClusterInfo: z.boolean().nullish(),
+  provideClusterInfo: flag,
   interactiveMode: text,
 });
 
@@ -51,7 +59,7 @@ const userSchema = z.looseObject({
   'as-uid': text,
   'as-groups': strings,
   'as-user-extra': z
-    .record(z.string(), z.array(z.string()))
+    .record(z.string(), z.array(word))
     .nullish()
     .transform((value) => value ?? {}),
   username: text,
@@ -67,7 +75,7 @@ const contextSchema = z.looseObject({ cluster: text, user: text, namespace: text
 
 /** A list of named entries; one that is `null` or absent is an empty one, as kubectl reads it. */
 function named<T extends z.ZodType>(key: string, schema: T) {
-  const entry = z.looseObject({ name: z.string() }).transform(({ name, ...rest }, context) => {
+  const entry = z.looseObject({ name: word }).transform(({ name, ...rest }, context) => {
     const read = schema.safeParse(rest[key] ?? {});
     if (read.success) return { name, entry: read.data };
     for (const { message, path } of read.error.issues) {

@@ -77,8 +77,7 @@ function userIn(folder: string, user: UserEntry): UserEntry {
 function readFile(path: string): KubeconfigFile {
   let document: unknown;
   try {
-    // kubectl reads YAML 1.1, where `yes` is true.
-    document = parse(readFileSync(path, 'utf8'), { version: '1.1' });
+    document = parse(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new UsageError(`the kubeconfig ${path} cannot be read: ${error instanceof Error ? error.message : error}`);
   }
@@ -289,11 +288,7 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
  * @param text YAML or JSON; paths in it are absolute, or relative to where this runs
  */
 export function clusterOfText(text: string): ClusterEntry & { server: string } {
-  const {
-    'current-context': current,
-    contexts,
-    clusters,
-  } = kubeconfigFileSchema.parse(parse(text, { version: '1.1' }));
+  const { 'current-context': current, contexts, clusters } = kubeconfigFileSchema.parse(parse(text));
   const name = contexts.find((context) => context.name === current)?.entry.cluster;
   const cluster = clusters.find((each) => each.name === name)?.entry;
   if (name === undefined || cluster === undefined) throw new HarnessError('the kubeconfig has no current context');

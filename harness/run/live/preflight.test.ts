@@ -1,0 +1,217 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { json } from 'node:stream/consumers';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { loadCatalogue } from '../../catalogue/catalogue.ts';
+import { type Needs, needsOf } from './needs.ts';
+import { type Lack, lackingOf, preflight, renderLacks } from './preflight.ts';
+
+/** A cluster of one node that allows and admits everything, but for what a test says. */
+interface Cluster {
+  forbidden: string[];
+  /** Answers to objects that are to be made, by resource. */
+  refused: Record<string, { code: number; message: string }>;
+  nodes: object[] | 'forbidden';
+  classes: object[];
+  date: Date;
+}
+
+const node = (change: object = {}): object => ({
+  metadata: { name: 'n' },
+  spec: {},
+  status: {
+    conditions: [{ type: 'Ready', status: 'True' }],
+    nodeInfo: { operatingSystem: 'linux', architecture: 'amd64', kubeletVersion: 'v1' },
+  },
+  ...change,
+});
+
+let server: Server;
+let cluster: Cluster;
+let made: string[];
+
+interface Review {
+  spec: { resourceAttributes?: { verb: string; resource: string; subresource?: string } };
+}
+
+beforeEach(async () => {
+  cluster = {
+    forbidden: [],
+    refused: {},
+    nodes: [node()],
+    classes: [{ metadata: { name: 'only' } }],
+    date: new Date(),
+  };
+  made = [];
+  server = createServer(async (request, response) => {
+    const url = new URL(request.url ?? '/', 'http://api');
+    const answer = (code: number, body: object): void => {
+      response.writeHead(code, { 'content-type': 'application/json', date: cluster.date.toUTCString() });
+      response.end(JSON.stringify(body));
+    };
+    const resource = url.pathname.split('/').at(-1) ?? '';
+    if (request.method !== 'POST') {
+      if (resource === 'nodes' && cluster.nodes === 'forbidden') return answer(403, { message: 'no' });
+      const items = resource === 'nodes' ? cluster.nodes : resource === 'storageclasses' ? cluster.classes : [];
+      return answer(200, { items });
+    }
+    const body = await json(request);
+    if (resource === 'selfsubjectaccessreviews') {
+      const {
+        verb,
+        resource: of,
+        subresource,
+      } = (body as Review).spec.resourceAttributes ?? { verb: '', resource: '' };
+      const right = `${verb} ${of}${subresource === undefined ? '' : `/${subresource}`}`;
+      return answer(201, { status: { allowed: !cluster.forbidden.includes(right) } });
+    }
+    const refused = cluster.refused[resource];
+    if (refused !== undefined) return answer(refused.code, { message: refused.message });
+    if (!url.searchParams.has('dryRun')) made.push(resource);
+    return answer(201, body as object);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+});
+afterEach(async () => {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+});
+
+const { requirements } = loadCatalogue();
+const needs = (...ids: string[]): Needs => ({
+  ...needsOf(requirements.filter(({ id }) => ids.includes(id))),
+  // What is pulled is seen on a real node alone.
+  images: [],
+});
+
+function look(
+  options: Needs,
+  more: { given?: string; refusesServiceAccounts?: boolean; storageClass?: string } = {},
+): Promise<Lack[]> {
+  const { given, ...data } = more;
+  return preflight({
+    needs: options,
+    namespace: async () => 'n',
+    onProgress: () => undefined,
+    ...(given === undefined ? {} : { given }),
+    data: {
+      kind: 'kubeconfig',
+      kubeConfig: JSON.stringify({
+        'current-context': 'x',
+        clusters: [
+          {
+            name: 'x',
+            cluster: {
+              server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+              'insecure-skip-tls-verify': true,
+            },
+          },
+        ],
+        users: [{ name: 'x', user: { token: 't' } }],
+        contexts: [{ name: 'x', context: { cluster: 'x', user: 'x' } }],
+      }),
+      issuer: '',
+      apiAudiences: [],
+      owned: false,
+      workloadImage: 'image',
+      resolver: { routes: {}, ca: '' },
+      ...data,
+    },
+  });
+}
+
+test('a cluster that has everything lacks nothing, and nothing is made on it', async () => {
+  expect(await look(needs('RB-01', 'JL-01', 'PV-08'))).toEqual([]);
+  expect(made).toEqual([]);
+});
+
+test('a right that is missing is told with the requirements that need it, and with what grants it', async () => {
+  cluster.forbidden = ['create networkpolicies'];
+  const lacks = await look(needs('RB-01', 'WH-08'));
+  expect(lacks).toEqual([
+    expect.objectContaining({ missing: 'right: create networkpolicies.networking.k8s.io', requirements: ['WH-08'] }),
+  ]);
+  expect(renderLacks(lacks).join('\n')).toMatch(
+    /create networkpolicies[\s\S]*needed by: WH-08[\s\S]*plan --output rbac/,
+  );
+  expect(lackingOf(lacks)).toEqual({
+    'WH-08': expect.stringMatching(/lacks for the harness: right: create networkpolicies/),
+  });
+});
+
+test.each([
+  ['a namespace', 'namespaces', 422, 'ValidatingAdmissionPolicy denied request: a Namespace needs the label team'],
+  ['a pod', 'pods', 403, 'exceeded quota: q, requested: pods=1'],
+  ['a Job', 'jobs', 403, 'admission webhook "w" denied the request: no Jobs on Sundays'],
+])('what a policy says to %s is told in its words', async (what, resource, code, message) => {
+  cluster.refused = { [resource]: { code, message } };
+  expect(await look(needs('JL-01'))).toEqual([
+    expect.objectContaining({
+      missing: `admission of ${what}`,
+      found: expect.stringContaining(message),
+      requirements: ['JL-01'],
+    }),
+  ]);
+});
+
+test.each([
+  ['not Ready', { status: { conditions: [{ type: 'Ready', status: 'False' }] } }],
+  ['cordoned', { spec: { unschedulable: true } }],
+  [
+    'of another architecture',
+    {
+      status: {
+        conditions: [{ type: 'Ready', status: 'True' }],
+        nodeInfo: { operatingSystem: 'linux', architecture: 's390x' },
+      },
+    },
+  ],
+])('a node that is %s is none', async (_, change) => {
+  cluster.nodes = [node(change)];
+  expect(await look(needs('RB-01'))).toEqual([expect.objectContaining({ missing: 'a node' })]);
+  cluster.nodes = [node(change), node()];
+  expect(await look(needs('RB-01'))).toEqual([]);
+});
+
+test('who may not list nodes is not stopped by that', async () => {
+  cluster.nodes = 'forbidden';
+  expect(await look(needs('RB-01'))).toEqual([]);
+});
+
+test('of several StorageClasses none of which is the default one, the owner has to name one', async () => {
+  cluster.classes = [{ metadata: { name: 'gp3' } }, { metadata: { name: 'io2' } }];
+  const [lack] = await look(needs('PV-08', 'RB-01'));
+  expect(lack).toMatchObject({ missing: 'a StorageClass to use', requirements: ['PV-08'] });
+  expect(lack?.found).toMatch(/gp3, io2/);
+  expect(await look(needs('PV-08'), { storageClass: 'gp3' })).toEqual([]);
+});
+
+test('clocks that differ are told', async () => {
+  cluster.date = new Date(Date.now() - 60_000);
+  expect(await look(needs('RB-01'))).toEqual([
+    expect.objectContaining({ missing: 'clocks that agree', found: expect.stringMatching(/differ by (59|60|61) s/) }),
+  ]);
+});
+
+test('a front that takes no ServiceAccount tokens is in the way of what shows one', async () => {
+  expect(await look(needs('AI-20', 'PV-08'), { refusesServiceAccounts: true })).toEqual([
+    expect.objectContaining({ missing: 'an API server that takes ServiceAccount tokens', requirements: ['AI-20'] }),
+  ]);
+});
+
+test('a run that is kept to a namespace needs none to be made', async () => {
+  cluster.refused = { namespaces: { code: 403, message: 'denied the request' } };
+  cluster.forbidden = ['create namespaces'];
+  const kept = {
+    ...needsOf(
+      requirements.filter(({ id }) => id === 'RB-01'),
+      { namespaces: ['a'] },
+    ),
+    images: [],
+  };
+  expect(await look(kept, { given: 'a' })).toEqual([]);
+});
