@@ -1,4 +1,5 @@
 import axe from 'axe-core';
+import fc from 'fast-check';
 import { JSDOM } from 'jsdom';
 import { describe, expect, test, vi } from 'vitest';
 import { OUTCOMES } from '../../../core/outcome.ts';
@@ -174,6 +175,28 @@ test('what evidence, reasons or names hold is text, whatever it is', () => {
   expect(document.querySelectorAll('img, [onload], [onerror], [onclick]')).toHaveLength(0);
   for (const control of ['\u202e', '\u0007']) expect(document.body.textContent).not.toContain(control);
   expect(document.getElementById('TR-01')?.textContent).toContain('<img src=x onerror="alert(2)">');
+});
+
+test('whatever evidence is, the page is one page: one script, no handler, no element of it', () => {
+  const nasty = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 40 }),
+    fc.constantFrom('</pre><script>', '"><b onclick=x>', '<!--', ']]>', '${1}', '\u2028', '&#60;img&#62;'),
+  );
+  const data = fc.jsonValue({ stringUnit: 'binary', maxDepth: 5 });
+  fc.assert(
+    fc.property(nasty, nasty, data, (label, reason, seen) => {
+      const evidence = [
+        { label, at: '2026-03-02T09:00:00.000Z', data: { [label]: seen, [reason]: [{ [reason]: label }] } },
+      ];
+      const text = htmlRenderer.render(reportOf([resultOf('TR-01', 'failed', { reason, evidence })]));
+      const document = parse(text);
+      expect(document.querySelectorAll('script')).toHaveLength(1);
+      expect(document.querySelectorAll('.result img, .result b, [onclick]')).toHaveLength(0);
+      expect(document.querySelector('#TR-01 .evidence')).not.toBeNull();
+      expect(document.querySelector('footer')?.closest('.result')).toBeNull();
+    }),
+    { numRuns: 60 },
+  );
 });
 
 test('it loads nothing: no address but those of links, and a policy that forbids the rest', () => {
