@@ -9,7 +9,13 @@ import {
 } from '@kubernetes/client-node';
 import { DeadlineExceeded, describeAnswer, describeError, HarnessError } from '../../core/errors.ts';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
-import { createClusterHandle, describePod, lackedByPod } from '../../kubernetes/cluster-handle.ts';
+import {
+  type ClusterHandle,
+  createClusterHandle,
+  describePod,
+  isReady,
+  lackedByPod,
+} from '../../kubernetes/cluster-handle.ts';
 import { readLog } from '../../kubernetes/logs.ts';
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
@@ -45,12 +51,17 @@ const PULL_SECONDS = 120;
 /** Tokens live minutes, and API servers allow no difference at all. */
 const CLOCK_SECONDS = 5;
 
-/** Prints what a pod of the harness sees: clock, and whether names of the cluster resolve. */
+/** Tells what a pod of the harness sees, to whoever asks and in its log: its clock, and whether names of the cluster resolve. */
 const LOOK = `
-const { lookup } = require('node:dns');
-lookup('kubernetes.default.svc', (error) =>
-  console.log(JSON.stringify({ arch: process.arch, at: Date.now(), dns: error === null ? 'yes' : error.code })));
+const at = Date.now();
+const seen = new Promise((resolve) => require('node:dns').lookup('kubernetes.default.svc', (error) =>
+  resolve(JSON.stringify({ arch: process.arch, at, dns: error === null ? 'yes' : error.code }))));
+seen.then(console.log);
+require('node:http').createServer((_, response) => seen.then((text) => response.end(text))).listen(8080);
 `;
+
+/** A name that does not resolve takes so long to fail, by the usual resolv.conf. */
+const ANSWER_SECONDS = 30;
 
 async function missingRights({ data, needs, given }: PreflightOptions): Promise<Lack[]> {
   const config = new KubeConfig();
@@ -141,7 +152,7 @@ async function missingImages(options: PreflightOptions, namespace: string): Prom
 }
 
 async function tryImage(
-  { data, onProgress }: PreflightOptions,
+  { data, needs, onProgress }: PreflightOptions,
   namespace: string,
   { name, reference, variable, why, requirements }: NeededImage,
 ): Promise<Lack[]> {
@@ -151,60 +162,109 @@ async function tryImage(
   }
   const cluster = createClusterHandle(data);
   const pod = `preflight-${name}`;
-  const command = name === 'node' ? ['node', '--eval', LOOK] : ['true'];
-  const body: V1Pod = { metadata: { name: pod }, spec: podSpec(reference, 'default', { name: 'probe', command }) };
+  const isNode = name === 'node';
+  const spec = podSpec(reference, 'default', {
+    name: 'probe',
+    command: isNode ? ['node', '--eval', LOOK] : ['true'],
+    ...(isNode
+      ? { readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1, timeoutSeconds: ANSWER_SECONDS } }
+      : {}),
+  });
   const lack = (missing: string, found: string, mend: string): Lack[] => [{ missing, found, mend, requirements }];
   try {
-    await cluster.core.createNamespacedPod({ namespace, body });
+    await cluster.core.createNamespacedPod({ namespace, body: { metadata: { name: pod }, spec } });
   } catch (error) {
     return lack('a pod of the harness', describeError(error), 'see the rights and --settings');
   }
   try {
-    const ended = await cluster.watchPod(
+    const started = await cluster.watchPod(
       namespace,
       pod,
       ({ object }) => {
-        const lacked = lackedByPod(object, [reference]);
-        if (lacked !== undefined && !/no node takes it/.test(lacked)) throw new HarnessError(lacked);
         const state = object.status?.containerStatuses?.[0]?.state;
-        return state?.terminated === undefined ? undefined : object;
+        // One pull may fail; a kubelet that waits before the next one has seen it fail again.
+        const lacked = state?.waiting?.reason === 'ErrImagePull' ? undefined : lackedByPod(object, [reference]);
+        if (lacked !== undefined && !/no node takes it/.test(lacked)) throw new HarnessError(lacked);
+        return state?.terminated !== undefined || (isNode && isReady(object)) ? object : undefined;
       },
       { what: `a pod of the image ${reference} to run`, deadlineSeconds: PULL_SECONDS },
     );
-    if (name !== 'node') return [];
-    const { body: log } = await readLog(cluster, namespace, pod);
-    return lookedAround(log.toString(), ended, requirements, onProgress);
+    return isNode ? await lookAround(cluster, started, needs, onProgress) : [];
   } catch (error) {
     if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) throw error;
     const mend = `let the nodes pull it, or name another one in ${variable}; for room, tolerations and selectors see --settings`;
     return lack(`image ${reference}: ${why}`, describeError(error), mend);
   } finally {
-    await cluster.core.deleteNamespacedPod({ namespace, name: pod }).catch(() => undefined);
+    // What is left goes with the run.
+    await cluster.core.deleteNamespacedPod({ namespace, name: pod, gracePeriodSeconds: 0 }).catch(() => undefined);
   }
 }
 
-/** What the first pod printed. */
-function lookedAround(log: string, pod: V1Pod, requirements: string[], onProgress: (message: string) => void): Lack[] {
+/** What the first pod tells, through the API server as the requirements ask their pods, else by its log. */
+async function lookAround(
+  cluster: ClusterHandle,
+  pod: V1Pod,
+  needs: Needs,
+  onProgress: (message: string) => void,
+): Promise<Lack[]> {
+  const { namespace = '', name = '' } = pod.metadata ?? {};
+  const everything = needs.requirements.map(({ id }) => id);
+  const lacks: Lack[] = [];
+  let text = '';
+  try {
+    const answer = await cluster.podFetch(namespace, name, 8080, '/', {
+      signal: AbortSignal.timeout(ANSWER_SECONDS * 1000),
+    });
+    text = await answer.text();
+    if (!answer.ok) throw new Error(`${answer.status} ${text}`);
+  } catch (error) {
+    const proxied = needs.rights
+      .filter(({ resource }) => resource === 'pods/proxy')
+      .flatMap(({ requirements }) => requirements);
+    lacks.push({
+      missing: 'a way from the API server to pods',
+      found: `GET of a pod through its proxy: ${describeError(error).slice(0, 300)}`,
+      mend: 'let the API server reach pods of the run’s namespaces (a default-deny NetworkPolicy?), and grant pods/proxy',
+      requirements: [...new Set(proxied)],
+    });
+    text = (await readLog(cluster, namespace, name)).body.toString();
+  }
   let seen: { arch: string; at: number; dns: string };
   try {
-    seen = JSON.parse(log) as typeof seen;
+    seen = JSON.parse(text) as typeof seen;
   } catch {
-    const found = `${describePod(pod)}; it printed: ${log.slice(0, 200) || 'nothing'}`;
-    return [{ missing: 'a stock Node in a pod', found, mend: 'name an image of Node 22 or later', requirements }];
+    const found = `${describePod(pod)}; it told: ${text.slice(0, 200) || 'nothing'}`;
+    const mend = 'name an image of Node 22 or later, and see DNS in pods';
+    return [
+      ...lacks.filter(({ requirements }) => requirements.length > 0),
+      { missing: 'a stock Node in a pod', found, mend, requirements: everything },
+    ];
   }
-  const finished = pod.status?.containerStatuses?.[0]?.state?.terminated?.finishedAt;
   onProgress(`a pod runs (${seen.arch}), DNS ${seen.dns === 'yes' ? 'answers' : `fails: ${seen.dns}`}`);
-  const lacks: Lack[] = [];
   if (seen.dns !== 'yes') {
-    const mend = 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)';
-    lacks.push({ missing: 'DNS in pods', found: `kubernetes.default.svc: ${seen.dns}`, mend, requirements });
+    lacks.push({
+      missing: 'DNS in pods',
+      found: `kubernetes.default.svc: ${seen.dns}`,
+      mend: 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)',
+      requirements: needs.requirements.filter(asksForNames).map(({ id }) => id),
+    });
   }
-  const difference = finished === undefined ? 0 : Math.abs(new Date(finished).getTime() - seen.at) / 1000;
+  const startedAt = pod.status?.containerStatuses?.[0]?.state?.running?.startedAt;
+  const difference = startedAt === undefined ? 0 : Math.abs(new Date(startedAt).getTime() - seen.at) / 1000;
   if (difference > CLOCK_SECONDS) {
-    const found = `a node's clock and a pod's differ by ${difference.toFixed(0)} s`;
-    lacks.push({ missing: 'clocks that agree', found, mend: 'synchronise the clocks of the nodes', requirements });
+    lacks.push({
+      missing: 'clocks that agree',
+      found: `the clocks of a node and of a pod on it differ by ${difference.toFixed(0)} s`,
+      mend: 'synchronise the clocks of the nodes',
+      requirements: everything,
+    });
   }
-  return lacks;
+  return lacks.filter(({ requirements }) => requirements.length > 0);
+}
+
+/** Requirements whose pods look for others by their names. */
+function asksForNames({ role, preconditions }: Needs['requirements'][number]): boolean {
+  return role === 'token-client' || preconditions?.cluster?.includes('network-policies') === true;
 }
 
 /** The API server says what time it is in every answer. */
