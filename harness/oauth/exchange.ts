@@ -50,10 +50,11 @@ export function basicCredentials(clientId: string, clientSecret: string): Record
 }
 
 /**
- * Sends one token request and reads what comes, whatever it is: an endpoint that ends the connection, answers no HTTP or never comes to an end
- * has shown something, too (`unanswered`).
+ * Sends one token request and reads what comes, whatever it is: an endpoint that ends the connection, answers no HTTP
+ * or never comes to an end has shown something, too (`unanswered`).
  *
- * @throws Unreachable where there is no connection at all, NotTestable where the endpoint's certificate cannot be verified
+ * @throws Unreachable where there is no connection at all, NotTestable where the endpoint's certificate cannot be
+ *   verified
  */
 export async function exchange(fetch: Fetch, request: TokenRequest, signal?: AbortSignal): Promise<TokenResponse> {
   return readTokenResponse(

@@ -1,4 +1,6 @@
-/** The part of the Fetch standard that is used here, so that undici's `fetch`, Node's own and a test's are all welcome. */
+/**
+ * The part of the Fetch standard that is used here, so that undici's `fetch`, Node's own and a test's are all welcome.
+ */
 export interface FetchInit {
   method?: string;
   headers?: Record<string, string>;

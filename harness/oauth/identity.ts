@@ -13,7 +13,8 @@ export function claimsOf(accessToken: string | undefined): Record<string, unknow
 }
 
 /**
- * What a resource server gets to know of the holder of an access token: its claims, and what introspection says where the provider declares it.
+ * What a resource server gets to know of the holder of an access token: its claims, and what introspection says where
+ * the provider declares it.
  *
  * @returns the members by name, or why nothing can be known
  */
@@ -40,8 +41,9 @@ export async function identityOf(
 const sameAs = (one: unknown, other: unknown): boolean => JSON.stringify(one) === JSON.stringify(other);
 
 /**
- * The members that tell one holder from another: two access tokens of the one share them, and one of the other has them otherwise. The other one
- * must have been issued between the two, so that neither a time nor a number of the token counts.
+ * The members that tell one holder from another: two access tokens of the one share them, and one of the other has them
+ * otherwise. The other one must have been issued between the two, so that neither a time nor a number of the token
+ * counts.
  */
 export function tellingMembers(
   before: Record<string, unknown>,

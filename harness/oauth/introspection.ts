@@ -9,7 +9,8 @@ import { postForm } from './transport.ts';
 export type Introspected = { active: true; members: Record<string, unknown> } | { active: false; why: string };
 
 /**
- * Asks as the resource server does what an access token is worth. A token that the endpoint refuses to look at (400) is not active.
+ * Asks as the resource server does what an access token is worth. A token that the endpoint refuses to look at (400) is
+ * not active.
  *
  * @throws NotTestable for an endpoint that does not let the resource server in, or answers no introspection
  */

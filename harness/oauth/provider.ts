@@ -3,7 +3,10 @@
  * and quoted in the report.
  */
 
-/** A grant by which a provider turns a projected token into an access token (RFC 7523 section 2.1, RFC 8693, RFC 7523 section 2.2). */
+/**
+ * A grant by which a provider turns a projected token into an access token (RFC 7523 section 2.1, RFC 8693, RFC 7523
+ * section 2.2).
+ */
 export type Grant = 'jwt-bearer' | 'token-exchange' | 'client-assertion';
 
 /** `grant_type` of each grant: RFC 7523 section 2.1, RFC 8693 section 2.1, RFC 6749 section 4.4.2. */
@@ -21,8 +24,8 @@ export const TOKEN_TYPE_JWT = 'urn:ietf:params:oauth:token-type:jwt';
 
 /**
  * How the client authenticates itself at the token endpoint: `none` (a public client that names itself by `client_id`),
- * `subject-token`: the same projected token as `client_assertion` (RFC 7521 section 4.2), or by a secret as RFC 6749 section
- * 2.3.1 has it. The references have no secret anywhere; a target may need one.
+ * `subject-token`: the same projected token as `client_assertion` (RFC 7521 section 4.2), or by a secret as RFC 6749
+ * section 2.3.1 has it. The references have no secret anywhere; a target may need one.
  */
 export type ClientAuthentication = 'none' | 'subject-token' | 'client-secret-post' | 'client-secret-basic';
 
@@ -34,7 +37,10 @@ export interface GrantDeclaration {
   parameters?: Record<string, string>;
   /** `json` where the endpoint takes no form, as RFC 6749 has it, but the same members as a JSON object. */
   encoding?: 'form' | 'json';
-  /** True where the request names no client: optional for assertions and subject tokens (RFC 7521 section 4.1, RFC 8693 section 2.1). */
+  /**
+   * True where the request names no client: optional for assertions and subject tokens (RFC 7521 section 4.1, RFC 8693
+   * section 2.1).
+   */
   omitsClientId?: boolean;
 }
 
@@ -44,7 +50,10 @@ export interface ProviderDescription {
   name: string;
   /** Issuer of the access tokens, and the base of the provider's discovery document. */
   issuer: string;
-  /** The audience that a projected token must name for this provider: the string configured out of band, never assumed to be the issuer. */
+  /**
+   * The audience that a projected token must name for this provider: the string configured out of band, never assumed
+   * to be the issuer.
+   */
   audience: string;
   tokenEndpoint: string;
   grants: GrantDeclaration[];
@@ -54,7 +63,10 @@ export interface ProviderDescription {
   accessTokenLifetimeSeconds: number;
   /** True where it declares that a projected token may name other audiences besides its own. */
   acceptsFurtherAudiences?: boolean;
-  /** True where it declares that a subject that nobody registered gets a token in its own name, for the resource server to refuse (AI-09). */
+  /**
+   * True where it declares that a subject that nobody registered gets a token in its own name, for the resource server
+   * to refuse (AI-09).
+   */
   acceptsUnmappedSubjects?: boolean;
   /** Scopes that it knows and that no client of the harness's is registered for (TX-20), where it declares them. */
   foreignScopes?: string[];
@@ -73,7 +85,9 @@ export interface Introspection {
   clientSecret: string;
 }
 
-/** A way of having the issuer's keys other than by the issuer's discovery: a URL of their own, or the keys themselves. */
+/**
+ * A way of having the issuer's keys other than by the issuer's discovery: a URL of their own, or the keys themselves.
+ */
 export type KeySource = 'key-url' | 'static-keys';
 
 /** What a target file says of trust in an additional issuer, for reasons to quote. */
@@ -95,7 +109,10 @@ export interface IdentityProviderDescription {
   providers: ProviderDescription[];
   /** The ways that it declares besides the issuer's discovery. */
   keySources?: KeySource[];
-  /** How trust in an additional issuer is declared: absent where the server can be configured by discovery and by each of its key sources. */
+  /**
+   * How trust in an additional issuer is declared: absent where the server can be configured by discovery and by each
+   * of its key sources.
+   */
   furtherIssuer?: AdditionalIssuerDeclaration;
   /** ServiceAccounts that it knows already, where no others can be registered: two at least, each in this namespace. */
   registered?: { namespace: string; serviceAccounts: string[]; quoted: string };
@@ -119,13 +136,17 @@ export interface Registration {
   clientSecret?: string;
 }
 
-/** How the provider is configured to trust the cluster: by the cluster's own discovery and keys, never by a copied key. */
+/**
+ * How the provider is configured to trust the cluster: by the cluster's own discovery and keys, never by a copied key.
+ */
 export interface ClusterTrust {
   issuer: string;
   jwksUri: string;
   /** CA certificate(s), PEM, of the issuer's TLS. */
   ca: string;
-  /** `alg` of the cluster's tokens, where it is known before the cluster is up; without it RS256 and ES256 are allowed. */
+  /**
+   * `alg` of the cluster's tokens, where it is known before the cluster is up; without it RS256 and ES256 are allowed.
+   */
   algorithms?: string[];
 }
 
@@ -143,16 +164,22 @@ export interface AdditionalIssuerTrust {
 /** An identity provider started by this run. Lives in the main process. */
 export interface StartedIdentityProvider {
   readonly description: IdentityProviderDescription;
-  /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent: the same workload gets the same registration. */
+  /**
+   * Maps a ServiceAccount to an identity at one provider (by name). Idempotent: the same workload gets the same
+   * registration.
+   */
   register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
   /**
-   * Makes one more provider on the same server, which trusts another issuer than the cluster; {@link register} then knows it.
-   * Absent where the server cannot be given one.
+   * Makes one more provider on the same server, which trusts another issuer than the cluster; {@link register} then
+   * knows it. Absent where the server cannot be given one.
    */
   trusting?(trust: AdditionalIssuerTrust): Promise<ProviderDescription>;
   /** Requests to it so far, by whomever; absent where nobody counts them. */
   requests?(): { counts: Record<string, number>; countedBy: string };
-  /** Rejects with a clear error if the server is gone (a container that exited, a listener that closed): reported as a harness error. */
+  /**
+   * Rejects with a clear error if the server is gone (a container that exited, a listener that closed): reported as a
+   * harness error.
+   */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -17,7 +17,9 @@ export interface Refusal {
   harmOf?(accessToken: string): Promise<Harm>;
 }
 
-/** Whether an access token does harm that somebody got who should have been refused; `undecided` where nobody can say. */
+/**
+ * Whether an access token does harm that somebody got who should have been refused; `undecided` where nobody can say.
+ */
 export type Harm = 'none' | { harm: string } | { undecided: string };
 
 /** One refusal as it was seen; for the evidence. */
@@ -118,8 +120,8 @@ export interface RefusalSeries {
 }
 
 /**
- * Sends requests that must be refused, each between two controls: the same request with a good token, accepted just before
- * and just after. Without them a refusal proves nothing: a provider that refuses all would be conformant.
+ * Sends requests that must be refused, each between two controls: the same request with a good token, accepted just
+ * before and just after. Without them a refusal proves nothing: a provider that refuses all would be conformant.
  *
  * A `violation` and a `controlRefused` are for the caller to report, so that one finding does not hide the next.
  *
@@ -169,7 +171,9 @@ export interface Finding {
   where: string;
 }
 
-/** One line for each finding, with where it was found: `accepted …: production jwt-bearer; staging jwt-bearer; 4 more`. */
+/**
+ * One line for each finding, with where it was found: `accepted …: production jwt-bearer; staging jwt-bearer; 4 more`.
+ */
 export function groupFindings(findings: Finding[]): string {
   const places = Map.groupBy(findings, ({ finding }) => finding);
   return [...places]

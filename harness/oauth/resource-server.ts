@@ -42,8 +42,9 @@ async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknow
 }
 
 /**
- * The resource server of a provider: by introspection where the provider declares it, else by the provider's keys. It takes access tokens that the provider's published keys verify, with the provider's
- * `iss`, its own `aud`, and an `exp` that is not long past (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
+ * The resource server of a provider: by introspection where the provider declares it, else by the provider's keys. It
+ * takes access tokens that the provider's published keys verify, with the provider's `iss`, its own `aud`, and an `exp`
+ * that is not long past (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
  *
  * @throws NotTestable where the provider publishes no discovery document or no keys
  */

@@ -22,7 +22,10 @@ const CLAIM_NAME = /^[a-z_]{2,12}$/i;
 /** Addresses and ServiceAccounts, unquoted. */
 const VALUE = /\b[a-z][\w+.-]*:\/\/\S+|\b\w+:\w[\w.-]*:\S+/gi;
 
-/** A sentence that offers several explanations gives none: `invalid, expired or revoked` (as RFC 6749 section 5.2 words `invalid_grant`). */
+/**
+ * A sentence that offers several explanations gives none: `invalid, expired or revoked` (as RFC 6749 section 5.2 words
+ * `invalid_grant`).
+ */
 const ALTERNATIVES =
   /\b(or|either|(may|might|could) be|possibly|perhaps|probably|likely|typically|usually|for example|such as)\b|\be\.g\.|\w\/\w/i;
 
@@ -36,9 +39,10 @@ export function namedReasons(text: string): Reason[] {
 }
 
 /**
- * The one reason that the text of an error states. Undefined where it is generic, and where it is not unambiguous: a text that names several
- * claims (Entra ID's `AADSTS700213: … Please check your … Subject, Audience and Issuer …`, the key that is looked up by issuer and subject)
- * states none of them, and neither does advice, nor a sentence with alternatives. A doubt is never a reason: the refusal has its controls.
+ * The one reason that the text of an error states. Undefined where it is generic, and where it is not unambiguous: a
+ * text that names several claims (Entra ID's `AADSTS700213: … Please check your … Subject, Audience and Issuer …`, the
+ * key that is looked up by issuer and subject) states none of them, and neither does advice, nor a sentence with
+ * alternatives. A doubt is never a reason: the refusal has its controls.
  *
  * @param text `error_description` of an answer (RFC 6749 section 5.2)
  */

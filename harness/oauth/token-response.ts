@@ -18,7 +18,10 @@ export interface TokenResponse {
   /** `error` and `error_description` of RFC 6749 section 5.2. */
   error?: string;
   errorDescription?: string;
-  /** Members that the body gives more than once, each with all of its values; `body` has the last one, as most parsers do. */
+  /**
+   * Members that the body gives more than once, each with all of its values; `body` has the last one, as most parsers
+   * do.
+   */
   repeated: Record<string, unknown[]>;
 }
 
@@ -117,8 +120,8 @@ function kindOf({ text: body, headers, body: members, accessToken }: TokenRespon
 }
 
 /**
- * An answer in one line, without any token: `200 with an access token`, `400 invalid_grant: audience is not this provider`,
- * `no answer: it ended the connection (…)`.
+ * An answer in one line, without any token: `200 with an access token`, `400 invalid_grant: audience is not this
+ * provider`, `no answer: it ended the connection (…)`.
  */
 export function describeResponse(response: TokenResponse): string {
   if (response.unanswered !== undefined) {
@@ -136,7 +139,10 @@ function valuesOf({ body, repeated }: TokenResponse, name: string): unknown[] {
   return repeated[name] ?? (body[name] === undefined || body[name] === null ? [] : [body[name]]);
 }
 
-/** The scopes in a value of `scope` or of a claim like it: a string as RFC 6749 section 3.3 has it, or an array, as some servers write it. */
+/**
+ * The scopes in a value of `scope` or of a claim like it: a string as RFC 6749 section 3.3 has it, or an array, as some
+ * servers write it.
+ */
 export function scopesIn(value: unknown): string[] {
   if (Array.isArray(value)) {
     return value.flatMap(scopesIn);
@@ -150,7 +156,10 @@ export function grantedScopes(response: TokenResponse): string[] | undefined {
   return values.length === 0 ? undefined : [...new Set(values.flatMap(scopesIn))];
 }
 
-/** The life that an answer states in `expires_in`, in seconds, also where it is written as a string; the longest if there are several. */
+/**
+ * The life that an answer states in `expires_in`, in seconds, also where it is written as a string; the longest if
+ * there are several.
+ */
 export function statedLifeSeconds(response: TokenResponse): number | undefined {
   const seconds = valuesOf(response, 'expires_in')
     .map((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value))
@@ -168,9 +177,10 @@ const typeName = (value: unknown): string =>
         : `a ${typeof value}`;
 
 /**
- * What is wrong with the form of an answer that holds an access token, each as a finding of its own: RFC 6749 section 5.1 has a JSON object of
- * the media type `application/json`, with numbers as numbers, `scope` as one string (section 3.3), and nothing twice (section 3.2).
- * What the members say can mostly be evaluated all the same, see {@link grantedScopes} and {@link statedLifeSeconds}.
+ * What is wrong with the form of an answer that holds an access token, each as a finding of its own: RFC 6749 section
+ * 5.1 has a JSON object of the media type `application/json`, with numbers as numbers, `scope` as one string (section
+ * 3.3), and nothing twice (section 3.2). What the members say can mostly be evaluated all the same, see {@link
+ * grantedScopes} and {@link statedLifeSeconds}.
  */
 export function formFindings(response: TokenResponse): string[] {
   const { body, headers, repeated } = response;

@@ -22,7 +22,10 @@ export interface NoAnswer {
   unanswered: string;
 }
 
-/** Codes of Node and undici for a connection that never came to be: they speak about the way to the endpoint, not about the endpoint. */
+/**
+ * Codes of Node and undici for a connection that never came to be: they speak about the way to the endpoint, not about
+ * the endpoint.
+ */
 const UNREACHED = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -55,7 +58,8 @@ function codeOf(error: Error): string | undefined {
 }
 
 /**
- * What an error of `fetch` says of the endpoint, in words; undefined where it says nothing about it (a URL that is none).
+ * What an error of `fetch` says of the endpoint, in words; undefined where it says nothing about it (a URL that is
+ * none).
  *
  * @throws NotTestable where its certificate cannot be verified
  * @throws Unreachable where there was no connection
@@ -119,8 +123,9 @@ async function readText(response: FetchedResponse): Promise<string | undefined> 
 }
 
 /**
- * Posts a form and reads the whole answer. Every request has a connection of its own: a server may end one that nobody uses at any time, and a
- * request that meets such an end is none that the server refused to answer. Redirects are not followed: a token goes to the endpoint and nowhere else.
+ * Posts a form and reads the whole answer. Every request has a connection of its own: a server may end one that nobody
+ * uses at any time, and a request that meets such an end is none that the server refused to answer. Redirects are not
+ * followed: a token goes to the endpoint and nowhere else.
  *
  * @param asJson sends the parameters as the members of a JSON object, for an endpoint that takes no form
  * @param signal ends the request; the promise then rejects with its reason

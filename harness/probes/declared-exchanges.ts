@@ -27,13 +27,14 @@ export interface DeclaredExchange {
   readonly workload: WorkloadIdentity;
   readonly declaration: GrantDeclaration;
   /**
-   * A genuine token of the ServiceAccount from the cluster, never presented before: for the provider's audience and one hour,
-   * unless asked otherwise.
+   * A genuine token of the ServiceAccount from the cluster, never presented before: for the provider's audience and one
+   * hour, unless asked otherwise.
    */
   genuine(asked?: { audiences?: string[]; expirationSeconds?: number }): Promise<string>;
   /**
-   * A good token, never presented before: where the harness holds the cluster's key, one genuine token that is signed again
-   * under a `jti` of its own (a bad one is made of it in the same way, so that they differ in nothing else); else a genuine one.
+   * A good token, never presented before: where the harness holds the cluster's key, one genuine token that is signed
+   * again under a `jti` of its own (a bad one is made of it in the same way, so that they differ in nothing else); else
+   * a genuine one.
    */
   good(): Promise<string>;
   /** Asks for an access token, with the client authentication that is declared. */
@@ -65,7 +66,8 @@ function labelOf({ name }: ProviderDescription, { grant, clientAuthentication }:
  * Makes a ServiceAccount, registers it at every provider and gives every exchange that is declared.
  *
  * @param serviceAccount name, unique in the requirement's namespace
- * @param options.second where a requirement compares two: another one than without it, also where the provider takes no new ones
+ * @param options.second where a requirement compares two: another one than without it, also where the provider takes no
+ *   new ones
  * @throws NotTestable if nothing is declared
  */
 export async function declaredExchanges(
@@ -79,7 +81,10 @@ export async function declaredExchanges(
   ).flat();
 }
 
-/** A ServiceAccount of the harness's own, or one that the provider knows already. @throws NotTestable where the cluster does not have that one */
+/**
+ * A ServiceAccount of the harness's own, or one that the provider knows already. @throws NotTestable where the cluster
+ * does not have that one
+ */
 async function workloadOf(
   t: RequirementContext,
   { registered }: IdentityProviderHandle,

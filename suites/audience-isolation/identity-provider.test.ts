@@ -259,7 +259,8 @@ requirement('AI-08a', (t) =>
 );
 
 /**
- * Tells whether an access token is a registered ServiceAccount's, by what tells that one from another that is registered, too.
+ * Tells whether an access token is a registered ServiceAccount's, by what tells that one from another that is
+ * registered, too.
  *
  * @returns undefined where the exchange refuses good tokens, which the controls of a refusal say
  */

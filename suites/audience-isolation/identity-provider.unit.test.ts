@@ -159,7 +159,8 @@ test.for<[string, (refused: string) => string]>([
 ])('a strict provider that words its refusals as %s passes', async ([, text]) => {
   const reasons: string[] = [];
   const setting: Setting = { declarations: [0, 3], leftOut: expensive, reasons };
-  // What Entra ID says of a subject stands for all that ours refuses without the name of a claim: times and signatures have texts of their own.
+  // What Entra ID says of a subject stands for all that ours refuses without the name of a claim: times and signatures
+  // have texts of their own.
   expect(applicable(await evaluate({ kind: 'embedded', twin: saying(text) }, setting)), reasons.join('\n')).toEqual({});
 });
 

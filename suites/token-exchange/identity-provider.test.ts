@@ -91,7 +91,10 @@ requirement('TX-11', async (t) => {
     }
   };
 
-  /** Tokens of one hour that the pod has had for a while: all times moved into the past, signed with the cluster's own key. */
+  /**
+   * Tokens of one hour that the pod has had for a while: all times moved into the past, signed with the cluster's own
+   * key.
+   */
   const atAnyAge = async (exchange: DeclaredExchange, { resign }: TokenForge): Promise<void> => {
     const aged = async (age: number): Promise<string> =>
       resign(await exchange.genuine(), (claims) => {
@@ -312,7 +315,10 @@ requirement('TX-12a', (t) =>
   ]),
 );
 
-/** Above what parsers allow (Jackson: 1000), in a token that is still shorter than the 4000 characters that Keycloak allows a parameter. */
+/**
+ * Above what parsers allow (Jackson: 1000), in a token that is still shorter than the 4000 characters that Keycloak
+ * allows a parameter.
+ */
 const DEEP = 1_400;
 
 function malformed(): Record<string, string> {
@@ -579,8 +585,8 @@ const FOREIGN_SCOPES = ['conformance:admin', 'cluster-admin'];
 const SCOPE_CLAIMS = ['scope', 'scp'];
 
 /**
- * What an answer grants, of all that says so: the answer itself, the access token, and introspection where it is declared. Where none of
- * them names a scope it is what was asked for (RFC 6749 section 5.1).
+ * What an answer grants, of all that says so: the answer itself, the access token, and introspection where it is
+ * declared. Where none of them names a scope it is what was asked for (RFC 6749 section 5.1).
  */
 function grantsOf(response: TokenResponse, asked: string[], introspected: Record<string, unknown> = {}): string[] {
   const known = [claimsOf(response.accessToken) ?? {}, introspected].flatMap((members) =>

@@ -16,8 +16,9 @@ import { type IdentityProviderKind, startIdentityProvider } from './index.ts';
 import { makeTestIssuer, type TestIssuer } from './test-issuer.ts';
 
 /**
- * Evaluates the requirements of an identity provider without a cluster and without a container: an issuer of tokens in place of the cluster, the
- * provider in this process, and a clock that is put forward where a requirement waits. For the tests of the suites and of the twins.
+ * Evaluates the requirements of an identity provider without a cluster and without a container: an issuer of tokens in
+ * place of the cluster, the provider in this process, and a clock that is put forward where a requirement waits. For
+ * the tests of the suites and of the twins.
  */
 
 /** Bodies of requirements by their ids, as the suites' test files give them to `requirement()`. */

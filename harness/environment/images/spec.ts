@@ -80,9 +80,14 @@ const imageSpecSchema = z.strictObject({
   podImages: z.array(podImageSchema).default([]),
   /** Build arguments of the Dockerfile. */
   args: environment.default({}),
-  /** Further images from the same folder, each with its own build arguments over `args`, and on its own base where it names one. */
+  /**
+   * Further images from the same folder, each with its own build arguments over `args`, and on its own base where it
+   * names one.
+   */
   variants: z.record(name, z.strictObject({ base: name.optional(), args: environment })).default({}),
-  /** The image that is pulled instead where a registry answers. Absent: always built, on whatever the base came to be. */
+  /**
+   * The image that is pulled instead where a registry answers. Absent: always built, on whatever the base came to be.
+   */
   pull: z.string().min(1).optional(),
 });
 

@@ -11,7 +11,10 @@ const grantSchema = z.strictObject({
   clientAuthentication,
   /** Further parameters of the token request, for example `requested_token_type`. */
   parameters: z.record(z.string(), text).optional(),
-  /** `json` where the endpoint takes a JSON object in place of a form: TX-12a says so once, and everything else is evaluated. */
+  /**
+   * `json` where the endpoint takes a JSON object in place of a form: TX-12a says so once, and everything else is
+   * evaluated.
+   */
   encoding: z.enum(['form', 'json']).optional(),
   /** True where the request must not name a client by `client_id`. */
   omitsClientId: z.boolean().optional(),
@@ -33,11 +36,20 @@ const providerSchema = z.strictObject({
   accessTokenLifetimeSeconds: z.number().int().positive(),
   /** True where it declares that a projected token may name further audiences beside its own (AI-04). */
   acceptsFurtherAudiences: z.boolean().optional(),
-  /** True where it declares that a subject that nobody registered gets a token in its own name, for the resource server to refuse (AI-09). */
+  /**
+   * True where it declares that a subject that nobody registered gets a token in its own name, for the resource server
+   * to refuse (AI-09).
+   */
   acceptsUnmappedSubjects: z.boolean().optional(),
-  /** Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn (AI-14); 60 where none are declared. */
+  /**
+   * Seconds within which it comes to refuse tokens of a key that the issuer has withdrawn (AI-14); 60 where none are
+   * declared.
+   */
   withdrawnKeySeconds: z.number().int().positive().optional(),
-  /** Where a resource server asks what an access token is worth (RFC 7662), and the client as which it does: for opaque access tokens. */
+  /**
+   * Where a resource server asks what an access token is worth (RFC 7662), and the client as which it does: for opaque
+   * access tokens.
+   */
   introspection: z
     .strictObject({
       /** Absent: the one that the discovery document names. */
@@ -47,7 +59,10 @@ const providerSchema = z.strictObject({
       clientSecret: text,
     })
     .optional(),
-  /** Scopes that it knows and that no client that is registered here may have: TX-20 asks for each, beside two that nobody knows. */
+  /**
+   * Scopes that it knows and that no client that is registered here may have: TX-20 asks for each, beside two that
+   * nobody knows.
+   */
   foreignScopes: z.array(text).min(1).optional(),
   /** Values of your own, for `${provider.NAME}` in requests and commands. */
   values: z.record(z.string(), text).optional(),
@@ -75,8 +90,8 @@ const tellingSchema = {
 };
 
 /**
- * How a ServiceAccount is made known to the provider; `${workload.subject}` and its like stand for it. The last line that the command
- * prints may be `{"clientId", "clientSecret"}`.
+ * How a ServiceAccount is made known to the provider; `${workload.subject}` and its like stand for it. The last line
+ * that the command prints may be `{"clientId", "clientSecret"}`.
  */
 const registerSchema = z.strictObject({
   /** `client_id` with which its tokens are presented. */
@@ -84,7 +99,10 @@ const registerSchema = z.strictObject({
   /** The client's secret, where the declared client authentication needs one. */
   clientSecret: text.optional(),
   ...tellingSchema,
-  /** Done already: what each of the `providers` knows. These ServiceAccounts are used in place of the harness's own; some requirements need two. */
+  /**
+   * Done already: what each of the `providers` knows. These ServiceAccounts are used in place of the harness's own;
+   * some requirements need two.
+   */
   workloads: z
     .strictObject({
       namespace: text,
@@ -96,26 +114,31 @@ const registerSchema = z.strictObject({
 });
 
 /**
- * How the server comes to trust one more issuer, which the harness serves: its keys can be rolled and withdrawn, and it can be out of
- * reach (TX-15, TX-16, TX-17, AI-14). A further provider trusts it, for which `${cluster.issuer}`, `${cluster.jwksUri}` and `${cluster.jwks}`
- * stand for that issuer's.
+ * How the server comes to trust one more issuer, which the harness serves: its keys can be rolled and withdrawn, and it
+ * can be out of reach (TX-15, TX-16, TX-17, AI-14). A further provider trusts it, for which `${cluster.issuer}`,
+ * `${cluster.jwksUri}` and `${cluster.jwks}` stand for that issuer's.
  */
 const furtherIssuerSchema = z.strictObject({
   /** The further provider; its name is the harness's, and differs each time: `${provider.name}`. */
   provider: providerSchema.omit({ name: true }),
   /**
-   * By what it has the issuer's keys: `discovery` asks the issuer itself, `key-url` a URL of the keys (`${cluster.jwksUri}`) and nothing
-   * else of the issuer, `static-keys` was given the keys (`${cluster.jwks}`) and asks nobody.
+   * By what it has the issuer's keys: `discovery` asks the issuer itself, `key-url` a URL of the keys
+   * (`${cluster.jwksUri}`) and nothing else of the issuer, `static-keys` was given the keys (`${cluster.jwks}`) and
+   * asks nobody.
    */
   keys: z.enum(['discovery', 'key-url', 'static-keys']),
-  /** False where the provider does not verify TLS by the run's CA (`${cluster.ca}`), as one that runs already: the issuer is served by plain http. */
+  /**
+   * False where the provider does not verify TLS by the run's CA (`${cluster.ca}`), as one that runs already: the
+   * issuer is served by plain http.
+   */
   tls: z.boolean().default(true),
   ...tellingSchema,
 });
 
 /**
- * The harness starts one container for each provider, and ends TLS in front of them: `${server.url}/NAME` leads to the container of the
- * provider NAME, which sees the rest of the path. `${server.admin}` is the base URL of its administration, for `command`.
+ * The harness starts one container for each provider, and ends TLS in front of them: `${server.url}/NAME` leads to the
+ * container of the provider NAME, which sees the rest of the path. `${server.admin}` is the base URL of its
+ * administration, for `command`.
  */
 export const containerServerSchema = z.strictObject({
   kind: z.literal('container'),
@@ -131,7 +154,10 @@ export const containerServerSchema = z.strictObject({
   port: z.number().int().positive(),
   /** Port of its administration, which is published on the loopback interface alone. */
   adminPort: z.number().int().positive().optional(),
-  /** True where it takes one request at a time, those of `command` included: with a database in memory that knows no more. */
+  /**
+   * True where it takes one request at a time, those of `command` included: with a database in memory that knows no
+   * more.
+   */
   oneAtATime: z.boolean().default(false),
   /** Path that answers 200 when it is ready, on `adminPort` where there is one. */
   ready: z.string().startsWith('/').default('/.well-known/openid-configuration'),
@@ -149,7 +175,10 @@ export const identityProviderTargetSchema = z.strictObject({
       release: z.enum(['26.7', '26.4']).default('26.7'),
       /** Features beyond Keycloak's defaults, as its `--features` takes them. */
       features: z.array(text).default([]),
-      /** How long it uses an issuer's keys as it has fetched them; absent: until a token names a key that is not among them, as Keycloak has it. */
+      /**
+       * How long it uses an issuer's keys as it has fetched them; absent: until a token names a key that is not among
+       * them, as Keycloak has it.
+       */
       keysLifespanSeconds: z.number().int().positive().optional(),
     }),
     containerServerSchema,
@@ -160,7 +189,10 @@ export const identityProviderTargetSchema = z.strictObject({
     /** It runs already, and the harness only talks to it. */
     z.strictObject({
       kind: z.literal('running'),
-      /** Files with certificates, PEM, that its TLS is verified by; absent: those that the system trusts. Relative to the target file. */
+      /**
+       * Files with certificates, PEM, that its TLS is verified by; absent: those that the system trusts. Relative to
+       * the target file.
+       */
       ca: z.array(text).default([]),
       version: text.default('unknown'),
     }),
@@ -169,14 +201,20 @@ export const identityProviderTargetSchema = z.strictObject({
   providers: z.array(providerSchema).min(1).optional(),
   /** The administrator of a Keycloak that runs already. */
   admin: z.strictObject({ baseUrl: text, realm: text.default('master'), username: text, password: text }).optional(),
-  /** Trust in the cluster: once for each provider, before anything is registered. A list is one of requests to the admin API. */
+  /**
+   * Trust in the cluster: once for each provider, before anything is registered. A list is one of requests to the admin
+   * API.
+   */
   setUp: z
     .union([z.array(adminRequestSchema).transform((requests) => ({ requests })), z.strictObject(tellingSchema)])
     .default({}),
   /** Requests to the admin API, once for each provider, when the run ends. */
   tearDown: z.array(adminRequestSchema).default([]),
   register: registerSchema.optional(),
-  /** Absent: what needs an issuer of the harness's own is not applicable. `setUp` is done for its provider, too, and before its `requests`. */
+  /**
+   * Absent: what needs an issuer of the harness's own is not applicable. `setUp` is done for its provider, too, and
+   * before its `requests`.
+   */
   furtherIssuer: furtherIssuerSchema.optional(),
 });
 

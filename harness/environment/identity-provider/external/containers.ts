@@ -36,7 +36,10 @@ export class Turns {
   }
 }
 
-/** Passes requests on to a container as a TLS terminator does. What the container ends without an answer is ended here, too. */
+/**
+ * Passes requests on to a container as a TLS terminator does. What the container ends without an answer is ended here,
+ * too.
+ */
 export function passTo(host: string, port: number, turns?: Turns): RequestListener {
   return async (request, response) => {
     const end = await turns?.take();
@@ -62,8 +65,8 @@ export function passTo(host: string, port: number, turns?: Turns): RequestListen
 }
 
 /**
- * The containers of a target file's `server: {kind: container}`: one for each provider, behind one https listener with a certificate of the run's
- * CA. Each is started when its provider is set up.
+ * The containers of a target file's `server: {kind: container}`: one for each provider, behind one https listener with
+ * a certificate of the run's CA. Each is started when its provider is set up.
  *
  * @throws NotApplicable with a live cluster, which reaches nothing of the harness's
  */

@@ -25,7 +25,10 @@ export interface TargetServer {
   admin?: AdminApi;
   upstream?: { address: string; port: number };
   version(): Promise<string>;
-  /** Starts what one provider needs, before it is set up; gives further values. Absent where the server is there for all of them. */
+  /**
+   * Starts what one provider needs, before it is set up; gives further values. Absent where the server is there for all
+   * of them.
+   */
   startFor?(provider: string, values: Values): Promise<Values>;
   /** Administers one provider while nobody else asks it anything, where it takes one request at a time. */
   alone?<T>(provider: string, work: () => Promise<T>): Promise<T>;

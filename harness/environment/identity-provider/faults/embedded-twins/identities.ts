@@ -8,7 +8,10 @@ export const IDENTITY_TWINS: Record<string, EmbeddedTwin> = {
     behaviour: { maps: (registered, presented) => registered?.split(':').at(-1) === presented.split(':').at(-1) },
   },
 
-  /** Believes the `client_id` of a request, whosever client assertion stands beside it, as long as it is somebody's who is registered. */
+  /**
+   * Believes the `client_id` of a request, whosever client assertion stands beside it, as long as it is somebody's who
+   * is registered.
+   */
   'client-id-believed': {
     behaviour: {
       maps: (registered, presented, { authenticated, isRegistered }) =>

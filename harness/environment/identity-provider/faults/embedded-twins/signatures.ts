@@ -14,7 +14,10 @@ export const SIGNATURE_TWINS: Record<string, EmbeddedTwin> = {
     }),
   },
 
-  /** Takes the algorithm from the token's header, and its own public key for the secret of an HMAC (RFC 8725 section 2.1). */
+  /**
+   * Takes the algorithm from the token's header, and its own public key for the secret of an HMAC (RFC 8725 section
+   * 2.1).
+   */
   'algorithm-confusion': {
     checks: () => ({
       async signature(assertion, policy) {
