@@ -32,7 +32,7 @@ export function registerCertify(program: Command): void {
       '--signer <command>',
       'sign with a command instead, e.g. of a KMS: message on stdin, base64 on stdout; --key is its public key',
     )
-    .option('--bundle <folder>', 'folder for the bundle (default: reports/certification/ROLE/NAME/VERSION)');
+    .option('--bundle <folder>', 'folder or .tar.gz for the bundle (default: reports/certification/ROLE/NAME/VERSION)');
   addEnvironmentOptions(command).action(async (flags: Flags) => {
     process.exitCode = await certify(flags);
   });
@@ -54,6 +54,7 @@ function folderName(name: string): string {
  */
 export async function certify(flags: Flags): Promise<number> {
   const [
+    { isArchive, writeArchive },
     { loadProduct },
     { canonicalPlan },
     { commandSigner, keyIdOf, loadSigner },
@@ -61,6 +62,7 @@ export async function certify(flags: Flags): Promise<number> {
     { readReport },
     { verdictOf },
   ] = await Promise.all([
+    import('../report/certification/archive.ts'),
     import('../report/certification/product.ts'),
     import('../report/certification/plan.ts'),
     import('../report/certification/keys.ts'),
@@ -83,7 +85,7 @@ export async function certify(flags: Flags): Promise<number> {
         : commandSigner(flags.signer, keyFile);
   const { role, name, version } = product;
   const folder = flags.bundle ?? join('reports/certification', role, folderName(name), folderName(version));
-  assertReplaceable(folder);
+  if (!isArchive(folder)) assertReplaceable(folder);
   const targetSource = target === undefined ? undefined : readTarget(target);
   const plan = canonicalPlan(loadCatalogue(), [role]);
   const begun = Date.now();
@@ -94,14 +96,16 @@ export async function certify(flags: Flags): Promise<number> {
     report: DEFAULT_FOLDER,
   });
   const report = readReport(DEFAULT_FOLDER);
-  if (Date.parse(report.startedAt) < begun)
+  if (Date.parse(report.startedAt) < begun) {
     throw new HarnessError(`the report in ${DEFAULT_FOLDER} is of an earlier run`);
+  }
   if (verdictOf(report).harnessError) {
     process.stdout.write(pc.magenta('no verdict, so that there is nothing to certify: no bundle was written\n'));
     return EXIT.harnessError;
   }
   const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
-  writeBundle(folder, files);
+  if (isArchive(folder)) await writeArchive(folder, files);
+  else writeBundle(folder, files);
   const lacks = shortcomings(report, plan, role);
   const signed = signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`;
   process.stdout.write(

@@ -10,7 +10,7 @@ export function registerVerify(program: Command): void {
   program
     .command('verify')
     .description('Verify a certification bundle: files, signature, plan, catalogue; recompute the verdict.')
-    .argument('<bundle>', 'folder that `conformance certify` wrote')
+    .argument('<bundle>', 'folder or archive that `conformance certify` wrote')
     .addOption(
       new Option(
         '--key <file>',
@@ -19,17 +19,21 @@ export function registerVerify(program: Command): void {
         .argParser((value: string, previous: string[]) => [...previous, value])
         .default([], 'the key in the bundle'),
     )
-    .action(async (folder: string, { key: [file, ...others] }: { key: string[] }) => {
+    .action(async (path: string, { key: [file, ...others] }: { key: string[] }) => {
       if (others.length > 0) {
         throw new UsageError('one key at a time: give --key once, and verify again for another one');
       }
-      const [{ verifyBundle }, { loadPublicKey }] = await Promise.all([
+      const [{ readBundle }, { verifyBundle }, { loadPublicKey }] = await Promise.all([
+        import('../report/certification/archive.ts'),
         import('../report/certification/verify.ts'),
         import('../report/certification/keys.ts'),
       ]);
       const key = file === undefined ? undefined : loadPublicKey(file);
-      const { problems, shortcomings, notes, product } = verifyBundle(folder, key, loadCatalogue());
-      const what = product === undefined ? folder : `${product.name} ${product.version} as ${product.role}`;
+      const { files, problems: damage } = await readBundle(path);
+      const found = verifyBundle(files, key, loadCatalogue());
+      const { shortcomings, notes, product } = found;
+      const problems = [...damage, ...found.problems];
+      const what = product === undefined ? path : `${product.name} ${product.version} as ${product.role}`;
       const isGood = problems.length === 0 && shortcomings.length === 0;
       const last = isGood
         ? pc.green(`certified: ${what}`)

@@ -3,19 +3,21 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
 import { UsageError } from '../../core/errors.ts';
 import type { Outcome } from '../../core/outcome.ts';
 import type { Report } from '../report.ts';
 import { reportOf, resultOf } from '../report-builders.ts';
+import { readBundle, writeArchive } from './archive.ts';
 import { ATTESTATION, type BundleParts, bundleFiles, CHECKSUMS, checksums, PUBLIC_KEY, writeBundle } from './bundle.ts';
 import { open, preAuthenticationEncoding } from './dsse.ts';
 import { commandSigner, keyIdOf, loadPublicKey, loadSigner } from './keys.ts';
 import { canonicalPlan } from './plan.ts';
 import { parseProduct } from './product.ts';
 import { sha256 } from './statement.ts';
-import { verifyBundle } from './verify.ts';
+import { readFolder, verifyBundle } from './verify.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
@@ -85,7 +87,7 @@ function certified(parts: Partial<BundleParts> = {}, type: 'ed25519' | 'ec' = 'e
   return signer.publicKey;
 }
 
-const verify = (key?: KeyObject) => verifyBundle(bundle, key, catalogue);
+const verify = (key?: KeyObject) => verifyBundle(readFolder(bundle), key, catalogue);
 
 describe('a bundle that nobody touched', () => {
   test.each(['ed25519', 'ec'] as const)('is verified by its key: %s', (type) => {
@@ -321,7 +323,66 @@ describe('bundles that are not whole', () => {
 
   test('none at all is a usage error', () => {
     expect(() => verify()).toThrow(/is no folder/);
-    expect(() => verifyBundle(folder, undefined, catalogue)).toThrow(/holds no file of a bundle/);
+    expect(() => readFolder(folder)).toThrow(/holds no file of a bundle/);
+  });
+});
+
+describe('a bundle in one file', () => {
+  const archive = (): string => inFolder('bundle.tar.gz');
+  const read = async (key: KeyObject): Promise<string[]> => {
+    const { files, problems } = await readBundle(archive());
+    return [...problems, ...verifyBundle(files, key, catalogue).problems];
+  };
+  async function archived(): Promise<KeyObject> {
+    const key = certified();
+    const files = Object.fromEntries(
+      [...readFolder(bundle)].map(([name, content]) => [name, content.toString('utf8')]),
+    );
+    await writeArchive(archive(), files);
+    return key;
+  }
+
+  test('is the same bundle', async () => {
+    expect(await read(await archived())).toEqual([]);
+    expect(readFileSync(archive()).length).toBeLessThan(200_000);
+  });
+
+  test('of which any byte is altered is refused', async () => {
+    const key = await archived();
+    const before = readFileSync(archive());
+    const places = [
+      3,
+      4,
+      8,
+      9,
+      10,
+      500,
+      Math.floor(before.length / 2),
+      before.length - 9,
+      before.length - 5,
+      before.length - 1,
+    ];
+    for (const place of places) {
+      const altered = Buffer.from(before);
+      altered[place] = (before[place] ?? 0) ^ 1;
+      writeFileSync(archive(), altered);
+      const found = await read(key).catch((error: unknown) => [String(error)]);
+      expect(found, `byte ${place}`).not.toEqual([]);
+    }
+  });
+
+  test('that is cut off says so', async () => {
+    const key = await archived();
+    truncateSync(archive(), 9_000);
+    await expect(read(key)).rejects.toThrow(/bundle.tar.gz is cut off after 9000 bytes: copy it again/);
+  });
+
+  test('that is none says so', async () => {
+    writeFileSync(archive(), 'hello');
+    await expect(readBundle(archive())).rejects.toThrow(/is damaged: incorrect header check/);
+    writeFileSync(archive(), gzipSync('hello'.repeat(1000)));
+    await expect(readBundle(archive())).rejects.toThrow(/is no tar archive/);
+    await expect(readBundle(inFolder('gone.tar.gz'))).rejects.toThrow(UsageError);
   });
 });
 

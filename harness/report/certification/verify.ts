@@ -42,7 +42,7 @@ const REQUIRED = [
 const KNOWN = new Set([...REQUIRED, ATTESTATION, PUBLIC_KEY, 'target.yaml']);
 
 /** @throws UsageError where the folder is not there, or holds none of the files of a bundle */
-function readFiles(folder: string): Map<string, Buffer> {
+export function readFolder(folder: string): Map<string, Buffer> {
   if (!(statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false)) {
     throw new UsageError(`the bundle ${folder} is no folder: give the one that \`conformance certify\` wrote`);
   }
@@ -65,8 +65,9 @@ function digestProblems(files: Map<string, Buffer>, listed: Map<string, string>,
     const content = files.get(name);
     if (content === undefined) {
       problems.set(name, `${name} is missing, although ${by} lists it: the bundle was cut off`);
-    } else if (sha256(content) !== digest)
+    } else if (sha256(content) !== digest) {
       problems.set(name, `${name} was altered: its SHA-256 is not the one in ${by}`);
+    }
   }
   return problems;
 }
@@ -252,14 +253,12 @@ function readParts(verifier: Verifier): { report?: Report; product?: Product } {
  * is worked out anew from the results, the files that are made from the report are made again.
  *
  * @param key of the vendor; undefined: the one in the bundle, which shows only that the files belong together
- * @throws UsageError where there is no bundle
  */
 export function verifyBundle(
-  folder: string,
+  files: Map<string, Buffer>,
   key: KeyObject | undefined,
   catalogue: Pick<Catalogue, 'requirements' | 'digest'>,
 ): Verification {
-  const files = readFiles(folder);
   const verifier = new Verifier(files);
   const { problems, notes } = verifier;
   verifier.presence();
