@@ -29,7 +29,9 @@ export interface WorkerSettings {
   /** Requirements that cannot be evaluated on this cluster, each with what it lacks for the harness (`--what-works`). */
   lacking?: Record<string, string>;
   /** What the worker has to know of each requirement of the catalogue, by its id. */
-  requirements: Record<string, { role: Role; preconditions: Preconditions }>;
+  requirements: Record<string, { role: Role; suite: string; preconditions: Preconditions }>;
+  /** Suites that have something planned. */
+  suites: string[];
 }
 
 export interface ClockSettings {
@@ -86,6 +88,8 @@ export interface EvidenceItem {
 declare module 'vitest' {
   interface ProvidedContext {
     conformance: WorkerSettings;
+    /** The role whose requirements a worker runs, where it runs those of all suites. */
+    role: string;
   }
   interface TaskMeta {
     conformance?: RequirementResult;

@@ -35,7 +35,7 @@ export type { RequirementContext } from '../../rpc/context.ts';
 const OWNER = randomUUID();
 let givesBack = false;
 
-/** Everything made once per file and candidate, by its key. */
+/** Everything made once per suite and candidate, by its key: a worker has the suites of one role. */
 const shared = new Map<string, Promise<unknown>>();
 
 function sharedBy<T>(candidate: Candidate, key: string, make: () => Promise<T>): Promise<T> {
@@ -143,14 +143,14 @@ interface ContextParts {
 }
 
 function createContext({ settings, candidate, id, signal, evidence }: ContextParts): RequirementContext {
-  const { preconditions } = rowOf(settings, id);
+  const { preconditions, suite } = rowOf(settings, id);
   const environment = environmentOf(settings, candidate.name);
   const progress = (message: string): void => {
     // A lost line of progress changes nothing; a main process that is gone is noticed by the next real question.
     void environment.progress({ id, message: redact(message) }).catch(() => undefined);
   };
   const fixture = <T>(key: string, make: () => Promise<T>): Promise<T> =>
-    sharedBy(candidate, isAlone(settings, id) ? `${id} ${key}` : key, make).catch((error: unknown) => {
+    sharedBy(candidate, isAlone(settings, id) ? `${id} ${key}` : `${suite} ${key}`, make).catch((error: unknown) => {
       throw asHarnessError(`the fixture "${key}" failed`, error);
     });
   const owner = ownerOf(settings, id);
