@@ -26,6 +26,8 @@ export interface WorkerSettings {
   candidates: Candidate[];
   /** True where the run is kept to namespaces that exist: whoever has one gives it back. */
   sharesNamespaces?: boolean;
+  /** True where what a live cluster lacks something for is left out (`--what-works`). */
+  whatWorks?: boolean;
   /** Requirements that cannot be evaluated on this cluster, each with what it lacks for the harness (`--what-works`). */
   lacking?: Record<string, string>;
   /** What the worker has to know of each requirement of the catalogue, by its id. */

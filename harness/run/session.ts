@@ -43,6 +43,8 @@ export interface RunOptions extends Selection {
   settings?: Settings;
   /** Namespaces of a live cluster that the run is kept to; none: it makes its own. */
   namespaces?: string[];
+  /** Leaves out what a live cluster lacks something for. */
+  whatWorks?: boolean;
   identityProvider: IdentityProviderKind;
   clock: ClockKind;
   /** Leaves the environment running for debugging. */
@@ -281,6 +283,7 @@ export class Session {
       ownCluster: this.options.cluster === 'k3s',
       candidates: this.candidates,
       lacking: this.#lacking,
+      whatWorks: this.options.whatWorks === true,
       sharesNamespaces: (this.options.namespaces ?? []).length > 0,
       suites: this.plannedSuites,
       requirements: Object.fromEntries(
