@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { HarnessError, Violation } from './errors.ts';
-import { expectNone, type Finding, missing, unlessStalled } from './findings.ts';
+import { expectNone, type Finding, missing, textOf, unlessStalled } from './findings.ts';
 
 const at = (seconds: number): number => Date.UTC(2026, 0, 1) + seconds * 1000;
 const stall = (from: number, to: number, where = 'the pod'): Stall => ({
@@ -79,4 +79,9 @@ test('the message names the first findings, the violation has all of them', () =
     }
   })();
   expect(thrown).toMatchObject({ message: expect.stringMatching(/^wrong 0; .*; and 7 more$/), findings: all });
+});
+
+test('a finding holds no headers of an answer', () => {
+  const error = 'HTTP-Code: 403 Message: Unknown Body: "no" Headers: {"audit-id":"1","date":"now"}; then it ended';
+  expect(textOf(error)).toBe('HTTP-Code: 403 Message: Unknown Body: "no"; then it ended');
 });

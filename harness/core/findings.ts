@@ -2,10 +2,10 @@ import { STALL_MS, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts'
 import { HarnessError, Violation } from './errors.ts';
 
 /**
- * One thing that is wrong, a sentence. A string was *seen*: no machine can be to blame for it, and it is never evaluated again. As an
- * object it may be the machine's fault: something came too late by `excessMs`, between `from` and `to` (milliseconds since the
- * epoch; stalls of the machine that add up to so much explain it), or something is `missing` that may have had no processor to
- * happen.
+ * One thing that is wrong, a sentence. A string was *seen*: no machine can be to blame for it, and it is never
+ * evaluated again. As an object it may be the machine's fault: something came too late by `excessMs`, between `from`
+ * and `to` (milliseconds since the epoch; stalls of the machine that add up to so much explain it), or something is
+ * `missing` that may have had no processor to happen.
  */
 export type Finding = string | LateFinding | MissingFinding;
 
@@ -56,7 +56,17 @@ export function expectNone(findings: Finding[], stalls: Stall[]): void {
 }
 
 export function textOf(finding: Finding): string {
-  return typeof finding === 'string' ? finding : finding.text;
+  return withoutHeaders(typeof finding === 'string' ? finding : finding.text);
+}
+
+/**
+ * An error as Kubernetes' JavaScript client words it ends with all headers of the answer, which say nothing of the
+ * cause.
+ */
+const HEADERS = /\s*\bHeaders: \{[^{}]*\}/g;
+
+export function withoutHeaders(text: string): string {
+  return text.replaceAll(HEADERS, '');
 }
 
 function summarize(findings: Finding[]): string {
@@ -72,7 +82,10 @@ function within({ from, to }: { from: number; to: number }, stalls: Stall[]): St
   return stalls.filter((stall) => Date.parse(stall.to) > from && Date.parse(stall.from) < to);
 }
 
-/** How long any of the stalls lasted; what stalled in two places at once counts once. A stall counts whole where it overlaps. */
+/**
+ * How long any of the stalls lasted; what stalled in two places at once counts once. A stall counts whole where it
+ * overlaps.
+ */
 function stalledMs(span: { from: number; to: number }, stalls: Stall[]): number {
   let sum = 0;
   let until = Number.NEGATIVE_INFINITY;

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { PolicyRule } from '../core/policy-rule.ts';
 import {
   beyondRules,
+  describeRight,
   isSelfReview,
   type MadeRequest,
   neededActions,
@@ -26,6 +27,7 @@ const rightSchema = z.strictObject({
   documented: z.boolean().describe('the target file says that it is needed'),
   requests: z.number().int().nonnegative().describe('requests that used it or would have needed it'),
   refused: z.number().int().nonnegative().describe('of these, answered 403'),
+  unused: z.string().optional().describe('why it was not used although it is needed'),
 });
 
 /** The rights that an implementation documents at the API server, alongside those that it used. */
@@ -38,10 +40,24 @@ export const permissionsSchema = z.strictObject({
 export type Permissions = z.infer<typeof permissionsSchema>;
 export type PermissionRight = z.infer<typeof rightSchema>;
 
-/** How a documented or used right stands: needed, surplus (documented, never used), missing (used, not documented). */
-export function standingOf({ documented, requests }: PermissionRight): 'needed' | 'surplus' | 'missing' {
+/**
+ * How a documented or used right stands: needed, surplus (documented, never used), not exercised (documented, and
+ * nothing was done that needs it), missing (used, not documented).
+ */
+export function standingOf({
+  documented,
+  requests,
+  unused,
+}: PermissionRight): 'needed' | 'surplus' | 'not exercised' | 'missing' {
   if (!documented) return 'missing';
-  return requests > 0 ? 'needed' : 'surplus';
+  if (requests > 0) return 'needed';
+  return unused === undefined ? 'surplus' : 'not exercised';
+}
+
+/** A right that was not used, and why that does not make it surplus. */
+export interface UnusedRight {
+  right: Right;
+  why: string;
 }
 
 /** Requests by which a right was used, or would have been. */
@@ -63,26 +79,33 @@ function requestsOf(right: Right, requests: readonly MadeRequest[]): { requests:
  *
  * @param of name of the implementation
  * @param rules what its target file documents, in its namespace and for the whole cluster
+ * @param unused documented rights that no request used although they are needed, with the reason
  */
 export function permissionDiff(
   of: string,
   rules: { namespaced: readonly PolicyRule[]; cluster: readonly PolicyRule[] },
   requests: readonly MadeRequest[],
+  unused: readonly UnusedRight[] = [],
 ): Permissions {
   const documented = [...rules.namespaced, ...rules.cluster];
   const entry = (
     { verb, group, resource, name }: Right,
     namespaced: boolean,
     isDocumented: boolean,
-  ): PermissionRight => ({
-    verb,
-    apiGroup: group,
-    resource,
-    ...(name === undefined ? {} : { name }),
-    namespaced,
-    documented: isDocumented,
-    ...requestsOf({ verb, group, resource, ...(name === undefined ? {} : { name }) }, requests),
-  });
+  ): PermissionRight => {
+    const right: Right = { verb, group, resource, ...(name === undefined ? {} : { name }) };
+    const why = unused.find((other) => describeRight(other.right) === describeRight(right))?.why;
+    return {
+      verb,
+      apiGroup: group,
+      resource,
+      ...(name === undefined ? {} : { name }),
+      namespaced,
+      documented: isDocumented,
+      ...requestsOf(right, requests),
+      ...(why === undefined ? {} : { unused: why }),
+    };
+  };
   const beyond = beyondRules(documented, requests).map(
     (request): PermissionRight =>
       entry(

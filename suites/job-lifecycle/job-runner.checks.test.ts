@@ -13,6 +13,8 @@ import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks
 import {
   boundsLogs,
   boundsMemory,
+  endsWithItsAgent,
+  givesLinesWhole,
   keepsJobs,
   keepsLimits,
   keepsToItsOwn,
@@ -20,6 +22,7 @@ import {
   obeysSigterm,
   quantity,
   reportsEndsOnce,
+  reportsNoInterruptedTaskAsSucceeded,
   runsEachTaskOnce,
   streamsOutput,
   timesOut,
@@ -73,12 +76,12 @@ test('JL-25: an end that is reported twice, one that is reported wrong, and one 
 
 test('JL-25a: a silent task that is given up, and one that is reported before its end', () => {
   const thinks = task('thinks');
-  const judged = (...events: RunnerEvent[]) =>
+  const found = (...events: RunnerEvent[]) =>
     waitsForTheSilent(record({ tasks: [thinks], events, objects: [seen(1, 'ADDED', 'Pod', thinks)] }));
-  expect(judged(ended(50, thinks, {}))).toEqual([]);
-  expect(judged(ended(30, thinks, { outcome: 'timeout' }))).toHaveLength(2);
-  expect(judged(ended(30, thinks, {}))).toHaveLength(1);
-  expect(judged()).toHaveLength(1);
+  expect(found(ended(50, thinks, {}))).toEqual([]);
+  expect(found(ended(30, thinks, { outcome: 'timeout' }))).toHaveLength(2);
+  expect(found(ended(30, thinks, {}))).toHaveLength(1);
+  expect(found()).toHaveLength(1);
   const limited = task('thinks-within-its-limit');
   limited.task.timeoutSeconds = 600;
   const both = record({
@@ -178,21 +181,21 @@ test('JL-29: a time limit is reported as one, and not as a success because the p
     const inTime = record({ tasks: [late], events: [ended(50, late, end)], objects: seenObjects });
     return { ...together(target(), [inTime]), inTime, late: inTime };
   };
-  const judged = (...given: Parameters<typeof limits>) => timesOutLate(limits(...given)).map(textOf);
-  expect(judged({ outcome: 'timeout' })).toEqual([]);
-  expect(judged({ outcome: 'failed', reason: 'DeadlineExceeded: it was active too long' })).toEqual([]);
+  const found = (...given: Parameters<typeof limits>) => timesOutLate(limits(...given)).map(textOf);
+  expect(found({ outcome: 'timeout' })).toEqual([]);
+  expect(found({ outcome: 'failed', reason: 'DeadlineExceeded: it was active too long' })).toEqual([]);
   const gaveUp = { outcome: 'failed', reason: 'its pod is gone' } as const;
-  expect(judged(gaveUp)).toEqual([]);
+  expect(found(gaveUp)).toEqual([]);
   expect(timesOut(limits(gaveUp))).toHaveLength(1);
-  expect(judged({ outcome: 'succeeded' })).toEqual([
+  expect(found({ outcome: 'succeeded' })).toEqual([
     expect.stringContaining('the task with a time limit of 15 s was reported as succeeded, when its pod was gone'),
   ]);
-  expect(judged({ outcome: 'timeout' }, objects.slice(0, 1))).toEqual([expect.stringContaining('its pod')]);
+  expect(found({ outcome: 'timeout' }, objects.slice(0, 1))).toEqual([expect.stringContaining('its pod')]);
 });
 
 test('JL-30: a Job that is to be kept is there, and nothing will remove it', () => {
   const kept = task('kept');
-  const judged = (objects: ObjectEvent[], retainedSeconds?: number) =>
+  const found = (objects: ObjectEvent[], retainedSeconds?: number) =>
     keepsJobs(
       record({
         target: target({ documented: { cleanUp: { withinSeconds: 1, retain: 'task', retainedSeconds } } }),
@@ -202,19 +205,19 @@ test('JL-30: a Job that is to be kept is there, and nothing will remove it', () 
       [kept],
     ).map(textOf);
   const job = (spec: object) => seen(1, 'ADDED', 'Job', kept, { spec });
-  expect(judged([job({})])).toEqual([]);
-  expect(judged([])).toEqual([expect.stringContaining('it had no Job')]);
-  expect(judged([job({}), seen(5, 'DELETED', 'Job', kept)])).toEqual([expect.stringContaining('was deleted')]);
-  expect(judged([job({ ttlSecondsAfterFinished: 300 })])).toEqual([expect.stringContaining('is 300')]);
-  expect(judged([job({ ttlSecondsAfterFinished: 300 })], 300)).toEqual([]);
-  expect(judged([job({ ttlSecondsAfterFinished: 300 })], 3600)).toHaveLength(1);
+  expect(found([job({})])).toEqual([]);
+  expect(found([])).toEqual([expect.stringContaining('it had no Job')]);
+  expect(found([job({}), seen(5, 'DELETED', 'Job', kept)])).toEqual([expect.stringContaining('was deleted')]);
+  expect(found([job({ ttlSecondsAfterFinished: 300 })])).toEqual([expect.stringContaining('is 300')]);
+  expect(found([job({ ttlSecondsAfterFinished: 300 })], 300)).toEqual([]);
+  expect(found([job({ ttlSecondsAfterFinished: 300 })], 3600)).toHaveLength(1);
 });
 
 test('JL-35a: memory that grows with the output, and a runner that dies of it', () => {
   const floods = task('floods');
   const MIB = 2 ** 20;
   const ran = { containerStatuses: [{ name: 'agent', state: { running: {} } }] };
-  const judged = (most: number, change: Partial<RunnerRecord> = {}) =>
+  const found = (most: number, change: Partial<RunnerRecord> = {}) =>
     boundsMemory({
       ...record({
         tasks: [floods],
@@ -227,11 +230,11 @@ test('JL-35a: memory that grows with the output, and a runner that dies of it', 
       printed: 128 * MIB,
       memory: { before: 60 * MIB, most: most * MIB },
     }).map(textOf);
-  expect(judged(100)).toEqual([]);
-  expect(judged(200)).toEqual([expect.stringContaining('from 60 MiB to 200 MiB')]);
-  expect(judged(100, { exit: { at: at(5), code: null, signal: 'SIGKILL' }, events: [] })).toHaveLength(2);
-  expect(judged(100, { objects: [] })).toEqual(['the task had no pod']);
-  expect(judged(100, { objects: [seen(1, 'ADDED', 'Pod', floods)] })).toEqual([
+  expect(found(100)).toEqual([]);
+  expect(found(200)).toEqual([expect.stringContaining('from 60 MiB to 200 MiB')]);
+  expect(found(100, { exit: { at: at(5), code: null, signal: 'SIGKILL' }, events: [] })).toHaveLength(2);
+  expect(found(100, { objects: [] })).toEqual(['the task had no pod']);
+  expect(found(100, { objects: [seen(1, 'ADDED', 'Pod', floods)] })).toEqual([
     expect.stringContaining('the agent of the task never ran'),
   ]);
 });
@@ -259,7 +262,7 @@ test('JL-38: ids, hashes and times are no difference; the order of variables is 
       { name: `h-${of.label === 'first' ? 'deadbeef' : '12345678'}` },
     ],
   });
-  const judged = (names: string[], image?: string) =>
+  const found = (names: string[], image?: string) =>
     writesTheSamePod(
       record({
         tasks: [first, second],
@@ -271,9 +274,9 @@ test('JL-38: ids, hashes and times are no difference; the order of variables is 
         ],
       }),
     );
-  expect(judged(['A', 'B'])).toEqual([]);
-  expect(judged(['B', 'A'])).toHaveLength(1);
-  expect(judged(['A', 'B'], 'other')).toHaveLength(1);
+  expect(found(['A', 'B'])).toEqual([]);
+  expect(found(['B', 'A'])).toHaveLength(1);
+  expect(found(['A', 'B'], 'other')).toHaveLength(1);
 });
 
 describe('JL-31: Jobs that are preserved', () => {
@@ -299,6 +302,15 @@ describe('JL-31: Jobs that are preserved', () => {
     expect(obeysSigterm(signalled([ended(24, one, { outcome: 'cancelled' })]))).toHaveLength(1);
   });
 
+  test('may be kept or deleted by a runner that documents nothing, which has as long as a pod', () => {
+    const undocumented = target({ documented: { onSigterm: { jobs: 'undocumented' } } });
+    const observed = { ...signalled([]), target: undocumented };
+    expect(obeysSigterm(observed)).toEqual([]);
+    expect(obeysSigterm({ ...observed, exitedAt: at(45) }).map(textOf)).toEqual([
+      'it ended 35.0 s after SIGTERM (a pod has 30 s)',
+    ]);
+  });
+
   test('may be cleaned up when they are done, by a runner that waits for them', () => {
     expect(obeysSigterm(signalled([ended(24, one, {})]))).toEqual([]);
   });
@@ -319,5 +331,83 @@ describe('JL-24', () => {
   test('a set-based selector finds what it names, and only that', () => {
     expect(found('managed in (runner, other), canary notin (yes)')).toEqual([]);
     expect(found('managed in (another)')).toEqual([expect.stringContaining('is not found by `managed in (another)`')]);
+  });
+});
+
+describe('JL-45', () => {
+  const evicted = task('evicted');
+  const ran = { containerStatuses: [{ name: 'agent', state: { terminated: { exitCode: 0 } } }] };
+  const found = (...events: RunnerEvent[]) => {
+    const objects = [seen(1, 'ADDED', 'Pod', evicted, { status: ran })];
+    const interrupted = [{ label: 'evicted', by: 'eviction' as const }];
+    const observed = { ...record({ tasks: [evicted], objects, events }), interrupted, notTried: [] };
+    return reportsNoInterruptedTaskAsSucceeded(together(target(), [observed])).map(textOf);
+  };
+
+  test('a success is wrong, and no report at all', () => {
+    expect(found(ended(9, evicted, { outcome: 'failed', exitCode: 0 }))).toEqual([]);
+    expect(found(ended(9, evicted, { outcome: 'cancelled' }))).toEqual([]);
+    expect(found(ended(9, evicted, {}))).toEqual([
+      'the task evicted, whose agent ended with 0 on SIGTERM (eviction), was reported as succeeded',
+    ]);
+    expect(found()).toEqual([expect.stringContaining('was never reported as ended')]);
+  });
+
+  test('is not met by nothing', () => {
+    expect(reportsNoInterruptedTaskAsSucceeded(together(target(), []))).toHaveLength(1);
+  });
+});
+
+describe('JL-46', () => {
+  const [succeeds, fails] = [task('succeeds'), task('fails')];
+  const tasks = [succeeds, fails];
+  const agentEnds = (of: SubmittedTask, exitCode: number): ObjectEvent =>
+    seen(10, 'MODIFIED', 'Pod', of, {
+      status: { containerStatuses: [{ name: 'agent', state: { terminated: { exitCode } } }] },
+    });
+  const found = (...events: RunnerEvent[]) => {
+    const objects = [agentEnds(succeeds, 0), agentEnds(fails, 7)];
+    const observed = { ...record({ tasks, objects, events, endedAt: at(100) }), alongside: 'a container that goes on' };
+    return endsWithItsAgent(together(target(), [observed])).map(textOf);
+  };
+  const failed = (second: number, exitCode = 7) => ended(second, fails, { outcome: 'failed', exitCode });
+
+  test('a task ends as its agent, and soon after it', () => {
+    expect(found(ended(12, succeeds, {}), failed(12))).toEqual([]);
+    expect(found(ended(12, succeeds, { outcome: 'failed', exitCode: 5 }), failed(12, 5))).toEqual([
+      expect.stringContaining('ended with 0 alongside a container that goes on, was reported as failed, exit code 5'),
+      expect.stringContaining('ended with 7 alongside a container that goes on, was reported as failed, exit code 5'),
+    ]);
+    expect(found(ended(12, succeeds, {}), failed(90))).toEqual([expect.stringContaining('80.0 s after its agent')]);
+    expect(found(failed(12))).toEqual([
+      expect.stringContaining('was never reported as ended 90.0 s after its agent had ended'),
+    ]);
+  });
+});
+
+describe('JL-47', () => {
+  const prints = task('prints');
+  const lines = [
+    { what: '10 bytes', text: '0123456789' },
+    { what: 'wide characters', text: '任任任任' },
+    { what: 'the end', text: 'the end' },
+  ];
+  const found = (output: string) =>
+    givesLinesWhole({ ...record({ tasks: [prints], events: [ended(9, prints, {})] }), lines, output }).map(textOf);
+
+  test('lines are whole, once and in order, whatever stands around them', () => {
+    expect(found('0123456789\n任任任任\nthe end\n')).toEqual([]);
+    expect(found('out: 0123456789\nout: 任任任任\nout: the end')).toEqual([]);
+  });
+
+  test('a finding says where a line changes, what was expected and what was found', () => {
+    expect(found('0123456789\n任任\uFFFD任\nthe end\n')).toEqual(['the line with wide characters was not given']);
+    expect(found('012345678\n任任任任\nthe end\n')).toEqual([
+      'the line with 10 bytes is changed after 9 of 10 characters: expected "0123456789", found "012345678\\n任任任任\\nthe end\\n"',
+    ]);
+    expect(found('任任任任\n0123456789\nthe end\n')).toEqual(['the line with wide characters was given out of order']);
+    expect(found('0123456789\n0123456789\n任任任任\nthe end\n')).toEqual([
+      'the line with 10 bytes was given more than once',
+    ]);
   });
 });

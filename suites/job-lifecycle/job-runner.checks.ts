@@ -1,10 +1,11 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
 import type { KubernetesObject } from '@kubernetes/client-node';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { parseLabelSelector } from '../../harness/core/label-selector.ts';
 import {
   assumes,
+  describeContainers,
   describeOutcome,
   endOfPod,
   endsOf,
@@ -25,10 +26,12 @@ import {
   SLACK_SECONDS,
   type SubmittedTask,
   secondsText,
+  sigtermSeconds,
   specOf,
   statusOf,
   taskNamed,
 } from '../../harness/roles/job-runner/record.ts';
+import type { BytesRecord } from '../../harness/roles/job-runner/scenarios/bytes.ts';
 import type { SignalRecord } from '../../harness/roles/job-runner/scenarios/disruptions.ts';
 import {
   type EndsRecord,
@@ -37,6 +40,8 @@ import {
   type TimeLimitsRecord,
 } from '../../harness/roles/job-runner/scenarios/faults.ts';
 import type { IdsRecord, LimitRecord } from '../../harness/roles/job-runner/scenarios/ids.ts';
+import type { InterruptionRecord } from '../../harness/roles/job-runner/scenarios/interruptions.ts';
+import { END_SECONDS, type OtherContainersRecord } from '../../harness/roles/job-runner/scenarios/other-containers.ts';
 import {
   type MemoryRecord,
   type OutputRecord,
@@ -60,6 +65,7 @@ import {
   TEMPLATE_SERVICE_ACCOUNT,
 } from '../../harness/roles/job-runner/scenarios/settings.ts';
 import { OVERRIDE, type TasksRecord, TIME_LIMIT_SECONDS } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import type { PodFault } from '../../harness/targets/schema/job-runner.ts';
 
 /** JL-22: one Job and one pod for each task, never a second pod, also for one that failed. */
 export function runsEachTaskOnce(record: RunnerRecord): Finding[] {
@@ -141,7 +147,10 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
   return findings;
 }
 
-/** JL-25a: a task that prints nothing for long is reported as it ends, once, and not before, also one with a time limit that it keeps. */
+/**
+ * JL-25a: a task that prints nothing for long is reported as it ends, once, and not before, also one with a time limit
+ * that it keeps.
+ */
 export function waitsForTheSilent(record: RunnerRecord): Finding[] {
   if (record.tasks.length === 0) return ['no task was submitted'];
   return record.tasks.flatMap((task) => {
@@ -181,7 +190,8 @@ export function stillRunning(record: RunnerRecord): Finding[] {
       // The harness did not look for long enough to know.
       if (over === undefined && record.endedAt < limit) continue;
       const until = over === undefined ? 'to the end' : secondsText(over - end.at);
-      const text = `the task ${task.label} ${describeOutcome(record, task)}, but its pod ${pod.name} (${statusOf(pod.last).phase}) was there after that, ${until}`;
+      const which = `its pod ${pod.name} (${statusOf(pod.last).phase})`;
+      const text = `the task ${task.label} ${describeOutcome(record, task)}, but ${which} was there after that, ${until}`;
       findings.push({ text, from: end.at, to: over ?? record.endedAt, excessMs: (over ?? record.endedAt) - limit });
     }
     for (const job of jobsOf(record, task)) {
@@ -423,19 +433,18 @@ export function watchesRatherThanPolls(record: TasksRecord): Finding[] {
     );
     for (const same of [...lists, ...gets]) {
       if (same !== undefined && same.length > allowed) {
-        findings.push(
-          `it asked ${same.length} times for ${same[0]?.path} within ${span.toFixed(0)} s; with ${watches} watches ${allowed} times would do`,
-        );
+        const asked = `it asked ${same.length} times for ${same[0]?.path} within ${span.toFixed(0)} s`;
+        findings.push(`${asked}; with ${watches} watches ${allowed} times would do`);
       }
     }
   }
   const events = after.filter(
     (request) => request.resource === 'events' && asksForAHealthyPod(request, record.objects),
   );
-  if (events.length > 0)
-    findings.push(
-      `it asked ${events.length} times for Events of healthy pods, for example ${events[0]?.path}?fieldSelector=${events[0]?.fieldSelector ?? ''}`,
-    );
+  if (events.length > 0) {
+    const example = `${events[0]?.path}?fieldSelector=${events[0]?.fieldSelector ?? ''}`;
+    findings.push(`it asked ${events.length} times for Events of healthy pods, for example ${example}`);
+  }
   return findings;
 }
 
@@ -443,8 +452,8 @@ export function watchesRatherThanPolls(record: TasksRecord): Finding[] {
 const NEWS_MS = 2_000;
 
 /**
- * True for Events of everything, and of a pod that ran or had succeeded. One that is pending may be in trouble, and one that failed is:
- * their Events are worth a call (Oz agent worker, Kubernetes backend).
+ * True for Events of everything, and of a pod that ran or had succeeded. One that is pending may be in trouble, and one
+ * that failed is: their Events are worth a call (Oz agent worker, Kubernetes backend).
  */
 function asksForAHealthyPod(
   { at, fieldSelector = '' }: TasksRecord['requests'][number],
@@ -511,73 +520,100 @@ export function namesEveryTask(record: IdsRecord): Finding[] {
 }
 
 /** JL-26: each fault is reported as a failure, within its time. */
-export function reportsFaults({ target, runners }: RunnersRecord<FaultRecord>): Finding[] {
-  const findings: Finding[] = [];
-  let evaluated = 0;
-  for (const record of runners) {
-    for (const { fault, label, since } of record.faults) {
-      const task = record.tasks.find((submitted) => submitted.label === label);
-      if (task === undefined) continue;
-      evaluated += 1;
-      const allowed = faultSeconds(target, fault);
-      const [end] = endsOf(record, task);
-      if (refusalOf(record, task) !== undefined) findings.push(`${fault}: the task ${describeOutcome(record, task)}`);
-      else if (end === undefined)
-        findings.push(
-          `${fault}: nothing was reported ${secondsText(record.endedAt - since)} after it could not succeed (${allowed} s)`,
-        );
-      else if (end.outcome === 'succeeded' || end.outcome === 'cancelled')
-        findings.push(`${fault}: the task ${describeOutcome(record, task)}`);
-      else if (end.at - since > (allowed + SLACK_SECONDS) * 1000) {
-        const text = `${fault}: reported ${secondsText(end.at - since)} after it could not succeed (${allowed} s)`;
-        findings.push({ text, from: since, to: end.at, excessMs: end.at - since - (allowed + SLACK_SECONDS) * 1000 });
-      }
-    }
+export function reportsFaults({ runners }: RunnersRecord<FaultRecord>): Finding[] {
+  const met = runners.flatMap((record) =>
+    record.faults.flatMap(({ fault, label, since }) => {
+      const task = taskNamed(record, label);
+      return task === undefined ? [] : [{ record, fault, task, since }];
+    }),
+  );
+  return met.length === 0 ? ['no fault could be brought about'] : met.flatMap(reportsFault);
+}
+
+function reportsFault({
+  record,
+  fault,
+  task,
+  since,
+}: {
+  record: FaultRecord;
+  fault: PodFault;
+  task: SubmittedTask;
+  since: number;
+}): Finding[] {
+  const { target } = record;
+  const allowed = faultSeconds(target, fault);
+  const documented = target.documented.faultSeconds[fault] === undefined ? 'none documented, so' : 'documented:';
+  const limit = `${documented} ${allowed} s`;
+  const containers = describeContainers(record, task);
+  const who = `${fault}${containers === '' ? '' : ` (${containers})`}`;
+  const [end] = endsOf(record, task);
+  if (end === undefined && refusalOf(record, task) === undefined) {
+    const after = secondsText(record.endedAt - since);
+    return [`${who}: nothing was reported ${after} after the task ${task.label} could not succeed (${limit})`];
   }
-  return evaluated === 0 ? ['no fault could be brought about'] : findings;
+  if (end === undefined || end.outcome === 'succeeded' || end.outcome === 'cancelled') {
+    return [`${who}: the task ${task.label} ${describeOutcome(record, task)}`];
+  }
+  const excessMs = end.at - since - (allowed + SLACK_SECONDS) * 1000;
+  const text = `${who}: reported ${secondsText(end.at - since)} after it could not succeed (${limit})`;
+  return excessMs > 0 ? [{ text, from: since, to: end.at, excessMs }] : [];
 }
 
 /** JL-31: it ends in time; its own Jobs are deleted or preserved, as it documents, and others are left alone. */
 export function obeysSigterm(record: SignalRecord): Finding[] {
-  const { jobs: documentedJobs, withinSeconds } = record.target.documented.onSigterm;
-  const findings: Finding[] = [];
+  const others = ofKind(record, 'Job').filter(({ name }) => record.bystanders.includes(name));
+  return [
+    ...exitsInTime(record),
+    ...treatsItsJobsAsDocumented(record),
+    ...others
+      .filter(({ goneAt }) => goneAt !== undefined)
+      .map(({ name }) => `Job ${name}, which is not the runner's, was deleted`),
+  ];
+}
+
+function exitsInTime({ target, exitedAt, signalledAt, lookedAt }: SignalRecord): Finding[] {
+  const allowed = sigtermSeconds(target);
+  const isDocumented = target.documented.onSigterm.withinSeconds !== undefined;
+  const limit = isDocumented ? `documented: ${allowed} s` : `a pod has ${allowed} s`;
+  if (exitedAt === undefined) {
+    return [`it had not ended ${secondsText(lookedAt - signalledAt)} after SIGTERM (${limit})`];
+  }
+  const excessMs = exitedAt - signalledAt - allowed * 1000;
+  const text = `it ended ${secondsText(exitedAt - signalledAt)} after SIGTERM (${limit})`;
+  return excessMs > 0 ? [{ text, from: signalledAt, to: exitedAt, excessMs }] : [];
+}
+
+function treatsItsJobsAsDocumented(record: SignalRecord): Finding[] {
+  const { signalledAt, lookedAt } = record;
+  const { jobs: documented } = record.target.documented.onSigterm;
   const [task] = record.tasks;
-  if (record.exitedAt === undefined)
-    findings.push(
-      `it had not ended ${secondsText(record.lookedAt - record.signalledAt)} after SIGTERM (documented: ${withinSeconds} s)`,
-    );
-  else if (record.exitedAt - record.signalledAt > withinSeconds * 1000) {
-    const took = record.exitedAt - record.signalledAt;
-    const text = `it ended ${secondsText(took)} after SIGTERM (documented: ${withinSeconds} s)`;
-    findings.push({ text, from: record.signalledAt, to: record.exitedAt, excessMs: took - withinSeconds * 1000 });
-  }
   const jobs = task === undefined ? [] : jobsOf(record, task);
-  if (jobs.length === 0) findings.push('no Job of its own was there when it was told to end');
+  if (task === undefined || jobs.length === 0) return ['no Job of its own was there at SIGTERM'];
   // A runner that goes on cleans up after its tasks, as ever.
-  for (const { name, uid } of record.exitedAt === undefined ? [] : jobs) {
-    const deletion = record.objects.find(
-      ({ type, object: { metadata }, at }) =>
-        metadata?.uid === uid &&
-        (type === 'DELETED' || metadata.deletionTimestamp !== undefined) &&
-        at <= record.lookedAt,
-    );
-    // One that waits for its tasks before it ends cleans up after those that are done.
-    const isDone =
-      task !== undefined &&
-      endsOf(record, task).some(({ outcome, at }) => outcome === 'succeeded' && at <= (deletion?.at ?? 0));
-    if (deletion !== undefined && documentedJobs === 'preserve' && !isDone)
-      findings.push(
-        `it documents to preserve its Jobs, and ${name} was deleted ${secondsText(deletion.at - record.signalledAt)} after SIGTERM`,
-      );
-    if (deletion === undefined && documentedJobs === 'delete')
-      findings.push(
-        `it documents to delete its Jobs, and ${name} was still there ${secondsText(record.lookedAt - record.signalledAt)} after SIGTERM`,
-      );
-  }
-  for (const { name, goneAt } of ofKind(record, 'Job').filter((job) => record.bystanders.includes(job.name))) {
-    if (goneAt !== undefined) findings.push(`Job ${name}, which is not the runner's, was deleted`);
-  }
-  return findings;
+  if (record.exitedAt === undefined) return [];
+  return jobs.flatMap(({ name, uid }) => {
+    const deletedAt = deletionOf(record, uid);
+    if (documented === 'delete' && deletedAt === undefined) {
+      const after = secondsText(lookedAt - signalledAt);
+      return [`it documents to delete its Jobs, and ${name} was still there ${after} after SIGTERM`];
+    }
+    // A runner that waits for its tasks before it ends cleans up after those that are done.
+    const isDone = endsOf(record, task).some(({ outcome, at }) => outcome === 'succeeded' && at <= (deletedAt ?? 0));
+    if (documented === 'preserve' && deletedAt !== undefined && !isDone) {
+      const after = secondsText(deletedAt - signalledAt);
+      return [`it documents to preserve its Jobs, and ${name} was deleted ${after} after SIGTERM`];
+    }
+    return [];
+  });
+}
+
+/** When an object was first seen to be deleted, or to be about to, until the harness looked at what is left. */
+function deletionOf({ objects, lookedAt }: SignalRecord, uid: string): number | undefined {
+  return objects.find(
+    ({ type, object: { metadata }, at }) =>
+      metadata?.uid === uid && (type === 'DELETED' || metadata.deletionTimestamp !== undefined) && at <= lookedAt,
+  )?.at;
 }
 
 /** JL-32: the end of a task that was preserved is reported after the restart, once. */
@@ -680,8 +716,8 @@ export function streamsOutput(record: OutputRecord): Finding[] {
 }
 
 /**
- * JL-37: nothing is lost, nothing done or reported twice. A task that came while the API server was away may be refused, so that whoever
- * submitted it keeps it; one that was claimed and then failed is lost.
+ * JL-37: nothing is lost, nothing done or reported twice. A task that came while the API server was away may be
+ * refused, so that whoever submitted it keeps it; one that was claimed and then failed is lost.
  */
 export function survivesDisruptions(record: OutputRecord): Finding[] {
   return record.tasks.flatMap((task) => {
@@ -692,12 +728,11 @@ export function survivesDisruptions(record: OutputRecord): Finding[] {
     const lines = Number(task.task.env?.WORKLOAD_LINES);
     const wanted = Array.from({ length: lines }, (_, index) => index + 1);
     const streams = record.target.capabilities.includes('stream');
+    const healthy = jobs.length === 0 ? '' : ', with which nothing was wrong,';
     return [
       ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
         ? []
-        : [
-            `the task ${task.label}${jobs.length === 0 ? '' : ', with which nothing was wrong,'} ${describeOutcome(record, task)}`,
-          ]),
+        : [`the task ${task.label}${healthy} ${describeOutcome(record, task)}`]),
       ...(jobs.length === 1 ? [] : [`the task ${task.label} had ${jobs.length} Jobs`]),
       ...(streams && numbers.join() !== wanted.join()
         ? [`the task ${task.label}: of lines 1 to ${lines} it gave ${numbers.join(', ') || 'none'}`]
@@ -713,7 +748,7 @@ const REREAD_FACTOR = 1.1;
 export function boundsLogs(record: OutputRecord): Finding[] {
   const [task] = record.tasks;
   if (task === undefined) return ['no task was submitted'];
-  const limit = record.target.documented.logLimitBytes;
+  const limit = record.target.documented.logLimitBytes ?? Number.POSITIVE_INFINITY;
   const read = record.logs.reduce((sum, { bytes }) => sum + bytes, 0);
   const given = outputBytesOf(record, task);
   const [end] = endsOf(record, task);
@@ -793,13 +828,12 @@ export function mergesTemplate(record: RunnerRecord): Finding[] {
 export function deliversPrompts(record: PromptsRecord): Finding[] {
   return record.prompts
     .filter(({ bytes }) => bytes < 131_072)
-    .flatMap(({ label, bytes, sha256, seen }) => {
+    .flatMap(({ label, bytes, sha256, seen, change }) => {
       if (seen === sha256) return [];
-      const task = record.tasks.find((submitted) => submitted.label === label);
-      const story = task === undefined ? '' : `; the task ${describeOutcome(record, task)}`;
-      return [
-        `the prompt ${label} of ${bytes} bytes ${seen === undefined ? 'did not arrive' : 'arrived changed'}${story}`,
-      ];
+      const task = taskNamed(record, label);
+      const outcome = task === undefined ? '' : `; the task ${describeOutcome(record, task)}`;
+      const what = seen === undefined ? 'did not arrive' : `arrived changed${change === undefined ? '' : ` ${change}`}`;
+      return [`the prompt ${label} of ${bytes} bytes ${what}${outcome}`];
     });
 }
 
@@ -857,4 +891,105 @@ function hasEach(parts: object[] = [], others: object[] = []): boolean {
 export function resumesSessions(record: ParentPodRecord): Finding[] {
   assumes(record, 'session');
   return describeResumption(record) ?? [];
+}
+
+/** JL-45: a task that was ended from outside is not reported as succeeded, whatever its exit code. */
+export function reportsNoInterruptedTaskAsSucceeded({ runners }: RunnersRecord<InterruptionRecord>): Finding[] {
+  const interrupted = runners.flatMap((record) =>
+    record.interrupted.flatMap(({ label, by }) => {
+      const task = taskNamed(record, label);
+      return task === undefined ? [] : [{ record, task, by }];
+    }),
+  );
+  if (interrupted.length === 0) return ['no task could be interrupted'];
+  return interrupted.flatMap(({ record, task, by }) => {
+    const ends = endsOf(record, task);
+    if (ends.length > 0 && ends.every(({ outcome }) => outcome !== 'succeeded')) return [];
+    const code = exitCodeOf(record, task);
+    const agent = code === undefined ? 'whose agent got SIGTERM' : `whose agent ended with ${code} on SIGTERM`;
+    const text = `the task ${task.label}, ${agent} (${by}), ${describeOutcome(record, task)}`;
+    return [ends.length === 0 ? missing(text) : text];
+  });
+}
+
+/** JL-46: a task ends when its agent's container does, and as that one did, whatever other containers do. */
+export function endsWithItsAgent({ runners }: RunnersRecord<OtherContainersRecord>): Finding[] {
+  return runners.flatMap((record) =>
+    record.tasks.flatMap((task): Finding[] => {
+      const wanted = task.label === 'fails' ? 'failed' : 'succeeded';
+      const code = task.label === 'fails' ? 7 : 0;
+      const who = `the task ${task.label}, whose agent ended with ${code} alongside ${record.alongside},`;
+      const agentAt = agentEndedAt(record, task);
+      const [end] = endsOf(record, task);
+      if (end === undefined) {
+        const seen = agentAt === undefined ? '' : ` ${secondsText(record.endedAt - agentAt)} after its agent had ended`;
+        return [missing(`${who} ${describeOutcome(record, task)}${seen}`)];
+      }
+      const isWrongCode = code !== 0 && end.exitCode !== undefined && end.exitCode !== code;
+      if (end.outcome !== wanted || isWrongCode) return [`${who} ${describeOutcome(record, task)}`];
+      if (agentAt === undefined || end.at - agentAt <= END_SECONDS * 1000) return [];
+      const text = `${who} was reported ${secondsText(end.at - agentAt)} after its agent had ended`;
+      return [{ text, from: agentAt, to: end.at, excessMs: end.at - agentAt - END_SECONDS * 1000 }];
+    }),
+  );
+}
+
+/** When the agent's container was first seen to have ended, in milliseconds since the epoch. */
+function agentEndedAt({ objects, target }: RunnerRecord, { marker }: SubmittedTask): number | undefined {
+  return objects.find(
+    ({ kind, markers, object }) =>
+      kind === 'Pod' && markers.includes(marker) && terminationOf(object, target.container) !== undefined,
+  )?.at;
+}
+
+function terminationOf(pod: KubernetesObject, container: string): { exitCode?: number } | undefined {
+  return statusOf(pod).containerStatuses?.find(({ name }) => name === container)?.state?.terminated;
+}
+
+/** The code that the agent's container ended with, as it was seen last. */
+function exitCodeOf(record: RunnerRecord, task: SubmittedTask): number | undefined {
+  const [pod] = podsOf(record, task);
+  return pod === undefined ? undefined : terminationOf(pod.last, record.target.container)?.exitCode;
+}
+
+/** Characters of a line that stand in a finding, on each side of where it is wrong. */
+const EXCERPT = 24;
+
+/** JL-47: every line of the agent's log is in the output, whole, once and in order. */
+export function givesLinesWhole(record: BytesRecord): Finding[] {
+  assumes(record, 'stream');
+  const [task] = record.tasks;
+  if (task === undefined || record.lines.length === 0) return ['nothing was printed'];
+  const { output } = record;
+  let from = 0;
+  const findings = record.lines.flatMap(({ what, text }): Finding[] => {
+    const at = output.indexOf(text, from);
+    if (at < 0) return [`the line with ${what} ${describeLoss(output, text)}`];
+    from = at + text.length;
+    return output.includes(text, from) ? [`the line with ${what} was given more than once`] : [];
+  });
+  const [end] = endsOf(record, task);
+  return end?.outcome === 'succeeded' ? findings : [...findings, `the task ${describeOutcome(record, task)}`];
+}
+
+/**
+ * What became of a line that is not in the output where it belongs: where it changes, what was expected there and what
+ * was found.
+ */
+function describeLoss(output: string, line: string): string {
+  if (output.includes(line)) return 'was given out of order';
+  // The longest beginning of the line that arrived.
+  let [known, lost] = [0, line.length];
+  while (known < lost) {
+    const middle = Math.ceil((known + lost) / 2);
+    if (output.includes(line.slice(0, middle))) known = middle;
+    else lost = middle - 1;
+  }
+  if (known < Math.min(line.length, 4)) return 'was not given';
+  const at = output.indexOf(line.slice(0, known)) + known;
+  const [expected, found] = [line, output].map((text, n) => {
+    const position = n === 0 ? known : at;
+    return JSON.stringify(text.slice(Math.max(0, position - EXCERPT), position + EXCERPT));
+  });
+  return `is changed after ${known} of ${line.length} characters: expected ${expected}, found ${found}`;
 }

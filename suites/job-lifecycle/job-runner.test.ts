@@ -1,3 +1,4 @@
+import { observeBytes } from '../../harness/roles/job-runner/scenarios/bytes.ts';
 import {
   observeDisruptions,
   observeRestart,
@@ -5,6 +6,8 @@ import {
 } from '../../harness/roles/job-runner/scenarios/disruptions.ts';
 import { observeEnds, observeFaults, observeTimeLimits } from '../../harness/roles/job-runner/scenarios/faults.ts';
 import { observeIds, observeLimits } from '../../harness/roles/job-runner/scenarios/ids.ts';
+import { observeInterruptions } from '../../harness/roles/job-runner/scenarios/interruptions.ts';
+import { observeOtherContainers } from '../../harness/roles/job-runner/scenarios/other-containers.ts';
 import {
   observeLongOutput,
   observeMemory,
@@ -34,6 +37,8 @@ import {
   cleansUp,
   deliversOrRefusesLargePrompts,
   deliversPrompts,
+  endsWithItsAgent,
+  givesLinesWhole,
   inherits,
   keepsLimits,
   keepsToItsOwn,
@@ -46,6 +51,7 @@ import {
   refusesWhatItCannotDo,
   reportsEndsOnce,
   reportsFaults,
+  reportsNoInterruptedTaskAsSucceeded,
   resumesSessions,
   retains,
   runsEachTaskOnce,
@@ -114,3 +120,9 @@ requirement('JL-42', check(observeResources, appliesResources));
 requirement('JL-43', check(observeParentPod, inherits));
 
 requirement('JL-44', check(observeBadSettings, refusesToStart));
+
+requirement('JL-45', check(observeInterruptions, reportsNoInterruptedTaskAsSucceeded));
+
+requirement('JL-46', check(observeOtherContainers, endsWithItsAgent));
+
+requirement('JL-47', check(observeBytes, givesLinesWhole));

@@ -61,7 +61,10 @@ export function keepsAgentsApart(record: ParentPodRecord): Finding[] {
 
 const MISSING_WORDS = /not found|missing|does not exist|no such|not in the namespace|\b404\b/i;
 
-/** PV-23: what is wrong with the claim is reported at the start: that it is missing, by a refusal or a warning, and that it is not RWX. */
+/**
+ * PV-23: what is wrong with the claim is reported at the start: that it is missing, by a refusal or a warning, and that
+ * it is not RWX.
+ */
 export function checksTheClaim(record: ClaimRecord): Finding[] {
   assumes(record, 'shared-claim');
   const { spec } = (record.claim ?? {}) as { spec?: { accessModes?: string[] } };

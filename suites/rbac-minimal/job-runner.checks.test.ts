@@ -2,14 +2,19 @@ import { describe, expect, it } from 'vitest';
 import { textOf } from '../../harness/core/findings.ts';
 import type { PolicyRule } from '../../harness/core/policy-rule.ts';
 import { type ApiRecord, askedFor } from '../../harness/kubernetes/api-record.ts';
+import { namesRight } from '../../harness/kubernetes/refusals.ts';
 import { together } from '../../harness/roles/job-runner/record.ts';
 import { record as runnerRecord, seen, target, task } from '../../harness/roles/job-runner/record-builders.ts';
-import type { RightsRecord, StartWithout, WorkWithout } from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import {
+  askedBeforeStart,
+  type RightsRecord,
+  type StartWithout,
+  type WorkWithout,
+} from '../../harness/roles/job-runner/scenarios/permissions.ts';
 import {
   declaresSensitiveRights,
   documentsKnownVerbs,
   documentsOnlyWhatItUses,
-  isNamed,
   namesWhatIsMissing,
   reportsRefusedCalls,
   staysInItsNamespace,
@@ -47,7 +52,7 @@ function record(requests: ApiRecord[], more: Partial<RightsRecord> = {}): Rights
 }
 
 const rules = (namespaced: PolicyRule[], cluster: PolicyRule[] = [], declared: Record<string, string> = {}) =>
-  target({ rules: { namespaced, cluster, undocumented: [], declared } });
+  target({ rules: { namespaced, cluster, undocumented: [], unexercised: [], declared } });
 const rule = (group: string, resource: string, ...verbs: string[]): PolicyRule => ({
   apiGroups: [group],
   resources: [resource],
@@ -71,15 +76,18 @@ describe('RB-20', () => {
 
 it('RB-21 names what was not needed, but not a verb that does not exist', () => {
   const documented = rules([rule('batch', 'jobs', 'list', 'get'), rule('', 'pods', 'exec')]);
-  expect(documentsOnlyWhatItUses({ ...record([LIST_JOBS], { target: documented }), smallest: [] })).toEqual([
+  expect(documentsOnlyWhatItUses({ ...record([LIST_JOBS], { target: documented }), unused: [] })).toEqual([
     'it documents get jobs.batch and never needed it',
   ]);
+  const right = { verb: 'get', group: 'batch', resource: 'jobs' };
+  const excused = { ...record([LIST_JOBS], { target: documented }), unused: [{ right, why: 'another mode' }] };
+  expect(documentsOnlyWhatItUses(excused)).toEqual([]);
   const first = record([LIST_JOBS, REFUSED]);
   const second = record([request('GET', '/api/v1/namespaces/b/events', 403)], { namespace: 'b' });
-  expect(worksUnderTheSmallestRole({ ...first, smallest: [], underSmallest: second })).toEqual([]);
-  expect(worksUnderTheSmallestRole({ ...first, smallest: [] })).toEqual([]);
+  expect(worksUnderTheSmallestRole({ ...first, unused: [], underSmallest: second })).toEqual([]);
+  expect(worksUnderTheSmallestRole({ ...first, unused: [] })).toEqual([]);
   second.requests.push(request('GET', '/api/v1/namespaces/b/pods', 403));
-  expect(worksUnderTheSmallestRole({ ...first, smallest: [], underSmallest: second })).toEqual([
+  expect(worksUnderTheSmallestRole({ ...first, unused: [], underSmallest: second })).toEqual([
     'under the smallest Role it was refused list pods in its namespace',
   ]);
 });
@@ -139,7 +147,7 @@ describe('RB-25', () => {
   });
 
   it('takes one Job for Jobs', () => {
-    expect(isNamed({ verb: 'create', group: 'batch', resource: 'jobs' }, 'not allowed to create a Job')).toBe(true);
+    expect(namesRight({ verb: 'create', resource: 'jobs' }, 'not allowed to create a Job')).toBe(true);
   });
 });
 
@@ -174,15 +182,47 @@ describe('RB-24', () => {
 
 it('RB-31 names a ServiceAccount that is not declared', () => {
   const one = task('one');
-  const found = (serviceAccountName?: string) =>
+  const control = task('control');
+  const found = (serviceAccountName?: string, serviceAccounts?: string[]) =>
     usesDeclaredAccounts(
       runnerRecord({
-        target: target({ serviceAccounts: ['default', 'agents'] }),
-        tasks: [one],
-        objects: [seen(1, 'ADDED', 'Pod', one, { spec: { serviceAccountName } })],
+        target: target({ serviceAccounts: serviceAccounts ?? ['default', 'agents'] }),
+        tasks: [control, one],
+        objects: [
+          seen(1, 'ADDED', 'Pod', control, { spec: {} }),
+          seen(1, 'ADDED', 'Pod', one, { spec: { serviceAccountName } }),
+        ],
       }),
     ).map(textOf);
   expect(found()).toEqual([]);
   expect(found('agents')).toEqual([]);
   expect(found('other')).toEqual(['a pod runs as the ServiceAccount other; declared: default, agents']);
+});
+
+it('RB-31 takes the account of a task that asks for none where nothing is declared', () => {
+  const [control, one] = [task('control'), task('one')];
+  const found = (serviceAccountName: string) => {
+    const { serviceAccounts: _, ...undeclared } = target({ serviceAccounts: [] });
+    const pod = (of: typeof one, name: string) => seen(1, 'ADDED', 'Pod', of, { spec: { serviceAccountName: name } });
+    const objects = [pod(control, 'agents'), pod(one, serviceAccountName)];
+    return usesDeclaredAccounts(runnerRecord({ target: undeclared, tasks: [control, one], objects })).map(textOf);
+  };
+  expect(found('agents')).toEqual([]);
+  expect(found('other')).toEqual(['a pod runs as the ServiceAccount other; a task that asks for none has agents']);
+});
+
+it('RB-21 takes a right that the runner names when it does not start without it for needed', () => {
+  const documented = rules([rule('batch', 'jobs', 'list', 'delete'), rule('', 'secrets', 'get')]).rules;
+  const asked = (reason: string) =>
+    askedBeforeStart(documented, record([LIST_JOBS]), {
+      readiness: { ready: false, at: READY, reason },
+      events: [],
+    });
+  expect(asked('RBAC: cannot delete jobs in the namespace')).toEqual([
+    { verb: 'delete', group: 'batch', resource: 'jobs' },
+  ]);
+  expect(asked('the cluster is not reachable')).toEqual([]);
+  expect(askedBeforeStart(documented, record([LIST_JOBS]), { readiness: { ready: true, at: 1 }, events: [] })).toEqual(
+    [],
+  );
 });

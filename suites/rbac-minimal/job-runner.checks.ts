@@ -6,25 +6,27 @@ import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-rec
 import {
   describeRight,
   isSelfReview,
-  type Right,
   ruleAllows,
   sensitiveRights,
   sensitivitiesOf,
-  surplusRights,
   unknownVerbs,
 } from '../../harness/kubernetes/rbac.ts';
-import { REFUSED, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
-import { assumes, podsOf, type RunnerRecord, specOf } from '../../harness/roles/job-runner/record.ts';
-import type {
-  RefusalsRecord,
-  RightsRecord,
-  RulesRecord,
-  SmallestRoleRecord,
-  StartsRecord,
+import { namesRight, REFUSED, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
+import {
+  assumes,
+  podsOf,
+  type RunnerRecord,
+  type SubmittedTask,
+  specOf,
+} from '../../harness/roles/job-runner/record.ts';
+import {
+  type RefusalsRecord,
+  type RightsRecord,
+  type RulesRecord,
+  type SmallestRoleRecord,
+  type StartsRecord,
+  unusedRights,
 } from '../../harness/roles/job-runner/scenarios/permissions.ts';
-import type { Target } from '../../harness/targets/load.ts';
-
-type Rules = Target<'job-runner'>['rules'];
 
 /** The requests that the API server refused (401, 403) when the runner had said that it is ready. */
 export function refusedAtWork({ requests, preflights }: Pick<RightsRecord, 'requests' | 'preflights'>): ApiRecord[] {
@@ -61,17 +63,13 @@ export function worksUnderItsRules(record: RightsRecord): Finding[] {
   ];
 }
 
-/** RB-21: no documented right is one that the exercise never used. */
-export function documentsOnlyWhatItUses({ target, requests }: SmallestRoleRecord): Finding[] {
-  return surplusOf(target.rules, requests).map((right) => `it documents ${describeRight(right)} and never needed it`);
-}
-
-/** The documented rights that nothing needed; verbs that do not exist are RB-23's. */
-export function surplusOf(rules: Rules, requests: ApiRecord[]): Right[] {
-  const unknown = new Set(unknownVerbs([...rules.namespaced, ...rules.cluster]).map(describeRight));
-  return surplusRights([...rules.namespaced, ...rules.cluster], requests).filter(
-    (right) => !unknown.has(describeRight(right)),
-  );
+/** RB-21: no documented right is surplus: never used by an exercise that does all that is declared. */
+export function documentsOnlyWhatItUses({ target, requests, unused }: SmallestRoleRecord): Finding[] {
+  const excused = new Set(unused.map(({ right }) => describeRight(right)));
+  return unusedRights(target.rules, requests)
+    .map(describeRight)
+    .filter((right) => !excused.has(right))
+    .map((right) => `it documents ${right} and never needed it`);
 }
 
 /** RB-21: under the smallest Role the second exercise could do what the first could. */
@@ -126,7 +124,9 @@ export function documentsKnownVerbs({ target: { rules } }: RulesRecord): Finding
   );
 }
 
-/** RB-26: nothing is asked for outside its namespace, whatever the answer, but for what a documented ClusterRole allows. */
+/**
+ * RB-26: nothing is asked for outside its namespace, whatever the answer, but for what a documented ClusterRole allows.
+ */
 export function staysInItsNamespace({ target: { rules }, requests, namespace }: RightsRecord): Finding[] {
   const outside = requests.filter(
     (request) =>
@@ -147,20 +147,10 @@ export function namesWhatIsMissing({ target, starts }: StartsRecord): Finding[] 
     if (readiness === undefined) return [`without ${text} it reported nothing in time`];
     // A runner that goes on must have reported that something is wrong, and not only mentioned it.
     const lines = readiness.ready ? said.split('\n').filter((line) => PROBLEM.test(line)) : [said];
-    if (lines.some((line) => isNamed(right, line))) return [];
+    if (lines.some((line) => namesRight(right, line))) return [];
     const what = readiness.ready ? 'accepted work' : 'refused work';
     return [`without ${text} it ${what} and did not name that${said === '' ? '' : `: ${said.slice(-300)}`}`];
   });
-}
-
-/** Verb and resource stand in one line, as the API server's own words have them, or a sentence of the runner's. */
-export function isNamed({ verb, resource }: Right, said: string): boolean {
-  const [kind = '', subresource] = resource.split('/');
-  // `jobs`, `job`, `jobs.batch`; of a subresource at least its own name.
-  const noun = subresource ?? kind.replace(/s$/, '');
-  return said
-    .split('\n')
-    .some((line) => new RegExp(`\\b${verb}\\b`, 'i').test(line) && new RegExp(`\\b${noun}s?\\b`, 'i').test(line));
 }
 
 const PROBLEM = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i');
@@ -179,9 +169,14 @@ export function reportsRefusedCalls({ work }: RefusalsRecord): Finding[] {
 
 /** RB-31: every pod has a ServiceAccount that is declared. */
 export function usesDeclaredAccounts(record: RunnerRecord): Finding[] {
-  const declared = record.target.serviceAccounts;
+  const accountsOf = (task: SubmittedTask): string[] =>
+    podsOf(record, task).map((pod) => specOf(pod).serviceAccountName ?? 'default');
+  const { serviceAccounts: declared } = record.target;
+  const [control] = record.tasks;
+  const allowed = declared ?? (control === undefined ? [] : accountsOf(control));
+  const where = declared === undefined ? 'a task that asks for none has' : 'declared:';
   return record.tasks
-    .flatMap((task) => podsOf(record, task).map((pod) => specOf(pod).serviceAccountName))
-    .filter((name) => !declared.includes(name ?? 'default'))
-    .map((name) => `a pod runs as the ServiceAccount ${name}; declared: ${declared.join(', ')}`);
+    .flatMap(accountsOf)
+    .filter((name) => !allowed.includes(name))
+    .map((name) => `a pod runs as the ServiceAccount ${name}; ${where} ${allowed.join(', ')}`);
 }

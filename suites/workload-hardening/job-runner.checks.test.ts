@@ -43,7 +43,7 @@ describe('WH-07', () => {
     expect(found([], { ran })).toEqual([]);
   });
 
-  it('tells who runs as root, or may', () => {
+  it('names containers that run as root, or may', () => {
     const user = (value: unknown): ManifestChange => ({
       op: 'replace',
       path: '/spec/template/spec/securityContext',
@@ -83,7 +83,7 @@ describe('WH-07', () => {
     expect(found([{ op: 'replace', path: '/spec/replicas', value: 2 }])).toEqual(['it has 2 replicas; documented: 1']);
   });
 
-  it('tells what the API server refuses, and a pod that does not come up', () => {
+  it('reports what the API server refuses, and a pod that does not come up', () => {
     expect(isInstalledSafely({ target, stalls: [], refused: ['no'] })).toEqual([
       'the API server does not take its manifests: no',
     ]);
@@ -91,4 +91,16 @@ describe('WH-07', () => {
       expect.stringContaining('CrashLoopBackOff'),
     ]);
   });
+});
+
+it('WH-07 knows what the chart of the Oz worker leaves open', () => {
+  const file = fileURLToPath(
+    new URL('../../fixtures/targets/job-runners/oz-agent-worker/preserving.yaml', import.meta.url),
+  );
+  const worker = loadTarget(file, { binary: 'worker' }) as Target<'job-runner'>;
+  const { workload } = readManifests(worker, {});
+  const seen = { workload, pod: workload.spec.template.spec, refused: [] };
+  expect(isInstalledSafely({ target: worker, stalls: [], ...seen }).map(textOf)).toEqual([
+    'the root file system of its container oz-agent-worker is writable, and nothing declares why',
+  ]);
 });

@@ -14,7 +14,9 @@ import type { AdmissionRecord } from '../../harness/roles/job-runner/scenarios/a
 import type { InstallationRecord } from '../../harness/roles/job-runner/scenarios/installation.ts';
 import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
 
-/** WH-01: non-root, no privilege escalation, no capabilities, fsGroup set; init containers that are declared may differ. */
+/**
+ * WH-01: non-root, no privilege escalation, no capabilities, fsGroup set; init containers that are declared may differ.
+ */
 export function runsUnprivileged(record: RunnerRecord): Finding[] {
   return eachPod(record, (pod, spec) => [
     ...(spec.securityContext?.fsGroup === undefined ? [`pod ${pod} has no fsGroup`] : []),
@@ -85,7 +87,10 @@ export function setsResources(record: RunnerRecord): Finding[] {
 /** Volumes that OpenShift's restricted-v2 lets in. */
 const VOLUME_TYPES = ['projected', 'configMap', 'emptyDir', 'secret', 'persistentVolumeClaim'];
 
-/** WH-06a: no uid of its own choice, and volumes of the permitted types alone. What a cluster adds to a pod is not the runner's: its Job counts. */
+/**
+ * WH-06a: no uid of its own choice, and volumes of the permitted types alone. What a cluster adds to a pod is not the
+ * runner's: its Job counts.
+ */
 export function worksWithAnAssignedUid(record: RunnerRecord): Finding[] {
   return eachSpec(record, (who, spec) => [
     ...[{ name: 'pod', securityContext: spec.securityContext }, ...spec.containers, ...(spec.initContainers ?? [])]
@@ -104,7 +109,10 @@ function containersOf({ containers, initContainers = [] }: PodSpec, excepted: st
 
 const CREDENTIAL_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$/i;
 
-/** WH-07: non-root, a read-only root file system where nothing else is declared, probes, credentials by reference, the documented replicas. */
+/**
+ * WH-07: non-root, a read-only root file system where nothing else is declared, probes, credentials by reference, the
+ * documented replicas.
+ */
 export function isInstalledSafely({ target, workload, pod, refused, ran }: InstallationRecord): Finding[] {
   const { manifests } = target;
   if (manifests === undefined) return ['there are no manifests'];
@@ -142,7 +150,9 @@ export function isInstalledSafely({ target, workload, pod, refused, ran }: Insta
             `the variable ${entry.name} of its container ${name} is written out; its name says that it is a credential`,
         ),
     ),
-    ...(replicas === manifests.replicas ? [] : [`it has ${replicas} replicas; documented: ${manifests.replicas}`]),
+    ...(replicas === (manifests.replicas ?? replicas)
+      ? []
+      : [`it has ${replicas} replicas; documented: ${manifests.replicas}`]),
     ...(ran === undefined ? [] : runsAsDeclared(ran, manifests.writableRootFilesystem !== undefined)),
   ];
 }

@@ -101,7 +101,7 @@ function harness(report: Report): string[] {
 
 function permissions({ permissions: diffs = [] }: Report): string[] {
   return diffs.flatMap(({ of, rights, smallest }) => {
-    const wrong = rights.filter((right) => standingOf(right) !== 'needed');
+    const wrong = rights.filter((right) => !['needed', 'not exercised'].includes(standingOf(right)));
     if (wrong.length === 0) return [];
     return [
       `### Permissions of ${plain(of)}`,

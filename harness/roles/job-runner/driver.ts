@@ -1,6 +1,6 @@
 /**
- * What the harness and a job runner under test say to each other, in neutral words. A driver translates them into the runner's
- * own protocol; it judges nothing, hides nothing and repeats nothing.
+ * What the harness and a job runner under test exchange, in neutral words. A driver translates it into the runner's own
+ * protocol; it evaluates nothing, hides nothing and repeats nothing.
  *
  * A driver that is a module of its own (`start.module` of the target file) exports it as `driver`:
  *
@@ -23,11 +23,14 @@ export interface Task {
   timeoutSeconds?: number;
   /** Kubernetes' resource requirements; a part that is absent keeps the runner's default. */
   resources?: ResourceSettings;
-  /** Id of a session to go on with, as an earlier end told it. */
+  /** Id of a session to go on with, as an earlier end reported it. */
   session?: string;
   /** The finished Job is kept, where the runner can do so for one task. */
   retain?: boolean;
-  /** The ServiceAccount that the caller wants the pod to have: a runner that lets callers choose must refuse what it does not declare. */
+  /**
+   * The ServiceAccount that the caller wants the pod to have: a runner that lets callers choose must refuse what it
+   * does not declare.
+   */
   serviceAccount?: string;
 }
 
@@ -36,7 +39,9 @@ export interface ResourceSettings {
   limits?: Record<string, string>;
 }
 
-/** How the runner is to be set up. Absent: its default. What it cannot be told is ignored by its driver. */
+/**
+ * How the runner is to be set up. Absent: its default. A setting that a runner does not have is ignored by its driver.
+ */
 export interface RunnerSettings {
   /** Where its Jobs go. */
   namespace: string;
@@ -55,11 +60,14 @@ export interface RunnerSettings {
   /** Defaults for all tasks. */
   resources?: ResourceSettings;
   timeoutSeconds?: number;
-  /** Further keys of its own configuration, as the target file's `contradictions` give them, or one that it does not know. */
+  /**
+   * Further keys of its own configuration, as the target file's `contradictions` give them, or one that it does not
+   * know.
+   */
   extra?: Record<string, unknown>;
 }
 
-/** What a runner says. `at` (milliseconds since the epoch) is when the driver received it. */
+/** What a runner reports. `at` (milliseconds since the epoch) is when the driver received it. */
 export type RunnerEvent = { at: number } & (
   | { type: 'claimed'; task: string }
   /** It does not take the task: `reason` as the runner says it. */
@@ -72,11 +80,11 @@ export type RunnerEvent = { at: number } & (
 );
 
 export interface TaskEnd {
-  /** `failed` where it reports no more than that; `cancelled` and `timeout` where it tells them apart. */
+  /** `failed` where it reports no more than that; `cancelled` and `timeout` where it distinguishes them. */
   outcome: 'succeeded' | 'failed' | 'cancelled' | 'timeout';
-  /** Of the agent's container, where it tells one. */
+  /** Of the agent's container, where it reports one. */
   exitCode?: number;
-  /** Its words for why, as they are. */
+  /** Why, in its own words. */
   reason?: string;
   /** Id of the session, for a later task (capability `session`). */
   session?: string;
@@ -84,9 +92,9 @@ export interface TaskEnd {
 
 /** What came of the start. */
 export type Readiness =
-  /** It accepts work. A runner that does not say so is ready when it takes connections or calls. */
+  /** It accepts work. A runner that does not report it is ready when it takes connections or calls. */
   | { ready: true; at: number; warnings?: string[] }
-  /** It refuses to, or has exited: with its words. */
+  /** It refuses to, or has exited: with its reason. */
   | { ready: false; at: number; reason: string };
 
 export interface RunnerExit {
@@ -97,7 +105,9 @@ export interface RunnerExit {
 
 export interface StartOptions {
   settings: RunnerSettings;
-  /** Path of a kubeconfig with the runner's documented rights and no others; its server may be a proxy of the harness's. */
+  /**
+   * Path of a kubeconfig with the runner's documented rights and no others; its server may be a proxy of the harness's.
+   */
   kubeconfig: string;
   /** Variables for the runner's process: the target file's `env`, filled in, and those of the harness. */
   env: Record<string, string>;
@@ -108,8 +118,8 @@ export interface StartOptions {
   /** A new empty folder for files of the driver's. It goes when the runner is stopped; a restart gets the same. */
   workFolder: string;
   /**
-   * Runs a command in the container of the runner's own deployment (`deployment` of the target file), as soon as its pod is ready; by the
-   * rights of the harness, and not of the runner. For files of a claim that only that pod has.
+   * Runs a command in the container of the runner's own deployment (`deployment` of the target file), as soon as its
+   * pod is ready; by the rights of the harness, and not of the runner. For files of a claim that only that pod has.
    */
   inDeployment?: (command: string[]) => Promise<{ exitCode: number; stdout: string; stderr: string }>;
   onEvent: (event: RunnerEvent) => void;
@@ -117,12 +127,18 @@ export interface StartOptions {
   signal: AbortSignal;
 }
 
-/** A runner that was started: one process, its children, and what its driver runs beside it. */
+/** A runner that was started: one process, its children, and what its driver runs alongside. */
 export interface StartedJobRunner {
-  /** Settles when the runner accepts work or says that it will not; rejects for a fault of the driver's own. The harness has the deadline. */
+  /**
+   * Settles when the runner accepts work or reports that it will not; rejects for a fault of the driver's own. The
+   * harness has the deadline.
+   */
   readonly readiness: Promise<Readiness>;
   readonly exited: Promise<RunnerExit>;
-  /** Hands a task over, and does not wait for its end. Every task gets `claimed` or `refused`, where the runner tells so, and `ended`. */
+  /**
+   * Hands a task over, and does not wait for its end. Every task gets `claimed` or `refused`, where the runner reports
+   * that, and `ended`.
+   */
   submit(task: Task): Promise<void>;
   /** Asks for a task's end (capability `cancel`). */
   cancel(task: string): Promise<void>;
@@ -135,6 +151,9 @@ export interface StartedJobRunner {
 }
 
 export interface JobRunnerDriver {
-  /** @throws Error for a fault of the driver; a runner that refuses to start says so by {@link StartedJobRunner.readiness} */
+  /**
+   * @throws Error for a fault of the driver; a runner that refuses to start reports that by {@link
+   * StartedJobRunner.readiness}
+   */
   start(options: StartOptions): Promise<StartedJobRunner>;
 }

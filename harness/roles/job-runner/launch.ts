@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, STALL_MS, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { describeError, HarnessError, NotTestable } from '../../core/errors.ts';
+import { withoutHeaders } from '../../core/findings.ts';
 import { fill, type Values } from '../../core/placeholders.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
@@ -56,7 +57,10 @@ export interface LaunchOptions {
   rules?: PolicyRule[];
   /** Objects in the namespace before the start, for example a quota. */
   objects?: KubernetesObject[];
-  /** With the objects, rights and settings of the target file's `deployment`; `without`: objects of this kind are left out. */
+  /**
+   * With the objects, rights and settings of the target file's `deployment`; `without`: objects of this kind are left
+   * out.
+   */
   parentPod?: { without?: string };
   /** It does not matter whether the cluster has room for its pods. */
   needsNoRoom?: boolean;
@@ -70,7 +74,10 @@ export interface LaunchedRunner extends Pick<RunnerRecord, 'target' | 'namespace
   readonly started: StartedJobRunner;
   /** The proxy by which it reaches the API server: what it asked for there, and faults. */
   readonly access: TargetAccess;
-  /** Hands over a task. Its id and its agent are UUIDs, which every runner knows, unless they are given: other ids are JL-23's. */
+  /**
+   * Hands over a task. Its id and its agent are UUIDs, which every runner knows, unless they are given: other ids are
+   * JL-23's.
+   */
   submit(label: string, task: Partial<Task>): Promise<SubmittedTask>;
   cancel(label: string): Promise<void>;
   /** @see Changes.find */
@@ -95,8 +102,9 @@ interface Site {
 }
 
 /**
- * Starts the runner in a namespace of its own, with its documented rights, under watches that were opened before; gives it to `act`, and
- * ends it whatever happens. A runner that does not become ready can be evaluated by what it does before that, and by nothing else.
+ * Starts the runner in a namespace of its own, with its documented rights, under watches that were opened before; gives
+ * it to `act`, and ends it whatever happens. A runner that does not become ready can be evaluated by what it does
+ * before that, and by nothing else.
  *
  * @throws HarnessError where the cluster had no room for an agent
  */
@@ -156,7 +164,7 @@ export function needsReady({ readiness, events }: Pick<RunnerRecord, 'readiness'
   const why = readiness === undefined ? 'it reported nothing' : readiness.reason;
   const logTail = events.flatMap((event) => (event.type === 'log' ? [event.text] : [])).slice(-LOG_TAIL_LINES);
   const tail = logTail.length === 0 ? '' : `; the end of its log: ${logTail.join(' / ')}`;
-  throw new NotTestable(`the job runner does not accept work: ${why}${tail}`);
+  throw new NotTestable(withoutHeaders(`the job runner does not accept work: ${why}${tail}`));
 }
 
 /** Makes rights, objects, watches and kubeconfig, in the order in which they need one another. */
@@ -240,7 +248,10 @@ export function objectsFor(
   return [...(fill(own, values, target.file) as KubernetesObject[]), ...objects];
 }
 
-/** The settings that a runner is started with: those of the run, then the scenario's, then the target file's for the parent pod. */
+/**
+ * The settings that a runner is started with: those of the run, then the scenario's, then the target file's for the
+ * parent pod.
+ */
 export function settingsFor(
   target: Target<'job-runner'>,
   { settings, parentPod }: Pick<LaunchOptions, 'settings' | 'parentPod'>,
@@ -293,7 +304,8 @@ async function loadDriver(path: string, file: string): Promise<JobRunnerDriver> 
 }
 
 /**
- * Runs commands in the parent pod, which may still be starting. What took long, the runner had to wait for: it counts as a stall.
+ * Runs commands in the parent pod, which may still be starting. What took long, the runner had to wait for: it counts
+ * as a stall.
  *
  * @param waits gets those stalls
  */

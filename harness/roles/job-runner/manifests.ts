@@ -1,4 +1,7 @@
-/** The runner's own deployment, as manifests: read from its target file, filled in, and made ready for a namespace of the harness's. */
+/**
+ * The runner's own deployment, as manifests: read from its target file, filled in, and made ready for a namespace of
+ * the harness's.
+ */
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -12,7 +15,9 @@ import type { ManifestChange } from '../../targets/manifest-change.ts';
 /** Label of the runner's own deployment and its pods, which are none of its tasks'. */
 export const OWN_LABEL = 'conformance.test/runner-deployment';
 
-/** What the harness brings itself: a ServiceAccount that is bound to the documented rules, in a namespace of its own. */
+/**
+ * What the harness brings itself: a ServiceAccount that is bound to the documented rules, in a namespace of its own.
+ */
 const BROUGHT = ['ServiceAccount', 'Role', 'RoleBinding', 'ClusterRole', 'ClusterRoleBinding', 'Namespace'];
 
 export interface Probe {
@@ -98,7 +103,10 @@ export function manifestsOf({ manifests, file }: Target<'job-runner'>): Manifest
   return manifests;
 }
 
-/** Objects for a namespace of the harness's, where it brings ServiceAccount and rights; the workload runs as that ServiceAccount. */
+/**
+ * Objects for a namespace of the harness's, where it brings ServiceAccount and rights; the workload runs as that
+ * ServiceAccount.
+ */
 export function forNamespace(
   { objects, workload }: OwnManifests,
   namespace: string,

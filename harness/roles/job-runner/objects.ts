@@ -14,7 +14,7 @@ const COLLECTIONS: Record<ObservedKind, { base: string; plural: string }> = {
   PersistentVolumeClaim: { base: '/api/v1', plural: 'persistentvolumeclaims' },
 };
 
-/** A part of a name that tells which task an object belongs to, wherever the runner put it. */
+/** A part of a name that shows which task an object belongs to, wherever the runner put it. */
 const MARKER = /conformance-task-[a-z0-9-]+/g;
 
 /** Every event in a namespace from a moment on; see {@link Recorder}. */

@@ -3,6 +3,7 @@ import { HarnessError } from '../../core/errors.ts';
 import {
   allOver,
   assumes,
+  describeContainers,
   describeOutcome,
   isOver,
   isRunning,
@@ -48,7 +49,7 @@ describe('what is left over', () => {
 
   test('is what is still there, but for what was there before and is others’', () => {
     expect(left(seen(1, 'ADDED', 'Secret', one), seen(2, 'DELETED', 'Secret', one))).toEqual([]);
-    expect(left(seen(1, 'ADDED', 'Secret', one))).toEqual(['Secret Secret-one']);
+    expect(left(seen(1, 'ADDED', 'Secret', one))).toEqual(['Secret Secret-one of the task one']);
     expect(left(seen(1, 'MODIFIED', 'Secret', one))).toEqual([]);
     expect(left(seen(1, 'ADDED', 'Job', one, { name: 'bystander' }))).toEqual([]);
   });
@@ -56,6 +57,19 @@ describe('what is left over', () => {
   test('is nothing of a task that goes on', () => {
     expect(leftOvers(record({ tasks: [one], objects: [seen(1, 'ADDED', 'Pod', one)] }), [])).toEqual([]);
   });
+});
+
+test('containers are described by how they ended or why they wait', () => {
+  const pod = (status: object) => record({ objects: [seen(1, 'ADDED', 'Pod', one, { status })] });
+  const initContainerStatuses = [{ name: 'fails', state: { terminated: { exitCode: 3, reason: 'Error' } } }];
+  const containerStatuses = [
+    { name: 'agent', state: { waiting: { reason: 'PodInitializing' } } },
+    { name: 'sidecar', state: { terminated: { exitCode: 0 } } },
+  ];
+  expect(describeContainers(pod({ initContainerStatuses, containerStatuses }), one)).toBe(
+    'init container fails ended with 3 (Error), container agent waits: PodInitializing',
+  );
+  expect(describeContainers(record({}), one)).toBe('');
 });
 
 test('a check that takes more for granted than is declared is a fault of the harness', () => {

@@ -13,6 +13,14 @@ export const TASK_SECONDS = 90;
 /** Seconds beyond a documented time: what the harness sees of it arrives by two ways. */
 export const SLACK_SECONDS = 15;
 
+/** Seconds that a pod has from SIGTERM on, where nobody says otherwise (Kubernetes, Pod Lifecycle). */
+export const GRACE_SECONDS = 30;
+
+/** Seconds from SIGTERM to the runner's exit: what it documents, or what a pod has. */
+export function sigtermSeconds({ documented }: Target<'job-runner'>): number {
+  return documented.onSigterm.withinSeconds ?? GRACE_SECONDS;
+}
+
 /** Seconds until a fault is reported, where nothing else is documented (JL-26). */
 export const FAULT_SECONDS = 120;
 
@@ -75,8 +83,8 @@ export function together<R extends RunnerRecord>(target: Target<'job-runner'>, r
 type Capability = Target<'job-runner'>['capabilities'][number];
 
 /**
- * States what a check takes for granted. The requirement's row declares the same capabilities as preconditions, so that a runner
- * without them is never evaluated; preconditions.test.ts compares the two.
+ * States what a check takes for granted. The requirement's row declares the same capabilities as preconditions, so that
+ * a runner without them is never evaluated; preconditions.test.ts compares the two.
  *
  * @throws HarnessError where the runner does not declare them all the same
  */
@@ -325,7 +333,10 @@ export function eachPod(record: RunnerRecord, evaluate: (name: string, spec: Pod
   return pods.length === 0 ? ['no pod of a task was seen'] : pods.flatMap((pod) => evaluate(pod.name, specOf(pod)));
 }
 
-/** What is still there of the runner's doing, but for what belongs to others, is to be retained, or is of tasks that go on. */
+/**
+ * What is still there of the runner's doing and of which task, but for what belongs to others, is retained, or is of
+ * tasks that go on.
+ */
 export function leftOvers(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'events'>, bystanders: string[]): string[] {
   const stay = record.tasks.filter((task) => task.task.retain === true || endsOf(record, task).length === 0);
   const keptUids = stay.flatMap((task) => jobsOf(record, task).map(({ uid }) => uid));
@@ -341,8 +352,43 @@ export function leftOvers(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'even
       .filter(
         (object) => object.isNew && object.goneAt === undefined && !bystanders.includes(object.name) && !isKept(object),
       )
-      .map(({ name }) => `${kind} ${name}`),
+      .map(({ name, uid }) => `${kind} ${name}${ofWhichTask(record, uid)}`),
   );
+}
+
+/** The task that an object belongs to, as the end of a phrase; empty where it names none. */
+function ofWhichTask({ objects, tasks }: Pick<RunnerRecord, 'objects' | 'tasks'>, uid: string): string {
+  const task = tasks.find(({ marker }) =>
+    objects.some(({ object, markers }) => object.metadata?.uid === uid && markers.includes(marker)),
+  );
+  return task === undefined ? '' : ` of the task ${task.label}`;
+}
+
+/**
+ * The containers of a task's pod that ended badly or wait for a reason, with code and reason, as a part of a sentence;
+ * empty: none.
+ */
+export function describeContainers(record: Pick<RunnerRecord, 'objects'>, task: SubmittedTask): string {
+  const [pod] = podsOf(record, task);
+  if (pod === undefined) {
+    return '';
+  }
+  const { initContainerStatuses = [], containerStatuses = [] } = statusOf(pod.last);
+  return [
+    ...initContainerStatuses.map((status) => describeContainer('init container', status)),
+    ...containerStatuses.map((status) => describeContainer('container', status)),
+  ]
+    .filter((text) => text !== undefined)
+    .join(', ');
+}
+
+function describeContainer(kind: string, { name, state }: ContainerStatus): string | undefined {
+  const { terminated, waiting } = state ?? {};
+  if (terminated?.exitCode !== undefined && terminated.exitCode !== 0) {
+    const reason = terminated.reason === undefined ? '' : ` (${terminated.reason})`;
+    return `${kind} ${name} ended with ${terminated.exitCode}${reason}`;
+  }
+  return waiting?.reason === undefined ? undefined : `${kind} ${name} waits: ${waiting.reason}`;
 }
 
 /** What the runner made before it reported that it is ready, or that it is not, and what is still there of that. */

@@ -11,17 +11,17 @@ test('a runner is not blamed for a cluster that is full, and is for what it make
       status: { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message }] },
     });
   const NO_CPU = '0/1 nodes are available: 1 Insufficient cpu.';
-  const judged = (objects: ObjectEvent[], events: RunnerEvent[], resources?: object) => {
+  const found = (objects: ObjectEvent[], events: RunnerEvent[], resources?: object) => {
     const tasks = [{ ...waits, task: { ...waits.task, ...(resources === undefined ? {} : { resources }) } }];
     return lackedRoom(record({ tasks, objects, events }), 'agent');
   };
   const given = [ended(3, waits, { outcome: 'failed', reason: `Pod unschedulable: ${NO_CPU}` })];
-  expect(judged([full(NO_CPU)], given)).toContain('no room for the pod of the task waits');
-  expect(judged([full('0/3 nodes are available: 3 Too many pods.')], given)).toContain('Too many pods');
+  expect(found([full(NO_CPU)], given)).toContain('no room for the pod of the task waits');
+  expect(found([full('0/3 nodes are available: 3 Too many pods.')], given)).toContain('Too many pods');
   // It asked for so much, its node selector was the fault, it has not ended, it ran after all.
-  expect(judged([full(NO_CPU)], given, { requests: { cpu: '1000' } })).toBeUndefined();
-  expect(judged([full("0/1 nodes are available: 1 node(s) didn't match Pod's node selector.")], given)).toBeUndefined();
-  expect(judged([full(NO_CPU)], [])).toBeUndefined();
+  expect(found([full(NO_CPU)], given, { requests: { cpu: '1000' } })).toBeUndefined();
+  expect(found([full("0/1 nodes are available: 1 node(s) didn't match Pod's node selector.")], given)).toBeUndefined();
+  expect(found([full(NO_CPU)], [])).toBeUndefined();
   const ran = { containerStatuses: [{ name: 'agent', state: { terminated: { exitCode: 0 } } }] };
-  expect(judged([full(NO_CPU), seen(2, 'MODIFIED', 'Pod', waits, { status: ran })], given)).toBeUndefined();
+  expect(found([full(NO_CPU), seen(2, 'MODIFIED', 'Pod', waits, { status: ran })], given)).toBeUndefined();
 });

@@ -4,8 +4,8 @@ import { hasBegun, type RunnerRecord, statusOf } from './record.ts';
 const NO_ROOM = /\b(Insufficient [a-z-]+|Too many pods)\b/;
 
 /**
- * A task that ended before its agent ran because the cluster was full, which is no fault of the runner. A task that asked for processors
- * itself is left out.
+ * A task that ended before its agent ran because the cluster was full, which is no fault of the runner. A task that
+ * asked for processors itself is left out.
  *
  * @returns the sentence for a harness error; undefined where there was room
  */

@@ -24,6 +24,10 @@ export const targetBase = {
   description: text.optional(),
   /** Version of the implementation, as its vendor says it. */
   version: text.optional(),
+  /** Whose documents and defaults this file follows: a repository, and the commit that was read. */
+  source: z
+    .strictObject({ repository: z.url(), commit: z.string().regex(/^[0-9a-f]{40}$/, '40 hex digits') })
+    .optional(),
   /** Which of several contracts it keeps, where versions differ: told in the report. */
   profile: text.optional(),
   /** Abilities that it declares: a requirement of an ability that is not here is not applicable, and says so. */

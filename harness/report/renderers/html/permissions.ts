@@ -5,7 +5,8 @@ import { html, type Markup, plural, table } from './markup.ts';
 const STANDING = {
   missing: { style: 'fail', sign: '✕', text: 'missing: document it', order: 0 },
   surplus: { style: 'untestable', sign: '−', text: 'surplus: remove it', order: 1 },
-  needed: { style: 'pass', sign: '✓', text: 'needed', order: 2 },
+  'not exercised': { style: 'none', sign: '○', text: 'not exercised', order: 2 },
+  needed: { style: 'pass', sign: '✓', text: 'needed', order: 3 },
 } as const;
 
 const HEAD = ['right', 'documented', 'requests', 'refused', 'standing'];
@@ -20,13 +21,14 @@ function nameOf({ verb, apiGroup, resource, name, namespaced }: PermissionRight)
 
 function row(right: PermissionRight): Markup {
   const { style, sign, text } = STANDING[standingOf(right)];
+  const why = right.unused === undefined ? '' : `: ${right.unused}`;
   return html`
     <tr>
       <th scope="row">${nameOf(right)}</th>
       <td>${right.documented ? 'yes' : 'no'}</td>
       <td class="num">${right.requests}</td>
       <td class="num">${right.refused}</td>
-      <td><span class="mark ${style}"><span aria-hidden="true">${sign}</span> ${text}</span></td>
+      <td><span class="mark ${style}"><span aria-hidden="true">${sign}</span> ${text}</span>${why}</td>
     </tr>`;
 }
 

@@ -1,4 +1,7 @@
-/** Drives a runner that is deployed in the cluster by its manifests: work and reports go through the API server's proxy to its Service. */
+/**
+ * Drives a runner that is deployed in the cluster by its manifests: work and reports go through the API server's proxy
+ * to its Service.
+ */
 
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';

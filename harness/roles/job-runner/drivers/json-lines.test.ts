@@ -36,7 +36,7 @@ async function start(program: string): Promise<StartedJobRunner> {
 
 const say = `const say = (line) => process.stdout.write(JSON.stringify(line) + '\\n');`;
 
-test('hands tasks over and tells what comes back', async () => {
+test('hands tasks over and reports what comes back', async () => {
   const runner = await start(`${say}
     import { createInterface } from 'node:readline';
     import { readFileSync } from 'node:fs';
@@ -71,15 +71,16 @@ test('what it started ends with it', async () => {
   const runner = await start(`${say}
     import { spawn } from 'node:child_process';
     const child = spawn('sleep', ['60']);
-    say({ type: 'ready', warnings: [String(child.pid)] });
     process.on('SIGTERM', () => {});
+    say({ type: 'ready', warnings: [String(child.pid)] });
     setInterval(() => {}, 1000);`);
   const readiness = await runner.readiness;
   const child = readiness.ready ? Number(readiness.warnings?.[0]) : 0;
   runner.signal('SIGTERM');
   await runner.stop();
   expect(await runner.exited).toMatchObject({ signal: 'SIGKILL' });
-  // It was sent the same signal, and ends when a processor comes to it. Who has ended and whom nobody has waited for yet has no command.
+  // It was sent the same signal, and ends when a processor comes to it. Who has ended and whom nobody has waited for
+  // yet has no command.
   const command = (): Promise<string> => readFile(`/proc/${child}/cmdline`, 'utf8').catch(() => '');
   await vi.waitFor(async () => expect(await command()).toBe(''), { timeout: 5_000 });
 });

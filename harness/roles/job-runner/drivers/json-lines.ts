@@ -6,7 +6,9 @@ import { startTargetProcess } from '../../../core/process-group.ts';
 import type { JobRunnerDriver, StartedJobRunner, StartOptions } from '../driver.ts';
 import { RunnerReports } from './reports.ts';
 
-/** The driver of a runner that speaks JSON lines on stdin and stdout. A line that is no report counts as its own output. */
+/**
+ * The driver of a runner that speaks JSON lines on stdin and stdout. A line that is no report counts as its own output.
+ */
 export function jsonLinesDriver(command: string[]): JobRunnerDriver {
   return {
     async start({ settings, folder, workFolder, env, kubeconfig, onEvent }: StartOptions): Promise<StartedJobRunner> {

@@ -36,7 +36,10 @@ export class ServiceChannel {
     this.#options = options;
   }
 
-  /** Reads everything that it reports, from the first line on and each once, over broken connections. May be called again. */
+  /**
+   * Reads everything that it reports, from the first line on and each once, over broken connections. May be called
+   * again.
+   */
   listen(): void {
     this.#listening ??= this.#listen();
   }

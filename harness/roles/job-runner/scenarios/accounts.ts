@@ -26,7 +26,7 @@ export async function observeAccounts(t: RequirementContext): Promise<RunnerReco
         control: accounts(control),
         foreign: accounts(foreign),
         refused: refusalOf(runner, foreign),
-        declared: runner.target.serviceAccounts,
+        declared: runner.target.serviceAccounts ?? 'nothing',
       });
       if (accounts(control).length === 0) {
         throw new NotTestable('a task that asks for nothing had no pod');

@@ -4,11 +4,13 @@ import type { RequirementContext } from '../../../rpc/context.ts';
 import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
 import {
   allOver,
+  jobsOf,
   podsOf,
   type RunnerRecord,
   runsOrIsOver,
   SLACK_SECONDS,
   type SubmittedTask,
+  sigtermSeconds,
   summarise,
   TASK_SECONDS,
 } from '../record.ts';
@@ -24,8 +26,8 @@ const DISRUPTIONS = { cutWatches: 0, expired: 2, outage: 5, submit: 8, busy: 16,
 const OUTAGE_SECONDS = 10;
 
 /**
- * A task that prints for half a minute, and one that is submitted in the midst of it, while watches are cut, versions expire, the API server
- * is away for ten seconds and is busy after that.
+ * A task that prints for half a minute, and one that is submitted in the midst of it, while watches are cut, versions
+ * expire, the API server is away for ten seconds and is busy after that.
  */
 export async function observeDisruptions(t: RequirementContext): Promise<OutputRecord> {
   const record = await t.shared('job runner: disruptions', () =>
@@ -69,7 +71,10 @@ export interface SignalRecord extends RunnerRecord {
 const WORKS_ON_SECONDS = 12;
 const AFTER_EXIT_SECONDS = 4;
 
-/** When the agent of a task had worked to its own end, in milliseconds since the epoch, by the node's clock; undefined where it was ended before, or works on. */
+/**
+ * When the agent of a task had worked to its own end, in milliseconds since the epoch, by the node's clock; undefined
+ * where it was ended before, or works on.
+ */
 function ownEndOf(runner: LaunchedRunner, task: SubmittedTask): number | undefined {
   for (const { last } of podsOf(runner, task)) {
     const ended = (last as V1Pod).status?.containerStatuses?.find(({ name }) => name === runner.target.container)?.state
@@ -83,20 +88,30 @@ function ownEndOf(runner: LaunchedRunner, task: SubmittedTask): number | undefin
 
 /** {@link shareSignal}, with how its task went as evidence. */
 export async function observeSignal(t: RequirementContext): Promise<SignalRecord> {
-  const { onSigterm } = jobRunnerTarget(t).documented;
-  if (onSigterm.jobs === 'undocumented') {
-    t.notApplicable('the target file says that it documents nothing of SIGTERM (`onSigterm.jobs: undocumented`)');
-  }
   const record = await shareSignal(t);
+  const { jobs } = record.target.documented.onSigterm;
+  t.evidence('SIGTERM', { documented: jobs, itsOwnJobs: fatesOfJobs(record) });
   t.evidence('runners', [summarise(record)]);
   return record;
+}
+
+/** What became of each Job of the runner's own by the time that the harness looked. */
+function fatesOfJobs({ objects, tasks, lookedAt }: SignalRecord): Record<string, 'deleted' | 'kept'> {
+  const jobs = tasks.flatMap((task) => jobsOf({ objects: objects.filter(({ at }) => at <= lookedAt) }, task));
+  return Object.fromEntries(
+    jobs.map(({ name, goneAt, last }) => [
+      name,
+      goneAt !== undefined || last.metadata?.deletionTimestamp !== undefined ? 'deleted' : 'kept',
+    ]),
+  );
 }
 
 /** The same, where the next runner takes up what this one preserved. */
 export async function observeRestart(t: RequirementContext): Promise<SignalRecord> {
   const { onSigterm, reattaches } = jobRunnerTarget(t).documented;
   if (onSigterm.jobs !== 'preserve') {
-    t.notApplicable(`the target file documents \`onSigterm.jobs: ${onSigterm.jobs}\`: nothing is preserved`);
+    const what = onSigterm.jobs === 'delete' ? 'nothing is preserved' : 'nothing is promised';
+    t.notApplicable(`the target file documents \`onSigterm.jobs: ${onSigterm.jobs}\`: ${what}`);
   }
   if (!reattaches) {
     t.notApplicable('the target file documents `reattaches: false`');
@@ -104,7 +119,10 @@ export async function observeRestart(t: RequirementContext): Promise<SignalRecor
   return observeSignal(t);
 }
 
-/** A runner with a running task, and a Job of somebody else's, is told to end; it is started again where it documents to preserve. */
+/**
+ * A runner with a running task, and a Job of somebody else's, is told to end; it is started again where it documents to
+ * preserve.
+ */
 function shareSignal(t: RequirementContext): Promise<SignalRecord> {
   return t.shared('job runner: signal', () =>
     withReadyJobRunner(t, { purpose: 'signal' }, async (runner) => {
@@ -117,7 +135,7 @@ function shareSignal(t: RequirementContext): Promise<SignalRecord> {
       const bystanders = job === undefined ? [] : await createBystanders(runner, job.object);
       const signalledAt = Date.now();
       runner.started.signal('SIGTERM');
-      const exit = await runner.find(() => runner.record().exit, onSigterm.withinSeconds + SLACK_SECONDS);
+      const exit = await runner.find(() => runner.record().exit, sigtermSeconds(runner.target) + SLACK_SECONDS);
       await runner.watchFor(AFTER_EXIT_SECONDS);
       const lookedAt = Date.now();
       const ran = ownEndOf(runner, task);

@@ -5,6 +5,7 @@ import type { Task } from '../driver.ts';
 import { type LaunchedRunner, needsReady, withJobRunner, withReadyJobRunner } from '../launch.ts';
 import {
   FAULT_SECONDS,
+  GRACE_SECONDS,
   isGone,
   isOver,
   podsOf,
@@ -16,6 +17,7 @@ import {
   TASK_SECONDS,
 } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
+import { evict } from './evict.ts';
 import { extraContainer } from './extra-container.ts';
 import { ENDLESS, limitsTasks, shareTasks, TIME_LIMIT_SECONDS, withEvidence } from './tasks.ts';
 
@@ -48,7 +50,10 @@ export async function observeEnds(t: RequirementContext): Promise<EndsRecord> {
   return { ...withEvidence<RunnerRecord>(t, jobRunnerTarget(t), [tasks, ...faults]), tasks, faults };
 }
 
-/** Each fault that can be brought about by what the target declares, one task each; the runner is watched until it has reported all. */
+/**
+ * Each fault that can be brought about by what the target declares, one task each; the runner is watched until it has
+ * reported all.
+ */
 function shareFaults(t: RequirementContext): Promise<FaultRecord[]> {
   return t.sharedByAllFiles('job runner: faults', async () => {
     const target = jobRunnerTarget(t);
@@ -56,7 +61,8 @@ function shareFaults(t: RequirementContext): Promise<FaultRecord[]> {
     const templates = target.capabilities.includes('pod-template') ? templateFaults(target, await t.agentImage()) : [];
     const byTemplate = templates.map(({ fault, podTemplate, env }) =>
       withJobRunner(t, { purpose: `fault-${fault}`, settings: { podTemplate } }, async (runner) => {
-        // A preflight may find out that no pod of the template can run: then no task comes to meet the fault, and no work was accepted.
+        // A preflight may find out that no pod of the template can run: then no task comes to meet the fault, and no
+        // work was accepted.
         const seen = runner.record();
         if (seen.readiness?.ready !== true && target.capabilities.includes('preflight')) {
           return { ...seen, faults: [] };
@@ -102,9 +108,6 @@ function shareTimeout(t: RequirementContext): Promise<FaultRecord> {
   );
 }
 
-/** What a pod is given to end, where nobody says otherwise (Kubernetes, Pod Lifecycle). */
-const GRACE_SECONDS = 30;
-
 /** Long enough that the agent runs before it is over. */
 const LATE_LIMIT_SECONDS = 15;
 /** So long before the grace period of the pod is over, reads of Jobs begin to return their earlier state. */
@@ -113,9 +116,10 @@ const BEFORE_GONE_SECONDS = 3;
 const UNKNOWN_SECONDS = 40;
 
 /**
- * A time limit whose cause becomes known late: the agent takes the whole grace period, and when its pod is gone, reads of the Job still return
- * its earlier state, as where the controller has not come to it. The pods of a Job have always ended before its status says that its time is
- * over; how long before is the controller's affair, and a runner that makes up its mind in between is right or wrong by luck.
+ * A time limit whose cause becomes known late: the agent takes the whole grace period, and when its pod is gone, reads
+ * of the Job still return its earlier state, as where the controller has not come to it. The pods of a Job have always
+ * ended before its status says that its time is over; how long before is the controller's affair, and a runner that
+ * makes up its mind in between is right or wrong by luck.
  */
 function shareLateTimeout(t: RequirementContext): Promise<RunnerRecord> {
   const target = jobRunnerTarget(t);
@@ -182,17 +186,10 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
   const [pod] = podsOf(runner, evicted);
   if (pod !== undefined) {
     t.progress(`evicting ${pod.name}`);
-    await runner.cluster.request(`/api/v1/namespaces/${runner.namespace}/pods/${pod.name}/eviction`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({
-        apiVersion: 'policy/v1',
-        kind: 'Eviction',
-        metadata: { name: pod.name, namespace: runner.namespace },
-      }),
-    });
+    await evict(runner, evicted);
     faults.push({ fault: 'eviction', label: 'eviction', since: Date.now() });
-    // Its Job says that it has failed when the pod is gone, or a moment before: who asks the pod why is not to find it by luck.
+    // Its Job says that it has failed when the pod is gone, or a moment before: who asks the pod why is not to find it
+    // by luck.
     await runner.access.setFaults([{ kind: 'stale', resources: ['jobs'] }]);
     await runner.until(() => isGone(runner, evicted), GRACE_SECONDS + SLACK_SECONDS);
     await runner.access.setFaults([]);
@@ -220,7 +217,10 @@ async function untilReported(runner: LaunchedRunner, faults: FaultRecord['faults
   return { ...runner.record(), faults };
 }
 
-/** What the pod's status says of each fault when it has happened; of a volume that is missing no more than that the pod has a node. */
+/**
+ * What the pod's status says of each fault when it has happened; of a volume that is missing no more than that the pod
+ * has a node.
+ */
 const SHOWN: Record<PodFault, RegExp> = {
   'image-pull': /"reason":"(ErrImagePull|ImagePullBackOff)"/,
   unschedulable: /"reason":"Unschedulable"/,

@@ -37,7 +37,9 @@ const HARD_IDS = [
 ];
 const RANDOM_IDS = 12;
 
-/** What of two ids a runner may take for the same: case, an end that is cut off, a character that a name may not hold. */
+/**
+ * What of two ids a runner may take for the same: case, an end that is cut off, a character that a name may not hold.
+ */
 const NEAR_MISSES: ((id: string) => string)[] = [
   (id) => id.toUpperCase(),
   (id) => id.toLowerCase(),
@@ -56,8 +58,8 @@ const nearMiss = fc
   .filter(([one, other]) => one !== other && other.trim() !== '');
 
 /**
- * Tasks with ids of every kind, all at once. No pod of theirs is admitted (a quota that comes after the runner's start): what counts is
- * which Jobs there are. Random ids come from fast-check, by the seed that is kept.
+ * Tasks with ids of every kind, all at once. No pod of theirs is admitted (a quota that comes after the runner's
+ * start): what counts is which Jobs there are. Random ids come from fast-check, by the seed that is kept.
  */
 export async function observeIds(t: RequirementContext): Promise<IdsRecord> {
   const record = await t.shared('job runner: ids', () =>
@@ -118,7 +120,10 @@ export async function observeLimits(t: RequirementContext): Promise<RunnersRecor
   return withEvidence(t, target, records);
 }
 
-/** More tasks than a limit allows, submitted at once; for a limit of one an agent also by agents whose ids are no valid labels. */
+/**
+ * More tasks than a limit allows, submitted at once; for a limit of one an agent also by agents whose ids are no valid
+ * labels.
+ */
 function shareLimits(t: RequirementContext): Promise<LimitRecord[]> {
   return t.shared('job runner: limits', () =>
     Promise.all(

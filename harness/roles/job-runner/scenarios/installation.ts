@@ -1,9 +1,11 @@
-/** How the runner is installed (WH-07): what its manifests come to when the API server admits them, and when they run. */
+/**
+ * How the runner is installed (WH-07): what its manifests come to when the API server admits them, and when they run.
+ */
 
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
+import { describePod, isReady } from '../../../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';

@@ -3,6 +3,7 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { withReadyJobRunner } from '../launch.ts';
 import { allOver, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
 import { type LogRequest, logRequestsOf } from './logs.ts';
 import { limitsTasks } from './tasks.ts';
 
@@ -17,7 +18,10 @@ const LINE_BYTES = 16;
 /** Late enough that a runner which asks again for some seconds back does not begin with the first line. */
 const CUT_WITHIN = 'line 9';
 
-/** A task that prints a line a second; the connection by which the runner reads them breaks once, in the middle of a line. */
+/**
+ * A task that prints a line a second; the connection by which the runner reads them breaks once, in the middle of a
+ * line.
+ */
 export async function observeOutput(t: RequirementContext): Promise<OutputRecord> {
   const record = await t.shared('job runner: output', () =>
     withReadyJobRunner(t, { purpose: 'output' }, async (runner) => {
@@ -38,11 +42,17 @@ const LONG_LINE_BYTES = 1024;
 /** From submission to end of a task that prints without end, on a small machine that many share. */
 const FLOOD_SECONDS = 240;
 
-/** A task whose output is three times as long as what the runner reads. */
+/** A task whose output is three times as long as what the runner documents to read. */
 export async function observeLongOutput(t: RequirementContext): Promise<OutputRecord> {
+  const { logLimitBytes } = jobRunnerTarget(t).documented;
+  if (logLimitBytes === undefined) {
+    return t.notApplicable(
+      'the target file documents no limit of what the runner reads of a log (`documented.logLimitBytes`); JL-35a looks at its memory',
+    );
+  }
   const record = await t.shared('job runner: long output', () =>
     withReadyJobRunner(t, { purpose: 'long-output', measuredOutput: true }, async (runner) => {
-      const lines = Math.ceil((3 * runner.target.documented.logLimitBytes) / LONG_LINE_BYTES);
+      const lines = Math.ceil((3 * logLimitBytes) / LONG_LINE_BYTES);
       await runner.submit('floods', {
         env: {
           WORKLOAD_LINES: String(lines),

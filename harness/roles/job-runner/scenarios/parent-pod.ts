@@ -10,8 +10,10 @@ import {
   describeOutcome,
   endsOf,
   escaped,
+  leftOvers,
   podsOf,
   type RunnerRecord,
+  SLACK_SECONDS,
   specOf,
   summarise,
   TASK_SECONDS,
@@ -103,6 +105,7 @@ function shareParentPod(t: RequirementContext): Promise<ParentPodRecord> {
         logs.again = await logOf(runner, again);
         await runner.until(() => allOver(runner), TASK_SECONDS);
       }
+      await untilCleanedUp(runner);
       const read = claimMountPath === undefined ? undefined : await exec(`cat ${claimMountPath}/from-agent`);
       const seen =
         claim === undefined
@@ -118,6 +121,19 @@ function shareParentPod(t: RequirementContext): Promise<ParentPodRecord> {
       };
     });
   });
+}
+
+/** Seconds for which is looked on after the clean-up. */
+const AFTERMATH_SECONDS = 3;
+
+/**
+ * Waits until the runner has cleaned up after its tasks, or its time for that is over: a claim may be deleted with
+ * them.
+ */
+async function untilCleanedUp(runner: LaunchedRunner): Promise<void> {
+  const { withinSeconds } = runner.target.documented.cleanUp;
+  await runner.until(() => leftOvers(runner, []).length === 0, withinSeconds + SLACK_SECONDS);
+  await runner.watchFor(AFTERMATH_SECONDS);
 }
 
 /** A pod as the API server writes it: to be compared with one that a watch reported. */

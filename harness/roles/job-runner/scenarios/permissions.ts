@@ -1,22 +1,27 @@
-/** What a job runner asks of the API server, and what becomes of its work when a right is missing (suite rbac-minimal). */
+/**
+ * What a job runner asks of the API server, and what becomes of its work when a right is missing (suite rbac-minimal).
+ */
 
 import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { disagreements } from '../../../environment/cluster/audit-log.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
-import { PERMISSIONS, permissionDiff } from '../../../kubernetes/permissions.ts';
+import { PERMISSIONS, permissionDiff, type UnusedRight } from '../../../kubernetes/permissions.ts';
 import {
   describeRight,
   isSelfReview,
   type Right,
   rightsOf,
+  roleYaml,
   ruleAllows,
   ruleOf,
   rulesWithout,
   smallestRules,
   spelledResource,
+  surplusRights,
+  unknownVerbs,
 } from '../../../kubernetes/rbac.ts';
-import { tellsOfRefusal } from '../../../kubernetes/refusals.ts';
+import { namesRight, tellsOfRefusal } from '../../../kubernetes/refusals.ts';
 import { whileNoPodsAreMade } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
@@ -34,6 +39,9 @@ import {
   runsOrIsOver,
   SLACK_SECONDS,
   type SubmittedTask,
+  saidBy,
+  sigtermSeconds,
+  summarise,
   TASK_SECONDS,
   together,
 } from '../record.ts';
@@ -45,6 +53,8 @@ const NO_POD_SECONDS = 45;
 /** An agent that runs until somebody ends it, or not much longer than the session. */
 const LONG = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '600' };
 const NOT_SO_LONG = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '20' };
+/** More than 256 KiB, from where on runners put a prompt into an object of its own. */
+const LONG_PROMPT_BYTES = 300_000;
 /** `.invalid` is reserved (RFC 6761): nothing can ever be pulled from there. */
 const NO_IMAGE = 'conformance.invalid/none:1';
 
@@ -52,16 +62,20 @@ const NO_IMAGE = 'conformance.invalid/none:1';
 export interface RightsRecord extends RunnerRecord {
   /** Of all its processes, in the order of their arrival. */
   requests: ApiRecord[];
-  /** When it had not yet reported that it is ready (milliseconds since the epoch): what is refused then, its own preflight may have provoked. */
+  /**
+   * When it had not yet reported that it is ready (milliseconds since the epoch): what is refused then, its own
+   * preflight may have provoked.
+   */
   preflights: { from: number; to: number }[];
 }
 
 /**
- * A runner does everything that it declares: tasks that succeed, fail, are kept, cancelled, run out of time, cannot start; it is ended by
- * SIGTERM with a task under way, and started again. On the harness's own clusters the audit log must say the same of it as the proxy.
+ * A runner does everything that it declares: tasks that succeed, fail, have long prompts, are kept, resumed, cancelled,
+ * run out of time, cannot start; it is ended by SIGTERM with a task under way, and started again. On the harness's own
+ * clusters the audit log must say the same of it as the proxy.
  *
  * @param rules instead of the documented ones of its namespace
- * @throws HarnessError where proxy and audit log do not agree: nothing could be judged by them
+ * @throws HarnessError where proxy and audit log do not agree: nothing could be evaluated by them
  */
 async function exerciseRunner(t: RequirementContext, purpose: string, rules?: PolicyRule[]): Promise<RightsRecord> {
   return withJobRunner(t, { purpose, ...(rules === undefined ? {} : { rules }) }, async (runner) => {
@@ -78,8 +92,17 @@ async function exerciseRunner(t: RequirementContext, purpose: string, rules?: Po
     await runner.started.stop();
     const requests = await runner.access.records();
     await checkAgainstAudit(runner, requests);
-    return { ...runner.record(), requests, preflights };
+    return { ...withoutLongPrompts(runner.record()), requests, preflights };
   });
+}
+
+/** Nobody reads a long prompt in a report. */
+export function withoutLongPrompts<R extends Pick<RunnerRecord, 'tasks'>>(record: R): R {
+  const tasks = record.tasks.map((each) => ({
+    ...each,
+    task: { ...each.task, prompt: `${each.task.prompt.length} characters` },
+  }));
+  return { ...record, tasks };
 }
 
 /** How long the audit log may take to report an answer that has been given. */
@@ -111,6 +134,10 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   await runner.submit('succeeds', { env: short, secretEnv: { CONFORMANCE_SECRET: 'for the agent alone' } });
   await runner.submit('fails', { env: { WORKLOAD_EXIT_CODE: '3' } });
   await runner.submit('no-image', { image: NO_IMAGE });
+  // A prompt that does not fit into a pod's specification is delivered by other objects, which need other rights.
+  if (runner.target.prompt !== 'none') {
+    await runner.submit('long-prompt', { env: short, prompt: 'p'.repeat(LONG_PROMPT_BYTES) });
+  }
   if (documented.cleanUp.retain === 'task') await runner.submit('kept', { env: short, retain: true });
   if (limitsTasks(runner.target)) await runner.submit('runs-out', { env: LONG, timeoutSeconds: 5 });
   const canCancel = capabilities.includes('cancel');
@@ -128,15 +155,25 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
     await runner.until(() => allOver(runner), Math.max(longest, NO_POD_SECONDS) + SLACK_SECONDS);
   });
   await runner.until(() => allOver(runner), TASK_SECONDS);
+  await resumeSession(runner);
   const left = await runner.submit('left', { env: canCancel ? LONG : NOT_SO_LONG });
   await runner.until(() => runsOrIsOver(runner, left), TASK_SECONDS);
+}
+
+/** A second task in the session of the first, where one was reported (capability `session`). */
+async function resumeSession(runner: LaunchedRunner): Promise<void> {
+  const first = runner.tasks.find(({ label }) => label === 'succeeds');
+  const session = first === undefined ? undefined : endsOf(runner, first)[0]?.session;
+  if (first !== undefined && session !== undefined) {
+    await runner.submit('resumes', { agent: first.task.agent, session, env: { WORKLOAD_LINES: '2' } });
+    await runner.until(() => allOver(runner), TASK_SECONDS);
+  }
 }
 
 /** As a Deployment's pod is replaced: SIGTERM, its documented time, and the next one. */
 async function restartByKubelet(runner: LaunchedRunner): Promise<Readiness | undefined> {
   runner.started.signal('SIGTERM');
-  const { withinSeconds } = runner.target.documented.onSigterm;
-  await runner.until(() => runner.record().exit !== undefined, withinSeconds + SLACK_SECONDS);
+  await runner.until(() => runner.record().exit !== undefined, sigtermSeconds(runner.target) + SLACK_SECONDS);
   return runner.restart();
 }
 
@@ -147,7 +184,10 @@ async function finishWhatIsLeft(runner: LaunchedRunner): Promise<void> {
   await runner.until(() => allOver(runner), TASK_SECONDS);
 }
 
-/** The documented exercise, from which most requirements of the suite are evaluated; a tally of its requests is the evidence. */
+/**
+ * The documented exercise, from which most requirements of the suite are evaluated; a tally of its requests is the
+ * evidence.
+ */
 export async function observeRights(t: RequirementContext): Promise<RightsRecord> {
   const record = await t.sharedByAllFiles('job runner: rights', () => exerciseRunner(t, 'rights'));
   t.evidence('requests to the API server', tally(record.requests));
@@ -202,23 +242,71 @@ async function observeWorkingRights(t: RequirementContext): Promise<RightsRecord
 
 /** The exercise under the documented rules, and again under the smallest Role that allows what was asked for. */
 export interface SmallestRoleRecord extends RightsRecord {
-  smallest: PolicyRule[];
+  /** Documented rights that the exercise did not use, and that are no surplus. */
+  unused: UnusedRight[];
   /** Absent where the smallest Role gives the documented rights: the first exercise is its own proof. */
   underSmallest?: RightsRecord;
 }
+
+/** Why a right that was not used is not surplus either. */
+const ASKED_BY_PREFLIGHT = 'without it the runner does not start, and says so';
 
 export async function observeSmallestRole(t: RequirementContext): Promise<SmallestRoleRecord> {
   const target = jobRunnerTarget(t);
   const { rules } = target;
   const record = await observeWorkingRights(t);
   const documented = [...rules.namespaced, ...rules.cluster];
-  const smallest = smallestRules(record.requests, documented);
-  t.evidence(PERMISSIONS, permissionDiff(target.name, rules, record.requests));
-  if (sameRights(smallest, documented)) {
-    return { ...record, smallest };
+  const notExercised = unusedRights(rules, record.requests).flatMap((right) => {
+    const rule = rules.unexercised.find((each) => ruleAllowsRight(each, right));
+    return rule === undefined ? [] : [{ right, why: rule.why }];
+  });
+  let unused: UnusedRight[] = notExercised;
+  let smallest = smallestRules(record.requests, documented);
+  let underSmallest: RightsRecord | undefined;
+  if (!sameRights(smallest, documented)) {
+    underSmallest = await exerciseRunner(t, 'smallest', [...smallest, ...rules.undocumented]);
+    const asked = askedBeforeStart(rules, record, underSmallest);
+    if (asked.length > 0) {
+      unused = [...notExercised, ...asked.map((right) => ({ right, why: ASKED_BY_PREFLIGHT }))];
+      smallest = [...smallest, ...asked.map(ruleOf)];
+      underSmallest = await exerciseRunner(t, 'smallest-that-starts', [...smallest, ...rules.undocumented]);
+    }
+    t.evidence('the exercise under the smallest Role', {
+      role: roleYaml(target.name, '<namespace>', smallest),
+      requests: tally(underSmallest.requests),
+      runner: summarise(underSmallest),
+    });
   }
-  const underSmallest = await exerciseRunner(t, 'smallest', [...smallest, ...rules.undocumented]);
-  return { ...record, smallest, underSmallest };
+  t.evidence(PERMISSIONS, permissionDiff(target.name, rules, record.requests, unused));
+  return { ...record, unused, ...(underSmallest === undefined ? {} : { underSmallest }) };
+}
+
+/** Documented rights that nothing needed; verbs that do not exist are RB-23's. */
+export function unusedRights(rules: Target<'job-runner'>['rules'], requests: ApiRecord[]): Right[] {
+  const documented = [...rules.namespaced, ...rules.cluster];
+  const unknown = new Set(unknownVerbs(documented).map(describeRight));
+  return surplusRights(documented, requests).filter((right) => !unknown.has(describeRight(right)));
+}
+
+/** True where a rule gives a right. */
+function ruleAllowsRight(rule: PolicyRule, right: Right): boolean {
+  return rightsOf([rule]).some((given) => describeRight(given) === describeRight(right));
+}
+
+/**
+ * Unused rights that a runner names when it does not start without them: its own preflight asks for more than its work
+ * does.
+ */
+export function askedBeforeStart(
+  rules: Target<'job-runner'>['rules'],
+  first: Pick<RightsRecord, 'requests'>,
+  second: Pick<RightsRecord, 'readiness' | 'events'>,
+): Right[] {
+  if (second.readiness?.ready === true) {
+    return [];
+  }
+  const said = saidBy(second);
+  return unusedRights(rules, first.requests).filter((right) => namesRight(right, said));
 }
 
 /** True where two lists of rules give the same rights. */
@@ -344,8 +432,9 @@ export async function observeRefusedCalls(t: RequirementContext): Promise<Refusa
 const READS = new Set(['get', 'list', 'watch']);
 
 /**
- * The rights that are taken away together: a resource's reading as one, since a runner that may list learns by that what it may not
- * watch. What is watched comes last: a runner that lost sight of things may need some time to find them again.
+ * The rights that are taken away together: a resource's reading as one, since a runner that may list learns by that
+ * what it may not watch. What is watched comes last: a runner that lost sight of things may need some time to find them
+ * again.
  */
 export function groupsOf(used: Right[]): Right[][] {
   // Events are asked for when a pod does not come up, which none of these tasks has.

@@ -8,11 +8,14 @@ import { withReadyJobRunner } from '../launch.ts';
 import { allOver, endsOf, outputOf, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
 import { readLog } from './logs.ts';
+import { withoutLongPrompts } from './permissions.ts';
 
 export interface PromptsRecord extends RunnerRecord {
   seed: number;
-  /** Prompts by label: bytes, digest, and the digest of what the agent was given, as it printed it. */
-  prompts: { label: string; bytes: number; sha256: string; seen?: string }[];
+  /**
+   * Prompts by label: bytes, digest, and the digest of what the agent was given, as it printed it; where that differs.
+   */
+  prompts: { label: string; bytes: number; sha256: string; seen?: string; change?: string }[];
 }
 
 /** What shells, templates and JSON make of a prompt that is not quoted. */
@@ -20,6 +23,12 @@ const TRICKY = `it's "quoted" \`ticked\` $HOME \${HOME} $(id) $$ \\n \\ %s \t {{
 
 /** How an agent prints the digest of what it was given. */
 const DIGEST = /sha256 \S+ ([0-9a-f]{64})/;
+
+/** How an agent prints what it was given, as base64. */
+const CONTENT = /content \S+ ([A-Za-z0-9+/]*=*)/;
+
+/** Prompts below that are printed, so that a finding can say what changed. */
+const SMALL_BYTES = 131_072;
 
 /** As long as can be, below 128 KiB with some room for whatever is put around it. */
 const NEARLY_128_KIB = 130_000;
@@ -37,7 +46,10 @@ export async function observePrompts(t: RequirementContext): Promise<PromptsReco
   return record;
 }
 
-/** Prompts of all lengths, in tricky characters; what the agent got stands in its pod's own log, which the harness reads. */
+/**
+ * Prompts of all lengths, in tricky characters; what the agent got stands in its pod's own log, which the harness
+ * reads.
+ */
 function sharePrompts(t: RequirementContext): Promise<PromptsRecord> {
   return t.shared('job runner: prompts', () =>
     withReadyJobRunner(t, { purpose: 'prompts' }, async (runner) => {
@@ -63,7 +75,11 @@ function sharePrompts(t: RequirementContext): Promise<PromptsRecord> {
       for (const [label, prompt] of Object.entries(texts)) {
         await runner.submit(label, {
           prompt,
-          env: { WORKLOAD_DIGEST: runner.target.prompt, WORKLOAD_SLEEP_SECONDS: '1' },
+          env: {
+            WORKLOAD_DIGEST: runner.target.prompt,
+            WORKLOAD_SLEEP_SECONDS: '1',
+            ...(Buffer.byteLength(prompt) < SMALL_BYTES ? { WORKLOAD_CONTENT: runner.target.prompt } : {}),
+          },
         });
       }
       const logs = runner.tasks.map((task) => readLog(runner, task));
@@ -77,16 +93,36 @@ function sharePrompts(t: RequirementContext): Promise<PromptsRecord> {
           if (seen === undefined && log?.gone === true && endsOf(runner, submitted)[0]?.exitCode === 0)
             throw new HarnessError(`the log of the task ${label} was gone before the harness could read it`);
           const sha256 = createHash('sha256').update(task.prompt).digest('hex');
-          return { label, bytes: Buffer.byteLength(task.prompt), sha256, ...(seen === undefined ? {} : { seen }) };
+          const content = CONTENT.exec(log?.bytes.toString() ?? '')?.[1];
+          const change =
+            content === undefined ? undefined : describeChange(task.prompt, Buffer.from(content, 'base64'));
+          return {
+            label,
+            bytes: Buffer.byteLength(task.prompt),
+            sha256,
+            ...(seen === undefined ? {} : { seen }),
+            ...(change === undefined ? {} : { change }),
+          };
         }),
       );
-      const record = runner.record();
-      // Nobody reads a mebibyte in a report.
-      const tasks = record.tasks.map((each) => ({
-        ...each,
-        task: { ...each.task, prompt: `${each.task.prompt.length} characters` },
-      }));
-      return { ...record, tasks, seed, prompts };
+      return { ...withoutLongPrompts(runner.record()), seed, prompts };
     }),
   );
+}
+
+/** Bytes on each side of the first difference. */
+const EXCERPT_BYTES = 20;
+
+/** Where bytes differ from a text, what was expected there and what was found; undefined where they are the same. */
+export function describeChange(expected: string, found: Buffer): string | undefined {
+  const bytes = Buffer.from(expected);
+  if (bytes.equals(found)) {
+    return undefined;
+  }
+  const differs = bytes.findIndex((byte, index) => byte !== found[index]);
+  const at = differs < 0 ? bytes.length : differs;
+  const excerpt = (of: Buffer): string =>
+    JSON.stringify(of.subarray(Math.max(0, at - EXCERPT_BYTES), at + EXCERPT_BYTES).toString());
+  const length = bytes.length === found.length ? '' : ` (${found.length} bytes in all)`;
+  return `at byte ${at}${length}: expected ${excerpt(bytes)}, found ${excerpt(found)}`;
 }

@@ -78,15 +78,19 @@ function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
 export async function observeBadSettings(t: RequirementContext): Promise<RunnersRecord<RefusalRecord>> {
   const target = jobRunnerTarget(t);
   const { contradictions, unknownKeys } = target.documented;
-  if (contradictions.length === 0 && unknownKeys === 'ignored') {
+  if (contradictions.length === 0 && unknownKeys !== 'refused') {
+    const keys = unknownKeys === undefined ? 'nothing of unknown keys' : 'that unknown keys are ignored';
     t.notApplicable(
-      'the target file documents no contradicting settings (`documented.contradictions`) and that unknown keys are ignored',
+      `the target file documents no contradicting settings (\`documented.contradictions\`) and ${keys} (\`documented.unknownKeys\`)`,
     );
   }
   return withEvidence(t, target, await shareBadSettings(t));
 }
 
-/** The runner is started with settings that contradict one another, and, where it declares to refuse it, with a key that it does not know. */
+/**
+ * The runner is started with settings that contradict one another, and, where it declares to refuse it, with a key that
+ * it does not know.
+ */
 function shareBadSettings(t: RequirementContext): Promise<RefusalRecord[]> {
   return t.shared('job runner: bad settings', () => {
     const { contradictions, unknownKeys } = jobRunnerTarget(t).documented;

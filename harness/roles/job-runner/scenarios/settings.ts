@@ -34,7 +34,10 @@ export async function observeCleanUp(t: RequirementContext): Promise<CleanUpReco
   return { ...together<RunnerRecord>(target, records), tasks, ...(retained === undefined ? {} : { retained }) };
 }
 
-/** A task that succeeds and one that fails, under settings by which their Jobs are kept, until the time for cleaning up has passed. */
+/**
+ * A task that succeeds and one that fails, under settings by which their Jobs are kept, until the time for cleaning up
+ * has passed.
+ */
 function shareRetained(t: RequirementContext): Promise<RunnerRecord> {
   return t.shared('job runner: retained', () =>
     withReadyJobRunner(t, { purpose: 'retained', settings: { retain: true } }, async (runner) => {
@@ -91,7 +94,10 @@ function shareResourceSettings(t: RequirementContext): Promise<RunnerRecord> {
   );
 }
 
-/** A task under settings that leave all resources to the runner. That its pod is there is enough: a small machine may have no room for it. */
+/**
+ * A task under settings that leave all resources to the runner. That its pod is there is enough: a small machine may
+ * have no room for it.
+ */
 function shareDefaultResources(t: RequirementContext, settings: Record<string, unknown>): Promise<RunnerRecord> {
   return t.shared('job runner: default resources', () =>
     withReadyJobRunner(t, { purpose: 'defaults', settings: { extra: settings }, needsNoRoom: true }, async (runner) => {

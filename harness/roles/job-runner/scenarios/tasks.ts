@@ -84,8 +84,8 @@ export function withEvidence<R extends RunnerRecord>(
 }
 
 /**
- * Two tasks that are the same and succeed, one that fails, and, as far as the runner declares them, one that is cancelled and one that
- * runs out of time. A Job of somebody else lies alongside them.
+ * Two tasks that are the same and succeed, one that fails, and, as far as the runner declares them, one that is
+ * cancelled and one that runs out of time. A Job of somebody else lies alongside them.
  */
 export function shareTasks(t: RequirementContext): Promise<TasksRecord> {
   return t.sharedByAllFiles('job runner: tasks', () =>

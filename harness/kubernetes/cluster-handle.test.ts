@@ -1,6 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { lackedByPod } from './pod-status.ts';
+import { lackedByPod } from './cluster-handle.ts';
 
 function waiting(image: string, reason: string): V1Pod {
   const container = { name: 'c', image };

@@ -1,0 +1,120 @@
+/** Output of any length of line and of any bytes (JL-47). */
+
+import { HarnessError } from '../../../core/errors.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import { withReadyJobRunner } from '../launch.ts';
+import { allOver, outputOf, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
+import { readLog } from './logs.ts';
+
+/** Bytes of one line, that runners and container runtimes are known to stop, split or drop at. */
+const LENGTHS = [16_384, 65_535, 65_536, 65_537, 200_000];
+/** A line of so many characters of three bytes each: a cut at any power of two splits one. */
+const WIDE_CHARACTERS = 30_000;
+
+/** Lines that hold what text tools trip over. Each begins with a number, so that none is like another. */
+const CONTENTS: { what: string; bytes: Buffer }[] = [
+  { what: 'NUL', bytes: Buffer.from('odd 1 a\0b') },
+  { what: 'carriage returns', bytes: Buffer.from('odd 2 10%\r50%\r100%') },
+  { what: 'a carriage return at its end', bytes: Buffer.from('odd 3 dos\r') },
+  { what: 'ANSI sequences', bytes: Buffer.from('odd 4 \u001b[31mred\u001b[0m \u001b]0;title\u0007') },
+  { what: 'separators of Unicode', bytes: Buffer.from('odd 5 a\u2028b\u2029c\u0085d\ufeffe') },
+  { what: 'spaces at both ends', bytes: Buffer.from('  odd 6 spaces \t ') },
+  { what: 'characters of four bytes and combined ones', bytes: Buffer.from('odd 7 🤖 é 👩‍👩‍👧') },
+  { what: 'JSON', bytes: Buffer.from('{"odd":8,"type":"ended","outcome":"succeeded"}') },
+  { what: 'bytes that are no UTF-8', bytes: Buffer.from([...Buffer.from('odd 9 '), 0xff, 0xc3, 0x28, 0x80, 0x21]) },
+  { what: 'no line feed at its end', bytes: Buffer.from('odd 10 end') },
+];
+
+/** Characters by which each of them is known. */
+const BEGINNING = 7;
+
+/** A line as the pod's log has it, with what is odd about it. */
+export interface LoggedLine {
+  what: string;
+  /** As text: bytes that are no UTF-8 are replacement characters. */
+  text: string;
+}
+
+export interface BytesRecord extends RunnerRecord {
+  /** In the order of the log. */
+  lines: LoggedLine[];
+  /** What the runner gave, likewise as text. */
+  output: string;
+}
+
+/**
+ * Decodes bytes as a report can hold them: whatever a decoder makes of bytes that are no UTF-8, one replacement
+ * character stands for a run of them (Unicode, section 3.9, leaves their number open).
+ */
+export function asText(bytes: Buffer | string): string {
+  return bytes.toString().replaceAll(/\uFFFD+/g, '\uFFFD');
+}
+
+/** A task that prints all that, and what the harness itself read of its log. */
+export async function observeBytes(t: RequirementContext): Promise<BytesRecord> {
+  const { logLimitBytes } = jobRunnerTarget(t).documented;
+  const record = await t.shared('job runner: bytes', () =>
+    withReadyJobRunner(t, { purpose: 'bytes' }, async (runner) => {
+      const lengths = fitting(LENGTHS, logLimitBytes);
+      const raw = Buffer.concat(
+        CONTENTS.map(({ bytes }, n) => (n === 0 ? bytes : Buffer.concat([Buffer.from('\n'), bytes]))),
+      );
+      const task = await runner.submit('prints', {
+        env: {
+          WORKLOAD_OUTPUT: [
+            ...lengths.map((length) => `line:${length}`),
+            `wide:${WIDE_CHARACTERS}`,
+            `base64:${raw.toString('base64')}`,
+          ].join(' '),
+          WORKLOAD_SLEEP_SECONDS: '1',
+        },
+      });
+      const { bytes: log } = await readLog(runner, task);
+      await runner.until(() => allOver(runner), TASK_SECONDS);
+      const expected = [
+        ...lengths.map((length) => ({ what: `${length} bytes`, begins: `bytes ${length} ` })),
+        { what: `${WIDE_CHARACTERS} characters of three bytes`, begins: `wide ${WIDE_CHARACTERS} ` },
+        // A container runtime may take the carriage return before a line feed for a part of it.
+        ...CONTENTS.map(({ what, bytes }) => ({ what, begins: asText(bytes).slice(0, BEGINNING) })),
+      ];
+      const output = asText(outputOf(runner, task));
+      return { ...runner.record(), events: withoutOutput(runner.events), lines: loggedLines(log, expected), output };
+    }),
+  );
+  t.evidence(
+    'lines',
+    record.lines.map(({ what, text }) => ({ what, characters: text.length })),
+  );
+  t.evidence('runners', [summarise(record)]);
+  return record;
+}
+
+/** The output stands in the record once. */
+function withoutOutput(events: RunnerRecord['events']): RunnerRecord['events'] {
+  return events.filter(({ type }) => type !== 'output');
+}
+
+/** As many of the lengths, from the shortest on, as fit into what a runner documents to read of a log. */
+export function fitting(lengths: number[], limitBytes = Number.POSITIVE_INFINITY): number[] {
+  let left = limitBytes - 4 * WIDE_CHARACTERS;
+  return lengths.filter((length) => {
+    left -= length + 64;
+    return left > 0;
+  });
+}
+
+/** @throws HarnessError where the log itself lacks a line: then nothing is known of the runner */
+function loggedLines(log: Buffer, expected: { what: string; begins: string }[]): LoggedLine[] {
+  const lines = log
+    .toString('latin1')
+    .split('\n')
+    .map((line) => asText(Buffer.from(line, 'latin1')));
+  return expected.map(({ what, begins }) => {
+    const text = lines.find((line) => line.startsWith(begins));
+    if (text === undefined) {
+      throw new HarnessError(`the log of the agent, which the harness read itself, lacks the line with ${what}`);
+    }
+    return { what, text };
+  });
+}

@@ -1,0 +1,151 @@
+/** Tasks whose pods have other containers than the agent's, of every kind (JL-46). */
+
+import type { KubernetesObject } from '@kubernetes/client-node';
+import { HarnessError } from '../../../core/errors.ts';
+import type { RequirementContext } from '../../../rpc/context.ts';
+import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
+import {
+  allOver,
+  isRunning,
+  podsOf,
+  type RunnerRecord,
+  type RunnersRecord,
+  runsOrIsOver,
+  type SubmittedTask,
+  TASK_SECONDS,
+} from '../record.ts';
+import { jobRunnerTarget } from '../target.ts';
+import { extraContainer } from './extra-container.ts';
+import { withEvidence } from './tasks.ts';
+
+export interface OtherContainersRecord extends RunnerRecord {
+  /** The other containers, as a part of a sentence. */
+  alongside: string;
+}
+
+/**
+ * Seconds from the end of the agent's container to the report of the task's end: the other containers go on for far
+ * longer.
+ */
+export const END_SECONDS = 60;
+
+/** Seconds that the agent works: one other container ends long before it, another one after it. */
+const AGENT_SECONDS = 8;
+/** Long enough to put an ephemeral container into the pod of an agent that runs. */
+const AGENT_SECONDS_WITH_EPHEMERAL = 20;
+
+const FOREVER = 'trap "exit 3" TERM; sleep 600 & wait';
+
+interface Template {
+  purpose: string;
+  alongside: string;
+  initContainers?: object[];
+  containers?: object[];
+}
+
+/** What a pod template adds (Kubernetes, Sidecar Containers; Pod Lifecycle). */
+function templatesOf(image: string): Template[] {
+  const container = (name: string, script: string): object => extraContainer(name, image, script);
+  return [
+    {
+      purpose: 'sidecar',
+      alongside: 'a native sidecar, which goes on and ends with 3 on SIGTERM',
+      initContainers: [{ ...container('goes-on', FOREVER), restartPolicy: 'Always' }],
+    },
+    {
+      purpose: 'goes-on',
+      alongside: 'a container that goes on',
+      containers: [container('goes-on', FOREVER)],
+    },
+    {
+      purpose: 'other-codes',
+      alongside: 'a container that ended with 5 before the agent, and one that ends with 6 after it',
+      containers: [container('ends-before', 'exit 5'), container('ends-after', `sleep ${2 * AGENT_SECONDS}; exit 6`)],
+    },
+  ];
+}
+
+/** For each kind of other container a task that succeeds and one that fails with 7. */
+export async function observeOtherContainers(t: RequirementContext): Promise<RunnersRecord<OtherContainersRecord>> {
+  const target = jobRunnerTarget(t);
+  const image = await t.agentImage();
+  const templates = target.capabilities.includes('pod-template') ? templatesOf(image) : [];
+  const records = await t.shared('job runner: other containers', () =>
+    Promise.all([...templates.map((template) => withTemplate(t, template)), withEphemeralContainer(t, image)]),
+  );
+  const seen = records.filter((record) => record !== undefined);
+  if (seen.length < templates.length + 1) {
+    t.evidence('not exercised', 'ephemeral containers: the harness may not add them on this cluster');
+  }
+  if (seen.length === 0) {
+    t.notApplicable(
+      'the target file does not declare the capability `pod-template`, and the harness may not add ephemeral containers here',
+    );
+  }
+  return withEvidence(t, target, seen);
+}
+
+function withTemplate(
+  t: RequirementContext,
+  { purpose, alongside, initContainers, containers = [] }: Template,
+): Promise<OtherContainersRecord> {
+  const { container: name } = jobRunnerTarget(t);
+  const podTemplate = {
+    containers: [{ name }, ...containers],
+    ...(initContainers === undefined ? {} : { initContainers }),
+  };
+  return withReadyJobRunner(t, { purpose: `alongside-${purpose}`, settings: { podTemplate } }, async (runner) => {
+    await submitBoth(runner, AGENT_SECONDS);
+    await untilReported(runner, AGENT_SECONDS);
+    return { ...runner.record(), alongside };
+  });
+}
+
+async function submitBoth(runner: LaunchedRunner, seconds: number): Promise<SubmittedTask[]> {
+  const env = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: String(seconds) };
+  return [
+    await runner.submit('succeeds', { env }),
+    await runner.submit('fails', { env: { ...env, WORKLOAD_EXIT_CODE: '7' } }),
+  ];
+}
+
+async function untilReported(runner: LaunchedRunner, seconds: number): Promise<void> {
+  await runner.until(() => allOver(runner), TASK_SECONDS + seconds + END_SECONDS);
+}
+
+/** @returns undefined where the harness may not add ephemeral containers */
+function withEphemeralContainer(t: RequirementContext, image: string): Promise<OtherContainersRecord | undefined> {
+  return withReadyJobRunner(t, { purpose: 'alongside-ephemeral' }, async (runner) => {
+    const tasks = await submitBoth(runner, AGENT_SECONDS_WITH_EPHEMERAL);
+    for (const task of tasks) {
+      await runner.until(() => runsOrIsOver(runner, task), TASK_SECONDS);
+      if (isRunning(runner, task) && !(await addEphemeral(runner, task, image))) {
+        return undefined;
+      }
+    }
+    await untilReported(runner, AGENT_SECONDS_WITH_EPHEMERAL);
+    return { ...runner.record(), alongside: 'an ephemeral container, which goes on' };
+  });
+}
+
+/**
+ * Adds a container as `kubectl debug` does (Kubernetes, Ephemeral Containers). @returns false where the harness has no
+ * right to
+ */
+async function addEphemeral(runner: LaunchedRunner, task: SubmittedTask, image: string): Promise<boolean> {
+  const [pod] = podsOf(runner, task);
+  const { resources: _, ...container } = extraContainer('debugger', image, FOREVER) as KubernetesObject & {
+    resources: object;
+  };
+  const path = `/api/v1/namespaces/${runner.namespace}/pods/${pod?.name}/ephemeralcontainers`;
+  const response = await runner.cluster.request(path, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/strategic-merge-patch+json' },
+    body: JSON.stringify({ spec: { ephemeralContainers: [container] } }),
+  });
+  const answer = await response.text();
+  if (response.status !== 200 && response.status !== 403) {
+    throw new HarnessError(`${pod?.name} got no ephemeral container: ${response.status}: ${answer.slice(0, 300)}`);
+  }
+  return response.status === 200;
+}
