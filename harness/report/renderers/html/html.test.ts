@@ -126,6 +126,8 @@ test('no verdict: what went wrong in the harness, and nothing about the implemen
     /a worker died.*not executed: TR-03.*TR-02 is harness error/s,
   );
   expect(document.querySelector('#failures')).toBeNull();
+  const both = parse(htmlRenderer.render(sampleReport(20, true)));
+  expect([...both.querySelectorAll('main > section')].slice(0, 2).map(({ id }) => id)).toEqual(['harness', 'failures']);
 });
 
 test('a report of before statements, findings and commands were in it is shown as far as it goes', () => {

@@ -310,9 +310,11 @@ function sectionsOf(report: Report, budget: number): Section[] {
   const size = [...pictures, environment].reduce((sum, [, , markup]) => sum + (markup ? bytesOf(markup) : 0), 0);
   const taken = contents(report, budget - size);
   const red = report.results.filter(({ outcome }) => isRed(outcome)).length;
+  const failures: Section = ['failures', `What to fix (${red})`, failuresSection(report, taken)];
+  const harness: Section = ['harness', 'Harness', harnessSection(report, taken)];
   const all: Section[] = [
-    ['failures', `What to fix (${red})`, failuresSection(report, taken)],
-    ['harness', 'Harness', harnessSection(report, taken)],
+    // Without a verdict the harness is what has to be fixed first.
+    ...(verdictOf(report).harnessError ? [harness, failures] : [failures, harness]),
     ...pictures,
     ['results', 'All other results', restSection(report, taken)],
     environment,
