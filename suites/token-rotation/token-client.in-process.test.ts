@@ -408,6 +408,7 @@ async function watchClient(
         project: async (from, to) => projectInPlace(from, to),
         remaining: async () => remainingFiles(cacheDir),
         identity: async () => ({ podUid: 'uid', restarts }),
+        identityAfter: async () => ({ podUid: 'uid', restarts }),
         output: async () => written.join(''),
         secrets: async () => [],
         stalls: async () => [],

@@ -42,7 +42,13 @@ export interface SessionDriver {
   remaining?(): Promise<RemainingFile[]>;
   /** Ports that were listened on where the client runs. */
   listeners?(): Promise<Listener[]>;
+  /** The process as it is reported now. */
   identity(): Promise<ProcessIdentity>;
+  /**
+   * The process once a restart since `known` would have been reported: waits for that, for a bounded time, where those who report it are
+   * late (the kubelet). A status that is read once, right after the event, shows the process from before.
+   */
+  identityAfter(known: ProcessIdentity): Promise<ProcessIdentity>;
   /** All that the client wrote since it started; not kept. */
   output(): Promise<string>;
   /** Secrets that the client's pod is given, with where. */

@@ -93,6 +93,8 @@ export interface ClientPodFacts {
 export interface ProcessIdentity {
   podUid: string;
   restarts: number;
+  /** Id of the container that runs it; absent where none runs, or where it is no container. */
+  instance?: string;
   /** Absent for a process of this host. */
   pod?: ClientPodFacts;
 }
@@ -284,12 +286,20 @@ export function failuresOf(calls: Call[], text: (call: Call) => string): Finding
   return calls.filter(({ ok }) => !ok).map((call) => unlessStalled(text(call), Date.parse(call.at), endOf(call)));
 }
 
+/** Whether two looks saw one and the same process, running. */
+export function isSameProcess(before: ProcessIdentity, after: ProcessIdentity): boolean {
+  return before.podUid === after.podUid && before.restarts === after.restarts && before.instance === after.instance;
+}
+
 export function restarts(before: ProcessIdentity, after: ProcessIdentity): string[] {
-  return before.podUid === after.podUid && before.restarts === after.restarts
-    ? []
-    : [
-        `the client's process was replaced: restarts ${before.restarts} → ${after.restarts}, pod ${before.podUid} → ${after.podUid}`,
-      ];
+  if (isSameProcess(before, after)) return [];
+  const container =
+    before.instance === after.instance
+      ? ''
+      : `, container ${before.instance ?? '(none running)'} → ${after.instance ?? '(none running)'}`;
+  return [
+    `the client's process was replaced: restarts ${before.restarts} → ${after.restarts}, pod ${before.podUid} → ${after.podUid}${container}`,
+  ];
 }
 
 export function describeCall({ provider, at, status, error }: Call): string {

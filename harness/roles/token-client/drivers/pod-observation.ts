@@ -4,12 +4,12 @@ import type { Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import type { RemainingFile } from '../../../../fixtures/workloads/token-probe/files.ts';
 import type { Listener } from '../../../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations } from '../../../../fixtures/workloads/token-probe/probe.ts';
-import { HarnessError } from '../../../core/errors.ts';
+import { DeadlineExceeded, HarnessError } from '../../../core/errors.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import type { Observer } from '../../../probes/observer.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { SessionDriver } from '../driver.ts';
-import type { ClientPodFacts } from '../record.ts';
+import { type ClientPodFacts, isSameProcess, type ProcessIdentity } from '../record.ts';
 import type { SendRequest } from './http-call.ts';
 import { secretsOf } from './pod-secrets.ts';
 
@@ -35,6 +35,57 @@ function factsOf({ metadata, spec, status }: V1Pod): ClientPodFacts {
       volumeMounts.some(({ mountPath }) => mountPath === API_TOKEN_FOLDER),
     ),
   };
+}
+
+/**
+ * How late the kubelet may report that a container ended, in seconds: it relists its containers once a second (generic PLEG), restarts the
+ * container, and writes the pod's status after that; each step takes longer on a busy node. Nothing in the API says that a status is up to
+ * date, since an unchanged one is not written again.
+ */
+const STATUS_DELAY_SECONDS = 10;
+
+/** What a pod's status says of the process in one of its containers. */
+export function identityOf(pod: V1Pod, container: string): ProcessIdentity {
+  const status = pod.status?.containerStatuses?.find(({ name }) => name === container);
+  const instance = status?.state?.running === undefined ? undefined : status.containerID;
+  return {
+    podUid: pod.metadata?.uid ?? '',
+    restarts: status?.restartCount ?? 0,
+    ...(instance === undefined ? {} : { instance }),
+    pod: factsOf(pod),
+  };
+}
+
+/**
+ * The process in a container once the kubelet has had the time to report a restart. It watches the pod and resolves at the first sign that
+ * the process known before is gone: another pod, a higher restart count, another container, or none that runs. Otherwise it resolves with
+ * what it saw last, {@link STATUS_DELAY_SECONDS} later: a status that has not changed by then is taken for current.
+ *
+ * @param known the process as it was before what may have ended it
+ */
+export async function identityAfter(
+  cluster: Pick<ClusterHandle, 'watchPod'>,
+  { namespace, name, container }: Pick<ClientPod, 'namespace' | 'name' | 'container'>,
+  known: ProcessIdentity,
+  deadlineSeconds = STATUS_DELAY_SECONDS,
+): Promise<ProcessIdentity> {
+  let last = known;
+  try {
+    return await cluster.watchPod(
+      namespace,
+      name,
+      ({ type, object }) => {
+        last = identityOf(object, container);
+        // Its uid stays the same: whoever compares it must see that the process is gone.
+        if (type === 'DELETED') return { ...last, podUid: `${last.podUid} (deleted)` };
+        return isSameProcess(known, last) ? undefined : last;
+      },
+      { what: `a restart of the container ${container} of pod ${namespace}/${name}`, deadlineSeconds },
+    );
+  } catch (error) {
+    if (!(error instanceof DeadlineExceeded)) throw error;
+    return last;
+  }
 }
 
 type PodDriver = Omit<
@@ -100,8 +151,11 @@ export function podDriver(
       return ((await probe('/listeners')) as { listeners: Listener[] }).listeners;
     },
     async identity() {
-      const pod = await read();
-      return { podUid: pod.metadata?.uid ?? '', restarts: restartsOf(pod), pod: factsOf(pod) };
+      return identityOf(await read(), container);
+    },
+    identityAfter(known) {
+      t.progress(`watches the pod ${name} for a restart that the kubelet has not reported yet`);
+      return identityAfter(cluster, client, known);
     },
     async output() {
       const log = { namespace, name, container };

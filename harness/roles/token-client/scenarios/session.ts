@@ -124,13 +124,14 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     await call('restored', LATE);
   }
   for (const part of parts.splice(0)) await part();
-  const after = await driver.identity();
+  const after = await driver.identityAfter(before);
   await (aside ?? outage());
+  // First: what a process that ended wrote is read once it is known to have ended.
+  const afterOutage = await driver.identityAfter(after);
 
-  const [files, records, afterOutage, output, secrets, stalls, remaining, listeners, aheadMs = 0] = await Promise.all([
+  const [files, records, output, secrets, stalls, remaining, listeners, aheadMs = 0] = await Promise.all([
     driver.observations(),
     driver.records(),
-    driver.identity(),
     driver.output(),
     driver.secrets(),
     driver.stalls(),

@@ -108,6 +108,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       project: async (from, to) => projectInPlace(from, to),
       remaining: async () => WRITABLE.flatMap((name) => remainingFiles(rig.at(name))),
       identity: async () => rig.identity(),
+      identityAfter: () => rig.settledIdentity(),
       output: async () => rig.output(),
       secrets: async () => [],
       until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),

@@ -70,11 +70,20 @@ test('one that ends fails its calls from then on, and is another process', async
   const { client } = await start({ path: '/crash' });
   const before = client?.identity();
   expect(await client?.call(values, 5_000)).toMatchObject({ ok: false, error: expect.any(String) });
-  await expect.poll(() => client?.identity()).not.toEqual(before);
+  // At once: a client that crashed is not called another one's process only because nobody noticed yet.
+  expect(client?.identity()).not.toEqual(before);
   expect(await client?.call(values, 5_000)).toEqual({
     ok: false,
     error: expect.stringMatching(/the client ended by exit code 7/),
   });
+});
+
+test('one whose child holds its output open has ended all the same', async () => {
+  const child = "require('node:child_process').spawn('sleep', ['30'], { stdio: 'inherit' });";
+  const { client } = await start({ script: `${child}${CLIENT}`, path: '/crash' });
+  const before = client?.identity() ?? {};
+  expect(await client?.call(values, 5_000)).toMatchObject({ ok: false });
+  expect(await client?.settledIdentity()).not.toEqual(before);
 });
 
 test.each([

@@ -12,9 +12,14 @@ export interface ResidentClient {
   /** Lets it make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
   call(values: Values, patienceMs: number): Promise<CallAnswer | undefined>;
   identity(): ProcessIdentity;
+  /** The same once an end of it that is under way would be known: waits up to {@link EXIT_MS} for that. */
+  settledIdentity(): Promise<ProcessIdentity>;
   /** Ends it, and all that it started. */
   end(): Promise<void>;
 }
+
+/** From a process's last answer, or the loss of its connections, to the notice of its end: it may have to write its reason first. */
+const EXIT_MS = 2_000;
 
 /** How it is started, and how it is called then. */
 interface ResidentSettings {
@@ -65,6 +70,16 @@ export async function startResident(
     return end;
   });
   ended.catch(() => undefined);
+  // Not `ended`, which comes once nobody holds its output open any more: a child that it left behind may do so for ever.
+  let gone = false;
+  const exited = group.exited.then(() => {
+    gone = true;
+  });
+  const untilGone = async (): Promise<void> => {
+    const inTime = new AbortController();
+    await Promise.race([exited, delay(EXIT_MS, undefined, { signal: inTime.signal }).catch(() => undefined)]);
+    inTime.abort();
+  };
   const waiting = new AbortController();
   const { signal } = waiting;
   const late = delay(settings.startSeconds * 1000, undefined, { signal })
@@ -93,6 +108,7 @@ export async function startResident(
       return started;
     }
     const send = sendBy(dispatcher, started.base);
+    const identity = (): ProcessIdentity => ({ podUid: `process ${group.pid}`, restarts: gone ? 1 : 0 });
     return {
       async call(values, patienceMs) {
         if (end !== undefined) return { ok: false, error: end };
@@ -100,10 +116,15 @@ export async function startResident(
           return await callByRequest(send, settings.request, { values, where: settings.where, patienceMs });
         } catch (error) {
           if (!(error instanceof ConnectionLost)) throw error;
+          await untilGone();
           return { ok: false, error: end ?? error.message };
         }
       },
-      identity: () => ({ podUid: `process ${group.pid}`, restarts: end === undefined ? 0 : 1 }),
+      identity,
+      async settledIdentity() {
+        await untilGone();
+        return identity();
+      },
       end: stop,
     };
   } catch (error) {

@@ -22,6 +22,8 @@ export interface RunningCommand {
   pid: number | undefined;
   /** Resolves when it has ended; rejects with a HarnessError where it cannot be started. */
   ended: Promise<CommandEnded>;
+  /** Resolves when the process itself is gone; what it left behind may still hold its output open. Never rejects. */
+  exited: Promise<unknown>;
   /** Asks it to end, and ends it if it does not. */
   end(): Promise<void>;
   /** Ends what is left of it at once. */
@@ -53,7 +55,7 @@ export function startCommand(
   });
   // Whoever waits for it is told; nobody may be waiting yet.
   ended.catch(() => undefined);
-  return { pid: group.pid, ended, kill: group.kill, end: () => group.end(KILL_AFTER_MS) };
+  return { pid: group.pid, ended, exited: group.exited, kill: group.kill, end: () => group.end(KILL_AFTER_MS) };
 }
 
 /**

@@ -45,6 +45,8 @@ export interface ProcessRig {
   end(): Promise<void>;
   /** What identifies it. */
   identity(): ProcessIdentity;
+  /** The same once an end of it that is under way would be known. */
+  settledIdentity(): Promise<ProcessIdentity>;
   /** All that it wrote. */
   output(): string;
   records(): Promise<ObserverRecord[]>;
@@ -55,6 +57,9 @@ export interface ProcessRig {
   onStop(stop: () => Promise<unknown> | unknown): void;
   stop(): Promise<void>;
 }
+
+/** What stands for the identity where each call is a process of its own. */
+const ONE_A_CALL: ProcessIdentity = { podUid: 'one process a call', restarts: 0 };
 
 /** Folders that the client may write to. */
 export const WRITABLE = ['home', 'cache', 'work'];
@@ -203,7 +208,8 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       },
       end,
       // Where each call is a process of its own, there is none that could be replaced.
-      identity: () => resident?.identity() ?? { podUid: 'one process a call', restarts: 0 },
+      identity: () => resident?.identity() ?? ONE_A_CALL,
+      settledIdentity: async () => (await resident?.settledIdentity()) ?? ONE_A_CALL,
       output: () => written.join(''),
       records: async () => ((await ask('/records')) as { records: ObserverRecord[] }).records,
       stalls: async () => ((await ask('/stalls')) as { stalls: Stall[] }).stalls,
