@@ -149,6 +149,8 @@ const twinSchema = z.discriminatedUnion('role', [
       variant: name,
       /** True where it runs as the pod of the reference's target file, and is asked only what it must fail. */
       asTarget: z.literal(true).optional(),
+      /** What that target file declares beside what the reference's does. */
+      declares: z.strictObject({ tokenReloadSeconds: z.number().positive().optional() }).optional(),
     }),
   }),
   z.strictObject({

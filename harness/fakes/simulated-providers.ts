@@ -1,12 +1,15 @@
 import type { Behavior, SimulatedProvider } from '../../fixtures/workloads/observer/simulated.ts';
 
+/** How a client turns its projected token into an access token: RFC 7523 section 2.1, RFC 8693, RFC 7523 section 2.2. */
+export type AuthFlow = 'jwt_bearer' | 'token_exchange' | 'client_credentials';
+
 /** A provider that the observer simulates, as the client under test is to be configured for it. */
 export interface SimulatedSetup {
   name: SimulatedName;
   issuer: string;
   clientId: string;
   scopes: string[];
-  authFlow: 'jwt_bearer' | 'token_exchange';
+  authFlow: AuthFlow;
   /** `audience` of a token exchange; absent: none is to be sent. */
   tokenExchangeAudience?: string;
   /** The token file that the client is to read for it. */
@@ -65,7 +68,9 @@ const SIMULATED = {
   'exchange-audience': {
     client: { authFlow: 'token_exchange', tokenExchangeAudience: TOKEN_EXCHANGE_AUDIENCE },
   },
+  'client-assertion': { client: { authFlow: 'client_credentials' } },
   refusing: { behavior: { refuses: true } },
+  padded: {},
   'no-expiry': { behavior: { withoutExpiresIn: true, lifeSeconds: SHORT_LIFE_SECONDS } },
   swapped: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS } },
   outage: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
@@ -119,7 +124,7 @@ export function simulatedSetups(options: {
     clientId: 'simulated-client',
     scopes: ['openid'],
     authFlow: 'jwt_bearer',
-    tokenPath: name === 'swapped' ? swappedPath : tokenPath,
+    tokenPath: name === 'swapped' ? swappedPath : name === 'padded' ? `${tokenPath}-padded` : tokenPath,
     ...client,
   }));
 }

@@ -2,6 +2,7 @@ import type { Role, Twin } from '../catalogue/catalogue.ts';
 import type { NodeImage } from '../environment/clusters.ts';
 import type { EnvironmentOptions } from '../environment/environment.ts';
 import type { Candidate } from '../rpc/candidate.ts';
+import type { ClockSettings } from '../rpc/protocol.ts';
 import type { Target } from '../targets/load.ts';
 
 /** What the rest of the harness has to know of a role. Everything that is optional has a default that suits most roles. */
@@ -22,6 +23,11 @@ export interface RoleDefinition {
   install?(target: Target, onProgress: (message: string) => void): Promise<void>;
   /** What a target of this role puts into the environment's own slots, or asks of the references there. */
   environmentOptions?(target: Target): Partial<EnvironmentOptions>;
+  /**
+   * Seconds that the subject tokens of the token client live on a clock, where a target needs more than the clock gives by itself; undefined
+   * where it does not.
+   */
+  clientLifetimeSeconds?(target: Target, clock: ClockSettings): number | undefined;
   /** The target files by which a twin is run; undefined for a twin that is a variant of the reference itself. */
   targetsOfTwin?(twin: Twin): Target[] | undefined;
 }

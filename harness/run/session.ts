@@ -174,7 +174,13 @@ export class Session {
   }
 
   get clock(): ClockSettings {
-    return CLOCKS[this.options.clock];
+    const clock = CLOCKS[this.options.clock];
+    const targets = [
+      ...(this.options.targets ?? []),
+      ...this.candidates.flatMap((one) => ('targets' in one ? (one.targets ?? []) : [])),
+    ];
+    const lives = targets.map((target) => roleDefinition(target.role).clientLifetimeSeconds?.(target, clock) ?? 0);
+    return { ...clock, clientLifetimeSeconds: Math.max(clock.clientLifetimeSeconds, ...lives) };
   }
 
   /** Ids planned over all candidates, with their candidate. */

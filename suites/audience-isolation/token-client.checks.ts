@@ -2,6 +2,7 @@
 
 import type { Finding } from '../../harness/core/findings.ts';
 import {
+  assertRoomForReload,
   beforeToken,
   betweenLate,
   type ClientSession,
@@ -13,6 +14,7 @@ import {
   observationsOf,
   presentedTokens,
   tokensIn,
+  withoutToken,
 } from '../../harness/roles/token-client/record.ts';
 
 /** AI-30: each provider's endpoint is only ever presented tokens of that provider's file, with calls of all at the same time too. */
@@ -67,9 +69,11 @@ export function sendsEachAccessTokenToItsResourceServer(session: ClientSession):
 }
 
 /** AI-32: while one provider fails, for want of its token, the others that worked until then go on working. */
-export function keepsOthersWorking({ calls, providers }: ClientSession): Finding[] {
+export function keepsOthersWorking(session: ClientSession): Finding[] {
+  assertRoomForReload(session);
+  const { calls, providers } = session;
   const blanked = calls.filter(({ phase }) => phase === 'blanked');
-  const failing = blanked.find(({ provider }) => provider === LATE);
+  const failing = blanked.findLast(({ provider }) => provider === LATE);
   if (failing === undefined) return ['no such calls were made'];
   if (failing.ok) return [`${LATE} did not fail with its token file blank, so nothing is known of the others`];
   const worked = providers.filter(
@@ -89,14 +93,17 @@ export function keepsOthersWorking({ calls, providers }: ClientSession): Finding
 /** AI-33: while its own token file is missing or blank a provider is shown no token at all, and its resource server neither. */
 export function neverFallsBack(session: ClientSession): string[] {
   const calls = session.calls.filter(({ provider }) => provider === LATE);
-  const without = calls.filter(({ phase }) => phase === 'missing' || phase === 'blank');
+  const without = calls.filter(({ phase }) => withoutToken(phase) !== undefined);
   const there = calls.find(({ phase }) => phase === 'refused');
   if (without.length < 2 || there === undefined) return ['no such calls were made'];
   const early = <R extends { at: string }>(records: R[]): R[] => beforeToken(session, records, there);
   return [
     ...without
       .filter(({ ok }) => ok)
-      .map(({ phase }) => `with its token file ${phase} ${LATE} was called with success, so with a token of another`),
+      .map(
+        ({ phase }) =>
+          `with its token file ${withoutToken(phase)} ${LATE} was called with success, so with a token of another`,
+      ),
     ...tokensIn(early(session.exchanges).filter((exchange) => !isForItself(session, exchange))).map(
       ({ at, provider, token }) => {
         const owner = session.providers.find(({ tokenPath }) =>

@@ -116,3 +116,28 @@ test('the parameters of a token exchange are compared one by one', () => {
     'exchange-audience: audience is given 2 times',
   ]);
 });
+
+test('what a client cannot be given is not asked of its token exchange', () => {
+  const parameters = {
+    grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],
+    subject_token: [{ header: {}, claims: {}, sha256: 'x' }],
+    subject_token_type: ['urn:ietf:params:oauth:token-type:jwt'],
+  };
+  const nothing = { clientId: false, scopes: false, audience: false, tokenExchangeAudience: false, tokenPath: false };
+  const seen = (more: object, configurable: Partial<typeof nothing>): string[] =>
+    told(
+      exchangesBySubjectToken(
+        session({
+          configurable: { ...nothing, ...configurable },
+          simulated: simulated.filter(({ name }) => name !== 'exchange-audience'),
+          exchanges: [exchange('exchange', 1, { parameters: { ...parameters, ...more } })],
+        }),
+      ),
+    );
+  expect(seen({}, {})).toEqual([]);
+  expect(seen({ client_id: ['its own'], scope: ['its own'] }, {})).toEqual([]);
+  expect(seen({}, { clientId: true })).toEqual(['exchange: client_id is "", not "simulated-client"']);
+  expect(seen({ audience: ['its own'] }, {})).toEqual(['exchange: audience is "its own", though none is configured']);
+  const issuer = simulated.find(({ name }) => name === 'exchange')?.issuer;
+  expect(seen({ audience: [issuer] }, { audience: true })).toEqual([]);
+});

@@ -21,28 +21,75 @@ import {
 
 /** TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is configured, and no more. */
 export function exchangesByOneForm(session: ClientSession): string[] {
-  if (session.providers.length > 0 && session.providers.every(({ grant }) => grant === 'token-exchange')) {
+  const plain = simulatedSetup(session, 'plain');
+  const asked = [
+    ...session.providers.filter(({ grant = 'jwt-bearer' }) => grant === 'jwt-bearer'),
+    ...(plain?.authFlow === 'jwt_bearer' ? [plain] : []),
+  ];
+  if (asked.length === 0 && session.providers.length > 0) {
+    const grants = [...new Set(session.providers.map(({ grant }) => grant))].join(' and ');
     throw new NotApplicable(
-      'the client has its access tokens by token exchange, since its provider takes no other grant of those that it declares',
+      `the client has its access tokens by the grant ${grants}: it declares no jwt_bearer, or its provider does not take it`,
     );
   }
+  return formsOf(session, asked, ({ clientId, scopes }) => ({
+    grant_type: JWT_BEARER,
+    assertion: JWT,
+    client_id: clientIdAs(session, clientId),
+    scope: scopeAs(session, scopes),
+  }));
+}
+
+/** TX-08: where the client's assertion is all that it presents, the request is the form of RFC 7523 section 2.2, with no secret beside it. */
+export function authenticatesByAssertionAlone(session: ClientSession): string[] {
+  const simulated = simulatedSetup(session, 'client-assertion');
+  const asked = [
+    ...session.providers.filter(({ grant }) => grant === 'client-assertion'),
+    ...(simulated === undefined ? [] : [simulated]),
+  ];
+  return formsOf(session, asked, ({ clientId, scopes }) => ({
+    grant_type: 'client_credentials',
+    client_assertion_type: CLIENT_ASSERTION,
+    client_assertion: JWT,
+    assertion: '',
+    // RFC 7521 section 4.2: it is optional, since the assertion names the client.
+    client_id: session.configurable.clientId ? [clientId, ''] : ANY,
+    scope: scopeAs(session, scopes),
+  }));
+}
+
+/** What is wrong with the token requests to some providers; it is a finding that one of them was never asked for a token. */
+function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>>(
+  session: ClientSession,
+  asked: P[],
+  expected: (provider: P) => Record<string, Expected>,
+): string[] {
   const findings = new Set<string>();
-  for (const exchange of session.exchanges) {
-    const provider = session.providers.find(({ name }) => name === exchange.provider);
-    if (provider === undefined) continue;
-    for (const finding of formFindings(exchange, provider)) findings.add(`${provider.name}: ${finding}`);
+  if (asked.length === 0) findings.add('no exchange was made');
+  for (const provider of asked) {
+    const exchanges = session.exchanges.filter((exchange) => exchange.provider === provider.name);
+    if (exchanges.length === 0)
+      findings.add(`${provider.name}: no exchange was made${errorAt(session, provider.name)}`);
+    for (const exchange of exchanges) {
+      for (const finding of requestFindings(exchange, expected(provider))) {
+        findings.add(`${provider.name}: ${finding}`);
+      }
+    }
   }
-  if (session.exchanges.length === 0) findings.add('no exchange was made');
   return [...findings];
 }
 
-function formFindings(exchange: ExchangeRecord, provider: SessionProvider): string[] {
-  return requestFindings(exchange, {
-    grant_type: JWT_BEARER,
-    assertion: JWT,
-    client_id: provider.clientId,
-    scope: provider.scopes.join(' '),
-  });
+function clientIdAs({ configurable }: ClientSession, clientId: string): Expected {
+  return configurable.clientId ? clientId : ANY;
+}
+
+function scopeAs({ configurable }: ClientSession, scopes: string[]): Expected {
+  return configurable.scopes ? scopes.join(' ') : ANY;
+}
+
+function errorAt({ calls }: ClientSession, name: string): string {
+  const failed = calls.find(({ provider, ok }) => provider === name && !ok);
+  return failed === undefined ? '' : ` (${describeCall(failed)})`;
 }
 
 /** TX-03: no request to a token endpoint carries a client secret, and the pod is given no Secret. */
@@ -84,13 +131,21 @@ export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
 
+const CLIENT_ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
+
 /** Stands for any JWT as the value of a parameter. */
 export const JWT = Symbol('a JWT');
+
+/** Stands for any value of a parameter, or none: the client cannot be told which. */
+const ANY = Symbol('anything');
+
+/** What a parameter must be; one of several texts; '' stands for none. */
+type Expected = string | string[] | typeof JWT | typeof ANY;
 
 /** What is wrong with the form of a token request: each parameter must be given once, with its value; '' stands for none. */
 export function requestFindings(
   { method, contentType, authorization, parameters, path }: ExchangeRecord,
-  expected: Record<string, string | typeof JWT>,
+  expected: Record<string, Expected>,
 ): string[] {
   const findings: string[] = [];
   if (method !== 'POST') findings.push(`the token endpoint was asked by ${method}`);
@@ -105,8 +160,11 @@ export function requestFindings(
     const told = typeof value === 'object' ? 'a JWT' : `"${value ?? ''}"`;
     if (wanted === JWT) {
       if (typeof value !== 'object') findings.push(`${name} is not a JWT`);
-    } else if ((value ?? '') !== wanted) {
-      findings.push(`${name} is ${told}, ${wanted === '' ? 'though none is configured' : `not "${wanted}"`}`);
+    } else if (wanted !== ANY && !(typeof value !== 'object' && [wanted].flat().includes(value ?? ''))) {
+      const allowed = [wanted].flat().filter((one) => one !== '');
+      findings.push(
+        `${name} is ${told}, ${allowed.length === 0 ? 'though none is configured' : `not "${allowed.join('" or "')}"`}`,
+      );
     }
   }
   if (authorization !== null)
@@ -117,18 +175,24 @@ export function requestFindings(
 
 /** TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is one. */
 export function exchangesBySubjectToken(session: ClientSession): Finding[] {
+  const { configurable } = session;
   const names = ['exchange', 'exchange-audience'] as const;
   return names.flatMap((name) => {
     const setup = simulatedSetup(session, name);
+    if (name === 'exchange-audience' && !configurable.tokenExchangeAudience) return [];
     const exchanges = exchangesAtSimulated(session, name);
     const findings = exchanges.flatMap((exchange) =>
       requestFindings(exchange, {
         grant_type: TOKEN_EXCHANGE,
         subject_token: JWT,
         subject_token_type: JWT_TYPE,
-        audience: setup?.tokenExchangeAudience ?? '',
-        client_id: setup?.clientId ?? '',
-        scope: setup?.scopes.join(' ') ?? '',
+        // What some clients are given as the audience of their subject token they send as the one that they ask for.
+        audience: [
+          setup?.tokenExchangeAudience ?? '',
+          ...(configurable.tokenExchangeAudience ? [] : configurable.audience ? [setup?.issuer ?? ''] : []),
+        ],
+        client_id: clientIdAs(session, setup?.clientId ?? ''),
+        scope: scopeAs(session, setup?.scopes ?? []),
       }),
     );
     return [

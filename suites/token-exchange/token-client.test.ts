@@ -2,6 +2,7 @@ import { observeClient } from '../../harness/roles/token-client/observe.ts';
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
+  authenticatesByAssertionAlone,
   exchangesByOneForm,
   exchangesBySubjectToken,
   findsAnIssuerWithAPath,
@@ -18,3 +19,4 @@ requirement('TX-04', check(observeClient, findsAnIssuerWithAPath));
 requirement('TX-05', check(observeClient, neverForwardsTheSubjectToken));
 requirement('TX-06', check(observeClient, refusesMetadataOfAnotherIssuer));
 requirement('TX-07', check(observeClient, sendsNoTokenToStrangers));
+requirement('TX-08', check(observeClient, authenticatesByAssertionAlone));

@@ -179,6 +179,7 @@ test('what a client got at its start, before it was called, is its own too', () 
       { start: call.start, place: 20 * index },
       { start: call.start, call, place: 20 * index + 10 },
     ]),
+    without: [],
     failedStarts: [],
     corruptFiles: 1,
     exchanges: [exchange(5, 'client-same'), exchange(6, 'client-issuer'), exchange(45, 'client-same')],
@@ -195,6 +196,7 @@ test('a session that saw nothing satisfies no row', () => {
   const nothing: CacheSession = {
     calls: [],
     marks: [],
+    without: [],
     failedStarts: [],
     corruptFiles: 0,
     exchanges: [],

@@ -16,6 +16,7 @@ import {
   type Start,
 } from '../../harness/roles/token-client/cache-record.ts';
 import {
+  assertRoomForReload,
   BURST_CALLS,
   beforeToken,
   betweenLate,
@@ -42,8 +43,10 @@ import {
   type SessionProvider,
   startOfCalls,
   succeeded,
+  TOKEN_PARAMETERS,
   tokensIn,
   unseen,
+  withoutToken,
 } from '../../harness/roles/token-client/record.ts';
 
 /** TR-20: the token presented to a provider without a configured path is the one of the default file. */
@@ -58,6 +61,9 @@ export function readsDefaultTokenFile(session: ClientSession): string[] {
 
 /** TR-21: the token presented to a provider with a configured path is the one of that file. */
 export function readsConfiguredTokenFile(session: ClientSession): string[] {
+  if (!session.configurable.tokenPath) {
+    throw new NotApplicable('the `provider` of the target file mentions no token path: the client can be given none');
+  }
   return readsItsTokenFile(session, { pathConfigured: true });
 }
 
@@ -80,6 +86,27 @@ function readsItsTokenFile(session: ClientSession, { pathConfigured }: { pathCon
 
 /** TR-22: no exchange presents a token that its file no longer held, within one process that crossed rotations. */
 export function rereadsAtEveryExchange(session: ClientSession): Finding[] {
+  if (session.reloadSeconds !== undefined) {
+    throw new NotApplicable(
+      `the client declares that it reads its token file again every ${session.reloadSeconds} s (tokenReloadSeconds); TR-37 evaluates that`,
+    );
+  }
+  return presentsWhatWasThere(session, 0);
+}
+
+/** TR-37: no exchange presents a token that its file has not held for longer than the declared interval, within one such process. */
+export function rereadsOnSchedule(session: ClientSession): Finding[] {
+  if (session.reloadSeconds === undefined) {
+    throw new NotApplicable(
+      'the client declares no reload interval (tokenReloadSeconds), so it reads its token file at every exchange; TR-22 evaluates that',
+    );
+  }
+  assertRoomForReload(session);
+  return presentsWhatWasThere(session, session.reloadSeconds * 1_000);
+}
+
+/** What is presented was in its file within `rememberedMs` before, in one process that crossed rotations. */
+function presentsWhatWasThere(session: ClientSession, rememberedMs: number): Finding[] {
   const findings: Finding[] = restarts(session.before, session.after);
   let crossed = false;
   for (const { name, tokenPath } of session.providers) {
@@ -90,7 +117,7 @@ export function rereadsAtEveryExchange(session: ClientSession): Finding[] {
       const replaced = replacedAt(observations, token);
       // A call that had begun before may have read the file before.
       if (replaced === undefined || startOfCalls(session, name, at) <= replaced) continue;
-      const excessMs = at - replaced - READ_TO_ARRIVAL_MS;
+      const excessMs = at - replaced - rememberedMs - READ_TO_ARRIVAL_MS;
       if (excessMs <= 0) continue;
       const text = `${name}: the ${parameter} presented at ${iso(at)} had been replaced in ${tokenPath} at ${iso(replaced)}`;
       findings.push({ text, from: replaced, to: at, excessMs });
@@ -101,6 +128,7 @@ export function rereadsAtEveryExchange(session: ClientSession): Finding[] {
 
 /** TR-23: across rotations and past the first expiry no expired token is presented, and no call fails. */
 export function neverPresentsAnExpiredToken(session: ClientSession): Finding[] {
+  assertRoomForReload(session);
   const findings: Finding[] = [];
   const began = Date.parse(session.calls.find(({ phase }) => phase === 'paced')?.at ?? '');
   const rotations = session.providers.map(
@@ -161,7 +189,7 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
       const excessMs = usableMs(previous.expiresIn) - ROUNDING_MS - (at - asked);
       if (excessMs <= 0) continue;
       const gap = ((at - Date.parse(previous.at)) / 1000).toFixed(1);
-      const text = `${name}: exchanged at ${exchange.at}, ${gap} s after it got a token for ${previous.expiresIn} s`;
+      const text = `${name}: exchanged at ${exchange.at}, ${gap} s after it got a token for ${previous.expiresIn} s; the target declares that it renews one ${skewSeconds} s before its end (skewSeconds)`;
       findings.push({ text, from: asked, to: at, excessMs });
     }
   }
@@ -172,24 +200,26 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
 export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   const findings: Finding[] = restarts(session.before, session.after);
   const calls = session.calls.filter(({ provider }) => provider === LATE);
-  const [missing, blank, there, recovered] = (['missing', 'blank', 'refused', 'recovered'] as const).map((phase) =>
+  const without = calls.filter(({ phase }) => withoutToken(phase) !== undefined);
+  const [there, recovered] = (['refused', 'recovered'] as const).map((phase) =>
     calls.find((call) => call.phase === phase),
   );
-  if (missing === undefined || blank === undefined || there === undefined || recovered === undefined)
+  if (without.length < 2 || there === undefined || recovered === undefined)
     return [...findings, 'no such calls were made'];
   // A client that is started for each call needs that time too: not more than the slowest of its good calls.
   const startMs = Math.max(0, ...session.calls.flatMap(({ ok, durationMs }) => (ok ? [durationMs] : [])));
-  for (const call of [missing, blank]) {
+  for (const call of without) {
+    const state = withoutToken(call.phase);
     const excessMs = call.durationMs - FAIL_FAST_MS - startMs;
     if (excessMs > 0) {
-      const text = `with the token file ${call.phase} the call took ${(call.durationMs / 1000).toFixed(1)} s (${describeCall(call)})`;
+      const text = `with the token file ${state} the call took ${(call.durationMs / 1000).toFixed(1)} s (${describeCall(call)})`;
       findings.push({ text, from: Date.parse(call.at), to: endOf(call), excessMs });
     } else if (call.unanswered === true) {
-      findings.push(`with the token file ${call.phase} the call was not answered (${describeCall(call)})`);
+      findings.push(`with the token file ${state} the call was not answered (${describeCall(call)})`);
     } else if (call.ok) {
-      findings.push(`with the token file ${call.phase} the call succeeded: with whose token?`);
+      findings.push(`with the token file ${state} the call succeeded: with whose token?`);
     } else if ((call.error ?? '') === '') {
-      findings.push(`with the token file ${call.phase} the call failed without an error`);
+      findings.push(`with the token file ${state} the call failed without an error`);
     }
   }
   const tooSoon = beforeToken(session, session.exchanges, there).filter((exchange) => !isForItself(session, exchange));
@@ -204,14 +234,34 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   ];
 }
 
+/** TR-28: white space around the token in its file is no part of it. */
+export function sendsNoWhiteSpace(session: ClientSession): Finding[] {
+  const exchanges = exchangesAtSimulated(session, 'padded');
+  const calls = callsOfSimulated(session, 'padded');
+  const spoilt = exchanges.find(({ parameters }) =>
+    TOKEN_PARAMETERS.some((name) => (parameters[name] ?? []).some((value) => typeof value === 'string')),
+  );
+  return [
+    ...(exchanges.length > 0
+      ? []
+      : unseen(calls, 'with white space around the token in its file nothing was presented')),
+    ...(spoilt === undefined
+      ? succeeded(session, 'padded', 'a call with white space around the token in its file')
+      : [
+          `at ${spoilt.at} what was presented is not the token: its file has white space around it, which was sent too`,
+        ]),
+  ];
+}
+
 /** TR-28a: the error of a call for which there is no token names the file that should hold it. */
 export function namesTheMissingFile({ calls, latePath }: ClientSession): Finding[] {
-  const failed = calls.filter(({ phase, ok }) => (phase === 'missing' || phase === 'blank') && !ok);
+  const failed = calls.filter(({ phase, ok }) => withoutToken(phase) !== undefined && !ok);
   if (failed.length === 0) return ['no call failed for want of its token file'];
   // Where the machine stalls, a client may have failed of something else before it came to the file.
   return failuresOf(
     failed.filter(({ namesFile }) => namesFile !== true),
-    (call) => `with the token file ${call.phase} the error does not name ${latePath}: ${describeCall(call)}`,
+    (call) =>
+      `with the token file ${withoutToken(call.phase)} the error does not name ${latePath}: ${describeCall(call)}`,
   );
 }
 
@@ -425,6 +475,7 @@ export function neverTurnsToAPerson(session: ClientSession): Finding[] {
 
 /** TR-36: after the symlinks behind its path were swapped, and swapped once more, the client presents the token that is there now. */
 export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
+  assertRoomForReload(session);
   const calls = callsOfSimulated(session, 'swapped');
   const files = session.providers.map(({ tokenPath }) => new Set(digestsOfFile(session, tokenPath)));
   if (calls.length <= files.length) return ['no such calls were made'];
@@ -463,7 +514,7 @@ export function reusesTheKeptCache(session: CacheSession): Finding[] {
 
 /** TR-33: what was cached for another issuer, client or audience is not used. */
 export function keepsConfigurationsApart(session: CacheSession): Finding[] {
-  const changed = ['issuer', 'client', 'audience'] as const;
+  const changed = (['issuer', 'client', 'audience'] as const).filter((name) => !session.without.includes(name));
   return [
     ...failuresOfStarts(session, ['kept', 'replaced'], changed),
     ...changed.flatMap((provider): Finding[] => {

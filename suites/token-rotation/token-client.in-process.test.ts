@@ -4,28 +4,32 @@ import { createServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { decodeJwt, exportJWK, SignJWT } from 'jose';
+import { exportJWK, SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { close, listen, readBody, sendJson, urlOf } from '../../fixtures/workloads/lib/http.ts';
+import { decodeToken } from '../../fixtures/workloads/lib/jwt.ts';
 import { Observer } from '../../fixtures/workloads/observer/observer.ts';
-import type { TokenClient } from '../../fixtures/workloads/token-client/client.ts';
+import { referenceParts, TokenClient } from '../../fixtures/workloads/token-client/client.ts';
 import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import { ProjectedTokenFile } from '../../fixtures/workloads/token-client/token-source.ts';
 import {
   copyInPlace,
   linkInPlace,
+  padInPlace,
   projectInPlace,
   remainingFiles,
 } from '../../fixtures/workloads/token-probe/files.ts';
 import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
 import { loadCatalogue, type Preconditions } from '../../harness/catalogue/catalogue.ts';
 import { listWorkloads } from '../../harness/core/bundle.ts';
-import { HarnessError } from '../../harness/core/errors.ts';
+import { HarnessError, NotApplicable } from '../../harness/core/errors.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';
 import { makePki, type RunPki } from '../../harness/core/pki.ts';
 import { Resolver } from '../../harness/core/resolver.ts';
 import { type SimulatedHosts, simulatedProviders, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
 import {
   type ClientSession,
+  FULLY_CONFIGURABLE,
   forRequirement,
   LATE,
   type SessionProvider,
@@ -40,6 +44,7 @@ import {
   sendsEachAccessTokenToItsResourceServer,
 } from '../audience-isolation/token-client.checks.ts';
 import {
+  authenticatesByAssertionAlone,
   exchangesByOneForm,
   exchangesBySubjectToken,
   findsAnIssuerWithAPath,
@@ -60,7 +65,9 @@ import {
   readsConfiguredTokenFile,
   readsDefaultTokenFile,
   rereadsAtEveryExchange,
+  rereadsOnSchedule,
   reusesAccessTokens,
+  sendsNoWhiteSpace,
   survivesAMissingTokenFile,
   survivesAnOutage,
   writesNoToken,
@@ -102,7 +109,7 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TR-22': rereadsAtEveryExchange,
   'TR-23': neverPresentsAnExpiredToken,
   'TR-24': reusesAccessTokens,
-  'TR-28': survivesAMissingTokenFile,
+  'TR-28': (session) => [...survivesAMissingTokenFile(session), ...sendsNoWhiteSpace(session)],
   'TR-28a': namesTheMissingFile,
   'TR-30': writesNoToken,
   'TX-01': exchangesByOneForm,
@@ -119,10 +126,12 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TR-31': persistsAccessTokensPrivately,
   'TR-35': neverTurnsToAPerson,
   'TR-36': followsTheSymlinkSwap,
+  'TR-37': rereadsOnSchedule,
   'TX-02': exchangesBySubjectToken,
   'TX-04': findsAnIssuerWithAPath,
   'TX-06': refusesMetadataOfAnotherIssuer,
   'TX-07': sendsNoTokenToStrangers,
+  'TX-08': authenticatesByAssertionAlone,
 };
 
 /** The rows of this session that each client must fail, by the catalogue: all others pass. The first one is the reference. */
@@ -221,8 +230,9 @@ async function startProvider(cert: string, key: string): Promise<number> {
         sendJson(response, 400, { error: 'invalid_request' });
         return;
       }
-      const { aud, exp = 0 } = decodeJwt(new URLSearchParams(body).get('assertion') ?? '');
-      if (aud !== `audience-${realm}` || exp * 1000 <= Date.now()) {
+      const assertion = new URLSearchParams(body).get('assertion') ?? '';
+      const { aud, exp = 0 } = decodeToken(assertion)?.claims ?? {};
+      if (aud !== `audience-${realm}` || Number(exp) * 1000 <= Date.now()) {
         sendJson(response, 400, { error: 'invalid_grant' });
         return;
       }
@@ -279,11 +289,12 @@ async function goOn(instant: number): Promise<void> {
 
 const observed = (): number => probe.observations().reduce((sum, { observations }) => sum + observations.length, 0);
 
-const ROTATIONS = { each: 2, total: 4, deadlineSeconds: 120 };
+const ROTATIONS = { each: 2, total: 4 };
 
 async function watchClient(
   index: number,
   plan: Pick<SessionPlan, 'rotations'> = { rotations: ROTATIONS },
+  { create = created[index], ...declared }: { create?: CreateClient; reloadSeconds?: number } = {},
 ): Promise<ClientSession> {
   const own = mkdtempSync(join(tmpdir(), 'client-session-own-'));
   const cacheDir = join(own, 'cache');
@@ -335,7 +346,6 @@ async function watchClient(
     written.push(String(chunk));
     return true;
   });
-  const create = created[index];
   const baseURL = (name: string): string => `https://models-${index}.test:${PORT}/${name}/v1`;
   const configOf = (name: string, tokenPath: string): object => ({
     baseURL: baseURL(name),
@@ -383,7 +393,9 @@ async function watchClient(
       {
         providers,
         latePath,
-        capabilities: ['cache', 'discovery', 'resident', 'token_exchange'],
+        capabilities: ['cache', 'client_credentials', 'discovery', 'resident', 'token_exchange'],
+        configurable: FULLY_CONFIGURABLE,
+        ...declared,
         simulated: setups,
         timeLimitMs: TIMEOUT_MS,
         async call(name, patienceMs) {
@@ -404,6 +416,7 @@ async function watchClient(
           await fetch(`http://127.0.0.1:${http}/act?provider=${name}&act=${act}`, { method: 'POST' });
         },
         copy: async (from, to) => copyInPlace(from, to),
+        pad: async (from, to) => padInPlace(from, to),
         link: async (from, to) => linkInPlace(from, to),
         project: async (from, to) => projectInPlace(from, to),
         remaining: async () => remainingFiles(cacheDir),
@@ -416,6 +429,7 @@ async function watchClient(
         progress: () => {},
       },
       {
+        subjectLifeSeconds: SUBJECT_TOKEN_SECONDS,
         paceMs: 1_000,
         // A client that hangs must not be waited for, all others however long they take.
         patienceMs: HANGING.includes(CLIENTS[index]?.name ?? '') ? 2_000 : 30_000,
@@ -430,6 +444,16 @@ async function watchClient(
   }
 }
 
+/** The findings of a row; none where it is not applicable to the client. */
+function applicable(judge: (session: ClientSession) => Finding[], session: ClientSession): Finding[] {
+  try {
+    return judge(session);
+  } catch (error) {
+    if (error instanceof NotApplicable) return [];
+    throw error;
+  }
+}
+
 describe('a session with', () => {
   test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async (client) => {
     const index = CLIENTS.indexOf(client);
@@ -438,7 +462,7 @@ describe('a session with', () => {
     const findings = Object.fromEntries(
       Object.entries(ROWS)
         .filter(([id]) => judged.has(id))
-        .map(([id, judge]) => [id, judge(session)] as const)
+        .map(([id, judge]) => [id, applicable(judge, session)] as const)
         .filter(([, found]) => found.length > 0),
     );
     expect(
@@ -449,13 +473,70 @@ describe('a session with', () => {
   });
 });
 
+/** Reads its file again once what it remembers is older than its interval: as Kubernetes' documentation allows. */
+class OnSchedule extends ProjectedTokenFile {
+  #read: { token: string; at: number } | undefined;
+  readonly #intervalMs: number;
+
+  constructor(path: string, intervalMs: number) {
+    super(path);
+    this.#intervalMs = intervalMs;
+  }
+
+  override async read(): Promise<string> {
+    if (this.#read === undefined || Date.now() - this.#read.at >= this.#intervalMs) {
+      this.#read = { token: await super.read(), at: Date.now() };
+    }
+    return this.#read.token;
+  }
+}
+
+describe('a client that declares a reload interval', { timeout: 40_000 }, () => {
+  const onSchedule =
+    (seconds: number): CreateClient =>
+    (config) =>
+      new TokenClient(config, {
+        ...referenceParts(config),
+        sourceOf: ({ subjectTokenSource }) => new OnSchedule(subjectTokenSource.tokenPath, seconds * 1_000),
+      });
+  const failed = (session: ClientSession): string[] =>
+    Object.entries(ROWS).flatMap(([id, judge]) => (applicable(judge, session).length > 0 ? [id] : []));
+
+  test('and keeps it fails nothing; TR-22 quotes it', async () => {
+    const session = await watchClient(0, undefined, { create: onSchedule(2), reloadSeconds: 2 });
+    expect(failed(session)).toEqual([]);
+    expect(() => rereadsAtEveryExchange(session)).toThrow(/again every 2 s \(tokenReloadSeconds\); TR-37/);
+  });
+
+  test('and reads less often fails TR-37', async () => {
+    const session = await watchClient(0, undefined, { create: onSchedule(20), reloadSeconds: 2 });
+    expect(failed(session)).toContain('TR-37');
+  });
+
+  test('and reads its file once fails TR-37', async () => {
+    const index = CLIENTS.findIndex(({ name }) => name === 'reads-once');
+    expect(failed(await watchClient(index, undefined, { reloadSeconds: 2 }))).toEqual(
+      expect.arrayContaining(['TR-23', 'TR-36', 'TR-37']),
+    );
+  });
+
+  test('for which the tokens of the clock leave no room is told which clock it needs', async () => {
+    const session = aSession({ reloadSeconds: 60, subjectLifeSeconds: 120 });
+    for (const judge of [neverPresentsAnExpiredToken, followsTheSymlinkSwap, rereadsOnSchedule, keepsOthersWorking]) {
+      expect(() => judge(session)).toThrow(/^not applicable on this clock: .* every 60 s .* run with --clock real$/);
+    }
+    const room = aSession({ reloadSeconds: 21, subjectLifeSeconds: 120 });
+    expect(rereadsOnSchedule(room)).toEqual(['no provider was presented a second token']);
+  });
+});
+
 const { requirements } = loadCatalogue();
 const preconditionsOf = (id: string): Preconditions =>
   requirements.find((requirement) => requirement.id === id)?.preconditions ?? {};
 
 test('what is seen only across rotations declares that it needs them', { timeout: 40_000 }, async () => {
   const session = await watchClient(0, {});
-  const failed = Object.entries(ROWS).filter(([, judge]) => judge(session).length > 0);
+  const failed = Object.entries(ROWS).filter(([, judge]) => applicable(judge, session).length > 0);
   // How many rotations it crosses by chance depends on how long its other parts take.
   expect(failed.map(([id]) => id)).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
   expect(failed.filter(([id]) => preconditionsOf(id).rotations !== true)).toEqual([]);
@@ -469,7 +550,7 @@ test('a requirement declares exactly the simulated providers that its check look
   const seenElsewhere = ['TX-05 revoking'];
   for (const [id, judge] of Object.entries(ROWS)) {
     const { simulatedProviders = [] } = preconditionsOf(id);
-    expect(() => judge(forRequirement(session, simulatedProviders)), id).not.toThrow();
+    expect(() => applicable(judge, forRequirement(session, simulatedProviders)), id).not.toThrow();
     for (const name of simulatedProviders) {
       if (seenElsewhere.includes(`${id} ${name}`)) continue;
       const others = simulatedProviders.filter((other) => other !== name);
@@ -522,5 +603,8 @@ test('every row of the role has a judgement, and every variant a twin', () => {
 
 test('a session that saw nothing satisfies no row', () => {
   const nothing = aSession({ latePath: '', remaining: [] });
-  for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
+  for (const [id, judge] of Object.entries(ROWS)) {
+    const own = id === 'TR-37' ? { ...nothing, reloadSeconds: 2 } : nothing;
+    expect(judge(own), id).not.toEqual([]);
+  }
 });

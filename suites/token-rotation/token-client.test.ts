@@ -15,8 +15,10 @@ import {
   readsConfiguredTokenFile,
   readsDefaultTokenFile,
   rereadsAtEveryExchange,
+  rereadsOnSchedule,
   reusesAccessTokens,
   reusesTheKeptCache,
+  sendsNoWhiteSpace,
   survivesABadCache,
   survivesAMissingTokenFile,
   survivesAnOutage,
@@ -31,7 +33,7 @@ requirement('TR-24', check(observeClient, reusesAccessTokens));
 requirement('TR-25', check(observeClient, exchangesOnceForManyCalls));
 requirement('TR-26', check(observeClient, exchangesOnceMoreWhenRefused));
 requirement('TR-27', check(observeClient, doesNotGuessALife));
-requirement('TR-28', check(observeClient, survivesAMissingTokenFile));
+requirement('TR-28', check(observeClient, survivesAMissingTokenFile, sendsNoWhiteSpace));
 requirement('TR-28a', check(observeClient, namesTheMissingFile));
 requirement('TR-29', check(observeClient, survivesAnOutage));
 requirement('TR-30', check(observeClient, writesNoToken));
@@ -41,3 +43,4 @@ requirement('TR-33', check(observeRestartedClient, keepsConfigurationsApart));
 requirement('TR-34', check(observeRestartedClient, survivesABadCache));
 requirement('TR-35', check(observeClient, neverTurnsToAPerson));
 requirement('TR-36', check(observeClient, followsTheSymlinkSwap));
+requirement('TR-37', check(observeClient, rereadsOnSchedule));

@@ -39,6 +39,8 @@ export interface CacheCall {
 }
 
 export interface CacheSession {
+  /** Providers that the client could not be configured for: it has no such setting. */
+  without: readonly CacheProviderName[];
   calls: CacheCall[];
   /** Where in the observer's records each start began, and each call. */
   marks: { start: Start; call?: CacheCall; place: number }[];
@@ -67,12 +69,12 @@ export function exchangesOfStart(session: CacheSession, start: Start, provider: 
   const next = session.marks.slice(begun + 1).find(({ call }) => call === undefined);
   if (begun < 0) return [];
   const [from = 0, to = Number.POSITIVE_INFINITY] = [session.marks[begun]?.place, next?.place];
-  return session.exchanges.filter(
-    ({ accessToken, parameters, place = -1 }) =>
-      accessToken !== undefined &&
-      place >= from &&
-      place < to &&
-      parameters.client_id?.[0] === clientOf(provider, start),
+  const granted = session.exchanges.filter(({ accessToken }) => accessToken !== undefined);
+  // A client that can be given no client id cannot be told by it.
+  if (session.without.includes('client')) return duringCalls(session, granted, callsOfStart(session, start, provider));
+  return granted.filter(
+    ({ parameters, place = -1 }) =>
+      place >= from && place < to && parameters.client_id?.[0] === clientOf(provider, start),
   );
 }
 

@@ -1,8 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import { targetFor } from '../../rpc/candidate.ts';
-import { loadTarget } from '../../targets/load.ts';
+import { loadTarget, type Target } from '../../targets/load.ts';
 import { CLIENT_CAPABILITIES } from '../../targets/schema/token-client.ts';
 import type { RoleDefinition } from '../definition.ts';
+import { lifetimeForReload } from './reload.ts';
 
 const REFERENCE = fileURLToPath(
   new URL('../../../fixtures/targets/token-clients/reference/target.yaml', import.meta.url),
@@ -23,6 +24,12 @@ export const tokenClient: RoleDefinition = {
   },
   environmentOptions: (target) =>
     target.role === 'token-client' && target.skewSeconds > 0 ? { accessTokenSkewSeconds: target.skewSeconds } : {},
-  targetsOfTwin: (twin) =>
-    twin.role === 'token-client' && twin.tokenClient.asTarget === true ? [loadTarget(REFERENCE)] : undefined,
+  clientLifetimeSeconds: (target, clock) =>
+    target.role === 'token-client' && target.tokenReloadSeconds !== undefined
+      ? lifetimeForReload(target.tokenReloadSeconds, clock)
+      : undefined,
+  targetsOfTwin(twin) {
+    if (twin.role !== 'token-client' || twin.tokenClient.asTarget !== true) return undefined;
+    return [{ ...loadTarget(REFERENCE), ...twin.tokenClient.declares } as Target];
+  },
 };

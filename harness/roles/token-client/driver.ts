@@ -6,7 +6,7 @@ import type { Listener } from '../../../fixtures/workloads/token-probe/listeners
 import type { FileObservations } from '../../../fixtures/workloads/token-probe/probe.ts';
 import type { SimulatedSetup } from '../../fakes/simulated-providers.ts';
 import type { ClientCapability } from '../../targets/schema/token-client.ts';
-import type { Call, ProcessIdentity, SessionProvider } from './record.ts';
+import type { Call, Configurable, ProcessIdentity, SessionProvider } from './record.ts';
 
 /** How a call ended. */
 export interface CallAnswer extends Pick<Call, 'ok' | 'status' | 'error'> {
@@ -19,9 +19,11 @@ export interface SessionDriver {
   providers: SessionProvider[];
   latePath: string;
   capabilities: ClientCapability[];
+  configurable: Configurable;
   simulated: SimulatedSetup[];
   timeLimitMs: number;
   defaultLifeSeconds?: number;
+  reloadSeconds?: number;
   /** Every call starts the client anew, which takes its time: few are made, with more patience. */
   startsForEachCall?: true;
   /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
@@ -34,6 +36,8 @@ export interface SessionDriver {
   act(provider: string, act: Act): Promise<void>;
   /** Puts a copy of a file where the client runs in place. */
   copy(from: string, to: string): Promise<void>;
+  /** The same with white space around what the file holds. */
+  pad(from: string, to: string): Promise<void>;
   /** Puts a symlink to a file where the client runs in place. */
   link(from: string, to: string): Promise<void>;
   /** The same of a copy as the kubelet does it: by the swap of a symlink behind the path. */

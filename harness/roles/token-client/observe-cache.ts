@@ -68,9 +68,8 @@ export function whyNoCache({
   capabilities,
   run,
 }: Pick<Target<'token-client'>, 'capabilities' | 'run'>): string | undefined {
-  const missing = (['cache', 'jwt_bearer', 'token_exchange'] as const).filter((one) => !capabilities.includes(one));
-  if (missing.length > 0)
-    return `the client declares the capabilities [${capabilities.join(', ')}], not ${missing.join(', ')}`;
+  if (!capabilities.includes('cache'))
+    return `the client declares the capabilities [${capabilities.join(', ')}], not cache`;
   if (run.form === 'process' && run.cacheFolder === undefined)
     return 'the target file does not say where the cache is (run.cacheFolder)';
   if (run.form === 'pod' && run.cacheVolume === undefined)

@@ -19,7 +19,14 @@ import {
   PROBE_PORT,
   prepareForClient,
 } from './drivers/reference-pod.ts';
-import { type ClientSession, forRequirement, LATE, type SessionProvider, summarise } from './record.ts';
+import {
+  type ClientSession,
+  FULLY_CONFIGURABLE,
+  forRequirement,
+  LATE,
+  type SessionProvider,
+  summarise,
+} from './record.ts';
 import { driveClientSession, type SessionPlan } from './scenarios/session.ts';
 import { startTargetClient } from './start.ts';
 
@@ -122,6 +129,7 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       providers: [first, second],
       simulated,
       capabilities: [...CLIENT_CAPABILITIES],
+      configurable: FULLY_CONFIGURABLE,
       timeLimitMs: SHORT_TIMEOUT_MS,
       ...podDriver(
         t,
@@ -186,21 +194,27 @@ function simulatedConfig(observer: Observer, setup: SimulatedSetup): object {
  */
 export async function observeClient(t: RequirementContext): Promise<ClientSession> {
   const accelerated = t.clock.kind === 'accelerated';
-  const deadlineSeconds = (accelerated ? 3 * t.clock.clientLifetimeSeconds : 1.2 * EXPIRATION_SECONDS) + 60;
-  const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2, deadlineSeconds };
+  const rotations = { each: accelerated ? 2 : 1, total: accelerated ? 4 : 2 };
   const session = await observe(t, t.planned.rotations ? { rotations } : {});
   const { simulatedProviders = [] } = t.preconditions;
-  const missing = simulatedProviders.find((needed) => !session.simulated.some(({ name }) => name === needed));
+  const missing = simulatedProviders.find(
+    (needed) => !session.simulated.some(({ name }) => name === needed) && !isNotConfigurable(session, needed),
+  );
   if (missing !== undefined) {
     t.notApplicable(`the client could not be configured for the simulated provider "${missing}"`);
   }
   return forRequirement(session, simulatedProviders);
 }
 
+/** Whether a simulated provider is about a setting that the client has not: the requirement is then evaluated without it. */
+function isNotConfigurable({ configurable }: ClientSession, simulated: string): boolean {
+  return simulated === 'exchange-audience' && !configurable.tokenExchangeAudience;
+}
+
 async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations'>): Promise<ClientSession> {
   const target = targetFor(t.candidate, 'token-client');
   const session = await t.sharedByAllFiles('client session', async () => {
-    const pace = { ...plan, paceMs: 1_000, patienceMs: 15_000 };
+    const pace = { ...plan, subjectLifeSeconds: t.clock.clientLifetimeSeconds, paceMs: 1_000, patienceMs: 15_000 };
     if (target === undefined) return driveClientSession(await deployTokenClient(t), pace);
     const client = await startTargetClient(t, target);
     try {

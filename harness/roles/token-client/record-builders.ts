@@ -1,7 +1,7 @@
 /** Records of a session for tests of what is made of them: seconds count from a start of their own. */
 
 import type { ExchangeRecord, ResourceRecord } from '../../../fixtures/workloads/observer/records.ts';
-import type { Call, ClientSession } from './record.ts';
+import { type Call, type ClientSession, FULLY_CONFIGURABLE } from './record.ts';
 
 export const START = Date.UTC(2026, 0, 1);
 
@@ -62,8 +62,10 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   elsewhere: [],
   calls: [],
   capabilities: [],
+  configurable: FULLY_CONFIGURABLE,
   simulated: [],
   timeLimitMs: 0,
+  subjectLifeSeconds: 25,
   output: { lines: 0, leaks: [], prompts: [] },
   secrets: [],
   before: { podUid: 'uid', restarts: 0 },

@@ -13,10 +13,12 @@ import type { Act } from '../../../fixtures/workloads/observer/simulated.ts';
 import type { RemainingFile } from '../../../fixtures/workloads/token-probe/files.ts';
 import type { Listener } from '../../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations, TokenObservation } from '../../../fixtures/workloads/token-probe/probe.ts';
-import { HarnessError } from '../../core/errors.ts';
+import { HarnessError, NotApplicable } from '../../core/errors.ts';
 import { type Finding, unlessStalled } from '../../core/findings.ts';
 import type { SimulatedName, SimulatedSetup } from '../../fakes/simulated-providers.ts';
+import type { Grant } from '../../oauth/provider.ts';
 import type { ClientCapability } from '../../targets/schema/token-client.ts';
+import { reloadRoomSeconds } from './reload.ts';
 import type { TokenLeak } from './token-leaks.ts';
 
 /** A provider as the token client under test is configured for it. */
@@ -32,16 +34,35 @@ export interface SessionProvider {
   pathConfigured: boolean;
   accessTokenLifetimeSeconds: number;
   /** By which it has its access tokens; absent: `jwt-bearer`. */
-  grant?: 'jwt-bearer' | 'token-exchange';
+  grant?: Grant;
   /** The client documents that it takes an access token for expired so many seconds before its end. */
   skewSeconds?: number;
 }
+
+/** Which properties of a provider the client's configuration can say: what it cannot be given is not asked of its requests. */
+export interface Configurable {
+  clientId: boolean;
+  scopes: boolean;
+  /** The audience of its subject token, which some clients send as the `audience` of a token exchange. */
+  audience: boolean;
+  tokenExchangeAudience: boolean;
+  tokenPath: boolean;
+}
+
+/** Of a client that can be configured with everything. */
+export const FULLY_CONFIGURABLE: Configurable = {
+  clientId: true,
+  scopes: true,
+  audience: true,
+  tokenExchangeAudience: true,
+  tokenPath: true,
+};
 
 /** Name under which the client knows the provider whose token file comes late. */
 export const LATE = 'late';
 
 /**
- * When a call was made: with the late provider's token file `missing`, then `blank`, then there but `refused`, then good (`recovered`); from a cold
+ * When a call was made: with the late provider's token file `missing`, then `blank`, then of `white-space` alone, then there but `refused`, then good (`recovered`); from a cold
  * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
  * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
  * its access token expired (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as
@@ -50,6 +71,7 @@ export const LATE = 'late';
 export type Phase =
   | 'missing'
   | 'blank'
+  | 'white-space'
   | 'refused'
   | 'recovered'
   | 'concurrent'
@@ -59,6 +81,18 @@ export type Phase =
   | 'restored'
   | 'simulated'
   | 'outage';
+
+/** The phases in which the late provider's token file holds no token, and how the file is then. */
+const WITHOUT_TOKEN: Partial<Record<Phase, string>> = {
+  missing: 'missing',
+  blank: 'blank',
+  'white-space': 'of white space only',
+};
+
+/** How the late provider's token file is in a phase in which it holds no token; undefined for every other phase. */
+export function withoutToken(phase: Phase): string | undefined {
+  return WITHOUT_TOKEN[phase];
+}
 
 /** One call that the client was told to make, and how it says it ended. */
 export interface Call {
@@ -117,6 +151,7 @@ export interface ClientSession {
   /** How many of them are a burst of one provider. */
   burstCalls?: number;
   capabilities: ClientCapability[];
+  configurable: Configurable;
   /** The simulated providers that the client was configured for; none where it could not be. */
   simulated: SimulatedSetup[];
   /** Where the session is seen by one requirement: the simulated providers that its row declares. */
@@ -125,6 +160,10 @@ export interface ClientSession {
   timeLimitMs: number;
   /** Seconds that it takes an access token to live of which it is told nothing, where that is declared. */
   defaultLifeSeconds?: number;
+  /** It reads its token file again at least so often, as declared; absent: at every exchange. */
+  reloadSeconds?: number;
+  /** Seconds that the subject tokens lived. */
+  subjectLifeSeconds: number;
   /** Files that it left in the folders that it may write to; absent where nobody can look. */
   remaining?: RemainingFile[];
   /** Ports that were listened on where it runs; absent where nobody can look. */
@@ -203,6 +242,23 @@ export function instant(seconds: unknown): string | undefined {
   return typeof seconds === 'number' ? new Date(seconds * 1000).toISOString() : undefined;
 }
 
+/**
+ * For what needs subject tokens that outlive the time for which the client remembers them.
+ *
+ * @throws NotApplicable where those of this clock do not
+ */
+export function assertRoomForReload({ reloadSeconds, subjectLifeSeconds }: ClientSession): void {
+  if (reloadSeconds === undefined || leavesRoom(reloadSeconds, subjectLifeSeconds)) return;
+  throw new NotApplicable(
+    `not applicable on this clock: the client declares that it reads its token file again every ${reloadSeconds} s (tokenReloadSeconds), and a token that lives ${subjectLifeSeconds} s is replaced too shortly before its end for that; run with --clock real`,
+  );
+}
+
+/** Whether a client that reads its file again so often never holds an expired token of that life. */
+export function leavesRoom(reloadSeconds: number, subjectLifeSeconds: number): boolean {
+  return reloadSeconds <= reloadRoomSeconds(subjectLifeSeconds);
+}
+
 /** From the reading of a file to the arrival of the request at the recorder, on a busy machine. */
 export const READ_TO_ARRIVAL_MS = 2_000;
 
@@ -210,7 +266,7 @@ export const READ_TO_ARRIVAL_MS = 2_000;
 export const FAIL_FAST_MS = 10_000;
 
 /** Parameters in which a projected token is presented: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
-const TOKEN_PARAMETERS = ['assertion', 'subject_token', 'client_assertion', 'actor_token'];
+export const TOKEN_PARAMETERS = ['assertion', 'subject_token', 'client_assertion', 'actor_token'];
 
 interface Presented {
   at: number;

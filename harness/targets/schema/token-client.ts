@@ -7,10 +7,11 @@ const command = z.array(text).min(1);
 const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string());
 
 /**
- * What a client can do, as it declares: have its access tokens by RFC 8693 (`token_exchange`); keep them where they outlive its process
- * (`cache`); find the token endpoint by discovery (`discovery`); answer many calls in one process (`resident`).
+ * What a client can do, as it declares: have its access tokens by RFC 8693 (`token_exchange`), or by authenticating as a client with its
+ * projected token and nothing else, RFC 7523 section 2.2 (`client_credentials`); keep them where they outlive its process (`cache`); find
+ * the token endpoint by discovery (`discovery`); answer many calls in one process (`resident`).
  */
-export const CLIENT_CAPABILITIES = ['token_exchange', 'cache', 'discovery', 'resident'] as const;
+export const CLIENT_CAPABILITIES = ['token_exchange', 'client_credentials', 'cache', 'discovery', 'resident'] as const;
 export type ClientCapability = (typeof CLIENT_CAPABILITIES)[number];
 
 /**
@@ -134,10 +135,18 @@ export const tokenClientTargetSchema = z.strictObject({
   ...targetBase,
   role: z.literal('token-client'),
   capabilities: z.array(z.enum(CAPABILITIES)).min(1),
-  /** Scopes that it is configured with. */
-  scopes: z.array(text).default(['openid']),
+  /**
+   * Scopes that it is configured with, at simulated providers too. Default: `openid` where `provider` mentions scopes; a client that can
+   * be given none is not asked for any.
+   */
+  scopes: z.array(text).optional(),
   /** It takes an access token for expired so many seconds before its end, as it documents. */
   skewSeconds: z.number().nonnegative().default(0),
+  /**
+   * It reads its token file again at least so often in seconds, as it documents ("Managing Service Accounts" allows a schedule, for example
+   * once every 5 minutes). Absent: at every exchange.
+   */
+  tokenReloadSeconds: z.number().positive().max(300).optional(),
   /** Seconds within which a call of it ends, whatever the provider does, as it documents. */
   timeLimitSeconds: z.number().positive().default(60),
   /** Seconds that it takes an access token to live that comes without `expires_in`, where it documents that. */

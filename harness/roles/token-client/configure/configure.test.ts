@@ -5,12 +5,13 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
 import { NotApplicable, UsageError } from '../../../core/errors.ts';
 import { readIncompatiblePair } from '../../../core/incompatible-pair.ts';
+import { SIMULATED_HOSTS, simulatedSetups } from '../../../fakes/simulated-providers.ts';
 import type { ProviderDescription } from '../../../oauth/provider.ts';
 import { loadTarget, type Target } from '../../../targets/load.ts';
 import { whyNoCache } from '../observe-cache.ts';
-import { LATE } from '../record.ts';
-import { agreeOnGrant, type ConfiguredProvider } from './files.ts';
-import { ConfigurationSets } from './session.ts';
+import { FULLY_CONFIGURABLE, LATE } from '../record.ts';
+import { agreeOnGrant, type ConfiguredProvider, configurableBy } from './files.ts';
+import { ConfigurationSets, cacheProvidersWithout, configuredSimulated } from './session.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../../fixtures/targets/token-clients/', import.meta.url));
 const GIVEN = { plugin: '/plugin.js', image: 'some/image:1' };
@@ -107,7 +108,7 @@ describe('the grant', () => {
     [
       { grant: 'jwt-bearer', clientAuthentication: 'subject-token' } as const,
       42,
-      /does not authenticate itself.*--idp embedded/,
+      /takes jwt-bearer with the client authentication subject-token, which needs the capabilities jwt_bearer and client_assertion, and nothing else.*--idp embedded/,
     ],
     [
       { grant: 'jwt-bearer', clientAuthentication: 'none' } as const,
@@ -124,6 +125,66 @@ describe('the grant', () => {
     } catch (error) {
       expect(readIncompatiblePair((error as Error).message)?.between).toEqual(['opencode-oauth2-plugin', 'keycloak']);
     }
+  });
+});
+
+test('a client that has its tokens by client credentials is one pair with a provider that takes the assertion of a client', () => {
+  const declared = { ...opencode, capabilities: ['client_credentials' as const] };
+  const grant = { grant: 'client-assertion', clientAuthentication: 'subject-token' } as const;
+  const description = { ...provider('production'), accessTokenAudience: 'inference', grants: [grant] };
+  expect(agreeOnGrant(declared, 'keycloak', description)).toEqual(grant);
+  const secret = { grant: 'client-assertion', clientAuthentication: 'client-secret-post' } as const;
+  expect(() => agreeOnGrant(declared, 'keycloak', { ...description, grants: [secret] })).toThrow(
+    /declares the capabilities client_credentials; .* which needs a client secret, and nothing else/,
+  );
+});
+
+describe('what a client can be given', () => {
+  const setups = simulatedSetups({ hosts: SIMULATED_HOSTS, port: 443, tokenPath: '/token', swappedPath: '/swapped' });
+  /** A target that is described by less than the plugin. */
+  const target = (change: Partial<Target<'token-client'>>): Target<'token-client'> => ({ ...opencode, ...change });
+  const simulatedFor = (change: Partial<Target<'token-client'>>): ReturnType<typeof configuredSimulated> =>
+    configuredSimulated(target(change), setups, (name) => name);
+
+  test('is what its provider mentions', () => {
+    expect(configurableBy(opencode)).toEqual({ ...FULLY_CONFIGURABLE, audience: false });
+    expect(configurableBy(target({ provider: { url: '${provider.tokenEndpoint}' } }))).toEqual({
+      clientId: false,
+      scopes: false,
+      audience: false,
+      tokenExchangeAudience: false,
+      tokenPath: false,
+    });
+  });
+
+  test.each([
+    ['none that it declares', { scopes: [] }, []],
+    ['its own', { scopes: ['models'] }, ['models']],
+    ['openid where nothing is declared', {}, ['openid']],
+    ['none where it cannot be given any', { provider: {} }, []],
+  ])('at simulated providers it has the scopes: %s', (_, change, scopes) => {
+    const { configured, simulated } = simulatedFor(change);
+    expect(new Set([...configured, ...simulated].map((one) => one.scopes))).toEqual(new Set([scopes]));
+  });
+
+  test('decides which simulated providers it is configured for', () => {
+    const names = ({ simulated }: ReturnType<typeof configuredSimulated>): string[] =>
+      simulated.map(({ name }) => name);
+    expect(names(simulatedFor({}))).toContain('exchange-audience');
+    expect(names(simulatedFor({ provider: {} }))).not.toContain('exchange-audience');
+    expect(names(simulatedFor({}))).not.toContain('client-assertion');
+    const only = simulatedFor({ capabilities: ['client_credentials'] });
+    expect(names(only)).not.toContain('exchange');
+    expect(only.configured.find(({ name }) => name === 'plain')).toMatchObject({
+      grant: 'client-assertion',
+      clientAuthentication: 'subject-token',
+    });
+  });
+
+  test('decides what differs between its starts with a cache', () => {
+    expect(cacheProvidersWithout(opencode)).toEqual([]);
+    expect(cacheProvidersWithout(target({ capabilities: ['jwt_bearer', 'cache'] }))).toEqual(['audience']);
+    expect(cacheProvidersWithout(target({ provider: {} }))).toEqual(['client', 'audience']);
   });
 });
 

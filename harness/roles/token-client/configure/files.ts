@@ -1,16 +1,17 @@
 import { UsageError } from '../../../core/errors.ts';
 import { incompatiblePair } from '../../../core/incompatible-pair.ts';
-import { fill, type Values } from '../../../core/placeholders.ts';
+import { fill, fillKnown, type Values } from '../../../core/placeholders.ts';
+import type { AuthFlow } from '../../../fakes/simulated-providers.ts';
 import type { ClientAuthentication, Grant, ProviderDescription } from '../../../oauth/provider.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { TokenClientCapability } from '../../../targets/schema/token-client.ts';
-import type { SessionProvider } from '../record.ts';
+import type { Configurable, SessionProvider } from '../record.ts';
 
 type TokenClientTarget = Target<'token-client'>;
 
 /** A way in which both the client and its provider say that a projected token becomes an access token. */
 export interface AgreedGrant {
-  grant: Extract<Grant, 'jwt-bearer' | 'token-exchange'>;
+  grant: Grant;
   clientAuthentication: Extract<ClientAuthentication, 'none' | 'subject-token'>;
 }
 
@@ -25,7 +26,16 @@ export interface ConfiguredProvider extends SessionProvider, AgreedGrant {
   tokenExchangeAudience?: string;
 }
 
+/** What the grants are called in a configuration, and as capabilities. */
+export const FLOWS: Record<Grant, AuthFlow> = {
+  'jwt-bearer': 'jwt_bearer',
+  'token-exchange': 'token_exchange',
+  'client-assertion': 'client_credentials',
+};
+
+/** Capabilities that a client needs for a grant with a client authentication; a way that is not here needs a secret. */
 const NEEDS: Record<string, TokenClientCapability[]> = {
+  'client-assertion subject-token': ['client_credentials'],
   'jwt-bearer none': ['jwt_bearer'],
   'jwt-bearer subject-token': ['jwt_bearer', 'client_assertion'],
   'token-exchange none': ['token_exchange'],
@@ -47,16 +57,17 @@ export function agreeOnGrant(
     NEEDS[`${grant} ${clientAuthentication}`]?.every((capability) => target.capabilities.includes(capability)),
   );
   if (agreed === undefined) {
-    const taken = grants.map(
-      ({ grant, clientAuthentication }) => `${grant} (client authentication: ${clientAuthentication})`,
-    );
+    const taken = grants.map(({ grant, clientAuthentication }) => {
+      const needed = NEEDS[`${grant} ${clientAuthentication}`];
+      const needs =
+        needed === undefined ? 'which needs a client secret' : `which needs the capabilities ${needed.join(' and ')}`;
+      return `${grant} with the client authentication ${clientAuthentication}, ${needs}`;
+    });
     throw incompatiblePair({
       between: [target.name, server],
-      why: `the client declares ${target.capabilities.join(', ')}, and ${
-        target.capabilities.includes('client_assertion') ? '' : 'no client_assertion: it does not authenticate itself; '
-      }the provider ${name} takes ${taken.join(' or ')} and nothing else.`,
+      why: `the client declares the capabilities ${target.capabilities.join(', ')}; the provider ${name} takes ${taken.join(', or ')}, and nothing else.`,
       remedy:
-        'use a provider that serves a public client (`--idp embedded`, or a target file of the role identity-provider), or a client that presents its projected token as client_assertion too.',
+        'use a provider that takes one of the grants of the client (`--idp embedded` takes all three, or a target file of the role identity-provider), or declare the capability where the client has it.',
     });
   }
   if (accessTokenLifetimeSeconds <= target.skewSeconds) {
@@ -67,6 +78,32 @@ export function agreeOnGrant(
     });
   }
   return agreed as AgreedGrant;
+}
+
+/**
+ * What the `provider` of a target file mentions, so that the client can be given it.
+ *
+ * @returns a property that is false for what no configuration of the client can say
+ */
+export function configurableBy({ provider, scopes }: Pick<TokenClientTarget, 'provider' | 'scopes'>): Configurable {
+  const mentioned = new Set(fillKnown(provider, {}, 'provider').unresolved.map(({ name }) => name));
+  const mentions = (...names: string[]): boolean => names.some((name) => mentioned.has(`provider.${name}`));
+  return {
+    clientId: mentions('clientId'),
+    // Scopes that are declared may be written into its files as they are.
+    scopes: scopes !== undefined || mentions('scopes', 'scope'),
+    audience: mentions('audience'),
+    tokenExchangeAudience: mentions('tokenExchangeAudience'),
+    tokenPath: mentions('tokenPath', 'configuredTokenPath'),
+  };
+}
+
+/** Scopes where the target file declares none and its `provider` mentions them. */
+const DEFAULT_SCOPES = ['openid'];
+
+/** The scopes that the client is configured with, at every provider. */
+export function scopesOf(target: Pick<TokenClientTarget, 'provider' | 'scopes'>): string[] {
+  return target.scopes ?? (configurableBy(target).scopes ? DEFAULT_SCOPES : []);
 }
 
 /** What the placeholders `${provider.…}` stand for; null where there is nothing to be configured. */
@@ -83,7 +120,7 @@ function valuesOf(provider: ConfiguredProvider): Values {
     tokenPath: provider.tokenPath,
     configuredTokenPath: provider.pathConfigured ? provider.tokenPath : null,
     grant: provider.grant,
-    authFlow: provider.grant.replace('-', '_'),
+    authFlow: FLOWS[provider.grant],
     clientAuthentication: provider.clientAuthentication === 'subject-token' ? 'client_assertion' : 'none',
     tokenExchangeAudience: provider.tokenExchangeAudience ?? null,
   };

@@ -1,13 +1,14 @@
 import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { Values } from '../../../core/placeholders.ts';
-import type { SimulatedSetup } from '../../../fakes/simulated-providers.ts';
-import type { ProviderDescription } from '../../../oauth/provider.ts';
+import type { AuthFlow, SimulatedSetup } from '../../../fakes/simulated-providers.ts';
+import type { Grant, ProviderDescription } from '../../../oauth/provider.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import { CLIENT_CAPABILITIES } from '../../../targets/schema/token-client.ts';
+import type { CacheProviderName } from '../cache-record.ts';
 import type { SessionDriver } from '../driver.ts';
 import { LATE } from '../record.ts';
-import { agreeOnGrant, type ConfiguredProvider, configurationFiles } from './files.ts';
+import { agreeOnGrant, type ConfiguredProvider, configurableBy, configurationFiles, FLOWS, scopesOf } from './files.ts';
 
 type TokenClientTarget = Target<'token-client'>;
 
@@ -50,7 +51,7 @@ export async function registerProviders(
         tokenEndpoint,
         audience,
         clientId,
-        scopes: target.scopes,
+        scopes: scopesOf(target),
         tokenPath: path,
         pathConfigured: configured,
         accessTokenLifetimeSeconds,
@@ -64,10 +65,12 @@ export async function registerProviders(
 /** What a target file says of the client for the session. */
 export function sessionSettings(
   target: TokenClientTarget,
-): Pick<SessionDriver, 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds'> {
+): Pick<SessionDriver, 'capabilities' | 'configurable' | 'timeLimitMs' | 'defaultLifeSeconds' | 'reloadSeconds'> {
   return {
+    configurable: configurableBy(target),
     capabilities: CLIENT_CAPABILITIES.filter((capability) => target.capabilities.includes(capability)),
     timeLimitMs: target.timeLimitSeconds * 1000,
+    ...(target.tokenReloadSeconds === undefined ? {} : { reloadSeconds: target.tokenReloadSeconds }),
     ...(target.defaultLifeSeconds === undefined ? {} : { defaultLifeSeconds: target.defaultLifeSeconds }),
   };
 }
@@ -141,17 +144,28 @@ export function plannedSetups({ planned }: RequirementContext, setups: Simulated
   return setups.filter(({ name }) => planned.simulatedProviders.has(name));
 }
 
-/** The simulated providers that a client can be configured for, and how its configuration files have them. */
+const GRANTS = Object.fromEntries(Object.entries(FLOWS).map(([grant, flow]) => [flow, grant])) as Record<
+  AuthFlow,
+  Grant
+>;
+
+/**
+ * The simulated providers that a client can be configured for, and how its configuration files have them: with its own scopes, by a grant
+ * that it declares where the provider is not about one, and not at all where the provider is about a setting that it has not.
+ */
 export function configuredSimulated(
-  target: Pick<TokenClientTarget, 'capabilities'>,
+  target: Pick<TokenClientTarget, 'capabilities' | 'provider' | 'scopes'>,
   setups: SimulatedSetup[],
   baseURL: (provider: string) => string,
 ): { simulated: SimulatedSetup[]; configured: ConfiguredProvider[] } {
-  const flows = (['jwt_bearer', 'token_exchange'] as const).filter((flow) => target.capabilities.includes(flow));
-  // Where nothing is said of the grant, any will do.
-  const simulated = setups.flatMap((setup): SimulatedSetup[] => {
-    if (flows.includes(setup.authFlow)) return [setup];
-    return setup.authFlow === 'jwt_bearer' && flows.length > 0 ? [{ ...setup, authFlow: 'token_exchange' }] : [];
+  const flows = Object.values(FLOWS).filter((flow) => target.capabilities.includes(flow));
+  const { tokenExchangeAudience: takesAudience } = configurableBy(target);
+  const scopes = scopesOf(target);
+  const simulated = setups.flatMap(({ authFlow, ...setup }): SimulatedSetup[] => {
+    if (setup.tokenExchangeAudience !== undefined && !takesAudience) return [];
+    // Where nothing is said of the grant, any will do.
+    const flow = flows.includes(authFlow) ? authFlow : authFlow === 'jwt_bearer' ? flows[0] : undefined;
+    return flow === undefined ? [] : [{ ...setup, authFlow: flow, scopes }];
   });
   return {
     simulated,
@@ -166,11 +180,20 @@ export function configuredSimulated(
       pathConfigured: true,
       accessTokenLifetimeSeconds: Number.POSITIVE_INFINITY,
       baseURL: baseURL(name),
-      grant: authFlow === 'jwt_bearer' ? 'jwt-bearer' : 'token-exchange',
-      clientAuthentication: 'none',
+      grant: GRANTS[authFlow],
+      clientAuthentication: authFlow === 'client_credentials' ? 'subject-token' : 'none',
       ...(tokenExchangeAudience === undefined ? {} : { tokenExchangeAudience }),
     })),
   };
+}
+
+/** The providers of the scenario with a cache that differ in a setting that the client has not. */
+export function cacheProvidersWithout(
+  target: Pick<TokenClientTarget, 'capabilities' | 'provider' | 'scopes'>,
+): CacheProviderName[] {
+  const { clientId, tokenExchangeAudience } = configurableBy(target);
+  const takesAudience = tokenExchangeAudience && target.capabilities.includes('token_exchange');
+  return [...(clientId ? [] : (['client'] as const)), ...(takesAudience ? [] : (['audience'] as const))];
 }
 
 /** The values of an environment as text, for a process. */

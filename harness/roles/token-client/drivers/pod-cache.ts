@@ -4,7 +4,7 @@ import { SIMULATED_HOSTS } from '../../../fakes/simulated-providers.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import { configurationFiles } from '../configure/files.ts';
-import { configuredSimulated, EVERYTHING } from '../configure/session.ts';
+import { cacheProvidersWithout, configuredSimulated, EVERYTHING } from '../configure/session.ts';
 import { driveCachedPods } from '../scenarios/pod-restarts.ts';
 import type { CacheDriver } from '../scenarios/restarts.ts';
 import {
@@ -35,6 +35,7 @@ export function startPodsWithCache(t: RequirementContext, target: Target<'token-
       tokenPath,
       startSeconds,
       ...(trigger.kind === 'exec' ? { startsForEachCall: true } : {}),
+      without: cacheProvidersWithout(target),
       async podFor(name, providers) {
         const configured = providers.flatMap(({ name: as, simulated, ...setup }) =>
           configuredSimulated(target, [{ ...setup, name: simulated }], observer.baseURL).configured.map((provider) => ({

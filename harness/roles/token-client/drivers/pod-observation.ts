@@ -90,7 +90,15 @@ export async function identityAfter(
 
 type PodDriver = Omit<
   SessionDriver,
-  'providers' | 'latePath' | 'simulated' | 'capabilities' | 'timeLimitMs' | 'defaultLifeSeconds' | 'call'
+  | 'providers'
+  | 'latePath'
+  | 'simulated'
+  | 'capabilities'
+  | 'configurable'
+  | 'timeLimitMs'
+  | 'defaultLifeSeconds'
+  | 'reloadSeconds'
+  | 'call'
 >;
 
 /** Everything of a driver that does not depend on how the client is called. */
@@ -134,6 +142,9 @@ export function podDriver(
     act: (provider, act) => observer.act(provider, act),
     async copy(from, to) {
       await probe('/copy', { from, to });
+    },
+    async pad(from, to) {
+      await probe('/pad', { from, to });
     },
     async link(from, to) {
       await probe('/link', { from, to });

@@ -36,7 +36,7 @@ const LATE_FOLDER = '/var/run/kube-agent-conformance/late';
 const LATE_VOLUME = 'kube-agent-conformance-late';
 
 /** Asked of Kubernetes, which grants no less; on the accelerated clock the tokens live shorter all the same. */
-const EXPIRATION_SECONDS = 600;
+const LEAST_EXPIRATION_SECONDS = 600;
 
 export function isPodTarget(target: TokenClientTarget): target is PodTarget {
   return target.run.form === 'pod';
@@ -160,7 +160,9 @@ export async function podValues(
     'harness.tokenClient': await bundleWorkload(workloadOf(t)),
     'ca.file': `${run.configFolder}/${CA_FILE}`,
     'pod.serviceAccount': CLIENT_NAME,
-    'tokens.sources': providers.map(tokenSource(run.tokenFolder)),
+    'tokens.sources': providers.map(
+      tokenSource(run.tokenFolder, Math.max(LEAST_EXPIRATION_SECONDS, t.clock.clientLifetimeSeconds)),
+    ),
   };
 }
 
@@ -299,7 +301,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     probePort: POD_PROBE_PORT,
     writableFolders,
   };
-  const { output, copy, link, ...driver } = podDriver(t, cluster, client, observer);
+  const { output, copy, pad, link, ...driver } = podDriver(t, cluster, client, observer);
   const outputs: string[] = [];
   return {
     ...sessionSettings(target),
@@ -320,6 +322,10 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
       await copy(from, to);
       sets.copied(from, to);
     },
+    async pad(from, to) {
+      await pad(from, to);
+      sets.copied(from, to);
+    },
     async link(from, to) {
       await link(from, to);
       sets.copied(from, to);
@@ -330,8 +336,11 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
 }
 
 /** The projection of a provider's token, as Kubernetes takes it. */
-function tokenSource(folder: string): (provider: Pick<ConfiguredProvider, 'audience' | 'tokenPath'>) => object {
+function tokenSource(
+  folder: string,
+  expirationSeconds: number,
+): (provider: Pick<ConfiguredProvider, 'audience' | 'tokenPath'>) => object {
   return ({ audience, tokenPath }) => ({
-    serviceAccountToken: { audience, expirationSeconds: EXPIRATION_SECONDS, path: tokenPath.slice(folder.length + 1) },
+    serviceAccountToken: { audience, expirationSeconds, path: tokenPath.slice(folder.length + 1) },
   });
 }

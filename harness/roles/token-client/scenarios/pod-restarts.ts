@@ -59,6 +59,7 @@ export interface CachedPods {
   tokenPath: string;
   startSeconds: number;
   startsForEachCall?: true;
+  without?: CacheDriver['without'];
   /** The pod of this name, whose client is configured for these providers; what it mounts is there then. */
   podFor(name: string, providers: CacheProvider[]): Promise<V1Pod>;
   call(pod: string, provider: string, patienceMs: number): ReturnType<CacheDriver['call']>;
@@ -84,6 +85,7 @@ export async function driveCachedPods(
   const nameOf = ({ metadata }: V1Pod): string => metadata?.name ?? '';
   return {
     ...(pods.startsForEachCall === true ? { startsForEachCall: true } : {}),
+    ...(pods.without === undefined ? {} : { without: pods.without }),
     setup: simulatedSetupBy(observer.port, pods.tokenPath),
     async start(start, providers) {
       const name = `${CLIENT_NAME}-${start}`;

@@ -34,6 +34,8 @@ export function simulatedSetupBy(port: number, tokenPath: string): CacheDriver['
 export interface CacheDriver {
   /** Every call starts the client anew, which takes its time: one call after each start is enough. */
   startsForEachCall?: true;
+  /** Providers that the client cannot be configured for, since it has no such setting; absent: none. */
+  without?: readonly CacheProviderName[];
   /** How the client is configured for the two simulated providers by default. */
   setup(simulated: CacheProvider['simulated']): SimulatedSetup;
   /**
@@ -73,14 +75,18 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   const calls: CacheCall[] = [];
   const failedStarts: CacheSession['failedStarts'] = [];
   const begun: Omit<CacheSession['marks'][number], 'place'>[] = [];
+  const { without = [] } = driver;
+  // Compared with any name that is called.
+  const isLeftOut = (name: string): boolean => without.some((one) => one === name);
   for (const start of STARTS) {
     driver.progress(`starts the client: its cache is ${start}`);
     const from = Date.now();
     begun.push({ start });
     await driver.mark();
-    const reason = await driver.start(start, providersOf(driver, start));
+    const providers = providersOf(driver, start).filter(({ name }) => !isLeftOut(name));
+    const reason = await driver.start(start, providers);
     if (reason === undefined) {
-      for (const provider of CALLED[start]) {
+      for (const provider of CALLED[start].filter((name) => !isLeftOut(name))) {
         for (let count = 0; count < (driver.startsForEachCall === true ? 1 : CALLS); count += 1) {
           await driver.mark();
           const began = Date.now();
@@ -112,6 +118,7 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   heartbeat.stop();
   return {
     calls,
+    without,
     // Nobody else tells the observer anything: what it was told are these, in their order.
     marks: records
       .filter(({ kind }) => kind === 'act')

@@ -8,13 +8,23 @@ import { redact } from '../../../core/redact.ts';
 import { limitSeconds } from '../../../core/time-limits.ts';
 import type { SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { SessionDriver } from '../driver.ts';
-import { BURST_CALLS, type Call, type ClientSession, LATE, type Phase, rotationsSince } from '../record.ts';
+import {
+  BURST_CALLS,
+  type Call,
+  type ClientSession,
+  LATE,
+  type Phase,
+  rotationsSince,
+  withoutToken,
+} from '../record.ts';
 import { findTokenLeaks } from '../token-leaks.ts';
 import { callsOfSimulatedProviders } from './simulated-calls.ts';
 
 export interface SessionPlan {
+  /** Seconds that the subject tokens live. */
+  subjectLifeSeconds: number;
   /** Go on until tokens rotated: each file `each` times, all files together `total` times, and the tokens that were replaced so have expired. */
-  rotations?: { each: number; total: number; deadlineSeconds: number };
+  rotations?: { each: number; total: number };
   /** Time from one paced call of a provider to the next. */
   paceMs: number;
   /** A call that takes longer is not waited for: it is recorded as unanswered. */
@@ -34,7 +44,7 @@ const START_PATIENCE_MS = limitSeconds('processStart') * 1_000;
 export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst' | 'act'>) => Promise<Call>;
 
 /** Calls that are judged by how long they take. */
-const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'outage']);
+const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'white-space', 'outage']);
 
 const PULSE_MS = 500;
 
@@ -58,7 +68,7 @@ async function alongPulses<T>(driver: SessionDriver, answering: Promise<T>, slow
 /**
  * Drives a token client through every phase of the plan and returns what all sides saw.
  *
- * @throws NotTestable when the tokens did not rotate as planned before the deadline
+ * @throws NotTestable when the tokens did not rotate, or the client did not renew what it got by them, before the deadline
  */
 export async function driveClientSession(driver: SessionDriver, plan: SessionPlan): Promise<ClientSession> {
   const calls: Call[] = [];
@@ -77,7 +87,6 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
       error: `no answer within ${patienceMs / 1000} s`,
     };
     const { error } = answer;
-    const withoutFile = phase === 'missing' || phase === 'blank';
     const made: Call = {
       phase,
       provider,
@@ -87,7 +96,9 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
       durationMs: Date.now() - started,
       ...answer,
       ...(error === undefined ? {} : { error: redact(error) }),
-      ...(withoutFile ? { namesFile: `${error ?? ''}\n${wrote ?? ''}`.includes(driver.latePath) } : {}),
+      ...(withoutToken(phase) !== undefined
+        ? { namesFile: `${error ?? ''}\n${wrote ?? ''}`.includes(driver.latePath) }
+        : {}),
     };
     calls.push(made);
     return made;
@@ -98,6 +109,8 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await call('missing', LATE);
   await driver.copy('/dev/null', driver.latePath);
   await call('blank', LATE);
+  await driver.pad('/dev/null', driver.latePath);
+  await call('white-space', LATE);
   // A copy gets old, and a process may take some seconds from its start to its reading; one that runs already reads it at once.
   const putToken = (): Promise<void> => (starts ? driver.link : driver.copy)(goodToken, driver.latePath);
   await putToken();
@@ -119,7 +132,16 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   if (plan.rotations !== undefined) {
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
-    for (const name of [LATE, ...names]) await call('blanked', name);
+    // It may remember the token for so long.
+    await untilReloaded(driver);
+    const { ok } = await call('blanked', LATE);
+    if (ok) {
+      // It renews its access token later than it documents: its last one may be good still.
+      const last = calls.findLast(({ provider, phase }) => provider === LATE && phase === 'recovered');
+      await driver.until(new Date(Date.parse(last?.at ?? '') + 1_000 * accessLifeOf(driver) + RENEWAL_MARGIN_MS));
+      await call('blanked', LATE);
+    }
+    for (const name of names) await call('blanked', name);
     await putToken();
     await call('restored', LATE);
   }
@@ -155,8 +177,11 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     calls: calls.map((made) => ({ ...made, at: shift(made.at) })),
     burstCalls,
     capabilities: driver.capabilities,
+    configurable: driver.configurable,
     simulated: driver.simulated,
     timeLimitMs: driver.timeLimitMs,
+    subjectLifeSeconds: plan.subjectLifeSeconds,
+    ...(driver.reloadSeconds === undefined ? {} : { reloadSeconds: driver.reloadSeconds }),
     ...(driver.defaultLifeSeconds === undefined ? {} : { defaultLifeSeconds: driver.defaultLifeSeconds }),
     ...(remaining === undefined ? {} : { remaining }),
     ...(listeners === undefined ? {} : { listeners }),
@@ -201,19 +226,19 @@ function digestsOf(files: FileObservations[], exchanges: ExchangeRecord[]): Set<
  */
 async function pace(
   driver: SessionDriver,
-  { paceMs }: SessionPlan,
+  { paceMs, subjectLifeSeconds }: SessionPlan,
   rotations: NonNullable<SessionPlan['rotations']>,
   call: MakeCall,
   parts: (() => Promise<void>)[],
 ): Promise<void> {
   const began = Date.now();
-  const deadline = began + rotations.deadlineSeconds * 1000;
+  const deadline = began + deadlineSeconds(driver, subjectLifeSeconds, rotations) * 1000;
   let told = '';
   for (let turn = Date.now(); ; turn = Math.max(turn + paceMs, Date.now())) {
-    const { done, seen } = rotated(driver, await driver.observations(), began, rotations);
-    if (done) return;
+    const { missing, seen } = await progressOf(driver, began, rotations);
+    if (missing === undefined) return;
     if (turn > deadline) {
-      throw new NotTestable(`the tokens did not rotate as planned within ${rotations.deadlineSeconds} s: ${seen}`);
+      throw new NotTestable(`after ${Math.round((turn - began) / 1000)} s ${missing}: ${seen}`);
     }
     if (seen !== told) driver.progress(`calls the client across rotations; ${seen}`);
     told = seen;
@@ -223,28 +248,87 @@ async function pace(
   }
 }
 
-function rotated(
-  { providers }: SessionDriver,
-  files: FileObservations[],
+/** What a session takes beside what it waits for. */
+const BESIDE_SECONDS = 60;
+
+/** From the instant at which a client documents that it renews an access token to the arrival of the request for the next one. */
+const RENEWAL_MARGIN_MS = 3_000;
+
+/**
+ * Longest time until every file rotated as often as is wanted and the access tokens have ended that the last replaced tokens gave: the first
+ * rotation may be as far away as a whole life.
+ */
+function deadlineSeconds(driver: SessionDriver, subjectLifeSeconds: number, { each }: { each: number }): number {
+  return (each + 1) * subjectLifeSeconds + accessLifeOf(driver) + BESIDE_SECONDS;
+}
+
+/** The longest life of an access token of the providers. */
+function accessLifeOf({ providers }: SessionDriver): number {
+  return Math.max(0, ...providers.map(({ accessTokenLifetimeSeconds }) => accessTokenLifetimeSeconds));
+}
+
+/** Lets the time pass for which a client may remember what it read, where it declares one. */
+export async function untilReloaded({
+  reloadSeconds,
+  until,
+}: Pick<SessionDriver, 'reloadSeconds' | 'until'>): Promise<void> {
+  if (reloadSeconds !== undefined) await until(new Date(Date.now() + 1_000 * reloadSeconds + RENEWAL_MARGIN_MS));
+}
+
+/** What is still to be waited for, undefined where there is nothing, and how far each provider's token has come. */
+async function progressOf(
+  driver: SessionDriver,
   began: number,
   { each, total }: { each: number; total: number },
-): { done: boolean; seen: string } {
-  const counts = providers.map((provider) => {
+): Promise<{ missing: string | undefined; seen: string }> {
+  const files = await driver.observations();
+  const counts = driver.providers.map((provider) => {
     const observed = files.find(({ path }) => path === provider.tokenPath)?.observations ?? [];
     const { at, later } = rotationsSince(observed, began);
     // What the last rotation that counts took away: a client that saw the rotations before may have missed that one.
     const replaced = [at, ...later][each - 1];
-    const expiry = Number(replaced?.claims.exp ?? Number.POSITIVE_INFINITY);
+    const expiresAt = Number(replaced?.claims.exp ?? Number.POSITIVE_INFINITY) * 1000;
+    const { name, accessTokenLifetimeSeconds: life, skewSeconds = 0 } = provider;
     return {
-      name: provider.name,
+      name,
       rotations: later.length,
-      // Every client needs a new access token once the one that it got last with that subject token has ended.
-      judgedFrom: (expiry + provider.accessTokenLifetimeSeconds + 1) * 1000,
+      expiresAt,
+      // Every client needs a new access token once the one that it got last with that subject token is renewed, as it documents, ...
+      renewedAt: expiresAt + (life - skewSeconds) * 1000 + RENEWAL_MARGIN_MS,
+      // ... or has ended, at the latest.
+      endedAt: expiresAt + life * 1000 + RENEWAL_MARGIN_MS,
     };
   });
+  const seen = counts
+    .map(({ name, rotations, expiresAt }) => {
+      const expiry = Number.isFinite(expiresAt) ? `, its replaced token expires at ${timeOf(expiresAt)}` : '';
+      return `${name} rotated ${rotations} times${expiry}`;
+    })
+    .join('; ');
   const sum = counts.reduce((so, { rotations }) => so + rotations, 0);
-  return {
-    done: sum >= total && counts.every(({ rotations, judgedFrom }) => rotations >= each && Date.now() > judgedFrom),
-    seen: counts.map(({ name, rotations }) => `${name} rotated ${rotations} times`).join(', '),
-  };
+  if (sum < total || counts.some(({ rotations }) => rotations < each)) {
+    return { missing: `the token files had not rotated ${each} times each and ${total} times together`, seen };
+  }
+  const now = Date.now();
+  const waiting = counts.filter(({ renewedAt }) => now <= renewedAt);
+  const names = (some: { name: string }[]): string => some.map(({ name }) => name).join(' and ');
+  if (waiting.length > 0) {
+    return { missing: `the access tokens of the replaced tokens had not ended (${names(waiting)})`, seen };
+  }
+  const open = counts.filter(({ endedAt }) => now <= endedAt);
+  if (open.length === 0) return { missing: undefined, seen };
+  const records = await driver.records();
+  const still = open.filter(
+    ({ name, expiresAt }) =>
+      !records.some(({ kind, at, ...record }) => {
+        return kind === 'exchange' && 'provider' in record && record.provider === name && Date.parse(at) > expiresAt;
+      }),
+  );
+  return still.length === 0
+    ? { missing: undefined, seen }
+    : { missing: `the client had not renewed its access tokens as it documents (skewSeconds; ${names(still)})`, seen };
+}
+
+function timeOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(11, 19);
 }

@@ -1,7 +1,7 @@
 import { SHORT_LIFE_SECONDS, type SimulatedName, type SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { ClientCapability } from '../../../targets/schema/token-client.ts';
 import type { SessionDriver } from '../driver.ts';
-import type { MakeCall } from './session.ts';
+import { type MakeCall, untilReloaded } from './session.ts';
 
 /** A client is not asked to count seconds more exactly than that. */
 const MARGIN_MS = 500;
@@ -45,6 +45,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     forSimulated('swapped', async () => {
       await untilExpired('swapped');
       await driver.project(from, setupOf('swapped')?.tokenPath ?? '');
+      await untilReloaded(driver);
       await shortLived('swapped')();
     });
   const redirecting = (name: SimulatedName): (() => Promise<void>)[] =>
@@ -58,15 +59,19 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
   const putSimulatedTokens = (): Promise<void> => {
     const paths = new Set(driver.simulated.flatMap(({ name, tokenPath }) => (name === 'swapped' ? [] : [tokenPath])));
     const own = [...paths].filter((path) => ![first, second].includes(path));
-    put ??= Promise.all(own.map((path) => driver.copy(second ?? '', path))).then(() => undefined);
+    const padded = setupOf('padded')?.tokenPath;
+    const putOne = (path: string): Promise<void> => (path === padded ? driver.pad : driver.copy)(second ?? '', path);
+    put ??= Promise.all(own.map(putOne)).then(() => undefined);
     return put;
   };
   const parts = [
     putSimulatedTokens,
     ...once('plain'),
+    ...once('padded'),
     ...swapped(first),
     ...forSimulated('no-expiry', shortLived('no-expiry')),
-    ...can('discovery', ...once('other-issuer'), ...once('other-slash'), ...once('tenant'), ...once('untrusted')),
+    ...can('discovery', ...once('other-issuer'), ...once('other-slash'), ...once('tenant')),
+    ...once('untrusted'),
     ...redirecting('redirecting-endpoint'),
     ...redirecting('redirecting-server'),
     ...once('refusing'),
@@ -84,6 +89,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       }),
     ),
     ...can('token_exchange', ...once('exchange'), ...once('exchange-audience')),
+    ...can('client_credentials', ...once('client-assertion')),
     ...swapped(second),
     ...forSimulated('no-expiry', shortLived('no-expiry')),
     // Once more: who watches the file is told of the first swap, by the end of what it watches.

@@ -7,7 +7,7 @@ import type { RequirementContext } from '../../../../rpc/context.ts';
 import type { Target } from '../../../../targets/load.ts';
 import type { Start } from '../../cache-record.ts';
 import { configurationFiles } from '../../configure/files.ts';
-import { configuredSimulated, EVERYTHING } from '../../configure/session.ts';
+import { cacheProvidersWithout, configuredSimulated, EVERYTHING } from '../../configure/session.ts';
 import { type CacheDriver, simulatedSetupBy } from '../../scenarios/restarts.ts';
 import { startProcessRig } from './sandbox.ts';
 
@@ -70,6 +70,7 @@ export async function startProcessWithCache(
     let corruptFiles = 0;
     return {
       ...(isResident ? {} : { startsForEachCall: true }),
+      without: cacheProvidersWithout(target),
       setup: simulatedSetupBy(rig.port, tokenPath),
       async start(start, providers) {
         corruptFiles += cache.prepare(start);

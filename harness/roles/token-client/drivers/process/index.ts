@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import {
   copyInPlace,
   linkInPlace,
+  padInPlace,
   projectInPlace,
   remainingFiles,
 } from '../../../../../fixtures/workloads/token-probe/files.ts';
@@ -26,6 +27,9 @@ import { mirrorTokens } from './tokens.ts';
 
 const NAME = 'token-client';
 
+/** Asked of Kubernetes, which grants no less. */
+const LEAST_EXPIRATION_SECONDS = 600;
+
 /**
  * A token client that is a process of this host, one for each call or one for all. Its token files are those of a pod that a kubelet rotates; it is led
  * to an observer in this process.
@@ -46,6 +50,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       name: NAME,
       serviceAccount: NAME,
       volumes: { oauth2: audiences },
+      askedSeconds: Math.max(LEAST_EXPIRATION_SECONDS, t.clock.clientLifetimeSeconds),
     });
     let broken: Error | undefined;
     const mirror = await mirrorTokens(
@@ -99,6 +104,10 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       act: rig.act,
       async copy(from, to) {
         copyInPlace(from, to);
+        sets.copied(from, to);
+      },
+      async pad(from, to) {
+        padInPlace(from, to);
         sets.copied(from, to);
       },
       async link(from, to) {
