@@ -1,4 +1,15 @@
 import { defineConfig } from 'vitest/config';
+import { ROLE_DEFINITIONS } from './harness/roles/index.ts';
+
+/** A requirement mostly waits for a cluster: all files run at once, and all requirements of a file. */
+const AGAINST_THE_ENVIRONMENT = {
+  globalSetup: ['harness/run/worker/global-setup.ts'],
+  maxWorkers: 32,
+  maxConcurrency: 100_000,
+  sequence: { concurrent: true },
+  // Never tried again: one flaky pass would hide what is wrong.
+  retry: 0,
+};
 
 export default defineConfig({
   test: {
@@ -24,20 +35,24 @@ export default defineConfig({
           include: ['suites/**/*.unit.test.ts', '**/*.in-process.test.ts'],
         },
       },
+      // By hand, one suite: `npx vitest run --project suites suites/token-rotation`.
       {
         test: {
+          ...AGAINST_THE_ENVIRONMENT,
           name: 'suites',
           include: ['suites/*/*.test.ts'],
           exclude: ['**/*.unit.test.ts', '**/*.in-process.test.ts', '**/*.checks.test.ts'],
-          globalSetup: ['harness/run/worker/global-setup.ts'],
-          // A requirement mostly waits for a cluster: all files run at once, and all requirements of a file.
-          maxWorkers: 32,
-          maxConcurrency: 100_000,
-          sequence: { concurrent: true },
-          // Never tried again: one flaky pass would hide what is wrong.
-          retry: 0,
         },
       },
+      // By the command line: one worker a role, with the requirements of all suites.
+      ...ROLE_DEFINITIONS.map(({ role }) => ({
+        test: {
+          ...AGAINST_THE_ENVIRONMENT,
+          name: `role ${role}`,
+          include: ['harness/run/worker/suites.ts'],
+          provide: { role },
+        },
+      })),
     ],
   },
 });

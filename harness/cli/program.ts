@@ -6,6 +6,7 @@ import { redact } from '../core/redact.ts';
 import { SetUpError } from '../environment/engine/errors.ts';
 import { registerBadge } from './badge.ts';
 import { registerBaseline } from './baseline.ts';
+import { registerBench } from './bench/index.ts';
 import { registerCertify } from './certify.ts';
 import { registerClean } from './clean.ts';
 import { registerCompare } from './compare.ts';
@@ -48,6 +49,7 @@ export function createProgram(): Command {
     registerSetup,
     registerClean,
     registerTest,
+    registerBench,
   ]) {
     register(program);
   }

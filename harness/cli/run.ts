@@ -239,6 +239,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     ...(flags.context === undefined ? {} : { context: flags.context }),
     ...(settings === undefined ? {} : { settings }),
     ...(namespaces.length === 0 ? {} : { namespaces }),
+    whatWorks: flags.whatWorks === true,
     identityProvider: flags.idp,
     clock,
     keep: flags.keep === true,

@@ -26,10 +26,14 @@ export interface WorkerSettings {
   candidates: Candidate[];
   /** True where the run is kept to namespaces that exist: whoever has one gives it back. */
   sharesNamespaces?: boolean;
+  /** True where what a live cluster lacks something for is left out (`--what-works`). */
+  whatWorks?: boolean;
   /** Requirements that cannot be evaluated on this cluster, each with what it lacks for the harness (`--what-works`). */
   lacking?: Record<string, string>;
   /** What the worker has to know of each requirement of the catalogue, by its id. */
-  requirements: Record<string, { role: Role; preconditions: Preconditions }>;
+  requirements: Record<string, { role: Role; suite: string; preconditions: Preconditions }>;
+  /** Suites that have something planned. */
+  suites: string[];
 }
 
 export interface ClockSettings {
@@ -86,6 +90,8 @@ export interface EvidenceItem {
 declare module 'vitest' {
   interface ProvidedContext {
     conformance: WorkerSettings;
+    /** The role whose requirements a worker runs, where it runs those of all suites. */
+    role: string;
   }
   interface TaskMeta {
     conformance?: RequirementResult;

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { createVitest } from 'vitest/node';
+import type { Role } from '../catalogue/catalogue.ts';
 import { describeError, HarnessError } from '../core/errors.ts';
 import { stopOnSignal } from '../core/signals.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
@@ -8,6 +9,11 @@ import { ResultCollector } from './reporter.ts';
 import { type PlannedRow, type Session, setCurrentSession } from './session.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** The Vitest project of a role, see vitest.config.ts. */
+function projectOf(role: Role): string {
+  return `role ${role}`;
+}
 
 export interface Execution {
   /** What went wrong outside of any requirement. */
@@ -130,7 +136,7 @@ async function runSuites(
   try {
     const vitest = await createVitest({
       root: ROOT,
-      project: ['suites'],
+      project: session.plannedRoles.map(projectOf),
       run: true,
       watch: false,
       reporters: [collector],
@@ -141,7 +147,7 @@ async function runSuites(
       broken(why);
       void vitest.cancelCurrentRun('test-failure');
     });
-    await vitest.start(session.plannedSuites.map((suite) => `suites/${suite}/`));
+    await vitest.start(['harness/run/worker/suites.ts']);
     try {
       Object.assign(run.environment, await session.environment.discover());
       run.requests.push(...(await session.environment.requests()));

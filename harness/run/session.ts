@@ -1,4 +1,4 @@
-import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
+import { type Catalogue, loadCatalogue, type Role } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../core/names.ts';
 import { isRed } from '../core/outcome.ts';
@@ -43,6 +43,8 @@ export interface RunOptions extends Selection {
   settings?: Settings;
   /** Namespaces of a live cluster that the run is kept to; none: it makes its own. */
   namespaces?: string[];
+  /** Leaves out what a live cluster lacks something for. */
+  whatWorks?: boolean;
   identityProvider: IdentityProviderKind;
   clock: ClockKind;
   /** Leaves the environment running for debugging. */
@@ -112,6 +114,7 @@ export class Session {
   readonly scheduler = new Scheduler();
   readonly environment: RunEnvironment;
   readonly #listener: ProgressListener;
+  #started: Promise<WorkerSettings> | undefined;
   #control: ControlServer | undefined;
   #lacking: Record<string, string> = {};
   #warm: Promise<void> | undefined;
@@ -188,6 +191,12 @@ export class Session {
     return this.candidates.flatMap(({ name, planned }) => planned.map((id) => ({ candidate: name, id })));
   }
 
+  /** Roles that have something planned. */
+  get plannedRoles(): Role[] {
+    const planned = new Set(this.planned.map(({ id }) => id));
+    return [...new Set(this.catalogue.requirements.filter(({ id }) => planned.has(id)).map(({ role }) => role))];
+  }
+
   /** Suites that have something planned. */
   get plannedSuites(): string[] {
     const planned = new Set(this.planned.map(({ id }) => id));
@@ -238,8 +247,13 @@ export class Session {
     this.#lacking = lackingOf(lacks);
   }
 
-  /** Sweeps what dead runs left, then opens the control server and begins to start the environment. */
-  async start(): Promise<WorkerSettings> {
+  /** Sweeps what dead runs left, then opens the control server and begins to start the environment; once, whoever asks. */
+  start(): Promise<WorkerSettings> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<WorkerSettings> {
     const { environment } = this;
     if (this.#earlier === undefined) await this.#enter();
     const called = (name: string): Candidate | undefined =>
@@ -275,9 +289,14 @@ export class Session {
       ownCluster: this.options.cluster === 'k3s',
       candidates: this.candidates,
       lacking: this.#lacking,
+      whatWorks: this.options.whatWorks === true,
       sharesNamespaces: (this.options.namespaces ?? []).length > 0,
+      suites: this.plannedSuites,
       requirements: Object.fromEntries(
-        this.catalogue.requirements.map(({ id, role, preconditions = {} }) => [id, { role, preconditions }]),
+        this.catalogue.requirements.map(({ id, role, suite, preconditions = {} }) => [
+          id,
+          { role, suite, preconditions },
+        ]),
       ),
     };
   }

@@ -8,8 +8,8 @@ import type {
 } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { DeadlineExceeded, describeError, expectBefore, expectWithin, Violation } from '../../harness/core/errors.ts';
-import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
 import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
+import { describePod, isReady } from '../../harness/kubernetes/pod-status.ts';
 import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
 import { Recorder } from '../../harness/kubernetes/recorder.ts';
 import { START_SECONDS } from '../../harness/probes/pods.ts';

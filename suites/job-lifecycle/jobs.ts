@@ -8,7 +8,8 @@ import type {
   V1PodSpec,
 } from '@kubernetes/client-node';
 import { HarnessError } from '../../harness/core/errors.ts';
-import { type ClusterHandle, describePod } from '../../harness/kubernetes/cluster-handle.ts';
+import type { ClusterHandle } from '../../harness/kubernetes/cluster-handle.ts';
+import { describePod } from '../../harness/kubernetes/pod-status.ts';
 import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
 import { podSpec } from '../../harness/probes/pods.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';

@@ -1,7 +1,7 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { DeadlineExceeded, HarnessError, Violation } from '../../harness/core/errors.ts';
-import { describePod, isReady } from '../../harness/kubernetes/cluster-handle.ts';
+import { describePod, isReady } from '../../harness/kubernetes/pod-status.ts';
 import { firstAssignedUid, OWN_UID } from '../../harness/kubernetes/uid-range.ts';
 import { dryRunPod, podSpec, START_SECONDS } from '../../harness/probes/pods.ts';
 import {

@@ -1,4 +1,4 @@
-import type { TokenReviewResult } from '../../harness/kubernetes/cluster-handle.ts';
+import type { TokenReviewResult } from '../../harness/kubernetes/cluster-tokens.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { PRODUCTION } from './rotation.ts';
 

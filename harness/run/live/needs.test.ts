@@ -27,6 +27,13 @@ test('what needs a cluster of the harness’s own, or a provider, is not applica
   for (const { reason } of notApplicable) expect(reason).toMatch(/a live cluster/);
 });
 
+test('a requirement that was never measured is taken to need what those of its role do', () => {
+  const [row] = rows('RB-01');
+  if (row === undefined) throw new Error('no RB-01');
+  const unknown = { ...row, id: 'ZZ-01', suite: 'another' };
+  expect(needsOf([unknown]).rights.map(describeNeed)).toContain('create pods');
+});
+
 test('a run needs namespaces of its own, unless it is kept to some', () => {
   const own = needsOf(rows('RB-01'));
   expect(own.rights.filter(({ scope }) => scope === 'cluster').map(describeNeed)).toEqual(

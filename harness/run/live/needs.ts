@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Requirement } from '../../catalogue/catalogue.ts';
+import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { LedgerEntry } from '../../environment/cluster/kubeconfig/ledger.ts';
 import { documentedRules } from '../../kubernetes/harness-rights.ts';
@@ -61,6 +61,19 @@ type Measured = Record<string, Record<string, number>>;
 
 export function readMeasured(): Measured {
   return JSON.parse(readFileSync(new URL('./measured.json', import.meta.url), 'utf8')) as Measured;
+}
+
+/** What was measured of requirements of the same suite and role, else of the same role: for one that was never measured. */
+function ofOthers(row: Requirement, measured: Measured): Record<string, number> {
+  const { requirements } = loadCatalogue();
+  const measuredRows = requirements.filter(({ id, role }) => role === row.role && measured[id] !== undefined);
+  const near = measuredRows.filter(({ suite }) => suite === row.suite);
+  // How often cannot be told from others.
+  return Object.fromEntries(
+    (near.length > 0 ? near : measuredRows).flatMap(({ id }) =>
+      Object.keys(measured[id] ?? {}).map((right) => [right, 1]),
+    ),
+  );
 }
 
 /** Requirements that look for a StorageClass for ordinary claims, where no target file says which. */
@@ -309,7 +322,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   for (const row of applicable) {
     for (const right of ofTheRun(given)) add(right, row.id);
     if (WITH_ACCESS.has(row.role)) for (const right of ofAccess(given)) add(right, row.id);
-    for (const [text, count] of Object.entries(measured[row.id] ?? {})) {
+    for (const [text, count] of Object.entries(measured[row.id] ?? ofOthers(row, measured))) {
       const parsed = parseMeasured(text);
       // A Role in a namespace is enough to read that namespace.
       const right =

@@ -9,14 +9,9 @@ import {
 } from '@kubernetes/client-node';
 import { DeadlineExceeded, describeAnswer, describeError, HarnessError } from '../../core/errors.ts';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
-import {
-  type ClusterHandle,
-  createClusterHandle,
-  describePod,
-  isReady,
-  lackedByPod,
-} from '../../kubernetes/cluster-handle.ts';
+import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { readLog } from '../../kubernetes/logs.ts';
+import { describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.ts';
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
 import { defaultOf } from '../../probes/storage.ts';

@@ -35,7 +35,7 @@ export type { RequirementContext } from '../../rpc/context.ts';
 const OWNER = randomUUID();
 let givesBack = false;
 
-/** Everything made once per file and candidate, by its key. */
+/** Everything made once per suite and candidate, by its key: a worker has the suites of one role. */
 const shared = new Map<string, Promise<unknown>>();
 
 function sharedBy<T>(candidate: Candidate, key: string, make: () => Promise<T>): Promise<T> {
@@ -113,20 +113,31 @@ function askedBy(data: ClusterData, id: string): ClusterData {
   return { ...data, kubeConfig: JSON.stringify(config) };
 }
 
-/** What is red on a live cluster that refused something to the harness meanwhile says nothing about the cluster. */
+/**
+ * What is red on a live cluster that refused something to the harness meanwhile says nothing about the cluster. Where what works is asked
+ * for alone, the requirement is not applicable then, and so is one that the harness could not evaluate for that reason.
+ */
 async function unlessRefused(
   settings: WorkerSettings,
   candidate: Candidate,
   id: string,
   thrown: unknown,
 ): Promise<unknown> {
-  if (settings.ownCluster || !isRed(outcomeOf(thrown))) return thrown;
+  const outcome = outcomeOf(thrown);
+  if (settings.ownCluster || !(isRed(outcome) || outcome === 'harness error')) return thrown;
   const { refused } = await environmentOf(settings, candidate.name).refusals({ id });
-  if (refused.length === 0) return thrown;
+  const isLack = refused.length > 0 || (thrown instanceof Error && MAY_NOT.test(thrown.message));
+  if (settings.whatWorks === true && isLack) {
+    return new NotApplicable(`this cluster lacks for the harness: ${refused.join('; ') || describeError(thrown)}`);
+  }
+  if (refused.length === 0 || outcome === 'harness error') return thrown;
   return new HarnessError(
     `the cluster refused to the harness: ${refused.join('; ')}; meanwhile: ${describeError(thrown)}`,
   );
 }
+
+/** How the harness says that the main process was refused something. */
+const MAY_NOT = /the harness may not give|was refused to the harness/;
 
 /** What the cluster lacks for a requirement was found out before the first one. */
 function assertPossible({ lacking }: WorkerSettings, id: string): void {
@@ -143,14 +154,14 @@ interface ContextParts {
 }
 
 function createContext({ settings, candidate, id, signal, evidence }: ContextParts): RequirementContext {
-  const { preconditions } = rowOf(settings, id);
+  const { preconditions, suite } = rowOf(settings, id);
   const environment = environmentOf(settings, candidate.name);
   const progress = (message: string): void => {
     // A lost line of progress changes nothing; a main process that is gone is noticed by the next real question.
     void environment.progress({ id, message: redact(message) }).catch(() => undefined);
   };
   const fixture = <T>(key: string, make: () => Promise<T>): Promise<T> =>
-    sharedBy(candidate, isAlone(settings, id) ? `${id} ${key}` : key, make).catch((error: unknown) => {
+    sharedBy(candidate, isAlone(settings, id) ? `${id} ${key}` : `${suite} ${key}`, make).catch((error: unknown) => {
       throw asHarnessError(`the fixture "${key}" failed`, error);
     });
   const owner = ownerOf(settings, id);

@@ -8,7 +8,7 @@ import {
   Watch,
 } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
-import { isReady } from '../../../kubernetes/cluster-handle.ts';
+import { isReady } from '../../../kubernetes/pod-status.ts';
 import type { StartedCluster } from '../cluster.ts';
 import { folderOfClaim, VOLUME_INJECTORS } from './fault-injectors-volumes.ts';
 

@@ -5,7 +5,7 @@
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import { describePod, isReady } from '../../../kubernetes/cluster-handle.ts';
+import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';

@@ -3,7 +3,8 @@
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import type { Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import { DeadlineExceeded, HarnessError, NotTestable } from '../../../core/errors.ts';
-import { type ClusterHandle, describePod, isReady } from '../../../kubernetes/cluster-handle.ts';
+import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
+import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
 import { deployObserver, type Observer } from '../../../probes/observer.ts';
 import { RESTRICTED_CONTAINER, START_SECONDS, startInTurn } from '../../../probes/pods.ts';
 import { createClaim, defaultStorageClass } from '../../../probes/storage.ts';

@@ -1,6 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { lackedByPod } from './cluster-handle.ts';
+import { lackedByPod } from './pod-status.ts';
 
 function waiting(image: string, reason: string): V1Pod {
   const container = { name: 'c', image };
