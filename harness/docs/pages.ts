@@ -216,7 +216,11 @@ function providersPage({ requirements }: Catalogue, recorded: Recorded[]): strin
   const fields = rows.map((row) => [
     link(row, join('..', '..', 'suites', row.suite, 'README.md')),
     row.level,
-    ...recorded.map(({ results }) => MARKS[results[row.id]?.outcome ?? 'disabled']),
+    ...recorded.map(({ results }) => {
+      const result = results[row.id];
+      // A requirement that is younger than the run.
+      return result === undefined ? '–' : MARKS[result.outcome];
+    }),
   ]);
   const reasons = recorded.map(({ target, results }) => {
     const lines = Object.entries(results).flatMap(([id, { outcome, reason }]) =>
@@ -228,8 +232,8 @@ function providersPage({ requirements }: Catalogue, recorded: Recorded[]): strin
 
 # Identity providers that were run
 
-What the shipped target files came to, on the day and in the version that the table says: \`run --target FILE\` on a cluster of the harness's own. A
-provider that could not be run here has a page with its documentation's constants, in [README.md](README.md), and no column.
+What the shipped target files came to, on the day and in the version that the table says: \`run --target FILE\` on a
+cluster of the harness's own. A provider that could not be run here has no column, but a page in [README.md](README.md).
 
 ${table(['target', 'version', 'date', 'Kubernetes', 'clock'], runs)}
 ## Requirements

@@ -42,7 +42,9 @@ const LONGEST_REASON = 160;
 /** The first finding, short enough for a page, without what differs from run to run. */
 function firstFinding(reason: string): string {
   const [line = ''] = reason.split('\n');
-  const steady = line.replaceAll(/https:\/\/\d+\.\d+\.\d+\.\d+:\d+/g, 'https://further-issuer');
+  const steady = line
+    .replaceAll(/https:\/\/\d+\.\d+\.\d+\.\d+:\d+/g, 'https://additional-issuer')
+    .replaceAll(/\b(additional-issuer)-[0-9a-f]{8}\b/g, '$1');
   return steady.length > LONGEST_REASON ? `${steady.slice(0, LONGEST_REASON - 1)}…` : steady;
 }
 

@@ -201,8 +201,8 @@ export function refusesGood({ label }: { label: string }, response: TokenRespons
   return { finding: `a good token ${notTaken(response)} (${describeResponse(response)}), see TX-10`, where: label };
 }
 
-/** What became of a good token that brought no access token. */
-function notTaken({ unanswered, status = 0 }: TokenResponse): string {
+/** What became of a good token that brought no access token: `is refused`, `is not answered`. */
+export function notTaken({ unanswered, status = 0 }: TokenResponse): string {
   if (unanswered !== undefined) {
     return 'is not answered';
   }

@@ -6,7 +6,7 @@ import { tamper } from '../../harness/environment/identity-provider/rogue-issuer
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
 import { claimsOf, identityOf, tellingMembers } from '../../harness/oauth/identity.ts';
 import { introspect } from '../../harness/oauth/introspection.ts';
-import { conclude, type Finding, groupFindings, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
+import { conclude, type Finding, groupFindings, notTaken, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
 import {
   describeResponse,
   formFindings,
@@ -48,7 +48,7 @@ requirement('TX-10', async (t) => {
   );
   const violations = answers.flatMap(({ label: where, token, response }) => {
     if (!isAccepted(response))
-      return [{ finding: `refuses a genuine projected token (${describeResponse(response)})`, where }];
+      return [{ finding: `a genuine projected token ${notTaken(response)} (${describeResponse(response)})`, where }];
     return response.accessToken === token ? [{ finding: 'hands the projected token back as access token', where }] : [];
   });
   if (violations.length > 0) throw new Violation(groupFindings(violations));
