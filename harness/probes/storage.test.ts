@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ApiException } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { HarnessError, NotApplicable, NotTestable } from '../core/errors.ts';
+import { describeError, HarnessError, NotApplicable, NotTestable } from '../core/errors.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { loadTarget, type Target } from '../targets/load.ts';
 import { defaultOf, defaultStorageClass, needsPromise, needsReadWriteOncePod, sharedClaim } from './storage.ts';
@@ -132,4 +132,23 @@ test('what its row does not declare is not given to a requirement', () => {
   const t = { ...context({}), id: 'PV-09', preconditions: {} };
   expect(() => sharedClaim(t)).toThrow(HarnessError);
   expect(() => sharedClaim(t)).toThrow('PV-09 needs read-write-many');
+});
+
+test('a shared claim that a quota refuses says nothing about the classes', async () => {
+  const t = withClasses({}, [['nfs', '2026-01-01', false]]);
+  const { core, ...cluster } = await t.cluster();
+  const refuse = async (): Promise<never> => {
+    throw new ApiException(403, 'Forbidden', { message: 'exceeded quota: storage' }, { 'audit-id': 'secret' });
+  };
+  const claims = {
+    ...t,
+    signal: new AbortController().signal,
+    shared: (_: string, make: () => Promise<unknown>) => make(),
+    cluster: async () => ({ ...cluster, core: { ...core, createNamespacedPersistentVolumeClaim: refuse } }),
+  } as unknown as RequirementContext;
+  const error: unknown = await sharedClaim(claims).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(HarnessError);
+  expect(describeError(error)).toBe(
+    'a ReadWriteMany claim could not be asked for: the API server answered 403: exceeded quota: storage',
+  );
 });

@@ -5,7 +5,7 @@ import {
   type V1PersistentVolumeClaim,
   type V1StorageClass,
 } from '@kubernetes/client-node';
-import { DeadlineExceeded, HarnessError, NotTestable } from '../core/errors.ts';
+import { DeadlineExceeded, describeError, HarnessError, NotTestable } from '../core/errors.ts';
 import { limitSeconds } from '../core/time-limits.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 import { targetFor } from '../rpc/candidate.ts';
@@ -188,7 +188,12 @@ export function sharedClaim(t: RequirementContext): Promise<Claim> {
         found.abort(new Error(`${claim.storageClass} was bound first`));
         return claim;
       } catch (error) {
-        refusals.push(...(error as AggregateError).errors.map((refusal: Error) => refusal.message));
+        const { errors } = error as AggregateError & { errors: unknown[] };
+        // What could not be asked, for a right or a quota, is no answer of a class.
+        const unasked = errors.filter((one) => !(one instanceof NotTestable));
+        if (unasked.length > 0)
+          throw new HarnessError('a ReadWriteMany claim could not be asked for', { cause: unasked[0] });
+        refusals.push(...errors.map(describeError));
       }
     }
     throw new NotTestable(`no StorageClass gives a ReadWriteMany claim: ${refusals.join('; ') || 'there is none'}`);
