@@ -7,6 +7,7 @@ import {
   type V1Job,
   type V1Pod,
 } from '@kubernetes/client-node';
+import { HarnessError } from '../core/errors.ts';
 import { createForge, type TokenForge } from '../core/token.ts';
 import { type ApiRequest, apiRequests, type ProxiedRequest } from './api-requests.ts';
 import type { ClusterData } from './cluster-data.ts';
@@ -66,6 +67,9 @@ export interface ClusterHandle {
   podReady(namespace: string, name: string, deadlineSeconds?: number): Promise<V1Pod>;
 }
 
+const TAKES_NO_TOKENS =
+  'the server of the kubeconfig answers 401 to a fresh token of a ServiceAccount: a front before the API server takes those of its own users alone, so that nothing can be shown to it';
+
 /** Builds the handle from the plain data of the main process. */
 export function createClusterHandle(data: ClusterData, signal?: AbortSignal): ClusterHandle {
   const kubeConfig = new KubeConfig();
@@ -89,7 +93,10 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
     ...requests,
     createToken: (options) => createToken(core, options),
     reviewToken: (token, audiences) => reviewToken(authentication, token, audiences),
-    callWithToken: (token) => callWithToken(requests.requestWithoutCredentials, token),
+    async callWithToken(token) {
+      if (data.refusesServiceAccounts === true) throw new HarnessError(TAKES_NO_TOKENS);
+      return callWithToken(requests.requestWithoutCredentials, token);
+    },
     exec: (namespace, pod, container, command) => execInPod(kubeConfig, namespace, pod, container, command),
     async create(list) {
       for (const object of list) {

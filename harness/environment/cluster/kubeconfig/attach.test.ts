@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createClusterHandle } from '../../../kubernetes/cluster-handle.ts';
+import { settingsSchema } from '../../../targets/settings.ts';
 import type { StartedCluster } from '../cluster.ts';
 import { attachKubeconfig } from '../kubeconfig.ts';
 import { type FakeApiServer, fakeApiServer, fakeConnectProxy, fakeSocksProxy, type Seen } from './fake-servers.ts';
@@ -378,6 +379,69 @@ describe('the way', () => {
     expect(api.seen.at(-1)).toMatchObject({ authorization: undefined, certificate: undefined, acting: {} });
     await cluster.request('/version', { headers: { 'Impersonate-User': 'somebody' } });
     expect(api.seen.at(-1)).toMatchObject({ certificate: 'a-user', acting: { 'impersonate-user': ['somebody'] } });
+  });
+});
+
+describe('what the harness makes', () => {
+  const bodies = (): unknown[] =>
+    api.seen.filter(({ path }) => path === '/api/v1/namespaces').map(({ body }) => JSON.parse(body));
+  const made = { metadata: { name: 'a' } };
+  const labelled = { metadata: { name: 'a', labels: { team: 'platform' } } };
+  const attachWithSettings = async (): Promise<StartedCluster> => {
+    vi.stubEnv('KUBECONFIG', fileOf({}));
+    const settings = settingsSchema.parse({ labels: { team: 'platform' } });
+    const cluster = await attachKubeconfig({ runId: 'test', settings, onProgress: () => undefined });
+    attached.push(cluster);
+    return cluster;
+  };
+
+  test('has what the settings say, whichever client makes it', async () => {
+    const handle = createClusterHandle((await attachWithSettings()).data);
+    await handle.core.createNamespace({ body: made });
+    const init = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(made) };
+    await handle.request('/api/v1/namespaces', init);
+    expect(bodies()).toEqual([labelled, labelled]);
+  });
+
+  test('what somebody else makes passes as it is, unless it is taken as the harness’s own', async () => {
+    const cluster = await attachWithSettings();
+    const handle = createClusterHandle(cluster.data);
+    const token = `${Buffer.from('{"alg":"none"}').toString('base64url')}.${Buffer.from('{"sub":"runner"}').toString('base64url')}.x`;
+    const init = {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify(made),
+    };
+    await handle.requestWithoutCredentials('/api/v1/namespaces', init);
+    cluster.takeAsOwn?.('runner');
+    await handle.requestWithoutCredentials('/api/v1/namespaces', init);
+    expect(bodies()).toEqual([made, labelled]);
+  });
+
+  test('is counted for the requirement that it is made for, with what was refused', async () => {
+    const cluster = await attachWithSettings();
+    const { data } = cluster;
+    const kubeConfig = data.kubeConfig.replace(/("token":"[^"]*)"/, '$1.RB-01"');
+    api.answers.push({ status: 403, body: { message: 'User "u" cannot create resource "namespaces"' } });
+    await createClusterHandle({ ...data, kubeConfig })
+      .core.createNamespace({ body: made })
+      .catch(() => undefined);
+    expect(cluster.ledger?.entries()).toEqual([
+      { requirement: 'RB-01', verb: 'create', group: '', resource: 'namespaces', namespaced: false, count: 1 },
+    ]);
+    expect(cluster.ledger?.refusals('RB-01')).toEqual([
+      'create namespaces: User "u" cannot create resource "namespaces"',
+    ]);
+    expect(cluster.ledger?.refusals('RB-02')).toEqual([]);
+  });
+
+  test('a front that takes no ServiceAccount tokens is known from the first question on', async () => {
+    vi.stubEnv('KUBECONFIG', fileOf({}));
+    expect((await attach()).data.refusesServiceAccounts).toBeUndefined();
+    api.refusesServiceAccounts = true;
+    const { data } = await attach();
+    expect(data.refusesServiceAccounts).toBe(true);
+    await expect(createClusterHandle(data).callWithToken('x')).rejects.toThrow(/takes those of its own users alone/);
   });
 });
 

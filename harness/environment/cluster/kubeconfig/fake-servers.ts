@@ -30,6 +30,8 @@ export interface FakeApiServer extends AsyncDisposable {
   seen: Seen[];
   /** Answers of the next requests, the first one first; a request beyond them gets a real one. */
   answers: { status: number; body?: unknown }[];
+  /** Answers 401 to whoever shows one of its tokens, as a front does that knows its own users alone. */
+  refusesServiceAccounts: boolean;
 }
 
 export interface FakeApiServerOptions {
@@ -84,6 +86,7 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
   const { privateKey } = await generateKeyPair('ES256');
   const seen: Seen[] = [];
   const answers: FakeApiServer['answers'] = [];
+  const state = { refusesServiceAccounts: false };
   const issuer = 'https://issuer.example';
   const serve = async (request: IncomingMessage): Promise<{ status: number; body: unknown }> => {
     let body = '';
@@ -94,6 +97,9 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
     // What kubectl looks at before it does what it was told to.
     if (['/api', '/apis', '/openapi/v3'].includes(found.path)) return { status: 404, body: {} };
     seen.push(found);
+    if (state.refusesServiceAccounts && found.authorization?.startsWith('Bearer eyJ') === true) {
+      return { status: 401, body: { message: 'Unauthorized' } };
+    }
     const planned = answers.shift();
     if (planned !== undefined) return { status: planned.status, body: planned.body ?? {} };
     if (found.path.endsWith('/token')) {
@@ -127,14 +133,14 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
   });
   const { [Symbol.asyncDispose]: dispose } = closing(server);
   const port = await listening(server, host);
-  return {
+  return Object.assign(state, {
     port,
     pki,
     authority: Buffer.from(pki.ca).toString('base64'),
     seen,
     answers,
     [Symbol.asyncDispose]: dispose,
-  };
+  });
 }
 
 export interface FakeProxy extends AsyncDisposable {
