@@ -12,7 +12,7 @@ import { auditRecords, countRequests } from './cluster/audit-log.ts';
 import type { StartedCluster } from './cluster/cluster.ts';
 import { startFaultInjector } from './cluster/faults/fault-injectors.ts';
 import { type FaultyApiServer, startFaultyApiServer } from './cluster/faults/faulty-api-server.ts';
-import { GivenNamespaces } from './cluster/given-namespaces.ts';
+import { GivenNamespaces, type NamespaceRequest } from './cluster/given-namespaces.ts';
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
@@ -236,17 +236,18 @@ export class Clusters {
   /**
    * A new namespace for a candidate, with the fault of a cluster twin at work in it; or one of those that the run is kept to.
    *
-   * @param owner whoever has it alone until it is given back
+   * @param holder whoever has it alone until it is given back
    */
   async namespace(
     candidate: Candidate,
     purpose: string,
     podSecurity: PodSecurity = 'restricted',
-    owner = 'the run',
+    holder: Pick<NamespaceRequest, 'owner' | 'lasts'> = { owner: 'the run' },
   ): Promise<string> {
     const cluster = await this.startedFor(candidate);
     const { namespaces: names = [] } = this.#options;
-    if (names.length > 0) return (await this.#givenNamespaces(cluster, names)).take({ owner, purpose, podSecurity });
+    if (names.length > 0)
+      return (await this.#givenNamespaces(cluster, names)).take({ ...holder, purpose, podSecurity });
     const namespaces = await this.#namespaces(cluster);
     const fault = clusterFaultOf(candidate);
     const name = await namespaces.create(`${candidate.name}-${purpose}`, podSecurity);

@@ -30,7 +30,13 @@ export interface EnvironmentApi {
 
   cluster(request: object): Promise<ClusterData>;
   /** @param request.owner names whoever runs a file of requirements */
-  namespace(request: { purpose: string; podSecurity?: PodSecurity; owner: string }): Promise<{ name: string }>;
+  namespace(request: {
+    purpose: string;
+    podSecurity?: PodSecurity;
+    owner: string;
+    /** It is not given back before everything is over. */
+    lasts?: boolean;
+  }): Promise<{ name: string }>;
   /** What this owner has of namespaces that the run is kept to is for others now. */
   giveBackNamespaces(request: { owner: string }): Promise<object>;
   /** What a live cluster refused to the harness for a requirement, in words: by rights, or by a policy. */

@@ -44,8 +44,8 @@ export function ownEnvironment(environment: Environment): RunEnvironment {
     calls: {
       alive: () => done(environment.assertAlive()),
       cluster: (_, candidate) => clusters.dataFor(candidate),
-      namespace: async ({ purpose, podSecurity, owner }, candidate) => ({
-        name: await clusters.namespace(candidate, purpose, podSecurity, owner),
+      namespace: async ({ purpose, podSecurity, ...holder }, candidate) => ({
+        name: await clusters.namespace(candidate, purpose, podSecurity, holder),
       }),
       giveBackNamespaces: ({ owner }, candidate) => done(clusters.giveBackNamespaces(candidate, owner)),
       refusals: async ({ id }, candidate) => ({

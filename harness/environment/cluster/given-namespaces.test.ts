@@ -83,6 +83,21 @@ test('the next one waits until it is given back, and finds nothing of the one be
   expect(await next).toEqual(['one', ['of-another-run', 'of-somebody'], []]);
 });
 
+test('whoever gives back comes first, and nobody waits for what is not given back', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  await given.take(asking('a'));
+  const order: string[] = [];
+  const waiting = ['b', 'c', 'd'].map((owner) =>
+    given.take({ ...asking(owner), lasts: owner === 'b' }).then(() => order.push(owner)),
+  );
+  // Each of them has looked at the namespace before it waits.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  for (const owner of ['a', 'c', 'd']) await given.giveBack(owner);
+  await Promise.all(waiting);
+  expect(order).toEqual(['c', 'd', 'b']);
+  await expect(given.take(asking('e', 'late'))).rejects.toThrow(/a further namespace \(late\)/);
+});
+
 test('what may not be deleted is told, to whoever would have it next, too', async () => {
   const given = new GivenNamespaces(handle(), 'run', ['one']);
   await given.take(asking('a'));

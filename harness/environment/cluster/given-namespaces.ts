@@ -37,6 +37,8 @@ export interface NamespaceRequest {
   /** Becomes part of the reason where there is none. */
   purpose: string;
   podSecurity: PodSecurity;
+  /** It is given back when everything is over, and not before: nobody waits for it. */
+  lasts?: boolean;
 }
 
 interface Waiter {
@@ -73,19 +75,31 @@ export class GivenNamespaces {
       const enforced = levels.map(([name, level]) => `${name} enforces ${level}`).join(', ');
       throw new NotApplicable(`it needs a namespace of Pod Security ${podSecurity} (${purpose}), and ${enforced}`);
     }
-    if (fitting.every((name) => this.#holders.get(name)?.owner === owner)) {
-      throw new NotApplicable(
-        `it needs a further namespace (${purpose}), and the run is kept to ${this.#names.join(', ')}: give one more by --namespace`,
-      );
+    if (this.#isHopeless(fitting, owner)) {
+      throw this.#noneIsLeft(request);
     }
     const free = fitting.find((name) => !this.#holders.has(name));
     if (free !== undefined) {
       this.#holders.set(free, request);
+      if (request.lasts === true) this.#dismissHopeless();
       return free;
     }
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#waiting.push({ request, fitting, resolve, reject });
     return promise;
+  }
+
+  #isHopeless(fitting: string[], owner: string): boolean {
+    return fitting.every((name) => {
+      const holder = this.#holders.get(name);
+      return holder !== undefined && (holder.owner === owner || holder.lasts === true);
+    });
+  }
+
+  #noneIsLeft({ purpose }: NamespaceRequest): NotApplicable {
+    return new NotApplicable(
+      `it needs a further namespace (${purpose}), and the run is kept to ${this.#names.join(', ')}: give one more by --namespace`,
+    );
   }
 
   /** Gives all back that an owner has: what was made there goes first. */
@@ -99,7 +113,10 @@ export class GivenNamespaces {
         failure = error;
       }
       this.#holders.delete(name);
-      const index = this.#waiting.findIndex(({ fitting }) => fitting.includes(name));
+      // Whoever gives it back again comes first.
+      const fits = ({ fitting }: Waiter): boolean => fitting.includes(name);
+      const short = this.#waiting.findIndex((waiter) => fits(waiter) && waiter.request.lasts !== true);
+      const index = short >= 0 ? short : this.#waiting.findIndex(fits);
       const [next] = index < 0 ? [] : this.#waiting.splice(index, 1);
       if (next === undefined) {
         if (failure !== undefined) throw failure;
@@ -111,6 +128,16 @@ export class GivenNamespaces {
       }
       this.#holders.set(name, next.request);
       next.resolve(name);
+      if (next.request.lasts === true) this.#dismissHopeless();
+    }
+  }
+
+  /** Nobody is left to wait for. */
+  #dismissHopeless(): void {
+    for (const waiter of [...this.#waiting]) {
+      if (!this.#isHopeless(waiter.fitting, waiter.request.owner)) continue;
+      this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+      waiter.reject(this.#noneIsLeft(waiter.request));
     }
   }
 

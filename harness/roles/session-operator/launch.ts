@@ -115,15 +115,25 @@ export interface Launched<R> {
  *
  * @returns what `act` gave, and everything that was seen
  */
-export async function withSessionOperator<R>(
+export function withSessionOperator<R>(
   t: RequirementContext,
   options: LaunchOptions,
   act: (bench: OperatorBench) => Promise<R>,
 ): Promise<Launched<R>> {
+  return t.withNamespace(`operator ${options.purpose}`, 'restricted', (namespace) =>
+    launch(t, namespace, options, act),
+  );
+}
+
+async function launch<R>(
+  t: RequirementContext,
+  namespace: string,
+  options: LaunchOptions,
+  act: (bench: OperatorBench) => Promise<R>,
+): Promise<Launched<R>> {
   const target = sessionOperatorTarget(t);
-  const [cluster, { name: namespace }, workFolder] = await Promise.all([
+  const [cluster, workFolder] = await Promise.all([
     t.cluster(),
-    t.namespaceFor(`operator ${options.purpose}`),
     mkdtemp(join(tmpdir(), 'conformance-session-operator-')),
   ]);
   await provideIngressApi(cluster, namespace);

@@ -166,7 +166,9 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     });
   const owner = ownerOf(settings, id);
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
-    fixture(`namespace ${purpose}`, () => environment.namespace({ purpose, podSecurity, owner }));
+    fixture(`namespace ${purpose}`, () =>
+      environment.namespace({ purpose, podSecurity, owner, lasts: !isAlone(settings, id) }),
+    );
   const handleOf = (
     { description, resolver, ca, additionalIssuer }: IdentityProviderData,
     at: ProviderPlace,

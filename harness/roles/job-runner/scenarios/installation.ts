@@ -59,49 +59,49 @@ export async function observeInstallation(t: RequirementContext): Promise<Instal
 type Seen = Omit<InstallationRecord, 'target' | 'stalls'>;
 
 function shareInstallation(t: RequirementContext, target: Target<'job-runner'>): Promise<Seen> {
-  return t.shared('job runner: installation', async () => {
-    const [cluster, image, { name: namespace }] = await Promise.all([
-      t.cluster(),
-      t.agentImage(),
-      t.namespaceFor('installation', 'privileged'),
-    ]);
-    const config = { namespace, workerId: 'installation', image };
-    const values = {
-      namespace,
-      'worker.id': config.workerId,
-      image,
-      serviceAccount: ACCOUNT,
-      'runner.image': await t.runnerImage(),
-      config: JSON.stringify(config),
-    };
-    const read = () => readManifests(target, values, twinFor(t.candidate, 'job-runner')?.jobRunner.manifests ?? []);
-    const dryRun = async (path: string, body: object): Promise<{ object?: KubernetesObject; refused?: string }> => {
-      const response = await cluster.request(`${path}?dryRun=All`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      const answer = (await response.json()) as KubernetesObject & { message?: string };
-      return response.status === 201 ? { object: answer } : { refused: answer.message ?? `${response.status}` };
-    };
-    const { workload } = read();
-    const metadata = { ...workload.metadata, namespace };
-    const { serviceAccount: _, ...spec } = workload.spec.template.spec;
-    const stored = await dryRun(workloadsPath(workload, namespace), { ...workload, metadata });
-    const pod = await dryRun(`/api/v1/namespaces/${namespace}/pods`, {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: workload.metadata?.name, namespace },
-      spec: { ...spec, serviceAccountName: ACCOUNT },
+  return t.shared('job runner: installation', () =>
+    t.withNamespace('installation', 'privileged', (namespace) => install(t, target, namespace)),
+  );
+}
+
+async function install(t: RequirementContext, target: Target<'job-runner'>, namespace: string): Promise<Seen> {
+  const [cluster, image] = await Promise.all([t.cluster(), t.agentImage()]);
+  const config = { namespace, workerId: 'installation', image };
+  const values = {
+    namespace,
+    'worker.id': config.workerId,
+    image,
+    serviceAccount: ACCOUNT,
+    'runner.image': await t.runnerImage(),
+    config: JSON.stringify(config),
+  };
+  const read = () => readManifests(target, values, twinFor(t.candidate, 'job-runner')?.jobRunner.manifests ?? []);
+  const dryRun = async (path: string, body: object): Promise<{ object?: KubernetesObject; refused?: string }> => {
+    const response = await cluster.request(`${path}?dryRun=All`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
     });
-    const ran = target.manifests?.run === true ? await run(t, target, values, read()) : undefined;
-    return {
-      ...(stored.object === undefined ? {} : { workload: stored.object as Workload }),
-      ...(pod.object === undefined ? {} : { pod: (pod.object as { spec?: unknown }).spec as WorkloadPodSpec }),
-      refused: [stored.refused, pod.refused].filter((message) => message !== undefined),
-      ...(ran === undefined ? {} : { ran }),
-    };
+    const answer = (await response.json()) as KubernetesObject & { message?: string };
+    return response.status === 201 ? { object: answer } : { refused: answer.message ?? `${response.status}` };
+  };
+  const { workload } = read();
+  const metadata = { ...workload.metadata, namespace };
+  const { serviceAccount: _, ...spec } = workload.spec.template.spec;
+  const stored = await dryRun(workloadsPath(workload, namespace), { ...workload, metadata });
+  const pod = await dryRun(`/api/v1/namespaces/${namespace}/pods`, {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: workload.metadata?.name, namespace },
+    spec: { ...spec, serviceAccountName: ACCOUNT },
   });
+  const ran = target.manifests?.run === true ? await run(t, target, values, read()) : undefined;
+  return {
+    ...(stored.object === undefined ? {} : { workload: stored.object as Workload }),
+    ...(pod.object === undefined ? {} : { pod: (pod.object as { spec?: unknown }).spec as WorkloadPodSpec }),
+    refused: [stored.refused, pod.refused].filter((message) => message !== undefined),
+    ...(ran === undefined ? {} : { ran }),
+  };
 }
 
 async function run(

@@ -13,11 +13,12 @@ const AFTERMATH_SECONDS = 2;
  * into the tunnel, one whose name somebody else's record has. Most requirements are evaluated from this.
  */
 export async function observeSessions(t: RequirementContext): Promise<OperatorRecord> {
-  const record = await t.sharedByAllFiles('session operator: sessions', async () => {
-    const { name: elsewhere } = await t.namespaceFor('operator elsewhere');
-    const launched = await withSessionOperator(t, { purpose: 'sessions' }, (bench) => comeAndGo(bench, elsewhere));
-    return launched.record;
-  });
+  const record = await t.sharedByAllFiles('session operator: sessions', () =>
+    t.withNamespace('operator elsewhere', 'restricted', async (elsewhere) => {
+      const launched = await withSessionOperator(t, { purpose: 'sessions' }, (bench) => comeAndGo(bench, elsewhere));
+      return launched.record;
+    }),
+  );
   t.evidence('sessions', summarise(record));
   return record;
 }
