@@ -16,8 +16,8 @@ export interface Terminal {
 }
 
 /**
- * Says which cluster a run works with, before it touches it, and asks a person where nobody has named its context: the current context of
- * a kubeconfig is often that of the work before.
+ * Says which cluster a run works with, before it touches it, and asks a person where nobody has named its context: the
+ * current context of a kubeconfig is often that of the work before.
  *
  * @param namespaces where the run works, in words
  * @throws UsageError where there is no cluster, or the answer is no

@@ -17,7 +17,10 @@ interface PlanFlags {
   output: (typeof FORMATS)[number];
 }
 
-/** `conformance plan`: what a selection would make on a live cluster, and what it needs there. Asks nobody, touches nothing. */
+/**
+ * `conformance plan`: what a selection would make on a live cluster, and what it needs there. Asks nobody, touches
+ * nothing.
+ */
 export function registerPlan(program: Command): void {
   program
     .command('plan')

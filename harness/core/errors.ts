@@ -10,7 +10,8 @@ export class Violation extends Error {
   readonly findings: readonly string[];
 
   /**
-   * @param mayBeTheMachine all that is wrong is that something was late or missing, as it is where a machine has no processor to give
+   * @param mayBeTheMachine all that is wrong is that something was late or missing, as it is where a machine has no
+   * processor to give
    * @param findings everything that is wrong, where the message names the first of it only
    */
   constructor(message: string, mayBeTheMachine = false, findings: readonly string[] = []) {
@@ -20,7 +21,10 @@ export class Violation extends Error {
   }
 }
 
-/** Something took longer than it may. In the body of a requirement it means that the target did not do what it must in time: `failed`. */
+/**
+ * Something took longer than it may. In the body of a requirement it means that the target did not do what it must in
+ * time: `failed`.
+ */
 export class TookTooLong extends Error {
   override readonly name: string = 'TookTooLong';
 }
@@ -54,7 +58,10 @@ export function expectBefore(what: string, seconds: number, limitSeconds: number
   if (!(seconds < limitSeconds)) throw new TookTooLong(`${what}: ${seconds} s, and less than ${limitSeconds} s`);
 }
 
-/** A prerequisite on the side of the target is missing, so that nothing can be said about the requirement: `not testable`. */
+/**
+ * A prerequisite on the side of the target is missing, so that nothing can be said about the requirement: `not
+ * testable`.
+ */
 export class NotTestable extends Error {
   override readonly name = 'NotTestable';
 }
@@ -87,8 +94,8 @@ function statusOf(body: unknown): { message?: unknown; reason?: unknown } {
 const LONGEST_BODY = 300;
 
 /**
- * What an API server answered instead of yes, in its own words. Its client throws whole answers, headers included, which nobody reads
- * and which are nobody's business.
+ * What an API server answered instead of yes, in its own words. Its client throws whole answers, headers included,
+ * which nobody reads and which are nobody's business.
  */
 export function describeAnswer(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error && 'body' in error && 'headers' in error)) return undefined;

@@ -1,6 +1,7 @@
 /**
- * Label selectors as the API server reads them (Kubernetes, "Labels and Selectors"; grammar of k8s.io/apimachinery/pkg/labels):
- * `a=b`, `a==b`, `a!=b`, `a in (b, c)`, `a notin (b, c)`, `a>1`, `a<1`, `a`, `!a`, joined by commas.
+ * Label selectors as the API server reads them (Kubernetes, "Labels and Selectors"; grammar of
+ * k8s.io/apimachinery/pkg/labels): `a=b`, `a==b`, `a!=b`, `a in (b, c)`, `a notin (b, c)`, `a>1`, `a<1`, `a`, `!a`,
+ * joined by commas.
  */
 export interface LabelSelector {
   /** True where all of its requirements hold; one of no requirements holds for everything. */

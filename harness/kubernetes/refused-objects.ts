@@ -3,7 +3,9 @@ import { describeAnswer, HarnessError } from '../core/errors.ts';
 /** Who said no to something that the harness wanted to make. */
 export type Refuser = 'rights' | 'policy';
 
-/** An authorizer names user, verb and resource; whatever else forbids is admission (Kubernetes, "Admission Control"). */
+/**
+ * An authorizer names user, verb and resource; whatever else forbids is admission (Kubernetes, "Admission Control").
+ */
 const BY_RIGHTS = /User "[^"]*" cannot \w+ (resource|path)|is attempting to grant RBAC permissions not currently held/;
 
 /** Of an answer with 403 or 422, or with 400 by a webhook; undefined for any other. */
@@ -13,8 +15,8 @@ export function refuserOf(code: number, words: string): Refuser | undefined {
 }
 
 /**
- * What is thrown where the cluster refuses an object of the harness's own: an error of the harness, since nothing is said about the
- * cluster, in the words of whoever refused it.
+ * What is thrown where the cluster refuses an object of the harness's own: an error of the harness, since nothing is
+ * said about the cluster, in the words of whoever refused it.
  *
  * @param what the object, in words
  */

@@ -8,7 +8,10 @@ export function podQuota(name: string, pods = 0): KubernetesObject {
   return quota;
 }
 
-/** Whether the harness may make quotas: an administrator of one namespace may not (Kubernetes, "Default roles and role bindings"). */
+/**
+ * Whether the harness may make quotas: an administrator of one namespace may not (Kubernetes, "Default roles and role
+ * bindings").
+ */
 export async function mayMakeQuotas({ kubeConfig, owned }: ClusterHandle, namespace?: string): Promise<boolean> {
   if (owned) return true;
   const resourceAttributes = {

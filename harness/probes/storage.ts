@@ -60,8 +60,8 @@ export function claimBody(name: string, accessMode: AccessMode, storageClassName
 const BETA_DEFAULT_CLASS = 'storageclass.beta.kubernetes.io/is-default-class';
 
 /**
- * The class that claims without one get: of several default classes the newest, and of equally old ones the first by name (Kubernetes,
- * "Storage Classes", "Default StorageClass"; pkg/volume/util/storageclass.go).
+ * The class that claims without one get: of several default classes the newest, and of equally old ones the first by
+ * name (Kubernetes, "Storage Classes", "Default StorageClass"; pkg/volume/util/storageclass.go).
  */
 export function defaultOf(classes: V1StorageClass[]): string | undefined {
   const made = ({ metadata }: V1StorageClass): number => new Date(metadata?.creationTimestamp ?? 0).getTime();
@@ -79,9 +79,11 @@ const HOW_TO_NAME =
   'name one by storage.readWriteOnce in a target file of role cluster or by storageClass in --settings, or say `readWriteOnce: false`';
 
 /**
- * The class for ordinary claims: the one that the target file names, else that of the settings, else the default one, else the only one.
+ * The class for ordinary claims: the one that the target file names, else that of the settings, else the default one,
+ * else the only one.
  *
- * @throws NotApplicable where the target file says that there is none; NotTestable where the cluster has none at all; HarnessError where
+ * @throws NotApplicable where the target file says that there is none; NotTestable where the cluster has none at all;
+ * HarnessError where
  *   it has several of which none is the default one, or not the one that is named: which to use is for its owner to say
  */
 export async function defaultStorageClass(t: RequirementContext): Promise<string> {
@@ -148,8 +150,8 @@ export async function createClaim(
 /**
  * The claim that pods share, ReadWriteMany, bound: once per file and subject.
  *
- * A StorageClass does not say which access modes it gives. So each class is asked for a claim; those that bind at once are asked
- * first, and all at the same time, and the first that is bound is taken.
+ * A StorageClass does not say which access modes it gives. So each class is asked for a claim; those that bind at once
+ * are asked first, and all at the same time, and the first that is bound is taken.
  *
  * @throws NotTestable when no class gives one, with what each answered
  */

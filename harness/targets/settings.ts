@@ -78,8 +78,8 @@ const patchSchema = z.strictObject({
 });
 
 /**
- * What the objects that the harness makes on a live cluster need to have there, by the policies of its owner: the file of `--settings`.
- * It is published as JSON Schema in harness/targets/settings.schema.json.
+ * What the objects that the harness makes on a live cluster need to have there, by the policies of its owner: the file
+ * of `--settings`. It is published as JSON Schema in harness/targets/settings.schema.json.
  */
 export const settingsSchema = z.strictObject({
   apiVersion: z.literal(TARGET_API_VERSION).default(TARGET_API_VERSION),

@@ -1,6 +1,6 @@
 /**
- * Measures what requirements ask of a live cluster, for `conformance plan`: evaluates them on the cluster of KUBECONFIG, as a user who may
- * do everything there, and adds what was asked to harness/run/live/measured.json.
+ * Measures what requirements ask of a live cluster, for `conformance plan`: evaluates them on the cluster of
+ * KUBECONFIG, as a user who may do everything there, and adds what was asked to harness/run/live/measured.json.
  *
  *   npm run measure-rights -- rbac-minimal TR-07
  */

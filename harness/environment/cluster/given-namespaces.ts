@@ -49,9 +49,9 @@ interface Waiter {
 }
 
 /**
- * Namespaces that somebody else gives to a run, which has no rights beyond them. Whoever asks for one has it alone until it is given back,
- * since the objects of several would have the same names, and waits where others have them all. What was made in it, known by the label of
- * the run, is deleted before the next one has it.
+ * Namespaces that somebody else gives to a run, which has no rights beyond them. Whoever asks for one has it alone
+ * until it is given back, since the objects of several would have the same names, and waits where others have them all.
+ * What was made in it, known by the label of the run, is deleted before the next one has it.
  */
 export class GivenNamespaces {
   readonly #cluster: ClusterHandle;

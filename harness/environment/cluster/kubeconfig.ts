@@ -23,7 +23,10 @@ export interface KubeconfigOptions {
   onProgress: (message: string) => void;
 }
 
-/** A stock Node image for pods on a cluster that the harness did not start; another one by KUBE_AGENT_CONFORMANCE_NODE_IMAGE. */
+/**
+ * A stock Node image for pods on a cluster that the harness did not start; another one by
+ * KUBE_AGENT_CONFORMANCE_NODE_IMAGE.
+ */
 const STOCK_NODE_IMAGE = 'node:24-slim';
 
 const CANNOT = 'the cluster is not the harness’s own (--cluster kubeconfig): it is not reconfigured';
@@ -35,7 +38,10 @@ export function describeAttachment(attachment: Attachment): string {
   return `cluster "${clusterName}" (${cluster.server}), context "${context}", user "${userName}"${acting}, from ${source}`;
 }
 
-/** The first question to the API server, asked as the user, without the gateway: whatever is wrong with the way shows here. */
+/**
+ * The first question to the API server, asked as the user, without the gateway: whatever is wrong with the way shows
+ * here.
+ */
 async function askOnce(
   { upstream, credentials }: { upstream: Upstream; credentials: Credentials },
   { method, path, body }: { method: string; path: string; body?: unknown },
@@ -103,8 +109,9 @@ async function discovery(ask: Ask): Promise<{ issuer?: unknown; jwks_uri?: unkno
 }
 
 /**
- * Issuer and audiences, read from a token that the cluster mints: discovery may be closed to the harness's user. Where no token may be
- * made, discovery has to say the issuer; the audience is then taken to be the same, which is Kubernetes' default.
+ * Issuer and audiences, read from a token that the cluster mints: discovery may be closed to the harness's user. Where
+ * no token may be made, discovery has to say the issuer; the audience is then taken to be the same, which is
+ * Kubernetes' default.
  *
  * @param namespaces where the `default` ServiceAccount may be asked for a token, the first one first
  */
@@ -136,7 +143,10 @@ async function issuerOf(ask: Ask, namespaces: string[], way: Way): Promise<Issue
   throw new HarnessError(explainRefusal(refusal?.status ?? 0, refusal?.words ?? '', way, right));
 }
 
-/** Whether the token of a ServiceAccount gets no answer but 401 at the server of the kubeconfig: a front before it knows its own users alone. */
+/**
+ * Whether the token of a ServiceAccount gets no answer but 401 at the server of the kubeconfig: a front before it knows
+ * its own users alone.
+ */
 async function refusesServiceAccounts(upstream: Upstream, token: string | undefined): Promise<boolean> {
   if (token === undefined) return false;
   const credentials: Credentials = {
@@ -199,11 +209,12 @@ function kubeConfigOf({ url, secret }: Gateway, { context, clusterName, userName
 }
 
 /**
- * Attaches to a live cluster as kubectl would: by `KUBECONFIG` or the default file, by a context, or from inside by its ServiceAccount.
- * Nothing of it is changed; the harness works in namespaces of its own. Everything goes through a gateway of this process, see
- * kubeconfig/gateway.ts, which {@link StartedCluster.stop} closes.
+ * Attaches to a live cluster as kubectl would: by `KUBECONFIG` or the default file, by a context, or from inside by its
+ * ServiceAccount. Nothing of it is changed; the harness works in namespaces of its own. Everything goes through a
+ * gateway of this process, see kubeconfig/gateway.ts, which {@link StartedCluster.stop} closes.
  *
- * @throws UsageError when there is no kubeconfig or no such context; HarnessError when the cluster does not answer, or says no
+ * @throws UsageError when there is no kubeconfig or no such context; HarnessError when the cluster does not answer, or
+ * says no
  */
 export async function attachKubeconfig(options: KubeconfigOptions): Promise<StartedCluster> {
   const attachment = loadKubeconfig(options.context === undefined ? {} : { context: options.context });

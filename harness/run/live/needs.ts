@@ -54,8 +54,9 @@ export interface NeedsOptions {
 }
 
 /**
- * Requests of each requirement on a live cluster with every right, measured at the harness's door to it: how often each. `cluster list
- * nodes` is about the whole cluster, `get /version` about a path, everything else is in a namespace. Written by `npm run measure-rights`, and held against the real requests by `npm test`.
+ * Requests of each requirement on a live cluster with every right, measured at the harness's door to it: how often
+ * each. `cluster list nodes` is about the whole cluster, `get /version` about a path, everything else is in a
+ * namespace. Written by `npm run measure-rights`, and held against the real requests by `npm test`.
  */
 type Measured = Record<string, Record<string, number>>;
 
@@ -63,7 +64,9 @@ export function readMeasured(): Measured {
   return JSON.parse(readFileSync(new URL('./measured.json', import.meta.url), 'utf8')) as Measured;
 }
 
-/** What was measured of requirements of the same suite and role, else of the same role: for one that was never measured. */
+/**
+ * What was measured of requirements of the same suite and role, else of the same role: for one that was never measured.
+ */
 function ofOthers(row: Requirement, measured: Measured): Record<string, number> {
   const { requirements } = loadCatalogue();
   const measuredRows = requirements.filter(({ id, role }) => role === row.role && measured[id] !== undefined);
@@ -104,8 +107,8 @@ export function measuredOf(entries: readonly LedgerEntry[]): Measured {
 }
 
 /**
- * Rights that a run asked for and that no requirement of the same suite and role was measured to need: what they share is asked for by
- * whichever comes first.
+ * Rights that a run asked for and that no requirement of the same suite and role was measured to need: what they share
+ * is asked for by whichever comes first.
  */
 export function unmeasured(entries: readonly LedgerEntry[], requirements: readonly Requirement[]): string[] {
   const measured = readMeasured();
@@ -175,7 +178,10 @@ const WHY: Record<string, string> = {
 
 const why = (resource: string): string => WHY[resource] ?? WHY[resource.split('/')[0] ?? ''] ?? 'asks the cluster';
 
-/** Rights without which a requirement evaluates less, and says so, or finds another way: of cluster-wide controls, and to list StorageClasses. */
+/**
+ * Rights without which a requirement evaluates less, and says so, or finds another way: of cluster-wide controls, and
+ * to list StorageClasses.
+ */
 function isOptional(
   { verb, group, resource, scope }: Pick<NeededRight, 'verb' | 'group' | 'resource' | 'scope'>,
   row: Requirement,
@@ -191,7 +197,10 @@ function isOptional(
 /** The controls of RB-01, as the documented manifest has them. */
 const CONTROLS = documentedRules('kube-agent-conformance-controls');
 
-/** Everybody may ask these of himself, and everybody's own questions need no right (Kubernetes, "Default roles and role bindings"). */
+/**
+ * Everybody may ask these of himself, and everybody's own questions need no right (Kubernetes, "Default roles and role
+ * bindings").
+ */
 /** What stays for a while after it is deleted. */
 const LINGERS = new Set(['pods', 'jobs', 'cronjobs', 'deployments', 'statefulsets', 'persistentvolumeclaims']);
 
@@ -221,7 +230,10 @@ function ofTheRun(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resourc
 /** Roles of implementations that ask the API server themselves. */
 const WITH_ACCESS = new Set<Requirement['role']>(['job-runner', 'session-manager', 'session-operator']);
 
-/** Of requirements that run an implementation as a ServiceAccount with the rights that it documents; the run makes it, for whichever asks. */
+/**
+ * Of requirements that run an implementation as a ServiceAccount with the rights that it documents; the run makes it,
+ * for whichever asks.
+ */
 function ofAccess(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resource' | 'scope'>[] {
   const rbac = 'rbac.authorization.k8s.io';
   return [
@@ -234,7 +246,10 @@ function ofAccess(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resourc
   ];
 }
 
-/** To give a ServiceAccount more than one has oneself takes these (Kubernetes, "Using RBAC Authorization", privilege escalation). */
+/**
+ * To give a ServiceAccount more than one has oneself takes these (Kubernetes, "Using RBAC Authorization", privilege
+ * escalation).
+ */
 const TO_GIVE = ['bind', 'escalate'];
 
 const IMAGE_VARIABLES = {
@@ -293,7 +308,10 @@ function whyNot({ role, preconditions }: Requirement, targets: Target[]): string
   return undefined;
 }
 
-/** On the real clock a token lives 600 s and is replaced after 80 % of it; on an idle machine the rest runs in its shadow. */
+/**
+ * On the real clock a token lives 600 s and is replaced after 80 % of it; on an idle machine the rest runs in its
+ * shadow.
+ */
 const ROTATION_SECONDS = 700;
 
 /**

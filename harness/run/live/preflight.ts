@@ -46,7 +46,10 @@ const PULL_SECONDS = 120;
 /** Tokens live minutes, and API servers allow no difference at all. */
 const CLOCK_SECONDS = 5;
 
-/** Tells what a pod of the harness sees, to whoever asks and in its log: its clock, and whether names of the cluster resolve. */
+/**
+ * Tells what a pod of the harness sees, to whoever asks and in its log: its clock, and whether names of the cluster
+ * resolve.
+ */
 const LOOK = `
 const at = Date.now();
 const seen = new Promise((resolve) => require('node:dns').lookup('kubernetes.default.svc', (error) =>
@@ -330,8 +333,8 @@ async function missingStorage({ data, needs }: PreflightOptions): Promise<Lack[]
 }
 
 /**
- * Finds out in seconds, before the first requirement, what a live cluster lacks for the harness: rights, admission, images, nodes,
- * storage, DNS, clocks. What it makes for that goes with the run.
+ * Finds out in seconds, before the first requirement, what a live cluster lacks for the harness: rights, admission,
+ * images, nodes, storage, DNS, clocks. What it makes for that goes with the run.
  *
  * @returns what is missing; nothing for a cluster on which everything that is planned can be evaluated
  */

@@ -77,8 +77,8 @@ function assertDeclared(settings: WorkerSettings, id: string, candidate: Candida
 }
 
 /**
- * Where a run is kept to a few namespaces, requirements of clusters, whose fixtures are pods that stay, come one after the other and share
- * nothing. Those of other roles share what was recorded.
+ * Where a run is kept to a few namespaces, requirements of clusters, whose fixtures are pods that stay, come one after
+ * the other and share nothing. Those of other roles share what was recorded.
  */
 function isAlone(settings: WorkerSettings, id: string): boolean {
   return settings.sharesNamespaces === true && rowOf(settings, id).role === 'cluster';
@@ -105,7 +105,10 @@ async function inTurn(settings: WorkerSettings, candidate: Candidate, id: string
   };
 }
 
-/** On a live cluster the harness knows for which requirement it asks: its door to the cluster is shown the id (kubeconfig/gateway.ts). */
+/**
+ * On a live cluster the harness knows for which requirement it asks: its door to the cluster is shown the id
+ * (kubeconfig/gateway.ts).
+ */
 function askedBy(data: ClusterData, id: string): ClusterData {
   if (data.kind !== 'kubeconfig') return data;
   const config = JSON.parse(data.kubeConfig) as { users: { user: { token: string } }[] };
@@ -114,8 +117,9 @@ function askedBy(data: ClusterData, id: string): ClusterData {
 }
 
 /**
- * What is red on a live cluster that refused something to the harness meanwhile says nothing about the cluster. Where what works is asked
- * for alone, the requirement is not applicable then, and so is one that the harness could not evaluate for that reason.
+ * What is red on a live cluster that refused something to the harness meanwhile says nothing about the cluster. Where
+ * what works is asked for alone, the requirement is not applicable then, and so is one that the harness could not
+ * evaluate for that reason.
  */
 async function unlessRefused(
   settings: WorkerSettings,
@@ -302,7 +306,9 @@ async function unlessEnvironmentIsGone(environment: EnvironmentApi, thrown: unkn
 /** Of this worker: it runs beside the clusters of the harness's own, on the same machine. */
 const heartbeat = new Heartbeat('the harness').start();
 
-/** Vitest's own limit counts the time that a candidate waits for its turn, too: ours counts what the requirement takes. */
+/**
+ * Vitest's own limit counts the time that a candidate waits for its turn, too: ours counts what the requirement takes.
+ */
 const WAITING_FACTOR = 20;
 
 /** Longest time of one requirement in seconds, by the clock: beyond it the harness has a fault, not the target. */
@@ -312,7 +318,8 @@ const LIMIT_SECONDS = { accelerated: limitSeconds('requirement'), real: limitSec
 const TARGET_FACTOR = 5;
 
 /**
- * The test of one requirement of the catalogue: run once for each candidate for which it is planned, all of a file at the same time.
+ * The test of one requirement of the catalogue: run once for each candidate for which it is planned, all of a file at
+ * the same time.
  *
  * What the body throws decides the outcome, see {@link ../../core/outcome.ts}. It must say what it saw by `t.evidence`.
  *

@@ -12,7 +12,10 @@ import { type FakeApiServer, fakeApiServer, fakeConnectProxy, fakeSocksProxy, ty
 
 const run = promisify(execFile);
 
-/** Held beside the harness where it is installed. A distribution's kubectl may ask a cluster even for this, so that there is to be none. */
+/**
+ * Held beside the harness where it is installed. A distribution's kubectl may ask a cluster even for this, so that
+ * there is to be none.
+ */
 const hasKubectl = await run('kubectl', ['version', '--client'], {
   env: { PATH: process.env.PATH, KUBECONFIG: '/dev/null' },
 }).then(

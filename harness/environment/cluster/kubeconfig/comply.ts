@@ -69,8 +69,8 @@ function marked(metadata: V1ObjectMeta | undefined, ...marks: Marks[]): V1Object
 }
 
 /**
- * What a container asks for. The harness's own values give way to the settings; a requirement's own do not, but where the settings ask
- * for a limit, each gets one that its request fits.
+ * What a container asks for. The harness's own values give way to the settings; a requirement's own do not, but where
+ * the settings ask for a limit, each gets one that its request fits.
  */
 function resourced(container: V1Container, { requests, limits }: Settings['pods']['resources']): V1Container {
   const { resources } = container;
@@ -125,7 +125,8 @@ function podSpecOf(spec: V1PodSpec, settings: Settings): V1PodSpec {
 /**
  * Gives the objects that the harness makes what the owner of a cluster wants them to have.
  *
- * @returns a function of a request and its body to the body that is sent instead; what is no object to be made passes as it is
+ * @returns a function of a request and its body to the body that is sent instead; what is no object to be made passes
+ * as it is
  */
 export function complying(settings: Settings): (request: { method: string; path: string }, body: unknown) => unknown {
   const { patches, storageClassName } = settings;

@@ -12,7 +12,10 @@ export interface Presented {
 
 /** What a user of a kubeconfig shows to the API server. */
 export interface Credentials {
-  /** For now: a token file is read again, and a plugin asked again when what it gave has expired. @throws CredentialError */
+  /**
+   * For now: a token file is read again, and a plugin asked again when what it gave has expired. @throws
+   * CredentialError
+   */
   present(): Promise<Presented>;
   /** The API server answered 401 to this: a plugin is asked for something newer. */
   refused(presented: Presented): void;
@@ -120,8 +123,8 @@ function pluginReader(ask: () => Promise<ExecCredential>): {
 }
 
 /**
- * What a user of a kubeconfig shows, by kubectl's rules: to a server of plain http nothing but whom to act as; a token file before a token;
- * a plugin only where the kubeconfig holds nothing else.
+ * What a user of a kubeconfig shows, by kubectl's rules: to a server of plain http nothing but whom to act as; a token
+ * file before a token; a plugin only where the kubeconfig holds nothing else.
  *
  * @throws CredentialError for a form that kubectl has given up, too, or that the harness cannot have
  */

@@ -31,7 +31,10 @@ const PERSON_SECONDS = 600;
 const MESSAGE_LENGTH = 2000;
 const LONGEST_ANSWER = 1024 * 1024;
 
-/** The extension of a cluster's entry that is told to the plugin as it is (Kubernetes, "Authenticating", "Configuration"). */
+/**
+ * The extension of a cluster's entry that is told to the plugin as it is (Kubernetes, "Authenticating",
+ * "Configuration").
+ */
 const CONFIG_EXTENSION = 'client.authentication.k8s.io/exec';
 
 const answerSchema = z.looseObject({
@@ -107,8 +110,8 @@ function credentialOf(text: string, exec: ExecEntry): ExecCredential {
 }
 
 /**
- * Runs a credential plugin once, as kubectl does: with the environment of this process and its own, told of the cluster where it wants to
- * be (Kubernetes, "Authenticating", "client-go credential plugins").
+ * Runs a credential plugin once, as kubectl does: with the environment of this process and its own, told of the cluster
+ * where it wants to be (Kubernetes, "Authenticating", "client-go credential plugins").
  *
  * @throws CredentialError that says what the plugin said
  */

@@ -1,4 +1,7 @@
-/** What the tests of this folder attach to: an API server that says who asked, and proxies before it. Nothing of it is used by a run. */
+/**
+ * What the tests of this folder attach to: an API server that says who asked, and proxies before it. Nothing of it is
+ * used by a run.
+ */
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
@@ -155,7 +158,10 @@ function farEnd(target: string): Socket {
   return connect(Number(port), '127.0.0.1');
 }
 
-/** A proxy that knows CONNECT alone. @param options.password that it wants, as `name:password`; `tls` makes it one of https */
+/**
+ * A proxy that knows CONNECT alone. @param options.password that it wants, as `name:password`; `tls` makes it one of
+ * https
+ */
 export async function fakeConnectProxy(
   options: { password?: string; tls?: { cert: string; key: string } } = {},
 ): Promise<FakeProxy> {

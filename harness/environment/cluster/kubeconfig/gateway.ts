@@ -9,16 +9,22 @@ import { Ledger } from './ledger.ts';
 import type { Upstream } from './upstream.ts';
 
 /**
- * The harness's own door to a live cluster: an HTTP server on loopback behind which all that kubectl knows of a kubeconfig stands, once.
- * Whoever shows its secret asks with the credentials of the kubeconfig; what shows credentials of its own, or none, is passed on with those.
- * So no worker holds credentials of the user, and a watch, an exec and a fetch take the same way.
+ * The harness's own door to a live cluster: an HTTP server on loopback behind which all that kubectl knows of a
+ * kubeconfig stands, once. Whoever shows its secret asks with the credentials of the kubeconfig; what shows credentials
+ * of its own, or none, is passed on with those. So no worker holds credentials of the user, and a watch, an exec and a
+ * fetch take the same way.
  */
 export interface Gateway {
   /** `http://127.0.0.1:PORT`. */
   readonly url: string;
-  /** Stands for the credentials of the kubeconfig, as a bearer; `.ID` behind it says for which requirement it is asked. */
+  /**
+   * Stands for the credentials of the kubeconfig, as a bearer; `.ID` behind it says for which requirement it is asked.
+   */
   readonly secret: string;
-  /** Takes what this user makes for the harness's own, too: it complies as well (`system:serviceaccount:NAMESPACE:NAME`). */
+  /**
+   * Takes what this user makes for the harness's own, too: it complies as well
+   * (`system:serviceaccount:NAMESPACE:NAME`).
+   */
   takeAsOwn(user: string): void;
   /** Requests with the credentials of the kubeconfig so far, and what was refused to them. */
   readonly ledger: Ledger;
@@ -92,7 +98,10 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
   const ownUsers = new Set<string>();
   const ledger = new Ledger();
 
-  /** For whom the harness asks: the secret may have the id of a requirement behind it. Undefined for whoever does not show it. */
+  /**
+   * For whom the harness asks: the secret may have the id of a requirement behind it. Undefined for whoever does not
+   * show it.
+   */
   const labelOf = (authorization: string | undefined): { requirement?: string } | undefined => {
     const [shown = '', requirement] = (authorization ?? '').split(/\.(?=[A-Z]{2}-\d+[a-z]?$)/);
     if (!isSame(shown, `Bearer ${secret}`)) return undefined;

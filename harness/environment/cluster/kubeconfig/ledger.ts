@@ -45,7 +45,8 @@ export class Ledger {
   }
 
   /**
-   * Takes an answer of 403, 422 or 400 to the harness: what is not the requirement's own question is kept. Pod Security is asked on purpose.
+   * Takes an answer of 403, 422 or 400 to the harness: what is not the requirement's own question is kept. Pod Security
+   * is asked on purpose.
    */
   refused(method: string, url: string, requirement: string | undefined, code: number, body: Buffer): void {
     const words = body.length > LONGEST_REFUSAL ? undefined : messageOf(body.toString('utf8'));

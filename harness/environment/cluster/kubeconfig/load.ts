@@ -95,8 +95,9 @@ function readFile(path: string): KubeconfigFile {
 }
 
 /**
- * The first file that sets a value wins, and so does the first that has an entry of a name, as a whole; relative paths are relative to
- * the file that they stand in (Kubernetes, "Organizing Cluster Access Using kubeconfig Files", "Merging kubeconfig files").
+ * The first file that sets a value wins, and so does the first that has an entry of a name, as a whole; relative paths
+ * are relative to the file that they stand in (Kubernetes, "Organizing Cluster Access Using kubeconfig Files", "Merging
+ * kubeconfig files").
  */
 function merge(paths: string[]): Merged {
   const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
@@ -216,8 +217,8 @@ function checkUser(name: string, user: UserEntry): void {
 }
 
 /**
- * Finds the cluster and the user of a context as kubectl does: the files of `KUBECONFIG`, else `~/.kube/config`, else the ServiceAccount
- * of the pod that this runs in.
+ * Finds the cluster and the user of a context as kubectl does: the files of `KUBECONFIG`, else `~/.kube/config`, else
+ * the ServiceAccount of the pod that this runs in.
  *
  * @throws UsageError where there is none, or kubectl would refuse it
  */

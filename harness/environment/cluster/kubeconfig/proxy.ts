@@ -15,7 +15,10 @@ export class ProxyError extends Error {
 
 const SCHEMES = ['http:', 'https:', 'socks5:'];
 
-/** Schemes that the variables of the environment may name beside those of `proxy-url` (Go, net/http ProxyFromEnvironment). */
+/**
+ * Schemes that the variables of the environment may name beside those of `proxy-url` (Go, net/http
+ * ProxyFromEnvironment).
+ */
 const ENVIRONMENT_SCHEMES = [...SCHEMES, 'socks5h:'];
 
 /** @throws UsageError for what kubectl does not take either */
@@ -53,7 +56,9 @@ function splitPort(word: string): [string, string | undefined] {
   return port === undefined ? [word, undefined] : [word.slice(0, -port.length - 1), port];
 }
 
-/** True where an entry of NO_PROXY is about the address, by the rules of Go's `httpproxy` package, which kubectl has. */
+/**
+ * True where an entry of NO_PROXY is about the address, by the rules of Go's `httpproxy` package, which kubectl has.
+ */
 function isExcepted(word: string, host: string, port: string): boolean {
   if (word === '*') return true;
   const range = /^(.+)\/(\d+)$/.exec(word);
@@ -73,8 +78,9 @@ function isExcepted(word: string, host: string, port: string): boolean {
 }
 
 /**
- * The proxy on the way to a server: `proxy-url` of the kubeconfig, else `HTTPS_PROXY` (or `HTTP_PROXY` for an http server), unless
- * `NO_PROXY` has it or it is this host; as kubectl decides it. Both spellings of the variables count, the upper one first.
+ * The proxy on the way to a server: `proxy-url` of the kubeconfig, else `HTTPS_PROXY` (or `HTTP_PROXY` for an http
+ * server), unless `NO_PROXY` has it or it is this host; as kubectl decides it. Both spellings of the variables count,
+ * the upper one first.
  *
  * @throws UsageError for a variable that names no proxy
  */

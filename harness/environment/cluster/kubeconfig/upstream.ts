@@ -19,7 +19,10 @@ export interface UpstreamRequest {
   certificate?: { cert: string; key: string };
 }
 
-/** The way to an API server, as kubectl takes it: through a proxy or not, with the trust of the kubeconfig, or to plain http. */
+/**
+ * The way to an API server, as kubectl takes it: through a proxy or not, with the trust of the kubeconfig, or to plain
+ * http.
+ */
 export interface Upstream {
   /** URL of the API server, without a slash at its end. */
   readonly server: string;
@@ -32,7 +35,10 @@ export interface Upstream {
   close(): void;
 }
 
-/** Idle connections to the API server are given up before it does so: one that is closed under a request would look like a fault. */
+/**
+ * Idle connections to the API server are given up before it does so: one that is closed under a request would look like
+ * a fault.
+ */
 const IDLE_MS = 5_000;
 
 type Created = (error: Error | null, stream: Duplex) => void;
