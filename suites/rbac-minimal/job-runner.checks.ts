@@ -27,6 +27,14 @@ import {
   type StartsRecord,
   unusedRights,
 } from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import type { Target } from '../../harness/targets/load.ts';
+
+/** What is known of the requests of any role: the documented rules, and where its namespace is. */
+export interface Asked {
+  target: { rules: Pick<Target<'job-runner'>['rules'], 'namespaced' | 'cluster' | 'declared'> };
+  requests: ApiRecord[];
+  namespace: string;
+}
 
 /** The requests that the API server refused (401, 403) when the runner had said that it is ready. */
 export function refusedAtWork({ requests, preflights }: Pick<RightsRecord, 'requests' | 'preflights'>): ApiRecord[] {
@@ -96,7 +104,7 @@ function neutral(kind: string, { namespace }: RightsRecord): string {
 }
 
 /** RB-22: rights that reach further, documented or asked for, are declared. */
-export function declaresSensitiveRights({ target: { rules }, requests }: RightsRecord): Finding[] {
+export function declaresSensitiveRights({ target: { rules }, requests }: Omit<Asked, 'namespace'>): Finding[] {
   const declared = new Set(Object.keys(rules.declared));
   const documented = [...sensitiveRights(rules.namespaced), ...sensitiveRights(rules.cluster, true)]
     .filter(({ kind }) => !declared.has(kind))
@@ -118,7 +126,7 @@ const CALLED: Record<SensitiveRight, string> = {
 };
 
 /** RB-23: every verb exists. */
-export function documentsKnownVerbs({ target: { rules } }: RulesRecord): Finding[] {
+export function documentsKnownVerbs({ target: { rules } }: RulesRecord | Pick<Asked, 'target'>): Finding[] {
   return unknownVerbs([...rules.namespaced, ...rules.cluster]).map(
     (right) => `it documents ${describeRight(right)}: no request has the verb \`${right.verb}\` there`,
   );
@@ -127,7 +135,7 @@ export function documentsKnownVerbs({ target: { rules } }: RulesRecord): Finding
 /**
  * RB-26: nothing is asked for outside its namespace, whatever the answer, but for what a documented ClusterRole allows.
  */
-export function staysInItsNamespace({ target: { rules }, requests, namespace }: RightsRecord): Finding[] {
+export function staysInItsNamespace({ target: { rules }, requests, namespace }: Asked): Finding[] {
   const outside = requests.filter(
     (request) =>
       request.resource !== undefined &&

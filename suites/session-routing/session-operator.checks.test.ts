@@ -46,7 +46,7 @@ class Story {
     foreign: { records: [], tunnel: { ingress: [THEIRS, CATCH_ALL], 'warp-routing': { enabled: true } } },
     reconfigured: [],
     changes: [],
-    requests: [],
+    edgeRequests: [],
     records: [],
     tunnel: { ingress: [] },
     routes: [],
@@ -113,7 +113,7 @@ class Story {
     this.#rules = rules;
     const { tunnel } = this.record.reconfigured.findLast((one) => one.at <= at * 1000) ?? this.record.foreign;
     const config = whole ?? { ...tunnel, ingress: [...rules, ...tunnel.ingress] };
-    this.record.requests.push({
+    this.record.edgeRequests.push({
       at: at * 1000,
       method: 'PUT',
       path: '/accounts/a/cfd_tunnel/t/configurations',

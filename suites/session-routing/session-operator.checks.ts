@@ -1,6 +1,6 @@
 /** What a session operator has to have done, judged from what was recorded. Pure functions; each finding is a sentence. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import { isCatchAll, matchesHost, type TunnelConfiguration } from '../../harness/fakes/dns-and-tunnel/zone.ts';
 import { compileRule } from '../../harness/fakes/edge-traffic/match.ts';
 import {
@@ -162,7 +162,7 @@ function foreignTunnelAt(record: OperatorRecord, at: number): TunnelConfiguratio
 
 /** SR-03: its rules are before the catch-all, and all else of the document is as it was, in every version that it wrote or tried to write. */
 export function leavesTheTunnelAsItWas(record: OperatorRecord): Finding[] {
-  const writes = record.requests.filter(isTunnelWrite);
+  const writes = record.edgeRequests.filter(isTunnelWrite);
   if (writes.length === 0) {
     return ['it never wrote the tunnel’s configuration'];
   }
@@ -311,9 +311,15 @@ export function repeatsNothing(record: OperatorRecord): Finding[] {
   const doubled = liveSessions(record).flatMap((session) => doublesOf(record, session, settled));
   const failures = record.lines
     .filter(({ at, text }) => at > again && new RegExp(stays.documented.errorLines, 'i').test(text))
-    .map(({ text }) => `it reported a failure where nothing had failed: ${text.slice(0, 200)}`);
+    .map(({ at, text }) =>
+      // A machine that stood still makes requests time out.
+      unlessStalled(`it reported a failure where nothing had failed: ${text.slice(0, 200)}`, at - REQUEST_MS, at),
+    );
   return [...repeated, ...doubled, ...failures];
 }
+
+/** A request that failed may have begun so long before. */
+const REQUEST_MS = 15_000;
 
 function doublesOf(record: OperatorRecord, session: Session, at: number): string[] {
   const there = thereAt(thingsOf(record, session.hash), at);

@@ -1,9 +1,7 @@
 /** The scenarios and their checks on the reference and on a few twins, in this process: an API server without a cluster, and no engine. */
 import { expect, test } from 'vitest';
-import { FakeApiServer } from '../../fixtures/workloads/lib/fake-api-server.ts';
 import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';
-import type { ClusterHandle } from '../../harness/kubernetes/cluster-handle.ts';
 import type { OperatorRecord } from '../../harness/roles/session-operator/record.ts';
 import { observeCrowd } from '../../harness/roles/session-operator/scenarios/crowd.ts';
 import { observeEdgeFailures, observeWatchFailures } from '../../harness/roles/session-operator/scenarios/failures.ts';
@@ -11,8 +9,9 @@ import { observeRestarts } from '../../harness/roles/session-operator/scenarios/
 import { observeSessions } from '../../harness/roles/session-operator/scenarios/sessions.ts';
 import { observeStarts } from '../../harness/roles/session-operator/scenarios/starts.ts';
 import type { Candidate } from '../../harness/rpc/candidate.ts';
-import type { RequirementContext, TargetAccess } from '../../harness/rpc/context.ts';
+import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
+import { inProcess } from './in-process.ts';
 import * as checks from './session-operator.checks.ts';
 
 type Observe<R extends OperatorRecord> = (t: RequirementContext) => Promise<R>;
@@ -35,56 +34,13 @@ const RESTARTS = {
   'SR-12 end': checks.endsInPeace,
 };
 
-function contextFor(candidate: Candidate, server: FakeApiServer): RequirementContext {
-  const cluster = {
-    owned: true,
-    workloadImage: 'node',
-    request: (path: string, init?: RequestInit) => fetch(`${server.url}${path}`, init),
-  } as unknown as ClusterHandle;
-  const access: Partial<TargetAccess> = {
-    kubeConfig: server.kubeconfig,
-    records: async () => [],
-    async setFaults(faults) {
-      server.isDown = false;
-      for (const { kind, forSeconds } of faults) {
-        if (kind === 'outage') {
-          server.isDown = true;
-          server.cutWatches();
-          if (forSeconds !== undefined) {
-            setTimeout(() => {
-              server.isDown = false;
-            }, forSeconds * 1000);
-          }
-        } else if (kind === 'expired') {
-          server.expire();
-        } else {
-          server.cutWatches();
-        }
-      }
-    },
-    close: async () => undefined,
-  };
-  const context: Partial<RequirementContext> = {
-    candidate,
-    signal: new AbortController().signal,
-    cluster: async () => cluster,
-    namespaceFor: async (purpose) => ({ name: purpose.replaceAll(' ', '-') }),
-    targetAccess: async () => access as TargetAccess,
-    shared: (_, make) => make(),
-    sharedByAllFiles: (_, make) => make(),
-    evidence: () => undefined,
-  };
-  return context as RequirementContext;
-}
-
 /** The names of the checks that find something, and what they find. */
 async function findings<R extends OperatorRecord>(
   candidate: Candidate,
   observe: Observe<R>,
   all: Record<string, Check<R>>,
 ): Promise<Record<string, string[]>> {
-  const server = await FakeApiServer.start();
-  const record = await observe(contextFor(candidate, server)).finally(() => server.close());
+  const record = await inProcess(candidate, observe);
   const found = Object.entries(all).map(([id, judge]) => [id, judge(record).map(textOf)] as const);
   return Object.fromEntries(found.filter(([, texts]) => texts.length > 0));
 }

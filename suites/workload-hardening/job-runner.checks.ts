@@ -109,11 +109,20 @@ function containersOf({ containers, initContainers = [] }: PodSpec, excepted: st
 
 const CREDENTIAL_NAME = /(^|_)(TOKEN|SECRET|PASSWORD|API_?KEY|ACCESS_KEY|PRIVATE_KEY)$/i;
 
+type Manifests = NonNullable<InstallationRecord['target']['manifests']>;
+
+/** What is known of the installation of any role. */
+export type Installed = Omit<InstallationRecord, 'target'> & {
+  target: {
+    manifests?: Pick<Manifests, 'container' | 'replicas' | 'credentials' | 'writableRootFilesystem'> | undefined;
+  };
+};
+
 /**
  * WH-07: non-root, a read-only root file system where nothing else is declared, probes, credentials by reference, the
  * documented replicas.
  */
-export function isInstalledSafely({ target, workload, pod, refused, ran }: InstallationRecord): Finding[] {
+export function isInstalledSafely({ target, workload, pod, refused, ran }: Installed): Finding[] {
   const { manifests } = target;
   if (manifests === undefined) return ['there are no manifests'];
   if (workload === undefined || pod === undefined) {

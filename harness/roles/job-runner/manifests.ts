@@ -52,6 +52,13 @@ export interface Workload extends KubernetesObject {
 
 type Manifests = NonNullable<Target<'job-runner'>['manifests']>;
 
+/** A target file of any role that gives the manifests of its own deployment. */
+export interface WithManifests<M extends Pick<Manifests, 'files' | 'workload'> = Manifests> {
+  file: string;
+  folder: string;
+  manifests?: M | undefined;
+}
+
 /** The manifests of a target; `workload` is one of the objects. */
 export interface OwnManifests {
   objects: KubernetesObject[];
@@ -60,7 +67,7 @@ export interface OwnManifests {
 
 /** @throws UsageError for files that cannot be read or do not hold the workload that the target file names */
 export function readManifests(
-  target: Target<'job-runner'>,
+  target: WithManifests<Pick<Manifests, 'files' | 'workload'>>,
   values: Values,
   changes: ManifestChange[] = [],
 ): OwnManifests {
@@ -98,7 +105,7 @@ export function workloadsPath({ kind }: Workload, namespace: string): string {
   return `/apis/apps/v1/namespaces/${namespace}/${kind === 'Deployment' ? 'deployments' : 'statefulsets'}`;
 }
 
-export function manifestsOf({ manifests, file }: Target<'job-runner'>): Manifests {
+export function manifestsOf<M extends Pick<Manifests, 'files' | 'workload'>>({ manifests, file }: WithManifests<M>): M {
   if (manifests === undefined) throw new NotTestable(`the target file ${file} gives no \`manifests\``);
   return manifests;
 }

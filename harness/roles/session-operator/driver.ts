@@ -3,6 +3,8 @@
  * it, and translates nothing.
  */
 
+import type { Values } from '../../core/placeholders.ts';
+
 export interface OperatorExit {
   /** Milliseconds since the epoch. */
   at: number;
@@ -13,8 +15,10 @@ export interface OperatorExit {
 export interface ReplicaOptions {
   /** Tells it from other replicas; the same again after a restart. */
   replica: string;
-  /** Variables of its process, filled in; those in `without` are left out. */
-  env: Record<string, string>;
+  /** What the target file's placeholders stand for. */
+  values: Values;
+  /** Variables that it is started without. */
+  without: string[];
   /** Path of a kubeconfig with the operator's documented rights and no others. */
   kubeconfig: string;
   /** Where its health is asked. */

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { Heartbeat } from '../../../fixtures/workloads/lib/heartbeat.ts';
+import { bundleWorkload } from '../../core/bundle.ts';
 import { Changes } from '../../core/changes.ts';
 import { HarnessError, NotTestable } from '../../core/errors.ts';
 import { fill, type Values } from '../../core/placeholders.ts';
@@ -23,7 +24,8 @@ import { Recorder } from '../../kubernetes/recorder.ts';
 import { podSpec } from '../../probes/pods.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
-import type { OperatorExit, StartedReplica } from './driver.ts';
+import type { OperatorExit, SessionOperatorDriver, StartedReplica } from './driver.ts';
+import { API_HOST, inClusterDriver, provideEdge } from './drivers/in-cluster.ts';
 import { processDriver } from './drivers/process.ts';
 import { ingressRoutesPath, middlewaresPath, provideIngressApi } from './ingress-api.ts';
 import type { OperatorRecord, ReplicaRecord, Session } from './record.ts';
@@ -75,6 +77,10 @@ export interface OperatorBench {
   launch(replica?: string, without?: string[]): Promise<StartedReplica>;
   /** Sends a signal to a replica and waits for its exit; undefined: it still runs after so many seconds. */
   signal(name: 'SIGTERM' | 'SIGKILL', withinSeconds: number, replica?: string): Promise<OperatorExit | undefined>;
+  /** How the last process of a replica ended; undefined: it runs. */
+  exitOf(replica: string): OperatorExit | undefined;
+  /** What the health of a replica says; undefined: nothing answers. */
+  health(replica?: string): Promise<number | undefined>;
   /** A session that is not there yet. */
   session(label: string): Session;
   /** Makes the pod of a session, and its claim where the target has those. */
@@ -150,12 +156,20 @@ async function launch<R>(
 
 /** Starts a replica. @throws NotTestable where nothing can be said of the operator, since it does not become healthy */
 export async function startHealthy(bench: OperatorBench, replica = 'a'): Promise<void> {
-  if (!(await bench.start(replica))) {
-    const words = bench.lines.slice(-5).map(({ text }) => text);
-    throw new NotTestable(
-      `the session operator did not become healthy at ${bench.target.healthPath}: ${words.join(' / ') || 'it said nothing'}`,
-    );
+  if (await bench.start(replica)) {
+    return;
   }
+  const { file, healthPath, startSeconds, start } = bench.target;
+  const exit = bench.exitOf(replica);
+  const what =
+    exit === undefined
+      ? `did not become healthy at \`healthPath\` ${healthPath} within ${startSeconds + START_SLACK_SECONDS} s (its last answer: ${(await bench.health(replica)) ?? 'none'})`
+      : `exited with ${exit.signal ?? `code ${exit.code}`} before it was healthy`;
+  const how = 'command' in start ? `\`start.command\` ${start.command.join(' ')}` : '`start.inCluster`';
+  const words = bench.lines.slice(-5).map(({ text }) => text);
+  throw new NotTestable(
+    `the session operator of ${file} (${how}) ${what}: ${words.join(' / ') || 'it printed nothing'}`,
+  );
 }
 
 /** What has not come in its whole time is not waited for that long again: the scenario goes on, and the checks say what was missing. */
@@ -192,6 +206,8 @@ class Bench implements OperatorBench {
   readonly #running = new Map<string, StartedReplica>();
   readonly #record: OperatorRecord;
   #edge: DnsAndTunnelFake | undefined;
+  #driver: SessionOperatorDriver | undefined;
+  #program = '';
   #traffic: EdgeTraffic | undefined;
   #access: TargetAccess | undefined;
   #image = '';
@@ -230,7 +246,7 @@ class Bench implements OperatorBench {
       foreign: { records: [], tunnel: { ingress: [] } },
       reconfigured: [],
       changes: [],
-      requests: [],
+      edgeRequests: [],
       records: [],
       tunnel: { ingress: [] },
       routes: [],
@@ -253,11 +269,9 @@ class Bench implements OperatorBench {
   }
 
   async open(): Promise<void> {
-    const { ids } = this.#record;
     const { target, namespace } = this;
     const { rules } = target;
-    const [edge, access, image] = await Promise.all([
-      DnsAndTunnelFake.start({ ids, token: `edge-${randomBytes(24).toString('hex')}` }),
+    const [access, image] = await Promise.all([
       this.#t.targetAccess({
         namespace,
         serviceAccount: SERVICE_ACCOUNT,
@@ -266,8 +280,9 @@ class Bench implements OperatorBench {
       }),
       this.#podsRun ? this.#t.agentImage() : this.cluster.workloadImage,
     ]);
-    this.#edge = edge;
     this.#access = access;
+    const token = `edge-${randomBytes(24).toString('hex')}`;
+    const edge = 'inCluster' in target.start ? await this.#startInCluster(token) : await this.#startForProcess(token);
     this.#image = image;
     await writeFile(join(this.#workFolder, 'kubeconfig'), access.kubeConfig, { mode: 0o600 });
     this.#putForeign();
@@ -320,6 +335,34 @@ class Bench implements OperatorBench {
         authentication: `${namespace}/${AUTHENTICATION}`,
       },
     });
+  }
+
+  async #startForProcess(token: string): Promise<DnsAndTunnelFake> {
+    const edge = await DnsAndTunnelFake.start({ ids: this.#record.ids, token });
+    this.#edge = edge;
+    this.#driver = processDriver(this.target, edge.url);
+    return edge;
+  }
+
+  async #startInCluster(token: string): Promise<DnsAndTunnelFake> {
+    const { target, cluster, namespace, access } = this;
+    const { ids } = this.#record;
+    const host = access.inCluster?.KUBERNETES_SERVICE_HOST;
+    const { cert, key, ca } = await this.#t.certificate(API_HOST);
+    this.#program = await bundleWorkload('session-operator');
+    const edge = await DnsAndTunnelFake.start({
+      ids,
+      token,
+      tls: { cert, key },
+      ...(host === undefined ? {} : { host }),
+    });
+    this.#edge = edge;
+    const edgeAddress =
+      host === undefined
+        ? ''
+        : await provideEdge(cluster, namespace, { host, port: Number(new URL(edge.url).port), ca });
+    this.#driver = inClusterDriver({ target, cluster, namespace, access, edgeAddress });
+    return edge;
   }
 
   /** What others have at the edge: an operator that is alone there is nowhere. */
@@ -397,6 +440,8 @@ class Bench implements OperatorBench {
       'edge.url': this.edge.url,
       'health.port': String(healthPort),
       replica,
+      image: this.cluster.workloadImage,
+      'reference.program': this.#program,
     };
   }
 
@@ -415,16 +460,15 @@ class Bench implements OperatorBench {
 
   async launch(replica = 'a', without: string[] = []): Promise<StartedReplica> {
     const { target } = this;
-    const healthPort = await freePort();
-    const filled = fill(target.start.env, this.#values(replica, healthPort), `${target.file}: start.env`);
-    const env = Object.fromEntries(Object.entries(filled).filter(([name]) => !without.includes(name)));
+    const healthPort = 'inCluster' in target.start ? target.start.healthPort : await freePort();
     const workFolder = join(this.#workFolder, replica);
     await mkdir(workFolder, { recursive: true });
     const seen: ReplicaRecord = { replica, startedAt: Date.now() };
     this.#record.replicas.push(seen);
-    const started = await processDriver(target, this.edge.url).start({
+    const started = await existing(this.#driver, 'the driver').start({
       replica,
-      env,
+      values: this.#values(replica, healthPort),
+      without,
       kubeconfig: join(this.#workFolder, 'kubeconfig'),
       healthPort,
       workFolder,
@@ -465,6 +509,14 @@ class Bench implements OperatorBench {
     started.signal(name);
     await this.until(() => seen.exit !== undefined, withinSeconds);
     return seen.exit;
+  }
+
+  exitOf(replica: string): OperatorExit | undefined {
+    return this.#record.replicas.findLast((one) => one.replica === replica)?.exit;
+  }
+
+  health(replica = 'a'): Promise<number | undefined> {
+    return existing(this.#running.get(replica), `the replica ${replica}`).health();
   }
 
   session(label: string): Session {
@@ -628,7 +680,7 @@ class Bench implements OperatorBench {
     const edge = this.#edge;
     if (edge !== undefined) {
       record.changes = [...edge.zone.changes];
-      record.requests = [...edge.requests];
+      record.edgeRequests = [...edge.requests];
       record.records = edge.zone.records();
       record.tunnel = edge.zone.configuration();
     }

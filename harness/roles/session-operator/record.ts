@@ -68,7 +68,7 @@ export interface OperatorRecord {
   /** What others changed later, and when. */
   reconfigured: { at: number; tunnel: TunnelConfiguration }[];
   changes: EdgeChange[];
-  requests: EdgeRequest[];
+  edgeRequests: EdgeRequest[];
   /** What is at the edge at the end. */
   records: DnsRecord[];
   tunnel: TunnelConfiguration;
@@ -223,9 +223,9 @@ export function summarise(record: OperatorRecord): unknown {
       })),
     })),
     edge: {
-      requests: record.requests.length,
-      refused: record.requests.filter(({ status }) => status >= 400).length,
-      tunnelWrites: record.requests.filter(isTunnelWrite).length,
+      requests: record.edgeRequests.length,
+      refused: record.edgeRequests.filter(({ status }) => status >= 400).length,
+      tunnelWrites: record.edgeRequests.filter(isTunnelWrite).length,
     },
     apiRequests: record.apiRequests.length,
     arrivals: record.arrivals,

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { HarnessError } from '../../core/errors.ts';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
 
@@ -23,17 +24,27 @@ export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): 
     documentsCluster = [],
   } = twinFor(candidate, 'session-operator')?.sessionOperator ?? {};
   const { rules, start } = reference;
-  const command =
-    variant === undefined
-      ? start.command
-      : start.command.map((part) => part.replace(PROGRAM, `/session-operator-twins/${variant}/main.ts`));
+  if (!('command' in start)) {
+    throw new HarnessError(`${reference.file} does not start the reference by a command`);
+  }
   return {
     ...reference,
-    start: { ...start, command, env: { ...start.env, ...env } },
+    start: { ...start, command: programOf(start.command, variant), env: { ...start.env, ...env } },
     rules: {
       ...rules,
       namespaced: [...rules.namespaced, ...documents],
       cluster: [...rules.cluster, ...documentsCluster],
     },
   };
+}
+
+/** @throws HarnessError where the reference's command does not name its program: a twin would be the reference itself */
+function programOf(command: string[], variant: string | undefined): string[] {
+  if (variant === undefined) {
+    return command;
+  }
+  if (!command.some((part) => part.endsWith(PROGRAM))) {
+    throw new HarnessError(`the reference's command does not name ${PROGRAM}: ${command.join(' ')}`);
+  }
+  return command.map((part) => part.replace(PROGRAM, `/session-operator-twins/${variant}/main.ts`));
 }

@@ -27,30 +27,42 @@ const routeSchema = z.strictObject({
 /**
  * A target file of the role `session-operator`. Everywhere below `start` and `manifests` these stand for what a run knows: `${namespace}`, `${edge.token}`,
  * `${edge.zone}`, `${edge.tunnel}`, `${edge.domain}`, `${edge.url}` (the fake, without `/client/v4`), `${ingress.url}`, `${router.url}`, `${router.service}`,
- * `${middleware}` (the middleware that authenticates), `${health.port}`, `${replica}`; below `documented` also `${session.hash}` and
+ * `${middleware}` (the middleware that authenticates), `${health.port}`, `${replica}`, `${image}` (a stock Node), `${reference.program}` (the reference, one file); below `documented` also `${session.hash}` and
  * `${session.host}`, and below `sessions` `${session.hash}`.
  */
-export const sessionOperatorTargetSchema = z.strictObject({
+const shape = z.strictObject({
   ...targetBase,
   role: z.literal('session-operator'),
   capabilities: z.array(z.enum(SESSION_OPERATOR_CAPABILITIES)).default([]),
 
   /** How one replica is started. */
-  start: z.strictObject({
+  start: z.union([
+    z.strictObject({
+      /**
+       * A child process. `node` is the Node of the harness; an argument that begins with `./` or `../` is a path relative to the
+       * target file. Its kubeconfig is named by `KUBECONFIG`.
+       */
+      command: z.array(text).min(1),
+      env: environment.default({}),
+      /** Variables without which it has to exit and name them (SR-12). */
+      required: z.array(text).default([]),
+      /**
+       * How its requests for https://api.cloudflare.com reach the fake: `fetch-shim`: it is a Node process, started with a module that moves
+       * them; `configured`: `env` has `${edge.url}`.
+       */
+      edge: z.enum(['fetch-shim', 'configured']).default('fetch-shim'),
+    }),
     /**
-     * A child process. `node` is the Node of the harness; an argument that begins with `./` or `../` is a path relative to the target
-     * file. Its kubeconfig is named by `KUBECONFIG`.
+     * A pod of the template in `manifests`, as a ServiceAccount that is bound to `rules`. It reaches the fake by hostAliases, and trusts it by
+     * NODE_EXTRA_CA_CERTS.
      */
-    command: z.array(text).min(1),
-    env: environment.default({}),
-    /** Variables without which it has to exit and name them (SR-12). */
-    required: z.array(text).default([]),
-    /**
-     * How its requests for https://api.cloudflare.com reach the fake: `fetch-shim`: it is a Node process, started with a module that moves them;
-     * `configured`: `env` has `${edge.url}`.
-     */
-    edge: z.enum(['fetch-shim', 'configured']).default('fetch-shim'),
-  }),
+    z.strictObject({
+      inCluster: z.literal(true),
+      /** Where its container answers for its health. */
+      healthPort: z.number().int().positive(),
+      required: z.array(text).default([]),
+    }),
+  ]),
   /** Longest time from its start to a healthy answer. */
   startSeconds: seconds.default(30),
   /** Path that says whether it is healthy, at `${health.port}`. */
@@ -112,4 +124,30 @@ export const sessionOperatorTargetSchema = z.strictObject({
     /** A regular expression for lines of its output that report a failure. */
     errorLines: text.default('\\b(error|fail(ed|ure)?|fatal|exception|unhandled|panic)\\b'),
   }),
+});
+
+export const sessionOperatorTargetSchema = shape.superRefine(({ start, manifests, sessions, documented }, context) => {
+  const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+  if ('inCluster' in start && manifests === undefined) {
+    refuse(['manifests'], '`start.inCluster` needs them: what is to be started is there');
+  }
+  for (const key of ['selectorLabel', 'hashLabel'] as const) {
+    if (!Object.hasOwn(sessions.labels, sessions[key])) {
+      refuse(['sessions', key], `${sessions[key]} is none of \`sessions.labels\``);
+    }
+  }
+  if (sessions.labels[sessions.hashLabel]?.includes('${session.hash}') === false) {
+    refuse(['sessions', 'labels', sessions.hashLabel], 'the hash label has no ${session.hash}');
+  }
+  if (!documented.host.includes('${session.hash}')) {
+    refuse(['documented', 'host'], 'no ${session.hash}: all sessions would have one host');
+  }
+  if (documented.recordRemovedWith === 'claim' && sessions.claimLabels === undefined) {
+    refuse(['sessions', 'claimLabels'], '`documented.recordRemovedWith: claim` needs them');
+  }
+  try {
+    new RegExp(documented.errorLines, 'i');
+  } catch (error) {
+    refuse(['documented', 'errorLines'], (error as Error).message);
+  }
 });

@@ -5,6 +5,7 @@
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
+import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
@@ -76,6 +77,20 @@ async function install(t: RequirementContext, target: Target<'job-runner'>, name
     config: JSON.stringify(config),
   };
   const read = () => readManifests(target, values, twinFor(t.candidate, 'job-runner')?.jobRunner.manifests ?? []);
+  const admitted = await admit(cluster, namespace, read().workload);
+  const ran = target.manifests?.run === true ? await run(t, target, values, read()) : undefined;
+  return {
+    ...admitted,
+    ...(ran === undefined ? {} : { ran }),
+  };
+}
+
+/** A workload, and a pod of its template, as the API server would store them: by dry runs. */
+export async function admit(
+  cluster: Pick<ClusterHandle, 'request'>,
+  namespace: string,
+  workload: Workload,
+): Promise<Pick<InstallationRecord, 'workload' | 'pod' | 'refused'>> {
   const dryRun = async (path: string, body: object): Promise<{ object?: KubernetesObject; refused?: string }> => {
     const response = await cluster.request(`${path}?dryRun=All`, {
       method: 'POST',
@@ -85,7 +100,6 @@ async function install(t: RequirementContext, target: Target<'job-runner'>, name
     const answer = (await response.json()) as KubernetesObject & { message?: string };
     return response.status === 201 ? { object: answer } : { refused: answer.message ?? `${response.status}` };
   };
-  const { workload } = read();
   const metadata = { ...workload.metadata, namespace };
   const { serviceAccount: _, ...spec } = workload.spec.template.spec;
   const stored = await dryRun(workloadsPath(workload, namespace), { ...workload, metadata });
@@ -95,12 +109,10 @@ async function install(t: RequirementContext, target: Target<'job-runner'>, name
     metadata: { name: workload.metadata?.name, namespace },
     spec: { ...spec, serviceAccountName: ACCOUNT },
   });
-  const ran = target.manifests?.run === true ? await run(t, target, values, read()) : undefined;
   return {
     ...(stored.object === undefined ? {} : { workload: stored.object as Workload }),
     ...(pod.object === undefined ? {} : { pod: (pod.object as { spec?: unknown }).spec as WorkloadPodSpec }),
     refused: [stored.refused, pod.refused].filter((message) => message !== undefined),
-    ...(ran === undefined ? {} : { ran }),
   };
 }
 

@@ -1,5 +1,7 @@
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { HarnessError } from '../../../core/errors.ts';
+import { fill } from '../../../core/placeholders.ts';
 import { startTargetProcess } from '../../../core/process-group.ts';
 import type { Target } from '../../../targets/load.ts';
 import type { SessionOperatorDriver } from '../driver.ts';
@@ -11,12 +13,17 @@ const HEALTH_MS = 2_000;
 
 /** Starts replicas as child processes; `edgeUrl` is where they find the fake. */
 export function processDriver(
-  { start, folder, healthPath }: Target<'session-operator'>,
+  { start, file, folder, healthPath }: Target<'session-operator'>,
   edgeUrl: string,
 ): SessionOperatorDriver {
+  if (!('command' in start)) {
+    throw new HarnessError(`${file} does not start its operator by a command`);
+  }
   const command = start.command.map((part) => (/^\.{1,2}\//.test(part) ? resolve(folder, part) : part));
   return {
-    async start({ env, kubeconfig, healthPort, workFolder, onLine }) {
+    async start({ values, without, kubeconfig, healthPort, workFolder, onLine }) {
+      const filled = Object.entries(fill(start.env, values, `${file}: start.env`));
+      const env: Record<string, string> = Object.fromEntries(filled.filter(([name]) => !without.includes(name)));
       const shim = {
         CONFORMANCE_EDGE_URL: edgeUrl,
         NODE_OPTIONS: `${env.NODE_OPTIONS ?? ''} --import=${FETCH_SHIM.href}`.trim(),

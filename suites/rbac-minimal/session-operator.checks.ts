@@ -1,0 +1,78 @@
+/** The requirements of RBAC for session operators, as functions of what was seen; nothing wrong is an empty list. */
+
+import type { Finding } from '../../harness/core/findings.ts';
+import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
+import { describeRight, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
+import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
+import { completeAt, type OperatorRecord, thingsOf } from '../../harness/roles/session-operator/record.ts';
+import type {
+  MissingRightsRecord,
+  SmallestRoleRecord,
+  WorkRecord,
+} from '../../harness/roles/session-operator/scenarios/permissions.ts';
+
+/** Kinds of requests that the API server refused, names and namespaces left out. */
+function refusedKinds({ requests, namespace }: Pick<WorkRecord, 'requests' | 'namespace'>): Map<string, ApiRecord> {
+  const refused = requests.filter(({ code }) => code === 401 || code === 403);
+  return new Map(
+    refused.map((request) => {
+      const { name: _, ...kind } = request;
+      return [describeRecord(kind).replaceAll(namespace, 'its namespace'), request];
+    }),
+  );
+}
+
+function notCompleted(record: OperatorRecord, when: string): Finding[] {
+  return record.sessions
+    .filter(({ hash, documented }) => completeAt(thingsOf(record, hash), documented.routes.length) === undefined)
+    .map(({ label }) => `${when} it does not complete the session that ${label}`);
+}
+
+/** RB-20o: it does its work, and nothing that it asks for is refused. */
+export function worksUnderItsRules(record: WorkRecord): Finding[] {
+  return [
+    ...(record.sessions.length === 0 ? ['no session was begun'] : []),
+    ...notCompleted(record, 'under its documented rules'),
+    ...[...refusedKinds(record)].map(
+      ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
+    ),
+  ];
+}
+
+/** RB-21o: no documented right is one that nothing needed; verbs that do not exist are RB-23o's. */
+export function documentsOnlyWhatItUses({ target: { rules }, requests }: WorkRecord): Finding[] {
+  const documented = [...rules.namespaced, ...rules.cluster];
+  const unknown = new Set(unknownVerbs(documented).map(describeRight));
+  return surplusRights(documented, requests)
+    .map(describeRight)
+    .filter((right) => !unknown.has(right))
+    .map((right) => `it documents ${right} and never needed it`);
+}
+
+/** RB-21o: what the second run, under the smallest Role, could not do that the first could. */
+export function worksUnderTheSmallestRole({ underSmallest, ...documented }: SmallestRoleRecord): Finding[] {
+  if (underSmallest === undefined) {
+    return [];
+  }
+  const known = refusedKinds(documented);
+  return [
+    ...notCompleted(underSmallest, 'under the smallest Role'),
+    ...[...refusedKinds(underSmallest).keys()]
+      .filter((kind) => !known.has(kind))
+      .map((kind) => `under the smallest Role it was refused ${kind}`),
+  ];
+}
+
+/** RB-24o: what is refused is reported, by its output, its health or its end. */
+export function reportsRefusals({ without }: MissingRightsRecord): Finding[] {
+  const refused = without.filter((one) => one.refused.length > 0);
+  if (refused.length === 0) {
+    return ['none of its calls was refused, whatever was taken away'];
+  }
+  return refused
+    .filter(({ lines, gaveUp }) => !gaveUp && !lines.some(tellsOfRefusal))
+    .map(
+      ({ right, refused: [first] }) =>
+        `without ${describeRight(right)} the API server refused (${first?.message}), and it said nothing of that`,
+    );
+}
