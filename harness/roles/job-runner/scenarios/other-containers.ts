@@ -43,24 +43,27 @@ interface Template {
   containers?: object[];
 }
 
-/** What a pod template adds (Kubernetes, Sidecar Containers; Pod Lifecycle). */
+/**
+ * What a pod template adds (Kubernetes, Sidecar Containers; Pod Lifecycle). Statuses of containers are sorted by name, so
+ * that the first of them is none of the agent's.
+ */
 function templatesOf(image: string): Template[] {
   const container = (name: string, script: string): object => extraContainer(name, image, script);
   return [
     {
       purpose: 'sidecar',
       alongside: 'a native sidecar, which goes on and ends with 3 on SIGTERM',
-      initContainers: [{ ...container('goes-on', FOREVER), restartPolicy: 'Always' }],
+      initContainers: [{ ...container('a-sidecar', FOREVER), restartPolicy: 'Always' }],
     },
     {
       purpose: 'goes-on',
       alongside: 'a container that goes on',
-      containers: [container('goes-on', FOREVER)],
+      containers: [container('a-goes-on', FOREVER)],
     },
     {
       purpose: 'other-codes',
       alongside: 'a container that ended with 5 before the agent, and one that ends with 6 after it',
-      containers: [container('ends-before', 'exit 5'), container('ends-after', `sleep ${2 * AGENT_SECONDS}; exit 6`)],
+      containers: [container('a-ends-before', 'exit 5'), container('ends-after', `sleep ${2 * AGENT_SECONDS}; exit 6`)],
     },
   ];
 }
@@ -91,7 +94,7 @@ function withTemplate(
 ): Promise<OtherContainersRecord> {
   const { container: name } = jobRunnerTarget(t);
   const podTemplate = {
-    containers: [{ name }, ...containers],
+    containers: [...containers, { name }],
     ...(initContainers === undefined ? {} : { initContainers }),
   };
   return withReadyJobRunner(t, { purpose: `alongside-${purpose}`, settings: { podTemplate } }, async (runner) => {
