@@ -154,6 +154,8 @@ const WHY: Record<string, string> = {
   'pods/proxy': 'talks to its pods through the API server',
   'pods/exec': 'runs commands in its pods',
   'pods/eviction': 'evicts its pods, as a drained node does',
+  'pods/status': 'reports of its pods what a node that shuts down does',
+  'pods/ephemeralcontainers': 'adds a container to its pods, as kubectl debug does',
   'services/proxy': 'talks to its Services through the API server',
   services: 'gives its pods a name',
   serviceaccounts: 'makes the ServiceAccounts that are evaluated',
