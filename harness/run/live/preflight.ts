@@ -43,6 +43,9 @@ const ARCHITECTURES = ['amd64', 'arm64'];
 /** An image that a node has not got in so long it is taken to have not at all. */
 const PULL_SECONDS = 120;
 
+/** Clusters that grow by themselves need about so long for a first node. */
+const NODE_SECONDS = 60;
+
 /** Tokens live minutes, and API servers allow no difference at all. */
 const CLOCK_SECONDS = 5;
 
@@ -175,6 +178,10 @@ async function tryImage(
     return lack('a pod of the harness', describeError(error), 'see the rights and --settings');
   }
   try {
+    await cluster.watchPod(namespace, pod, ({ object }) => (object.spec?.nodeName === undefined ? undefined : true), {
+      what: `a node for a pod of the image ${reference}`,
+      deadlineSeconds: NODE_SECONDS,
+    });
     const started = await cluster.watchPod(
       namespace,
       pod,
