@@ -83,7 +83,8 @@ export interface PlannedRow {
   id: string;
 }
 
-function candidatesOf(catalogue: Catalogue, options: RunOptions): Candidate[] {
+/** What a run evaluates, with {@link RunOptions.only} taken into account. */
+export function candidatesOf(catalogue: Catalogue, options: RunOptions): Candidate[] {
   const candidates = selectedCandidates(catalogue, options);
   const { only } = options;
   if (only === undefined) return candidates;
