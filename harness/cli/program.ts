@@ -15,6 +15,7 @@ import { EXIT } from './exit.ts';
 import { registerExplain } from './explain.ts';
 import { registerInit } from './init.ts';
 import { registerList } from './list.ts';
+import { registerMerge } from './merge.ts';
 import { registerPlan } from './plan.ts';
 import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
@@ -36,6 +37,7 @@ export function createProgram(): Command {
     registerUp,
     registerPlan,
     registerProve,
+    registerMerge,
     registerShow,
     registerCertify,
     registerVerify,

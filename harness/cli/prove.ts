@@ -5,15 +5,17 @@ import { redact, redactData } from '../core/redact.ts';
 import { setTimeoutFactor } from '../core/time-limits.ts';
 import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
 import { twinCandidates } from '../run/plan.ts';
+import { parseShard, rowsOfShard } from '../run/shards.ts';
 import { EXIT } from './exit.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
-import { timeoutFactorOption } from './run.ts';
+import { shardOption, timeoutFactorOption } from './run.ts';
 
 interface ProveFlags {
   timeoutFactor: number;
   json?: boolean;
   requirement: string[];
+  shard?: string;
 }
 
 /** `conformance prove`: runs the broken implementations and shows that each fails exactly where it must. */
@@ -27,6 +29,7 @@ export function registerProve(program: Command): void {
         .argParser((id: string, all: string[]) => [...all, id])
         .default([], 'all'),
     )
+    .addOption(shardOption())
     .addOption(timeoutFactorOption())
     .option('--json', 'print the kill matrix as JSON on standard output')
     .action(async (twins: string[], flags: ProveFlags) => {
@@ -39,10 +42,12 @@ export interface Proof {
   faults: string[];
 }
 
-/** Runs the twins; progress goes to standard error. */
-export async function runProof(twins: string[], requirements: string[]): Promise<Proof> {
+/** Runs the twins, or those of one shard (`1/3`); progress goes to standard error. */
+export async function runProof(twins: string[], requirements: string[], shard?: string): Promise<Proof> {
   // Wrong use is told before anything is loaded or started.
-  twinCandidates(loadCatalogue(), { twins, requirements });
+  const catalogue = loadCatalogue();
+  const candidates = twinCandidates(catalogue, { twins, requirements });
+  const only = shard === undefined ? undefined : rowsOfShard(catalogue, candidates, parseShard(shard));
   // Loaded here, so that the small commands start at once.
   const [{ executeWithRerun }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
     import('../run/execute.ts'),
@@ -50,15 +55,18 @@ export async function runProof(twins: string[], requirements: string[]): Promise
     import('./setup.ts'),
   ]);
   const output = new Console();
-  const session = new Session({ ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements }, output.progress);
+  const session = new Session(
+    { ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements, ...(only === undefined ? {} : { only }) },
+    output.progress,
+  );
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: true }));
   return { matrix: killMatrix(session.candidates, session.results), faults };
 }
 
-async function prove(twins: string[], { json, requirement, timeoutFactor }: ProveFlags): Promise<number> {
+async function prove(twins: string[], { json, requirement, shard, timeoutFactor }: ProveFlags): Promise<number> {
   setTimeoutFactor(timeoutFactor);
-  const { matrix, faults } = await runProof(twins, requirement);
+  const { matrix, faults } = await runProof(twins, requirement, shard);
   process.stdout.write(
     json === true ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)),
   );

@@ -92,3 +92,55 @@ test('badge: a picture or JSON', async () => {
     color: 'red',
   });
 });
+
+test('merge: the verdict of all shards; a missing one is no verdict; what does not fit is refused', async () => {
+  const planned = ['TR-01', 'TR-02'];
+  const shard = (index: number, outcome: Outcome, count = 2): string => {
+    const file = join(folder, `${index}-of-${count}-${outcome}.json`);
+    const own = { index, count, planDigest: 'd'.repeat(64), planned };
+    const results = [resultOf(planned[index - 1] ?? '', outcome)];
+    writeFileSync(file, JSON.stringify(reportOf(results, { shard: own })));
+    return file;
+  };
+  const to = ['--report', join(folder, 'merged')];
+  const [first, second, failed] = [shard(1, 'passed'), shard(2, 'passed'), shard(2, 'failed')];
+  expect(await printed('merge', first, second, ...to)).toMatchObject({ code: 0, err: '' });
+  expect(JSON.parse(readFileSync(join(folder, 'merged', 'report.json'), 'utf8'))).toMatchObject({
+    planned,
+    conformant: true,
+  });
+  expect((await printed('merge', first, failed, ...to)).code).toBe(1);
+  expect(await printed('merge', first, ...to)).toMatchObject({
+    code: 2,
+    out: expect.stringContaining('shard 2/2 is missing'),
+  });
+  expect(await printed('merge', second, failed, ...to)).toMatchObject({
+    code: 64,
+    err: expect.stringContaining('shard 2/2 is there twice'),
+  });
+  expect(await printed('merge', first, shard(2, 'passed', 3), ...to)).toMatchObject({
+    code: 64,
+    err: expect.stringContaining('the number of shards'),
+  });
+  const baseline = join(folder, 'baseline.yaml');
+  const owned = ['--owner', 'platform', '--link', 'https://issues.test/7', '--expires', '2099-01-01'];
+  await printed('merge', first, failed, ...to);
+  await printed('baseline', 'update', baseline, '--report', join(folder, 'merged'), ...owned);
+  expect((await printed('merge', first, failed, '--baseline', baseline, ...to)).code).toBe(0);
+});
+
+test.each([
+  ['run', '0/3', 'the first is 1/3'],
+  ['run', '4/3', 'the last is 3/3'],
+  ['run', 'a/b', 'two whole numbers'],
+  ['run', '1/999', '--shard 1/999: '],
+  ['prove', '0/3', 'the first is 1/3'],
+  ['prove', '1/9999', 'a twin is not split'],
+])('%s --shard %s is told before anything is started', async (command, shard, said) => {
+  expect(await printed(command, '--shard', shard)).toMatchObject({ code: 64, err: expect.stringContaining(said) });
+});
+
+test('a shard does not go with a baseline', async () => {
+  const { code, err } = await printed('run', '--shard', '1/2', '--baseline', 'baseline.yaml');
+  expect({ code, err }).toEqual({ code: 64, err: expect.stringContaining('`conformance merge`') });
+});

@@ -11,8 +11,9 @@ import type { Report } from '../report/report.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import type { Lack } from '../run/live/preflight.ts';
-import { checkCombination, select, targetsCandidate } from '../run/plan.ts';
+import { checkCombination, referencesCandidate, select, targetsCandidate } from '../run/plan.ts';
 import type { RunOptions, Session } from '../run/session.ts';
+import { parseShard, planDigest, rowsOfShard, type Shard } from '../run/shards.ts';
 import { loadTarget, type Target } from '../targets/load.ts';
 import { loadSettings, type Settings } from '../targets/settings.ts';
 import { EventStream } from './events.ts';
@@ -42,6 +43,7 @@ export interface RunFlags extends EnvironmentFlags {
   target: string[];
   namespace?: string[];
   whatWorks?: boolean;
+  shard?: string;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -58,6 +60,13 @@ export function collect(value: string, previous: string[]): string[] {
     throw new InvalidArgumentError('The value is empty.');
   }
   return [...previous, ...value.split(',')];
+}
+
+export function shardOption(): Option {
+  return new Option(
+    '--shard <index/count>',
+    'run only this part of the plan, for example 1/3; every machine splits alike',
+  );
 }
 
 /** For a cluster that is slow: what a check asks of the implementation stays as it is. */
@@ -121,6 +130,7 @@ export function registerRun(program: Command): void {
     .addOption(
       new Option('--requirement <id>', 'run only this requirement; repeatable').argParser(collect).default([], 'all'),
     )
+    .addOption(shardOption())
     .option('--report <folder>', 'folder for the report', 'reports/latest')
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
     .option('--json', 'print events as JSON on standard output, one per line; everything else goes to standard error')
@@ -162,6 +172,15 @@ function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
   return loadSettings(settings);
 }
 
+/** @throws UsageError for a shard that cannot be, and for a baseline: a part does not say what is new in the whole */
+function shardFor({ shard, baseline }: RunFlags): Shard | undefined {
+  if (shard === undefined) return undefined;
+  if (baseline !== undefined) {
+    throw new UsageError('--shard does not go with --baseline: give the baseline to `conformance merge`');
+  }
+  return parseShard(shard);
+}
+
 /** Looks before the first requirement what a live cluster lacks. @returns whether the run is to go on */
 async function isFit(session: Session, { whatWorks = false }: RunFlags, output: Console): Promise<boolean> {
   const begun = performance.now();
@@ -197,7 +216,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   checkCombination({ cluster: flags.cluster, clock });
   const requirements = select(loadCatalogue(), { suites, requirements: flags.requirement });
   const targets = flags.target.map((file) => loadTarget(file, flags.set));
-  if (targets.length > 0) targetsCandidate(targets, requirements);
+  const candidate = targets.length > 0 ? targetsCandidate(targets, requirements) : referencesCandidate(requirements);
+  const shard = shardFor(flags);
+  const only = shard === undefined ? undefined : rowsOfShard(loadCatalogue(), [candidate], shard);
   const settings = settingsFor(flags);
   const { namespace: namespaces = [] } = flags;
   if (namespaces.length > 0 && flags.cluster !== 'kubeconfig') {
@@ -245,6 +266,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     keep: flags.keep === true,
     ...(warm === undefined ? {} : { warm }),
     ...(targets.length === 0 ? {} : { targets }),
+    ...(only === undefined ? {} : { only }),
   };
   const session = new Session(options, (part, message) => {
     output.progress(part, message);
@@ -272,7 +294,14 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     ...(clock === 'accelerated' ? { expected: session.planned.map(({ id }) => [id, expected.get(id) ?? 0]) } : {}),
   });
   const execution = await executeWithRerun(session, events === undefined ? progress : events.beside(progress));
-  const built = buildReport(session, execution, invocationOf(flags));
+  const evaluated = buildReport(session, execution, invocationOf(flags));
+  const built: Report =
+    shard === undefined
+      ? evaluated
+      : {
+          ...evaluated,
+          shard: { ...shard, planDigest: planDigest([candidate], options), planned: candidate.planned },
+        };
   const known = baseline === undefined ? undefined : applyBaseline(baseline, built);
   const report: Report = known === undefined ? built : { ...built, baseline: known };
   const files = writeReport(flags.report, report);
@@ -315,7 +344,7 @@ async function warmOf(
 }
 
 /** The baseline of a run, read before anything is started; what has expired is said at once. */
-async function baselineOf(file: string | undefined): Promise<Baseline | undefined> {
+export async function baselineOf(file: string | undefined): Promise<Baseline | undefined> {
   if (file === undefined) return undefined;
   const { expiredEntries, readBaseline } = await import('../report/baseline.ts');
   const baseline = readBaseline(

@@ -3,7 +3,11 @@ import type { EvidenceItem } from '../rpc/protocol.ts';
 
 /** The matrix of a run, of what its requirements kept of it; undefined where none did. */
 export function collectMatrix(evidence: EvidenceItem[]): Matrix | undefined {
-  const parts = evidence.filter(({ label }) => label === MATRIX).map(({ data }) => matrixSchema.parse(data));
+  return joinMatrices(evidence.filter(({ label }) => label === MATRIX).map(({ data }) => matrixSchema.parse(data)));
+}
+
+/** One matrix of several that tell of different tokens; undefined where there is none. */
+export function joinMatrices(parts: Matrix[]): Matrix | undefined {
   if (parts.length === 0) return undefined;
   const providers = new Map(parts.flatMap((part) => part.providers.map((provider) => [provider.name, provider])));
   return {

@@ -111,6 +111,20 @@ export const reportSchema = z
       .record(z.string(), z.string())
       .optional()
       .describe('where the sources of the results can be read, as far as they have an address'),
+    shard: z
+      .strictObject({
+        index: z.int().positive().describe('from 1'),
+        count: z.int().positive(),
+        planDigest: z
+          .string()
+          .regex(/^[0-9a-f]{64}$/)
+          .describe('SHA-256 over the whole plan; the same in all parts of one run'),
+        planned: z.array(z.string()).describe('ids of the whole plan'),
+      })
+      .optional()
+      .describe(
+        'what part of a plan this is (`run --shard`); absent where it is all of it. The verdict is of the part',
+      ),
     planned: z.array(z.string()),
     results: z.array(resultSchema),
     timeline: z.array(timelineEventSchema).describe('what happened to each token that was seen, in the order of time'),

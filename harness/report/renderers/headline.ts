@@ -16,11 +16,18 @@ export function headlineOf(report: Report): Headline {
   const count = (outcome: string, level: string): number =>
     results.filter((result) => result.outcome === outcome && result.level === level).length;
   const should = count('failed', 'SHOULD') + count('not testable', 'SHOULD');
-  const beside = should === 0 ? '' : ` ${requirements(should, 'SHOULD')} not met; that does not change the verdict.`;
+  const { shard } = report;
+  const part =
+    shard === undefined
+      ? ''
+      : ` This is shard ${shard.index} of ${shard.count}; \`conformance merge\` judges all of them.`;
+  const beside = `${
+    should === 0 ? '' : ` ${requirements(should, 'SHOULD')} not met; that does not change the verdict.`
+  }${part}`;
   if (conformant) {
     const none = summary['not applicable'] === 0 ? '' : `, ${summary['not applicable']} do not apply`;
     return {
-      title: 'Conformant',
+      title: shard === undefined ? 'Conformant' : `Shard ${shard.index}/${shard.count}: conformant`,
       sentence:
         `All ${planned.length} planned requirements were evaluated: ${summary.passed} passed${none}, ` +
         `no MUST failed.${beside}`,
