@@ -10,6 +10,9 @@ import type { Readiness, RunnerEvent, RunnerExit, Task, TaskEnd } from './driver
 /** Seconds from submission to end of a task that does nothing, on a small machine that many share. */
 export const TASK_SECONDS = 90;
 
+/** Seconds after a task's end in which its last output may still arrive. */
+export const LAST_OUTPUT_SECONDS = 3;
+
 /** Seconds beyond a documented time: what the harness sees of it arrives by two ways. */
 export const SLACK_SECONDS = 15;
 

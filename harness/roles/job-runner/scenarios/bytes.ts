@@ -3,7 +3,7 @@
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { withReadyJobRunner } from '../launch.ts';
-import { allOver, outputOf, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import { allOver, LAST_OUTPUT_SECONDS, outputOf, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
 import { readLog } from './logs.ts';
 
@@ -72,6 +72,7 @@ export async function observeBytes(t: RequirementContext): Promise<BytesRecord> 
       });
       const { bytes: log } = await readLog(runner, task);
       await runner.until(() => allOver(runner), TASK_SECONDS);
+      await runner.watchFor(LAST_OUTPUT_SECONDS);
       const expected = [
         ...lengths.map((length) => ({ what: `${length} bytes`, begins: `bytes ${length} ` })),
         { what: `${WIDE_CHARACTERS} characters of three bytes`, begins: `wide ${WIDE_CHARACTERS} ` },

@@ -5,6 +5,7 @@ import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
 import {
   allOver,
   jobsOf,
+  LAST_OUTPUT_SECONDS,
   podsOf,
   type RunnerRecord,
   runsOrIsOver,
@@ -50,6 +51,7 @@ export async function observeDisruptions(t: RequirementContext): Promise<OutputR
       await runner.watchFor(DISRUPTIONS.submit);
       await runner.submit('amid', { env: { WORKLOAD_LINES: '3' } });
       await runner.until(() => allOver(runner), TASK_SECONDS);
+      await runner.watchFor(LAST_OUTPUT_SECONDS);
       await runner.access.setFaults([]);
       return { ...runner.record(), lines: OUTLIVING_LINES, logs: await logRequestsOf(runner) };
     }),

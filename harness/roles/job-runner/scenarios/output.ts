@@ -2,7 +2,7 @@
 
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { withReadyJobRunner } from '../launch.ts';
-import { allOver, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import { allOver, LAST_OUTPUT_SECONDS, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
 import { type LogRequest, logRequestsOf } from './logs.ts';
 import { limitsTasks } from './tasks.ts';
@@ -30,6 +30,7 @@ export async function observeOutput(t: RequirementContext): Promise<OutputRecord
         env: { WORKLOAD_LINES: String(LINES), WORKLOAD_LINE_BYTES: String(LINE_BYTES), WORKLOAD_RATE: '1' },
       });
       await runner.until(() => allOver(runner), TASK_SECONDS);
+      await runner.watchFor(LAST_OUTPUT_SECONDS);
       return { ...runner.record(), lines: LINES, logs: await logRequestsOf(runner) };
     }),
   );
