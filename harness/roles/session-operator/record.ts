@@ -196,6 +196,14 @@ export function liveSessions({ sessions }: OperatorRecord): Session[] {
   return sessions.filter(({ begunAt, podGoneAt }) => begunAt > 0 && podGoneAt === undefined);
 }
 
+/** How long it took from a pod to all of its session, in seconds, of those that were complete. */
+export function timesToRoute(record: OperatorRecord): number[] {
+  return record.sessions.flatMap(({ hash, begunAt, documented }) => {
+    const at = completeAt(thingsOf(record, hash), documented.routes.length);
+    return begunAt === 0 || at === undefined ? [] : [Math.max(0, at - begunAt) / 1000];
+  });
+}
+
 /** What was seen, short enough to be read. */
 export function summarise(record: OperatorRecord): unknown {
   const after = (at: number | undefined): string | undefined =>
@@ -222,6 +230,7 @@ export function summarise(record: OperatorRecord): unknown {
         to: after(to),
       })),
     })),
+    secondsToRoute: spread(timesToRoute(record)),
     edge: {
       requests: record.edgeRequests.length,
       refused: record.edgeRequests.filter(({ status }) => status >= 400).length,
@@ -231,6 +240,16 @@ export function summarise(record: OperatorRecord): unknown {
     arrivals: record.arrivals,
     output: record.lines.slice(-LINES_TOLD).map(({ replica, text }) => `${replica}: ${text}`),
     stalls: record.stalls,
+  };
+}
+
+function spread(seconds: number[]): { sessions: number; median?: number; longest?: number } {
+  const sorted = seconds.toSorted((one, other) => one - other);
+  const [median, longest] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)];
+  return {
+    sessions: sorted.length,
+    ...(median === undefined ? {} : { median }),
+    ...(longest === undefined ? {} : { longest }),
   };
 }
 

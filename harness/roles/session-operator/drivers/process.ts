@@ -37,6 +37,11 @@ export function processDriver(
           createInterface({ input: stream }).on('line', onLine);
         }
       }
+      void group.exited.then(({ error }) => {
+        if (error !== undefined) {
+          onLine(`it could not be started: ${error.message}`);
+        }
+      });
       return {
         exited: group.exited,
         async health() {
