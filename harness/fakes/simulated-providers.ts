@@ -74,6 +74,12 @@ const SIMULATED = {
   'no-expiry': { behavior: { withoutExpiresIn: true, lifeSeconds: SHORT_LIFE_SECONDS } },
   swapped: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS } },
   outage: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
+  // Their tokens are about to be renewed when they begin to refuse, fail, limit the rate, or answer nothing.
+  'renewal-refused': {},
+  'renewal-down': {},
+  'renewal-limited': {},
+  'renewal-silent': { client: { impatient: true } },
+  hanging: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
   // For the session in which the client is started anew with the cache that it left.
   cached: {},
   'cached-elsewhere': {},

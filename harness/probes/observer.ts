@@ -41,7 +41,7 @@ export interface Observer {
   /** Port at which the issuers of the simulated providers are, as well as {@link SIMULATED_HOSTS}. */
   port: number;
   /** Sets how a simulated provider behaves from now on. */
-  act(provider: string, act: Act): Promise<void>;
+  act(provider: string, act: Act, lifeSeconds?: number): Promise<void>;
 }
 
 /** Deploys the observer into a namespace (the test's own by default); once per file and subject. Rejects when it does not become ready. */
@@ -192,6 +192,9 @@ function observerAt(
     stalls: async () => (await ask<{ stalls: Stall[] }>('/stalls')).stalls,
     refuseNext: (provider) => post(`/refuse?provider=${encodeURIComponent(provider)}`),
     port,
-    act: (provider, act) => post(`/act?provider=${encodeURIComponent(provider)}&act=${act}`),
+    act: (provider, act, lifeSeconds) =>
+      post(
+        `/act?provider=${encodeURIComponent(provider)}&act=${act}${lifeSeconds === undefined ? '' : `&life=${lifeSeconds}`}`,
+      ),
   };
 }

@@ -6,6 +6,7 @@ import { type SimulatedName, simulatedSetups } from '../../harness/fakes/simulat
 import type { Call, ClientSession } from '../../harness/roles/token-client/record.ts';
 import { aCall, anExchange, aRequest, aSession, iso } from '../../harness/roles/token-client/record-builders.ts';
 import {
+  boundsItsExchanges,
   doesNotGuessALife,
   exchangesOnceForManyCalls,
   exchangesOnceMoreWhenRefused,
@@ -110,6 +111,47 @@ describe('nobody is asked', () => {
     expect(seen(listener(8080, -5))).toEqual([]);
     expect(told(seen(listener(8080, -5), listener(4242, 10.5)))).toEqual([expect.stringContaining('port 4242')]);
     expect(seen(listener(4241, 0.05), listener(4242, 10.5))).toEqual([]);
+  });
+});
+
+describe('exchanges while a provider fails', () => {
+  const told503 = { kind: 'act', provider: 'outage', act: 'failing', at: iso(10), place: 1 } as const;
+  const limiting = { kind: 'act', provider: 'renewal-limited', act: 'limiting', at: iso(30), place: 500 } as const;
+  const made = aCall('outage', 'outage', [10, 13], { act: 'failing', ...failed });
+  const down = aCall('renewal', 'renewal-down', [40, 40.1], { act: 'failing' });
+  const closed = { ...told503, act: 'closed', place: 0.1 };
+  const seen = (at: number[], limited: number[] = []): string[] =>
+    told(
+      boundsItsExchanges(
+        session({
+          acts: [closed, told503, limiting],
+          calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, down],
+          exchanges: [
+            exchange('outage', 8, { place: 0.5, status: 0 }),
+            ...at.map((second, index) => exchange('outage', second, { place: 2 + index / 1e6, status: 503 })),
+            ...limited.map((second, index) => exchange('renewal-limited', second, { place: 501 + index, status: 429 })),
+          ],
+        }),
+      ),
+    );
+  const times = (count: number, pause: number): number[] =>
+    Array.from({ length: count }, (_, index) => 10 + index * pause);
+
+  test('are few for each call', () => {
+    expect(seen(times(3, 0.01))).toEqual([]);
+    expect(seen(times(20_000, 0.0001))).toEqual([expect.stringMatching(/one call of 3\.0 s made 20000 requests/)]);
+  });
+
+  test('have growing pauses where they are more', () => {
+    expect(seen([10, 10.2, 10.6, 11.4, 13])).toEqual([]);
+    expect(seen(times(5, 0.5))).toEqual([
+      expect.stringMatching(/pauses that do not grow .*first 500 ms, the last 500 ms/),
+    ]);
+  });
+
+  test('do not come before Retry-After', () => {
+    expect(seen([10], [30, 36.1])).toEqual([]);
+    expect(seen([10], [30, 31, 37])).toEqual([expect.stringMatching(/asked again 1\.0 s after .*"Retry-After: 6"/)]);
   });
 });
 

@@ -2,7 +2,7 @@
 
 import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
-import { INTERACTIVE } from '../../fixtures/workloads/observer/simulated.ts';
+import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/observer/simulated.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotApplicable } from '../../harness/core/errors.ts';
 import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
@@ -27,17 +27,21 @@ import {
   control,
   describeCall,
   digestsOfFile,
+  duringAct,
   endOf,
   exchangesAtSimulated,
   FAIL_FAST_MS,
   failuresOf,
+  hangingCalls,
   isForItself,
   iso,
+  isSameProcess,
   LATE,
   observationsOf,
   outageCalls,
   presentedTokens,
   READ_TO_ARRIVAL_MS,
+  renewalCalls,
   restarts,
   rotationsSince,
   type SessionProvider,
@@ -201,9 +205,9 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   const findings: Finding[] = restarts(session.before, session.after);
   const calls = session.calls.filter(({ provider }) => provider === LATE);
   const without = calls.filter(({ phase }) => withoutToken(phase) !== undefined);
-  const [there, recovered] = (['refused', 'recovered'] as const).map((phase) =>
-    calls.find((call) => call.phase === phase),
-  );
+  const there = calls.find(({ phase }) => phase === 'refused');
+  // A client may pause after the refusal.
+  const recovered = calls.findLast(({ phase }) => phase === 'recovered');
   if (without.length < 2 || there === undefined || recovered === undefined)
     return [...findings, 'no such calls were made'];
   // A client that is started for each call needs that time too: not more than the slowest of its good calls.
@@ -420,6 +424,160 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
     ...(last === undefined
       ? ['no call was made after the outage']
       : failuresOf([last], (call) => `${after.length} calls failed after the outage, the last: ${describeCall(call)}`)),
+  ];
+}
+
+/** The providers that fail while a token of theirs is about to be renewed, with what befalls them. */
+const RENEWALS = [
+  ['renewal-refused', 'refuses the renewal'],
+  ['renewal-down', 'answers 503'],
+  ['renewal-limited', 'answers 429'],
+  ['renewal-silent', 'does not answer'],
+] as const;
+
+/** TR-38: while a cached access token is good, a provider that refuses, fails or says nothing does no harm, and is asked again. */
+export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
+  return [
+    ...restarts(session.afterOutage, session.afterRenewals),
+    ...RENEWALS.flatMap(([name, does]) => {
+      const calls = renewalCalls(session, name);
+      const [first, ...others] = calls;
+      if (first === undefined) return [`no call was made of a provider that ${does}`];
+      const during = others.filter(({ act }) => act !== 'good');
+      const after = others.filter(({ act }) => act === 'good');
+      const granted = exchangesAtSimulated(session, name).findLast(
+        ({ at, accessToken }) => accessToken !== undefined && Date.parse(at) <= endOf(first) + CLOCKS_MS,
+      );
+      const goodUntil = Date.parse(granted?.at ?? '') + 1_000 * (granted?.expiresIn ?? 0) - CLOCKS_MS;
+      const judged = during.filter(({ at }) => Date.parse(at) < goodUntil);
+      const limitMs = session.timeLimitMs + FAIL_FAST_MS;
+      return [
+        ...failuresOf([first], (call) => `a call failed before the provider ${does}: ${describeCall(call)}`),
+        ...(judged.length > 0
+          ? []
+          : unseen(during, `no call was made while the provider ${does} and the token was good`)),
+        ...once(
+          failuresOf(judged, (call) => {
+            const left = Math.round((goodUntil - Date.parse(call.at)) / 1000);
+            return `while the provider ${does} a call failed, though its access token was good for another ${left} s: ${describeCall(call)}`;
+          }),
+        ),
+        ...judged
+          .filter(({ ok, durationMs }) => ok && durationMs > limitMs)
+          .map((call) => ({
+            text: `while the provider ${does} a call took ${(call.durationMs / 1000).toFixed(1)} s, though its access token was good: ${describeCall(call)}`,
+            from: Date.parse(call.at),
+            to: endOf(call),
+            excessMs: call.durationMs - limitMs,
+          })),
+        ...(after.at(-1)?.ok === true
+          ? []
+          : unseen(after.slice(-1), `once the provider was good again ${after.length} calls failed`)),
+        ...(duringAct(session, session.exchanges, name, 'good').some(
+          ({ accessToken, at }) => accessToken !== undefined && Date.parse(at) > endOf(first),
+        )
+          ? []
+          : unseen(after, 'once the provider was good again the token was never renewed')),
+      ];
+    }),
+  ];
+}
+
+/** The first finding, with how many more there are like it. */
+function once(findings: Finding[]): Finding[] {
+  const [first, ...more] = findings;
+  if (first === undefined || more.length === 0) return findings;
+  return [
+    typeof first === 'string'
+      ? `${first} (and ${more.length} more)`
+      : { ...first, text: `${first.text} (and ${more.length} more)` },
+  ];
+}
+
+/** Exchanges that one call may make while its provider fails, and among those the ones that may follow one another at once. */
+const ATTEMPTS_OF_A_CALL = 10;
+const ATTEMPTS_AT_ONCE = 3;
+
+/** Exchanges that many calls at one moment may make between them while their provider fails and their token is good. */
+const ATTEMPTS_OF_A_BURST = 5;
+
+/** TR-39: exchanges are bounded while the provider fails: few for each call, with growing pauses, and none before `Retry-After`. */
+export function boundsItsExchanges(session: ClientSession): Finding[] {
+  const calls = outageCalls(session);
+  const outage = (['closed', 'failing'] as const).flatMap((act): Finding[] => {
+    const made = calls.filter((call) => call.act === act);
+    const requests = duringAct(session, [...session.exchanges, ...session.lookups], 'outage', act);
+    if (requests.length === 0) return unseen(made, `with a provider that is ${act} nothing was asked of it`);
+    return made.flatMap((call) => {
+      const own = requests
+        .map(({ at }) => Date.parse(at))
+        .filter((at) => at >= Date.parse(call.at) - CLOCKS_MS / 2 && at <= endOf(call) + CLOCKS_MS / 2)
+        .toSorted((one, other) => one - other);
+      const told = `with a provider that is ${act} one call of ${(call.durationMs / 1000).toFixed(1)} s made ${own.length} requests to it`;
+      if (own.length > ATTEMPTS_OF_A_CALL) return [`${told}; ${ATTEMPTS_OF_A_CALL} are plenty`];
+      const pauses = own.slice(1).map((at, index) => at - (own[index] ?? at));
+      const [shortest = 0, longest = 0] = [pauses[0], pauses.at(-1)];
+      return own.length > ATTEMPTS_AT_ONCE && longest < 1.2 * shortest
+        ? [`${told}, at pauses that do not grow (the first ${shortest} ms, the last ${longest} ms)`]
+        : [];
+    });
+  });
+  // A process that was replaced meanwhile cannot know what it did before: that it was is TR-38.
+  const isOneProcess = isSameProcess(session.afterOutage, session.afterRenewals);
+  return [...once(outage), ...(isOneProcess ? [...boundsOfABurst(session), ...keepsRetryAfter(session)] : [])];
+}
+
+function boundsOfABurst(session: ClientSession): Finding[] {
+  const failing = renewalCalls(session, 'renewal-down').filter(({ act }) => act === 'failing');
+  const [first] = failing;
+  if (first === undefined) return ['no calls were made while a provider failed and their token was good'];
+  const attempts = duringAct(session, session.exchanges, 'renewal-down', 'failing').length;
+  return attempts > ATTEMPTS_OF_A_BURST
+    ? [
+        `${failing.length} calls with a good token made ${attempts} exchanges while the provider answered 503; with growing pauses they are ${ATTEMPTS_OF_A_BURST} at most`,
+      ]
+    : [];
+}
+
+function keepsRetryAfter(session: ClientSession): Finding[] {
+  const limited = duringAct(session, session.exchanges, 'renewal-limited', 'limiting');
+  const early = limited.flatMap((exchange, index) => {
+    const previous = limited[index - 1];
+    if (previous === undefined) return [];
+    const seconds = (Date.parse(exchange.at) - Date.parse(previous.at)) / 1000;
+    return seconds < RETRY_AFTER_SECONDS - CLOCKS_MS / 1000
+      ? [
+          `the provider was asked again ${seconds.toFixed(1)} s after it had answered 429 with "Retry-After: ${RETRY_AFTER_SECONDS}", at ${exchange.at}`,
+        ]
+      : [];
+  });
+  return once(early);
+}
+
+/** TR-40: a token request that is never answered ends by the client's time limit, and the calls after it do not suffer by it. */
+export function survivesAHangingRequest(session: ClientSession): Finding[] {
+  const [before, ...others] = hangingCalls(session);
+  const hung = others.find(({ act }) => act === 'silent');
+  const after = others.filter(({ act }) => act === 'good');
+  const last = after.at(-1);
+  if (before === undefined || hung === undefined || last === undefined) return ['no such calls were made'];
+  const limitMs = session.timeLimitMs + FAIL_FAST_MS;
+  const slow = [hung, ...after].filter(({ unanswered, durationMs }) => unanswered === true || durationMs > limitMs);
+  const asked = duringAct(session, [...session.exchanges, ...session.lookups], 'hanging', 'silent').length > 0;
+  return [
+    ...failuresOf([before], (call) => `a call failed before the provider fell silent: ${describeCall(call)}`),
+    ...(asked ? [] : unseen([hung], 'the provider that does not answer was never asked')),
+    ...slow.map((call) => ({
+      text: `${call === hung ? 'a call whose token request is never answered' : 'a call after one whose token request is never answered'} took ${(call.durationMs / 1000).toFixed(1)} s, its limit is ${session.timeLimitMs / 1000} s (timeLimitSeconds): ${describeCall(call)}`,
+      from: Date.parse(call.at),
+      to: endOf(call),
+      excessMs: Math.max(call.durationMs - limitMs, call.unanswered === true ? FAIL_FAST_MS : 0),
+    })),
+    ...failuresOf(
+      [last],
+      (call) =>
+        `${after.length} calls failed after one whose token request was never answered, though the provider answers again: ${describeCall(call)}`,
+    ),
   ];
 }
 

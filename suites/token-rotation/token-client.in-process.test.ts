@@ -54,10 +54,12 @@ import {
   sendsNoTokenToStrangers,
 } from '../token-exchange/token-client.checks.ts';
 import {
+  boundsItsExchanges,
   doesNotGuessALife,
   exchangesOnceForManyCalls,
   exchangesOnceMoreWhenRefused,
   followsTheSymlinkSwap,
+  goesOnWithAGoodToken,
   namesTheMissingFile,
   neverPresentsAnExpiredToken,
   neverTurnsToAPerson,
@@ -68,6 +70,7 @@ import {
   rereadsOnSchedule,
   reusesAccessTokens,
   sendsNoWhiteSpace,
+  survivesAHangingRequest,
   survivesAMissingTokenFile,
   survivesAnOutage,
   writesNoToken,
@@ -127,6 +130,9 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TR-35': neverTurnsToAPerson,
   'TR-36': followsTheSymlinkSwap,
   'TR-37': rereadsOnSchedule,
+  'TR-38': goesOnWithAGoodToken,
+  'TR-39': boundsItsExchanges,
+  'TR-40': survivesAHangingRequest,
   'TX-02': exchangesBySubjectToken,
   'TX-04': findsAnIssuerWithAPath,
   'TX-06': refusesMetadataOfAnotherIssuer,
@@ -412,8 +418,9 @@ async function watchClient(
         refuseNext: async (name) => {
           await fetch(`http://127.0.0.1:${http}/refuse?provider=${name}`, { method: 'POST' });
         },
-        act: async (name, act) => {
-          await fetch(`http://127.0.0.1:${http}/act?provider=${name}&act=${act}`, { method: 'POST' });
+        act: async (name, act, lifeSeconds) => {
+          const life = lifeSeconds === undefined ? '' : `&life=${lifeSeconds}`;
+          await fetch(`http://127.0.0.1:${http}/act?provider=${name}&act=${act}${life}`, { method: 'POST' });
         },
         copy: async (from, to) => copyInPlace(from, to),
         pad: async (from, to) => padInPlace(from, to),

@@ -3,10 +3,12 @@ import { observeRestartedClient } from '../../harness/roles/token-client/observe
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
+  boundsItsExchanges,
   doesNotGuessALife,
   exchangesOnceForManyCalls,
   exchangesOnceMoreWhenRefused,
   followsTheSymlinkSwap,
+  goesOnWithAGoodToken,
   keepsConfigurationsApart,
   namesTheMissingFile,
   neverPresentsAnExpiredToken,
@@ -20,6 +22,7 @@ import {
   reusesTheKeptCache,
   sendsNoWhiteSpace,
   survivesABadCache,
+  survivesAHangingRequest,
   survivesAMissingTokenFile,
   survivesAnOutage,
   writesNoToken,
@@ -44,3 +47,6 @@ requirement('TR-34', check(observeRestartedClient, survivesABadCache));
 requirement('TR-35', check(observeClient, neverTurnsToAPerson));
 requirement('TR-36', check(observeClient, followsTheSymlinkSwap));
 requirement('TR-37', check(observeClient, rereadsOnSchedule));
+requirement('TR-38', check(observeClient, goesOnWithAGoodToken));
+requirement('TR-39', check(observeClient, boundsItsExchanges));
+requirement('TR-40', check(observeClient, survivesAHangingRequest));

@@ -32,8 +32,8 @@ export interface SessionDriver {
   records(): Promise<ObserverRecord[]>;
   /** Lets the next token request to a provider be refused, with an error that repeats the request. */
   refuseNext(provider: string): Promise<void>;
-  /** Tells a simulated provider how to behave from now on. */
-  act(provider: string, act: Act): Promise<void>;
+  /** Tells a simulated provider how to behave from now on, and how long its access tokens live where that changes. */
+  act(provider: string, act: Act, lifeSeconds?: number): Promise<void>;
   /** Puts a copy of a file where the client runs in place. */
   copy(from: string, to: string): Promise<void>;
   /** The same with white space around what the file holds. */

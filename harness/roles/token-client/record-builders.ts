@@ -71,6 +71,7 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   before: { podUid: 'uid', restarts: 0 },
   after: { podUid: 'uid', restarts: 0 },
   afterOutage: { podUid: 'uid', restarts: 0 },
+  afterRenewals: { podUid: 'uid', restarts: 0 },
   stalls: [],
   ...change,
 });

@@ -66,7 +66,8 @@ export const LATE = 'late';
  * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
  * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
  * its access token expired (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as
- * its part needs (`simulated`), the one with an outage at the very end (`outage`).
+ * its part needs (`simulated`), the ones that fail while a token of theirs is about to be renewed (`renewal`), the one whose answer to a cold
+ * call never comes (`hanging`), the one with an outage at the very end (`outage`).
  */
 export type Phase =
   | 'missing'
@@ -80,6 +81,8 @@ export type Phase =
   | 'blanked'
   | 'restored'
   | 'simulated'
+  | 'renewal'
+  | 'hanging'
   | 'outage';
 
 /** The phases in which the late provider's token file holds no token, and how the file is then. */
@@ -176,6 +179,8 @@ export interface ClientSession {
   after: ProcessIdentity;
   /** The process after the outage of the simulated provider. */
   afterOutage: ProcessIdentity;
+  /** The process after providers failed while their tokens were about to be renewed: after that outage. */
+  afterRenewals: ProcessIdentity;
   /** When the harness, the client's pod, the observer or the way to the client stalled: what was late then says nothing. */
   stalls: Stall[];
 }
@@ -322,11 +327,14 @@ export function tokensIn(exchanges: ExchangeRecord[]): Presented[] {
   );
 }
 
+/** Phases in which a client is called for simulated providers. */
+const SIMULATED_PHASES: ReadonlySet<Phase> = new Set(['simulated', 'renewal', 'hanging', 'outage']);
+
 /** When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was. */
 export function startOfCalls({ calls, capabilities }: ClientSession, name: string, instant: number): number {
   // A client that is started for each call may look after all its providers then; beside a simulated one it has no other.
   const concerns = ({ provider, phase }: Call): boolean =>
-    provider === name || !(capabilities.includes('resident') || phase === 'simulated' || phase === 'outage');
+    provider === name || !(capabilities.includes('resident') || SIMULATED_PHASES.has(phase));
   return calls.reduce((first, call) => {
     const began = Date.parse(call.at);
     return concerns(call) && began <= instant && endOf(call) >= instant ? Math.min(first, began) : first;
@@ -392,6 +400,34 @@ export function simulatedSetup(session: ClientSession, name: SimulatedName): Sim
 export function callsOfSimulated(session: ClientSession, name: SimulatedName): Call[] {
   assertDeclared(session, name);
   return session.calls.filter(({ phase, provider }) => phase === 'simulated' && provider === name);
+}
+
+/** Calls of a provider that fails while its token is about to be renewed, in their order. */
+export function renewalCalls(session: ClientSession, name: SimulatedName): Call[] {
+  assertDeclared(session, name);
+  return session.calls.filter(({ phase, provider }) => phase === 'renewal' && provider === name);
+}
+
+/** Calls of the provider whose answer to the first of them never comes. */
+export function hangingCalls(session: ClientSession): Call[] {
+  assertDeclared(session, 'hanging');
+  return session.calls.filter(({ phase }) => phase === 'hanging');
+}
+
+/** Records of a simulated provider that came after it was told to do something, and before it was told the next thing. */
+export function duringAct<R extends { place?: number; provider?: string }>(
+  session: ClientSession,
+  records: R[],
+  name: SimulatedName,
+  act: Act,
+): R[] {
+  assertDeclared(session, name);
+  const told = session.acts.filter(({ provider }) => provider === name);
+  return told.flatMap((record, index) => {
+    if (record.act !== act) return [];
+    const [from = 0, to = Number.POSITIVE_INFINITY] = [record.place, told[index + 1]?.place];
+    return records.filter(({ provider, place = -1 }) => provider === name && place >= from && place < to);
+  });
 }
 
 /** Calls of the simulated provider that has an outage, those before and after it included. */

@@ -139,7 +139,7 @@ export function podDriver(
     },
     records: () => observer.records(),
     refuseNext: (provider) => observer.refuseNext(provider),
-    act: (provider, act) => observer.act(provider, act),
+    act: (provider, act, lifeSeconds) => observer.act(provider, act, lifeSeconds),
     async copy(from, to) {
       await probe('/copy', { from, to });
     },

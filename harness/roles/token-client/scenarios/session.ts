@@ -40,11 +40,17 @@ const BURST_STARTS = 4;
 
 const START_PATIENCE_MS = limitSeconds('processStart') * 1_000;
 
+/** Calls after a refused one until one must succeed. */
+const TRIES_AFTER_REFUSAL = 5;
+
 /** Lets the client make one call, and writes it down. */
 export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst' | 'act'>) => Promise<Call>;
 
 /** Calls that are judged by how long they take. */
-const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'white-space', 'outage']);
+const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'white-space', 'renewal', 'hanging', 'outage']);
+
+/** Calls that may take as long as the client's time limit. */
+const WAITS_FOR_LIMIT: ReadonlySet<Phase> = new Set(['renewal', 'hanging', 'outage']);
 
 const PULSE_MS = 500;
 
@@ -77,7 +83,8 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   const starts = driver.startsForEachCall === true;
   const burstCalls = starts ? BURST_STARTS : BURST_CALLS;
   const call: MakeCall = async (phase, provider, { burst, act } = {}) => {
-    const patienceMs = (starts ? START_PATIENCE_MS : plan.patienceMs) + (phase === 'outage' ? driver.timeLimitMs : 0);
+    const patienceMs =
+      (starts ? START_PATIENCE_MS : plan.patienceMs) + (WAITS_FOR_LIMIT.has(phase) ? driver.timeLimitMs : 0);
     const started = Date.now();
     const answering = driver.call(provider, patienceMs);
     const ended = await (TIMED.has(phase) ? alongPulses(driver, answering, slowWays) : answering);
@@ -116,10 +123,15 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await putToken();
   await driver.refuseNext(driver.providers[0]?.name ?? '');
   await call('refused', LATE);
-  await call('recovered', LATE);
+  // A client may pause after a refusal.
+  for (let count = 0; count < TRIES_AFTER_REFUSAL; count += 1) {
+    const { ok, unanswered = false } = await call('recovered', LATE);
+    if (ok || unanswered) break;
+    await driver.until(new Date(Date.now() + 2_000));
+  }
   const cold = Array.from({ length: starts ? CONCURRENT_STARTS : CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
-  const { parts, beforeOutage, outage } = callsOfSimulatedProviders(driver, call);
+  const { parts, renewals, beforeOutage, outage } = callsOfSimulatedProviders(driver, call);
   // What runs once for each call is asked beside all else: it may take minutes, of which most are waits.
   const aside = starts ? beforeOutage().then(outage) : undefined;
   if (aside === undefined) parts.push(beforeOutage);
@@ -150,6 +162,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await (aside ?? outage());
   // First: what a process that ended wrote is read once it is known to have ended.
   const afterOutage = await driver.identityAfter(after);
+  const afterRenewals = (await renewals()) ? await driver.identityAfter(afterOutage) : afterOutage;
 
   const [files, records, output, secrets, stalls, remaining, listeners, aheadMs = 0] = await Promise.all([
     driver.observations(),
@@ -194,6 +207,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     before,
     after,
     afterOutage,
+    afterRenewals,
     stalls: [
       ...[...heartbeat.stalls(), ...slowWays].map((own) => ({ ...own, from: shift(own.from), to: shift(own.to) })),
       ...stalls,

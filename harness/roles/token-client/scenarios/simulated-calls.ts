@@ -1,6 +1,10 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ObserverRecord } from '../../../../fixtures/workloads/observer/records.ts';
+import type { Act } from '../../../../fixtures/workloads/observer/simulated.ts';
 import { SHORT_LIFE_SECONDS, type SimulatedName, type SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { ClientCapability } from '../../../targets/schema/token-client.ts';
 import type { SessionDriver } from '../driver.ts';
+import type { Call } from '../record.ts';
 import { type MakeCall, untilReloaded } from './session.ts';
 
 /** A client is not asked to count seconds more exactly than that. */
@@ -9,14 +13,61 @@ const MARGIN_MS = 500;
 /** Calls that are made at the same time, to see whether they share one exchange. */
 const AT_ONCE = 5;
 
-/** How often a client is called after an outage before it must have recovered, once a second. */
-const RECOVERY_CALLS = 10;
+/** How often a client is called after an outage before it must have recovered: once a second at first, for a minute. */
+const RECOVERY_CALLS = 20;
+
+/** A client whose pauses have grown may ask again only after the longest of them. */
+function recoveryPauseMs(count: number): number {
+  return count < RECOVERY_CALLS / 2 ? 1_000 : 5_000;
+}
+
+/** Calls, once a second, within which a client asks its provider again after a failure. */
+const PAUSE_CALLS = 10;
+
+/** How long providers fail while tokens are about to be renewed. */
+const RENEWAL_SECONDS = 9;
+
+const HANGING_POLL_MS = 50;
+
+/** What befalls the renewal of a token, and how many calls come at once then. */
+const RENEWALS: { name: SimulatedName; act: Act; atOnce?: number }[] = [
+  { name: 'renewal-refused', act: 'refusing' },
+  { name: 'renewal-down', act: 'failing', atOnce: 20 },
+  { name: 'renewal-limited', act: 'limiting' },
+  { name: 'renewal-silent', act: 'silent' },
+];
+
+/** Up to here a client may take half of a token's life for the time before its end at which it renews it. */
+const LONGEST_HALF_SECONDS = 60;
+
+const SHORTEST_RENEWED_SECONDS = 28;
+
+/**
+ * How long access tokens live that are to be renewed soon, and when their renewal is due: so long before their end as the client documents,
+ * or at half of their life, whatever comes later. Then there is time left in which they are good.
+ */
+export function renewalTimes(skewSeconds: number): { lifeSeconds: number; dueSeconds: number } {
+  const lifeSeconds = Math.max(SHORTEST_RENEWED_SECONDS, skewSeconds + 6);
+  const half = skewSeconds > LONGEST_HALF_SECONDS ? 0 : lifeSeconds / 2;
+  return { lifeSeconds, dueSeconds: Math.max(half, skewSeconds === 0 ? 0 : lifeSeconds - skewSeconds) + 1 };
+}
+
+function isRequestTo(record: ObserverRecord, name: SimulatedName): boolean {
+  return (record.kind === 'exchange' || record.kind === 'provider') && record.provider === name;
+}
 
 interface SimulatedCalls {
   /** To be made in this order, one after another; short, so that they find their place between other calls. */
   parts: (() => Promise<void>)[];
   /** The call of a provider before its outage. */
   beforeOutage(): Promise<void>;
+  /**
+   * Providers fail while the client has a token of theirs that is good for some more seconds and that it is about to renew; then one never
+   * answers a cold call.
+   *
+   * @returns false where the client is not asked
+   */
+  renewals(): Promise<boolean>;
   /** It closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
   outage(): Promise<void>;
 }
@@ -48,11 +99,31 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       await untilReloaded(driver);
       await shortLived('swapped')();
     });
+  /** Calls once, and again, once a second, until so many such records came after the first `from`: clients pause after failures. */
+  const untilSeen = async (
+    wanted: (record: ObserverRecord) => boolean,
+    times: number,
+    again: () => Promise<Call>,
+    from = 0,
+  ): Promise<void> => {
+    for (let count = 0; count < PAUSE_CALLS; count += 1) {
+      const { unanswered = false } = await again();
+      if (unanswered || (await driver.records()).slice(from).filter(wanted).length >= times) return;
+      await driver.until(new Date(Date.now() + 1_000));
+    }
+  };
   const redirecting = (name: SimulatedName): (() => Promise<void>)[] =>
     forSimulated(name, async () => {
       await call('simulated', name);
-      // By the other redirect. A client that is started for each call makes more than one request in it.
-      if (driver.startsForEachCall !== true) await call('simulated', name);
+      // By the other redirect. A client that is started for each call makes more than one request in it; one that stays may pause first.
+      if (driver.startsForEachCall === true) return;
+      if (name === 'redirecting-server') await call('simulated', name);
+      else
+        await untilSeen(
+          (one) => one.kind === 'exchange' && one.provider === name,
+          2,
+          () => call('simulated', name),
+        );
     });
   // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
   let put: Promise<void> | undefined;
@@ -106,14 +177,84 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     await untilExpired('outage');
     for (const act of ['closed', 'failing', 'silent'] as const) {
       await driver.act('outage', act);
-      await call('outage', 'outage', { act });
+      const again = (): Promise<Call> => call('outage', 'outage', { act });
+      if (driver.startsForEachCall === true) await again();
+      else await untilSeen((one) => isRequestTo(one, 'outage'), 1, again, (await driver.records()).length);
     }
     await driver.act('outage', 'good');
     for (let count = 0; count < RECOVERY_CALLS; count += 1) {
       const { ok, unanswered = false } = await call('outage', 'outage', { act: 'good' });
       if (ok || unanswered) return;
-      await driver.until(new Date(Date.now() + 1_000));
+      await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
     }
   };
-  return { parts, beforeOutage, outage };
+  const renewals = async (): Promise<boolean> => {
+    if (driver.startsForEachCall === true || !driver.capabilities.includes('resident')) return false;
+    await putSimulatedTokens();
+    const asked = RENEWALS.filter(({ name }) => setupOf(name) !== undefined);
+    const skewSeconds = Math.max(0, ...driver.providers.map(({ skewSeconds = 0 }) => skewSeconds));
+    const { lifeSeconds, dueSeconds } = renewalTimes(skewSeconds);
+    let due = 0;
+    for (const { name } of asked) {
+      await driver.act(name, 'good', lifeSeconds);
+      const first = await call('renewal', name, { act: 'good' });
+      due = Date.parse(first.at) + first.durationMs + dueSeconds * 1_000;
+    }
+    const begun = Date.now();
+    if (asked.length > 0) {
+      driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
+      await driver.until(new Date(due));
+    }
+    for (const { name, act } of asked) await driver.act(name, act);
+    // The tokens were had one after another, the first of them at the latest then.
+    const end = Math.min(begun + (lifeSeconds - 2) * 1_000, Date.now() + RENEWAL_SECONDS * 1_000);
+    for (let turn = 0; turn < RENEWAL_SECONDS && Date.now() < end; turn += 1) {
+      for (const { name, act, atOnce = 1 } of asked) {
+        // All at one moment, as an agent's calls come; a client that waits for its time limit is not called again and again.
+        const times = turn === 0 ? atOnce : act === 'silent' && turn > 1 ? 0 : 1;
+        for (let count = 0; count < times && Date.now() < end; count += 1) await call('renewal', name, { act });
+      }
+      await driver.until(new Date(Date.now() + 1_000));
+    }
+    for (const { name } of asked) await driver.act(name, 'good');
+    for (const { name } of asked) await untilGranted(name);
+    if (setupOf('hanging') !== undefined) await hanging();
+    return asked.length > 0;
+  };
+  /** Calls until the provider gave another token, and a call succeeded with it. */
+  const untilGranted = async (name: SimulatedName): Promise<void> => {
+    const from = (await driver.records()).findLastIndex((one) => one.kind === 'act' && one.provider === name);
+    for (let count = 0; count < RECOVERY_CALLS; count += 1) {
+      const { ok, unanswered = false } = await call('renewal', name, { act: 'good' });
+      if (unanswered) return;
+      const granted = (await driver.records())
+        .slice(from)
+        .some((one) => one.kind === 'exchange' && one.provider === name && one.accessToken !== undefined);
+      if (ok && granted) return;
+      await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
+    }
+  };
+  /** A cold call whose token request is never answered; while it hangs the provider is good again, and further calls are made. */
+  const hanging = async (): Promise<void> => {
+    await driver.act('hanging', 'good');
+    // So that only the token request hangs: where it goes is known by then.
+    await call('hanging', 'hanging', { act: 'good' });
+    await driver.until(new Date(Date.now() + SHORT_LIFE_SECONDS * 1_000 + MARGIN_MS));
+    await driver.act('hanging', 'silent');
+    const from = (await driver.records()).length;
+    const first = call('hanging', 'hanging', { act: 'silent' });
+    const ended = first.then(() => true);
+    while (!(await driver.records()).slice(from).some((record) => isRequestTo(record, 'hanging'))) {
+      if (await Promise.race([ended, delay(HANGING_POLL_MS, false)])) break;
+    }
+    await driver.act('hanging', 'good');
+    await call('hanging', 'hanging', { act: 'good' });
+    await first;
+    for (let count = 0; count < RECOVERY_CALLS; count += 1) {
+      const { ok, unanswered = false } = await call('hanging', 'hanging', { act: 'good' });
+      if (ok || unanswered) return;
+      await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
+    }
+  };
+  return { parts, renewals, beforeOutage, outage };
 }

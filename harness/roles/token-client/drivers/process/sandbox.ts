@@ -52,7 +52,7 @@ export interface ProcessRig {
   records(): Promise<ObserverRecord[]>;
   stalls(): Promise<Stall[]>;
   refuseNext(provider: string): Promise<void>;
-  act(provider: string, act: Act): Promise<void>;
+  act(provider: string, act: Act, lifeSeconds?: number): Promise<void>;
   /** To be done before the rest, when it is stopped. */
   onStop(stop: () => Promise<unknown> | unknown): void;
   stop(): Promise<void>;
@@ -216,8 +216,9 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       async refuseNext(name) {
         await ask(`/refuse?provider=${encodeURIComponent(name)}`, 'POST');
       },
-      async act(name, act) {
-        await ask(`/act?provider=${encodeURIComponent(name)}&act=${act}`, 'POST');
+      async act(name, act, lifeSeconds) {
+        const life = lifeSeconds === undefined ? '' : `&life=${lifeSeconds}`;
+        await ask(`/act?provider=${encodeURIComponent(name)}&act=${act}${life}`, 'POST');
       },
       onStop: (each) => stops.push(each),
       stop,
