@@ -52,6 +52,19 @@ test('on a terminal: what requirements wait for stands in a last line, which is 
   expect(lines.at(-1)).toBe('');
 });
 
+test('a long reason is told once, and what shares it names that requirement', () => {
+  const why = `incompatible pair: a-client and keycloak: ${'the client declares this and that; '.repeat(10)}`;
+  const lines = written((output) => {
+    for (const id of ['TR-20', 'TR-21', 'TR-22'])
+      output.result({ ...result(id), outcome: 'not applicable', reason: why });
+    output.result({ ...result('TR-23'), outcome: 'not applicable', reason: 'short' });
+    output.result({ ...result('TR-24'), outcome: 'not applicable', reason: 'short' });
+  }).split('\n');
+  expect(lines.filter((line) => line.includes(why.trimEnd()))).toHaveLength(1);
+  expect(lines[1]).toMatch(/TR-21 not applicable \(1\.5 s\): incompatible pair: .{61}… \(as TR-20\)$/);
+  expect(lines[4]).toMatch(/: short$/);
+});
+
 test('no token is printed whole', () => {
   const token = `eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJodHRwczovL2EifQ.${'s'.repeat(86)}`;
   expect(written((output) => output.progress('cluster', token))).not.toContain('s'.repeat(86));

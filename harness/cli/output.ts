@@ -24,6 +24,9 @@ export interface Output {
 const REQUIREMENT = /^[A-Z]{2}-\d/;
 const WITHOUT_COLUMNS = 80;
 
+/** A reason that was told before is cut to so much. */
+const SHORT_REASON = 80;
+
 /**
  * Prints what goes on, a line each, with the seconds since the start; all of it redacted. On a terminal what requirements are at (what
  * they wait for, and until when) stands in a last line that is written over, behind the number of those that are judged.
@@ -33,6 +36,8 @@ export class Console {
   readonly #output: Output;
   /** What each requirement that is at work said last. */
   readonly #at = new Map<string, string>();
+  /** Reasons that were told, and of which requirement first. */
+  readonly #told = new Map<string, string>();
   #judged = 0;
   /** Seconds that each requirement takes as far as the catalogue knows, of those that are not judged yet. */
   #expected = new Map<string, number>();
@@ -84,13 +89,21 @@ export class Console {
 
   readonly result = ({ id, candidate, outcome, reason, durationMs }: RequirementResult, several = false): void => {
     const who = several ? `${id} [${candidate}]` : id;
-    const why = reason === undefined || outcome === 'passed' ? '' : `: ${reason}`;
+    const why = reason === undefined || outcome === 'passed' ? '' : `: ${this.#once(id, reason)}`;
     this.#at.delete(who);
     this.#judged += 1;
     this.#working ??= Date.now();
     this.#expected.delete(who);
     this.#line(`${pc.bold(who)} ${MARKS[outcome]} ${pc.dim(`(${(durationMs / 1000).toFixed(1)} s)`)}${why}`);
   };
+
+  /** A long reason that another requirement had already, by that: the same cause is told once, however much could not be evaluated. */
+  #once(id: string, reason: string): string {
+    const first = this.#told.get(reason);
+    if (first !== undefined && reason.length > SHORT_REASON) return `${reason.slice(0, SHORT_REASON)}… (as ${first})`;
+    this.#told.set(reason, first ?? id);
+    return reason;
+  }
 
   /**
    * What {@link Progress} tells.

@@ -42,6 +42,8 @@ export interface Observer {
   port: number;
   /** Sets how a simulated provider behaves from now on. */
   act(provider: string, act: Act, lifeSeconds?: number): Promise<void>;
+  /** Adds a client id to the token requests to a provider that name none, on their way there. */
+  addClientId(provider: string, clientId: string): Promise<void>;
 }
 
 /** Deploys the observer into a namespace (the test's own by default); once per file and subject. Rejects when it does not become ready. */
@@ -192,6 +194,8 @@ function observerAt(
     stalls: async () => (await ask<{ stalls: Stall[] }>('/stalls')).stalls,
     refuseNext: (provider) => post(`/refuse?provider=${encodeURIComponent(provider)}`),
     port,
+    addClientId: (provider, clientId) =>
+      post(`/client?provider=${encodeURIComponent(provider)}&client_id=${encodeURIComponent(clientId)}`),
     act: (provider, act, lifeSeconds) =>
       post(
         `/act?provider=${encodeURIComponent(provider)}&act=${act}${lifeSeconds === undefined ? '' : `&life=${lifeSeconds}`}`,

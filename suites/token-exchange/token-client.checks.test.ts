@@ -117,6 +117,43 @@ test('the parameters of a token exchange are compared one by one', () => {
   ]);
 });
 
+test('that token requests are JSON is told once, and their members are compared all the same', () => {
+  const contentType = 'application/json';
+  const parameters = {
+    grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],
+    subject_token: [{ header: {}, claims: {}, sha256: 'x' }],
+    subject_token_type: ['urn:ietf:params:oauth:token-type:id_token'],
+    scope: ['openid'],
+  };
+  const seen = (change: Partial<ClientSession>): string[] =>
+    told(
+      exchangesBySubjectToken(
+        session({
+          exchanges: [
+            exchange('exchange', 1, { contentType, parameters }),
+            exchange('exchange', 2, { contentType, parameters }),
+            exchange('exchange-audience', 3, { contentType, parameters: { ...parameters, audience: ['models'] } }),
+          ],
+          ...change,
+        }),
+      ),
+    );
+  const dialect = { encoding: 'json', omits: ['client_id'] } as const;
+  expect(seen({ tokenRequest: { ...dialect, subjectTokenType: 'urn:ietf:params:oauth:token-type:id_token' } })).toEqual(
+    [
+      expect.stringMatching(
+        /are JSON, as the target declares \(tokenRequest\.encoding\), .*: exchange, exchange-audience\./,
+      ),
+    ],
+  );
+  expect(seen({ tokenRequest: dialect })).toHaveLength(3);
+  expect(seen({}).slice(0, 3)).toEqual([
+    expect.stringContaining('which a target declares by `tokenRequest: { encoding: json }`'),
+    expect.stringContaining('exchange: subject_token_type'),
+    'exchange: client_id is "", not "simulated-client"',
+  ]);
+});
+
 test('what a client cannot be given is not asked of its token exchange', () => {
   const parameters = {
     grant_type: ['urn:ietf:params:oauth:grant-type:token-exchange'],

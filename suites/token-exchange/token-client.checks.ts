@@ -66,6 +66,7 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
 ): string[] {
   const findings = new Set<string>();
   if (asked.length === 0) findings.add('no exchange was made');
+  for (const finding of dialectOf(session, asked)) findings.add(finding);
   for (const provider of asked) {
     const exchanges = session.exchanges.filter((exchange) => exchange.provider === provider.name);
     if (exchanges.length === 0)
@@ -79,12 +80,31 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
   return [...findings];
 }
 
-function clientIdAs({ configurable }: ClientSession, clientId: string): Expected {
+function clientIdAs({ configurable, tokenRequest }: ClientSession, clientId: string): Expected {
+  if (tokenRequest?.omits.includes('client_id') === true) return '';
   return configurable.clientId ? clientId : ANY;
 }
 
-function scopeAs({ configurable }: ClientSession, scopes: string[]): Expected {
+function scopeAs({ configurable, tokenRequest }: ClientSession, scopes: string[]): Expected {
+  if (tokenRequest?.omits.includes('scope') === true) return '';
   return configurable.scopes ? scopes.join(' ') : ANY;
+}
+
+const JSON_TYPE = /^application\/json\s*(;|$)/i;
+
+/** Where token requests to some providers are JSON, said once for all of them: it is one difference from RFC 6749, however many requests. */
+function dialectOf({ exchanges, tokenRequest }: ClientSession, asked: { name: string }[]): string[] {
+  const names = asked
+    .map(({ name }) => name)
+    .filter((name) => exchanges.some(({ provider, contentType }) => provider === name && JSON_TYPE.test(contentType)));
+  if (names.length === 0) return [];
+  const declared =
+    tokenRequest?.encoding === 'json'
+      ? 'as the target declares (tokenRequest.encoding)'
+      : 'which a target declares by `tokenRequest: { encoding: json }`';
+  return [
+    `token requests are JSON, ${declared}, and not application/x-www-form-urlencoded (RFC 6749 section 4): ${names.join(', ')}. The harness hands them on as a form, so that the other requirements are evaluated all the same.`,
+  ];
 }
 
 function errorAt({ calls }: ClientSession, name: string): string {
@@ -150,7 +170,8 @@ export function requestFindings(
   const findings: string[] = [];
   if (method !== 'POST') findings.push(`the token endpoint was asked by ${method}`);
   if (path.includes('?')) findings.push('parameters stand in the URL');
-  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType)) {
+  // Of JSON it is told once for all requests (dialectOf); its members are compared like parameters.
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType) && !JSON_TYPE.test(contentType)) {
     findings.push(`the content type is "${contentType}", not application/x-www-form-urlencoded`);
     return findings;
   }
@@ -175,9 +196,10 @@ export function requestFindings(
 
 /** TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is one. */
 export function exchangesBySubjectToken(session: ClientSession): Finding[] {
-  const { configurable } = session;
+  const { configurable, tokenRequest } = session;
   const names = ['exchange', 'exchange-audience'] as const;
-  return names.flatMap((name) => {
+  const asked = names.map((name) => ({ name }));
+  const findings = names.flatMap((name) => {
     const setup = simulatedSetup(session, name);
     if (name === 'exchange-audience' && !configurable.tokenExchangeAudience) return [];
     const exchanges = exchangesAtSimulated(session, name);
@@ -185,7 +207,7 @@ export function exchangesBySubjectToken(session: ClientSession): Finding[] {
       requestFindings(exchange, {
         grant_type: TOKEN_EXCHANGE,
         subject_token: JWT,
-        subject_token_type: JWT_TYPE,
+        subject_token_type: tokenRequest?.subjectTokenType ?? JWT_TYPE,
         // What some clients are given as the audience of their subject token they send as the one that they ask for.
         audience: [
           setup?.tokenExchangeAudience ?? '',
@@ -200,6 +222,7 @@ export function exchangesBySubjectToken(session: ClientSession): Finding[] {
       ...[...new Set(findings)].map((finding) => `${name}: ${finding}`),
     ];
   });
+  return [...dialectOf(session, asked), ...findings];
 }
 
 /** TX-04: the metadata of an issuer with a path is found, not that of its neighbour without one. */

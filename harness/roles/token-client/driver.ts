@@ -6,7 +6,7 @@ import type { Listener } from '../../../fixtures/workloads/token-probe/listeners
 import type { FileObservations } from '../../../fixtures/workloads/token-probe/probe.ts';
 import type { SimulatedSetup } from '../../fakes/simulated-providers.ts';
 import type { ClientCapability } from '../../targets/schema/token-client.ts';
-import type { Call, Configurable, ProcessIdentity, SessionProvider } from './record.ts';
+import type { Call, Configurable, ProcessIdentity, SessionProvider, TokenRequestDialect } from './record.ts';
 
 /** How a call ended. */
 export interface CallAnswer extends Pick<Call, 'ok' | 'status' | 'error'> {
@@ -20,6 +20,7 @@ export interface SessionDriver {
   latePath: string;
   capabilities: ClientCapability[];
   configurable: Configurable;
+  tokenRequest?: TokenRequestDialect;
   simulated: SimulatedSetup[];
   timeLimitMs: number;
   defaultLifeSeconds?: number;
@@ -45,7 +46,7 @@ export interface SessionDriver {
   /** Files in the folders that the client may write to. */
   remaining?(): Promise<RemainingFile[]>;
   /** Ports that were listened on where the client runs. */
-  listeners?(): Promise<Listener[]>;
+  listeners?(): Promise<Listener[] | undefined>;
   /** The process as it is reported now. */
   identity(): Promise<ProcessIdentity>;
   /**

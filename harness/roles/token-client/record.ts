@@ -49,6 +49,13 @@ export interface Configurable {
   tokenPath: boolean;
 }
 
+/** How its token requests differ from the RFCs, as declared. */
+export interface TokenRequestDialect {
+  encoding: 'form' | 'json';
+  omits: readonly ('client_id' | 'scope')[];
+  subjectTokenType?: string | undefined;
+}
+
 /** Of a client that can be configured with everything. */
 export const FULLY_CONFIGURABLE: Configurable = {
   clientId: true,
@@ -155,6 +162,8 @@ export interface ClientSession {
   burstCalls?: number;
   capabilities: ClientCapability[];
   configurable: Configurable;
+  /** Absent: as the RFCs have it. */
+  tokenRequest?: TokenRequestDialect;
   /** The simulated providers that the client was configured for; none where it could not be. */
   simulated: SimulatedSetup[];
   /** Where the session is seen by one requirement: the simulated providers that its row declares. */

@@ -147,6 +147,20 @@ export const tokenClientTargetSchema = z.strictObject({
    * once every 5 minutes). Absent: at every exchange.
    */
   tokenReloadSeconds: z.number().positive().max(300).optional(),
+  /**
+   * How its token requests differ from the RFCs, as its vendor's token endpoint has it. The wire requirements (TX-01, TX-02, TX-08) report
+   * each difference once; everything else is evaluated as if there were none.
+   */
+  tokenRequest: z
+    .strictObject({
+      /** `json`: an object with the same members in the place of the form. */
+      encoding: z.enum(['form', 'json']).default('form'),
+      /** Parameters that it never sends. */
+      omits: z.array(z.enum(['client_id', 'scope'])).default([]),
+      /** `subject_token_type` of its token exchange. */
+      subjectTokenType: text.optional(),
+    })
+    .optional(),
   /** Seconds within which a call of it ends, whatever the provider does, as it documents. */
   timeLimitSeconds: z.number().positive().default(60),
   /** Seconds that it takes an access token to live that comes without `expires_in`, where it documents that. */

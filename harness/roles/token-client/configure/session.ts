@@ -65,9 +65,13 @@ export async function registerProviders(
 /** What a target file says of the client for the session. */
 export function sessionSettings(
   target: TokenClientTarget,
-): Pick<SessionDriver, 'capabilities' | 'configurable' | 'timeLimitMs' | 'defaultLifeSeconds' | 'reloadSeconds'> {
+): Pick<
+  SessionDriver,
+  'capabilities' | 'configurable' | 'tokenRequest' | 'timeLimitMs' | 'defaultLifeSeconds' | 'reloadSeconds'
+> {
   return {
     configurable: configurableBy(target),
+    ...(target.tokenRequest === undefined ? {} : { tokenRequest: target.tokenRequest }),
     capabilities: CLIENT_CAPABILITIES.filter((capability) => target.capabilities.includes(capability)),
     timeLimitMs: target.timeLimitSeconds * 1000,
     ...(target.tokenReloadSeconds === undefined ? {} : { reloadSeconds: target.tokenReloadSeconds }),
@@ -194,6 +198,11 @@ export function cacheProvidersWithout(
   const { clientId, tokenExchangeAudience } = configurableBy(target);
   const takesAudience = tokenExchangeAudience && target.capabilities.includes('token_exchange');
   return [...(clientId ? [] : (['client'] as const)), ...(takesAudience ? [] : (['audience'] as const))];
+}
+
+/** Whether it declares that its token requests name no client. */
+export function omitsClientId({ tokenRequest }: Pick<TokenClientTarget, 'tokenRequest'>): boolean {
+  return tokenRequest?.omits.includes('client_id') === true;
 }
 
 /** The values of an environment as text, for a process. */

@@ -95,6 +95,7 @@ type PodDriver = Omit<
   | 'simulated'
   | 'capabilities'
   | 'configurable'
+  | 'tokenRequest'
   | 'timeLimitMs'
   | 'defaultLifeSeconds'
   | 'reloadSeconds'

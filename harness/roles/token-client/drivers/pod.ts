@@ -14,6 +14,7 @@ import {
   ConfigurationSets,
   configuredSimulated,
   EVERYTHING,
+  omitsClientId,
   plannedSetups,
   registerProviders,
   sessionSettings,
@@ -258,6 +259,7 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     tokenPath: (name, index) => tokenPathOf(run, name, index),
     baseURL: (name) => observer.baseURL(name),
   });
+  if (omitsClientId(target)) for (const { name, clientId } of providers) await observer.addClientId(name, clientId);
   const latePath = `${LATE_FOLDER}/token`;
   const values = await podValues(t, target, providers);
   const { simulated, configured } = configuredSimulated(

@@ -191,6 +191,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     burstCalls,
     capabilities: driver.capabilities,
     configurable: driver.configurable,
+    ...(driver.tokenRequest === undefined ? {} : { tokenRequest: driver.tokenRequest }),
     simulated: driver.simulated,
     timeLimitMs: driver.timeLimitMs,
     subjectLifeSeconds: plan.subjectLifeSeconds,

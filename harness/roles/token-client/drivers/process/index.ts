@@ -17,6 +17,7 @@ import {
   ConfigurationSets,
   configuredSimulated,
   EVERYTHING,
+  omitsClientId,
   plannedSetups,
   registerProviders,
   sessionSettings,
@@ -44,6 +45,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       tokenPath: (name) => ({ path: rig.at('tokens', `${name}-token`), configured: true }),
       baseURL: rig.baseURL,
     });
+    if (omitsClientId(target)) for (const { name, clientId } of providers) await rig.addClientId(name, clientId);
     await createServiceAccount(t, namespace, NAME, false);
     const audiences = Object.fromEntries(providers.map(({ name, audience }) => [`${name}-token`, audience]));
     const probePod = await startProbePod(t, namespace, {
@@ -116,6 +118,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       },
       project: async (from, to) => projectInPlace(from, to),
       remaining: async () => WRITABLE.flatMap((name) => remainingFiles(rig.at(name))),
+      listeners: rig.listeners,
       identity: async () => rig.identity(),
       identityAfter: () => rig.settledIdentity(),
       output: async () => rig.output(),

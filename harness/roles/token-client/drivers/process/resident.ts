@@ -31,6 +31,8 @@ interface ResidentSettings {
   /** Path that is asked for then, until which it may not have loaded its configuration. */
   warmUp?: string;
   startSeconds: number;
+  /** Is given the id of its process group. */
+  onStart?: (group: number) => void;
   request: WrittenCall;
   /** Where the target file says so, for messages. */
   where: string;
@@ -59,6 +61,7 @@ export async function startResident(
     told = ready.exec(written)?.[1];
     if (told !== undefined) url.resolve(told);
   });
+  if (group.pid !== undefined) settings.onStart?.(group.pid);
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   const stop = async (): Promise<void> => {
     await group.end();

@@ -61,15 +61,23 @@ export function startCommand(
 /**
  * Runs a command as a process group of its own, to its end.
  *
+ * @param options.onStart is given the id of the group
  * @param onOutput is given everything that it writes to stdout and stderr, as it comes
  * @returns `undefined` when it had not ended within `patienceMs`: the group is then ended
  */
 export async function runToCompletion(
   command: string[],
-  options: { env: Record<string, string>; cwd: string; patienceMs: number; signal: AbortSignal },
+  options: {
+    env: Record<string, string>;
+    cwd: string;
+    patienceMs: number;
+    signal: AbortSignal;
+    onStart?: (group: number) => void;
+  },
   onOutput: (text: string) => void,
 ): Promise<CommandEnded | undefined> {
   const group = startCommand(command, options, onOutput);
+  if (group.pid !== undefined) options.onStart?.(group.pid);
   const late = new AbortController();
   try {
     const patience = AbortSignal.any([late.signal, options.signal]);

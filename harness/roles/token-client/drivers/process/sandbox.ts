@@ -5,6 +5,7 @@ import type { Stall } from '../../../../../fixtures/workloads/lib/heartbeat.ts';
 import { Observer } from '../../../../../fixtures/workloads/observer/observer.ts';
 import type { ObserverRecord } from '../../../../../fixtures/workloads/observer/records.ts';
 import type { Act } from '../../../../../fixtures/workloads/observer/simulated.ts';
+import type { Listener } from '../../../../../fixtures/workloads/token-probe/listeners.ts';
 import { HarnessError } from '../../../../core/errors.ts';
 import { makePki } from '../../../../core/pki.ts';
 import { fill, type Values } from '../../../../core/placeholders.ts';
@@ -17,6 +18,7 @@ import { installFolder } from '../../configure/install.ts';
 import { asText } from '../../configure/session.ts';
 import type { CallAnswer } from '../../driver.ts';
 import type { ProcessIdentity } from '../../record.ts';
+import { GroupListeners } from './listeners.ts';
 import { startObservingProxy } from './network.ts';
 import { type ResidentClient, startResident } from './resident.ts';
 import { resultOf, runToCompletion } from './run.ts';
@@ -49,10 +51,14 @@ export interface ProcessRig {
   settledIdentity(): Promise<ProcessIdentity>;
   /** All that it wrote. */
   output(): string;
+  /** Ports that its process groups listened on; undefined where this host does not tell. */
+  listeners(): Promise<Listener[] | undefined>;
   records(): Promise<ObserverRecord[]>;
   stalls(): Promise<Stall[]>;
   refuseNext(provider: string): Promise<void>;
   act(provider: string, act: Act, lifeSeconds?: number): Promise<void>;
+  /** Adds a client id to the token requests to a provider that name none, on their way there. */
+  addClientId(provider: string, clientId: string): Promise<void>;
   /** To be done before the rest, when it is stopped. */
   onStop(stop: () => Promise<unknown> | unknown): void;
   stop(): Promise<void>;
@@ -140,6 +146,9 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       'harness.node': process.execPath,
     };
     const written: string[] = [];
+    const listeners = (await GroupListeners.canLook()) ? new GroupListeners() : undefined;
+    stops.push(() => listeners?.stop());
+    const watchListeners = (group: number): void => listeners?.add(group);
     const { trigger } = run;
     const where = `${target.file}: run`;
     const environment = (known: Values): Record<string, string> => ({
@@ -178,7 +187,7 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
         }
         const ended = await runToCompletion(
           fill(trigger.command, known, `${where}.trigger.command`),
-          { env: environment(known), cwd: at('work'), patienceMs, signal: t.signal },
+          { env: environment(known), cwd: at('work'), patienceMs, signal: t.signal, onStart: watchListeners },
           (text) => written.push(text),
         );
         return ended === undefined ? undefined : resultOf(ended, trigger.success);
@@ -199,6 +208,7 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
             request,
             where: `${where}.trigger`,
             signal: t.signal,
+            onStart: watchListeners,
           },
           (text) => written.push(text),
         );
@@ -211,10 +221,14 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       identity: () => resident?.identity() ?? ONE_A_CALL,
       settledIdentity: async () => (await resident?.settledIdentity()) ?? ONE_A_CALL,
       output: () => written.join(''),
+      listeners: async () => listeners?.listeners(),
       records: async () => ((await ask('/records')) as { records: ObserverRecord[] }).records,
       stalls: async () => ((await ask('/stalls')) as { stalls: Stall[] }).stalls,
       async refuseNext(name) {
         await ask(`/refuse?provider=${encodeURIComponent(name)}`, 'POST');
+      },
+      async addClientId(name, clientId) {
+        await ask(`/client?provider=${encodeURIComponent(name)}&client_id=${encodeURIComponent(clientId)}`, 'POST');
       },
       async act(name, act, lifeSeconds) {
         const life = lifeSeconds === undefined ? '' : `&life=${lifeSeconds}`;
