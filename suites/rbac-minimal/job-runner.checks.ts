@@ -171,7 +171,8 @@ export function reportsRefusedCalls({ work }: RefusalsRecord): Finding[] {
     .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
     .map(({ without, refusals, outcome }) => {
       const task = outcome === undefined ? 'had no end' : `was reported as ${outcome}`;
-      return `without ${without} the API server refused (${refusals.join('; ')}), and it reported nothing of that; the task ${task}`;
+      const refused = `without ${without} the API server refused (${refusals.join('; ')})`;
+      return `${refused}, and it reported nothing of that; the task ${task}`;
     });
 }
 

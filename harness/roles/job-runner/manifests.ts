@@ -93,7 +93,8 @@ export function readManifests(
   if (workload?.spec?.template?.spec === undefined) {
     const there = objects.map(({ kind, metadata }) => `${kind} ${metadata?.name}`).join(', ');
     throw new UsageError(
-      `the manifests of ${target.file} have no Deployment or StatefulSet ${manifests.workload}; there are ${there || 'none'}`,
+      `the manifests of ${target.file} have no Deployment or StatefulSet ${manifests.workload}; ` +
+        `there are ${there || 'none'}`,
     );
   }
   for (const change of changes) apply(workload, change);

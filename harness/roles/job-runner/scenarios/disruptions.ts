@@ -11,6 +11,7 @@ import {
   runsOrIsOver,
   SLACK_SECONDS,
   type SubmittedTask,
+  secondsText,
   sigtermSeconds,
   summarise,
   TASK_SECONDS,
@@ -148,7 +149,8 @@ function shareSignal(t: RequirementContext): Promise<SignalRecord> {
         exit.at - signalledAt < WORKS_ON_SECONDS * 1000
       ) {
         throw new HarnessError(
-          `the task ended by itself ${((exit.at - ran) / 1000).toFixed(1)} s before the runner did, which got its signal too late: nothing can be said of it`,
+          `the task ended by itself ${secondsText(exit.at - ran)} before the runner did, ` +
+            'which got its signal too late: nothing can be said of it',
         );
       }
       let restarted: SignalRecord['restarted'];

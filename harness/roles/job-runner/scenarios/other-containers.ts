@@ -82,7 +82,8 @@ export async function observeOtherContainers(t: RequirementContext): Promise<Run
   }
   if (seen.length === 0) {
     t.notApplicable(
-      'the target file does not declare the capability `pod-template`, and the harness may not add ephemeral containers here',
+      'the target file does not declare the capability `pod-template`, ' +
+        'and the harness may not add ephemeral containers here',
     );
   }
   return withEvidence(t, target, seen);

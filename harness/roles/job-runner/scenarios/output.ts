@@ -48,7 +48,8 @@ export async function observeLongOutput(t: RequirementContext): Promise<OutputRe
   const { logLimitBytes } = jobRunnerTarget(t).documented;
   if (logLimitBytes === undefined) {
     return t.notApplicable(
-      'the target file documents no limit of what the runner reads of a log (`documented.logLimitBytes`); JL-35a looks at its memory',
+      'the target file documents no limit of what the runner reads of a log (`documented.logLimitBytes`); ' +
+        'JL-35a looks at its memory',
     );
   }
   const record = await t.shared('job runner: long output', () =>

@@ -81,7 +81,8 @@ export async function observeBadSettings(t: RequirementContext): Promise<Runners
   if (contradictions.length === 0 && unknownKeys !== 'refused') {
     const keys = unknownKeys === undefined ? 'nothing of unknown keys' : 'that unknown keys are ignored';
     t.notApplicable(
-      `the target file documents no contradicting settings (\`documented.contradictions\`) and ${keys} (\`documented.unknownKeys\`)`,
+      'the target file documents no contradicting settings (`documented.contradictions`) ' +
+        `and ${keys} (\`documented.unknownKeys\`)`,
     );
   }
   return withEvidence(t, target, await shareBadSettings(t));
