@@ -1,0 +1,35 @@
+import { expect, test } from 'vitest';
+import type { Right } from '../../../kubernetes/rbac.ts';
+import { groupsOf, sameRights, withoutLongPrompts } from './permissions.ts';
+
+const right = (verb: string, resource: string, group = ''): Right => ({ verb, group, resource });
+
+test('a resource’s reading is taken away as one, writing verb by verb, and what is watched last', () => {
+  const groups = groupsOf([
+    right('list', 'pods'),
+    right('watch', 'pods'),
+    right('create', 'jobs', 'batch'),
+    right('delete', 'jobs', 'batch'),
+    right('get', 'pods/log'),
+    right('list', 'events'),
+    right('create', 'selfsubjectaccessreviews', 'authorization.k8s.io'),
+  ]);
+  expect(groups.map((group) => group.map(({ verb, resource }) => `${verb} ${resource}`))).toEqual([
+    ['create jobs'],
+    ['delete jobs'],
+    ['get pods/log'],
+    ['list pods', 'watch pods'],
+  ]);
+});
+
+test('rules are the same where they give the same rights, however they are written', () => {
+  const rule = (resources: string[], verbs: string[]) => ({ apiGroups: [''], resources, verbs });
+  expect(sameRights([rule(['pods'], ['get', 'list'])], [rule(['pods'], ['list']), rule(['pods'], ['get'])])).toBe(true);
+  expect(sameRights([rule(['pods'], ['get'])], [rule(['pods'], ['get', 'list'])])).toBe(false);
+});
+
+test('a record holds no long prompt', () => {
+  const task = { id: 't', agent: 'a', prompt: 'x'.repeat(300_000) };
+  const [kept] = withoutLongPrompts({ tasks: [{ label: 'long', marker: 'm', at: 0, task }] }).tasks;
+  expect(kept?.task.prompt).toBe('300000 characters');
+});
