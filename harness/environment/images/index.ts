@@ -164,30 +164,49 @@ export async function provideImages<Name extends string>(
     inventory(docker),
     ...names.map((name) => candidatesOf(images, name)),
   ]);
-  const resolved: [Name, ResolvedImage][] = [];
-  let prepared = false;
-  for (const [index, name] of names.entries()) {
-    const usable = (candidates[index] ?? []).filter(({ source }) => allowed.includes(source));
-    const there = usable.find(({ reference }) => present.has(reference));
-    if (there !== undefined) {
-      resolved.push([name, resolvedFrom(there, present)]);
-      continue;
-    }
-    if (!prepared) {
-      await cache.sweep();
-      await checkRoom(cache, dataRoot);
-      prepared = true;
-    }
+  const usableOf = (index: number): Candidate[] =>
+    (candidates[index] ?? []).filter(({ source }) => allowed.includes(source));
+  const isThere = (index: number): Candidate | undefined =>
+    usableOf(index).find(({ reference }) => present.has(reference));
+  const missing = names.flatMap((_, index) => (isThere(index) === undefined ? [index] : []));
+  if (missing.length > 0) {
+    await cache.sweep();
+    await checkRoom(cache, dataRoot);
+  }
+  const resolved = new Map<Name, ResolvedImage>();
+  const giveUp = new AbortController();
+  const signal = AbortSignal.any([giveUp.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+  const make = async (index: number): Promise<void> => {
+    const name = names[index] as Name;
     const report = new StepReporter(`image ${name}`, options.onProgress ?? (() => {}));
-    const workshop = { cache, report, ...(options.signal === undefined ? {} : { signal: options.signal }) };
     try {
-      const chosen = await provide(docker, usable, workshop);
-      resolved.push([name, resolvedFrom(chosen, await inventory(docker))]);
+      const chosen = await provide(docker, usableOf(index), { cache, report, signal });
+      resolved.set(name, resolvedFrom(chosen, await inventory(docker)));
     } catch (error) {
       throw await explainDiskFull(error, `the image ${name}`, { images: dataRoot, cache: cache.folder });
     }
+  };
+  for (const [index, name] of names.entries()) {
+    const there = isThere(index);
+    if (there !== undefined) resolved.set(name, resolvedFrom(there, present));
   }
-  return Object.fromEntries(resolved) as Record<Name, ResolvedImage>;
+  // The first one is minutes of compilation: the others, which are downloads, root file systems and a JVM, are made alongside.
+  const [first, ...others] = missing;
+  const lanes = [first === undefined ? [] : [first], others];
+  const outcomes = await Promise.allSettled(
+    lanes.map(async (lane) => {
+      try {
+        for (const index of lane) await make(index);
+      } catch (error) {
+        giveUp.abort(error);
+        throw error;
+      }
+    }),
+  );
+  const failed = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason as unknown);
+  if (failed.length > 0)
+    throw giveUp.signal.aborted && failed.includes(giveUp.signal.reason) ? giveUp.signal.reason : failed[0];
+  return Object.fromEntries(names.map((name) => [name, resolved.get(name)])) as Record<Name, ResolvedImage>;
 }
 
 function resolvedFrom({ reference, source }: Candidate, present: Inventory): ResolvedImage {
