@@ -29,6 +29,7 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
         'source',
         'twins',
         'preconditions',
+        'support',
       ]);
       expect(row.twins).toEqual(expect.arrayContaining([expect.any(String)]));
     }

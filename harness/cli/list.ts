@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue, type Requirement } from '../catalogue/catalogue.ts';
+import { supportOf } from '../catalogue/levels.ts';
 
 /** `conformance list`: the catalogue. */
 export function registerList(program: Command): void {
@@ -19,7 +20,17 @@ export function registerList(program: Command): void {
 /** A row of `list --json`: an interface. */
 export function toJson(requirement: Requirement): Record<string, unknown> {
   const { id, level, role, suite, statement, source, twins, preconditions = {} } = requirement;
-  return { id, level, role, suite, statement, source: source.join('; '), twins, preconditions };
+  return {
+    id,
+    level,
+    role,
+    suite,
+    statement,
+    source: source.join('; '),
+    twins,
+    preconditions,
+    support: supportOf(requirement),
+  };
 }
 
 function toTable(requirements: Requirement[]): string {

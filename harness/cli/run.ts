@@ -44,6 +44,7 @@ export interface RunFlags extends EnvironmentFlags {
   namespace?: string[];
   whatWorks?: boolean;
   shard?: string;
+  strict?: boolean;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -130,6 +131,7 @@ export function registerRun(program: Command): void {
     .addOption(
       new Option('--requirement <id>', 'run only this requirement; repeatable').argParser(collect).default([], 'all'),
     )
+    .option('--strict', 'not conformant if a SHOULD is not kept; by default only a MUST decides')
     .addOption(shardOption())
     .option('--report <folder>', 'folder for the report', 'reports/latest')
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
@@ -294,7 +296,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     ...(clock === 'accelerated' ? { expected: session.planned.map(({ id }) => [id, expected.get(id) ?? 0]) } : {}),
   });
   const execution = await executeWithRerun(session, events === undefined ? progress : events.beside(progress));
-  const evaluated = buildReport(session, execution, invocationOf(flags));
+  const evaluated = buildReport(session, execution, invocationOf(flags), flags.strict);
   const built: Report =
     shard === undefined
       ? evaluated

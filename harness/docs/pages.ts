@@ -11,6 +11,7 @@ import {
 } from '../catalogue/catalogue.ts';
 import { codeOf } from '../catalogue/code.ts';
 import { describePreconditions } from '../catalogue/describe.ts';
+import { type Support, supportOf } from '../catalogue/levels.ts';
 import { loadDocuments, resolveSource, type SourceDocument } from '../catalogue/sources.ts';
 import { createProgram } from '../cli/program.ts';
 import type { Outcome } from '../core/outcome.ts';
@@ -29,6 +30,7 @@ export function pages(): Record<string, string> {
     ...Object.fromEntries(
       catalogue.suites.map((suite) => [file(`suites/${suite}/README.md`), suitePage(suite, catalogue, documents)]),
     ),
+    [file('harness/docs/levels.md')]: levelsPage(catalogue),
     [file('harness/docs/sources.md')]: sourcesPage(catalogue, documents),
     [file('harness/cli/README.md')]: commandPage(createProgram()),
     [file('fixtures/identity-providers/results.md')]: providersPage(catalogue, readRecorded(RECORDED_PROVIDERS)),
@@ -82,6 +84,59 @@ ${table(['suite', 'about', 'roles', 'requirements', 'twins'], rows)}
 ## By role
 
 ${table(['role', 'requirements'], roles)}`;
+}
+
+/** What the levels mean for a verdict, and what is core and extended of each role. */
+function levelsPage({ requirements }: Catalogue): string {
+  const counts = byRole(requirements).flatMap(([role, own]) =>
+    (['core', 'extended'] satisfies Support[]).map((support) => {
+      const rows = own.filter((row) => supportOf(row) === support);
+      const count = (level: Requirement['level']): string => `${rows.filter((row) => row.level === level).length}`;
+      return [role, support, count('MUST'), count('SHOULD'), count('MAY')];
+    }),
+  );
+  const extended = byRole(requirements).flatMap(([role, own]) =>
+    own
+      .filter((row) => supportOf(row) === 'extended')
+      .map((row) => [
+        role,
+        link(row, `../../suites/${row.suite}/README.md`),
+        row.level,
+        (row.preconditions?.capabilities ?? []).join(', '),
+      ]),
+  );
+  return `${NOTE}
+
+# Levels
+
+A requirement has a level of RFC 2119, and is core or extended in its role. Both are frozen with its ID: a requirement whose meaning
+changes gets a new ID.
+
+## What decides the verdict
+
+| level | failed or not testable | with \`run --strict\` | switched off |
+| --- | --- | --- | --- |
+| MUST | not conformant | not conformant | not conformant |
+| SHOULD | reported; the verdict does not change | not conformant | reported |
+| MAY | reported; the verdict does not change | reported | reported |
+
+A MUST is needed for interworking or to keep harm away. A SHOULD is what every implementation does unless it has a good reason
+not to (RFC 2119, 3); the report shows what is not kept, so that readers can ask for it. Use \`--strict\` in your own pipeline when your
+implementation keeps every SHOULD and is to stay that way. A certification evaluates every requirement of the role, and the verdict rests on its MUST. The report says that a run was strict
+(\`strict: true\`), and \`conformance verify\` and \`conformance merge\` work its verdict out in the same way.
+
+*Not applicable* never counts against an implementation; the reason quotes what it declares, or what the cluster lacks. A harness error
+is no verdict at all, whatever the level.
+
+## Core and extended
+
+*Core* requirements bind every implementation of a role. *Extended* ones are about a capability: they bind the implementations whose target
+file declares it, and are *not applicable* to all others. Whoever declares a capability has to keep what is asked of it.
+
+${table(['role', 'support', 'MUST', 'SHOULD', 'MAY'], counts)}
+## Extended requirements
+
+${table(['role', 'requirement', 'level', 'capability'], extended)}`;
 }
 
 function suitePage(suite: string, { about, requirements, twins }: Catalogue, documents: SourceDocument[]): string {

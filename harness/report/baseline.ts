@@ -5,7 +5,7 @@ import { didYouMean } from '../core/closest.ts';
 import { UsageError } from '../core/errors.ts';
 import { causesOf, countsAgainst } from './failures.ts';
 import { knownFailureSchema, type Report } from './report.ts';
-import { verdictOf } from './verdict.ts';
+import { decides, verdictOf } from './verdict.ts';
 
 export type KnownFailure = z.infer<typeof knownFailureSchema>;
 
@@ -73,7 +73,7 @@ export interface BaselineOutcome {
   file: string;
   /** Entries that explain a failure of this run. */
   known: KnownFailure[];
-  /** Failures of a MUST that no entry explains. */
+  /** Failures of a MUST, in a strict run of a SHOULD too, that no entry explains. */
   unexpected: string[];
   /** What is wrong with the baseline: entries that are stale or have expired. */
   problems: string[];
@@ -100,7 +100,7 @@ function expired({ requirement, expires, owner, link }: KnownFailure): string {
  */
 export function applyBaseline(
   { file, failures }: Baseline,
-  report: Pick<Report, 'results'>,
+  report: Pick<Report, 'results' | 'strict'>,
   now: Date = new Date(),
 ): BaselineOutcome {
   const results = new Map(report.results.map((result) => [result.id, result]));
@@ -122,7 +122,7 @@ export function applyBaseline(
   }
   const explained = new Set(known.map(({ requirement }) => requirement));
   const unexpected = report.results
-    .filter((result) => countsAgainst(result) && result.level === 'MUST' && !explained.has(result.id))
+    .filter((result) => countsAgainst(result) && decides(result.level, report.strict) && !explained.has(result.id))
     .map(({ id }) => id);
   return { file, known, unexpected, problems };
 }

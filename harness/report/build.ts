@@ -68,11 +68,13 @@ function fileOf({
  *
  * @param execution what the parts said of themselves, taken before clean-up
  * @param invocation how the run was started, so that somebody can repeat it
+ * @param strict a SHOULD counts as a MUST
  */
 export function buildReport(
   session: Session,
   { faults, environment, requests }: Execution,
   invocation?: Report['invocation'],
+  strict = false,
 ): Report {
   const [candidate] = session.candidates;
   if (candidate === undefined) {
@@ -84,7 +86,7 @@ export function buildReport(
   const evidence = results.flatMap((result) => result.evidence);
   const matrix = collectMatrix(evidence);
   const permissions = collectPermissions(evidence);
-  const { conformant, harnessError, reasons } = judge(candidate.planned, results, faults);
+  const { conformant, harnessError, reasons } = judge(candidate.planned, results, faults, strict);
   return reportSchema.parse(
     redactData({
       apiVersion: 'conformance/v1',
@@ -103,6 +105,7 @@ export function buildReport(
       requests,
       clock: session.clock,
       sources: addressesOf(results),
+      ...(strict ? { strict } : {}),
       planned: candidate.planned,
       // What a section of its own has is not told a second time.
       results: results.map((result) => ({

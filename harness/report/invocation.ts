@@ -14,6 +14,7 @@ export interface RunChoices {
   idp: string;
   clock?: string;
   settings?: string;
+  strict?: boolean;
 }
 
 /** How a run is repeated. Values of `--set` may be secrets: only their names are written down. */
@@ -25,6 +26,7 @@ export function invocationOf({
   idp,
   clock,
   settings,
+  strict = false,
 }: RunChoices): NonNullable<Report['invocation']> {
   const pair = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [name, value]);
   return {
@@ -37,6 +39,7 @@ export function invocationOf({
       ...pair('--idp', idp === 'keycloak' ? undefined : idp),
       ...pair('--clock', clock),
       ...pair('--settings', settings),
+      ...(strict ? ['--strict'] : []),
     ],
   };
 }

@@ -53,6 +53,16 @@ test('what is red in one shard is red in all', () => {
   });
 });
 
+test('a strict run is one as a whole, too', () => {
+  const results = [resultOf('AI-01', 'failed', { level: 'SHOULD' }), resultOf('AI-02', 'passed')];
+  const strict = { strict: true } as const;
+  expect(mergeReports([part(1), part(2, {}, results), part(3)]).conformant).toBe(true);
+  expect(mergeReports([part(1, strict), part(2, strict, results), part(3, strict)])).toMatchObject({
+    conformant: false,
+    reasons: ['SHOULD not kept, and the run is strict: AI-01 (failed)'],
+  });
+});
+
 test('a missing shard was not executed: no verdict, and it is named', () => {
   expect(mergeReports([part(1), part(3)])).toMatchObject({
     conformant: false,
@@ -91,6 +101,7 @@ test.each<[string, Part[], string]>([
     [part(1), part(2, { catalogue: { digest: 'b'.repeat(64), requirements: 158 } })],
     'the catalogue (digest) of part-1',
   ],
+  ['a strict one and one that is not', [part(1), part(2, { strict: true })], 'the verdict of part-1 is not strict'],
   ['another target', [part(1), part(2, { target: { name: 'other' } })], 'the target of part-1 is references'],
   [
     'another content of the target file',

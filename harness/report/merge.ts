@@ -35,6 +35,11 @@ const COMMON: [string, (part: ShardPart) => string, string][] = [
   ['number of shards', ({ shard }) => String(shard.count), 'Give all shards the same COUNT in --shard INDEX/COUNT.'],
   ['target', ({ report }) => report.target.name, 'Give all shards the same --target.'],
   [
+    'verdict',
+    ({ report }) => (report.strict === true ? 'strict' : 'not strict'),
+    'Give --strict to all shards or to none.',
+  ],
+  [
     'target files (digest)',
     ({ report }) => (report.target.files ?? []).map(({ role, digest }) => `${role} ${digest}`).join(', ') || 'none',
     'Give all shards the same content of the target files.',
@@ -170,6 +175,6 @@ export function mergeReports(parts: readonly Part[]): Report {
     incompatibilities: incompatibilities.length === 0 ? undefined : incompatibilities,
     faults,
     summary: summarize(results),
-    ...judge(planned, results, faults),
+    ...judge(planned, results, faults, first.report.strict),
   });
 }

@@ -51,7 +51,7 @@ export function reportOf(results: ReportResult[], more: Partial<Report> = {}): R
     timeline: [],
     faults,
     summary: summarize(results),
-    ...judge(planned, results, faults),
+    ...judge(planned, results, faults, more.strict),
     ...more,
   });
 }

@@ -55,6 +55,17 @@ test.each(['failed', 'not testable', 'disabled'] as const)('a MUST that is %s: n
   expect(verdict.reasons.join()).toContain('TR-02');
 });
 
+test.each(['failed', 'not testable'] as const)('a strict run is not conformant where a SHOULD is %s', (outcome) => {
+  const results = [result('A', 'passed'), result('B', outcome, 'SHOULD'), result('C', 'failed', 'MAY')];
+  expect(judge(['A', 'B', 'C'], results, [], true)).toEqual({
+    conformant: false,
+    harnessError: false,
+    reasons: [`SHOULD not kept, and the run is strict: B (${outcome})`],
+  });
+  expect(judge(['A', 'B', 'C'], results, []).conformant).toBe(true);
+  expect(judge(['A', 'C'], [result('A', 'passed'), result('C', 'failed', 'MAY')], [], true).conformant).toBe(true);
+});
+
 test('a SHOULD that failed does not change the verdict', () => {
   expect(judge(['A', 'B'], [result('A', 'passed'), result('B', 'failed', 'SHOULD')], []).conformant).toBe(true);
 });

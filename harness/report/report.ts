@@ -125,6 +125,7 @@ export const reportSchema = z
       .describe(
         'what part of a plan this is (`run --shard`); absent where it is all of it. The verdict is of the part',
       ),
+    strict: z.literal(true).optional().describe('a SHOULD that is not kept counts as a MUST (`run --strict`)'),
     planned: z.array(z.string()),
     results: z.array(resultSchema),
     timeline: z.array(timelineEventSchema).describe('what happened to each token that was seen, in the order of time'),
@@ -145,7 +146,7 @@ export const reportSchema = z
       .strictObject({
         file: z.string(),
         known: z.array(knownFailureSchema).describe('entries that explain a failure of this run'),
-        unexpected: z.array(z.string()).describe('failures of a MUST that no entry explains'),
+        unexpected: z.array(z.string()).describe('failures of a MUST (strict: or a SHOULD) that no entry explains'),
         problems: z.array(z.string()).describe('entries that are stale or have expired'),
       })
       .optional()

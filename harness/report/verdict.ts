@@ -8,14 +8,20 @@ export interface Verdict {
   reasons: string[];
 }
 
+/** Whether a failure of a requirement of this level changes the verdict. */
+export function decides(level: ReportResult['level'], strict = false): boolean {
+  return level === 'MUST' || (strict && level === 'SHOULD');
+}
+
 /**
  * The verdict over the results of one candidate.
  *
  * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled,
  * the harness made no error,
- * and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119).
+ * and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119),
+ * unless the run is strict. A MAY never changes it.
  */
-export function judge(planned: string[], results: ReportResult[], faults: string[]): Verdict {
+export function judge(planned: string[], results: ReportResult[], faults: string[], strict = false): Verdict {
   const reasons: string[] = [];
   const executed = new Set(results.map(({ id }) => id));
   const missing = planned.filter((id) => !executed.has(id));
@@ -41,6 +47,11 @@ export function judge(planned: string[], results: ReportResult[], faults: string
   if (broken.length > 0) {
     reasons.push(`MUST not kept: ${broken.map(({ id, outcome }) => `${id} (${outcome})`).join(', ')}`);
   }
+  const notFollowed = of('failed', 'not testable').filter(({ level }) => level === 'SHOULD');
+  if (strict && notFollowed.length > 0) {
+    const named = notFollowed.map(({ id, outcome }) => `${id} (${outcome})`).join(', ');
+    reasons.push(`SHOULD not kept, and the run is strict: ${named}`);
+  }
   if (of('passed').length === 0) {
     reasons.push('nothing passed: there is nothing to certify');
   }
@@ -51,10 +62,10 @@ export function judge(planned: string[], results: ReportResult[], faults: string
  * The verdict that a report holds. A report from before `harnessError` was written down has it worked out from its
  * results.
  */
-export function verdictOf({ conformant, harnessError, reasons, planned, results, faults }: Report): Verdict {
+export function verdictOf({ conformant, harnessError, reasons, planned, results, faults, strict }: Report): Verdict {
   return {
     conformant,
-    harnessError: harnessError ?? judge(planned, results, faults).harnessError,
+    harnessError: harnessError ?? judge(planned, results, faults, strict).harnessError,
     reasons,
   };
 }

@@ -205,8 +205,8 @@ class Verifier {
 const wordOf = (conformant: boolean): string => (conformant ? 'conformant' : 'not conformant');
 
 function contradictions(report: Report, product: Product, plan: CanonicalPlan, signed: Signed | undefined): string[] {
-  const { planned, results, faults } = report;
-  const verdict = judge(planned, results, faults);
+  const { planned, results, faults, strict } = report;
+  const verdict = judge(planned, results, faults, strict);
   const says = (what: string): string => `report.json contradicts itself: ${what}`;
   const predicate = predicateOf(report, plan);
   return [

@@ -22,7 +22,11 @@ export function headlineOf(report: Report): Headline {
       ? ''
       : ` This is shard ${shard.index} of ${shard.count}; \`conformance merge\` judges all of them.`;
   const beside = `${
-    should === 0 ? '' : ` ${requirements(should, 'SHOULD')} not met; that does not change the verdict.`
+    should === 0
+      ? ''
+      : ` ${requirements(should, 'SHOULD')} not met; ${
+          report.strict === true ? 'the run is strict, so that it counts' : 'that does not change the verdict'
+        }.`
   }${part}`;
   if (conformant) {
     const none = summary['not applicable'] === 0 ? '' : `, ${summary['not applicable']} do not apply`;
