@@ -9,12 +9,15 @@ import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { connect, createServer } from 'node:net';
 import { constants, platform, tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { mismatch, stripsTypes } from './dependencies.mjs';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = join(ROOT, 'harness', 'cli', 'main.ts');
+/** Node strips the types of nothing that is installed as a package. */
+const STRIP_TYPES = new URL('./strip-types.mjs', import.meta.url).href;
+const IS_INSTALLED = ROOT.includes(`${sep}node_modules${sep}`);
 /** Exit code of a harness error, as everywhere in this program. */
 const HARNESS_ERROR = 2;
 
@@ -124,7 +127,9 @@ function newerNode() {
 
 /** Runs main.ts on another Node: its terminal, its signals and its exit code are ours. */
 function runOn(/** @type {string} */ node) {
-  const child = spawn(node, ['--disable-warning=ExperimentalWarning', MAIN, ...process.argv.slice(2)], {
+  const hook = IS_INSTALLED ? ['--import', STRIP_TYPES] : [];
+  const flags = ['--disable-warning=ExperimentalWarning', ...hook];
+  const child = spawn(node, [...flags, MAIN, ...process.argv.slice(2)], {
     // The channel carries nothing: its end tells the child that this process was killed without a word.
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, PATH: `${dirname(node)}${delimiter}${process.env.PATH ?? ''}` },
@@ -166,5 +171,6 @@ function fail(problem, mend) {
 }
 
 await ensureDependencies();
-if (stripsTypes(process.versions.node)) await import(pathToFileURL(MAIN).href);
-else runOn(newerNode());
+const isNewEnough = stripsTypes(process.versions.node);
+if (isNewEnough && !IS_INSTALLED) await import(pathToFileURL(MAIN).href);
+else runOn(isNewEnough ? process.execPath : newerNode());

@@ -83,7 +83,10 @@ async function up(name: string, flags: UpFlags): Promise<void> {
     ...flags.target.flatMap((file) => ['--target', file]),
     ...Object.entries(flags.set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
   ];
-  const holder = spawn(process.execPath, [MAIN, ...words], { detached: true, stdio: ['ignore', output, output] });
+  const holder = spawn(process.execPath, [...process.execArgv, MAIN, ...words], {
+    detached: true,
+    stdio: ['ignore', output, output],
+  });
   const ended = new AbortController();
   holder.once('exit', (code, signal) => {
     const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-5).join('\n');
