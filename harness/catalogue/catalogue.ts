@@ -182,12 +182,16 @@ const twinSchema = z.discriminatedUnion('role', [
       .strictObject({
         /** A folder of fixtures/workloads/session-manager-twins; absent: the reference itself. */
         variant: name.optional(),
-        /** Rules that its target file documents beside the reference's. */
+        /** Rules that its target file documents in addition to the reference's. */
         documents: z.array(policyRuleSchema).min(1).optional(),
+        /** Pod Security level of its namespaces, where its pods would not be admitted under `restricted`. */
+        podSecurity: z.enum(['baseline', 'privileged']).optional(),
+        /** Changes of the workload in its manifests (RFC 6902). */
+        manifests: z.array(manifestChangeSchema).min(1).optional(),
       })
       .refine(
-        ({ variant, documents }) => variant !== undefined || documents !== undefined,
-        'a variant, rules, or both',
+        ({ variant, documents, manifests }) => [variant, documents, manifests].some((given) => given !== undefined),
+        'a variant, rules, changes of its manifests, or several of these',
       ),
   }),
   z.strictObject({
@@ -314,8 +318,6 @@ export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
   if (idle.length > 0) {
     throw new HarnessError(`no requirement names the twin ${idle.join(', ')}: it would prove nothing`);
   }
-  // How long a requirement takes is measured, and no part of the contract.
-  const contract = requirements.map(({ expectedSeconds: _, expensive: __, ...row }) => row);
-  const digest = createHash('sha256').update(JSON.stringify(contract)).digest('hex');
+  const digest = createHash('sha256').update(JSON.stringify(requirements)).digest('hex');
   return { requirements, twins, suites, about, digest };
 }

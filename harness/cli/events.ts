@@ -31,16 +31,16 @@ export class EventStream {
   }
 
   /** A listener that tells each event, and hands it on. */
-  beside({ onResult, onRerun }: Progress): Progress {
+  beside({ onResult, onAgain }: Progress): Progress {
     return {
       onResult: (result) => {
         const { id, outcome, reason, durationMs } = result;
         this.#event('result', { id, outcome, ...(reason === undefined ? {} : { reason }), durationMs });
         onResult(result);
       },
-      onRerun: (rows) => {
+      onAgain: (rows) => {
         this.#event('again', { ids: rows.map(({ id }) => id) });
-        onRerun(rows);
+        onAgain(rows);
       },
     };
   }

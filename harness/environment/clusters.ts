@@ -34,6 +34,7 @@ const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
 const LIVE_IMAGE_VARIABLES = {
   workload: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE',
   'job-runner': 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE',
+  'session-manager': 'KUBE_AGENT_CONFORMANCE_SESSION_MANAGER_IMAGE',
 } as const;
 export type NodeImage = keyof typeof LIVE_IMAGE_VARIABLES;
 

@@ -68,6 +68,8 @@ export interface RequirementContext {
   cluster(): Promise<ClusterHandle>;
   /** Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it is given. */
   agentImage(): Promise<string>;
+  /** The same of the reference session manager's image (fixtures/images/session-manager). */
+  managerImage(): Promise<string>;
   /** The same of the reference job runner's image (fixtures/images/job-runner). */
   runnerImage(): Promise<string>;
   /** Sees to it that the nodes of the harness's own cluster have an image that the engine of this host has. */

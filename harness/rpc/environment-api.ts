@@ -46,7 +46,7 @@ export interface EnvironmentApi {
   /** Gives an image of this host's engine to the nodes of the candidate's cluster. */
   provideImage(request: { reference: string }): Promise<object>;
   /** Reference of an image of fixtures/images, which the nodes have when the call answers. */
-  image(request: { name: 'workload' | 'job-runner' }): Promise<{ reference: string }>;
+  image(request: { name: 'workload' | 'job-runner' | 'session-manager' }): Promise<{ reference: string }>;
   /** A TLS certificate of the run's CA for a server in a pod. */
   certificate(request: {
     host: string;

@@ -10,6 +10,7 @@ import { type CleanUpRecord, KEPT_PODS, OLD_PODS } from '../../harness/roles/ses
 import type { ConfigurationRecord } from '../../harness/roles/session-manager/scenarios/configuration.ts';
 import type { ConnectionRecord } from '../../harness/roles/session-manager/scenarios/connection.ts';
 import type { FailedCommandsRecord } from '../../harness/roles/session-manager/scenarios/failed-commands.ts';
+import type { InClusterRecord } from '../../harness/roles/session-manager/scenarios/in-cluster.ts';
 import { AT_ONCE, type ManyRecord } from '../../harness/roles/session-manager/scenarios/many.ts';
 import {
   ARGUMENTS,
@@ -22,12 +23,13 @@ import {
   TAIL_LINES,
   type WorkRecord,
 } from '../../harness/roles/session-manager/scenarios/work.ts';
-import type { Target } from '../../harness/targets/load.ts';
+import type { HttpTarget } from '../../harness/roles/session-manager/target.ts';
 
-type Documented = Target<'session-manager'>['documented'];
+type Documented = HttpTarget['documented'];
 
 /** SM-01 */
-export function keepsItsConfiguration(record: ConfigurationRecord, { configuration }: Documented): Finding[] {
+export function keepsItsConfiguration(record: ConfigurationRecord): Finding[] {
+  const { configuration } = record.target.documented;
   const { initial, configured, changed, startsAgain, afterRestart, listAfterRestart, disabled, namespace, kubeconfig } =
     record;
   const wanted = { enabled: true, namespace, kubeconfig };
@@ -140,7 +142,7 @@ export function answersManyAtOnce(record: ManyRecord): Finding[] {
   return [
     ...record.execs.flatMap((call, number) => {
       const { exitCode, stdout, stderr } = call.value ?? {};
-      const right = exitCode === number && stdout === `out-${number}\n` && stderr === `err-${number}\n`;
+      const right = exitCode === 0 && stdout === `out-${number}\n` && stderr === `err-${number}\n`;
       return right ? [] : [`of ${AT_ONCE} requests at once: command ${number}: ${describeCall(call)}`];
     }),
     ...record.gets.flatMap((call) => {
@@ -187,7 +189,8 @@ function notRefused(
 }
 
 /** SM-03 */
-export function managesPods(record: WorkRecord, { pod: documented }: Documented): Finding[] {
+export function managesPods(record: WorkRecord): Finding[] {
+  const { pod: documented } = record.target.documented;
   const { steps, asked } = record;
   const items = steps.list?.value?.items ?? [];
   const byLabel = steps['list by label']?.value?.items ?? [];
@@ -204,8 +207,10 @@ export function managesPods(record: WorkRecord, { pod: documented }: Documented)
       .map(
         (name) => `the list of pods is without ${name}: ${items.map((item) => item.name).join(', ') || 'it is empty'}`,
       ),
-    ...failed(steps['list by label'], 'listing the pods of a label'),
-    ...(isSuccess(steps['list by label'] as Call) && byLabel.map((item) => item.name).join() !== 'server'
+    ...(steps['list by label'] === undefined ? [] : failed(steps['list by label'], 'listing the pods of a label')),
+    ...(steps['list by label'] !== undefined &&
+    isSuccess(steps['list by label']) &&
+    byLabel.map((item) => item.name).join() !== 'server'
       ? [`the list of the pods with app=server has ${byLabel.map((item) => item.name).join(', ') || 'none'}`]
       : []),
     ...failed(steps.delete, 'deleting a pod'),
@@ -335,7 +340,8 @@ export function runsCommands({ execs }: WorkRecord): Finding[] {
 }
 
 /** SM-09 */
-export function managesServices({ steps, objects }: WorkRecord, { service: documented }: Documented): Finding[] {
+export function managesServices({ steps, objects, target }: WorkRecord): Finding[] {
+  const { service: documented } = target.documented;
   const service = first(objects, 'Service', 'pages');
   const [port] = service?.spec?.ports ?? [];
   const seen: [what: string, is: unknown, should: unknown][] =
@@ -376,11 +382,25 @@ export function managesServices({ steps, objects }: WorkRecord, { service: docum
 }
 
 /** SM-10 */
-export function keepsItsLabel({ objects }: WorkRecord, { ownerLabel = '', pod }: Documented): Finding[] {
+export function keepsItsLabel({ objects, target }: WorkRecord): Finding[] {
+  const { ownerLabel = '', pod } = target.documented;
   const is = first(objects, 'Pod', 'labelled')?.metadata?.labels?.[ownerLabel];
   const refused = first(objects, 'Pod', 'labelled') === undefined;
   const owner = pod?.labels[ownerLabel];
   return refused || is === owner ? [] : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
+}
+
+/** SM-12 */
+export function worksInTheCluster({ configured, created, listed, deleted }: InClusterRecord): Finding[] {
+  return [
+    ...(configured === undefined ? [] : failed(configured, 'configuring it without a kubeconfig')),
+    ...failed(created, 'creating a pod'),
+    ...failed(listed, 'listing the pods'),
+    ...(isSuccess(listed) && !listed.value?.items?.some(({ name }) => name === 'agent')
+      ? ['the list of pods is without the one that was made']
+      : []),
+    ...failed(deleted, 'deleting a pod'),
+  ];
 }
 
 /** SM-13 */

@@ -146,7 +146,7 @@ async function mavenArtifact({ artifact, output }: MavenSpec): Promise<Artifact>
 
 /** A workload of the harness's own as one module. Its key is that module. */
 async function workloadArtifact({ workload, output }: WorkloadSpec): Promise<Artifact> {
-  const source = await bundleWorkload(workload);
+  const source = await bundleWorkload(workload, Number.POSITIVE_INFINITY);
   const key = digestOf({ workload, source });
   return {
     output,

@@ -21,6 +21,7 @@ export const IMAGE_NAMES = [
   'node',
   'workload',
   'job-runner',
+  'session-manager',
   'keycloak',
   'keycloak-preview',
 ] as const;

@@ -11,12 +11,11 @@ import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
-import type { Target } from '../../targets/load.ts';
 import type { OperationName } from '../../targets/schema/session-manager.ts';
 import type { Call, CallOptions, Inputs } from './driver.ts';
 import { httpClient } from './drivers/http.ts';
 import { type Death, freePort, type ManagerProcess, startProcess } from './drivers/process.ts';
-import { sessionManagerTarget, workloadOf } from './target.ts';
+import { type HttpTarget, sessionManagerTarget, workloadOf } from './target.ts';
 
 /** Name of the ServiceAccount that the manager's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'session-manager';
@@ -41,6 +40,7 @@ export type ObservedKind = keyof typeof KINDS;
 
 /** Everything that was seen of a manager, as plain data. */
 export interface ManagerRecord {
+  target: HttpTarget;
   namespace: string;
   startedAt: number;
   calls: Call[];
@@ -64,7 +64,7 @@ export interface LaunchOptions {
 
 /** A manager under observation. */
 export interface LaunchedManager {
-  readonly target: Target<'session-manager'>;
+  readonly target: HttpTarget;
   readonly cluster: ClusterHandle;
   readonly namespace: string;
   /** The workload image, which obeys its environment. */
@@ -111,10 +111,11 @@ async function launched<R>(
 ): Promise<R> {
   const target = sessionManagerTarget(t);
   await using stack = new AsyncDisposableStack();
-  const [cluster, image, folder, port] = await Promise.all([
+  const [cluster, image, folder, port, secondPort] = await Promise.all([
     t.cluster(),
     t.agentImage(),
     mkdtemp(join(tmpdir(), 'conformance-session-manager-')),
+    freePort(),
     freePort(),
   ]);
   stack.defer(() => rm(folder, { recursive: true, force: true }));
@@ -144,7 +145,10 @@ async function launched<R>(
   const kubeconfig = join(folder, 'kubeconfig');
   await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
   const token = randomBytes(24).toString('hex');
-  const values = { port, folder, kubeconfig, namespace, image, token, workload: workloadOf(t) };
+  const values = {
+    ...{ port, secondPort, folder, kubeconfig, namespace, image, token },
+    ...{ workload: workloadOf(t), 'target.folder': target.folder },
+  };
   const client = httpClient({ target, address: `http://127.0.0.1:${port}`, values: { token }, signal: t.signal });
   const calls: Call[] = [];
   const deaths: Death[] = [];
@@ -209,6 +213,7 @@ async function launched<R>(
       return start();
     },
     record: () => ({
+      target,
       namespace,
       startedAt,
       calls,
@@ -220,7 +225,7 @@ async function launched<R>(
   });
 }
 
-function whyNotReady(target: Target<'session-manager'>, running: ManagerProcess | undefined): string {
+function whyNotReady(target: HttpTarget, running: ManagerProcess | undefined): string {
   if (running === undefined) {
     throw new HarnessError('the session manager was not started');
   }

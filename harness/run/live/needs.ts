@@ -22,7 +22,7 @@ export interface NeededRight {
 }
 
 export interface NeededImage {
-  name: 'node' | 'workload' | 'job-runner';
+  name: 'node' | 'workload' | 'job-runner' | 'session-manager';
   /** Undefined where nobody has said yet where the cluster can pull it. */
   reference: string | undefined;
   /** Environment variable that names another one. */
@@ -258,6 +258,7 @@ const IMAGE_VARIABLES = {
   node: 'KUBE_AGENT_CONFORMANCE_NODE_IMAGE',
   workload: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE',
   'job-runner': 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE',
+  'session-manager': 'KUBE_AGENT_CONFORMANCE_SESSION_MANAGER_IMAGE',
 } as const;
 
 /** Requirements that run the job runner in a pod, and not as a process beside the harness. */
@@ -288,6 +289,11 @@ function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
       'job-runner',
       rows.filter(({ id }) => INSTALLED.has(id)).map(({ id }) => id),
       'the reference job runner (fixtures/images/job-runner)',
+    ),
+    ...image(
+      'session-manager',
+      rows.filter(({ id }) => id === 'SM-12').map(({ id }) => id),
+      'the reference session manager (fixtures/images/session-manager)',
     ),
   ];
 }

@@ -212,6 +212,8 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
         await environment.provideImage({ reference });
       }),
     agentImage: () => fixture('workload image', async () => (await environment.image({ name: 'workload' })).reference),
+    managerImage: () =>
+      fixture('session manager image', async () => (await environment.image({ name: 'session-manager' })).reference),
     runnerImage: () =>
       fixture('job runner image', async () => (await environment.image({ name: 'job-runner' })).reference),
     targetAccess: async (options) => {

@@ -36,6 +36,8 @@ export const OPERATIONS = {
       'args',
       'env',
       'secretEnv',
+      // Both of them, for a manager that does not tell them apart.
+      'variables',
       'labels',
       'mountPath',
       'hostPath',
@@ -125,9 +127,9 @@ const common = {
 };
 
 /**
- * A manager that is called by HTTP. Everywhere in `start` these stand for what a run knows: `${port}` (free, on loopback), `${folder}` (a folder of its
- * own, the same after a restart), `${kubeconfig}` (a path), `${namespace}`, `${token}` (a secret of the run), `${image}` (the workload image). In `http`
- * also the input of the operation ({@link OPERATIONS}).
+ * A manager that is called by HTTP. Everywhere in `start` these stand for what a run knows: `${port}` and `${secondPort}` (free, on loopback),
+ * `${folder}` (a folder of its own, the same after a restart), `${target.folder}` (of this file), `${kubeconfig}` (a path), `${namespace}`, `${token}` (a
+ * secret of the run), `${image}` (the workload image). In `http` there are `${token}` and the input of the operation ({@link OPERATIONS}).
  */
 const httpSchema = z.strictObject({
   ...common,

@@ -1,13 +1,13 @@
 import { fetch, type RequestInit, type Response } from 'undici';
 import { describeError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import type { Target } from '../../../targets/load.ts';
 import { type HttpOperation, OPERATIONS, type OperationName } from '../../../targets/schema/session-manager.ts';
 import type { Call, CallOptions, SessionManagerClient, Value } from '../driver.ts';
+import type { HttpTarget } from '../target.ts';
 import { lookUp } from './json-pointer.ts';
 
 export interface HttpClientOptions {
-  target: Target<'session-manager'>;
+  target: HttpTarget;
   /** Scheme, host and port; paths are appended. */
   address: string;
   /** What placeholders stand for beside the input of an operation. */
@@ -67,7 +67,7 @@ export function httpClient({ target, address, values, send = fetch, signal }: Ht
 }
 
 function requestOf(
-  { http, file }: Target<'session-manager'>,
+  { http, file }: HttpTarget,
   base: string,
   name: OperationName,
   { method, path, query, body }: HttpOperation,
@@ -77,7 +77,9 @@ function requestOf(
 ): [string, RequestInit] {
   // A placeholder without a value is no fault: what it stands in is left out.
   const inputs = Object.fromEntries(OPERATIONS[name].input.map((key) => [key, undefined]));
-  const values = { ...inputs, ...known };
+  const { env, secretEnv } = known as { env?: object; secretEnv?: object };
+  const both = env === undefined && secretEnv === undefined ? undefined : { ...env, ...secretEnv };
+  const values: Values = { ...inputs, variables: both, ...known };
   const where = `${file}: http.operations.${name}`;
   const encoded = Object.fromEntries(
     Object.entries(values).map(([key, value]) => [key, typeof value === 'string' ? encodeURIComponent(value) : value]),

@@ -5,8 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { startTargetProcess } from '../../../core/process-group.ts';
-import type { Target } from '../../../targets/load.ts';
 import type { SessionManagerClient } from '../driver.ts';
+import type { HttpTarget } from '../target.ts';
 
 /** How a process ended that nobody had told to, and the last lines of its output. */
 export interface Death {
@@ -34,7 +34,7 @@ const LOOK_EVERY_MS = 50;
 const TERM_SECONDS = 5;
 
 /** Starts a manager's process by its target file. */
-export function startProcess(target: Target<'session-manager'>, workFolder: string, values: Values): ManagerProcess {
+export function startProcess(target: HttpTarget, workFolder: string, values: Values): ManagerProcess {
   const { command, env, cwd } = target.start;
   const located = (fill(command, values, `${target.file}: start.command`) as string[]).map((part) =>
     /^\.{1,2}\//.test(part) ? resolve(target.folder, part) : part,

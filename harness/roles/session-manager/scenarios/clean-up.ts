@@ -2,6 +2,7 @@ import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
+import { observed } from '../evidence.ts';
 import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
 import { deletedAt, hasEnded, latest, untilEnded, untilReady } from '../record.ts';
 
@@ -26,7 +27,7 @@ const SETTLED_SECONDS = 2;
 
 /** Pods of a manager that have succeeded, failed, run on and just ended, and one of somebody else's; then a clean-up. */
 export function observeCleanUp(t: RequirementContext): Promise<CleanUpRecord> {
-  return t.sharedByAllFiles('session manager: clean-up', () =>
+  return observed(t, 'clean-up', () =>
     withSessionManager(t, { purpose: 'clean-up' }, async (manager) => {
       const { namespace, image } = manager;
       const create = (name: string, command: string[]): Promise<Call> =>

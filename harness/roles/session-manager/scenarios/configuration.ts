@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
+import { observed } from '../evidence.ts';
 import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
 
 /** What happened with one kubeconfig that cannot work. */
@@ -51,7 +52,7 @@ const BAD_KUBECONFIGS: Record<string, string | undefined> = {
 
 /** Configures a manager, restarts it, and gives it kubeconfigs that cannot work. */
 export function observeConfiguration(t: RequirementContext): Promise<ConfigurationRecord> {
-  return t.sharedByAllFiles('session manager: configuration', () =>
+  return observed(t, 'configuration', () =>
     withSessionManager(t, { purpose: 'configuration', unconfigured: true }, async (manager) => {
       const { namespace, kubeconfig, target } = manager;
       const report = (): Promise<Call> => manager.call('getConfiguration', {});

@@ -1,5 +1,6 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
+import { observed } from '../evidence.ts';
 import { type ManagerRecord, withSessionManager } from '../launch.ts';
 
 export interface ConnectionRecord extends ManagerRecord {
@@ -14,7 +15,7 @@ const AWAY_SECONDS = 60;
 
 /** Asks a manager for its connection with all of its rights, with none, and without an API server. */
 export function observeConnection(t: RequirementContext): Promise<ConnectionRecord> {
-  return t.sharedByAllFiles('session manager: connection', () =>
+  return observed(t, 'connection', () =>
     withSessionManager(t, { purpose: 'connection' }, async (manager) => {
       const { namespace, access, target } = manager;
       const test = (): Promise<Call> => manager.call('testConnection', { namespace });

@@ -3,6 +3,7 @@ import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { rulesWithout } from '../../../kubernetes/rbac.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
+import { observed } from '../evidence.ts';
 import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
 import { latest, untilEnded, untilReady } from '../record.ts';
 
@@ -29,7 +30,7 @@ const UNDER_WAY_SECONDS = 1.5;
 
 /** Runs commands in pods that are not there, do not run, go away or may not be entered, and one that never ends. */
 export function observeFailedCommands(t: RequirementContext): Promise<FailedCommandsRecord> {
-  return t.sharedByAllFiles('session manager: failed commands', () =>
+  return observed(t, 'failed commands', () =>
     withSessionManager(t, { purpose: 'commands' }, async (manager) => {
       const { namespace, image } = manager;
       const sleeps = { namespace, image, command: ['sleep', LONGER_THAN_ANY_TEST] };

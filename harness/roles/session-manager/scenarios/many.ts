@@ -1,5 +1,6 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
+import { observed } from '../evidence.ts';
 import { type ManagerRecord, withSessionManager } from '../launch.ts';
 import { untilReady } from '../record.ts';
 
@@ -14,7 +15,7 @@ export interface ManyRecord extends ManagerRecord {
 
 /** Asks a manager for many things at once, half of them commands that print what nobody else's does. */
 export function observeMany(t: RequirementContext): Promise<ManyRecord> {
-  return t.sharedByAllFiles('session manager: many', () =>
+  return observed(t, 'many', () =>
     withSessionManager(t, { purpose: 'many' }, async (manager) => {
       const { namespace, image } = manager;
       await manager.call('createPod', { name: 'agent', namespace, image, command: ['sleep', '300'] });
@@ -24,7 +25,7 @@ export function observeMany(t: RequirementContext): Promise<ManyRecord> {
         manager.call('exec', {
           name: 'agent',
           namespace,
-          command: ['/bin/sh', '-c', `echo out-${number}; echo err-${number} >&2; exit ${number}`],
+          command: ['/bin/sh', '-c', `echo out-${number}; echo err-${number} >&2`],
         }),
       );
       const gets = numbers.map((number) =>

@@ -4,8 +4,10 @@ import type { ApiRecord } from '../../../kubernetes/api-record.ts';
 import { whileNoPodsAreMade } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call, PodInput } from '../driver.ts';
+import { observed } from '../evidence.ts';
 import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
 import { deletedAt, GONE_SECONDS, latest, untilEnded, untilReady } from '../record.ts';
+import { takes } from '../target.ts';
 
 /** Arguments that a shell, a query string or a line would change. */
 export const ARGUMENTS = [
@@ -107,7 +109,9 @@ export function useManager(t: RequirementContext, purpose: string, rules?: Polic
       await Promise.all([untilReady(manager, 'agent'), untilReady(manager, 'server'), untilEnded(manager, ['done'])]);
       steps.get = await manager.call('getPod', { name: 'agent', namespace });
       steps.list = await manager.call('listPods', { namespace });
-      steps['list by label'] = await manager.call('listPods', { namespace, labelSelector: 'app=server' });
+      if (takes(target, 'listPods', 'labelSelector') && takes(target, 'createPod', 'labels')) {
+        steps['list by label'] = await manager.call('listPods', { namespace, labelSelector: 'app=server' });
+      }
       await faultyRequests(manager, steps, asked);
     }
     if (capabilities.has('logs')) {
@@ -143,11 +147,16 @@ export function useManager(t: RequirementContext, purpose: string, rules?: Polic
 
 /** The same of the documented rights, which most rows are judged from. */
 export function observeWork(t: RequirementContext): Promise<WorkRecord> {
-  return t.sharedByAllFiles('session manager: work', () => useManager(t, 'work'));
+  return observed(t, 'work', () => useManager(t, 'work'));
 }
 
 function podsAsked({ namespace, image, target }: LaunchedManager, secret: string): Record<string, PodInput> {
-  const pod = (name: string, rest: Partial<PodInput>): PodInput => ({ name, namespace, image, ...rest });
+  const labelled = takes(target, 'createPod', 'labels');
+  const pod = (name: string, { labels, ...rest }: Partial<PodInput>): PodInput => ({
+    ...{ name, namespace, image },
+    ...rest,
+    ...(labels === undefined || !labelled ? {} : { labels }),
+  });
   const { ownerLabel } = target.documented;
   const page = `mkdir -p /tmp/www && echo '${PAGE}' >/tmp/www/index.html && exec busybox httpd -f -p ${PAGE_PORT} -h /tmp/www`;
   return {
@@ -159,7 +168,9 @@ function podsAsked({ namespace, image, target }: LaunchedManager, secret: string
     server: pod('server', { command: ['/bin/sh', '-c', page], labels: { app: 'server' } }),
     done: pod('done', { command: ['/bin/sh', '-c'], args: ['echo "$0"; exit 0', ...ARGUMENTS] }),
     finished: pod('finished', { command: ['/bin/true'] }),
-    ...(ownerLabel === undefined ? {} : { labelled: pod('labelled', { labels: { [ownerLabel]: 'somebody-else' } }) }),
+    ...(ownerLabel === undefined || !labelled
+      ? {}
+      : { labelled: pod('labelled', { labels: { [ownerLabel]: 'somebody-else' } }) }),
   };
 }
 
@@ -199,7 +210,7 @@ async function runCommands(manager: LaunchedManager, execs: WorkRecord['execs'])
   execs.streams = await run(['/bin/sh', '-c', 'echo out; echo err >&2; exit 7']);
   execs.success = await run(['true']);
   execs.long = await run(['/bin/sh', '-c', `yes '${LONG_LINE.trimEnd()}' | head -n ${LONG_LINES}`]);
-  if (JSON.stringify(target.http.operations.exec?.body ?? '').includes('${stdin}')) {
+  if (takes(target, 'exec', 'stdin')) {
     execs.stdin = await run(['cat'], STDIN);
   }
 }

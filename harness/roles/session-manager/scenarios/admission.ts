@@ -1,0 +1,33 @@
+import type { RequirementContext } from '../../../rpc/context.ts';
+import { first } from '../record.ts';
+import { observeWork, type WorkRecord } from './work.ts';
+
+export interface AdmissionRecord extends WorkRecord {
+  /** Pods as they were admitted; `refused`: why a namespace that enforces `restricted` does not take them. */
+  tried: { who: string; refused?: string }[];
+}
+
+/** Creates each pod that the manager made once more, as a dry run in a namespace that enforces Pod Security `restricted`. */
+export async function observeAdmission(t: RequirementContext): Promise<AdmissionRecord> {
+  const record = await observeWork(t);
+  const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('restricted for sessions')]);
+  const tried = await Promise.all(
+    Object.keys(record.asked).flatMap((name) => {
+      const spec = first(record.objects, 'Pod', name)?.spec;
+      return spec === undefined ? [] : [tryPod(name, spec)];
+    }),
+  );
+  return { ...record, tried };
+
+  async function tryPod(who: string, spec: object): Promise<AdmissionRecord['tried'][number]> {
+    // The ServiceAccount is another namespace's, and what a pod has of its node is the cluster's.
+    const own = { ...spec, serviceAccountName: undefined, serviceAccount: undefined, nodeName: undefined };
+    const response = await cluster.request(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: who }, spec: own }),
+    });
+    const { message } = (await response.json()) as { message?: string };
+    return response.status === 201 ? { who } : { who, refused: `${response.status}: ${message}` };
+  }
+}

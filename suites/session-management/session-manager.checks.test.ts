@@ -1,0 +1,184 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { textOf } from '../../harness/core/findings.ts';
+import type { Call, Value } from '../../harness/roles/session-manager/driver.ts';
+import type { ObjectEvent } from '../../harness/roles/session-manager/launch.ts';
+import {
+  ARGUMENTS,
+  digestOf,
+  LONG_LINE,
+  LONG_LINES,
+  type WorkRecord,
+} from '../../harness/roles/session-manager/scenarios/work.ts';
+import type { HttpTarget } from '../../harness/roles/session-manager/target.ts';
+import { loadTarget } from '../../harness/targets/load.ts';
+import {
+  answersFailedCommands,
+  cleansUp,
+  keepsItsLabel,
+  knowsItsCallers,
+  refusesWithReasons,
+  runsCommands,
+  servesLogs,
+  survivesBadKubeconfigs,
+} from './session-manager.checks.ts';
+
+const target = loadTarget(
+  fileURLToPath(new URL('../../fixtures/targets/session-managers/reference/target.yaml', import.meta.url)),
+) as HttpTarget;
+
+function call(operation: Call['operation'], status: number, value: Value = {}, text = ''): Call {
+  return { operation, input: {} as never, at: 0, endedAt: 1, status, text, value };
+}
+
+const exec = (value: Value): Call<'exec'> => call('exec', 200, value) as Call<'exec'>;
+
+function record(rest: Partial<WorkRecord> = {}): WorkRecord {
+  return {
+    ...{ target, namespace: 'n', startedAt: 0, calls: [], objects: [], deaths: [], output: [], stalls: [] },
+    ...{ image: 'i', secret: 's', asked: {}, steps: {}, execs: {}, requests: [] },
+    ...rest,
+  };
+}
+
+const texts = (findings: Parameters<typeof textOf>[0][]): string => findings.map(textOf).join('; ');
+
+const pod = (name: string, labels: Record<string, string>): ObjectEvent => ({
+  at: 0,
+  type: 'ADDED',
+  kind: 'Pod',
+  object: { metadata: { name, labels } },
+});
+
+describe('commands (SM-06)', () => {
+  const output = `${ARGUMENTS.map((argument) => `[${argument}]`).join('\n')}\n`;
+  const good: WorkRecord['execs'] = {
+    arguments: { call: exec({ exitCode: 0, stdout: output, stderr: '' }), stdout: digestOf(output) },
+    streams: { call: exec({ exitCode: 7, stdout: 'out\n', stderr: 'err\n' }), stdout: digestOf('out\n') },
+    success: { call: exec({ exitCode: 0, stdout: '', stderr: '' }), stdout: digestOf('') },
+    long: { call: exec({ exitCode: 0, stdout: '…', stderr: '' }), stdout: digestOf(LONG_LINE.repeat(LONG_LINES)) },
+  };
+
+  test('are right', () => expect(runsCommands(record({ execs: good }))).toEqual([]));
+
+  test('that were not run are a finding', () => expect(texts(runsCommands(record()))).toMatch(/was not asked/));
+
+  test.each([
+    [
+      'the exit code',
+      { streams: { ...good.streams, call: exec({ exitCode: 0, stdout: 'out', stderr: 'err' }) } },
+      /exit code was 7/,
+    ],
+    [
+      'the streams',
+      { streams: { ...good.streams, call: exec({ exitCode: 7, stdout: 'outerr', stderr: '' }) } },
+      /stdout `out`/,
+    ],
+    [
+      'the arguments',
+      { arguments: { ...good.arguments, call: exec({ exitCode: 0, stdout: '' }) } },
+      /arguments arrived changed/,
+    ],
+    ['the length', { long: { ...good.long, stdout: digestOf('short') } }, /of 11000000 bytes of output 5 came/],
+  ])('show that %s is wrong', (_, wrong, message) => {
+    expect(texts(runsCommands(record({ execs: { ...good, ...(wrong as WorkRecord['execs']) } })))).toMatch(message);
+  });
+});
+
+describe('errors (SM-04)', () => {
+  const steps: WorkRecord['steps'] = {
+    'create without image': call('createPod', 400, {}, 'image: required'),
+    'create malformed': call('createPod', 422, {}, 'metadata.name: invalid'),
+    'get unknown': call('getPod', 404),
+    'delete unknown': call('deletePod', 404),
+    'create again': call('createPod', 409, {}, 'pods "agent" already exists'),
+    'create over quota': call('createPod', 403, {}, 'exceeded quota: conformance-no-room'),
+    'get deleted': call('getPod', 404),
+  };
+
+  test('have a status and a reason', () => expect(refusesWithReasons(record({ steps }))).toEqual([]));
+
+  test.each([
+    ['without the field', { 'create without image': call('createPod', 400, {}, 'invalid') }, /does not say why/],
+    ['with another status', { 'get unknown': call('getPod', 500) }, /was answered 500, and not 404/],
+    ['that is a success', { 'delete unknown': call('deletePod', 200) }, /was not refused/],
+    ['without the reason', { 'create over quota': call('createPod', 403, {}, 'forbidden') }, /does not say why/],
+  ])('%s is a finding', (_, wrong, message) => {
+    expect(texts(refusesWithReasons(record({ steps: { ...steps, ...wrong } })))).toMatch(message);
+  });
+});
+
+test('logs may have a time before each line, and no more lines than were asked for (SM-05)', () => {
+  const lines = (from: number, to: number): string =>
+    Array.from({ length: to - from + 1 }, (_, index) => `2026-01-01T00:00:00Z line ${from + index}\n`).join('');
+  const steps = (tail: string): WorkRecord['steps'] => ({
+    logs: call('readLogs', 200, { text: lines(1, 30) }),
+    'logs tail': call('readLogs', 200, { text: tail }),
+    'logs unknown': call('readLogs', 404),
+  });
+  expect(servesLogs(record({ steps: steps(lines(26, 30)) }))).toEqual([]);
+  expect(texts(servesLogs(record({ steps: steps(lines(1, 30)) })))).toMatch(/last 5 lines, 30 came/);
+});
+
+test('a caller’s label that replaces the owner’s is a finding, and a refusal of it is not (SM-10)', () => {
+  const labelled = (owner: string) => record({ objects: [pod('labelled', { 'managed-by': owner })] });
+  expect(keepsItsLabel(labelled('session-manager'))).toEqual([]);
+  expect(texts(keepsItsLabel(labelled('somebody-else')))).toMatch(/is to stay session-manager/);
+  expect(keepsItsLabel(record())).toEqual([]);
+});
+
+test('who is nobody is refused (SM-13)', () => {
+  const steps = (status: number): WorkRecord['steps'] => ({ 'exec anonymous': call('exec', status) });
+  expect(knowsItsCallers(record({ steps: steps(401) }))).toEqual([]);
+  expect(texts(knowsItsCallers(record({ steps: steps(200) })))).toMatch(/was not refused/);
+  expect(texts(knowsItsCallers(record()))).toMatch(/was not asked/);
+});
+
+test('a command that cannot be run has an answer, and the manager lives (SM-07)', () => {
+  const next = exec({ stdout: 'still here\n' });
+  const seen = (answer: Partial<Call>, rest = {}) => ({
+    ...record(),
+    commands: [{ what: 'in a pod', call: { ...exec({}), ...answer } as Call<'exec'>, next, ...rest }],
+  });
+  expect(answersFailedCommands(seen({ status: 404 }))).toEqual([]);
+  expect(answersFailedCommands(seen({ value: { exitCode: 137 } }))).toEqual([]);
+  expect(texts(answersFailedCommands(seen({ value: { exitCode: 0 } })))).toMatch(/answered as a success/);
+  const { status: _, ...silent } = { ...exec({}), silence: 'no whole answer within 30 s' };
+  expect(texts(answersFailedCommands({ ...record(), commands: [{ what: 'in a pod', call: silent, next }] }))).toMatch(
+    /was not answered/,
+  );
+  const died = { ...exec({}), status: 404, died: 'its process ended (code 1)' };
+  expect(texts(answersFailedCommands({ ...seen({ status: 404 }), calls: [died] }))).toMatch(
+    /during exec its process ended/,
+  );
+});
+
+test('clean-up takes what is old and finished, and its own (SM-08)', () => {
+  const seen = (gone: string[], goneEarly: string[] = []) => ({
+    ...record(),
+    ...{ early: call('cleanUp', 200), goneEarly, call: call('cleanUp', 200, { deleted: gone.length }), gone },
+  });
+  const old = ['old-succeeded', 'old-failed'];
+  expect(cleansUp(seen(old))).toEqual([]);
+  expect(texts(cleansUp(seen(['old-succeeded'])))).toMatch(/left what was to go: old-failed/);
+  expect(texts(cleansUp(seen([...old, 'foreign'])))).toMatch(/deleted what was to stay: foreign/);
+  expect(texts(cleansUp(seen(old, ['old-failed'])))).toMatch(/deleted younger ones/);
+});
+
+test('a kubeconfig that cannot work ends nothing, now or at the next start (SM-11)', () => {
+  const seen = (rest: object) => ({
+    ...record(),
+    ...{
+      kubeconfig: 'k',
+      startsAgain: true,
+      initial: call('getConfiguration', 200),
+      configured: call('configure', 200),
+    },
+    ...{ changed: call('getConfiguration', 200), disabled: call('getConfiguration', 200) },
+    bad: [{ what: 'an empty file', answersAfter: true, startsAgain: true, ...rest }],
+  });
+  expect(survivesBadKubeconfigs(seen({}))).toEqual([]);
+  expect(texts(survivesBadKubeconfigs(seen({ startsAgain: false })))).toMatch(/does not start again/);
+  const test = call('testConnection', 200, { connected: true });
+  expect(texts(survivesBadKubeconfigs(seen({ test })))).toMatch(/says that it is connected/);
+});
