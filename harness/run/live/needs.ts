@@ -378,7 +378,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   if (given) {
     // What was made goes by itself, and not with its namespace.
     for (const right of [...rights.values()]) {
-      if (right.verb !== 'create' || right.scope !== 'namespace' || right.resource.includes('/')) continue;
+      if (right.verb !== 'create' || right.scope !== 'namespace' || /\/|reviews$/.test(right.resource)) continue;
       for (const verb of LINGERS.has(right.resource) ? ['delete', 'get', 'list', 'watch'] : ['delete', 'list']) {
         for (const id of right.requirements) add({ ...right, verb }, id);
       }

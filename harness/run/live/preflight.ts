@@ -99,6 +99,29 @@ function idle(image: string, name: string): V1Pod {
   return { metadata: { name }, spec: podSpec(image, 'default', { name: 'probe', command: ['true'] }) };
 }
 
+/** APIs that a cluster serves only where somebody has installed them, by the role that is seen by them. */
+const FURTHER_APIS = [
+  {
+    role: 'session-operator',
+    api: 'traefik.io/v1alpha1',
+    mend: 'install Traefik’s CustomResourceDefinitions: kubectl apply -f fixtures/manifests/traefik-crds.yaml',
+  },
+] as const;
+
+async function missingApis({ data, needs }: PreflightOptions): Promise<Lack[]> {
+  const lacks = await Promise.all(
+    FURTHER_APIS.map(async ({ role, api, mend }): Promise<Lack[]> => {
+      const requirements = needs.requirements.filter((row) => row.role === role).map(({ id }) => id);
+      if (requirements.length === 0) return [];
+      const response = await createClusterHandle(data).request(`/apis/${api}`);
+      await response.arrayBuffer();
+      const found = `GET /apis/${api}: ${response.status}`;
+      return response.ok ? [] : [{ missing: `the API ${api}`, found, mend, requirements }];
+    }),
+  );
+  return lacks.flat();
+}
+
 /** What a policy, a quota or Pod Security says to the objects of the harness; nothing is made. */
 async function refusedObjects(
   { data, needs, given }: PreflightOptions,
@@ -352,6 +375,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     refusedObjects(options, undefined),
     unfitNodes(options),
     missingStorage(options),
+    missingApis(options),
     clockDifference(options),
   ]);
   const lacks = before.flat();
