@@ -101,7 +101,13 @@ export interface RequirementContext {
    *
    * @param act is given its name
    */
-  withNamespace<T>(purpose: string, podSecurity: PodSecurity, act: (namespace: string) => Promise<T>): Promise<T>;
+  withNamespace<T>(
+    purpose: string,
+    podSecurity: PodSecurity,
+    act: (namespace: string) => Promise<T>,
+    /** `enforced`: a namespace that was given and lets more pass will not do. */
+    options?: { enforced?: boolean },
+  ): Promise<T>;
   /** A TLS certificate of the run's CA for a server in a pod. */
   certificate(
     host: string,

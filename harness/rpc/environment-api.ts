@@ -36,6 +36,8 @@ export interface EnvironmentApi {
     owner: string;
     /** It is not given back before everything is over. */
     lasts?: boolean;
+    /** A namespace that was given and lets more pass will not do. */
+    enforced?: boolean;
   }): Promise<{ name: string }>;
   /** What this owner has of namespaces that the run is kept to is for others now. */
   giveBackNamespaces(request: { owner: string }): Promise<object>;

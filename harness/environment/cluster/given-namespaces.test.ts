@@ -65,6 +65,10 @@ test('a namespace that enforces more than is needed will not do; one that does n
   await expect(given.take(asking('a', 'main', 'privileged'))).rejects.toThrow(
     /Pod Security privileged \(main\), and two enforces restricted/,
   );
+  const open = new GivenNamespaces(handle(), 'run', ['one']);
+  await expect(open.take({ ...asking('a'), enforced: true })).rejects.toThrow(
+    /restricted \(main\), and one enforces privileged/,
+  );
   await expect(new GivenNamespaces(handle(), 'run', ['none']).take(asking('a'))).rejects.toThrow(HarnessError);
 });
 

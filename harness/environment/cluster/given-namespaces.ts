@@ -39,6 +39,8 @@ export interface NamespaceRequest {
   podSecurity: PodSecurity;
   /** It is given back when everything is over, and not before: nobody waits for it. */
   lasts?: boolean;
+  /** One that lets more pass will not do. */
+  enforced?: boolean;
 }
 
 interface Waiter {
@@ -68,12 +70,14 @@ export class GivenNamespaces {
 
   /** @throws NotApplicable where its owner has all of them already, or none has the Pod Security that is needed */
   async take(request: NamespaceRequest): Promise<string> {
-    const { owner, purpose, podSecurity } = request;
+    const { owner, purpose, podSecurity, enforced = false } = request;
     const levels = await Promise.all(this.#names.map(async (name) => [name, await this.#podSecurityOf(name)] as const));
-    const fitting = levels.filter(([, level]) => STRICTNESS[level] <= STRICTNESS[podSecurity]).map(([name]) => name);
+    const fits = (level: PodSecurity): boolean =>
+      enforced ? level === podSecurity : STRICTNESS[level] <= STRICTNESS[podSecurity];
+    const fitting = levels.filter(([, level]) => fits(level)).map(([name]) => name);
     if (fitting.length === 0) {
-      const enforced = levels.map(([name, level]) => `${name} enforces ${level}`).join(', ');
-      throw new NotApplicable(`it needs a namespace of Pod Security ${podSecurity} (${purpose}), and ${enforced}`);
+      const found = levels.map(([name, level]) => `${name} enforces ${level}`).join(', ');
+      throw new NotApplicable(`it needs a namespace of Pod Security ${podSecurity} (${purpose}), and ${found}`);
     }
     if (this.#isHopeless(fitting, owner)) {
       throw this.#noneIsLeft(request);

@@ -64,6 +64,8 @@ export interface LaunchOptions {
   parentPod?: { without?: string };
   /** It does not matter whether the cluster has room for its pods. */
   needsNoRoom?: boolean;
+  /** The namespace has to enforce Pod Security `restricted`, and not only to let such pods pass. */
+  needsPodSecurity?: boolean;
   /** The agents' output is measured, and not kept. */
   measuredOutput?: boolean;
 }
@@ -113,7 +115,9 @@ export function withJobRunner<R>(
   options: LaunchOptions,
   act: (runner: LaunchedRunner) => Promise<R>,
 ): Promise<R> {
-  return t.withNamespace(`runner ${options.purpose}`, 'restricted', (namespace) => launch(t, namespace, options, act));
+  return t.withNamespace(`runner ${options.purpose}`, 'restricted', (namespace) => launch(t, namespace, options, act), {
+    enforced: options.needsPodSecurity === true,
+  });
 }
 
 async function launch<R>(

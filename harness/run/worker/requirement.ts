@@ -246,10 +246,10 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     },
     namespace: () => namespaceFor('main'),
     namespaceFor,
-    async withNamespace(purpose, podSecurity, act) {
+    async withNamespace(purpose, podSecurity, act, { enforced = false } = {}) {
       if (settings.sharesNamespaces !== true) return act((await namespaceFor(purpose, podSecurity)).name);
       const holder = `${owner} ${purpose}`;
-      const { name } = await environment.namespace({ purpose, podSecurity, owner: holder });
+      const { name } = await environment.namespace({ purpose, podSecurity, owner: holder, enforced });
       try {
         return await act(name);
       } finally {

@@ -15,7 +15,9 @@ type AdmittedPodSpec = PodSpec & { nodeName?: string; serviceAccount?: string };
 /** The pods of the usual tasks, by a dry run in a namespace that enforces `restricted`. */
 export async function observeAdmission(t: RequirementContext): Promise<AdmissionRecord> {
   const record = await shareTasks(t);
-  const tried = await t.withNamespace('restricted', 'restricted', (namespace) => tryIn(t, namespace, record));
+  const tried = await t.withNamespace('restricted', 'restricted', (namespace) => tryIn(t, namespace, record), {
+    enforced: true,
+  });
   t.evidence('dry runs under `restricted`', tried);
   return { ...record, tried };
 }

@@ -1,5 +1,6 @@
 /** A runner that is started where it cannot do its work, or with settings that are wrong (JL-20, JL-21, JL-44). */
 
+import { NotApplicable } from '../../../core/errors.ts';
 import { mayMakeQuotas, podQuota } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { withJobRunner } from '../launch.ts';
@@ -36,6 +37,10 @@ export async function observeRefusals(t: RequirementContext): Promise<RunnersRec
   return withEvidence(t, jobRunnerTarget(t), await shareRefusals(t));
 }
 
+function unlessNotApplicable(error: unknown): undefined {
+  if (!(error instanceof NotApplicable)) throw error;
+}
+
 /** The runner is started where it cannot do its work, each time for another cause. */
 function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
   return t.sharedByAllFiles('job runner: refusals', async () => {
@@ -55,22 +60,25 @@ function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
         return { ...runner.record(), cause, named };
       });
     const hostNetwork = target.capabilities.includes('pod-template') && target.podSecurity !== 'privileged';
-    return Promise.all([
+    const starts = [
       refused('no-rights', 'it has no rights', 'forbidden|not allowed|cannot|denied|permission|rbac', { rules: [] }),
       ...(quotas ? [refused('no-pods', 'a quota allows no pods', 'quota', { objects: [quota] })] : []),
-      ...(hostNetwork
-        ? [
-            refused(
-              'pod-security',
-              'Pod Security refuses what its pod template asks for',
-              'podsecurity|host namespaces|hostnetwork',
-              {
-                settings: { podTemplate: { hostNetwork: true, containers: [{ name: target.container }] } },
-              },
-            ),
-          ]
-        : []),
-    ]);
+    ];
+    if (hostNetwork) {
+      const podSecurity = refused(
+        'pod-security',
+        'Pod Security refuses what its pod template asks for',
+        'podsecurity|host namespaces|hostnetwork',
+        {
+          needsPodSecurity: true,
+          settings: { podTemplate: { hostNetwork: true, containers: [{ name: target.container }] } },
+        },
+      );
+      starts.push(podSecurity);
+    }
+    // A run that is kept to namespaces without Pod Security leaves out what it would refuse.
+    const settled = await Promise.all(starts.map((start) => start.catch(unlessNotApplicable)));
+    return settled.filter((record) => record !== undefined);
   });
 }
 
