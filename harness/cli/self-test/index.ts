@@ -130,12 +130,17 @@ function idsOf(roles: readonly Role[], suite?: string): string[] {
     .map(({ id }) => id);
 }
 
+const OF_EVERY_PROVIDER: Record<string, { outcome: Outcome; why: string }> = {
+  'TR-37': { outcome: 'not applicable', why: 'the reference reads its token file at every exchange (TR-22)' },
+};
+
 /** True verdicts about references that are not `passed`, each with why; every other requirement must pass on them. */
 const TRUE_VERDICTS: Record<IdentityProviderKind, Record<string, { outcome: Outcome; why: string }>> = {
   keycloak: {
+    ...OF_EVERY_PROVIDER,
     'AI-13a': { outcome: 'failed', why: 'Keycloak 26.7.4 ignores `crit` (RFC 7515 section 4.1.11)' },
   },
-  embedded: {},
+  embedded: OF_EVERY_PROVIDER,
 };
 
 /**
