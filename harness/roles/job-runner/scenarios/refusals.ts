@@ -60,7 +60,7 @@ function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
         return { ...runner.record(), cause, named };
       });
     const hostNetwork = target.capabilities.includes('pod-template') && target.podSecurity !== 'privileged';
-    const starts = [
+    const starts: Promise<RefusalRecord | undefined>[] = [
       refused('no-rights', 'it has no rights', 'forbidden|not allowed|cannot|denied|permission|rbac', { rules: [] }),
       ...(quotas ? [refused('no-pods', 'a quota allows no pods', 'quota', { objects: [quota] })] : []),
     ];
@@ -74,10 +74,10 @@ function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
           settings: { podTemplate: { hostNetwork: true, containers: [{ name: target.container }] } },
         },
       );
-      starts.push(podSecurity);
+      // A run that is kept to namespaces without Pod Security leaves out what it would refuse.
+      starts.push(podSecurity.catch(unlessNotApplicable));
     }
-    // A run that is kept to namespaces without Pod Security leaves out what it would refuse.
-    const settled = await Promise.all(starts.map((start) => start.catch(unlessNotApplicable)));
+    const settled = await Promise.all(starts);
     return settled.filter((record) => record !== undefined);
   });
 }
