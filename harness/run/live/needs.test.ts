@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
-import { describeNeed, measuredOf, type NeededRight, needsOf, rulesOf } from './needs.ts';
+import { describeNeed, measuredOf, type NeededRight, needsOf, rulesOf, unmeasured } from './needs.ts';
 
 const { requirements } = loadCatalogue();
 const rows = (...ids: string[]): Requirement[] => requirements.filter(({ id }) => ids.includes(id));
@@ -18,6 +18,14 @@ test('what a ledger holds is told by requirement', () => {
   ).toEqual({
     'RB-01': { 'create pods': 2, 'cluster list jobs.batch': 2, 'patch cronjobs.batch/status': 2, 'get /version': 2 },
   });
+});
+
+test('a right that nobody was measured to need is told, once somebody asks for it', () => {
+  const entry = { requirement: 'RB-01', group: '', namespaced: true, count: 1 };
+  expect(unmeasured([{ ...entry, verb: 'create', resource: 'pods' }], requirements)).toEqual([]);
+  expect(unmeasured([{ ...entry, verb: 'create', resource: 'unicorns' }], requirements)).toEqual([
+    expect.stringMatching(/RB-01 asks to create unicorns.*measure-rights/),
+  ]);
 });
 
 test('what needs a cluster of the harness’s own, or a provider, is not applicable and says why', () => {

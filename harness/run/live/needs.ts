@@ -107,21 +107,21 @@ export function measuredOf(entries: readonly LedgerEntry[]): Measured {
 }
 
 /**
- * Rights that a run asked for and that no requirement of the same suite and role was measured to need: what they share
- * is asked for by whichever comes first.
+ * Rights that a run asked for and that no requirement of the same role was measured to need. What they share is asked for
+ * by whichever comes first, and some things are asked only when something goes wrong.
  */
 export function unmeasured(entries: readonly LedgerEntry[], requirements: readonly Requirement[]): string[] {
   const measured = readMeasured();
   const asked = measuredOf(entries);
-  const fileOf = new Map(requirements.map(({ id, suite, role }) => [id, `${suite}/${role}`]));
+  const roleOf = new Map(requirements.map(({ id, role }): [string, string] => [id, role]));
   const known = new Map<string, Set<string>>();
   for (const [id, row] of Object.entries(measured)) {
-    const file = fileOf.get(id) ?? '';
-    known.set(file, new Set([...(known.get(file) ?? []), ...Object.keys(row)]));
+    const role = roleOf.get(id) ?? '';
+    known.set(role, new Set([...(known.get(role) ?? []), ...Object.keys(row)]));
   }
   return Object.entries(asked).flatMap(([id, row]) =>
     Object.keys(row)
-      .filter((right) => known.get(fileOf.get(id) ?? '')?.has(right) !== true)
+      .filter((right) => known.get(roleOf.get(id) ?? '')?.has(right) !== true)
       .map((right) => `${id} asks to ${right}, which \`conformance plan\` does not know: npm run measure-rights`),
   );
 }
@@ -173,6 +173,8 @@ const WHY: Record<string, string> = {
   rolebindings: 'gives the ServiceAccounts that are evaluated their rights',
   clusterroles: 'gives what is evaluated the cluster rights that it documents',
   clusterrolebindings: 'gives what is evaluated the cluster rights that it documents',
+  '/.well-known/openid-configuration': 'reads who issues the tokens of the cluster',
+  '/openid/v1/jwks': 'reads the keys that the tokens of the cluster are verified with',
   tokenreviews: 'asks whether the cluster takes a token',
   localsubjectaccessreviews: 'asks whether a right is known already',
   subjectaccessreviews: 'asks whether a right is known already',
