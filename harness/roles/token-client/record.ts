@@ -210,7 +210,8 @@ export function summarise(session: ClientSession): object {
   const { calls, exchanges, resources, files, output, secrets, before, after, stalls } = session;
   const failed = calls.filter(({ ok }) => !ok);
   return {
-    process: { before, after },
+    process: { before, after, afterOutage: session.afterOutage, afterRenewals: session.afterRenewals },
+    failedExchanges: countFailures(exchanges),
     calls: {
       total: calls.length,
       from: calls.at(0)?.at,
@@ -250,6 +251,17 @@ export function summarise(session: ClientSession): object {
       refused: resources.filter(({ status }) => status !== 200).slice(0, 20),
     },
   };
+}
+
+/** Exchanges that gave no token, counted by provider and status. */
+function countFailures(exchanges: ExchangeRecord[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const { provider, status, accessToken } of exchanges) {
+    if (accessToken !== undefined) continue;
+    const key = `${provider} ${status === 0 ? 'no answer' : status}`;
+    counts[key] = (counts[key] ?? 0) + 1;
+  }
+  return counts;
 }
 
 export function instant(seconds: unknown): string | undefined {

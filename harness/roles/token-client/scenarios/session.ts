@@ -113,6 +113,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   const names = driver.providers.map(({ name }) => name);
   const before = await driver.identity();
   const goodToken = driver.providers[0]?.tokenPath ?? '';
+  driver.progress('calls the client while a token file of its is missing, empty and blank');
   await call('missing', LATE);
   await driver.copy('/dev/null', driver.latePath);
   await call('blank', LATE);
@@ -129,6 +130,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     if (ok || unanswered) break;
     await driver.until(new Date(Date.now() + 2_000));
   }
+  driver.progress('calls the client at the same time and in a row');
   const cold = Array.from({ length: starts ? CONCURRENT_STARTS : CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
   const { parts, renewals, beforeOutage, outage } = callsOfSimulatedProviders(driver, call);
@@ -157,8 +159,10 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     await putToken();
     await call('restored', LATE);
   }
+  if (parts.length > 0) driver.progress('calls the client for simulated providers');
   for (const part of parts.splice(0)) await part();
   const after = await driver.identityAfter(before);
+  driver.progress('calls the client while a simulated provider is down');
   await (aside ?? outage());
   // First: what a process that ended wrote is read once it is known to have ended.
   const afterOutage = await driver.identityAfter(after);

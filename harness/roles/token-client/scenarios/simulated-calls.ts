@@ -27,7 +27,7 @@ const PAUSE_CALLS = 10;
 /** How long providers fail while tokens are about to be renewed. */
 const RENEWAL_SECONDS = 9;
 
-const HANGING_POLL_MS = 50;
+const HANGING_POLL_MS = 250;
 
 /** What befalls the renewal of a token, and how many calls come at once then. */
 const RENEWALS: { name: SimulatedName; act: Act; atOnce?: number }[] = [
@@ -205,6 +205,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
       await driver.until(new Date(due));
     }
+    driver.progress('calls the client while providers fail, with access tokens that are good and about to be renewed');
     for (const { name, act } of asked) await driver.act(name, act);
     // The tokens were had one after another, the first of them at the latest then.
     const end = Math.min(begun + (lifeSeconds - 2) * 1_000, Date.now() + RENEWAL_SECONDS * 1_000);
@@ -236,6 +237,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
   };
   /** A cold call whose token request is never answered; while it hangs the provider is good again, and further calls are made. */
   const hanging = async (): Promise<void> => {
+    driver.progress('calls the client while a token request is not answered');
     await driver.act('hanging', 'good');
     // So that only the token request hangs: where it goes is known by then.
     await call('hanging', 'hanging', { act: 'good' });
