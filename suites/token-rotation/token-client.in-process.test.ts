@@ -9,8 +9,10 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { close, listen, readBody, sendJson, urlOf } from '../../fixtures/workloads/lib/http.ts';
 import { decodeToken } from '../../fixtures/workloads/lib/jwt.ts';
 import { Observer } from '../../fixtures/workloads/observer/observer.ts';
+import { AccessTokenCache } from '../../fixtures/workloads/token-client/access-tokens.ts';
 import { referenceParts, TokenClient } from '../../fixtures/workloads/token-client/client.ts';
 import { parseConfig, type TokenClientConfig } from '../../fixtures/workloads/token-client/config.ts';
+import type { AccessToken } from '../../fixtures/workloads/token-client/token-endpoint.ts';
 import { ProjectedTokenFile } from '../../fixtures/workloads/token-client/token-source.ts';
 import {
   copyInPlace,
@@ -99,7 +101,8 @@ vi.stubEnv('LOG_LEVEL', 'debug');
 /** As on the accelerated clock; but time stands still while something happens, and is set from one call to the next. */
 const ROTATION_MS = 16_000;
 const SUBJECT_TOKEN_SECONDS = 25;
-const ACCESS_TOKEN_SECONDS = 12;
+/** What the provider issues; longer where a client documents that it renews that much earlier. */
+let accessTokenSeconds = 12;
 const CALL_MS = 20;
 const PORT = 8443;
 /** Time limit of a request to the provider with an outage; this and the client's patience are the only lengths of real time. */
@@ -242,11 +245,11 @@ async function startProvider(cert: string, key: string): Promise<number> {
         sendJson(response, 400, { error: 'invalid_grant' });
         return;
       }
-      const claims = { iss: issuer, aud: `models-${realm}`, exp: Date.now() / 1000 + ACCESS_TOKEN_SECONDS };
+      const claims = { iss: issuer, aud: `models-${realm}`, exp: Date.now() / 1000 + accessTokenSeconds };
       const token = await new SignJWT({ ...claims, jti: crypto.randomUUID() })
         .setProtectedHeader({ alg: 'ES256', kid: 'k' })
         .sign(pair.privateKey);
-      sendJson(response, 200, { access_token: token, token_type: 'Bearer', expires_in: ACCESS_TOKEN_SECONDS });
+      sendJson(response, 200, { access_token: token, token_type: 'Bearer', expires_in: accessTokenSeconds });
     })();
   });
   stops.push(() => close(server));
@@ -300,7 +303,11 @@ const ROTATIONS = { each: 2, total: 4 };
 async function watchClient(
   index: number,
   plan: Pick<SessionPlan, 'rotations'> = { rotations: ROTATIONS },
-  { create = created[index], ...declared }: { create?: CreateClient; reloadSeconds?: number } = {},
+  {
+    create = created[index],
+    skewSeconds,
+    ...declared
+  }: { create?: CreateClient; reloadSeconds?: number; skewSeconds?: number } = {},
 ): Promise<ClientSession> {
   const own = mkdtempSync(join(tmpdir(), 'client-session-own-'));
   const cacheDir = join(own, 'cache');
@@ -344,7 +351,8 @@ async function watchClient(
     scopes: ['openid'],
     tokenPath: join(folder, number === 0 ? 'token' : 'staging-token'),
     pathConfigured: number > 0,
-    accessTokenLifetimeSeconds: ACCESS_TOKEN_SECONDS,
+    accessTokenLifetimeSeconds: accessTokenSeconds,
+    ...(skewSeconds === undefined ? {} : { skewSeconds }),
   }));
   stops.push(() => rmSync(own, { recursive: true }));
   const written: string[] = [];
@@ -432,7 +440,11 @@ async function watchClient(
         output: async () => written.join(''),
         secrets: async () => [],
         stalls: async () => [],
-        until: (instant) => goOn(instant.getTime()),
+        async until(instant) {
+          // What hangs does so in real time: a long wait must outlast it.
+          if (instant.getTime() - Date.now() > 4_000) await delay(TIMEOUT_MS / 3);
+          await goOn(instant.getTime());
+        },
         progress: () => {},
       },
       {
@@ -536,6 +548,45 @@ describe('a client that declares a reload interval', { timeout: 40_000 }, () => 
     expect(rereadsOnSchedule(room)).toEqual(['no provider was presented a second token']);
   });
 });
+
+/** Renews its access tokens so long before their end. */
+class EarlyRenewal extends AccessTokenCache {
+  readonly #skewMs: number;
+
+  constructor(skewMs: number) {
+    super();
+    this.#skewMs = skewMs;
+  }
+
+  protected override renewalTime({ expiresAt }: AccessToken): number {
+    return expiresAt - this.#skewMs;
+  }
+}
+
+test.each([120, 225, 300, 1_200].map((skewSeconds, index) => ({ skewSeconds, index })))(
+  'a client that documents a skew of $skewSeconds s fails nothing',
+  {
+    timeout: 60_000,
+  },
+  async ({ skewSeconds, index }) => {
+    accessTokenSeconds = skewSeconds + 12;
+    try {
+      const create: CreateClient = (config) =>
+        new TokenClient(config, referenceParts(config, undefined, new EarlyRenewal(skewSeconds * 1_000)));
+      const session = await watchClient(index + 1, undefined, { create, skewSeconds });
+      const findings = Object.entries(ROWS).flatMap(([id, judge]) =>
+        applicable(judge, session).map((each) => [id, each]),
+      );
+      // Its cache is in memory alone.
+      expect(findings.filter(([id]) => id !== 'TR-31')).toEqual([]);
+      // It waits for no whole life: the calls of the providers end within some minutes.
+      const paced = session.calls.filter(({ phase }) => phase === 'paced').map(({ at }) => Date.parse(at));
+      expect((paced.at(-1) ?? 0) - (paced[0] ?? 0)).toBeLessThan(150_000);
+    } finally {
+      accessTokenSeconds = 12;
+    }
+  },
+);
 
 const { requirements } = loadCatalogue();
 const preconditionsOf = (id: string): Preconditions =>
