@@ -41,6 +41,7 @@ test('it has the command, the suites, their data, and what images are built from
     'harness/cli/main.ts',
     'harness/run/worker/suites.ts',
     'vitest.config.ts',
+    'ci/runc-without-sys-resource',
     'suites/sources.yaml',
     'README.md',
     'LICENSE',

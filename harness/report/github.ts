@@ -2,7 +2,7 @@ import { appendFileSync } from 'node:fs';
 import { causesOf, failuresOf } from './failures.ts';
 import { markdownRenderer } from './renderers/markdown.ts';
 import type { Report } from './report.ts';
-import { verdictOf } from './verdict.ts';
+import { decides, verdictOf } from './verdict.ts';
 
 /** Workflow commands take one line; what would end it is escaped (GitHub, "Workflow commands for GitHub Actions"). */
 function escaped(text: string): string {
@@ -13,14 +13,14 @@ function property(text: string): string {
   return escaped(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 }
 
-/** One annotation for each failure: an error for a MUST and for the harness, a warning for the rest. */
+/** One annotation for each failure: an error for what decides the verdict and for the harness, a warning for the rest. */
 export function annotations(report: Report): string[] {
   const red = failuresOf(report).flatMap(({ results }) => results);
   const errors = report.results.filter(({ outcome }) => outcome === 'harness error');
   return [
     ...[...red, ...errors].map((result) => {
       const { id, level, outcome, remedy } = result;
-      const kind = level === 'MUST' || outcome === 'harness error' ? 'error' : 'warning';
+      const kind = decides(level, report.strict) || outcome === 'harness error' ? 'error' : 'warning';
       const seen = causesOf(result).map(({ cause, count }) => (count > 1 ? `${cause} (${count} times)` : cause));
       const text = [
         ...seen,
