@@ -20,7 +20,7 @@ export const TIME_LIMITS = {
   providerRequest: { seconds: 30, what: 'a request to a token endpoint or a resource server' },
   accessKnown: { seconds: 30, what: "a change of a Role is known to the API server's authorizer" },
   policyEffect: { seconds: 30, what: 'an admission policy takes effect' },
-  requirement: { seconds: 400, what: 'a whole requirement, accelerated clock (for targets five times as long)' },
+  requirement: { seconds: 500, what: 'a whole requirement, accelerated clock (for targets five times as long)' },
   requirementRealClock: { seconds: 1_500, what: 'a whole requirement, real clock (for targets five times as long)' },
 } as const satisfies Record<string, { seconds: number; what: string }>;
 
