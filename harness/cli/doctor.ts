@@ -16,7 +16,7 @@ import { isFromHere, liveRuns } from '../environment/live-runs.ts';
 import { mismatch, stripsTypes } from './dependencies.mjs';
 
 /** One line of the examination. */
-export type Finding = {
+export type Diagnosis = {
   readonly name: string;
   /** `missing` keeps a run from starting at once; `advice` does not. */
   readonly state: 'ok' | 'missing' | 'advice';
@@ -34,7 +34,7 @@ const PROBED_IMAGE = 'node:24-slim';
 const REGISTRY_DEADLINE = 5_000;
 
 /** Looks at everything that a run needs. Touches nothing. */
-export async function examine(): Promise<Finding[]> {
+export async function examine(): Promise<Diagnosis[]> {
   const host = await readHost();
   const { engine, silent } = await lookForEngine();
   const images = engine === undefined ? [] : await imageFindings(engine);
@@ -61,7 +61,7 @@ export async function examine(): Promise<Finding[]> {
   ];
 }
 
-function nodeFinding(): Finding {
+function nodeFinding(): Diagnosis {
   const { node } = process.versions;
   return stripsTypes(node)
     ? { name: 'node', state: 'ok', value: node }
@@ -73,7 +73,7 @@ function nodeFinding(): Finding {
       };
 }
 
-async function dependenciesFinding(): Promise<Finding> {
+async function dependenciesFinding(): Promise<Diagnosis> {
   const read = async (path: string) => {
     const text = await readFile(`${ROOT}${path}`, 'utf8').catch(() => undefined);
     return text === undefined ? undefined : JSON.parse(text);
@@ -90,7 +90,7 @@ async function programFinding(
   missing: 'missing' | 'advice',
   mend: string,
   wanted = true,
-): Promise<Finding> {
+): Promise<Diagnosis> {
   if ((await which(program)) === undefined) {
     if (!wanted) return { name: program, state: 'ok', value: 'not needed: the images are present' };
     return { name: program, state: missing, value: 'not on PATH', mend };
@@ -100,7 +100,7 @@ async function programFinding(
   return { name: program, state: 'ok', value: (version.split('\n')[0] ?? '').replace(/\x1b\[\d*m/g, '') };
 }
 
-function engineFinding(engine: Engine): Finding {
+function engineFinding(engine: Engine): Diagnosis {
   const whose = engine.ours ? ', started by setup' : '';
   return {
     name: 'engine',
@@ -109,7 +109,7 @@ function engineFinding(engine: Engine): Finding {
   };
 }
 
-function engineMissing(host: Host, silent: Awaited<ReturnType<typeof lookForEngine>>['silent']): Finding {
+function engineMissing(host: Host, silent: Awaited<ReturnType<typeof lookForEngine>>['silent']): Diagnosis {
   const plan = planEngine(host, false, silent.find(({ endpoint }) => endpoint.chosen)?.endpoint.host);
   const first = silent[0];
   return {
@@ -120,10 +120,10 @@ function engineMissing(host: Host, silent: Awaited<ReturnType<typeof lookForEngi
   };
 }
 
-function hostFindings(host: Host, engine: Engine | undefined): Finding[] {
+function hostFindings(host: Host, engine: Engine | undefined): Diagnosis[] {
   if (host.platform !== 'linux') return [];
   const wrapped = engine !== undefined && engine.defaultRuntime !== 'runc';
-  const capability: Finding = host.sysResource
+  const capability: Diagnosis = host.sysResource
     ? { name: 'CAP_SYS_RESOURCE', state: 'ok', value: 'in the bounding set' }
     : engine === undefined || wrapped
       ? { name: 'CAP_SYS_RESOURCE', state: 'ok', value: 'missing, but containers do not need it' }
@@ -137,7 +137,7 @@ function hostFindings(host: Host, engine: Engine | undefined): Finding[] {
 }
 
 /** Asks the engine to ask the registry; nothing is pulled. */
-async function registryFinding({ docker }: Engine, wanted: boolean): Promise<Finding> {
+async function registryFinding({ docker }: Engine, wanted: boolean): Promise<Diagnosis> {
   const name = 'registry';
   try {
     await docker.getImage(PROBED_IMAGE).distribution({ abortSignal: AbortSignal.timeout(REGISTRY_DEADLINE) });
@@ -154,16 +154,16 @@ async function registryFinding({ docker }: Engine, wanted: boolean): Promise<Fin
   }
 }
 
-async function imageFindings(engine: Engine): Promise<Finding[]> {
+async function imageFindings(engine: Engine): Promise<Diagnosis[]> {
   const states = await imageStates(engine.docker);
-  return states.map(({ name, present }): Finding => {
+  return states.map(({ name, present }): Diagnosis => {
     const label = `image ${name}`;
     if (present === undefined) return { name: label, state: 'missing', value: 'not in the engine', mend: SETUP };
     return { name: label, state: 'ok', value: `${present.reference} (${present.digest ?? present.source})` };
   });
 }
 
-async function goFinding(wanted: boolean): Promise<Finding> {
+async function goFinding(wanted: boolean): Promise<Diagnosis> {
   const go = await which('go');
   const mend = 'needed only if no registry answers: put Go 1.25 or newer on PATH';
   if (go === undefined) {
@@ -176,10 +176,10 @@ async function goFinding(wanted: boolean): Promise<Finding> {
     : { name: 'go', state: wanted ? 'advice' : 'ok', value: verdict.problem, ...(wanted ? { mend } : {}) };
 }
 
-async function diskFindings(engine: Engine | undefined): Promise<Finding[]> {
+async function diskFindings(engine: Engine | undefined): Promise<Diagnosis[]> {
   const places = { cache: cacheFolder(), ...(engine?.dataRoot.startsWith('/') ? { engine: engine.dataRoot } : {}) };
   return Promise.all(
-    Object.entries(places).map(async ([name, path]): Promise<Finding> => {
+    Object.entries(places).map(async ([name, path]): Promise<Diagnosis> => {
       const free = await freeBytes(path);
       const value = `${megabytes(free)} free at ${path}`;
       return free >= ROOM
@@ -189,7 +189,7 @@ async function diskFindings(engine: Engine | undefined): Promise<Finding[]> {
   );
 }
 
-async function leftoversFinding({ docker }: Engine): Promise<Finding> {
+async function leftoversFinding({ docker }: Engine): Promise<Diagnosis> {
   const live = liveRuns();
   const containers = await docker.listContainers({ all: true, filters: { label: [RUN_LABEL] } });
   const left = containers.filter(({ Labels }) => {
@@ -207,7 +207,7 @@ async function leftoversFinding({ docker }: Engine): Promise<Finding> {
 }
 
 /** The findings as a table for a terminal. */
-export function render(findings: readonly Finding[]): string {
+export function render(findings: readonly Diagnosis[]): string {
   const width = Math.max(...findings.map(({ name }) => name.length));
   const marks = { ok: pc.green('ok     '), missing: pc.red('missing'), advice: pc.yellow('advice ') };
   const lines = findings.flatMap(({ name, state, value, mend }) => [

@@ -166,7 +166,7 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
 const NAMED_PLACES = 3;
 
 /** What was found, and by which exchange. */
-export interface Finding {
+export interface ProviderFinding {
   finding: string;
   where: string;
 }
@@ -174,7 +174,7 @@ export interface Finding {
 /**
  * One line for each finding, with where it was found: `accepted …: production jwt-bearer; staging jwt-bearer; 4 more`.
  */
-export function groupFindings(findings: Finding[]): string {
+export function groupFindings(findings: ProviderFinding[]): string {
   const places = Map.groupBy(findings, ({ finding }) => finding);
   return [...places]
     .map(([finding, found]) => {
@@ -191,13 +191,13 @@ export function groupFindings(findings: Finding[]): string {
  * @throws Violation with all of it, if there is a violation
  * @throws NotTestable if nothing is known but that something could not be evaluated
  */
-export function conclude(violations: Finding[], untestable: Finding[]): void {
+export function conclude(violations: ProviderFinding[], untestable: ProviderFinding[]): void {
   if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
   if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
 }
 
 /** An exchange that refuses what it must accept: its other refusals prove nothing. */
-export function refusesGood({ label }: { label: string }, response: TokenResponse): Finding {
+export function refusesGood({ label }: { label: string }, response: TokenResponse): ProviderFinding {
   return { finding: `a good token ${notTaken(response)} (${describeResponse(response)}), see TX-10`, where: label };
 }
 

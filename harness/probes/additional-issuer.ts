@@ -7,7 +7,7 @@ import {
   startAdditionalIssuer,
 } from '../fakes/additional-issuer.ts';
 import type { AdditionalIssuerDeclaration, AdditionalIssuerTrust } from '../oauth/provider.ts';
-import { type Finding, refusesGood } from '../oauth/refusal.ts';
+import { type ProviderFinding, refusesGood } from '../oauth/refusal.ts';
 import { describeResponse, isAccepted } from '../oauth/token-response.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { type DeclaredExchange, declaredExchanges, exchangesBy, LIFE_SECONDS } from './declared-exchanges.ts';
@@ -24,7 +24,7 @@ export interface IssuerUnderControl {
   /** The token that an exchange takes, signed by another key. */
   signedBy(exchange: DeclaredExchange, key: TokenForge): Promise<string>;
   /** What was left out. */
-  untestable: Finding[];
+  untestable: ProviderFinding[];
 }
 
 /**
@@ -46,7 +46,7 @@ export async function withAdditionalIssuer(
     );
   }
   const isDead = new Map<string, boolean>();
-  const untestable: Finding[] = [];
+  const untestable: ProviderFinding[] = [];
   for (const exchange of await declaredExchanges(t, serviceAccount)) {
     const control = await exchange.present(await exchange.good());
     isDead.set(declarationOf(exchange), !isAccepted(control));

@@ -9,7 +9,14 @@ import type {
   Registration,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
-import { conclude, type Finding, type Harm, type Refusal, type RefusalSeries, seeRefusals } from '../oauth/refusal.ts';
+import {
+  conclude,
+  type Harm,
+  type ProviderFinding,
+  type Refusal,
+  type RefusalSeries,
+  seeRefusals,
+} from '../oauth/refusal.ts';
 import type { Reason } from '../oauth/stated-reason.ts';
 import type { TokenResponse } from '../oauth/token-response.ts';
 import type { IdentityProviderHandle, RequirementContext } from '../rpc/context.ts';
@@ -272,7 +279,10 @@ export function seeSeries(exchange: DeclaredExchange, refusals: Refusal[]): Prom
 }
 
 /** What was wrong in series of refusals, by the label of the exchange. */
-export function findingsOf(series: [string, RefusalSeries][]): { violations: Finding[]; untestable: Finding[] } {
+export function findingsOf(series: [string, RefusalSeries][]): {
+  violations: ProviderFinding[];
+  untestable: ProviderFinding[];
+} {
   return {
     violations: series.flatMap(([label, { seen }]) =>
       seen.flatMap(({ as, violation }) => {

@@ -10,6 +10,15 @@ export interface RoleDefinition {
   role: Role;
   /** True where requirements of this role need an identity provider, so that it is started before the first of them asks. */
   usesIdentityProvider(mode: 'run' | 'prove'): boolean;
+  /**
+   * How an implementation of this role is seen: at the API server as a ServiceAccount with the rights that it documents, from one
+   * observation that all its requirements share, by its pods' look-ups of names. All false for what the harness asks itself.
+   */
+  isAtApiServer?: boolean;
+  sharesOneObservation?: boolean;
+  looksUpNames?: boolean;
+  /** APIs that a cluster serves only where somebody has installed them, with how to. */
+  furtherApi?: { api: string; mend: string };
   /** Images of pods that its requirements start: given to the node of the harness's own cluster before the first of them. */
   nodeImages?: readonly NodeImage[];
   /** Twins of this role that are evaluated at a time, for each core; default: as many as the machine has room for. */

@@ -5,9 +5,12 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { loadCatalogue, type Requirement, ROLES } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
+import { ROLE_DEFINITIONS } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import { candidatesOf, DEFAULT_OPTIONS } from './session.ts';
-import { ONE_OBSERVATION, parseShard, planDigest, rowsOfShard } from './shards.ts';
+import { parseShard, planDigest, rowsOfShard } from './shards.ts';
+
+const ONE_OBSERVATION = ROLE_DEFINITIONS.filter((role) => role.sharesOneObservation === true).map(({ role }) => role);
 
 const catalogue = loadCatalogue();
 const references = candidatesOf(catalogue, DEFAULT_OPTIONS);

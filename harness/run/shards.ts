@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import type { Catalogue, Role } from '../catalogue/catalogue.ts';
+import type { Catalogue } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
+import { roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import type { PlannedRow } from './session.ts';
@@ -31,9 +32,6 @@ export function parseShard(text: string): Shard {
   return { index, count };
 }
 
-/** Roles whose requirements share what was observed across suites (`sharedByAllFiles` of the worker). */
-export const ONE_OBSERVATION: readonly Role[] = ['token-client', 'job-runner', 'session-manager', 'session-operator'];
-
 /**
  * What a row costs beside its waiting, in seconds: a namespace and a few pods. It also spreads rows of which nothing is known, which
  * count as 0 s.
@@ -51,8 +49,8 @@ interface Unit {
 /**
  * The rows of a plan in the units that it is split by.
  *
- * Rows of one role and suite share fixtures and what was observed of an implementation (`shared` of the worker), those of
- * {@link ONE_OBSERVATION} even across suites. Apart, each shard would observe the same thing anew, so that more machines would save
+ * Rows of one role and suite share fixtures and what was observed of an implementation (`shared` of the worker), those of a role with
+ * `sharesOneObservation` even across suites. Apart, each shard would observe the same thing anew, so that more machines would save
  * nothing, and requirements of one observation would be judged by two different ones. A twin stays whole: it is set up once, and
  * whether it fails where it must and nowhere else is one statement.
  */
@@ -61,8 +59,10 @@ function unitsOf(catalogue: Pick<Catalogue, 'requirements'>, candidates: readonl
   const units = new Map<string, Unit>();
   for (const { kind, name, planned } of candidates) {
     for (const id of planned) {
-      const { role = '', suite = '', expectedSeconds = 0 } = rows.get(id) ?? {};
-      const isWhole = ONE_OBSERVATION.some((one) => one === role);
+      const row = rows.get(id);
+      if (row === undefined) throw new Error(`the plan of ${name} has ${id}, which is not in the catalogue`);
+      const { role, suite, expectedSeconds = 0 } = row;
+      const isWhole = roleDefinition(role).sharesOneObservation === true;
       const group = isWhole ? role : `${role} ${suite}`;
       const key = kind === 'twin' ? name : group;
       const unit = units.get(key) ?? { key, rows: [], seconds: 0 };

@@ -13,7 +13,13 @@ import {
 import { makeSigningKey, startAdditionalIssuer } from '../../harness/fakes/additional-issuer.ts';
 import type { Fetch } from '../../harness/oauth/fetch.ts';
 import { identityOf, membersOf, tellingMembers } from '../../harness/oauth/identity.ts';
-import { conclude, type Finding, type Refusal, type RefusalSeries, refusesGood } from '../../harness/oauth/refusal.ts';
+import {
+  conclude,
+  type ProviderFinding,
+  type Refusal,
+  type RefusalSeries,
+  refusesGood,
+} from '../../harness/oauth/refusal.ts';
 import { resourceServerOf } from '../../harness/oauth/resource-server.ts';
 import { EVERY_REASON, type Reason } from '../../harness/oauth/stated-reason.ts';
 import { describeResponse, isAccepted } from '../../harness/oauth/token-response.ts';
@@ -401,8 +407,10 @@ requirement('AI-11', async (t) => {
     })),
   ]);
   const cells: Matrix['accessTokens'] = [];
-  const see = async (exchanges: DeclaredExchange[]): Promise<{ violations: Finding[]; untestable: Finding[] }> => {
-    const found: { violations: Finding[]; untestable: Finding[] } = { violations: [], untestable: [] };
+  const see = async (
+    exchanges: DeclaredExchange[],
+  ): Promise<{ violations: ProviderFinding[]; untestable: ProviderFinding[] }> => {
+    const found: { violations: ProviderFinding[]; untestable: ProviderFinding[] } = { violations: [], untestable: [] };
     await Promise.all(
       exchanges.map(async (exchange) => {
         const response = await exchange.present(await exchange.good());
@@ -536,7 +544,7 @@ requirement('AI-14', (t) =>
     issuer.publish(key, kept);
     const all = await exchanges();
     const seen: Record<string, unknown> = {};
-    const violations: Finding[] = [];
+    const violations: ProviderFinding[] = [];
     const ready: DeclaredExchange[] = [];
     for (const exchange of all) {
       const controls = [

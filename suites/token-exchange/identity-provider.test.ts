@@ -6,7 +6,14 @@ import { tamper } from '../../harness/environment/identity-provider/rogue-issuer
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
 import { claimsOf, identityOf, tellingMembers } from '../../harness/oauth/identity.ts';
 import { introspect } from '../../harness/oauth/introspection.ts';
-import { conclude, type Finding, groupFindings, notTaken, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
+import {
+  conclude,
+  groupFindings,
+  notTaken,
+  type ProviderFinding,
+  refusesGood,
+  Silence,
+} from '../../harness/oauth/refusal.ts';
 import {
   describeResponse,
   formFindings,
@@ -136,7 +143,7 @@ requirement('TX-15', (t) =>
     issuer.publish(key, next);
     const from = Date.now();
     const seen: Record<string, unknown> = {};
-    const violations: Finding[] = [];
+    const violations: ProviderFinding[] = [];
     await Promise.all(
       ready.map(async (exchange) => {
         const { accepted, answers } = await presentUntilAccepted(t, exchange, () => signedBy(exchange, next), {
@@ -166,7 +173,7 @@ requirement('TX-16', async (t) => {
     issuer.setReachable(false);
     const all = await exchanges();
     const seen: Record<string, unknown> = {};
-    const violations: Finding[] = [];
+    const violations: ProviderFinding[] = [];
     for (const exchange of all) {
       const { label: where } = exchange;
       const good = await exchange.present(await exchange.good());
@@ -217,8 +224,8 @@ requirement('TX-17', async (t) => {
     );
   }
   const seen: Record<string, unknown> = {};
-  const violations: Finding[] = [];
-  const refused: Finding[] = [];
+  const violations: ProviderFinding[] = [];
+  const refused: ProviderFinding[] = [];
   for (const source of keySources) {
     await withAdditionalIssuer(t, `tx-17-${source}`, async ({ issuer, key, exchanges, signedBy, untestable }) => {
       refused.push(...untestable);
@@ -351,13 +358,13 @@ interface Fault {
 
 interface Malformed {
   faults: Fault[];
-  untestable: Finding[];
+  untestable: ProviderFinding[];
 }
 
 /** Malformed input by one exchange. A good token is accepted before and after. */
 async function presentMalformed(exchange: DeclaredExchange): Promise<Malformed> {
   const faults: Fault[] = [];
-  const untestable: Finding[] = [];
+  const untestable: ProviderFinding[] = [];
   const control = async (): Promise<boolean> => {
     const response = await exchange.present(await exchange.good());
     if (!isAccepted(response)) untestable.push(refusesGood(exchange, response));
@@ -464,7 +471,7 @@ requirement('TX-13a', (t) =>
 requirement('TX-14', async (t) => {
   const exchanges = await declaredExchanges(t, 'tx-14');
   const seen: { exchange: string; answer: string; echoed: boolean }[] = [];
-  const untestable: Finding[] = [];
+  const untestable: ProviderFinding[] = [];
   for (const exchange of exchanges) {
     const control = await exchange.present(await exchange.good());
     if (!isAccepted(control)) {
@@ -506,8 +513,8 @@ requirement('TX-18', async (t) => {
     t.identityProvider(),
   ]);
   const seen: Record<string, unknown> = {};
-  const violations: Finding[] = [];
-  const untestable: Finding[] = [];
+  const violations: ProviderFinding[] = [];
+  const untestable: ProviderFinding[] = [];
   const judge = async (one: DeclaredExchange, other: DeclaredExchange): Promise<void> => {
     const claims: Record<string, unknown>[] = [];
     // The other one between two of the same: what tells them apart is then neither a time nor a number of the token.
@@ -543,8 +550,8 @@ const SKEW_SECONDS = 60;
 requirement('TX-19', async (t) => {
   const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'tx-19'), t.cluster()]);
   const seen: Record<string, unknown> = {};
-  const violations: Finding[] = [];
-  const untestable: Finding[] = [];
+  const violations: ProviderFinding[] = [];
+  const untestable: ProviderFinding[] = [];
   const judge = async (exchange: DeclaredExchange): Promise<void> => {
     const { label: where, provider } = exchange;
     const declared = provider.accessTokenLifetimeSeconds;
@@ -599,8 +606,8 @@ function grantsOf(response: TokenResponse, asked: string[], introspected: Record
 requirement('TX-20', async (t) => {
   const [exchanges, { fetch }] = await Promise.all([declaredExchanges(t, 'tx-20'), t.identityProvider()]);
   const seen: unknown[] = [];
-  const violations: Finding[] = [];
-  const untestable: Finding[] = [];
+  const violations: ProviderFinding[] = [];
+  const untestable: ProviderFinding[] = [];
   const ask = async (exchange: DeclaredExchange, foreign: string[]): Promise<void> => {
     const { label: where } = exchange;
     const response = await exchange.present(await exchange.good(), undefined, foreign.join(' '));

@@ -149,7 +149,7 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
   );
 }
 
-test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async ({ mustFail }) => {
+test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 120_000 }, async ({ mustFail }) => {
   const create = created[next];
   next += 1;
   if (create === undefined) throw new Error('no such client');

@@ -474,7 +474,7 @@ function applicable(judge: (session: ClientSession) => Finding[], session: Clien
 }
 
 describe('a session with', () => {
-  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 40_000 }, async (client) => {
+  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 120_000 }, async (client) => {
     const index = CLIENTS.indexOf(client);
     const session = await watchClient(index);
     const judged = rowsOf(client.mustFail);
@@ -510,7 +510,7 @@ class OnSchedule extends ProjectedTokenFile {
   }
 }
 
-describe('a client that declares a reload interval', { timeout: 40_000 }, () => {
+describe('a client that declares a reload interval', { timeout: 120_000 }, () => {
   const onSchedule =
     (seconds: number): CreateClient =>
     (config) =>
@@ -592,7 +592,7 @@ const { requirements } = loadCatalogue();
 const preconditionsOf = (id: string): Preconditions =>
   requirements.find((requirement) => requirement.id === id)?.preconditions ?? {};
 
-test('what is seen only across rotations declares that it needs them', { timeout: 40_000 }, async () => {
+test('what is seen only across rotations declares that it needs them', { timeout: 120_000 }, async () => {
   const session = await watchClient(0, {});
   const failed = Object.entries(ROWS).filter(([, judge]) => applicable(judge, session).length > 0);
   // How many rotations it crosses by chance depends on how long its other parts take.
@@ -601,7 +601,7 @@ test('what is seen only across rotations declares that it needs them', { timeout
 });
 
 test('a requirement declares exactly the simulated providers that its check looks at', {
-  timeout: 40_000,
+  timeout: 120_000,
 }, async () => {
   const session = await watchClient(0);
   // What a twin of TX-05 does wrong happens at this provider, and is seen wherever it happens.
@@ -617,7 +617,7 @@ test('a requirement declares exactly the simulated providers that its check look
   }
 });
 
-test('what the clients of the catalogue do not do', { timeout: 40_000 }, async () => {
+test('what the clients of the catalogue do not do', { timeout: 120_000 }, async () => {
   const session = await watchClient(0);
   const [exchange] = session.exchanges;
   const [resource] = session.resources;

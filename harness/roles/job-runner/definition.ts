@@ -4,6 +4,8 @@ import { jobRunnerTarget } from './target.ts';
 export const jobRunner: RoleDefinition = {
   role: 'job-runner',
   usesIdentityProvider: () => false,
+  isAtApiServer: true,
+  sharesOneObservation: true,
   nodeImages: ['workload'],
   capabilities(candidate) {
     const declared = jobRunnerTarget({ candidate }).capabilities;

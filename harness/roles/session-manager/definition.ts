@@ -4,6 +4,8 @@ import { sessionManagerTarget } from './target.ts';
 export const sessionManager: RoleDefinition = {
   role: 'session-manager',
   usesIdentityProvider: () => false,
+  isAtApiServer: true,
+  sharesOneObservation: true,
   capabilities(candidate) {
     const declared = sessionManagerTarget({ candidate }).capabilities;
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };

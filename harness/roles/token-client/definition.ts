@@ -12,6 +12,8 @@ const REFERENCE = fileURLToPath(
 export const tokenClient: RoleDefinition = {
   role: 'token-client',
   usesIdentityProvider: () => true,
+  sharesOneObservation: true,
+  looksUpNames: true,
   capabilities(candidate) {
     const declared = targetFor(candidate, 'token-client')?.capabilities ?? CLIENT_CAPABILITIES;
     return { declared, quoted: `the client declares the capabilities [${declared.join(', ')}]` };

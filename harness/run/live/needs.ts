@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { LedgerEntry } from '../../environment/cluster/kubeconfig/ledger.ts';
+import type { NodeImage } from '../../environment/clusters.ts';
 import { documentedRules } from '../../kubernetes/harness-rights.ts';
 import { ruleAllows } from '../../kubernetes/rbac.ts';
+import { roleDefinition } from '../../roles/index.ts';
 import type { Target } from '../../targets/load.ts';
 
 /** Where a right has to hold. */
@@ -231,9 +233,6 @@ function ofTheRun(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resourc
   return [...(given ? [] : namespaces), ...serviceAccounts, token];
 }
 
-/** Roles of implementations that ask the API server themselves. */
-const WITH_ACCESS = new Set<Requirement['role']>(['job-runner', 'session-manager', 'session-operator']);
-
 /**
  * Of requirements that run an implementation as a ServiceAccount with the rights that it documents; the run makes it,
  * for whichever asks.
@@ -270,7 +269,8 @@ const INSTALLED = new Set(['WH-07']);
 export const STOCK_NODE_IMAGE = 'node:24-slim';
 
 function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
-  const ids = (roles: string[]): string[] => rows.filter(({ role }) => roles.includes(role)).map(({ id }) => id);
+  const starting = (name: NodeImage): string[] =>
+    rows.filter(({ role }) => roleDefinition(role).nodeImages?.includes(name) === true).map(({ id }) => id);
   const image = (name: NeededImage['name'], requirements: string[], reason: string): NeededImage[] => {
     const variable = IMAGE_VARIABLES[name];
     const reference = env[variable] || (name === 'node' ? STOCK_NODE_IMAGE : undefined);
@@ -282,11 +282,7 @@ function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
       rows.map(({ id }) => id),
       'a stock Node, for the pods of the harness',
     ),
-    ...image(
-      'workload',
-      ids(['job-runner', 'session-manager']),
-      'the agent of tasks and sessions (fixtures/images/workload)',
-    ),
+    ...image('workload', starting('workload'), 'the agent of tasks and sessions (fixtures/images/workload)'),
     ...image(
       'job-runner',
       rows.filter(({ id }) => INSTALLED.has(id)).map(({ id }) => id),
@@ -311,8 +307,10 @@ function whyNot({ role, preconditions }: Requirement, targets: Target[]): string
     (word) => preconditions?.cluster?.includes(word) === true,
   );
   if (owned !== undefined) return `it needs ${OWNED[owned]}, and a live cluster is somebody else's`;
-  const hasProvider = targets.some((target) => target.role === 'identity-provider');
-  if ((role === 'token-client' || role === 'identity-provider') && !hasProvider) {
+  const hasProvider = targets.some(
+    (target) => roleDefinition(target.role).environmentOptions?.(target)?.identityProviderTarget !== undefined,
+  );
+  if (roleDefinition(role).usesIdentityProvider('run') && !hasProvider) {
     return 'no identity provider of the harness can be reached from the pods of a live cluster yet: give one by a target file';
   }
   return undefined;
@@ -349,7 +347,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   const objects = new Map<string, { resource: string; count: number; scope: Scope }>();
   for (const row of applicable) {
     for (const right of ofTheRun(given)) add(right, row.id);
-    if (WITH_ACCESS.has(row.role)) for (const right of ofAccess(given)) add(right, row.id);
+    if (roleDefinition(row.role).isAtApiServer === true) for (const right of ofAccess(given)) add(right, row.id);
     for (const [text, count] of Object.entries(measured[row.id] ?? ofOthers(row, measured))) {
       const parsed = parseMeasured(text);
       // A Role in a namespace is enough to read that namespace.

@@ -15,6 +15,7 @@ import { describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.t
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
 import { defaultOf } from '../../probes/storage.ts';
+import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
 import { describeNeed, type NeededImage, type NeededRight, type Needs } from './needs.ts';
 
 /** Something that a cluster lacks for the harness. */
@@ -100,13 +101,9 @@ function idle(image: string, name: string): V1Pod {
 }
 
 /** APIs that a cluster serves only where somebody has installed them, by the role that is seen by them. */
-const FURTHER_APIS = [
-  {
-    role: 'session-operator',
-    api: 'traefik.io/v1alpha1',
-    mend: 'install Traefik’s CustomResourceDefinitions: kubectl apply -f fixtures/manifests/traefik-crds.yaml',
-  },
-] as const;
+const FURTHER_APIS = ROLE_DEFINITIONS.flatMap(({ role, furtherApi }) =>
+  furtherApi === undefined ? [] : [{ role, ...furtherApi }],
+);
 
 async function missingApis({ data, needs }: PreflightOptions): Promise<Lack[]> {
   const lacks = await Promise.all(
@@ -292,7 +289,7 @@ async function lookAround(
 
 /** Requirements whose pods look for others by their names. */
 function asksForNames({ role, preconditions }: Needs['requirements'][number]): boolean {
-  return role === 'token-client' || preconditions?.cluster?.includes('network-policies') === true;
+  return roleDefinition(role).looksUpNames === true || preconditions?.cluster?.includes('network-policies') === true;
 }
 
 /** The API server says what time it is in every answer. */
@@ -404,8 +401,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
 /** Roles and suites whose requirements show a ServiceAccount's token to the API server. */
 function presentsTokens({ role, suite }: Needs['requirements'][number]): boolean {
   return (
-    role === 'job-runner' ||
-    role === 'session-manager' ||
+    roleDefinition(role).isAtApiServer === true ||
     ['audience-isolation', 'rbac-minimal', 'token-rotation'].includes(suite)
   );
 }
