@@ -192,23 +192,26 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     if (driver.startsForEachCall === true || !driver.capabilities.includes('resident')) return false;
     await putSimulatedTokens();
     const asked = RENEWALS.filter(({ name }) => setupOf(name) !== undefined);
+    if (asked.length > 0) await failingRenewals(asked);
+    if (setupOf('hanging') !== undefined) await hanging();
+    return asked.length > 0;
+  };
+  const failingRenewals = async (asked: typeof RENEWALS): Promise<void> => {
     const skewSeconds = Math.max(0, ...driver.providers.map(({ skewSeconds = 0 }) => skewSeconds));
     const { lifeSeconds, dueSeconds } = renewalTimes(skewSeconds);
-    let due = 0;
+    // The tokens are had one after another: the first one ends first, and the last one is due last.
+    const begun = Date.now();
+    let due = begun;
     for (const { name } of asked) {
       await driver.act(name, 'good', lifeSeconds);
       const first = await call('renewal', name, { act: 'good' });
       due = Date.parse(first.at) + first.durationMs + dueSeconds * 1_000;
     }
-    const begun = Date.now();
-    if (asked.length > 0) {
-      driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
-      await driver.until(new Date(due));
-    }
+    driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
+    await driver.until(new Date(due));
     driver.progress('calls the client while providers fail, with access tokens that are good and about to be renewed');
     for (const { name, act } of asked) await driver.act(name, act);
-    // The tokens were had one after another, the first of them at the latest then.
-    const end = Math.min(begun + (lifeSeconds - 2) * 1_000, Date.now() + RENEWAL_SECONDS * 1_000);
+    const end = Math.min(begun + (lifeSeconds - 1) * 1_000, Date.now() + RENEWAL_SECONDS * 1_000);
     for (let turn = 0; turn < RENEWAL_SECONDS && Date.now() < end; turn += 1) {
       for (const { name, act, atOnce = 1 } of asked) {
         // All at one moment, as an agent's calls come; a client that waits for its time limit is not called again and again.
@@ -219,8 +222,6 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     }
     for (const { name } of asked) await driver.act(name, 'good');
     for (const { name } of asked) await untilGranted(name);
-    if (setupOf('hanging') !== undefined) await hanging();
-    return asked.length > 0;
   };
   /** Calls until the provider gave another token, and a call succeeded with it. */
   const untilGranted = async (name: SimulatedName): Promise<void> => {
