@@ -9,7 +9,7 @@ const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 /** The last measurement that is kept in the repository, which the next one is compared with. */
 const RECORDED = fileURLToPath(new URL('../../docs/bench.json', import.meta.url));
 
-const conformance = (...words: string[]): string[] => [process.execPath, MAIN, ...words];
+const conformance = (...words: string[]): string[] => [process.execPath, ...process.execArgv, MAIN, ...words];
 
 /** A piece of work that somebody waits for. */
 interface Work {
