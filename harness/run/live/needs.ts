@@ -66,11 +66,18 @@ export function readMeasured(): Measured {
   return JSON.parse(readFileSync(new URL('./measured.json', import.meta.url), 'utf8')) as Measured;
 }
 
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
 /**
  * What was measured of requirements of the same suite and role, else of the same role: for one that was never measured.
  */
-function ofOthers(row: Requirement, measured: Measured): Record<string, number> {
-  const { requirements } = loadCatalogue();
+function ofOthers(row: Requirement, measured: Measured, requirements: readonly Requirement[]): Record<string, number> {
   const measuredRows = requirements.filter(({ id, role }) => role === row.role && measured[id] !== undefined);
   const near = measuredRows.filter(({ suite }) => suite === row.suite);
   // How often cannot be told from others.
@@ -330,6 +337,7 @@ const ROTATION_SECONDS = 700;
 export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Needs {
   const { targets = [], namespaces = [], env = process.env } = options;
   const measured = readMeasured();
+  const all = once(() => loadCatalogue().requirements);
   const given = namespaces.length > 0;
   const applicable = selected.filter((row) => whyNot(row, targets) === undefined);
   const notApplicable = selected.flatMap((row) => {
@@ -348,7 +356,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   for (const row of applicable) {
     for (const right of ofTheRun(given)) add(right, row.id);
     if (roleDefinition(row.role).isAtApiServer === true) for (const right of ofAccess(given)) add(right, row.id);
-    for (const [text, count] of Object.entries(measured[row.id] ?? ofOthers(row, measured))) {
+    for (const [text, count] of Object.entries(measured[row.id] ?? ofOthers(row, measured, all()))) {
       const parsed = parseMeasured(text);
       // A Role in a namespace is enough to read that namespace.
       const right =
