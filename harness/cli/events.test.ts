@@ -10,7 +10,7 @@ test('each event is one line of JSON, and no token in it is whole', () => {
   const heard: string[] = [];
   const progress = events.beside({
     onResult: ({ id }) => heard.push(id),
-    onAgain: (rows) => heard.push(`${rows.length}`),
+    onRerun: (rows) => heard.push(`${rows.length}`),
   });
   const signature = 's'.repeat(86);
   events.begin({ runId: 'r1', planned: [{ candidate: 'references', id: 'TR-01' }] });
@@ -24,7 +24,7 @@ test('each event is one line of JSON, and no token in it is whole', () => {
     durationMs: 10,
     evidence: [],
   });
-  progress.onAgain([{ candidate: 'references', id: 'TR-01' }]);
+  progress.onRerun([{ candidate: 'references', id: 'TR-01' }]);
   events.end(reportOf([resultOf('TR-01', 'failed')]), ['report.json']);
   const lines = text
     .trimEnd()

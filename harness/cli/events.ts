@@ -31,16 +31,16 @@ export class EventStream {
   }
 
   /** A listener that tells each event, and hands it on. */
-  beside({ onResult, onAgain }: Progress): Progress {
+  beside({ onResult, onRerun }: Progress): Progress {
     return {
       onResult: (result) => {
         const { id, outcome, reason, durationMs } = result;
         this.#event('result', { id, outcome, ...(reason === undefined ? {} : { reason }), durationMs });
         onResult(result);
       },
-      onAgain: (rows) => {
+      onRerun: (rows) => {
         this.#event('again', { ids: rows.map(({ id }) => id) });
-        onAgain(rows);
+        onRerun(rows);
       },
     };
   }

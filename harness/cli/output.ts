@@ -125,7 +125,7 @@ export class Console {
     this.#expected = new Map(expected);
     return {
       onResult: (result) => this.result(result, several),
-      onAgain: (rows) => {
+      onRerun: (rows) => {
         this.#planned = planned + rows.length;
         const names = rows.map(({ candidate, id }) => (several ? `${id} [${candidate}]` : id));
         this.#line(

@@ -30,7 +30,7 @@ const RERUN_AT_MOST = { rows: 20, share: 0.1 };
 export interface Progress {
   onResult(result: RequirementResult): void;
   /** Told before rows are evaluated a second time. */
-  onAgain(rows: PlannedRow[]): void;
+  onRerun(rows: PlannedRow[]): void;
 }
 
 /**
@@ -39,26 +39,26 @@ export interface Progress {
  * with nothing alongside, and its result says so: in the same environment, or in a new one where a part of that is broken. What was
  * seen is not evaluated again, whatever came of it.
  */
-export async function executeWithRerun(session: Session, { onResult, onAgain }: Progress): Promise<Execution> {
+export async function executeWithRerun(session: Session, { onResult, onRerun }: Progress): Promise<Execution> {
   const owner = new EnvironmentOwner(session);
   try {
     const first = await runSuites(session, owner, onResult);
     const rows = rowsToRerun(session, first);
-    if (rows.length === 0) return told(first, owner);
-    onAgain(rows);
+    if (rows.length === 0) return executionOf(first, owner);
+    onRerun(rows);
     if (!first.isBroken) {
-      const again = session.again(rows, 'here');
+      const again = session.rerun(rows, 'here');
       const { faults } = await runSuites(again, owner, onResult);
-      session.adopt(again.results);
-      return told({ ...first, faults }, owner);
+      session.mergeRerun(again.results);
+      return executionOf({ ...first, faults }, owner);
     }
     await owner.stop();
-    const again = session.again(rows, 'anew');
+    const again = session.rerun(rows, 'anew');
     const second = new EnvironmentOwner(again);
     try {
       const { faults } = await runSuites(again, second, onResult);
-      session.adopt(again.results);
-      return told({ ...first, faults }, second);
+      session.mergeRerun(again.results);
+      return executionOf({ ...first, faults }, second);
     } finally {
       await second.end();
     }
@@ -67,18 +67,18 @@ export async function executeWithRerun(session: Session, { onResult, onAgain }: 
   }
 }
 
-function told({ faults, environment, requests }: SuiteRun, owner: EnvironmentOwner): Execution {
+function executionOf({ faults, environment, requests }: SuiteRun, owner: EnvironmentOwner): Execution {
   return { faults: owner.isInterrupted ? [...faults, 'the run was aborted'] : faults, environment, requests };
 }
 
 /** Rows that say nothing yet, and that another try can mend. */
 function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): PlannedRow[] {
-  const { doubtful, planned, options } = session;
+  const { suspect, planned, options } = session;
   // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another try.
-  const spoilt = options.cluster === 'kubeconfig' ? session.disturbed : session.spoilt;
+  const unevaluated = options.cluster === 'kubeconfig' ? session.disturbed : session.unevaluated;
   const most = Math.max(RERUN_AT_MOST.rows, planned.length * RERUN_AT_MOST.share);
   // A target that is red in so many rows is: no machine would have to be blamed.
-  const rows = spoilt.length + doubtful.length > most ? spoilt : [...spoilt, ...doubtful];
+  const rows = unevaluated.length + suspect.length > most ? unevaluated : [...unevaluated, ...suspect];
   const hasFault = isBroken ? faults.length > 1 : faults.length > 0;
   return hasFault || rows.length > most || options.keep ? [] : rows;
 }

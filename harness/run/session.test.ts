@@ -19,17 +19,17 @@ function sessionOf(requirements: string[]): Session {
   return new Session({ ...DEFAULT_OPTIONS, requirements }, () => undefined);
 }
 
-test('what the harness could not judge, or never came to, is spoilt; a verdict is not, whatever it is', () => {
+test('what the harness could not judge, or never came to, is unevaluated; a verdict is not, whatever it is', () => {
   const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
   session.results.push(result('TR-01', 'passed'), result('TR-02', 'failed'), result('TR-03', 'harness error'));
-  expect(session.spoilt).toEqual([row('TR-03'), row('TR-07')]);
-  expect(session.again(session.spoilt, 'anew').planned).toEqual([row('TR-03'), row('TR-07')]);
+  expect(session.unevaluated).toEqual([row('TR-03'), row('TR-07')]);
+  expect(session.rerun(session.unevaluated, 'anew').planned).toEqual([row('TR-03'), row('TR-07')]);
 });
 
-test('a second result takes the place of the first and says what had spoilt that', () => {
+test('a second result takes the place of the first and says what had unevaluated that', () => {
   const session = sessionOf(['TR-01', 'TR-03', 'TR-07']);
   session.results.push(result('TR-01', 'passed'), result('TR-03', 'harness error', 'the machine stalled'));
-  session.adopt([result('TR-07', 'passed'), result('TR-03', 'failed', 'it never rotates')]);
+  session.mergeRerun([result('TR-07', 'passed'), result('TR-03', 'failed', 'it never rotates')]);
   expect(session.results.map(({ id, outcome, disturbedBefore }) => ({ id, outcome, disturbedBefore }))).toEqual([
     { id: 'TR-01', outcome: 'passed', disturbedBefore: undefined },
     { id: 'TR-03', outcome: 'failed', disturbedBefore: 'the machine stalled' },
@@ -46,8 +46,8 @@ test('what is red is in doubt where the machine stalled, unless a twin must fail
     result('TR-03', 'failed'),
     { ...result('TR-07', 'harness error'), ...stalled },
   );
-  expect(session.doubtful).toEqual([row('TR-02')]);
-  session.adopt([result('TR-02', 'passed')]);
+  expect(session.suspect).toEqual([row('TR-02')]);
+  session.mergeRerun([result('TR-02', 'passed')]);
   expect(session.results[1]).toMatchObject({
     outcome: 'passed',
     disturbedBefore: 'failed while the machine stalled for 2.5 s: it is late',
@@ -57,5 +57,5 @@ test('what is red is in doubt where the machine stalled, unless a twin must fail
   const [mustFail = ''] = twins.catalogue.twins.find(({ name }) => name === 'never-rotates')?.mustFail ?? [];
   twins.results.push({ ...result(mustFail, 'failed'), ...stalled, candidate: 'never-rotates' });
   twins.results.push({ ...result('TR-22', 'failed'), ...stalled, candidate: 'never-rotates' });
-  expect(twins.doubtful).toEqual([{ candidate: 'never-rotates', id: 'TR-22' }]);
+  expect(twins.suspect).toEqual([{ candidate: 'never-rotates', id: 'TR-22' }]);
 });

@@ -326,16 +326,16 @@ export class Session {
   }
 
   /** What was planned and the harness itself could not judge, or never came to. */
-  get spoilt(): PlannedRow[] {
+  get unevaluated(): PlannedRow[] {
     return this.planned.filter(({ candidate, id }) => {
       const result = this.results.find((one) => one.id === id && one.candidate === candidate);
       return result === undefined || result.outcome === 'harness error';
     });
   }
 
-  /** Of {@link spoilt}, what was spoilt by this machine, or was never come to. */
+  /** Of {@link unevaluated}, what was unevaluated by this machine, or was never come to. */
   get disturbed(): PlannedRow[] {
-    return this.spoilt.filter(({ candidate, id }) => {
+    return this.unevaluated.filter(({ candidate, id }) => {
       const result = this.results.find((one) => one.id === id && one.candidate === candidate);
       return result === undefined || result.reason?.startsWith(STALLED) === true;
     });
@@ -345,7 +345,7 @@ export class Session {
    * What was called red while the machine was short of processors (starvation.ts), and is not known to be (a twin must fail what names
    * it). A processor that is not there looks like a target that does not answer, in more ways than a harness can foresee.
    */
-  get doubtful(): PlannedRow[] {
+  get suspect(): PlannedRow[] {
     return this.results
       .filter(({ id, candidate, outcome, doubt }) => {
         const twin = this.catalogue.twins.find(({ name }) => name === candidate);
@@ -359,15 +359,15 @@ export class Session {
    *
    * @param where `here`: in the environment of this one, which goes on; `anew`: in one of its own, where a part of this one is broken
    */
-  again(rows: PlannedRow[], where: 'here' | 'anew'): Session {
+  rerun(rows: PlannedRow[], where: 'here' | 'anew'): Session {
     const options = { ...this.options, only: rows };
     const session = new Session(options, this.#listener, this.catalogue, where === 'here' ? this : undefined);
     session.#lacking = this.#lacking;
     return session;
   }
 
-  /** Takes the results of a second session for {@link spoilt} and {@link doubtful} rows in the place of the first ones; they say so. */
-  adopt(again: RequirementResult[]): void {
+  /** Takes the results of a second session for {@link unevaluated} and {@link suspect} rows in the place of the first ones; they say so. */
+  mergeRerun(again: RequirementResult[]): void {
     for (const result of again) {
       const index = this.results.findIndex(({ id, candidate }) => id === result.id && candidate === result.candidate);
       const before = this.results[index];
