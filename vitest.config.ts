@@ -26,8 +26,8 @@ export default defineConfig({
         },
       },
       {
-        // The suites' own logic against providers in this process: no engine either, but a minute and a half, most of it waits. With as many
-        // workers as the unit tests it runs beside them.
+        // The suites' own logic against providers in this process: no engine either, but a minute and a half, most of
+        // it waits. With as many workers as the unit tests it runs beside them.
         test: {
           name: 'in-process',
           testTimeout: 30_000,

@@ -25,9 +25,14 @@ const text = z.string().trim().min(1);
 /** What a requirement needs before it can be evaluated at all; everything else about it is in its test. */
 const preconditionsSchema = z
   .strictObject({
-    /** Capabilities that the implementation declares in its target file; without them the requirement is not applicable. */
+    /**
+     * Capabilities that the implementation declares in its target file; without them the requirement is not applicable.
+     */
     capabilities: z.array(text).min(1).optional(),
-    /** Simulated identity providers that a token client is configured for, those of the controls included (harness/fakes). */
+    /**
+     * Simulated identity providers that a token client is configured for, those of the controls included
+     * (harness/fakes).
+     */
     simulatedProviders: z.array(text).min(1).optional(),
     /** True where a token client is watched across rotations and past an expiry. */
     rotations: z.literal(true).optional(),
@@ -44,7 +49,9 @@ const preconditionsSchema = z
           /** A claim that pods of several nodes mount at once. */
           'read-write-many',
           'two-nodes',
-          /** A network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without. */
+          /**
+           * A network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without.
+           */
           'network-policies',
         ]),
       )
@@ -79,7 +86,10 @@ const requirementSchema = z.strictObject({
   /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
   expensive: z.boolean().optional(),
   preconditions: preconditionsSchema.optional(),
-  /** How long it takes on the references, accelerated clock and idle machine, in seconds; what takes longest is started first. */
+  /**
+   * How long it takes on the references, accelerated clock and idle machine, in seconds; what takes longest is started
+   * first.
+   */
   expectedSeconds: z.number().positive().optional(),
 });
 
@@ -119,11 +129,17 @@ const twinSchema = z.discriminatedUnion('role', [
       tokenRequests: name.optional(),
       /** Fault of a proxy in front of the API server (harness/environment/cluster/faults/faulty-api-server.ts). */
       apiProxy: name.optional(),
-      /** Something that works against the pods of this twin's namespaces (harness/environment/cluster/faults/fault-injectors.ts). */
+      /**
+       * Something that works against the pods of this twin's namespaces
+       * (harness/environment/cluster/faults/fault-injectors.ts).
+       */
       faultInjector: name.optional(),
       /** Objects, for example a MutatingAdmissionPolicy; `$NAMESPACE` stands for each namespace of the twin. */
       objects: z.array(z.record(z.string(), z.unknown())).optional(),
-      /** Changes that the cluster makes to what it is given in this twin's namespaces (harness/environment/cluster/faults/admission-policies.ts). */
+      /**
+       * Changes that the cluster makes to what it is given in this twin's namespaces
+       * (harness/environment/cluster/faults/admission-policies.ts).
+       */
       mutates: z.array(mutationSchema).min(1).optional(),
       /** Further arguments of `server`, as k3s takes them: the twin gets a cluster of its own. */
       serverArguments: z.array(z.string()).optional(),

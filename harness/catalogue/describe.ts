@@ -9,7 +9,10 @@ const CLUSTER: Record<NonNullable<Preconditions['cluster']>[number], string> = {
   'network-policies': 'a network that enforces NetworkPolicies',
 };
 
-/** What must be there before a requirement can be evaluated, and what it costs, a line each; none where nothing special is. */
+/**
+ * What must be there before a requirement can be evaluated, and what it costs, a line each; none where nothing special
+ * is.
+ */
 export function describePreconditions({
   preconditions,
   expensive,

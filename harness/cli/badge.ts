@@ -18,7 +18,10 @@ export function registerBadge(program: Command): void {
       ]);
       const badge = badgeOf(readReport(path), loadCatalogue());
       const text = format === 'json' ? shieldsJson(badge) : badgeSvg(badge);
-      if (output === undefined) process.stdout.write(text);
-      else writeFileSync(output, text);
+      if (output === undefined) {
+        process.stdout.write(text);
+      } else {
+        writeFileSync(output, text);
+      }
     });
 }

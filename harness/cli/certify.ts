@@ -73,7 +73,9 @@ export async function certify(flags: Flags): Promise<number> {
   const { product, source, target: named } = loadProduct(flags.product);
   const target = flags.target ?? named;
   const [keyFile, ...otherKeys] = flags.key;
-  if (otherKeys.length > 0) throw new UsageError('a bundle has one signature: give --key once');
+  if (otherKeys.length > 0) {
+    throw new UsageError('a bundle has one signature: give --key once');
+  }
   if (flags.signer !== undefined && keyFile === undefined) {
     throw new UsageError('--signer needs --key with its public key');
   }
@@ -85,7 +87,9 @@ export async function certify(flags: Flags): Promise<number> {
         : commandSigner(flags.signer, keyFile);
   const { role, name, version } = product;
   const folder = flags.bundle ?? join('reports/certification', role, folderName(name), folderName(version));
-  if (!isArchive(folder)) assertReplaceable(folder);
+  if (!isArchive(folder)) {
+    assertReplaceable(folder);
+  }
   const targetSource = target === undefined ? undefined : readTarget(target);
   const plan = canonicalPlan(loadCatalogue(), [role]);
   const begun = Date.now();
@@ -104,8 +108,11 @@ export async function certify(flags: Flags): Promise<number> {
     return EXIT.harnessError;
   }
   const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
-  if (isArchive(folder)) await writeArchive(folder, files);
-  else writeBundle(folder, files);
+  if (isArchive(folder)) {
+    await writeArchive(folder, files);
+  } else {
+    writeBundle(folder, files);
+  }
   const lacks = shortcomings(report, plan, role);
   const signed = signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`;
   process.stdout.write(

@@ -29,22 +29,29 @@ function readJson(path) {
 function whyInstall() {
   const lock = readJson(join(ROOT, 'package-lock.json'));
   // Installed as somebody's dependency, the package has no lock file: npm has seen to the rest.
-  if (lock === undefined) return undefined;
+  if (lock === undefined) {
+    return undefined;
+  }
   return mismatch(lock, readJson(join(ROOT, 'node_modules', '.package-lock.json')));
 }
 
 async function ensureDependencies() {
-  if (whyInstall() === undefined) return;
+  if (whyInstall() === undefined) {
+    return;
+  }
   const release = await takeLock();
   try {
     // Whoever held the lock may just have done it.
     const why = whyInstall();
-    if (why === undefined) return;
+    if (why === undefined) {
+      return;
+    }
     process.stderr.write(`conformance: ${why}: npm ci\n`);
     await npmCi();
     const still = whyInstall();
-    if (still !== undefined)
+    if (still !== undefined) {
       fail(`npm ci succeeded, but ${still}.`, 'check package-lock.json: it does not match package.json');
+    }
   } finally {
     release();
   }
@@ -63,8 +70,9 @@ function npmCi() {
       );
     });
     npm.once('close', (code, signal) => {
-      if (code === 0) resolve(undefined);
-      else {
+      if (code === 0) {
+        resolve(undefined);
+      } else {
         fail(
           `\`npm ci\` in ${ROOT} ended with ${signal ?? `exit code ${code}`}; its own message is above.`,
           'fix that, or run `npm ci` yourself, and run the same command again',
@@ -97,19 +105,25 @@ async function takeLock() {
       server.on('connection', (/** @type {import('node:net').Socket} */ connection) => connections.add(connection));
       return () => {
         server.close();
-        for (const connection of connections) connection.destroy();
+        for (const connection of connections) {
+          connection.destroy();
+        }
       };
     }
     const answered = await new Promise((resolve) => {
       const connection = connect(address, () => {
-        if (!told) process.stderr.write('conformance: waiting for another npm ci of this clone\n');
+        if (!told) {
+          process.stderr.write('conformance: waiting for another npm ci of this clone\n');
+        }
         told = true;
       });
       connection.on('error', () => {});
       connection.once('close', (failed) => resolve(!failed));
       connection.resume();
     });
-    if (!answered && !address.startsWith('\0')) rmSync(address, { force: true });
+    if (!answered && !address.startsWith('\0')) {
+      rmSync(address, { force: true });
+    }
   }
 }
 
@@ -137,18 +151,24 @@ function runOn(/** @type {string} */ node) {
   for (const signal of /** @type {const} */ (['SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGHUP'])) {
     process.on(signal, () => {
       // Of a key, the terminal has told the child itself: it is in the same process group.
-      if ((signal === 'SIGINT' || signal === 'SIGQUIT') && inForeground()) return;
+      if ((signal === 'SIGINT' || signal === 'SIGQUIT') && inForeground()) {
+        return;
+      }
       child.kill(signal);
     });
   }
   child.once('error', (error) => fail(`${node} could not be started: ${error.message}`, 'npm ci'));
   child.once('close', (code, signal) => {
-    if (signal === null) process.exit(code ?? HARNESS_ERROR);
+    if (signal === null) {
+      process.exit(code ?? HARNESS_ERROR);
+    }
     process.exit(128 + (constants.signals[signal] ?? 0));
   });
 }
 
-/** Whether keys typed at the terminal signal this process (proc_pid_stat(5): pgrp is the terminal's foreground group). */
+/**
+ * Whether keys typed at the terminal signal this process (proc_pid_stat(5): pgrp is the terminal's foreground group).
+ */
 function inForeground() {
   try {
     const fields = readFileSync('/proc/self/stat', 'utf8')
@@ -172,5 +192,8 @@ function fail(problem, mend) {
 
 await ensureDependencies();
 const isNewEnough = stripsTypes(process.versions.node);
-if (isNewEnough && !IS_INSTALLED) await import(pathToFileURL(MAIN).href);
-else runOn(isNewEnough ? process.execPath : newerNode());
+if (isNewEnough && !IS_INSTALLED) {
+  await import(pathToFileURL(MAIN).href);
+} else {
+  runOn(isNewEnough ? process.execPath : newerNode());
+}

@@ -1,5 +1,5 @@
-// Plain JavaScript, as conformance.mjs uses it before anything is installed. A file of its own, because whoever imported
-// conformance.mjs from the program that it starts would wait for it for ever.
+// Plain JavaScript, as conformance.mjs uses it before anything is installed. A file of its own, because whoever
+// imported conformance.mjs from the program that it starts would wait for it for ever.
 
 /**
  * Whether a Node runs TypeScript by itself: 22.18, 23.6 and everything newer (Node.js, "Running TypeScript Natively").
@@ -18,17 +18,25 @@ export function stripsTypes(version) {
  * @type {typeof import('./dependencies.mjs').mismatch}
  */
 export function mismatch(lock, installed) {
-  if (installed === undefined) return 'the dependencies are not installed';
+  if (installed === undefined) {
+    return 'the dependencies are not installed';
+  }
   const there = installed.packages ?? {};
   for (const [path, wanted] of Object.entries(lock.packages ?? {})) {
-    if (path === '') continue;
+    if (path === '') {
+      continue;
+    }
     const found = there[path];
     if (found === undefined) {
       // Of another platform, or left out on purpose (npm ci --omit=dev).
-      if (wanted.optional || wanted.devOptional || wanted.dev || wanted.peer) continue;
+      if (wanted.optional || wanted.devOptional || wanted.dev || wanted.peer) {
+        continue;
+      }
       return `${path} is missing`;
     }
-    if (found.version !== wanted.version) return `${path} is ${found.version}, not ${wanted.version}`;
+    if (found.version !== wanted.version) {
+      return `${path} is ${found.version}, not ${wanted.version}`;
+    }
   }
   return undefined;
 }

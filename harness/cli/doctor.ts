@@ -80,7 +80,9 @@ async function dependenciesFinding(): Promise<Diagnosis> {
   };
   const lock = await read('package-lock.json');
   const why = lock === undefined ? undefined : mismatch(lock, await read('node_modules/.package-lock.json'));
-  if (why === undefined) return { name: 'dependencies', state: 'ok', value: 'as in package-lock.json' };
+  if (why === undefined) {
+    return { name: 'dependencies', state: 'ok', value: 'as in package-lock.json' };
+  }
   return { name: 'dependencies', state: 'missing', value: why, mend: 'npm ci' };
 }
 
@@ -92,7 +94,9 @@ async function programFinding(
   wanted = true,
 ): Promise<Diagnosis> {
   if ((await which(program)) === undefined) {
-    if (!wanted) return { name: program, state: 'ok', value: 'not needed: the images are present' };
+    if (!wanted) {
+      return { name: program, state: 'ok', value: 'not needed: the images are present' };
+    }
     return { name: program, state: missing, value: 'not on PATH', mend };
   }
   const version = await command(program, args).catch(() => 'version unknown');
@@ -121,7 +125,9 @@ function engineMissing(host: Host, silent: Awaited<ReturnType<typeof lookForEngi
 }
 
 function hostFindings(host: Host, engine: Engine | undefined): Diagnosis[] {
-  if (host.platform !== 'linux') return [];
+  if (host.platform !== 'linux') {
+    return [];
+  }
   const wrapped = engine !== undefined && engine.defaultRuntime !== 'runc';
   const capability: Diagnosis = host.sysResource
     ? { name: 'CAP_SYS_RESOURCE', state: 'ok', value: 'in the bounding set' }
@@ -144,7 +150,9 @@ async function registryFinding({ docker }: Engine, wanted: boolean): Promise<Dia
     return { name, state: 'ok', value: `answers for ${PROBED_IMAGE}` };
   } catch (error) {
     const value = `unreachable for ${PROBED_IMAGE}: ${reasonOf(error)}`;
-    if (!wanted) return { name, state: 'ok', value: `${value} (not needed: the images are present)` };
+    if (!wanted) {
+      return { name, state: 'ok', value: `${value} (not needed: the images are present)` };
+    }
     return {
       name,
       state: 'advice',
@@ -158,7 +166,9 @@ async function imageFindings(engine: Engine): Promise<Diagnosis[]> {
   const states = await imageStates(engine.docker);
   return states.map(({ name, present }): Diagnosis => {
     const label = `image ${name}`;
-    if (present === undefined) return { name: label, state: 'missing', value: 'not in the engine', mend: SETUP };
+    if (present === undefined) {
+      return { name: label, state: 'missing', value: 'not in the engine', mend: SETUP };
+    }
     return { name: label, state: 'ok', value: `${present.reference} (${present.digest ?? present.source})` };
   });
 }
@@ -167,7 +177,9 @@ async function goFinding(wanted: boolean): Promise<Diagnosis> {
   const go = await which('go');
   const mend = 'needed only if no registry answers: put Go 1.25 or newer on PATH';
   if (go === undefined) {
-    if (!wanted) return { name: 'go', state: 'ok', value: 'not needed: the images are present' };
+    if (!wanted) {
+      return { name: 'go', state: 'ok', value: 'not needed: the images are present' };
+    }
     return { name: 'go', state: 'advice', value: 'not on PATH', mend };
   }
   const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
@@ -226,11 +238,13 @@ export function registerDoctor(program: Command): void {
     .action(async ({ json }: { json?: boolean }) => {
       const findings = await examine();
       const ready = !findings.some(({ state }) => state === 'missing');
-      if (json === true) process.stdout.write(`${JSON.stringify({ ready, findings }, null, 2)}\n`);
-      else
+      if (json === true) {
+        process.stdout.write(`${JSON.stringify({ ready, findings }, null, 2)}\n`);
+      } else {
         process.stdout.write(
           `${render(findings)}${ready ? 'A run would start immediately.' : 'A run would first set up what is missing.'}\n`,
         );
+      }
       process.exitCode = ready ? 0 : 2;
     });
 }

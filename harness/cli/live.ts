@@ -30,11 +30,15 @@ export async function announceCluster(
   const attachment = loadKubeconfig(context === undefined ? {} : { context });
   terminal.output.write(`${describeAttachment(attachment)}; namespaces ${namespaces}\n`);
   const canAsk = terminal.input.isTTY === true && terminal.output.isTTY === true;
-  if (context !== undefined || yes || !canAsk) return;
+  if (context !== undefined || yes || !canAsk) {
+    return;
+  }
   const reader = createInterface({ input: terminal.input, output: terminal.output });
   try {
     const answer = await reader.question('The context was not named (--context). Make objects in this cluster? [y/N] ');
-    if (!/^y(es)?$/i.test(answer.trim())) throw new UsageError('not run: name the context by --context, or give --yes');
+    if (!/^y(es)?$/i.test(answer.trim())) {
+      throw new UsageError('not run: name the context by --context, or give --yes');
+    }
   } finally {
     reader.close();
   }

@@ -55,8 +55,9 @@ test('on a terminal: what requirements wait for stands in a last line, which is 
 test('a long reason is told once, and what shares it names that requirement', () => {
   const why = `incompatible pair: a-client and keycloak: ${'the client declares this and that; '.repeat(10)}`;
   const lines = written((output) => {
-    for (const id of ['TR-20', 'TR-21', 'TR-22'])
+    for (const id of ['TR-20', 'TR-21', 'TR-22']) {
       output.result({ ...result(id), outcome: 'not applicable', reason: why });
+    }
     output.result({ ...result('TR-23'), outcome: 'not applicable', reason: 'short' });
     output.result({ ...result('TR-24'), outcome: 'not applicable', reason: 'short' });
   }).split('\n');

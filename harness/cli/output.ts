@@ -28,8 +28,9 @@ const WITHOUT_COLUMNS = 80;
 const SHORT_REASON = 80;
 
 /**
- * Prints what goes on, a line each, with the seconds since the start; all of it redacted. On a terminal what requirements are at (what
- * they wait for, and until when) stands in a last line that is written over, behind the number of those that are judged.
+ * Prints what goes on, a line each, with the seconds since the start; all of it redacted. On a terminal what
+ * requirements are at (what they wait for, and until when) stands in a last line that is written over, behind the
+ * number of those that are judged.
  */
 export class Console {
   readonly #begun = Date.now();
@@ -56,11 +57,15 @@ export class Console {
   }
 
   #clear(): void {
-    if (this.#output.isTTY === true) this.#output.write('\r\x1b[2K');
+    if (this.#output.isTTY === true) {
+      this.#output.write('\r\x1b[2K');
+    }
   }
 
   #status(): void {
-    if (this.#output.isTTY !== true || this.#planned === undefined || this.#judged >= this.#planned) return;
+    if (this.#output.isTTY !== true || this.#planned === undefined || this.#judged >= this.#planned) {
+      return;
+    }
     const last = [...this.#at].at(-1);
     const others = this.#at.size > 1 ? ` (and ${this.#at.size - 1} more)` : '';
     const now = last === undefined ? '' : `: ${last[0]} ${last[1]}${others}`;
@@ -70,7 +75,9 @@ export class Console {
 
   /** All of a run are at work at the same time: what takes longest says how long is left. */
   #left(): string {
-    if (this.#working === undefined || this.#expected.size === 0) return '';
+    if (this.#working === undefined || this.#expected.size === 0) {
+      return '';
+    }
     const seconds = Math.max(...this.#expected.values()) - (Date.now() - this.#working) / 1000;
     return seconds < 1 ? '' : `, about ${Math.ceil(seconds)} s left`;
   }
@@ -97,10 +104,15 @@ export class Console {
     this.#line(`${pc.bold(who)} ${MARKS[outcome]} ${pc.dim(`(${(durationMs / 1000).toFixed(1)} s)`)}${why}`);
   };
 
-  /** A long reason that another requirement had already, by that: the same cause is told once, however much could not be evaluated. */
+  /**
+   * A long reason that another requirement had already, by that: the same cause is told once, however much could not be
+   * evaluated.
+   */
   #once(id: string, reason: string): string {
     const first = this.#told.get(reason);
-    if (first !== undefined && reason.length > SHORT_REASON) return `${reason.slice(0, SHORT_REASON)}… (as ${first})`;
+    if (first !== undefined && reason.length > SHORT_REASON) {
+      return `${reason.slice(0, SHORT_REASON)}… (as ${first})`;
+    }
     this.#told.set(reason, first ?? id);
     return reason;
   }

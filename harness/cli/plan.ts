@@ -104,7 +104,9 @@ export function renderText(needs: Needs, namespaces: string[]): string {
   lines.push(...objects.map(({ resource, count }) => `  ${String(count).padStart(5)}  ${resource}`));
   for (const [scope, where] of Object.entries(SCOPES)) {
     const rules = rulesOf(rights, scope as NeededRight['scope']);
-    if (rules.length === 0) continue;
+    if (rules.length === 0) {
+      continue;
+    }
     lines.push('', `Rights ${where}:`);
     for (const { resources, nonResourceURLs, apiGroups = [], verbs } of rules) {
       for (const resource of resources ?? nonResourceURLs ?? []) {

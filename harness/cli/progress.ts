@@ -34,19 +34,26 @@ export function progressPrinter(output: Output, now: () => number = () => perfor
         break;
       case 'begin':
         lastPlain = now();
-        if (terminal) overwrite(text);
-        else line(text);
+        if (terminal) {
+          overwrite(text);
+        } else {
+          line(text);
+        }
         break;
       case 'advance':
-        if (terminal) overwrite(text);
-        else if (now() - lastPlain >= PLAIN_INTERVAL) {
+        if (terminal) {
+          overwrite(text);
+        } else if (now() - lastPlain >= PLAIN_INTERVAL) {
           lastPlain = now();
           line(text);
         }
         break;
       case 'end':
-        if (terminal) line(`${pc.green('✓')} ${text}`);
-        else if ((progress.elapsedMs ?? 0) >= SHORT) line(`${text}: done`);
+        if (terminal) {
+          line(`${pc.green('✓')} ${text}`);
+        } else if ((progress.elapsedMs ?? 0) >= SHORT) {
+          line(`${text}: done`);
+        }
         break;
     }
   };

@@ -84,7 +84,8 @@ async function prove(twins: string[], { json, requirement, shard, timeoutFactor 
 export function renderMatrix({ twins, survivors }: KillMatrix): string {
   const width = Math.max(0, ...twins.map(({ name }) => name.length));
   const lines = twins.flatMap(({ name, mustFail, failed, surprises, disturbedBefore = [] }) => {
-    // With `--requirement` a twin may be evaluated by requirements alone that it must pass: the fault is only where it should be.
+    // With `--requirement` a twin may be evaluated by requirements alone that it must pass: the fault is only where it
+    // should be.
     const right = mustFail.length > 0 ? pc.green('killed  ') : pc.green('clean   ');
     return [
       `${surprises.length === 0 ? right : pc.red('surprise')} ${name.padEnd(width)}  must fail ${mustFail.join(' ') || '–'}; failed ${failed.join(' ') || '–'}`,

@@ -167,7 +167,9 @@ async function runAgain(suites: string[], flags: RunFlags): Promise<number> {
 
 /** @throws UsageError for settings that cannot be read, or that nothing would obey */
 function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
-  if (settings === undefined) return undefined;
+  if (settings === undefined) {
+    return undefined;
+  }
   if (cluster !== 'kubeconfig') {
     throw new UsageError('--settings applies only to a live cluster (--cluster kubeconfig)');
   }
@@ -176,7 +178,9 @@ function settingsFor({ settings, cluster }: RunFlags): Settings | undefined {
 
 /** @throws UsageError for a shard that cannot be, and for a baseline: a part does not say what is new in the whole */
 function shardFor({ shard, baseline }: RunFlags): Shard | undefined {
-  if (shard === undefined) return undefined;
+  if (shard === undefined) {
+    return undefined;
+  }
   if (baseline !== undefined) {
     throw new UsageError('--shard does not go with --baseline: give the baseline to `conformance merge`');
   }
@@ -281,7 +285,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
       flags,
       namespaces.length > 0 ? namespaces.join(', ') : `kac-${session.runId}-* (made and removed by the run)`,
     );
-    if (!(await isFit(session, flags, output))) return EXIT.harnessError;
+    if (!(await isFit(session, flags, output))) {
+      return EXIT.harnessError;
+    }
   }
   if (session.needsEngine) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
@@ -314,7 +320,9 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   terminal.write(
     redact(consoleSummary(report, { columns: terminal.isTTY ? terminal.columns : undefined, folder: flags.report })),
   );
-  if (verdict.harnessError) return EXIT.harnessError;
+  if (verdict.harnessError) {
+    return EXIT.harnessError;
+  }
   return (known === undefined ? verdict.conformant : isAsExpected(report, known))
     ? EXIT.conformant
     : EXIT.notConformant;
@@ -326,9 +334,12 @@ async function warmOf(
   clock: ClockKind,
   targets: readonly Target[],
 ): Promise<WarmEnvironment | undefined> {
-  if (env === undefined) return undefined;
-  if (cluster !== 'k3s' || keep === true)
+  if (env === undefined) {
+    return undefined;
+  }
+  if (cluster !== 'k3s' || keep === true) {
     throw new UsageError('--env goes neither with --cluster kubeconfig nor with --keep');
+  }
   const { warmCalled } = await import('../environment/warm.ts');
   const warm = warmCalled(env === true ? 'default' : env);
   if (warm.clock !== clock) {
@@ -347,12 +358,16 @@ async function warmOf(
 
 /** The baseline of a run, read before anything is started; what has expired is said at once. */
 export async function baselineOf(file: string | undefined): Promise<Baseline | undefined> {
-  if (file === undefined) return undefined;
+  if (file === undefined) {
+    return undefined;
+  }
   const { expiredEntries, readBaseline } = await import('../report/baseline.ts');
   const baseline = readBaseline(
     file,
     loadCatalogue().requirements.map(({ id }) => id),
   );
-  for (const problem of expiredEntries(baseline)) process.stderr.write(`${file}: ${problem}\n`);
+  for (const problem of expiredEntries(baseline)) {
+    process.stderr.write(`${file}: ${problem}\n`);
+  }
   return baseline;
 }

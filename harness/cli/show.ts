@@ -36,10 +36,14 @@ export function registerShow(program: Command): void {
       const folder = statSync(path).isDirectory() ? path : dirname(path);
       const page = resolve(join(folder, 'report.html'));
       // A report from before there was a page, or a report.json that was copied here without one.
-      if (!isNewer(page, folder === path ? join(path, 'report.json') : path)) writeReport(folder, report);
+      if (!isNewer(page, folder === path ? join(path, 'report.json') : path)) {
+        writeReport(folder, report);
+      }
       process.stdout.write(`${page}\n`);
       const opener = open ? openerOf(process.platform, process.env) : undefined;
-      if (opener !== undefined) openPage(opener, page);
+      if (opener !== undefined) {
+        openPage(opener, page);
+      }
     });
 }
 
@@ -49,9 +53,15 @@ function isNewer(page: string, json: string): boolean {
 
 /** What opens a page on this desktop; undefined where there is none: a CI job, a session over SSH, a server. */
 export function openerOf(platform: NodeJS.Platform, environment: NodeJS.ProcessEnv): string[] | undefined {
-  if (environment.CI !== undefined || environment.SSH_CONNECTION !== undefined) return undefined;
-  if (platform === 'darwin') return ['open'];
-  if (platform === 'win32') return ['cmd', '/c', 'start', ''];
+  if (environment.CI !== undefined || environment.SSH_CONNECTION !== undefined) {
+    return undefined;
+  }
+  if (platform === 'darwin') {
+    return ['open'];
+  }
+  if (platform === 'win32') {
+    return ['cmd', '/c', 'start', ''];
+  }
   return environment.DISPLAY === undefined && environment.WAYLAND_DISPLAY === undefined ? undefined : ['xdg-open'];
 }
 

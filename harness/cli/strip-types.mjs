@@ -13,7 +13,9 @@ const isOurs = (url) => url.startsWith(PACKAGE) && !url.slice(PACKAGE.length).st
 registerHooks({
   load(url, context, nextLoad) {
     const [file] = url.split(/[?#]/, 1);
-    if (file === undefined || !file.endsWith('.ts') || !isOurs(file)) return nextLoad(url, context);
+    if (file === undefined || !file.endsWith('.ts') || !isOurs(file)) {
+      return nextLoad(url, context);
+    }
     const source = stripTypeScriptTypes(readFileSync(fileURLToPath(file), 'utf8'), { mode: 'strip' });
     return { format: 'module', source, shortCircuit: true };
   },

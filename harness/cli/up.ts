@@ -25,7 +25,10 @@ interface UpFlags {
   foreground?: boolean;
 }
 
-/** `conformance up` and `conformance down`: an environment that stays, for who fixes an implementation and runs again and again. */
+/**
+ * `conformance up` and `conformance down`: an environment that stays, for who fixes an implementation and runs again
+ * and again.
+ */
 export function registerUp(program: Command): void {
   program
     .command('up')
@@ -72,7 +75,9 @@ async function up(name: string, flags: UpFlags): Promise<void> {
     throw new UsageError(`the environment "${name}" is up since ${there.since}; end it with: conformance down ${name}`);
   }
   // Wrong use is told here, and not by a process in the background.
-  for (const file of flags.target) loadTarget(file, flags.set);
+  for (const file of flags.target) {
+    loadTarget(file, flags.set);
+  }
   const { ensureSetUp } = await import('./setup.ts');
   const { progressPrinter } = await import('./progress.ts');
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
@@ -102,7 +107,9 @@ async function up(name: string, flags: UpFlags): Promise<void> {
     process.off('SIGINT', giveUp),
   );
   holder.unref();
-  if (warm !== undefined) process.stdout.write(describe(warm));
+  if (warm !== undefined) {
+    process.stdout.write(describe(warm));
+  }
 }
 
 function describe({ name, holds }: WarmEnvironment): string {

@@ -18,8 +18,12 @@ export function filesOf(targets: readonly Target[]): string[] {
 }
 
 function stringsOf(tree: unknown): string[] {
-  if (typeof tree === 'string') return [tree];
-  if (typeof tree !== 'object' || tree === null) return [];
+  if (typeof tree === 'string') {
+    return [tree];
+  }
+  if (typeof tree !== 'object' || tree === null) {
+    return [];
+  }
   return Object.values(tree).flatMap(stringsOf);
 }
 
@@ -36,7 +40,9 @@ export async function changeOf(files: readonly string[], signal?: AbortSignal): 
   const watchers = [...new Set(files.map(dirname))].map((folder) =>
     watch(folder, (_, name) => {
       const file = files.find((each) => dirname(each) === folder && basename(each) === name);
-      if (file === undefined) return;
+      if (file === undefined) {
+        return;
+      }
       clearTimeout(timer);
       timer = setTimeout(() => changed(file), SETTLED_MS);
     }),
@@ -46,6 +52,8 @@ export async function changeOf(files: readonly string[], signal?: AbortSignal): 
     return await promise;
   } finally {
     clearTimeout(timer);
-    for (const watcher of watchers) watcher.close();
+    for (const watcher of watchers) {
+      watcher.close();
+    }
   }
 }

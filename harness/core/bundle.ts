@@ -5,24 +5,29 @@ import { build } from 'esbuild';
 
 const WORKLOADS = fileURLToPath(new URL('../../fixtures/workloads', import.meta.url));
 
-/** A ConfigMap holds 1 MiB at most (Kubernetes, ConfigMaps); what is left is for its other keys and the object's own. */
+/**
+ * A ConfigMap holds 1 MiB at most (Kubernetes, ConfigMaps); what is left is for its other keys and the object's own.
+ */
 const MAXIMUM_BYTES = 900_000;
 
 const bundles = new Map<string, Promise<string>>();
 
 /**
- * Bundles `fixtures/workloads/<name>/main.ts` and all that it imports into one ES module for `node /app/main.mjs`.
- * In memory, once for each name.
+ * Bundles `fixtures/workloads/<name>/main.ts` and all that it imports into one ES module for `node /app/main.mjs`. In
+ * memory, once for each name.
  *
  * @param name folder, for example `observer` or `token-client-twins/reads-once`
  * @param maximumBytes what it goes into has room for so many; default: a ConfigMap
  * @returns the module's source, minified
- * @throws Error if there is no such workload (it lists those that are there), it does not build, or there is no room for it
+ * @throws Error if there is no such workload (it lists those that are there), it does not build, or there is no room
+ *   for it
  */
 export function bundleWorkload(name: string, maximumBytes: number = MAXIMUM_BYTES): Promise<string> {
   const key = `${name} ${maximumBytes}`;
   const known = bundles.get(key);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const bundle = makeBundle(name, maximumBytes);
   bundles.set(key, bundle);
   return bundle;

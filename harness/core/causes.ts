@@ -24,7 +24,9 @@ export function shapeOf(text: string): string {
     .split(/(\s+)/)
     .map((word) => {
       const bare = word.replace(/^[([{"'`]+|[)\]}"'`.,;:!?]+$/g, '');
-      if (!/\d/.test(bare) || STATUSES.has(bare) || /^[A-Z]{2}-\d{2}[a-z]?$/.test(bare)) return word;
+      if (!/\d/.test(bare) || STATUSES.has(bare) || /^[A-Z]{2}-\d{2}[a-z]?$/.test(bare)) {
+        return word;
+      }
       return word.replace(bare, '…');
     })
     .join('')
@@ -37,8 +39,11 @@ export function groupByCause(texts: readonly string[]): Cause[] {
   for (const text of texts) {
     const shape = shapeOf(text);
     const known = causes.get(shape);
-    if (known === undefined) causes.set(shape, [text]);
-    else known.push(text);
+    if (known === undefined) {
+      causes.set(shape, [text]);
+    } else {
+      known.push(text);
+    }
   }
   return [...causes].map(([shape, all]) => {
     const distinct = [...new Set(all)];

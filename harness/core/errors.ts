@@ -50,12 +50,16 @@ export class DeadlineExceeded extends TookTooLong {
  * @throws TookTooLong when it is over the bound, or not a number
  */
 export function expectWithin(what: string, seconds: number, atMostSeconds: number): void {
-  if (!(seconds <= atMostSeconds)) throw new TookTooLong(`${what}: ${seconds} s, and at most ${atMostSeconds} s`);
+  if (!(seconds <= atMostSeconds)) {
+    throw new TookTooLong(`${what}: ${seconds} s, and at most ${atMostSeconds} s`);
+  }
 }
 
 /** The same of a bound that must not be reached. */
 export function expectBefore(what: string, seconds: number, limitSeconds: number): void {
-  if (!(seconds < limitSeconds)) throw new TookTooLong(`${what}: ${seconds} s, and less than ${limitSeconds} s`);
+  if (!(seconds < limitSeconds)) {
+    throw new TookTooLong(`${what}: ${seconds} s, and less than ${limitSeconds} s`);
+  }
 }
 
 /**
@@ -83,7 +87,9 @@ export class UsageError extends Error {
 
 /** What is read of an answer's body, whole or as text: a Status (Kubernetes, "API Concepts"). */
 function statusOf(body: unknown): { message?: unknown; reason?: unknown } {
-  if (typeof body !== 'string') return (body ?? {}) as { message?: unknown; reason?: unknown };
+  if (typeof body !== 'string') {
+    return (body ?? {}) as { message?: unknown; reason?: unknown };
+  }
   try {
     return JSON.parse(body) as { message?: unknown; reason?: unknown };
   } catch {
@@ -98,7 +104,9 @@ const LONGEST_BODY = 300;
  * which nobody reads and which are nobody's business.
  */
 export function describeAnswer(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error && 'body' in error && 'headers' in error)) return undefined;
+  if (!(error instanceof Error) || !('code' in error && 'body' in error && 'headers' in error)) {
+    return undefined;
+  }
   const { message, reason } = statusOf(error.body);
   const detail = typeof message === 'string' && message !== '' ? `: ${message}` : '';
   return `the API server answered ${error.code}${typeof reason === 'string' && reason !== '' ? ` ${reason}` : ''}${detail}`;

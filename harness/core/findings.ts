@@ -45,7 +45,9 @@ export function unlessStalled(text: string, from: number, to: number): Finding {
 export function expectNone(findings: Finding[], stalls: Stall[]): void {
   const unexplained = findings.filter((finding) => !isExplained(finding, stalls));
   const mayBeTheMachine = unexplained.every((finding) => typeof finding !== 'string');
-  if (unexplained.length > 0) throw new Violation(summarize(unexplained), mayBeTheMachine, unexplained.map(textOf));
+  if (unexplained.length > 0) {
+    throw new Violation(summarize(unexplained), mayBeTheMachine, unexplained.map(textOf));
+  }
   if (findings.length > 0) {
     const during = findings.flatMap((finding) => (isLate(finding) ? within(finding, stalls) : []));
     const longest = during.toSorted((a, b) => lengthOf(b) - lengthOf(a))[0];

@@ -12,7 +12,10 @@ export interface IncompatiblePair {
 
 const SHAPE = /^incompatible pair: (\S+) and (\S+): (.+) Remedy: (.+)$/s;
 
-/** What a requirement is ended with that such a pair cannot show: not applicable, with a reason that {@link readIncompatiblePair} knows. */
+/**
+ * What a requirement is ended with that such a pair cannot show: not applicable, with a reason that
+ * {@link readIncompatiblePair} knows.
+ */
 export function incompatiblePair({ between: [one, other], why, remedy }: IncompatiblePair): NotApplicable {
   return new NotApplicable(`incompatible pair: ${one} and ${other}: ${why} Remedy: ${remedy}`);
 }
@@ -20,6 +23,8 @@ export function incompatiblePair({ between: [one, other], why, remedy }: Incompa
 /** The pair that a reason names, or undefined. */
 export function readIncompatiblePair(reason: string | undefined): IncompatiblePair | undefined {
   const [, one, other, why, remedy] = SHAPE.exec(reason ?? '') ?? [];
-  if (one === undefined || other === undefined || why === undefined || remedy === undefined) return undefined;
+  if (one === undefined || other === undefined || why === undefined || remedy === undefined) {
+    return undefined;
+  }
   return { between: [one, other], why, remedy };
 }

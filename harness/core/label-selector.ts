@@ -40,7 +40,9 @@ function tokensOf(text: string): Token[] {
 function isKey(key: string): boolean {
   const parts = key.split('/');
   const [prefix = '', name = ''] = parts.length === 1 ? [undefined, key] : parts;
-  if (parts.length > 2 || !NAME.test(name)) return false;
+  if (parts.length > 2 || !NAME.test(name)) {
+    return false;
+  }
   return parts.length === 1 || (PREFIX.test(prefix) && prefix.length <= LONGEST_PREFIX);
 }
 
@@ -74,7 +76,9 @@ class Parser {
   }
 
   #value(value: string): string {
-    if (isValue(value)) return value;
+    if (isValue(value)) {
+      return value;
+    }
     throw new LabelSelectorError(
       `the label selector "${this.#text}" has "${value}", which is no label value: at most 63 letters, digits, -, _ and .`,
     );
@@ -83,27 +87,39 @@ class Parser {
   /** Absent words between commas and brackets are empty values. */
   #set(): string[] {
     const open = this.#next();
-    if (open.kind !== '(') this.#fail(open, '"("');
+    if (open.kind !== '(') {
+      this.#fail(open, '"("');
+    }
     const values: string[] = [];
     for (;;) {
       values.push(this.#peek().kind === 'word' ? this.#value(this.#next().text) : '');
       const after = this.#next();
-      if (after.kind === ')') return values;
-      if (after.kind !== ',') this.#fail(after, '"," or ")"');
+      if (after.kind === ')') {
+        return values;
+      }
+      if (after.kind !== ',') {
+        this.#fail(after, '"," or ")"');
+      }
     }
   }
 
   #one(): string {
     const { kind } = this.#peek();
-    if (kind === 'end' || kind === ',') return '';
+    if (kind === 'end' || kind === ',') {
+      return '';
+    }
     const token = this.#next();
-    if (token.kind !== 'word') this.#fail(token, 'a value');
+    if (token.kind !== 'word') {
+      this.#fail(token, 'a value');
+    }
     return this.#value(token.text);
   }
 
   #integer(): number {
     const value = this.#one();
-    if (/^[-+]?\d+$/.test(value)) return Number(value);
+    if (/^[-+]?\d+$/.test(value)) {
+      return Number(value);
+    }
     throw new LabelSelectorError(
       `the label selector "${this.#text}" compares with "${value}", which is no whole number`,
     );
@@ -111,9 +127,13 @@ class Parser {
 
   #requirement(): Requirement {
     const absent = this.#peek().kind === '!';
-    if (absent) this.#next();
+    if (absent) {
+      this.#next();
+    }
     const token = this.#next();
-    if (token.kind !== 'word') this.#fail(token, 'the key of a label');
+    if (token.kind !== 'word') {
+      this.#fail(token, 'the key of a label');
+    }
     const key = token.text;
     if (!isKey(key)) {
       throw new LabelSelectorError(
@@ -121,8 +141,12 @@ class Parser {
       );
     }
     const { kind } = this.#peek();
-    if (absent) return (labels) => labels[key] === undefined;
-    if (kind === 'end' || kind === ',') return (labels) => labels[key] !== undefined;
+    if (absent) {
+      return (labels) => labels[key] === undefined;
+    }
+    if (kind === 'end' || kind === ',') {
+      return (labels) => labels[key] !== undefined;
+    }
     const operator = this.#next();
     switch (operator.kind === 'word' ? operator.text : operator.kind) {
       case '=':
@@ -157,12 +181,18 @@ class Parser {
 
   parse(): Requirement[] {
     const requirements: Requirement[] = [];
-    if (this.#peek().kind === 'end') return requirements;
+    if (this.#peek().kind === 'end') {
+      return requirements;
+    }
     for (;;) {
       requirements.push(this.#requirement());
       const after = this.#next();
-      if (after.kind === 'end') return requirements;
-      if (after.kind !== ',') this.#fail(after, '"," or its end');
+      if (after.kind === 'end') {
+        return requirements;
+      }
+      if (after.kind !== ',') {
+        this.#fail(after, '"," or its end');
+      }
     }
   }
 }

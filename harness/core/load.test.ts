@@ -8,7 +8,7 @@ const SPIN_MS = 400;
 test('one processor that does nothing but count is busy', () => {
   const busy = processorsSince();
   const until = performance.now() + SPIN_MS;
-  while (performance.now() < until);
+  while (performance.now() < until) {}
   const share = busy();
   expect(share).toBeGreaterThan(0.5 / cpus().length);
   expect(share).toBeLessThanOrEqual(1);
@@ -25,6 +25,6 @@ test('pressure is read from the total of those lines that are about some task', 
 test('a process whose event loop is full has no room', () => {
   const load = machineLoad();
   const until = performance.now() + SPIN_MS;
-  while (performance.now() < until);
+  while (performance.now() < until) {}
   expect(load.busy()).toBeGreaterThan(0.9);
 });

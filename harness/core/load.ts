@@ -5,8 +5,8 @@ import { performance } from 'node:perf_hooks';
 /** How busy the machine is. */
 export interface Load {
   /**
-   * 0 (idle) to 1 (nothing is left), since the call before: the fullest of the machine's processors together, this process's event
-   * loop, and the machine's memory.
+   * 0 (idle) to 1 (nothing is left), since the call before: the fullest of the machine's processors together, this
+   * process's event loop, and the machine's memory.
    */
   busy(): number;
 }
@@ -29,7 +29,10 @@ export function machineLoad(): Load {
   };
 }
 
-/** Linux' pressure stall information (Documentation/accounting/psi.rst): some task waited for a processor for `total` microseconds. */
+/**
+ * Linux' pressure stall information (Documentation/accounting/psi.rst): some task waited for a processor for `total`
+ * microseconds.
+ */
 const PRESSURE_FILE = '/proc/pressure/cpu';
 
 /** @returns undefined where the contents are not those of a pressure file */
@@ -39,8 +42,8 @@ export function stalledMicroseconds(contents: string): number | undefined {
 }
 
 /**
- * Measures the share of the time since the call before, 0 to 1, in which some task waited for a processor: a machine may be fully used
- * and nobody wait.
+ * Measures the share of the time since the call before, 0 to 1, in which some task waited for a processor: a machine
+ * may be fully used and nobody wait.
  *
  * @returns undefined where the kernel does not say
  */
@@ -53,7 +56,9 @@ function pressureSince(): (() => number) | undefined {
     }
   };
   const first = read();
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    return undefined;
+  }
   let before = first;
   let at = performance.now();
   return () => {
@@ -79,8 +84,8 @@ function utilizationSince(): () => number {
 }
 
 /**
- * Measures the share of the processors' time, 0 to 1, that was not idle since this call. What a processor waited for (a disk, a hypervisor)
- * counts as busy: there was something to do.
+ * Measures the share of the processors' time, 0 to 1, that was not idle since this call. What a processor waited for (a
+ * disk, a hypervisor) counts as busy: there was something to do.
  */
 export function processorsSince(): () => number {
   const began = performance.now();

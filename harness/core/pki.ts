@@ -23,8 +23,8 @@ export interface RunPki {
   /** Private half of the ServiceAccount signing key, PEM: tokens of the cluster can be re-signed with it. */
   readonly serviceAccountKey: string;
   /**
-   * The same of the key that was rolled over to it. `service.key` holds both, the new one first: so k3s describes the rollover
-   * (https://docs.k3s.io/cli/certificate, "Service-Account Issuer Key Rotation").
+   * The same of the key that was rolled over to it. `service.key` holds both, the new one first: so k3s describes the
+   * rollover (https://docs.k3s.io/cli/certificate, "Service-Account Issuer Key Rotation").
    */
   readonly previousServiceAccountKey: string;
 }

@@ -15,8 +15,9 @@ export interface Unresolved {
 }
 
 /**
- * Replaces every `${name}` in the strings of a tree. A string that is one placeholder and nothing else takes the value as it is
- * (a number stays a number); inside a longer string the value is written out. `$${name}` stands for a literal `${name}`.
+ * Replaces every `${name}` in the strings of a tree. A string that is one placeholder and nothing else takes the value
+ * as it is (a number stays a number); inside a longer string the value is written out. `$${name}` stands for a literal
+ * `${name}`.
  *
  * @param where what is being filled, for the message
  * @param only names of this kind alone are filled now; all else, escapes too, is left for a later call
@@ -24,7 +25,9 @@ export interface Unresolved {
  */
 export function fill<T>(tree: T, values: Values, where: string, only?: RegExp): T {
   const { filled, unresolved } = fillKnown(tree, values, where, only);
-  if (unresolved.length > 0) throw new UsageError(describeUnresolved(unresolved, values));
+  if (unresolved.length > 0) {
+    throw new UsageError(describeUnresolved(unresolved, values));
+  }
   return filled;
 }
 
@@ -37,7 +40,9 @@ export function fillKnown<T>(
 ): { filled: T; unresolved: Unresolved[] } {
   const unresolved: Unresolved[] = [];
   const lookUp = (name: string, at: string, written: string): unknown => {
-    if (Object.hasOwn(values, name)) return values[name];
+    if (Object.hasOwn(values, name)) {
+      return values[name];
+    }
     unresolved.push({ at, name });
     return written;
   };
@@ -47,16 +52,26 @@ export function fillKnown<T>(
       return lookUp(name, at, text);
     }
     return text.replaceAll(PLACEHOLDER, (written, name: string) => {
-      if (only?.test(name) === false) return written;
-      if (written.startsWith('$$')) return only === undefined ? written.slice(1) : written;
+      if (only?.test(name) === false) {
+        return written;
+      }
+      if (written.startsWith('$$')) {
+        return only === undefined ? written.slice(1) : written;
+      }
       const value = lookUp(name, at, written);
       return typeof value === 'object' ? JSON.stringify(value) : String(value);
     });
   };
   const fillAny = (part: unknown, at: string): unknown => {
-    if (typeof part === 'string') return fillText(part, at);
-    if (Array.isArray(part)) return part.map((item, index) => fillAny(item, `${at}[${index}]`));
-    if (typeof part !== 'object' || part === null) return part;
+    if (typeof part === 'string') {
+      return fillText(part, at);
+    }
+    if (Array.isArray(part)) {
+      return part.map((item, index) => fillAny(item, `${at}[${index}]`));
+    }
+    if (typeof part !== 'object' || part === null) {
+      return part;
+    }
     return Object.fromEntries(
       Object.entries(part).map(([key, value]) => [String(fillText(key, at)), fillAny(value, `${at}.${key}`)]),
     );
@@ -71,8 +86,12 @@ export function describeUnresolved(unresolved: Unresolved[], values: Values): st
 
 function howToGive(name: string, values: Values): string {
   const [, kind, own = ''] = /^(env|set)\.(.+)$/.exec(name) ?? [];
-  if (kind === 'set') return `Give it by --set ${own}=VALUE.`;
-  if (kind === 'env') return `Set the environment variable ${own}.`;
+  if (kind === 'set') {
+    return `Give it by --set ${own}=VALUE.`;
+  }
+  if (kind === 'env') {
+    return `Set the environment variable ${own}.`;
+  }
   const nearest = closest(name, Object.keys(values));
   const known = Object.keys(values).filter((each) => !/^(env|set)\./.test(each));
   return nearest.length > 0

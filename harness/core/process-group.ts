@@ -63,7 +63,10 @@ export function residentBytes(status: string): number | undefined {
   return kilobytes === undefined ? undefined : Number(kilobytes) * 1024;
 }
 
-/** Starts a command as a process group of its own, with stdout and stderr as pipes. It goes with this process, if not before. */
+/**
+ * Starts a command as a process group of its own, with stdout and stderr as pipes. It goes with this process, if not
+ * before.
+ */
 export function startProcessGroup([file = '', ...args]: string[], options: ProcessGroupOptions): ProcessGroup {
   const { env, cwd, stdin = false, ipc = false } = options;
   const child = spawn(file, args, {

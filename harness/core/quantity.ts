@@ -22,6 +22,8 @@ const QUANTITY = /^([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d+)|(n|u|m|k|M|G|T|P|
 /** A quantity as a number, as `250m` or `64Mi` (Kubernetes, "Quantity"); NaN for what is none. */
 export function parseQuantity(text: string): number {
   const [, number, exponent, suffix = ''] = QUANTITY.exec(text) ?? [];
-  if (number === undefined) return Number.NaN;
+  if (number === undefined) {
+    return Number.NaN;
+  }
   return exponent === undefined ? Number(number) * (SUFFIXES[suffix] ?? Number.NaN) : Number(`${number}e${exponent}`);
 }

@@ -1,13 +1,18 @@
 import { getCACertificates } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, type RequestInit, type Response, fetch as undiciFetch } from 'undici';
 
-/** Where a name leads from the place of the harness. `host` and `port` are of a published port on loopback, or of a gateway. */
+/**
+ * Where a name leads from the place of the harness. `host` and `port` are of a published port on loopback, or of a
+ * gateway.
+ */
 export interface Route {
   host: string;
   port: number;
 }
 
-/** The plain data of a {@link Resolver}; it may be sent to another process. Keys are `host:port` as written in a URL. */
+/**
+ * The plain data of a {@link Resolver}; it may be sent to another process. Keys are `host:port` as written in a URL.
+ */
 export interface ResolverData {
   routes: Record<string, Route>;
   /** Certificates, PEM, that this run trusts besides nothing else: the run's own CA. */
@@ -20,9 +25,9 @@ export interface ResolverData {
 const CONNECT_DEADLINE_MS = 30_000;
 
 /**
- * The harness's own name resolution: a run's servers are known by names that no DNS server knows
- * (see {@link ./names.ts}); the resolver leads them to published ports and keeps the name for TLS and for the Host header.
- * A name that has no route is resolved as usual.
+ * The harness's own name resolution: a run's servers are known by names that no DNS server knows (see
+ * {@link ./names.ts}); the resolver leads them to published ports and keeps the name for TLS and for the Host header. A
+ * name that has no route is resolved as usual.
  */
 export class Resolver {
   readonly #data: ResolverData;
@@ -35,7 +40,8 @@ export class Resolver {
     );
     const connect = buildConnector({ ca: [data.ca, ...further], timeout: CONNECT_DEADLINE_MS });
     this.dispatcher = new Agent({
-      // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in mid-run).
+      // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in
+      // mid-run).
       keepAliveTimeout: 1_000,
       connect: (options, callback) => {
         const port = options.port || (options.protocol === 'https:' ? '443' : '80');

@@ -3,10 +3,11 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 type EndingSignal = keyof typeof SIGNALS;
 
 /**
- * Makes a signal stop what this run started before the process ends with 128 + its number; a second signal ends it at once.
+ * Makes a signal stop what this run started before the process ends with 128 + its number; a second signal ends it at
+ * once.
  *
- * Vitest has listeners of its own that end the process a millisecond later, with all containers left behind: they are taken off.
- * Call it after Vitest was created.
+ * Vitest has listeners of its own that end the process a millisecond later, with all containers left behind: they are
+ * taken off. Call it after Vitest was created.
  *
  * @returns takes the listeners off again
  */

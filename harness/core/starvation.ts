@@ -15,16 +15,18 @@ const lengthOf = ({ from, to }: Stall): number => (Date.parse(to) - Date.parse(f
 const BUSY = 0.7;
 
 /**
- * Why a red verdict on the harness's own cluster may be the machine's fault, in words: something came too late, or did not come, while
- * the machine stalled or its processors were busy. What was seen to be wrong (a token accepted, a field in a Job, a pod alive after its
- * end was reported) is never in doubt.
+ * Why a red verdict on the harness's own cluster may be the machine's fault, in words: something came too late, or did
+ * not come, while the machine stalled or its processors were busy. What was seen to be wrong (a token accepted, a field
+ * in a Job, a pod alive after its end was reported) is never in doubt.
  *
  * @param thrown what the verdict came of
  * @param stalls of the harness, since the requirement began
  * @param busy the share of the processors' time that was not idle, since then
  */
 export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): string | undefined {
-  if (thrown instanceof Violation && !thrown.mayBeTheMachine) return undefined;
+  if (thrown instanceof Violation && !thrown.mayBeTheMachine) {
+    return undefined;
+  }
   if (stalls.length > 0) {
     const seconds = stalls.reduce((sum, stall) => sum + lengthOf(stall), 0);
     return `while the machine stalled for ${seconds.toFixed(1)} s`;
@@ -40,14 +42,16 @@ export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): stri
 }
 
 /**
- * A wait that ended at its deadline, or a time beyond its bound, says nothing of the target where the machine that runs both the harness
- * and the cluster stalled meanwhile: whatever came too late had no processor to come in time.
+ * A wait that ended at its deadline, or a time beyond its bound, says nothing of the target where the machine that runs
+ * both the harness and the cluster stalled meanwhile: whatever came too late had no processor to come in time.
  *
  * @param stalls of the harness, since the requirement began
  * @returns what was thrown, or a harness error in its place
  */
 export function unlessStarved(thrown: unknown, stalls: Stall[]): unknown {
-  if (!(thrown instanceof TookTooLong) || stalls.length === 0) return thrown;
+  if (!(thrown instanceof TookTooLong) || stalls.length === 0) {
+    return thrown;
+  }
   const longest = Math.max(...stalls.map(lengthOf));
   return new HarnessError(
     `${STALLED} ${stalls.length} times, ${longest.toFixed(1)} s at the longest, so that this says nothing: ${describeError(thrown)}`,

@@ -1,9 +1,9 @@
 import { UsageError } from './errors.ts';
 
 /**
- * How long the harness waits for its own environment and for a target to get going, in seconds. Bounds that the contract itself sets
- * (a refusal by `exp` + leeway, a report within its documented time) are not here: they stand with their checks, and no factor
- * changes them.
+ * How long the harness waits for its own environment and for a target to get going, in seconds. Bounds that the
+ * contract itself sets (a refusal by `exp` + leeway, a report within its documented time) are not here: they stand with
+ * their checks, and no factor changes them.
  */
 export const TIME_LIMITS = {
   podStart: { seconds: 120, what: 'a pod gets ready, its images pulled' },

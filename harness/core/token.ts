@@ -58,7 +58,10 @@ export interface TokenForge {
   ): Promise<string>;
 }
 
-/** The key id that the API server publishes: base64url of the SHA-256 of the public key's PKIX form (kubernetes pkg/serviceaccount/jwt.go). */
+/**
+ * The key id that the API server publishes: base64url of the SHA-256 of the public key's PKIX form (kubernetes
+ * pkg/serviceaccount/jwt.go).
+ */
 function keyId(key: KeyObject): string {
   return createHash('sha256')
     .update(createPublicKey(key).export({ type: 'spki', format: 'der' }))

@@ -258,7 +258,9 @@ const MARKS: Record<Outcome, string> = {
   'harness error': 'no verdict',
 };
 
-/** Every requirement of an identity provider by every provider that was run, with the reason of what is not `passed`. */
+/**
+ * Every requirement of an identity provider by every provider that was run, with the reason of what is not `passed`.
+ */
 function providersPage({ requirements }: Catalogue, recorded: Recorded[]): string {
   const rows = requirements.filter(({ role }) => role === 'identity-provider').sort((a, b) => a.id.localeCompare(b.id));
   const runs = recorded.map(({ target, version, date, kubernetes, clock }) => [

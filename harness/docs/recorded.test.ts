@@ -51,7 +51,9 @@ test('a record takes the place of an earlier one of its target', () => {
   const file = join(folder, 'recorded.json');
   writeFileSync(file, '[]');
   const [one, two] = ['one', 'two'].map((target) => ({ ...recordOf(report()), target }));
-  if (one === undefined || two === undefined) throw new Error('there are two');
+  if (one === undefined || two === undefined) {
+    throw new Error('there are two');
+  }
   keep(file, [two, one]);
   keep(file, [{ ...one, date: '2026-12-24' }]);
   expect(readRecorded(file).map(({ target, date }) => [target, date])).toEqual([

@@ -4,7 +4,10 @@ import { targetJsonSchema } from '../targets/json-schema.ts';
 import { settingsJsonSchema } from '../targets/settings.ts';
 import { pages } from './pages.ts';
 
-/** Writes what is published and generated: the reference pages and the JSON Schemas of reports, settings and target files. A test holds each to the code. */
+/**
+ * Writes what is published and generated: the reference pages and the JSON Schemas of reports, settings and target
+ * files. A test holds each to the code.
+ */
 for (const [file, content] of Object.entries(pages())) {
   writeFileSync(file, content);
 }

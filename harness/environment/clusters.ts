@@ -25,7 +25,10 @@ import type { Parts } from './parts.ts';
 
 type ClusterFault = Extract<Twin, { cluster: unknown }>['cluster'];
 
-/** Many twins share a node: a kubelet takes 110 pods by itself, and a node's range of addresses (/24) has room for these. */
+/**
+ * Many twins share a node: a kubelet takes 110 pods by itself, and a node's range of addresses (/24) has room for
+ * these.
+ */
 const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
 const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
@@ -109,11 +112,16 @@ export class Clusters {
     });
     this.started.set(name, cluster);
     this.#parts.onStop(() => cluster.stop());
-    if (this.#options.assignedUids === true) await installAssignedUids(cluster.data.kubeConfig);
+    if (this.#options.assignedUids === true) {
+      await installAssignedUids(cluster.data.kubeConfig);
+    }
     return cluster;
   }
 
-  /** The cluster in the slot for a candidate: the reference one, or that of a twin which needs other arguments of the server. */
+  /**
+   * The cluster in the slot for a candidate: the reference one, or that of a twin which needs other arguments of the
+   * server.
+   */
   startedFor(candidate: Candidate): Promise<StartedCluster> {
     const { serverArguments, networkPolicies } = clusterFaultOf(candidate) ?? {};
     if (serverArguments !== undefined) {
@@ -162,10 +170,14 @@ export class Clusters {
     return this.#give(cluster, name);
   }
 
-  /** The same for the references' cluster, before anybody asks; nothing on a live one, whose nodes pull their images. */
+  /**
+   * The same for the references' cluster, before anybody asks; nothing on a live one, whose nodes pull their images.
+   */
   async imageOnReference(name: NodeImage): Promise<void> {
     const cluster = await this.reference();
-    if (cluster.data.owned) await this.#give(cluster, name);
+    if (cluster.data.owned) {
+      await this.#give(cluster, name);
+    }
   }
 
   #give(cluster: StartedCluster, name: NodeImage): Promise<string> {
@@ -177,14 +189,18 @@ export class Clusters {
   }
 
   /**
-   * Gives an image of this host's engine to the nodes of the candidate's cluster. What the engine does not have, and what a live cluster
-   * needs, the nodes pull themselves.
+   * Gives an image of this host's engine to the nodes of the candidate's cluster. What the engine does not have, and
+   * what a live cluster needs, the nodes pull themselves.
    */
   async provideImage(candidate: Candidate, reference: string): Promise<void> {
     const cluster = await this.startedFor(candidate);
-    if (!cluster.data.owned) return;
+    if (!cluster.data.owned) {
+      return;
+    }
     await this.#parts.once(`image ${reference} on ${cluster.data.issuer}`, async () => {
-      if (await engineHasImage(reference)) await cluster.importImage(await saveImage(reference));
+      if (await engineHasImage(reference)) {
+        await cluster.importImage(await saveImage(reference));
+      }
     });
   }
 
@@ -195,7 +211,9 @@ export class Clusters {
     const pods = cluster.data.owned ? await gatewayOf(await this.#foundations.network()) : undefined;
     const access = await this.targetAccesses.open(cluster, pki, options, pods);
     // A reference is the harness's own; what an implementation under test makes is evaluated as it makes it.
-    if (candidate.kind !== 'targets') cluster.takeAsOwn?.(access.user);
+    if (candidate.kind !== 'targets') {
+      cluster.takeAsOwn?.(access.user);
+    }
     return access;
   }
 
@@ -227,15 +245,21 @@ export class Clusters {
     });
   }
 
-  /** What an owner has of the namespaces that the run is kept to is for others now; namespaces of the run's own stay until its end. */
+  /**
+   * What an owner has of the namespaces that the run is kept to is for others now; namespaces of the run's own stay
+   * until its end.
+   */
   async giveBackNamespaces(candidate: Candidate, owner: string): Promise<void> {
     const { namespaces: names = [] } = this.#options;
-    if (names.length === 0) return;
+    if (names.length === 0) {
+      return;
+    }
     await (await this.#givenNamespaces(await this.startedFor(candidate), names)).giveBack(owner);
   }
 
   /**
-   * A new namespace for a candidate, with the fault of a cluster twin at work in it; or one of those that the run is kept to.
+   * A new namespace for a candidate, with the fault of a cluster twin at work in it; or one of those that the run is
+   * kept to.
    *
    * @param holder whoever has it alone until it is given back
    */
@@ -247,8 +271,9 @@ export class Clusters {
   ): Promise<string> {
     const cluster = await this.startedFor(candidate);
     const { namespaces: names = [] } = this.#options;
-    if (names.length > 0)
+    if (names.length > 0) {
       return (await this.#givenNamespaces(cluster, names)).take({ ...holder, purpose, podSecurity });
+    }
     const namespaces = await this.#namespaces(cluster);
     const fault = clusterFaultOf(candidate);
     const name = await namespaces.create(`${candidate.name}-${purpose}`, podSecurity);
@@ -273,12 +298,14 @@ export class Clusters {
   }
 
   /**
-   * Takes away what a candidate alone used, when nothing of it is evaluated any more: on a cluster that many candidates share, the pods of
-   * those before would take the time of those after.
+   * Takes away what a candidate alone used, when nothing of it is evaluated any more: on a cluster that many candidates
+   * share, the pods of those before would take the time of those after.
    */
   async release(candidate: Candidate): Promise<void> {
     const names = this.#namesOf.get(candidate.name) ?? [];
-    if (names.length === 0 || this.#parts.isStopping) return;
+    if (names.length === 0 || this.#parts.isStopping) {
+      return;
+    }
     const namespaces = await this.#namespaces(await this.startedFor(candidate));
     await Promise.all(names.map((name) => namespaces.remove(name)));
   }
@@ -288,13 +315,14 @@ export class Clusters {
     return Promise.all(
       [...this.started].map(async ([name, cluster]): Promise<Requests> => {
         const component = name === 'reference' ? 'cluster' : `cluster ${name}`;
-        if (!cluster.data.owned)
+        if (!cluster.data.owned) {
           return {
             component,
             counts: cluster.ledger?.counts() ?? {},
             countedBy: "the harness's way to the API server",
             notCounted: 'whoever else asks the API server: pods, and what an implementation under test asks',
           };
+        }
         try {
           return {
             component,

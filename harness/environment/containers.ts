@@ -15,7 +15,9 @@ export async function startNetwork(runId: string): Promise<StartedNetwork> {
   return new StartedNetwork(client, name, network);
 }
 
-/** Address of the engine's host on a network: where a pod or a container reaches a server of the harness's own process. */
+/**
+ * Address of the engine's host on a network: where a pod or a container reaches a server of the harness's own process.
+ */
 export async function gatewayOf(network: StartedNetwork): Promise<string> {
   const client = await getContainerRuntimeClient();
   const details = (await client.container.dockerode.getNetwork(network.getId()).inspect()) as {
@@ -43,7 +45,9 @@ export async function onContainerEnd(
   const filters = { label: [`${RUN_LABEL}=${runId}`], event: ['die'] };
   const stream = (await dockerode.getEvents({ filters: JSON.stringify(filters) })) as Readable;
   createInterface({ input: stream }).on('line', async (line) => {
-    if (isExpected()) return;
+    if (isExpected()) {
+      return;
+    }
     const { Actor } = JSON.parse(line) as { Actor: { ID: string; Attributes: { image?: string; exitCode?: string } } };
     const { image, exitCode } = Actor.Attributes;
     const lines = await lastLinesOf(dockerode.getContainer(Actor.ID));
@@ -67,7 +71,10 @@ async function lastLinesOf(container: Docker.Container): Promise<string> {
   }
 }
 
-/** The text of a log of the engine's API, where each frame has a header of eight bytes: its stream, and in the last four its length. */
+/**
+ * The text of a log of the engine's API, where each frame has a header of eight bytes: its stream, and in the last four
+ * its length.
+ */
 function withoutFrames(log: Buffer): string {
   const frames: Buffer[] = [];
   for (let at = 0; at + 8 <= log.length; ) {
@@ -92,8 +99,8 @@ export function describeSwept({ runs, containers, networks }: Swept): string {
 /**
  * Removes containers (with their anonymous volumes) and networks by the run's label.
  *
- * @param ours asked after the engine has listed what there is: decides by run id; only ids of runs that are dead, or of the calling one,
- *   may be accepted
+ * @param ours asked after the engine has listed what there is: decides by run id; only ids of runs that are dead, or of
+ *   the calling one, may be accepted
  */
 export async function removeRuns(ours: () => (runId: string) => boolean): Promise<Swept> {
   const { dockerode } = (await getContainerRuntimeClient()).container;
@@ -143,8 +150,8 @@ function ignoreGone(error: unknown): void {
  * @param options.kept true spares the runs that were kept on purpose
  */
 export async function sweepDeadRuns(options = { kept: true }): Promise<Swept> {
-  // What is alive is looked up after what there is: a run is entered before it starts anything, and left after all of it is gone, so that
-  // a run which starts meanwhile is not taken for a dead one.
+  // What is alive is looked up after what there is: a run is entered before it starts anything, and left after all of
+  // it is gone, so that a run which starts meanwhile is not taken for a dead one.
   const swept = await removeRuns(() => {
     const live = liveRuns(options);
     return (runId) => isFromHere(runId) && !live.has(runId);

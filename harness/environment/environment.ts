@@ -34,12 +34,15 @@ export class Environment {
   /**
    * Begins what every run of this kind needs, before the first test asks for it.
    *
-   * @param options.images of the pods that will be started: given to the node while it is idle, since that takes a minute on one that is not
-   * @returns settled when the cluster and its images are there, or failed: the reason goes to those who ask for the part. The identity
-   *   provider goes on starting: who needs it waits for it, and nobody else.
+   * @param options.images of the pods that will be started: given to the node while it is idle, since that takes a
+   *   minute on one that is not
+   * @returns settled when the cluster and its images are there, or failed: the reason goes to those who ask for the
+   *   part. The identity provider goes on starting: who needs it waits for it, and nobody else.
    */
   async warmUp(options: { identityProvider: boolean; images: readonly NodeImage[] }): Promise<void> {
-    if (options.identityProvider) this.identityProviders.inSlot().catch(() => undefined);
+    if (options.identityProvider) {
+      this.identityProviders.inSlot().catch(() => undefined);
+    }
     await Promise.allSettled([
       this.clusters.reference(),
       ...options.images.map((image) => this.clusters.imageOnReference(image)),
@@ -104,7 +107,8 @@ export class Environment {
     const network = this.#parts.started('network');
     if (network !== undefined) {
       const remove = (): Promise<unknown> => removeRuns(() => (runId) => runId === this.#options.runId);
-      // What was still starting when the run was aborted is known by its label alone, and may come up while it is removed.
+      // What was still starting when the run was aborted is known by its label alone, and may come up while it is
+      // removed.
       await network.catch(() => undefined);
       await remove().catch((error: unknown) => errors.push(error));
       await this.#parts.settled(STARTING_ENDS_SECONDS);

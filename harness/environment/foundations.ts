@@ -38,7 +38,8 @@ export class Foundations {
           this.#options.onProgress(part, detail === undefined ? step : `${step}: ${detail}`),
       });
       if (images[name].source === 'built') {
-        // No registry answers, so the image of testcontainers' reaper cannot be had either. The sweep by label does its work.
+        // No registry answers, so the image of testcontainers' reaper cannot be had either. The sweep by label does its
+        // work.
         process.env.TESTCONTAINERS_RYUK_DISABLED = 'true';
       }
       this.usedImages.set(name, images[name]);

@@ -30,7 +30,10 @@ type IdentityProviderFault = Extract<Twin, { identityProvider: unknown }>['ident
 /** Life of the access tokens of the references' provider in seconds: short, so that a run sees several exchanges. */
 const ACCESS_TOKEN_LIFETIME_SECONDS = { accelerated: 12, real: 60 } as const;
 
-/** What is left of an access token's life before the time in which a target takes it for expired: enough for some of its calls. */
+/**
+ * What is left of an access token's life before the time in which a target takes it for expired: enough for some of its
+ * calls.
+ */
 const BEYOND_SKEW_SECONDS = 12;
 
 /** Providers that each have a token of their own, at least (see the suite audience-isolation). */
@@ -59,7 +62,9 @@ export class IdentityProviders {
   /** What stands in the slot where no twin does: the target, or the reference. */
   inSlot(): Promise<StartedIdentityProvider> {
     const target = this.#options.identityProviderTarget;
-    if (target === undefined) return this.#identityProvider(this.#options.identityProvider, undefined);
+    if (target === undefined) {
+      return this.#identityProvider(this.#options.identityProvider, undefined);
+    }
     return this.#parts.once(target.name, async () => {
       const context = await this.#identityProviderContext(target.name, certificatesOf(target));
       return this.#adopt(target.name, await startTargetIdentityProvider(context, target), context);
@@ -78,7 +83,8 @@ export class IdentityProviders {
         );
       }
       if (kind === 'keycloak') {
-        // A JVM at the same time would double the time of the cluster's start on a small machine, and everything waits for the cluster.
+        // A JVM at the same time would double the time of the cluster's start on a small machine, and everything waits
+        // for the cluster.
         await this.#clusters.reference().catch(() => undefined);
       }
       const context = await this.#identityProviderContext(key);
@@ -191,7 +197,9 @@ export class IdentityProviders {
 
   /** On a live cluster the keys themselves: a provider of the harness's knows the run's CA alone. */
   async #keysForEmbedded({ clusterKeys }: IdentityProviderContext): Promise<{ clusterKeys?: string }> {
-    if (this.#options.cluster === 'k3s' || clusterKeys === undefined) return {};
+    if (this.#options.cluster === 'k3s' || clusterKeys === undefined) {
+      return {};
+    }
     return { clusterKeys: await clusterKeys() };
   }
 
@@ -203,7 +211,9 @@ export class IdentityProviders {
         () => true,
         () => false,
       );
-      if (!readable) return undefined;
+      if (!readable) {
+        return undefined;
+      }
     }
     return this.#dataOf(await this.#peers(candidate));
   }
@@ -221,7 +231,9 @@ export class IdentityProviders {
   /** A further provider on the candidate's server, which trusts an issuer that a worker serves. */
   async trusting(candidate: Candidate, trust: AdditionalIssuerTrust): Promise<ProviderDescription> {
     const provider = await this.startedFor(candidate);
-    if (provider.trusting === undefined) throw new HarnessError('the identity provider takes no additional issuer');
+    if (provider.trusting === undefined) {
+      throw new HarnessError('the identity provider takes no additional issuer');
+    }
     return provider.trusting(trust);
   }
 

@@ -27,7 +27,9 @@ function origin(): string {
   return createHash('sha256').update(`${hostname()}\n${folder()}`).digest('hex').slice(0, 6);
 }
 
-/** A new run's id: lower case letters and digits, fit for names and labels. Begins with what {@link isFromHere} knows. */
+/**
+ * A new run's id: lower case letters and digits, fit for names and labels. Begins with what {@link isFromHere} knows.
+ */
 export function newRunId(): string {
   return `${origin()}${randomBytes(4).toString('hex')}`;
 }

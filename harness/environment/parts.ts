@@ -1,8 +1,8 @@
 import { HarnessError } from '../core/errors.ts';
 
 /**
- * The parts of an environment. Each starts when it is first asked for, once, and parts that do not need each other start at the same
- * time. A part that failed stays failed: nothing is tried again in silence.
+ * The parts of an environment. Each starts when it is first asked for, once, and parts that do not need each other
+ * start at the same time. A part that failed stays failed: nothing is tried again in silence.
  */
 export class Parts {
   readonly #onProgress: (part: string, message: string) => void;
@@ -17,7 +17,9 @@ export class Parts {
   /** @throws HarnessError for a part that was not started yet when the run is being stopped */
   once<T>(key: string, start: () => Promise<T>): Promise<T> {
     const existing = this.#started.get(key);
-    if (existing !== undefined) return existing as Promise<T>;
+    if (existing !== undefined) {
+      return existing as Promise<T>;
+    }
     if (this.#isStopping) {
       return Promise.reject(new HarnessError(`${key} is asked for, but the run is being stopped`));
     }

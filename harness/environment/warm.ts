@@ -5,7 +5,10 @@ import type { ClockKind } from '../rpc/protocol.ts';
 import { cacheFolder } from './images/cache.ts';
 import { startTicks } from './live-runs.ts';
 
-/** An environment that stays (`conformance up`): how runs reach the process that holds it. One file each, readable by its user alone. */
+/**
+ * An environment that stays (`conformance up`): how runs reach the process that holds it. One file each, readable by
+ * its user alone.
+ */
 export interface WarmEnvironment {
   name: string;
   runId: string;
@@ -50,17 +53,24 @@ export function forgetWarm(name: string): void {
   rmSync(warmFile(name), { force: true });
 }
 
-/** The environment of a name whose process is alive; undefined where there is none, and what a dead one left here is taken away. */
+/**
+ * The environment of a name whose process is alive; undefined where there is none, and what a dead one left here is
+ * taken away.
+ */
 export function findWarm(name: string): WarmEnvironment | undefined {
   let contents: string;
   try {
     contents = readFileSync(warmFile(name), 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      return undefined;
+    }
     throw error;
   }
   const environment = JSON.parse(contents) as WarmEnvironment;
-  if (startTicks(environment.pid) === environment.startTicks) return environment;
+  if (startTicks(environment.pid) === environment.startTicks) {
+    return environment;
+  }
   forgetWarm(name);
   return undefined;
 }
@@ -68,7 +78,9 @@ export function findWarm(name: string): WarmEnvironment | undefined {
 /** @throws UsageError that names those that are there */
 export function warmCalled(name: string): WarmEnvironment {
   const environment = findWarm(name);
-  if (environment !== undefined) return environment;
+  if (environment !== undefined) {
+    return environment;
+  }
   const others = readdirSync(warmFolder())
     .filter((file) => file.endsWith('.json'))
     .map((file) => file.slice(0, -'.json'.length))
@@ -91,7 +103,9 @@ export async function waitForWarm(
   const { promise, resolve, reject } = Promise.withResolvers<WarmEnvironment | undefined>();
   const look = (): void => {
     const found = findWarm(name);
-    if ((found !== undefined) === (wanted === 'up')) resolve(found);
+    if ((found !== undefined) === (wanted === 'up')) {
+      resolve(found);
+    }
   };
   const watcher = watch(warmFolder(), look);
   const timer = setTimeout(

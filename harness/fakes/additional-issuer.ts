@@ -42,7 +42,10 @@ export interface IssuerPlace {
   plainHttp?: boolean;
 }
 
-/** The issuing half of a cluster, served by the harness: its keys can be rolled and withdrawn, and it can be out of reach. */
+/**
+ * The issuing half of a cluster, served by the harness: its keys can be rolled and withdrawn, and it can be out of
+ * reach.
+ */
 export interface AdditionalIssuer {
   readonly issuer: string;
   /** By its discovery; `keys` names another place. */
@@ -58,8 +61,8 @@ export interface AdditionalIssuer {
   /** Paths that were requested of it. */
   readonly requests: string[];
   /**
-   * True where nobody has asked it anything although they would have: nobody connected, or whoever connected rejected its TLS. Whoever
-   * connected only while it was unreachable has given it up.
+   * True where nobody has asked it anything although they would have: nobody connected, or whoever connected rejected
+   * its TLS. Whoever connected only while it was unreachable has given it up.
    */
   readonly isOutOfReach: boolean;
   stop(): Promise<void>;

@@ -64,7 +64,10 @@ const LONGEST_BODY = 4 * 1024 * 1024;
 /** What a target can make the harness hold has a bound; the rest is counted. */
 const KEPT_REQUESTS = 10_000;
 
-/** An outside service that a target calls: it records each request, fails and delays on demand, and decides nothing about a target. */
+/**
+ * An outside service that a target calls: it records each request, fails and delays on demand, and decides nothing
+ * about a target.
+ */
 export class FakeService implements AsyncDisposable {
   readonly requests: RecordedRequest[] = [];
   /** Requests that are not in `requests`, since they were too many. */
@@ -126,7 +129,10 @@ export class FakeService implements AsyncDisposable {
     return record;
   }
 
-  /** Lets the faults in force happen to a request. @returns what is left to do with it: answer it, lose the answer, or reset it */
+  /**
+   * Lets the faults in force happen to a request. @returns what is left to do with it: answer it, lose the answer, or
+   * reset it
+   */
   async meetFaults(record: RecordedRequest): Promise<FakeAnswer | 'answer' | 'lose-answer' | 'reset'> {
     const { errorBody = (_, error) => ({ error }) } = this.#options;
     const faults = this.#faults.take(record.method);

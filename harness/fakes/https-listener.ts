@@ -26,13 +26,19 @@ export interface HttpsListenerOptions {
   key: string;
   /** True for plain http: then neither certificate nor key is used. */
   plainHttp?: boolean;
-  /** First path segment (for example `production`) to the handler that is mounted there, as Express mounts it; may grow later. */
+  /**
+   * First path segment (for example `production`) to the handler that is mounted there, as Express mounts it; may grow
+   * later.
+   */
   mounts: Record<string, RequestListener>;
   /** Receives the path of every request. */
   onRequest?(url: string): void;
 }
 
-/** Serves each mount under its path by https; any other path is 404. Rejects if the port is taken or the address is not ours. */
+/**
+ * Serves each mount under its path by https; any other path is 404. Rejects if the port is taken or the address is not
+ * ours.
+ */
 export async function listenHttps({
   bindAddress,
   port,
@@ -91,7 +97,9 @@ export async function listenHttps({
     },
     setReachable(wanted) {
       reachable = wanted;
-      if (!wanted) server.closeAllConnections();
+      if (!wanted) {
+        server.closeAllConnections();
+      }
     },
     close: () =>
       new Promise((resolve) => {

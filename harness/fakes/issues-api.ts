@@ -5,8 +5,8 @@ import type { ServiceFault } from './service-faults.ts';
 const STATUS_UNDER_WAY = { issues: 'in_progress', 'heartbeat-runs': 'running' } as const;
 
 /**
- * The API of Paperclip, as far as an adapter asks it: `GET /api/issues/ID` and `GET /api/heartbeat-runs/ID` answer what became of an
- * issue or a run. Everything else is answered by an empty object.
+ * The API of Paperclip, as far as an adapter asks it: `GET /api/issues/ID` and `GET /api/heartbeat-runs/ID` answer what
+ * became of an issue or a run. Everything else is answered by an empty object.
  */
 export class IssuesApi implements AsyncDisposable {
   readonly #cancelled: Set<string>;

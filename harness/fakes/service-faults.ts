@@ -49,8 +49,8 @@ export class ServiceFaults<Subject extends string = never> {
   }
 
   /**
-   * The faults that a request meets, in the order in which they were set; each counts as having happened. Latency comes before
-   * another fault, never after it.
+   * The faults that a request meets, in the order in which they were set; each counts as having happened. Latency comes
+   * before another fault, never after it.
    *
    * @param of what the request is about; absent where nothing of the kind is known of it
    */

@@ -1,6 +1,8 @@
 import type { Behavior, SimulatedProvider } from '../../fixtures/workloads/observer/simulated.ts';
 
-/** How a client turns its projected token into an access token: RFC 7523 section 2.1, RFC 8693, RFC 7523 section 2.2. */
+/**
+ * How a client turns its projected token into an access token: RFC 7523 section 2.1, RFC 8693, RFC 7523 section 2.2.
+ */
 export type AuthFlow = 'jwt_bearer' | 'token_exchange' | 'client_credentials';
 
 /** A provider that the observer simulates, as the client under test is to be configured for it. */

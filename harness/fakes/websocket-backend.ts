@@ -31,8 +31,8 @@ export interface WebSocketBackendOptions {
 const KEPT_FRAMES = 10_000;
 
 /**
- * The backend of a worker that is given work on a WebSocket: the worker dials, at any path, and both sides send frames. Faults happen
- * to the dialling; plain requests are answered by an empty object.
+ * The backend of a worker that is given work on a WebSocket: the worker dials, at any path, and both sides send frames.
+ * Faults happen to the dialling; plain requests are answered by an empty object.
  */
 export class WebSocketBackend implements AsyncDisposable {
   readonly frames: RecordedFrame[] = [];

@@ -7,7 +7,10 @@ export interface ApiRecord {
   at: string;
   /** Who asked: `sub` of the token, for example `system:serviceaccount:NAMESPACE:NAME`. */
   user: string;
-  /** As the authorizers see it: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; for other paths the method in lower case. */
+  /**
+   * As the authorizers see it: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; for
+   * other paths the method in lower case.
+   */
   verb: string;
   /** API group, empty for the core group; absent for a path that is no resource. */
   group?: string;
@@ -29,7 +32,10 @@ export interface ApiRecord {
   durationMs: number;
   /** Length of the answer's body (after an upgrade: of all that came back). The audit log does not know it. */
   bytes?: number;
-  /** `websocket` or `SPDY/3.1` where the connection was upgraded: the API server then asks for more than the request's own verb. */
+  /**
+   * `websocket` or `SPDY/3.1` where the connection was upgraded: the API server then asks for more than the request's
+   * own verb.
+   */
   upgrade?: string;
   /** The fault of the harness that answered it, or cut it. */
   fault?: string;
@@ -105,5 +111,8 @@ export function messageOf(body: string): string | undefined {
   }
 }
 
-/** Whose requests are looked for: a user's, or those from an address, whoever sent them and whether they were authenticated or not. */
+/**
+ * Whose requests are looked for: a user's, or those from an address, whoever sent them and whether they were
+ * authenticated or not.
+ */
 export type Requester = { user: string } | { address: string };

@@ -43,13 +43,18 @@ export interface ClusterHandle {
   readonly previousForge?: TokenForge;
   createToken(options: TokenRequestOptions): Promise<IssuedToken>;
   reviewToken(token: string, audiences?: string[]): Promise<TokenReviewResult>;
-  /** HTTP status of an API call that every authenticated ServiceAccount may make (a self-review), made with `token` alone. */
+  /**
+   * HTTP status of an API call that every authenticated ServiceAccount may make (a self-review), made with `token`
+   * alone.
+   */
   callWithToken(token: string): Promise<number>;
   /** A request with the harness's own credentials; `path` begins with a slash. */
   request: ApiRequest;
   /** The same without any credentials of the harness. */
   requestWithoutCredentials: ApiRequest;
-  /** A request to a Service, through the API server's proxy: works on any cluster that the API server of can be reached. */
+  /**
+   * A request to a Service, through the API server's proxy: works on any cluster that the API server of can be reached.
+   */
   serviceFetch: ProxiedRequest;
   /** The same to a pod. */
   podFetch: ProxiedRequest;
@@ -94,7 +99,9 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
     createToken: (options) => createToken(core, options),
     reviewToken: (token, audiences) => reviewToken(authentication, token, audiences),
     async callWithToken(token) {
-      if (data.refusesServiceAccounts === true) throw new HarnessError(TAKES_NO_TOKENS);
+      if (data.refusesServiceAccounts === true) {
+        throw new HarnessError(TAKES_NO_TOKENS);
+      }
       return callWithToken(requests.requestWithoutCredentials, token);
     },
     exec: (namespace, pod, container, command) => execInPod(kubeConfig, namespace, pod, container, command),

@@ -64,7 +64,9 @@ export async function kubeConfigOfHarness(administrator: string): Promise<string
   return restricted.exportConfig();
 }
 
-/** What was refused, in words, though it is none of the calls that are documented as controls to be had for more rights. */
+/**
+ * What was refused, in words, though it is none of the calls that are documented as controls to be had for more rights.
+ */
 export function refusedBeyondControls(records: readonly ApiRecord[]): string[] {
   const controls = documentedRules(CONTROLS);
   // Impersonation is asked of the authorizer in addition to the request, which is a review that everybody may have.

@@ -49,8 +49,12 @@ export function standingOf({
   requests,
   unused,
 }: PermissionRight): 'needed' | 'surplus' | 'not exercised' | 'missing' {
-  if (!documented) return 'missing';
-  if (requests > 0) return 'needed';
+  if (!documented) {
+    return 'missing';
+  }
+  if (requests > 0) {
+    return 'needed';
+  }
   return unused === undefined ? 'surplus' : 'not exercised';
 }
 

@@ -27,7 +27,8 @@ const NO_IMAGE = new Set([
 const NO_NODE = /Insufficient (cpu|memory|ephemeral-storage)|Too many pods|untolerated taint|node affinity\/selector/;
 
 /**
- * What a pod of the harness's own lacks on this cluster, so that nothing is said about the cluster when it does not run.
+ * What a pod of the harness's own lacks on this cluster, so that nothing is said about the cluster when it does not
+ * run.
  *
  * @param images references of the harness's own images; what other images lack is not its business
  */

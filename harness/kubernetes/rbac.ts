@@ -42,7 +42,10 @@ function pathMatches(ruled: string, path: string): boolean {
   return ruled === ALL || ruled === path || (ruled.endsWith(ALL) && path.startsWith(ruled.replace(/\*+$/, '')));
 }
 
-/** True where RBAC lets a request through by this rule (Kubernetes, `rbac.RuleAllows`); where the rule holds is not asked. */
+/**
+ * True where RBAC lets a request through by this rule (Kubernetes, `rbac.RuleAllows`); where the rule holds is not
+ * asked.
+ */
 export function ruleAllows(rule: PolicyRule, action: RequestedAction): boolean {
   if (!rule.verbs.some((verb) => verb === ALL || verb === action.verb)) {
     return false;
@@ -95,7 +98,10 @@ export function rulesWithout(rules: readonly PolicyRule[], right: Right): Policy
   return groupedRules(rightsOf(rules).filter((other) => describeRight(other) !== describeRight(right)));
 }
 
-/** What an action needs besides its own verb: the API server asks again when it upgrades a GET to WebSocket (Kubernetes 1.35). */
+/**
+ * What an action needs besides its own verb: the API server asks again when it upgrades a GET to WebSocket (Kubernetes
+ * 1.35).
+ */
 const UPGRADED = new Set(['exec', 'attach', 'portforward']);
 
 /** A request that was made, with what came of it. */
@@ -154,8 +160,8 @@ export function beyondRules<R extends MadeRequest>(rules: readonly PolicyRule[],
 }
 
 /**
- * The fewest rights that some requests need, as rules: sorted, resources with the same verbs together. What every user may do is not
- * among them, unless it is documented.
+ * The fewest rights that some requests need, as rules: sorted, resources with the same verbs together. What every user
+ * may do is not among them, unless it is documented.
  *
  * @param documented where only rules with resourceNames allow a request, its name is kept; else it is not
  */
@@ -232,7 +238,9 @@ const SPECIAL_VERBS: { verb: RegExp; group: RegExp; resource: RegExp }[] = [
 /** Verbs of paths that are no resources. */
 const HTTP_VERBS = ['get', 'head', 'options', 'post', 'put', 'patch', 'delete'];
 
-/** Groups of Kubernetes itself: in others an API server or a controller may ask the authorizer for any verb it likes. */
+/**
+ * Groups of Kubernetes itself: in others an API server or a controller may ask the authorizer for any verb it likes.
+ */
 function isKubernetesGroup(group: string): boolean {
   return !group.includes('.') || group.endsWith('.k8s.io');
 }

@@ -20,12 +20,15 @@ export interface RecorderOptions<T> {
   signal?: AbortSignal;
 }
 
-/** A watch is closed by the server after so many seconds, and taken up where it was: before undici gives up a silent body. */
+/**
+ * A watch is closed by the server after so many seconds, and taken up where it was: before undici gives up a silent
+ * body.
+ */
 const WATCH_SECONDS = 240;
 
 /**
- * Every event of a collection from a moment on, none lost: what is deleted has been seen before it went. Opened before the act that
- * it is to witness (Kubernetes API concepts, "Efficient detection of changes").
+ * Every event of a collection from a moment on, none lost: what is deleted has been seen before it went. Opened before
+ * the act that it is to witness (Kubernetes API concepts, "Efficient detection of changes").
  */
 export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
   readonly events: RecordedEvent<T>[] = [];
@@ -40,8 +43,8 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
   }
 
   /**
-   * Opens a recorder of `path`, for example `/api/v1/namespaces/default/pods`. What happens after this is settled is recorded; what was
-   * there before is not.
+   * Opens a recorder of `path`, for example `/api/v1/namespaces/default/pods`. What happens after this is settled is
+   * recorded; what was there before is not.
    */
   static async open<T extends KubernetesObject>(
     cluster: Pick<ClusterHandle, 'request'>,

@@ -10,7 +10,9 @@ const BY_RIGHTS = /User "[^"]*" cannot \w+ (resource|path)|is attempting to gran
 
 /** Of an answer with 403 or 422, or with 400 by a webhook; undefined for any other. */
 export function refuserOf(code: number, words: string): Refuser | undefined {
-  if (code === 403) return BY_RIGHTS.test(words) ? 'rights' : 'policy';
+  if (code === 403) {
+    return BY_RIGHTS.test(words) ? 'rights' : 'policy';
+  }
   return /denied (the )?request|denied the request/.test(words) ? 'policy' : undefined;
 }
 
@@ -22,9 +24,13 @@ export function refuserOf(code: number, words: string): Refuser | undefined {
  */
 export function refusedToHarness(what: string, error: unknown): unknown {
   const answer = describeAnswer(error);
-  if (answer === undefined) return error;
+  if (answer === undefined) {
+    return error;
+  }
   const refuser = refuserOf((error as { code: number }).code, answer);
-  if (refuser === undefined) return new HarnessError(`${what} could not be made`, { cause: error });
+  if (refuser === undefined) {
+    return new HarnessError(`${what} could not be made`, { cause: error });
+  }
   const mend =
     refuser === 'rights'
       ? 'the harness needs the right (see conformance plan)'

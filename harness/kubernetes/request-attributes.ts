@@ -1,4 +1,7 @@
-/** What a request to the API server asks for, as its authorizers see it (Kubernetes, "Authorization", "Request attributes"). */
+/**
+ * What a request to the API server asks for, as its authorizers see it (Kubernetes, "Authorization", "Request
+ * attributes").
+ */
 export interface RequestAttributes {
   verb: string;
   group: string;

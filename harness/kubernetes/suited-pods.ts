@@ -1,7 +1,9 @@
 import { CoreV1Api, type KubeConfig, type V1Job, type V1Pod } from '@kubernetes/client-node';
 import { firstAssignedUid, withoutOwnIds } from './uid-range.ts';
 
-/** True where a cluster assigns uids: the harness's own pods must not insist on theirs there. Asked once a namespace. */
+/**
+ * True where a cluster assigns uids: the harness's own pods must not insist on theirs there. Asked once a namespace.
+ */
 const assigns = new Map<string, Promise<boolean>>();
 
 async function suited(core: CoreV1Api, namespace: string, pod: V1Pod): Promise<V1Pod> {

@@ -1,6 +1,9 @@
 import type { CoreV1Api, V1Pod } from '@kubernetes/client-node';
 
-/** The annotation with the uids of a namespace on OpenShift: `FIRST/COUNT` (OpenShift: Managing security context constraints). */
+/**
+ * The annotation with the uids of a namespace on OpenShift: `FIRST/COUNT` (OpenShift: Managing security context
+ * constraints).
+ */
 export const UID_RANGE_ANNOTATION = 'openshift.io/sa.scc.uid-range';
 
 /** Uid and group of the harness's own pods, where the cluster assigns none: its images name no user of their own. */
@@ -13,9 +16,14 @@ export async function firstAssignedUid(core: CoreV1Api, namespace: string): Prom
   return range === undefined ? undefined : Number(range.split('/')[0]);
 }
 
-/** A pod of the harness's own without its uid and groups, so that the cluster can assign them. Ids of a test's own choice stay. */
+/**
+ * A pod of the harness's own without its uid and groups, so that the cluster can assign them. Ids of a test's own
+ * choice stay.
+ */
 export function withoutOwnIds(pod: V1Pod): V1Pod {
   const { runAsUser, runAsGroup, fsGroup, ...rest } = pod.spec?.securityContext ?? {};
-  if (pod.spec === undefined || runAsUser !== OWN_UID) return pod;
+  if (pod.spec === undefined || runAsUser !== OWN_UID) {
+    return pod;
+  }
   return { ...pod, spec: { ...pod.spec, securityContext: rest } };
 }

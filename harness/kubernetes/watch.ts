@@ -24,7 +24,8 @@ function describeStatus(object: KubernetesObject & { status?: unknown }): string
 
 /**
  * Watches `path` (for example `/api/v1/namespaces/default/pods`) from its present state on until `accept` answers
- * something else than undefined, and gives that back. A watch that the server closes (they all end after some minutes) is opened again.
+ * something else than undefined, and gives that back. A watch that the server closes (they all end after some minutes)
+ * is opened again.
  *
  * @throws DeadlineExceeded with what was seen last; HarnessError-like errors of the API server as they come
  */

@@ -20,19 +20,29 @@ export interface TokenRequest {
 export function tokenRequestForm(request: TokenRequest): URLSearchParams {
   const { grant, clientAuthentication, parameters = {}, omitsClientId = false } = request.declaration;
   const form = new URLSearchParams({ grant_type: GRANT_TYPES[grant] });
-  if (grant === 'jwt-bearer') form.set('assertion', request.token);
+  if (grant === 'jwt-bearer') {
+    form.set('assertion', request.token);
+  }
   if (grant === 'token-exchange') {
     form.set('subject_token', request.token);
     form.set('subject_token_type', TOKEN_TYPE_JWT);
   }
-  if (clientAuthentication !== 'client-secret-basic' && !omitsClientId) form.set('client_id', request.clientId);
-  if (clientAuthentication === 'client-secret-post') form.set('client_secret', request.clientSecret ?? '');
+  if (clientAuthentication !== 'client-secret-basic' && !omitsClientId) {
+    form.set('client_id', request.clientId);
+  }
+  if (clientAuthentication === 'client-secret-post') {
+    form.set('client_secret', request.clientSecret ?? '');
+  }
   if (clientAuthentication === 'subject-token') {
     form.set('client_assertion_type', CLIENT_ASSERTION_TYPE);
     form.set('client_assertion', request.clientAssertion ?? request.token);
   }
-  for (const [name, value] of Object.entries(parameters)) form.set(name, value);
-  if (request.scope !== undefined) form.set('scope', request.scope);
+  for (const [name, value] of Object.entries(parameters)) {
+    form.set(name, value);
+  }
+  if (request.scope !== undefined) {
+    form.set('scope', request.scope);
+  }
   return form;
 }
 

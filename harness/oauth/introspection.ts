@@ -35,14 +35,18 @@ export async function introspect(
   // An opaque token that is echoed is known by nothing but itself.
   const safe = redact(text.replaceAll(accessToken, 'TOKEN-CUT')).slice(0, 200);
   const answer = `the introspection endpoint ${endpoint} answered ${response.status}: ${safe}`;
-  if (response.status === 400) return { active: false, why: answer };
+  if (response.status === 400) {
+    return { active: false, why: answer };
+  }
   let members: Record<string, unknown> = {};
   try {
     members = JSON.parse(text) as Record<string, unknown>;
   } catch {
     // Reported below, with what it is.
   }
-  if (response.status !== 200 || typeof members.active !== 'boolean') throw new NotTestable(answer);
+  if (response.status !== 200 || typeof members.active !== 'boolean') {
+    throw new NotTestable(answer);
+  }
   return members.active
     ? { active: true, members }
     : { active: false, why: 'introspection says that it is not active' };

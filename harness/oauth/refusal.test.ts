@@ -72,8 +72,11 @@ test.for<[TokenResponse, RegExp | undefined]>([
 ])('%o is evaluated', async ([answer, violation]) => {
   const { control, attempt } = series(accepted, answer, accepted);
   const { seen } = await seeRefusals(control, [attempt('another audience')]);
-  if (violation === undefined) expect(seen[0]?.violation).toBeUndefined();
-  else expect(seen[0]?.violation).toMatch(violation);
+  if (violation === undefined) {
+    expect(seen[0]?.violation).toBeUndefined();
+  } else {
+    expect(seen[0]?.violation).toMatch(violation);
+  }
 });
 
 test('a provider that a bad token brings down stays a finding', async () => {

@@ -53,8 +53,12 @@ async function evaluate({ fault, as, reasons, harmOf }: Refusal, response: Token
   if (givesAccess(response)) {
     const violation = `accepted a token with ${fault} (${answer})`;
     const harm = response.accessToken === undefined ? undefined : await harmOf?.(response.accessToken);
-    if (harm === undefined) return { ...seen, violation };
-    if (harm === 'none') return seen;
+    if (harm === undefined) {
+      return { ...seen, violation };
+    }
+    if (harm === 'none') {
+      return seen;
+    }
     return 'harm' in harm
       ? { ...seen, violation: `${violation}: ${harm.harm}` }
       : { ...seen, undecided: `${violation}, and ${harm.undecided}` };
@@ -93,7 +97,9 @@ export class Silence {
    * @param begin when the request was sent, by `performance.now()`
    */
   add(status: number | undefined, begin: number): void {
-    if (status !== undefined) return;
+    if (status !== undefined) {
+      return;
+    }
     this.#requests += 1;
     this.#ms += performance.now() - begin;
   }
@@ -135,25 +141,33 @@ export async function seeRefusals(control: () => Promise<TokenResponse>, refusal
       response = await control();
     } catch (error) {
       // Nothing was answered yet: then it is the way there that is missing, and nothing is said about the provider.
-      if (!(error instanceof Unreachable) || last === undefined) throw error;
+      if (!(error instanceof Unreachable) || last === undefined) {
+        throw error;
+      }
       return `the provider cannot be reached any more ${when} (${error.message}), so that a refusal proves nothing`;
     }
     last = {
       ...(response.status === undefined ? {} : { status: response.status }),
       answer: describeResponse(response),
     };
-    if (isAccepted(response)) return undefined;
+    if (isAccepted(response)) {
+      return undefined;
+    }
     return `a good token ${notTaken(response)} ${when} (${describeResponse(response)}), so that a refusal proves nothing`;
   };
   const seen: RefusalSeen[] = [];
   const silence = new Silence();
   let controlRefused = await controlFailure('before any bad one was sent');
   for (const refusal of refusals) {
-    if (controlRefused !== undefined) break;
+    if (controlRefused !== undefined) {
+      break;
+    }
     const begin = performance.now();
     const finding = await evaluate(refusal, await refusal.attempt());
     controlRefused = await controlFailure(`just after one with ${refusal.fault}`);
-    if (controlRefused === undefined || finding.violation !== undefined) seen.push(finding);
+    if (controlRefused === undefined || finding.violation !== undefined) {
+      seen.push(finding);
+    }
     silence.add(finding.status, begin);
     if (silence.isEnough) {
       return { seen, control: last ?? { answer: 'none' }, stopped: `${silence}, and not all of the others were sent` };
@@ -192,8 +206,12 @@ export function groupFindings(findings: ProviderFinding[]): string {
  * @throws NotTestable if nothing is known but that something could not be evaluated
  */
 export function conclude(violations: ProviderFinding[], untestable: ProviderFinding[]): void {
-  if (violations.length > 0) throw new Violation(groupFindings([...violations, ...untestable]));
-  if (untestable.length > 0) throw new NotTestable(groupFindings(untestable));
+  if (violations.length > 0) {
+    throw new Violation(groupFindings([...violations, ...untestable]));
+  }
+  if (untestable.length > 0) {
+    throw new NotTestable(groupFindings(untestable));
+  }
 }
 
 /** An exchange that refuses what it must accept: its other refusals prove nothing. */

@@ -55,9 +55,13 @@ export async function resourceServerOf(
   if (introspection !== undefined) {
     return async (accessToken) => {
       const answer = await introspect(fetch, introspection, accessToken);
-      if (!answer.active) return answer.why;
+      if (!answer.active) {
+        return answer.why;
+      }
       const { iss = issuer, aud = accessTokenAudience } = answer.members;
-      if (iss !== issuer) return `unexpected "iss" by introspection: ${JSON.stringify(iss)}`;
+      if (iss !== issuer) {
+        return `unexpected "iss" by introspection: ${JSON.stringify(iss)}`;
+      }
       return [aud].flat().includes(accessTokenAudience)
         ? undefined
         : `unexpected "aud" by introspection: ${JSON.stringify(aud)}`;
@@ -66,7 +70,9 @@ export async function resourceServerOf(
   const discovery = await getJson(fetch, `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
   const keys = createLocalJWKSet((await getJson(fetch, String(discovery.jwks_uri))) as unknown as JSONWebKeySet);
   return async (accessToken) => {
-    if (accessToken.split('.').length !== 3) return 'it is no JWT, and no introspection is declared';
+    if (accessToken.split('.').length !== 3) {
+      return 'it is no JWT, and no introspection is declared';
+    }
     try {
       await jwtVerify(accessToken, keys, {
         issuer,

@@ -10,7 +10,9 @@ const { fetch, close } = (() => {
 })();
 const servers: ReturnType<typeof createServer>[] = [];
 afterAll(async () => {
-  for (const server of servers) server.close();
+  for (const server of servers) {
+    server.close();
+  }
   await close();
 });
 
@@ -47,7 +49,7 @@ test.for<[string, (socket: Socket) => void, RegExp]>([
     (socket) => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       const more = (): void => {
-        while (socket.writable && socket.write('x'.repeat(65_536)));
+        while (socket.writable && socket.write('x'.repeat(65_536))) {}
       };
       socket.on('drain', more);
       more();

@@ -17,8 +17,8 @@ export interface IssuerUnderControl {
   issuer: AdditionalIssuer;
   key: TokenForge;
   /**
-   * Makes a provider that trusts it, registers a ServiceAccount there, and gives its exchanges; their tokens are signed by `key`.
-   * Those by which the cluster's own tokens are refused are left out.
+   * Makes a provider that trusts it, registers a ServiceAccount there, and gives its exchanges; their tokens are signed
+   * by `key`. Those by which the cluster's own tokens are refused are left out.
    */
   exchanges(keys?: AdditionalIssuerTrust['keys']): Promise<DeclaredExchange[]>;
   /** The token that an exchange takes, signed by another key. */
@@ -50,7 +50,9 @@ export async function withAdditionalIssuer(
   for (const exchange of await declaredExchanges(t, serviceAccount)) {
     const control = await exchange.present(await exchange.good());
     isDead.set(declarationOf(exchange), !isAccepted(control));
-    if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
+    if (!isAccepted(control)) {
+      untestable.push(refusesGood(exchange, control));
+    }
   }
   const issuer = await startAdditionalIssuer({
     address: additionalIssuer.address,
@@ -95,7 +97,10 @@ function mustAsk(furtherIssuer: AdditionalIssuerDeclaration | undefined): boolea
   return furtherIssuer?.keys !== 'static-keys';
 }
 
-/** The reason for a provider that should have asked its issuer and never did: where it cannot reach it, that is no fault of its own. */
+/**
+ * The reason for a provider that should have asked its issuer and never did: where it cannot reach it, that is no fault
+ * of its own.
+ */
 function unasked({ issuer }: { issuer: string }): string {
   return `nobody asked anything of the harness's issuer ${issuer}: the provider does not reach it, or does not trust its TLS ("furtherIssuer.tls" in its target file)`;
 }
@@ -113,8 +118,9 @@ export interface Answered {
 const ATTEMPT_EVERY_MS = 2_000;
 
 /**
- * Presents a fresh token again and again until it is accepted; the last time when `withinSeconds` have passed since `from`.
- * There is nothing to watch: a provider asks for keys when it is shown a token.
+ * Presents a fresh token again and again until it is accepted; the last time when
+ * `withinSeconds` have passed since `from`. There is nothing to watch: a provider asks for keys when it is shown a
+ * token.
  */
 export async function presentUntilAccepted(
   t: RequirementContext,
@@ -132,6 +138,8 @@ export async function presentUntilAccepted(
     if (accepted || answers.at(-1)?.answer !== answer) {
       answers.push({ afterSeconds: Math.round((Date.now() - from) / 100) / 10, answer });
     }
-    if (accepted || last) return { accepted, answers };
+    if (accepted || last) {
+      return { accepted, answers };
+    }
   }
 }

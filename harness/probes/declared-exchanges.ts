@@ -65,7 +65,9 @@ const CLIENT_NAMES: Record<ClientAuthentication, string> = {
 };
 
 function labelOf({ name }: ProviderDescription, { grant, clientAuthentication }: GrantDeclaration): string {
-  if (grant === 'client-assertion') return `${name} ${grant}`;
+  if (grant === 'client-assertion') {
+    return `${name} ${grant}`;
+  }
   return `${name} ${grant} (${CLIENT_NAMES[clientAuthentication]})`;
 }
 
@@ -107,12 +109,16 @@ async function workloadOf(
   const { namespace, serviceAccounts, quoted } = registered;
   await t.sharedByAllFiles(`registered ServiceAccounts of ${namespace}`, async () => {
     // Nobody can have made them on a cluster that has just been started.
-    if (cluster.owned) await makeAccounts(cluster, namespace, serviceAccounts);
+    if (cluster.owned) {
+      await makeAccounts(cluster, namespace, serviceAccounts);
+    }
     for (const name of serviceAccounts) {
       const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${name}`;
       const response = await cluster.request(path);
       await response.arrayBuffer();
-      if (response.status === 200) continue;
+      if (response.status === 200) {
+        continue;
+      }
       throw new NotTestable(
         `${quoted} with ${namespace}/${name}, and the cluster answers ${response.status} to GET ${path}: make it first (kubectl create serviceaccount ${name} --namespace ${namespace})`,
       );
@@ -161,7 +167,9 @@ async function exchangesAt(
     };
     let pattern: Promise<string> | undefined;
     const good = async (): Promise<string> => {
-      if (cluster.forge === undefined) return genuine();
+      if (cluster.forge === undefined) {
+        return genuine();
+      }
       pattern ??= genuine();
       return cluster.forge.resign(await pattern, (claims) => {
         claims.jti = randomUUID();
@@ -173,7 +181,9 @@ async function exchangesAt(
     servers.map(async (server) => {
       const perProvider = await Promise.all(server.providers.map((provider) => exchangesOf(server, provider)));
       const exchanges = perProvider.flat();
-      if (exchanges.length === 0) throw new NotTestable('the identity provider declares no grant');
+      if (exchanges.length === 0) {
+        throw new NotTestable('the identity provider declares no grant');
+      }
       return exchanges;
     }),
   );
@@ -267,7 +277,9 @@ export async function expectRefusals(
 ): Promise<void> {
   const series: [string, RefusalSeries][] = [];
   // One after another: many candidates are evaluated at the same time, and a provider is not to be tested for load.
-  for (const exchange of exchanges) series.push([exchange.label, await seeSeries(exchange, refusals(exchange))]);
+  for (const exchange of exchanges) {
+    series.push([exchange.label, await seeSeries(exchange, refusals(exchange))]);
+  }
   t.evidence('refusals, each between two controls that were accepted', Object.fromEntries(series));
   const { violations, untestable } = findingsOf(series);
   conclude(violations, untestable);
@@ -286,7 +298,9 @@ export function findingsOf(series: [string, RefusalSeries][]): {
   return {
     violations: series.flatMap(([label, { seen }]) =>
       seen.flatMap(({ as, violation }) => {
-        if (violation === undefined) return [];
+        if (violation === undefined) {
+          return [];
+        }
         return [{ finding: violation, where: as === undefined ? label : `${label} as ${as}` }];
       }),
     ),

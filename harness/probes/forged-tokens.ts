@@ -14,8 +14,8 @@ export interface Forged {
 const NO_FORGE = "needs tokens signed with the cluster's own key, which the harness does not hold here";
 
 /**
- * Evaluates by tokens that the harness signs: the cluster's where it holds that key, else those of an issuer of its own, where the provider
- * can be configured to trust one.
+ * Evaluates by tokens that the harness signs: the cluster's where it holds that key, else those of an issuer of its
+ * own, where the provider can be configured to trust one.
  *
  * @throws NotApplicable where neither is so
  */
@@ -28,7 +28,9 @@ export async function withForge(
     t.cluster(),
     t.identityProvider(),
   ]);
-  if (forge !== undefined) return body({ exchanges: await declaredExchanges(t, serviceAccount), forge, issuer });
+  if (forge !== undefined) {
+    return body({ exchanges: await declaredExchanges(t, serviceAccount), forge, issuer });
+  }
   if (additionalIssuer === undefined) {
     return t.notApplicable(furtherIssuer === undefined ? NO_FORGE : `${NO_FORGE}; ${furtherIssuer.quoted}`);
   }

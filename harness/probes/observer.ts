@@ -36,7 +36,9 @@ export interface Observer {
   clockAheadMs(): Promise<number>;
   /** When its pod stalled. */
   stalls(): Promise<Stall[]>;
-  /** Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description. */
+  /**
+   * Lets the recorder refuse the next token request to a provider, and repeat the request in the error's description.
+   */
   refuseNext(provider: string): Promise<void>;
   /** Port at which the issuers of the simulated providers are, as well as {@link SIMULATED_HOSTS}. */
   port: number;
@@ -46,7 +48,10 @@ export interface Observer {
   addClientId(provider: string, clientId: string): Promise<void>;
 }
 
-/** Deploys the observer into a namespace (the test's own by default); once per file and subject. Rejects when it does not become ready. */
+/**
+ * Deploys the observer into a namespace (the test's own by default); once per file and subject. Rejects when it does
+ * not become ready.
+ */
 export async function deployObserver(t: RequirementContext, where?: TestNamespace): Promise<Observer> {
   const { name: namespace } = where ?? (await t.namespace());
   return t.shared(`observer in ${namespace}`, async () => {

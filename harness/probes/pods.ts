@@ -6,8 +6,8 @@ import { OWN_UID } from '../kubernetes/uid-range.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 
 /**
- * Security settings under which every pod of the harness runs: Pod Security `restricted`, read-only root file system. Where the cluster
- * assigns uids, the ids are left out ({@link ../kubernetes/uid-range.ts}).
+ * Security settings under which every pod of the harness runs: Pod Security `restricted`, read-only root file system.
+ * Where the cluster assigns uids, the ids are left out ({@link ../kubernetes/uid-range.ts}).
  */
 export const RESTRICTED_POD = {
   runAsNonRoot: true,
@@ -27,7 +27,10 @@ export const OWN_RESOURCES = { requests: { cpu: '10m', memory: '32Mi' }, limits:
 /** How long a pod of the harness's own may take to start, also where many of them do so on a small machine. */
 export const START_SECONDS = limitSeconds('podStart');
 
-/** Pods of one worker that start at the same time at most: a node that starts a hundred at once starts none of them in time. */
+/**
+ * Pods of one worker that start at the same time at most: a node that starts a hundred at once starts none of them in
+ * time.
+ */
 const STARTING_AT_ONCE = 6;
 let starting = 0;
 const waiting: (() => void)[] = [];
@@ -93,13 +96,17 @@ export async function dryRunPod(
     await core.createNamespacedPod({ namespace, body: pod, dryRun: 'All' });
     return { status: 201 };
   } catch (error) {
-    if (!(error instanceof ApiException)) throw error;
+    if (!(error instanceof ApiException)) {
+      throw error;
+    }
     const status = (typeof error.body === 'string' ? JSON.parse(error.body) : error.body) as { message?: string };
     return { status: error.code, ...(status.message === undefined ? {} : { message: status.message }) };
   }
 }
 
-/** Starts a pod that does nothing until it is stopped, and ends at once then. @throws NotTestable when it does not run */
+/**
+ * Starts a pod that does nothing until it is stopped, and ends at once then. @throws NotTestable when it does not run
+ */
 export async function startIdlePod(
   t: RequirementContext,
   namespace: string,

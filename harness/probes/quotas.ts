@@ -13,7 +13,9 @@ export function podQuota(name: string, pods = 0): KubernetesObject {
  * bindings").
  */
 export async function mayMakeQuotas({ kubeConfig, owned }: ClusterHandle, namespace?: string): Promise<boolean> {
-  if (owned) return true;
+  if (owned) {
+    return true;
+  }
   const resourceAttributes = {
     verb: 'create',
     group: '',
@@ -34,12 +36,16 @@ export async function whileNoPodsAreMade(
   namespace: string,
   act: () => Promise<void>,
 ): Promise<boolean> {
-  if (!(await mayMakeQuotas(cluster, namespace))) return false;
+  if (!(await mayMakeQuotas(cluster, namespace))) {
+    return false;
+  }
   const quota = podQuota('conformance-no-room');
   await cluster.create([{ ...quota, metadata: { ...quota.metadata, namespace } }]);
   await act();
   const path = `/api/v1/namespaces/${namespace}/resourcequotas/${quota.metadata?.name}`;
   const { status } = await cluster.request(path, { method: 'DELETE' });
-  if (status !== 200) throw new HarnessError(`the quota of the harness was not deleted: ${status}`);
+  if (status !== 200) {
+    throw new HarnessError(`the quota of the harness was not deleted: ${status}`);
+  }
   return true;
 }

@@ -55,7 +55,9 @@ function withClasses(
     provisioner: 'x',
   }));
   const listStorageClass = async (): Promise<unknown> => {
-    if (classes === 'forbidden') throw new ApiException(403, 'no', {}, {});
+    if (classes === 'forbidden') {
+      throw new ApiException(403, 'no', {}, {});
+    }
     return { items };
   };
   const createNamespacedPersistentVolumeClaim = async ({ dryRun }: { dryRun?: string }): Promise<unknown> => {

@@ -25,13 +25,16 @@ function declaredStorage({ candidate }: RequirementContext): ClusterTarget['stor
 /** Ends the requirement where the owner of the cluster says that its storage does not promise something. */
 export function needsPromise(t: RequirementContext, promise: StoragePromise): void {
   const why = declaredStorage(t).notPromised[promise];
-  if (why !== undefined) t.notApplicable(`the target file says that the storage does not promise ${promise}: ${why}`);
+  if (why !== undefined) {
+    t.notApplicable(`the target file says that the storage does not promise ${promise}: ${why}`);
+  }
 }
 
 /** The same for ReadWriteOncePod. */
 export function needsReadWriteOncePod(t: RequirementContext): void {
-  if (declaredStorage(t).readWriteOncePod === false)
+  if (declaredStorage(t).readWriteOncePod === false) {
     t.notApplicable('the target file says that no StorageClass gives ReadWriteOncePod');
+  }
 }
 
 /** Most provisioners round a smaller claim up to this. */
@@ -89,20 +92,27 @@ const HOW_TO_NAME =
 export async function defaultStorageClass(t: RequirementContext): Promise<string> {
   assertClusterDeclared(t, 'storage');
   const { readWriteOnce } = declaredStorage(t);
-  if (readWriteOnce === false)
+  if (readWriteOnce === false) {
     t.notApplicable('the target file says that there is no StorageClass for ordinary claims');
+  }
   const named = readWriteOnce ?? (await t.cluster()).storageClass;
   const classes = await storageClasses(t);
   // Who may not list them can still use the one that is named.
-  if (classes === undefined) return named ?? (await assignedStorageClass(t));
+  if (classes === undefined) {
+    return named ?? (await assignedStorageClass(t));
+  }
   const names = classes.map(({ metadata }) => metadata?.name ?? '');
   if (named !== undefined) {
-    if (names.includes(named)) return named;
+    if (names.includes(named)) {
+      return named;
+    }
     throw new HarnessError(
       `the StorageClass ${named} is named and does not exist; there are ${names.join(', ') || 'none'}`,
     );
   }
-  if (names.length === 0) throw new NotTestable(`the cluster has no StorageClass at all; ${HOW_TO_NAME}`);
+  if (names.length === 0) {
+    throw new NotTestable(`the cluster has no StorageClass at all; ${HOW_TO_NAME}`);
+  }
   const found = defaultOf(classes) ?? (names.length === 1 ? names[0] : undefined);
   if (found === undefined) {
     throw new HarnessError(
@@ -118,7 +128,9 @@ async function assignedStorageClass(t: RequirementContext): Promise<string> {
   const { spec: { storageClassName, ...spec } = {}, ...body } = claimBody('dry-run', 'ReadWriteOnce', '');
   const made = await core.createNamespacedPersistentVolumeClaim({ namespace, body: { ...body, spec }, dryRun: 'All' });
   const found = made.spec?.storageClassName;
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    return found;
+  }
   throw new HarnessError(`no StorageClass is the default one, and StorageClasses may not be listed; ${HOW_TO_NAME}`);
 }
 
@@ -128,7 +140,9 @@ async function storageClasses(t: RequirementContext): Promise<V1StorageClass[] |
   try {
     return (await kubeConfig.makeApiClient(StorageV1Api).listStorageClass()).items;
   } catch (error) {
-    if (error instanceof ApiException && error.code === 403) return undefined;
+    if (error instanceof ApiException && error.code === 403) {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -158,7 +172,9 @@ export async function createClaim(
 export function sharedClaim(t: RequirementContext): Promise<Claim> {
   assertClusterDeclared(t, 'read-write-many');
   const { readWriteMany } = declaredStorage(t);
-  if (readWriteMany === false) t.notApplicable('the target file says that no StorageClass gives ReadWriteMany');
+  if (readWriteMany === false) {
+    t.notApplicable('the target file says that no StorageClass gives ReadWriteMany');
+  }
   return t.shared('a ReadWriteMany claim', async () => {
     const all = await storageClasses(t);
     if (all === undefined && readWriteMany === undefined) {
@@ -193,8 +209,9 @@ export function sharedClaim(t: RequirementContext): Promise<Claim> {
         const { errors } = error as AggregateError & { errors: unknown[] };
         // What could not be asked, for a right or a quota, is no answer of a class.
         const unasked = errors.filter((one) => !(one instanceof NotTestable));
-        if (unasked.length > 0)
+        if (unasked.length > 0) {
           throw new HarnessError('a ReadWriteMany claim could not be asked for', { cause: unasked[0] });
+        }
         refusals.push(...errors.map(describeError));
       }
     }

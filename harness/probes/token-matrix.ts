@@ -28,7 +28,10 @@ export function matrixProviders({ evaluated, peers }: MatrixExchanges): Matrix['
   );
 }
 
-/** Presents a token of each audience by an exchange: its own must be accepted, before and after each other one, which must be refused. */
+/**
+ * Presents a token of each audience by an exchange: its own must be accepted, before and after each other one, which
+ * must be refused.
+ */
 export async function presentEach(
   exchange: DeclaredExchange,
   tokens: MatrixToken[],
@@ -74,11 +77,15 @@ export async function presentEach(
 const faultOf = (audience: string): string => `the audience ${audience}`;
 
 function outcomeOf(status = 0): 'accepted' | 'refused' | 'other' {
-  if (status >= 200 && status <= 299) return 'accepted';
+  if (status >= 200 && status <= 299) {
+    return 'accepted';
+  }
   return status >= 400 && status <= 499 ? 'refused' : 'other';
 }
 
 /** @throws HarnessError where a reference did what it must not: that proves nothing about the target */
 export function requireGood(peers: { finding: string; where: string }[]): void {
-  if (peers.length > 0) throw new HarnessError(`a reference alongside the target: ${groupFindings(peers)}`);
+  if (peers.length > 0) {
+    throw new HarnessError(`a reference alongside the target: ${groupFindings(peers)}`);
+  }
 }

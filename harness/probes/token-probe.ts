@@ -25,7 +25,9 @@ export interface ProbePodOptions {
   apiToken?: boolean;
 }
 
-/** A pod in which a probe watches token files (fixtures/workloads/token-probe), read through the API server's pod proxy. */
+/**
+ * A pod in which a probe watches token files (fixtures/workloads/token-probe), read through the API server's pod proxy.
+ */
 export interface ProbePod {
   name: string;
   namespace: string;

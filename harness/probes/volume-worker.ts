@@ -43,7 +43,10 @@ const PORT = 8081;
 const BUNDLE = 'volume-worker';
 const HOST_NAME = 'kubernetes.io/hostname';
 
-/** Uid, gid and fsGroup of an agent's pod as the Paperclip adapter documents it; a volume whose root is right is left as it is. */
+/**
+ * Uid, gid and fsGroup of an agent's pod as the Paperclip adapter documents it; a volume whose root is right is left as
+ * it is.
+ */
 const AGENT = { ...RESTRICTED_POD, runAsGroup: 1000, fsGroupChangePolicy: 'OnRootMismatch' };
 
 /** Volumes and mounts of a pod: one volume for each claim and way to use it. */

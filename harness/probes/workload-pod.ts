@@ -38,7 +38,10 @@ export async function bundleConfigMap(namespace: string, workload: string): Prom
   };
 }
 
-/** Puts a workload's one file into a namespace, once, as the ConfigMap of its name: for a pod that a requirement makes itself. */
+/**
+ * Puts a workload's one file into a namespace, once, as the ConfigMap of its name: for a pod that a requirement makes
+ * itself.
+ */
 export async function installBundle(t: RequirementContext, namespace: string, workload: string): Promise<void> {
   await t.shared(`bundle ${workload} in ${namespace}`, async () => {
     const { core } = await t.cluster();

@@ -24,7 +24,9 @@ export function badgeOf(report: Report, catalogue: Pick<Catalogue, 'requirements
   const must = report.results.filter(
     ({ outcome, level }) => level === 'MUST' && ['failed', 'not testable', 'disabled'].includes(outcome),
   );
-  if (harnessError) return { label: LABEL, message: 'no verdict', color: 'lightgrey' };
+  if (harnessError) {
+    return { label: LABEL, message: 'no verdict', color: 'lightgrey' };
+  }
   if (!conformant) {
     return {
       label: LABEL,

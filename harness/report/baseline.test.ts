@@ -99,7 +99,9 @@ test.each([
     /two entries for TR-01/,
   ],
 ])('a baseline that %s is a usage error', (_, content, message) => {
-  if (content !== undefined) writeFileSync(file, content);
+  if (content !== undefined) {
+    writeFileSync(file, content);
+  }
   expect(() => readBaseline(file, KNOWN)).toThrow(UsageError);
   expect(() => readBaseline(file, KNOWN)).toThrow(message);
 });

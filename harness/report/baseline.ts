@@ -39,7 +39,9 @@ function parse(file: string): { document: Document; failures: KnownFailure[] } {
   }
   const document = parseDocument(source, { prettyErrors: true });
   const [wrong] = document.errors;
-  if (wrong !== undefined) throw new UsageError(`the baseline ${file} is not YAML: ${wrong.message}`);
+  if (wrong !== undefined) {
+    throw new UsageError(`the baseline ${file} is not YAML: ${wrong.message}`);
+  }
   const result = baselineSchema.safeParse(document.toJS());
   if (!result.success) {
     throw new UsageError(`the baseline ${file} does not have the right shape:\n${z.prettifyError(result.error)}`);
@@ -58,7 +60,9 @@ export function readBaseline(file: string, known: readonly string[]): Baseline {
   const { failures } = parse(file);
   const ids = failures.map(({ requirement }) => requirement);
   const twice = ids.find((id, index) => ids.indexOf(id) !== index);
-  if (twice !== undefined) throw new UsageError(`the baseline ${file} has two entries for ${twice}`);
+  if (twice !== undefined) {
+    throw new UsageError(`the baseline ${file} has two entries for ${twice}`);
+  }
   const unknown = ids.find((id) => !known.includes(id));
   if (unknown !== undefined) {
     throw new UsageError(
@@ -108,7 +112,9 @@ export function applyBaseline(
   const problems: string[] = [];
   for (const entry of failures) {
     const result = results.get(entry.requirement);
-    if (result === undefined || result.outcome === 'harness error') continue;
+    if (result === undefined || result.outcome === 'harness error') {
+      continue;
+    }
     if (!countsAgainst(result)) {
       problems.push(
         `${entry.requirement}: the entry is stale, the requirement is ${result.outcome}; ` +
@@ -203,7 +209,9 @@ export function updatedBaseline(
       owner,
       expires,
     });
-    if (!entry.success) throw new UsageError(`a new entry would not be right:\n${z.prettifyError(entry.error)}`);
+    if (!entry.success) {
+      throw new UsageError(`a new entry would not be right:\n${z.prettifyError(entry.error)}`);
+    }
     sequence.add(document.createNode(entry.data));
   }
   return { text: document.toString({ lineWidth: 120 }), added: fresh.map(({ id }) => id), removed };

@@ -50,9 +50,15 @@ const isAsked = (came: Came): boolean => came === 'passed' || isRed(came as Outc
 const isUnknown = (came: Came): boolean => came === 'harness error' || came === 'not executed';
 
 function kindOf(before: Came, after: Came): 'worse' | 'better' | 'undecided' | 'changed' {
-  if (isUnknown(before) || isUnknown(after)) return 'undecided';
-  if (after === 'passed') return 'better';
-  if (before === 'passed') return 'worse';
+  if (isUnknown(before) || isUnknown(after)) {
+    return 'undecided';
+  }
+  if (after === 'passed') {
+    return 'better';
+  }
+  if (before === 'passed') {
+    return 'worse';
+  }
   return isRed(after as Outcome) && !isAsked(before) ? 'worse' : 'changed';
 }
 
@@ -94,14 +100,21 @@ export function compare(one: Report, other: Report): Comparison {
       after: second?.outcome ?? 'not executed',
       ...(cause === undefined || second?.outcome === 'passed' ? {} : { seen: cause.texts[0] ?? cause.cause }),
     };
-    if (!planned[0].has(id)) comparison.added.push(change);
-    else if (!planned[1].has(id)) comparison.gone.push(change);
-    else if (change.before !== change.after) comparison[kindOf(change.before, change.after)].push(change);
-    else if (change.after === 'harness error' || change.after === 'not executed') comparison.undecided.push(change);
+    if (!planned[0].has(id)) {
+      comparison.added.push(change);
+    } else if (!planned[1].has(id)) {
+      comparison.gone.push(change);
+    } else if (change.before !== change.after) {
+      comparison[kindOf(change.before, change.after)].push(change);
+    } else if (change.after === 'harness error' || change.after === 'not executed') {
+      comparison.undecided.push(change);
+    }
     if (first?.outcome === 'passed' && second?.outcome === 'passed') {
       const [beforeMs, afterMs] = [first.durationMs, second.durationMs];
       const isSlower = afterMs > beforeMs * SLOWER.factor && afterMs - beforeMs > SLOWER.milliseconds;
-      if (isSlower) comparison.slower.push({ id, beforeMs, afterMs });
+      if (isSlower) {
+        comparison.slower.push({ id, beforeMs, afterMs });
+      }
     }
   }
   return comparison;
@@ -111,7 +124,9 @@ const oneLine = (text: string): string => text.replace(/\s+/g, ' ');
 const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
 
 function section(title: string, lines: string[], markdown: boolean): string[] {
-  if (lines.length === 0) return [];
+  if (lines.length === 0) {
+    return [];
+  }
   return markdown
     ? [`### ${title} (${lines.length})`, '', ...lines.map((line) => `- ${line}`), '']
     : [`${title} (${lines.length})`, ...lines.map((line) => `  ${line}`)];

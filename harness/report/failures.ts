@@ -56,7 +56,9 @@ export function sentenceOf(statement: string): string {
 
 /** What was seen, by cause: the findings of the document, or its reason where there are none. */
 export function causesOf({ findings, reason }: ReportResult): Cause[] {
-  if (findings !== undefined && findings.length > 0) return findings;
+  if (findings !== undefined && findings.length > 0) {
+    return findings;
+  }
   // Some checks tell one finding a line.
   return reason === undefined ? [] : groupByCause(reason.split('\n').filter((line) => line.trim() !== ''));
 }

@@ -13,7 +13,9 @@ function property(text: string): string {
   return escaped(text).replaceAll(':', '%3A').replaceAll(',', '%2C');
 }
 
-/** One annotation for each failure: an error for what decides the verdict and for the harness, a warning for the rest. */
+/**
+ * One annotation for each failure: an error for what decides the verdict and for the harness, a warning for the rest.
+ */
 export function annotations(report: Report): string[] {
   const red = failuresOf(report).flatMap(({ results }) => results);
   const errors = report.results.filter(({ outcome }) => outcome === 'harness error');
@@ -45,9 +47,15 @@ export function tellGitHub(
   write: (text: string) => unknown,
   { GITHUB_ACTIONS, GITHUB_STEP_SUMMARY, GITHUB_OUTPUT }: NodeJS.ProcessEnv = process.env,
 ): void {
-  if (GITHUB_ACTIONS !== 'true') return;
-  for (const annotation of annotations(report)) write(`${annotation}\n`);
-  if (GITHUB_STEP_SUMMARY !== undefined) appendFileSync(GITHUB_STEP_SUMMARY, markdownRenderer.render(report));
+  if (GITHUB_ACTIONS !== 'true') {
+    return;
+  }
+  for (const annotation of annotations(report)) {
+    write(`${annotation}\n`);
+  }
+  if (GITHUB_STEP_SUMMARY !== undefined) {
+    appendFileSync(GITHUB_STEP_SUMMARY, markdownRenderer.render(report));
+  }
   if (GITHUB_OUTPUT !== undefined) {
     const { conformant, harnessError } = verdictOf(report);
     const verdict = conformant ? 'conformant' : harnessError ? 'harness-error' : 'not-conformant';

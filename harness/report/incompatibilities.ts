@@ -18,7 +18,9 @@ export function collectIncompatibilities(
   const found = new Map<string, Incompatibility>();
   for (const { id, outcome, reason } of results) {
     const pair = outcome === 'not applicable' ? readIncompatiblePair(reason) : undefined;
-    if (pair === undefined) continue;
+    if (pair === undefined) {
+      continue;
+    }
     const key = JSON.stringify(pair);
     found.set(key, { ...pair, requirements: [...(found.get(key)?.requirements ?? []), id] });
   }

@@ -8,7 +8,9 @@ export function collectMatrix(evidence: EvidenceItem[]): Matrix | undefined {
 
 /** One matrix of several that tell of different tokens; undefined where there is none. */
 export function joinMatrices(parts: Matrix[]): Matrix | undefined {
-  if (parts.length === 0) return undefined;
+  if (parts.length === 0) {
+    return undefined;
+  }
   const providers = new Map(parts.flatMap((part) => part.providers.map((provider) => [provider.name, provider])));
   return {
     providers: [...providers.values()],
@@ -19,7 +21,9 @@ export function joinMatrices(parts: Matrix[]): Matrix | undefined {
 
 /** One field: what all exchanges of a provider did with a token. */
 function field(cells: { outcome: string; asItMust: boolean }[]): string {
-  if (cells.length === 0) return '-';
+  if (cells.length === 0) {
+    return '-';
+  }
   const outcomes = [...new Set(cells.map(({ outcome }) => outcome))].join('/');
   return cells.every(({ asItMust }) => asItMust) ? outcomes : `${outcomes.toUpperCase()} (!)`;
 }

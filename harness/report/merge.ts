@@ -56,11 +56,15 @@ function shardPartOf({ file, report }: Part): ShardPart {
 /** @throws UsageError that names the two files and what differs */
 function assertSameRun(parts: ShardPart[]): void {
   const [first, ...others] = parts;
-  if (first === undefined) throw new UsageError('there is no report to merge');
+  if (first === undefined) {
+    throw new UsageError('there is no report to merge');
+  }
   for (const other of others) {
     for (const [what, read, mend] of COMMON) {
       const [one, two] = [read(first), read(other)];
-      if (one === two) continue;
+      if (one === two) {
+        continue;
+      }
       throw new UsageError(
         `these are parts of different runs: the ${what} of ${first.file} is ${one}, of ${other.file} it is ${two}. ${mend}`,
       );
@@ -92,7 +96,10 @@ function assertDisjoint(parts: ShardPart[]): void {
   }
 }
 
-/** What the parts of an environment say of themselves: lists one after the other, each entry once; objects by their keys. */
+/**
+ * What the parts of an environment say of themselves: lists one after the other, each entry once; objects by their
+ * keys.
+ */
 function joinEnvironments(environments: Report['environment'][]): Report['environment'] {
   const joined: Report['environment'] = {};
   for (const [key, value] of environments.flatMap((environment) => Object.entries(environment))) {
@@ -131,12 +138,12 @@ function joinRequests(all: Report['requests']): Report['requests'] {
 }
 
 /**
- * The report of a run whose shards were evaluated apart. Its verdict is worked out anew over the whole plan: what a missing shard should
- * have evaluated was not executed, so that there is no verdict.
+ * The report of a run whose shards were evaluated apart. Its verdict is worked out anew over the whole plan: what a
+ * missing shard should have evaluated was not executed, so that there is no verdict.
  *
  * @param parts in any order, one a shard
- * @throws UsageError for parts of different tool versions, catalogues, plans or targets, a shard that is there twice, and a report that
- *   is no shard
+ * @throws UsageError for parts of different tool versions, catalogues, plans or targets, a shard that is there twice,
+ *   and a report that is no shard
  */
 export function mergeReports(parts: readonly Part[]): Report {
   const shards = parts.map(shardPartOf).sort((one, other) => one.shard.index - other.shard.index);

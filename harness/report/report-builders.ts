@@ -85,7 +85,9 @@ const LOG = [
 ].join('\n');
 
 function evidenceFor(id: string, outcome: Outcome): ReportResult['evidence'] {
-  if (outcome === 'passed') return [{ label: 'seen', at: at(60), data: { requests: 12, answers: [200, 200, 401] } }];
+  if (outcome === 'passed') {
+    return [{ label: 'seen', at: at(60), data: { requests: 12, answers: [200, 200, 401] } }];
+  }
   return [
     { label: 'log of the pod, last lines', at: at(61), data: LOG },
     {
@@ -120,16 +122,24 @@ const NOT_READY =
   'the job runner does not accept work: preflight failed: configmaps "runner" is forbidden: cannot get resource "configmaps"';
 
 function outcomeFor({ id, level }: Requirement, index: number): [Outcome, string?] {
-  if (FINDINGS[id] !== undefined) return ['failed'];
-  if (NOT_TESTABLE.includes(id)) return ['not testable', NOT_READY];
+  if (FINDINGS[id] !== undefined) {
+    return ['failed'];
+  }
+  if (NOT_TESTABLE.includes(id)) {
+    return ['not testable', NOT_READY];
+  }
   if (level === 'SHOULD' && index % 4 === 0) {
     return [
       'failed',
       `waited ${10 + (index % 7)}.0 s for the pod to be Ready; last seen: phase Pending, reason Unschedulable`,
     ];
   }
-  if (index % 11 === 0) return ['not applicable', 'the target file declares no capability `retain`'];
-  if (index % 53 === 0) return ['disabled', 'switched off by --disable'];
+  if (index % 11 === 0) {
+    return ['not applicable', 'the target file declares no capability `retain`'];
+  }
+  if (index % 53 === 0) {
+    return ['disabled', 'switched off by --disable'];
+  }
   return ['passed'];
 }
 
@@ -296,7 +306,9 @@ export function sampleReport(count: number, withHarnessError = false): Report {
   const documents = loadDocuments();
   const results = Array.from({ length: count }, (_, index) => {
     const row = requirements[index % requirements.length];
-    if (row === undefined) throw new Error('an empty catalogue');
+    if (row === undefined) {
+      throw new Error('an empty catalogue');
+    }
     const round = Math.floor(index / requirements.length);
     return sampleResult(row, round === 0 ? row.id : `${row.id}-${round}`, index + 1);
   });

@@ -11,8 +11,11 @@ export function lanesOf(results: ReportResult[]): ReportResult[][] {
       const last = lane.at(-1);
       return last === undefined || endOf(last) <= beginOf(result);
     });
-    if (free === undefined) lanes.push([result]);
-    else free.push(result);
+    if (free === undefined) {
+      lanes.push([result]);
+    } else {
+      free.push(result);
+    }
   }
   return lanes;
 }
@@ -37,10 +40,14 @@ export function criticalPath({
 }: Pick<Report, 'startedAt' | 'finishedAt' | 'results'>): CriticalPath {
   const byEnd = results.toSorted((one, other) => endOf(other) - endOf(one));
   const [last] = byEnd;
-  if (last === undefined) return { setUpMs: Date.parse(finishedAt) - Date.parse(startedAt), cleanUpMs: 0, steps: [] };
+  if (last === undefined) {
+    return { setUpMs: Date.parse(finishedAt) - Date.parse(startedAt), cleanUpMs: 0, steps: [] };
+  }
   const steps = [last];
   for (const result of byEnd) {
-    if (endOf(result) <= beginOf(steps[0] ?? last)) steps.unshift(result);
+    if (endOf(result) <= beginOf(steps[0] ?? last)) {
+      steps.unshift(result);
+    }
   }
   const first = Math.min(...results.map(beginOf));
   return {

@@ -17,7 +17,9 @@ export function writeReport(folder: string, report: Report, renderers: readonly 
   const files: string[] = [];
   const failures: unknown[] = [];
   for (const { file, render } of renderers) {
-    if (file === undefined) continue;
+    if (file === undefined) {
+      continue;
+    }
     let text: string;
     try {
       text = redact(render(report));

@@ -5,27 +5,36 @@ import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockSettings } from '../rpc/protocol.ts';
 import type { Target } from '../targets/load.ts';
 
-/** What the rest of the harness has to know of a role. Everything that is optional has a default that suits most roles. */
+/**
+ * What the rest of the harness has to know of a role. Everything that is optional has a default that suits most roles.
+ */
 export interface RoleDefinition {
   role: Role;
-  /** True where requirements of this role need an identity provider, so that it is started before the first of them asks. */
+  /**
+   * True where requirements of this role need an identity provider, so that it is started before the first of them
+   * asks.
+   */
   usesIdentityProvider(mode: 'run' | 'prove'): boolean;
   /**
-   * How an implementation of this role is seen: at the API server as a ServiceAccount with the rights that it documents, from one
-   * observation that all its requirements share, by its pods' look-ups of names. All false for what the harness asks itself.
+   * How an implementation of this role is seen: at the API server as a ServiceAccount with the rights that it
+   * documents, from one observation that all its requirements share, by its pods' look-ups of names. All false for what
+   * the harness asks itself.
    */
   isAtApiServer?: boolean;
   sharesOneObservation?: boolean;
   looksUpNames?: boolean;
   /** APIs that a cluster serves only where somebody has installed them, with how to. */
   furtherApi?: { api: string; mend: string };
-  /** Images of pods that its requirements start: given to the node of the harness's own cluster before the first of them. */
+  /**
+   * Images of pods that its requirements start: given to the node of the harness's own cluster before the first of
+   * them.
+   */
   nodeImages?: readonly NodeImage[];
   /** Twins of this role that are evaluated at a time, for each core; default: as many as the machine has room for. */
   twinsPerCore?: number;
   /**
-   * Capabilities that the implementation in the slot declares, with the words that quote the declaration; undefined where the role
-   * knows none.
+   * Capabilities that the implementation in the slot declares, with the words that quote the declaration; undefined
+   * where the role knows none.
    */
   capabilities?(candidate: Candidate): { declared: readonly string[]; quoted: string };
   /** Installs what a target needs before anything is started. */
@@ -33,8 +42,8 @@ export interface RoleDefinition {
   /** What a target of this role puts into the environment's own slots, or asks of the references there. */
   environmentOptions?(target: Target): Partial<EnvironmentOptions>;
   /**
-   * Seconds that the subject tokens of the token client live on a clock, where a target needs more than the clock gives by itself; undefined
-   * where it does not.
+   * Seconds that the subject tokens of the token client live on a clock, where a target needs more than the clock gives
+   * by itself; undefined where it does not.
    */
   clientLifetimeSeconds?(target: Target, clock: ClockSettings): number | undefined;
   /** The target files by which a twin is run; undefined for a twin that is a variant of the reference itself. */

@@ -12,8 +12,8 @@ import { tokenClient } from './token-client/definition.ts';
 export type { RoleDefinition } from './definition.ts';
 
 /**
- * The roles that can be evaluated. This is the only place that lists them: run, report and command line ask here. In this order twins
- * are admitted, those that wait longest first, so that the others fill the time.
+ * The roles that can be evaluated. This is the only place that lists them: run, report and command line ask here. In
+ * this order twins are admitted, those that wait longest first, so that the others fill the time.
  */
 export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
   cluster,
@@ -27,6 +27,8 @@ export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
 /** @throws HarnessError for a role that nothing is known of yet */
 export function roleDefinition(role: Role): RoleDefinition {
   const definition = ROLE_DEFINITIONS.find((one) => one.role === role);
-  if (definition === undefined) throw new HarnessError(`the role ${role} has no definition in harness/roles/index.ts`);
+  if (definition === undefined) {
+    throw new HarnessError(`the role ${role} has no definition in harness/roles/index.ts`);
+  }
   return definition;
 }

@@ -4,7 +4,9 @@ import type { EnvironmentApi } from './environment-api.ts';
 import { fromControlError } from './error.ts';
 import type { ControlError, WorkerSettings } from './protocol.ts';
 
-/** Some answers take as long as a token lives: undici's own limits of 300 s do not hold here, the requirement's does. */
+/**
+ * Some answers take as long as a token lives: undici's own limits of 300 s do not hold here, the requirement's does.
+ */
 const patient = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
 /** The environment of a candidate, in a test worker: every call is a request to the main process. */
@@ -41,6 +43,8 @@ export async function ask(
     throw new HarnessError(`the main process does not answer ${call}`, { cause: error });
   }
   const answer: unknown = await response.json();
-  if (response.ok) return answer;
+  if (response.ok) {
+    return answer;
+  }
   throw fromControlError(answer as ControlError);
 }

@@ -3,8 +3,8 @@ import type { ClockSettings } from './protocol.ts';
 /** Time as a requirement sees it. */
 export interface Clock extends ClockSettings {
   /**
-   * Waits until an instant that the contract itself names (a token's `exp`, for example): not a guess, and nothing could be watched instead.
-   * Ends at once for an instant in the past; rejects when the run is broken off.
+   * Waits until an instant that the contract itself names (a token's `exp`, for example): not a guess, and nothing
+   * could be watched instead. Ends at once for an instant in the past; rejects when the run is broken off.
    *
    * @param why is shown as progress, with the time
    */
@@ -26,8 +26,9 @@ export function createClock(
       if (remaining <= 0) {
         return Promise.resolve();
       }
-      if (remaining >= WORTH_TELLING_MS)
+      if (remaining >= WORTH_TELLING_MS) {
         progress(`waits until ${instant.toISOString().slice(11, 19)} (${Math.ceil(remaining / 1000)} s): ${why}`);
+      }
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
           signal?.removeEventListener('abort', broken);

@@ -21,7 +21,10 @@ export interface IdentityProviderHandle extends IdentityProviderDescription {
   ca: string;
   /** Maps a ServiceAccount to an identity at one provider (by name). Idempotent. */
   register(provider: string, workload: WorkloadIdentity): Promise<Registration>;
-  /** The address where an issuer can be served that it reaches, and how it is told to trust one (a further provider, which {@link register} knows). */
+  /**
+   * The address where an issuer can be served that it reaches, and how it is told to trust one (a further provider,
+   * which {@link register} knows).
+   */
   additionalIssuer?: { address: string; trusting(trust: AdditionalIssuerTrust): Promise<ProviderDescription> };
   /** `fetch` that knows the run's names and trusts the run's CA. */
   fetch(url: string | URL, init?: RequestInit): Promise<Response>;
@@ -53,7 +56,10 @@ export interface PlannedPreconditions {
   rotations: boolean;
 }
 
-/** What the body of a requirement is given. Every part is started when it is first asked for, once per file and candidate. */
+/**
+ * What the body of a requirement is given. Every part is started when it is first asked for, once per file and
+ * candidate.
+ */
 export interface RequirementContext {
   /** Of the requirement, as in requirements.yaml. */
   readonly id: string;
@@ -66,7 +72,10 @@ export interface RequirementContext {
   readonly signal: AbortSignal;
   readonly clock: Clock;
   cluster(): Promise<ClusterHandle>;
-  /** Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it is given. */
+  /**
+   * Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it
+   * is given.
+   */
   agentImage(): Promise<string>;
   /** The same of the reference session manager's image (fixtures/images/session-manager). */
   managerImage(): Promise<string>;
@@ -74,14 +83,16 @@ export interface RequirementContext {
   runnerImage(): Promise<string>;
   /** Sees to it that the nodes of the harness's own cluster have an image that the engine of this host has. */
   provideImage(reference: string): Promise<void>;
-  /** A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by. */
+  /**
+   * A new ServiceAccount that is bound to exactly these rules, and a recording proxy that it reaches the API server by.
+   */
   targetAccess(options: TargetAccessOptions): Promise<TargetAccess>;
   /** Requests in the API server's audit log; undefined where the cluster is not the harness's own. */
   auditRecords(requester: Requester): Promise<ApiRecord[] | undefined>;
   identityProvider(): Promise<IdentityProviderHandle>;
   /**
-   * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart; undefined on a
-   * live cluster that does not let the harness read its keys.
+   * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart;
+   * undefined on a live cluster that does not let the harness read its keys.
    */
   peerProviders(): Promise<IdentityProviderHandle | undefined>;
   /**
@@ -93,11 +104,13 @@ export interface RequirementContext {
   /**
    * A second namespace (and further ones) by its purpose.
    *
-   * @param podSecurity what it enforces; `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
+   * @param podSecurity what it enforces;
+   *   `baseline` only for manifests that are run as somebody else wrote them. Default: `restricted`
    */
   namespaceFor(purpose: string, podSecurity?: PodSecurity): Promise<TestNamespace>;
   /**
-   * A namespace for `act` alone, which nobody looks into afterwards: where a run is kept to a few, the next one has it then.
+   * A namespace for `act` alone, which nobody looks into afterwards: where a run is kept to a few, the next one has it
+   * then.
    *
    * @param act is given its name
    */

@@ -12,9 +12,9 @@ export type ProviderPlace = 'slot' | 'peers';
 export type Claim = { make: true } | { make: false; value: unknown };
 
 /**
- * The environment as a test worker sees it: what the main process does for the candidate under evaluation. A new call is written
- * here and in harness/run/environment-server.ts, and nowhere else. Every call takes one plain object and answers with one; it waits
- * until the part of the environment that it needs has started.
+ * The environment as a test worker sees it: what the main process does for the candidate under evaluation. A new call
+ * is written here and in harness/run/environment-server.ts, and nowhere else. Every call takes one plain object and
+ * answers with one; it waits until the part of the environment that it needs has started.
  *
  * @throws HarnessError, NotTestable or NotApplicable, as the main process says
  */

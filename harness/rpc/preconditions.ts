@@ -3,7 +3,8 @@ import { HarnessError } from '../core/errors.ts';
 import type { RequirementContext } from './context.ts';
 
 /**
- * Is called by what needs something of the cluster: the row of the requirement has to say so, for the plan and the report read it there.
+ * Is called by what needs something of the cluster: the row of the requirement has to say so, for the plan and the
+ * report read it there.
  *
  * @throws HarnessError where it does not
  */

@@ -28,7 +28,9 @@ export interface WorkerSettings {
   sharesNamespaces?: boolean;
   /** True where what a live cluster lacks something for is left out (`--what-works`). */
   whatWorks?: boolean;
-  /** Requirements that cannot be evaluated on this cluster, each with what it lacks for the harness (`--what-works`). */
+  /**
+   * Requirements that cannot be evaluated on this cluster, each with what it lacks for the harness (`--what-works`).
+   */
   lacking?: Record<string, string>;
   /** What the worker has to know of each requirement of the catalogue, by its id. */
   requirements: Record<string, { role: Role; suite: string; preconditions: Preconditions }>;
@@ -51,7 +53,10 @@ export interface IdentityProviderData {
   resolver: ResolverData;
   /** CA certificate(s) that a pod has to trust to talk to the provider, PEM. */
   ca: string;
-  /** The address where a worker can serve an issuer that the provider reaches; absent where it cannot be told to trust one. */
+  /**
+   * The address where a worker can serve an issuer that the provider reaches; absent where it cannot be told to trust
+   * one.
+   */
   additionalIssuer?: { address: string };
 }
 
@@ -72,7 +77,10 @@ export interface RequirementResult {
   findings?: Cause[];
   /** Of what is red on the harness's own cluster: what else than the target may be the cause of it. */
   doubt?: string;
-  /** Where it was judged a second time: what kept the harness from judging it the first time, or why that verdict was in doubt. */
+  /**
+   * Where it was judged a second time: what kept the harness from judging it the first time, or why that verdict was in
+   * doubt.
+   */
   disturbedBefore?: string;
   /** RFC 3339. */
   startedAt: string;

@@ -5,7 +5,9 @@ import type { EnvironmentApi } from './environment-api.ts';
 import { fromControlError, toControlError } from './error.ts';
 import type { ControlError } from './protocol.ts';
 
-/** The calls of {@link EnvironmentApi} as they are answered: each is told who asks, by name or as the candidate itself. */
+/**
+ * The calls of {@link EnvironmentApi} as they are answered: each is told who asks, by name or as the candidate itself.
+ */
 export type EnvironmentHandlers<Asker = string> = {
   [Call in keyof EnvironmentApi]: (
     request: Parameters<EnvironmentApi[Call]>[0],

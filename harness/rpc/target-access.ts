@@ -14,7 +14,10 @@ export interface TargetAccessOptions {
   clusterRules?: PolicyRule[];
 }
 
-/** How a target reaches the API server: as a ServiceAccount that is bound to exactly its rules, through the recording proxy. Plain data. */
+/**
+ * How a target reaches the API server: as a ServiceAccount that is bound to exactly its rules, through the recording
+ * proxy. Plain data.
+ */
 export interface TargetAccessData {
   /** Tells it from others of the run. */
   id: string;
@@ -24,7 +27,10 @@ export interface TargetAccessData {
   user: string;
   /** Kubeconfig, YAML: for a child process on this host. Its current context has the namespace. */
   kubeConfig: string;
-  /** For a pod that runs as the ServiceAccount: these two variables lead its in-cluster configuration to the proxy. On the harness's own clusters alone. */
+  /**
+   * For a pod that runs as the ServiceAccount: these two variables lead its in-cluster configuration to the proxy. On
+   * the harness's own clusters alone.
+   */
   inCluster?: { KUBERNETES_SERVICE_HOST: string; KUBERNETES_SERVICE_PORT: string };
 }
 
@@ -40,11 +46,16 @@ export const API_FAULT_KINDS = [
   'outage',
   /** Open watches end in mid-stream; those opened while the fault lasts end after a while. */
   'cut-watch',
-  /** 410 Gone: an ERROR event in a watch that begins at a resourceVersion, also in an open one; the status itself for a list that continues or names an exact version. */
+  /**
+   * 410 Gone: an ERROR event in a watch that begins at a resourceVersion, also in an open one; the status itself for a
+   * list that continues or names an exact version.
+   */
   'expired',
   /** A log ends after so many bytes, or in the middle of a text. */
   'cut-log',
-  /** What is read once is answered the same way again, as where the controllers have not come to it yet; watches go on. */
+  /**
+   * What is read once is answered the same way again, as where the controllers have not come to it yet; watches go on.
+   */
   'stale',
 ] as const;
 
@@ -52,7 +63,10 @@ export const apiFaultSchema = z.strictObject({
   kind: z.enum(API_FAULT_KINDS),
   /** Only requests with one of these verbs. */
   verbs: z.array(z.string()).optional(),
-  /** Only requests for one of these resources, as a Role spells them: `jobs`, `pods/log`. Without verbs and resources: all, discovery too. */
+  /**
+   * Only requests for one of these resources, as a Role spells them: `jobs`, `pods/log`. Without verbs and resources:
+   * all, discovery too.
+   */
   resources: z.array(z.string()).optional(),
   /** Begins so many seconds after it was set; default: at once. */
   afterSeconds: z.number().min(0).optional(),
@@ -60,7 +74,9 @@ export const apiFaultSchema = z.strictObject({
   forSeconds: z.number().positive().optional(),
   /** Happens to at most so many requests (an outage: connections); default: to all. */
   times: z.number().int().positive().optional(),
-  /** Retry-After (default 1), the latency (default 1), the life of a watch that is opened under `cut-watch` (default 1). */
+  /**
+   * Retry-After (default 1), the latency (default 1), the life of a watch that is opened under `cut-watch` (default 1).
+   */
   seconds: z.number().min(0).optional(),
   /** `cut-log`: how many bytes come through; default 1. */
   bytes: z.number().int().min(0).optional(),

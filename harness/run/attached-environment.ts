@@ -28,8 +28,8 @@ const CALLS = Object.keys({
 } satisfies Record<keyof EnvironmentCalls, true>);
 
 /**
- * An environment that `conformance up` holds, as the environment of a run. Namespaces of the run are its own, and go when it stops; the
- * environment goes on.
+ * An environment that `conformance up` holds, as the environment of a run. Namespaces of the run are its own, and go
+ * when it stops; the environment goes on.
  *
  * @param runId tells the run's candidates from those of other runs in the same environment
  */

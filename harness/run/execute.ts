@@ -34,17 +34,19 @@ export interface Progress {
 }
 
 /**
- * Runs the suites of a session, and stops its environment, whatever happens. What the harness could not evaluate (a machine that stalled,
- * a part of the environment that did not answer), and what was late or missing while the machine was busy, is evaluated once more,
- * with nothing alongside, and its result says so: in the same environment, or in a new one where a part of that is broken. What was
- * seen is not evaluated again, whatever came of it.
+ * Runs the suites of a session, and stops its environment, whatever happens. What the harness could not evaluate (a
+ * machine that stalled, a part of the environment that did not answer), and what was late or missing while the machine
+ * was busy, is evaluated once more, with nothing alongside, and its result says so: in the same environment, or in a
+ * new one where a part of that is broken. What was seen is not evaluated again, whatever came of it.
  */
 export async function executeWithRerun(session: Session, { onResult, onRerun }: Progress): Promise<Execution> {
   const owner = new EnvironmentOwner(session);
   try {
     const first = await runSuites(session, owner, onResult);
     const rows = rowsToRerun(session, first);
-    if (rows.length === 0) return executionOf(first, owner);
+    if (rows.length === 0) {
+      return executionOf(first, owner);
+    }
     onRerun(rows);
     if (!first.isBroken) {
       const again = session.rerun(rows, 'here');
@@ -74,7 +76,8 @@ function executionOf({ faults, environment, requests }: SuiteRun, owner: Environ
 /** Rows that say nothing yet, and that another try can mend. */
 function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): PlannedRow[] {
   const { suspect, planned, options } = session;
-  // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another try.
+  // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another
+  // try.
   const unevaluated = options.cluster === 'kubeconfig' ? session.disturbed : session.unevaluated;
   const most = Math.max(RERUN_AT_MOST.rows, planned.length * RERUN_AT_MOST.share);
   // A target that is red in so many rows is: no machine would have to be blamed.
@@ -94,7 +97,9 @@ class EnvironmentOwner {
     this.#session = session;
   }
 
-  /** From now on a signal stops it: again after each start of Vitest, whose own listeners would leave everything behind. */
+  /**
+   * From now on a signal stops it: again after each start of Vitest, whose own listeners would leave everything behind.
+   */
   listen(): void {
     this.#release();
     this.#release = stopOnSignal(() => {

@@ -69,7 +69,9 @@ test('what was not executed is a surprise, and no twin at all proves nothing', (
 test('a row that was judged again says what went wrong the first time', () => {
   const again = results({ 'TR-01': 'passed', 'TR-03': 'failed', 'TR-05': 'failed' });
   const [first] = again;
-  if (first !== undefined) first.disturbedBefore = 'the machine stalled';
+  if (first !== undefined) {
+    first.disturbedBefore = 'the machine stalled';
+  }
   const matrix = killMatrix([candidate], again);
   expect(matrix.twins[0]?.disturbedBefore).toEqual([{ id: 'TR-01', reason: 'the machine stalled' }]);
   expect(isProven(matrix)).toBe(true);

@@ -2,7 +2,9 @@ import { isRed, type Outcome } from '../core/outcome.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 
-/** A row of the kill matrix: what one twin had to fail, and what came of it. An interface (`conformance prove --json`). */
+/**
+ * A row of the kill matrix: what one twin had to fail, and what came of it. An interface (`conformance prove --json`).
+ */
 export interface TwinRow {
   name: string;
   role: string;
@@ -25,7 +27,9 @@ export interface KillMatrix {
 /** @param results of all candidates; only what was planned for a twin is looked at */
 export function killMatrix(candidates: readonly Candidate[], results: RequirementResult[]): KillMatrix {
   const rows = candidates.flatMap((candidate) => {
-    if (candidate.kind !== 'twin') return [];
+    if (candidate.kind !== 'twin') {
+      return [];
+    }
     const { twin } = candidate;
     const mustFail = twin.mustFail.filter((id) => candidate.planned.includes(id));
     const own = results.filter((result) => result.candidate === candidate.name);

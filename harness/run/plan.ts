@@ -86,15 +86,19 @@ export function referencesCandidate(requirements: Requirement[]): Candidate {
 export function targetsCandidate(targets: Target[], requirements: Requirement[]): Candidate {
   const roles: Role[] = targets.map(({ role }) => role);
   const twice = roles.filter((role, index) => roles.indexOf(role) !== index);
-  if (twice.length > 0) throw new UsageError(`two targets of the role ${twice.join(', ')}: one slot holds one target`);
+  if (twice.length > 0) {
+    throw new UsageError(`two targets of the role ${twice.join(', ')}: one slot holds one target`);
+  }
   const planned = requirements.filter(({ role }) => roles.includes(role)).map(({ id }) => id);
-  if (planned.length === 0) throw new UsageError(`what is selected binds no ${roles.join(' or ')}`);
+  if (planned.length === 0) {
+    throw new UsageError(`what is selected binds no ${roles.join(' or ')}`);
+  }
   return { kind: 'targets', name: targets.map(({ name }) => name).join(' with '), targets, planned };
 }
 
 /**
- * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with those of the same role in the
- * same suites that it must not (the expensive ones left out).
+ * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with those of the same
+ * role in the same suites that it must not (the expensive ones left out).
  *
  * @throws UsageError for a twin that does not exist, with the nearest ones
  */
@@ -112,7 +116,8 @@ function candidateOfTwin(twin: Twin, requirements: Requirement[], catalogue: Cat
   const suites = new Set(
     catalogue.requirements.filter(({ id }) => twin.mustFail.includes(id)).map(({ suite }) => suite),
   );
-  // A twin that is run as a target is asked only what it must fail: the rest is asked of the same variant that is no target.
+  // A twin that is run as a target is asked only what it must fail: the rest is asked of the same variant that is no
+  // target.
   const targets = roleDefinition(twin.role).targetsOfTwin?.(twin);
   const isBystander = (row: Requirement): boolean =>
     targets === undefined && row.role === twin.role && suites.has(row.suite) && row.expensive !== true;

@@ -4,8 +4,9 @@ import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Session } from './session.ts';
 
 /**
- * Takes the results of the requirements from Vitest into the session. What Vitest knows and the requirement itself could not say
- * (a file that does not load, a worker that died, a test that never ended) becomes a harness error of what was planned.
+ * Takes the results of the requirements from Vitest into the session. What Vitest knows and the requirement itself
+ * could not say (a file that does not load, a worker that died, a test that never ended) becomes a harness error of
+ * what was planned.
  */
 export class ResultCollector implements Reporter {
   readonly #session: Session;
@@ -24,7 +25,9 @@ export class ResultCollector implements Reporter {
       ({ name }) => name === result?.candidate || testCase.name.endsWith(`[${name}]`),
     );
     // Also for what ended without a result: the next candidate's turn must come.
-    if (candidate !== undefined) this.#session.leave(candidate);
+    if (candidate !== undefined) {
+      this.#session.leave(candidate);
+    }
     if (result !== undefined) {
       this.#session.results.push(result);
       this.#onResult(result);

@@ -91,7 +91,9 @@ export function callsByName(
 ): Omit<EnvironmentHandlers, OfTheRun> {
   const called = (name: string): Candidate => {
     const candidate = candidates.find((one) => one.name === name);
-    if (candidate === undefined) throw new HarnessError(`no candidate of this run is called ${name}`);
+    if (candidate === undefined) {
+      throw new HarnessError(`no candidate of this run is called ${name}`);
+    }
     return candidate;
   };
   return Object.fromEntries(

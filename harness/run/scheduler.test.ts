@@ -10,7 +10,10 @@ const twinOf = (name: string, role: Role): Candidate => ({
   planned: ['A', 'B'],
 });
 
-/** Registers twins of two requirements each, and lets the first requirement of each ask for its turn; `inside` has the names of those let in. */
+/**
+ * Registers twins of two requirements each, and lets the first requirement of each ask for its turn; `inside` has the
+ * names of those let in.
+ */
 function queue(scheduler: Scheduler, twins: Candidate[]): { inside: string[] } {
   const inside: string[] = [];
   for (const twin of twins) {

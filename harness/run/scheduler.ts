@@ -40,10 +40,11 @@ interface WaitingRow {
 }
 
 /**
- * Admits what a run evaluates, as fast as the machine has room for it. What takes longest begins first: most of a run's time is waiting
- * (for an expiry, a rotation, a pod), which costs nothing, so that the machine is kept busy by the rest and never starved. A machine
- * that is starved spoils verdicts. The requirements of the references and of targets are admitted one by one; twins as a whole, with all of
- * their requirements, whichever file these are in. Lives in the main process.
+ * Admits what a run evaluates, as fast as the machine has room for it. What takes longest begins first: most of a run's
+ * time is waiting (for an expiry, a rotation, a pod), which costs nothing, so that the machine is kept busy by the rest
+ * and never starved. A machine that is starved spoils verdicts. The requirements of the references and of targets are
+ * admitted one by one; twins as a whole, with all of their requirements, whichever file these are in. Lives in the main
+ * process.
  */
 export class Scheduler {
   readonly #cores: number;
@@ -79,7 +80,9 @@ export class Scheduler {
   /** Settled once a requirement of a candidate may begin; for a twin the same for all of its requirements. */
   async admit(candidate: Candidate, id: string): Promise<void> {
     const entry = this.#open.get(candidate.name);
-    if (entry === undefined) return;
+    if (entry === undefined) {
+      return;
+    }
     if (candidate.kind === 'twin') {
       entry.admitted ??= this.#queueTwin(candidate.twin.role, candidate.planned.length);
       await entry.admitted;
@@ -95,9 +98,13 @@ export class Scheduler {
    */
   done(candidate: Candidate): boolean {
     const entry = this.#open.get(candidate.name);
-    if (entry === undefined) return false;
+    if (entry === undefined) {
+      return false;
+    }
     entry.tests -= 1;
-    if (entry.tests > 0) return false;
+    if (entry.tests > 0) {
+      return false;
+    }
     if (candidate.kind === 'twin') {
       const { role } = candidate.twin;
       this.#inside.set(role, this.#insideOf(role) - 1);
@@ -140,7 +147,9 @@ export class Scheduler {
       this.#begun += 1;
       row.admit();
     }
-    if (this.#twins.length > 0 || this.#rows.length > 0) return;
+    if (this.#twins.length > 0 || this.#rows.length > 0) {
+      return;
+    }
     clearInterval(this.#timer);
     this.#timer = undefined;
   }
@@ -154,7 +163,7 @@ export class Scheduler {
   }
 
   #admitLeastTwins(): void {
-    while (this.#total < Math.max(1, TWINS_AT_LEAST_PER_CORE * this.#cores) && this.#admitNextTwin());
+    while (this.#total < Math.max(1, TWINS_AT_LEAST_PER_CORE * this.#cores) && this.#admitNextTwin()) {}
   }
 
   /** @returns false where nobody waits whose role has room */
@@ -164,7 +173,9 @@ export class Scheduler {
       return this.#insideOf(role) < Math.max(1, atMost * this.#cores);
     });
     const [next] = index < 0 ? [] : this.#twins.splice(index, 1);
-    if (next === undefined) return false;
+    if (next === undefined) {
+      return false;
+    }
     this.#inside.set(next.role, this.#insideOf(next.role) + 1);
     next.admit();
     return true;

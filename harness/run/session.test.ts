@@ -26,7 +26,7 @@ test('what the harness could not judge, or never came to, is unevaluated; a verd
   expect(session.rerun(session.unevaluated, 'anew').planned).toEqual([row('TR-03'), row('TR-07')]);
 });
 
-test('a second result takes the place of the first and says what had unevaluated that', () => {
+test('a second result takes the place of the first and says why that was none', () => {
   const session = sessionOf(['TR-01', 'TR-03', 'TR-07']);
   session.results.push(result('TR-01', 'passed'), result('TR-03', 'harness error', 'the machine stalled'));
   session.mergeRerun([result('TR-07', 'passed'), result('TR-03', 'failed', 'it never rotates')]);

@@ -68,9 +68,9 @@ export const DEFAULT_OPTIONS: RunOptions = {
 };
 
 /**
- * The lives and frequencies of the two clocks in seconds.
- * Where rotation times are judged a token lives 60 s: the kubelet's jitter is 10 s. A token client's tokens live shorter,
- * so that its run crosses two rotations and an expiry. The real clock has Kubernetes' minimum and the kubelet's default.
+ * The lives and frequencies of the two clocks in seconds. Where rotation times are judged a token lives 60 s: the
+ * kubelet's jitter is 10 s. A token client's tokens live shorter, so that its run crosses two rotations and an expiry.
+ * The real clock has Kubernetes' minimum and the kubelet's default.
  */
 export const CLOCKS: Record<ClockKind, ClockSettings> = {
   accelerated: { kind: 'accelerated', lifetimeSeconds: 60, clientLifetimeSeconds: 25, syncFrequencySeconds: 1 },
@@ -87,7 +87,9 @@ export interface PlannedRow {
 export function candidatesOf(catalogue: Catalogue, options: RunOptions): Candidate[] {
   const candidates = selectedCandidates(catalogue, options);
   const { only } = options;
-  if (only === undefined) return candidates;
+  if (only === undefined) {
+    return candidates;
+  }
   const isAsked = (candidate: string, id: string): boolean =>
     only.some((row) => row.candidate === candidate && row.id === id);
   return candidates
@@ -96,7 +98,9 @@ export function candidatesOf(catalogue: Catalogue, options: RunOptions): Candida
 }
 
 function selectedCandidates(catalogue: Catalogue, options: RunOptions): Candidate[] {
-  if (options.mode === 'prove') return twinCandidates(catalogue, options);
+  if (options.mode === 'prove') {
+    return twinCandidates(catalogue, options);
+  }
   const requirements = select(catalogue, options);
   const { targets = [] } = options;
   return [targets.length === 0 ? referencesCandidate(requirements) : targetsCandidate(targets, requirements)];
@@ -143,7 +147,9 @@ export class Session {
     this.candidates = candidatesOf(catalogue, options);
     const expected = new Map(catalogue.requirements.map(({ id, expectedSeconds = 0 }) => [id, expectedSeconds]));
     for (const candidate of this.candidates) {
-      for (const id of candidate.planned) this.scheduler.register(candidate, id, expected.get(id) ?? 0);
+      for (const id of candidate.planned) {
+        this.scheduler.register(candidate, id, expected.get(id) ?? 0);
+      }
     }
     this.environment = earlier?.environment ?? this.#environmentOf(options, onProgress);
   }
@@ -223,7 +229,9 @@ export class Session {
   /** Finds out what the live cluster lacks for the harness, before anything is evaluated; see run/live/preflight.ts. */
   async preflight(): Promise<Lack[]> {
     const [candidate] = this.candidates;
-    if (candidate === undefined || this.options.cluster !== 'kubeconfig') return [];
+    if (candidate === undefined || this.options.cluster !== 'kubeconfig') {
+      return [];
+    }
     enterRun(this.runId);
     const [given] = this.options.namespaces ?? [];
     const lacks = await preflight({
@@ -248,7 +256,9 @@ export class Session {
     this.#lacking = lackingOf(lacks);
   }
 
-  /** Sweeps what dead runs left, then opens the control server and begins to start the environment; once, whoever asks. */
+  /**
+   * Sweeps what dead runs left, then opens the control server and begins to start the environment; once, whoever asks.
+   */
   start(): Promise<WorkerSettings> {
     this.#started ??= this.#start();
     return this.#started;
@@ -256,7 +266,9 @@ export class Session {
 
   async #start(): Promise<WorkerSettings> {
     const { environment } = this;
-    if (this.#earlier === undefined) await this.#enter();
+    if (this.#earlier === undefined) {
+      await this.#enter();
+    }
     const called = (name: string): Candidate | undefined =>
       this.candidates.find((candidate) => candidate.name === name);
     this.#control = await startControlServer({
@@ -266,7 +278,9 @@ export class Session {
         const candidate = called(name);
         // How many candidates the machine has room for shows when they have something to work with.
         await this.#warm;
-        if (candidate !== undefined) await this.scheduler.admit(candidate, id);
+        if (candidate !== undefined) {
+          await this.scheduler.admit(candidate, id);
+        }
         return {};
       },
       progress: async ({ id, message }: { id: string; message: string }, name: string) => {
@@ -306,9 +320,13 @@ export class Session {
     enterRun(this.runId);
     if (this.needsEngine) {
       const swept = await sweepDeadRuns();
-      if (swept.runs.length > 0) this.#listener('clean-up', describeSwept(swept));
+      if (swept.runs.length > 0) {
+        this.#listener('clean-up', describeSwept(swept));
+      }
     }
-    if (this.options.cluster === 'k3s') await this.environment.watch((message) => this.#breakOff(message));
+    if (this.options.cluster === 'k3s') {
+      await this.environment.watch((message) => this.#breakOff(message));
+    }
   }
 
   /** Is told when a part of the environment is gone, so that there is no sense in going on. */
@@ -317,9 +335,14 @@ export class Session {
     (this.#earlier ?? this).#breakOff = tell;
   }
 
-  /** One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged beside it. */
+  /**
+   * One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged
+   * beside it.
+   */
   leave(candidate: Candidate): void {
-    if (!this.scheduler.done(candidate) || this.candidates.length === 1) return;
+    if (!this.scheduler.done(candidate) || this.candidates.length === 1) {
+      return;
+    }
     this.environment.release(candidate).catch((error: unknown) => {
       this.#listener(candidate.name, `what it used could not be taken away: ${describeError(error)}`);
     });
@@ -333,7 +356,7 @@ export class Session {
     });
   }
 
-  /** Of {@link unevaluated}, what was unevaluated by this machine, or was never come to. */
+  /** Of {@link unevaluated}, what this machine disturbed, or was never come to. */
   get disturbed(): PlannedRow[] {
     return this.unevaluated.filter(({ candidate, id }) => {
       const result = this.results.find((one) => one.id === id && one.candidate === candidate);
@@ -342,8 +365,9 @@ export class Session {
   }
 
   /**
-   * What was called red while the machine was short of processors (starvation.ts), and is not known to be (a twin must fail what names
-   * it). A processor that is not there looks like a target that does not answer, in more ways than a harness can foresee.
+   * What was called red while the machine was short of processors (starvation.ts), and is not known to be (a twin must
+   * fail what names it). A processor that is not there looks like a target that does not answer, in more ways than a
+   * harness can foresee.
    */
   get suspect(): PlannedRow[] {
     return this.results
@@ -357,7 +381,8 @@ export class Session {
   /**
    * A session for some rows of this one, evaluated with nothing alongside.
    *
-   * @param where `here`: in the environment of this one, which goes on; `anew`: in one of its own, where a part of this one is broken
+   * @param where `here`: in the environment of this one, which goes on; `anew`: in one of its own, where a part of this
+   *   one is broken
    */
   rerun(rows: PlannedRow[], where: 'here' | 'anew'): Session {
     const options = { ...this.options, only: rows };
@@ -366,14 +391,20 @@ export class Session {
     return session;
   }
 
-  /** Takes the results of a second session for {@link unevaluated} and {@link suspect} rows in the place of the first ones; they say so. */
+  /**
+   * Takes the results of a second session for {@link unevaluated} and {@link suspect} rows in the place of the first
+   * ones; they say so.
+   */
   mergeRerun(again: RequirementResult[]): void {
     for (const result of again) {
       const index = this.results.findIndex(({ id, candidate }) => id === result.id && candidate === result.candidate);
       const before = this.results[index];
       const marked = { ...result, disturbedBefore: describeBefore(before) };
-      if (before === undefined) this.results.push(marked);
-      else this.results[index] = marked;
+      if (before === undefined) {
+        this.results.push(marked);
+      } else {
+        this.results[index] = marked;
+      }
     }
   }
 
@@ -385,7 +416,9 @@ export class Session {
   /** Ends everything that the run started, unless it is to be kept. */
   async stop(): Promise<void> {
     await this.closeControl();
-    if (this.#earlier !== undefined) return;
+    if (this.#earlier !== undefined) {
+      return;
+    }
     if (this.options.keep) {
       const [candidate] = this.candidates;
       const cluster = candidate === undefined ? undefined : await this.environment.calls.cluster({}, candidate);
@@ -404,8 +437,8 @@ export class Session {
 }
 
 /**
- * The session of this process. Vitest loads its config, the global set-up and the reporter each as a module graph of its own,
- * so that a module variable would not be shared between them.
+ * The session of this process. Vitest loads its config, the global set-up and the reporter each as a module graph of
+ * its own, so that a module variable would not be shared between them.
  */
 const KEY = Symbol.for('kube-agent-conformance.session');
 
@@ -418,12 +451,17 @@ export function setCurrentSession(session: Session | undefined): void {
 }
 
 function describeBefore(before: RequirementResult | undefined): string {
-  if (before === undefined) return 'it was not executed';
+  if (before === undefined) {
+    return 'it was not executed';
+  }
   const { outcome, reason = outcome, doubt } = before;
   return isRed(outcome) ? `${outcome} ${doubt}: ${reason}` : reason;
 }
 
-/** What the targets put into the slots that the environment itself fills, and what they ask of the reference in the other one. */
+/**
+ * What the targets put into the slots that the environment itself fills, and what they ask of the reference in the
+ * other one.
+ */
 export function slotsOf(targets: Target[]): Partial<EnvironmentOptions> {
   return Object.assign({}, ...targets.map((target) => roleDefinition(target.role).environmentOptions?.(target) ?? {}));
 }

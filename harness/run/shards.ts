@@ -26,15 +26,21 @@ export function parseShard(text: string): Shard {
     throw new UsageError(`--shard ${text}: give INDEX/COUNT, two whole numbers, for example --shard 1/3`);
   }
   const [index, count] = [Number(first), Number(second)];
-  if (count === 0) throw new UsageError(`--shard ${text}: a plan has at least one shard, for example --shard 1/1`);
-  if (index === 0) throw new UsageError(`--shard ${text}: shards are counted from 1, so the first is 1/${count}`);
-  if (index > count) throw new UsageError(`--shard ${text}: of ${count} shards the last is ${count}/${count}`);
+  if (count === 0) {
+    throw new UsageError(`--shard ${text}: a plan has at least one shard, for example --shard 1/1`);
+  }
+  if (index === 0) {
+    throw new UsageError(`--shard ${text}: shards are counted from 1, so the first is 1/${count}`);
+  }
+  if (index > count) {
+    throw new UsageError(`--shard ${text}: of ${count} shards the last is ${count}/${count}`);
+  }
   return { index, count };
 }
 
 /**
- * What a row costs beside its waiting, in seconds: a namespace and a few pods. It also spreads rows of which nothing is known, which
- * count as 0 s.
+ * What a row costs beside its waiting, in seconds: a namespace and a few pods. It also spreads rows of which nothing is
+ * known, which count as 0 s.
  */
 const ROW_SECONDS = 1;
 
@@ -49,10 +55,11 @@ interface Unit {
 /**
  * The rows of a plan in the units that it is split by.
  *
- * Rows of one role and suite share fixtures and what was observed of an implementation (`shared` of the worker), those of a role with
- * `sharesOneObservation` even across suites. Apart, each shard would observe the same thing anew, so that more machines would save
- * nothing, and requirements of one observation would be judged by two different ones. A twin stays whole: it is set up once, and
- * whether it fails where it must and nowhere else is one statement.
+ * Rows of one role and suite share fixtures and what was observed of an implementation
+ * (`shared` of the worker), those of a role with `sharesOneObservation` even across suites. Apart, each shard would
+ * observe the same thing anew, so that more machines would save nothing, and requirements of one observation would be
+ * judged by two different ones. A twin stays whole: it is set up once, and whether it fails where it must and nowhere
+ * else is one statement.
  */
 function unitsOf(catalogue: Pick<Catalogue, 'requirements'>, candidates: readonly Candidate[]): Unit[] {
   const rows = new Map(catalogue.requirements.map((row) => [row.id, row]));
@@ -60,7 +67,9 @@ function unitsOf(catalogue: Pick<Catalogue, 'requirements'>, candidates: readonl
   for (const { kind, name, planned } of candidates) {
     for (const id of planned) {
       const row = rows.get(id);
-      if (row === undefined) throw new Error(`the plan of ${name} has ${id}, which is not in the catalogue`);
+      if (row === undefined) {
+        throw new Error(`the plan of ${name} has ${id}, which is not in the catalogue`);
+      }
       const { role, suite, expectedSeconds = 0 } = row;
       const isWhole = roleDefinition(role).sharesOneObservation === true;
       const group = isWhole ? role : `${role} ${suite}`;
@@ -75,10 +84,11 @@ function unitsOf(catalogue: Pick<Catalogue, 'requirements'>, candidates: readonl
 }
 
 /**
- * The rows of one shard. Every machine that is given the same plan comes to the same split, and the shards together are the plan.
+ * The rows of one shard. Every machine that is given the same plan comes to the same split, and the shards together are
+ * the plan.
  *
- * The longest unit goes first, each to the shard that has least so far (longest processing time first: at most a third longer than the
- * best split); units of equal length by their key, shards of equal length by their index.
+ * The longest unit goes first, each to the shard that has least so far (longest processing time first: at most a third
+ * longer than the best split); units of equal length by their key, shards of equal length by their index.
  *
  * @throws UsageError for more shards than there is anything to put into
  */
@@ -101,7 +111,9 @@ export function rowsOfShard(
   for (const { rows, seconds } of longestFirst) {
     const [least] = shards.toSorted((one, other) => one.seconds - other.seconds);
     least?.rows.push(...rows);
-    if (least !== undefined) least.seconds += seconds;
+    if (least !== undefined) {
+      least.seconds += seconds;
+    }
   }
   return shards[index - 1]?.rows ?? [];
 }

@@ -21,7 +21,10 @@ export interface WarmOptions {
 /** The candidate that nobody evaluates: by it the environment is asked for what it holds. */
 const NOBODY: Candidate = { kind: 'references', name: 'up', planned: [] };
 
-/** An environment that stays until it is told to stop, and the server by which runs reach it. Lives in a process of its own. */
+/**
+ * An environment that stays until it is told to stop, and the server by which runs reach it. Lives in a process of its
+ * own.
+ */
 export class WarmServer {
   readonly #options: WarmOptions;
   readonly #runId = newRunId();

@@ -5,8 +5,8 @@ import { targetSchema } from './load.ts';
 const PLACEHOLDER = { type: 'string', pattern: '^\\$\\{[A-Za-z][A-Za-z0-9._-]*\\}$' } as const;
 
 /**
- * The JSON Schema of target files (draft 2020-12), for editors: what an author writes, so that defaults may be left out, and a
- * placeholder may stand where a number or a boolean is wanted.
+ * The JSON Schema of target files (draft 2020-12), for editors: what an author writes, so that defaults may be left
+ * out, and a placeholder may stand where a number or a boolean is wanted.
  */
 export function targetJsonSchema(): Record<string, unknown> {
   return z.toJSONSchema(targetSchema, {
@@ -15,8 +15,12 @@ export function targetJsonSchema(): Record<string, unknown> {
     unrepresentable: 'any',
     override({ jsonSchema }) {
       const { type, ...rest } = jsonSchema;
-      if (type !== 'number' && type !== 'integer' && type !== 'boolean') return;
-      for (const key of Object.keys(jsonSchema)) delete jsonSchema[key as keyof typeof jsonSchema];
+      if (type !== 'number' && type !== 'integer' && type !== 'boolean') {
+        return;
+      }
+      for (const key of Object.keys(jsonSchema)) {
+        delete jsonSchema[key as keyof typeof jsonSchema];
+      }
       jsonSchema.anyOf = [{ ...rest, type }, { ...PLACEHOLDER }];
     },
   });

@@ -41,10 +41,12 @@ interface TargetFile {
 export type { IdentityProviderTarget, JobRunnerTarget, TokenClientTarget };
 
 /**
- * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}` …) stays.
+ * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}`
+ * …) stays.
  *
  * @param given values of `--set NAME=value`
- * @throws UsageError that names the file, each place and what is wrong there: unreadable, not YAML, wrong shape, a value that is not given
+ * @throws UsageError that names the file, each place and what is wrong there: unreadable, not YAML, wrong shape, a
+ *   value that is not given
  */
 export function loadTarget(path: string, given: Record<string, string> = {}): Target {
   const file = resolve(path);
@@ -56,14 +58,17 @@ export function loadTarget(path: string, given: Record<string, string> = {}): Ta
   }
   const document = parseDocument(source, { prettyErrors: true });
   const [wrong] = document.errors;
-  if (wrong !== undefined) throw new UsageError(`the target file ${file} is not YAML: ${wrong.message}`);
+  if (wrong !== undefined) {
+    throw new UsageError(`the target file ${file} is not YAML: ${wrong.message}`);
+  }
   const values: Values = {
     ...prefixed('env', process.env),
     ...prefixed('set', given),
   };
   const { filled, unresolved } = fillKnown(document.toJS() as unknown, values, file, /^(env|set)\./);
   const result = parseGiven(filled, new Set(Object.values(given)));
-  // What a placeholder without a value would have been is not known: it is told as missing, and not as of the wrong shape.
+  // What a placeholder without a value would have been is not known: it is told as missing, and not as of the wrong
+  // shape.
   const issues = result.success
     ? []
     : result.error.issues.filter((issue) => !isPlaceholder(valueAt(filled, issue.path)));
@@ -73,7 +78,9 @@ export function loadTarget(path: string, given: Record<string, string> = {}): Ta
       ? []
       : [`the target file ${file} does not have the right shape:\n${z.prettifyError(new z.ZodError(issues))}`]),
   ];
-  if (!result.success || faults.length > 0) throw new UsageError(faults.join('\n'));
+  if (!result.success || faults.length > 0) {
+    throw new UsageError(faults.join('\n'));
+  }
   const digest = createHash('sha256').update(source).digest('hex');
   return { ...result.data, file, folder: dirname(file), digest };
 }
@@ -81,12 +88,16 @@ export function loadTarget(path: string, given: Record<string, string> = {}): Ta
 /** Numbers and booleans that were given by `--set` or a variable are text until the schema asks for something else. */
 function parseGiven(tree: unknown, given: ReadonlySet<string>): z.ZodSafeParseResult<TargetDefinition> {
   const first = targetSchema.safeParse(tree);
-  if (first.success || given.size === 0) return first;
+  if (first.success || given.size === 0) {
+    return first;
+  }
   const converted = structuredClone(tree);
   for (const { path, code, ...issue } of first.error.issues) {
     const expected = code === 'invalid_type' && 'expected' in issue ? issue.expected : undefined;
     const value = valueAt(converted, path);
-    if (typeof value !== 'string' || !given.has(value)) continue;
+    if (typeof value !== 'string' || !given.has(value)) {
+      continue;
+    }
     const other = convert(value, expected);
     const parent = valueAt(converted, path.slice(0, -1));
     if (other !== undefined && typeof parent === 'object' && parent !== null) {
@@ -97,7 +108,9 @@ function parseGiven(tree: unknown, given: ReadonlySet<string>): z.ZodSafeParseRe
 }
 
 function convert(value: string, expected: unknown): number | boolean | undefined {
-  if (expected === 'boolean' && /^(true|false)$/.test(value)) return value === 'true';
+  if (expected === 'boolean' && /^(true|false)$/.test(value)) {
+    return value === 'true';
+  }
   if ((expected === 'number' || expected === 'int') && value.trim() !== '' && Number.isFinite(Number(value))) {
     return Number(value);
   }

@@ -15,17 +15,24 @@ afterAll(() => rmSync(folder, { recursive: true }));
 type Path = (string | number)[];
 
 function pathsOf(tree: unknown, path: Path = []): Path[] {
-  if (typeof tree !== 'object' || tree === null) return [path];
+  if (typeof tree !== 'object' || tree === null) {
+    return [path];
+  }
   return [path, ...Object.entries(tree).flatMap(([key, value]) => pathsOf(value, [...path, key]))];
 }
 
 function mutated(tree: unknown, [key, ...rest]: Path, change: (value: unknown) => unknown): unknown {
-  if (key === undefined || typeof tree !== 'object' || tree === null) return change(tree);
+  if (key === undefined || typeof tree !== 'object' || tree === null) {
+    return change(tree);
+  }
   const copy: unknown = structuredClone(tree);
   const parts = copy as Record<string, unknown>;
   const value = mutated(parts[String(key)], rest, change);
-  if (value === undefined) delete parts[String(key)];
-  else parts[String(key)] = value;
+  if (value === undefined) {
+    delete parts[String(key)];
+  } else {
+    parts[String(key)] = value;
+  }
   return copy;
 }
 

@@ -113,7 +113,9 @@ export function loadSettings(file: string): Settings {
   }
   const document = parseDocument(content, { prettyErrors: true });
   const [wrong] = document.errors;
-  if (wrong !== undefined) throw new UsageError(`the settings ${file} are not YAML: ${wrong.message}`);
+  if (wrong !== undefined) {
+    throw new UsageError(`the settings ${file} are not YAML: ${wrong.message}`);
+  }
   const read = settingsSchema.safeParse(document.toJS() ?? {});
   if (!read.success) {
     throw new UsageError(`the settings ${file} do not have the right shape:\n${z.prettifyError(read.error)}`);

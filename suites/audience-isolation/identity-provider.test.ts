@@ -120,13 +120,16 @@ requirement('AI-03', (t) =>
 requirement('AI-04', async (t) => {
   const exchanges = await declaredExchanges(t, 'ai-04');
   const declaring = exchanges.filter(({ provider }) => provider.acceptsFurtherAudiences === true);
-  if (declaring.length > 0)
+  if (declaring.length > 0) {
     t.evidence(
       'accept further audiences, as they declare',
       declaring.map(({ label }) => label),
     );
+  }
   const bound = exchanges.filter((exchange) => !declaring.includes(exchange));
-  if (bound.length === 0) return t.notApplicable('all providers declare that they accept further audiences');
+  if (bound.length === 0) {
+    return t.notApplicable('all providers declare that they accept further audiences');
+  }
   await expectRefused(t, bound, ({ provider: { name, audience } }) => {
     const others = exchanges.filter(({ provider }) => provider.name !== name);
     const other = others[0]?.provider.audience ?? 'https://another-provider.conformance.test';
@@ -194,8 +197,9 @@ requirement('AI-07', async (t) => {
   const sample = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
   const algorithm = sample.alg ?? '';
   const key = published.keys.find(({ kid }) => kid === sample.kid);
-  if (key === undefined)
+  if (key === undefined) {
     throw new HarnessError(`the cluster does not publish the key "${sample.kid}" of its own token`);
+  }
   const rogue = await makeRogueIssuer(algorithm);
   const bad = (
     fault: string,
@@ -278,7 +282,9 @@ async function harmTo(
   const known: (Record<string, unknown> | string)[] = [];
   for (const exchange of [mapped, other, mapped]) {
     const response = await exchange.present(await exchange.good());
-    if (!isAccepted(response)) return undefined;
+    if (!isAccepted(response)) {
+      return undefined;
+    }
     known.push(await identityOf(fetch, exchange.provider, response.accessToken ?? ''));
   }
   const [before, between, after] = known;
@@ -287,10 +293,14 @@ async function harmTo(
     if (typeof before !== 'object' || typeof between !== 'object' || typeof after !== 'object') {
       return { undecided: 'nobody can tell whose identity it was given' };
     }
-    if (typeof given !== 'object') return { undecided: given };
+    if (typeof given !== 'object') {
+      return { undecided: given };
+    }
     const telling = tellingMembers(before, between, after);
     const shared = membersOf(telling, before, given);
-    if (telling.length > 0 && shared.length === 0) return 'none';
+    if (telling.length > 0 && shared.length === 0) {
+      return 'none';
+    }
     return { harm: `it was given the identity of the one that is registered (${shared.join(', ') || 'all have one'})` };
   };
 }
@@ -374,7 +384,9 @@ requirement('AI-10', async (t) => {
   const exchanges = await declaredExchanges(t, 'ai-10');
   const accessTokenBy = async (exchange: DeclaredExchange): Promise<string> => {
     const response = await exchange.present(await exchange.good());
-    if (isAccepted(response)) return response.accessToken ?? '';
+    if (isAccepted(response)) {
+      return response.accessToken ?? '';
+    }
     throw new NotTestable(`${exchange.label} refuses a good token (${describeResponse(response)}), see TX-10`);
   };
   await expectRefused(t, exchanges, (exchange) => {
@@ -414,7 +426,9 @@ requirement('AI-11', async (t) => {
     await Promise.all(
       exchanges.map(async (exchange) => {
         const response = await exchange.present(await exchange.good());
-        if (!isAccepted(response)) return void found.untestable.push(refusesGood(exchange, response));
+        if (!isAccepted(response)) {
+          return void found.untestable.push(refusesGood(exchange, response));
+        }
         const { label: where } = exchange;
         for (const { name, refusal } of servers) {
           const refused = await refusal(response.accessToken ?? '');
@@ -461,10 +475,11 @@ requirement('AI-12', async (t) => {
   for (const exchange of exchanges) {
     const stranger = strangerOf.get(exchange);
     const response = await stranger?.present(await stranger.good());
-    if (response !== undefined && !isAccepted(response))
+    if (response !== undefined && !isAccepted(response)) {
       throw new NotTestable(
         `${exchange.label} refuses the stranger's own pair (${describeResponse(response)}), see TX-10`,
       );
+    }
   }
   await expectRefusals(t, exchanges, (exchange) => {
     const own = (): Promise<string> => exchange.good();
@@ -552,8 +567,11 @@ requirement('AI-14', (t) =>
         await exchange.present(await signedBy(exchange, kept)),
       ];
       const refused = controls.find((response) => !isAccepted(response));
-      if (refused === undefined) ready.push(exchange);
-      else untestable.push(refusesGood(exchange, refused));
+      if (refused === undefined) {
+        ready.push(exchange);
+      } else {
+        untestable.push(refusesGood(exchange, refused));
+      }
     }
     issuer.publish(kept);
     const withdrawnAt = Date.now();
@@ -568,8 +586,9 @@ requirement('AI-14', (t) =>
         'the withdrawn key': describeResponse(response),
         'control: the key that is left': describeResponse(control),
       };
-      if (!isAccepted(control)) untestable.push(refusesGood(exchange, control));
-      else if (isAccepted(response)) {
+      if (!isAccepted(control)) {
+        untestable.push(refusesGood(exchange, control));
+      } else if (isAccepted(response)) {
         violations.push({ finding: `accepts a token of a key that was withdrawn ${seconds} s ago`, where });
       }
     }

@@ -68,7 +68,9 @@ test('three providers with three tokens: three accepted, six refused, and the re
   const items: EvidenceItem[] = [];
   await evaluate({ kind: 'embedded' }, { declarations: [0], only: ['AI-01', 'AI-11'], items });
   const matrix = collectMatrix(items);
-  if (matrix === undefined) throw new Error('no matrix');
+  if (matrix === undefined) {
+    throw new Error('no matrix');
+  }
   const names = ['production', 'staging', 'peer'];
   expect(matrix.providers.map(({ name, underTest }) => [name, underTest])).toEqual([
     ['production', true],
@@ -81,7 +83,9 @@ test('three providers with three tokens: three accepted, six refused, and the re
     const expected =
       token === provider ? { status: 200, outcome: 'accepted' } : { outcome: 'refused', reason: 'audience' };
     expect(cells.length).toBeGreaterThan(0);
-    for (const cell of cells) expect(cell).toMatchObject({ ...expected, asItMust: true });
+    for (const cell of cells) {
+      expect(cell).toMatchObject({ ...expected, asItMust: true });
+    }
   }
   for (const [issuedBy, resourceServer] of pairs) {
     const cells = matrix.accessTokens.filter(
@@ -138,7 +142,9 @@ const saying = (text: (refused: string) => string): EmbeddedTwin => ({
   behaviour: {
     finish(ctx) {
       const body = ctx.body as Record<string, unknown> | undefined;
-      if (typeof body?.error_description !== 'string') return;
+      if (typeof body?.error_description !== 'string') {
+        return;
+      }
       ctx.body = { ...body, error_description: text(body.error_description) };
     },
   },
@@ -202,7 +208,9 @@ test.for<[string, EmbeddedTwin, boolean, string | undefined]>([
   const setting = { declarations: [0], only: ['AI-09'], forge: false, declares: { acceptsUnmappedSubjects }, reasons };
   const outcomes = await evaluate({ kind: 'embedded', twin }, setting);
   expect(outcomes, reasons.join('\n')).toEqual(finding === undefined ? {} : { 'AI-09': 'failed' });
-  if (finding !== undefined) expect(reasons.join('\n')).toMatch(new RegExp(finding));
+  if (finding !== undefined) {
+    expect(reasons.join('\n')).toMatch(new RegExp(finding));
+  }
 });
 
 test('a provider that finds the client by its assertion gives it its own identity, whatever client the request names', async () => {

@@ -1,4 +1,7 @@
-/** The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is content with having seen nothing. */
+/**
+ * The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is
+ * content with having seen nothing.
+ */
 
 import type { Finding } from '../../harness/core/findings.ts';
 import {
@@ -17,19 +20,26 @@ import {
   withoutToken,
 } from '../../harness/roles/token-client/record.ts';
 
-/** AI-30: each provider's endpoint is only ever presented tokens of that provider's file, with calls of all at the same time too. */
+/**
+ * AI-30: each provider's endpoint is only ever presented tokens of that provider's file, with calls of all at the same
+ * time too.
+ */
 export function presentsEachTokenToItsProvider(session: ClientSession): string[] {
   const findings = concurrency(session);
   for (const { name, tokenPath, audience } of session.providers) {
     const presented = presentedTokens(session).filter(({ provider }) => provider === name);
-    if (presented.length === 0) findings.push(`${name} was never presented a token, so nothing is known of it`);
+    if (presented.length === 0) {
+      findings.push(`${name} was never presented a token, so nothing is known of it`);
+    }
     const others = session.providers.filter((other) => other.name !== name);
     for (const { at, parameter, token } of presented) {
       const owner = others.find((other) =>
         observationsOf(session, other.tokenPath).some(({ sha256 }) => sha256 === token.sha256),
       );
       const own = observationsOf(session, tokenPath).some(({ sha256 }) => sha256 === token.sha256);
-      if (own) continue;
+      if (own) {
+        continue;
+      }
       const whose =
         owner === undefined ? `a token for ${JSON.stringify(token.claims.aud)}` : `the token of ${owner.name}`;
       if (owner !== undefined || ![token.claims.aud].flat().includes(audience)) {
@@ -52,8 +62,9 @@ export function sendsEachAccessTokenToItsResourceServer(session: ClientSession):
     const sent = betweenLate(session, session.resources).filter(
       ({ provider, token }) => provider === name && token !== undefined,
     );
-    if (!sent.some(({ status }) => status === 200))
+    if (!sent.some(({ status }) => status === 200)) {
       findings.push(`${name}: no call was accepted, so nothing is known of it`);
+    }
     for (const { at, token } of sent) {
       const from = issuer.get(token?.sha256 ?? '');
       if (from !== name) {
@@ -74,15 +85,23 @@ export function keepsOthersWorking(session: ClientSession): Finding[] {
   const { calls, providers } = session;
   const blanked = calls.filter(({ phase }) => phase === 'blanked');
   const failing = blanked.findLast(({ provider }) => provider === LATE);
-  if (failing === undefined) return ['no such calls were made'];
-  if (failing.ok) return [`${LATE} did not fail with its token file blank, so nothing is known of the others`];
+  if (failing === undefined) {
+    return ['no such calls were made'];
+  }
+  if (failing.ok) {
+    return [`${LATE} did not fail with its token file blank, so nothing is known of the others`];
+  }
   const worked = providers.filter(
     ({ name }) => calls.findLast(({ phase, provider }) => phase === 'paced' && provider === name)?.ok === true,
   );
-  if (worked.length === 0) return [`no other provider worked before ${LATE} failed, so nothing is known of them`];
+  if (worked.length === 0) {
+    return [`no other provider worked before ${LATE} failed, so nothing is known of them`];
+  }
   return worked.flatMap(({ name }) => {
     const made = blanked.filter(({ provider }) => provider === name);
-    if (made.length === 0) return [`${name} was not called while ${LATE} failed`];
+    if (made.length === 0) {
+      return [`${name} was not called while ${LATE} failed`];
+    }
     return failuresOf(
       made,
       (call) => `while ${LATE} failed a call of another provider failed too: ${describeCall(call)}`,
@@ -90,12 +109,17 @@ export function keepsOthersWorking(session: ClientSession): Finding[] {
   });
 }
 
-/** AI-33: while its own token file is missing or blank a provider is shown no token at all, and its resource server neither. */
+/**
+ * AI-33: while its own token file is missing or blank a provider is shown no token at all, and its resource server
+ * neither.
+ */
 export function neverFallsBack(session: ClientSession): string[] {
   const calls = session.calls.filter(({ provider }) => provider === LATE);
   const without = calls.filter(({ phase }) => withoutToken(phase) !== undefined);
   const there = calls.find(({ phase }) => phase === 'refused');
-  if (without.length < 2 || there === undefined) return ['no such calls were made'];
+  if (without.length < 2 || there === undefined) {
+    return ['no such calls were made'];
+  }
   const early = <R extends { at: string }>(records: R[]): R[] => beforeToken(session, records, there);
   return [
     ...without

@@ -8,7 +8,10 @@ export const PRODUCTION = 'https://production.conformance.test';
 const MINT = { verb: 'create', resource: 'serviceaccounts', subresource: 'token' };
 const LIFE_SECONDS = 600;
 
-/** TokenRequests for {@link SERVICE_ACCOUNT} by itself, by an account with every verb on ServiceAccounts, and by one that may mint. */
+/**
+ * TokenRequests for {@link SERVICE_ACCOUNT} by itself, by an account with every verb on ServiceAccounts, and by one
+ * that may mint.
+ */
 export async function requestTokensAsAccounts(
   t: RequirementContext,
   namespace: string,
@@ -16,7 +19,9 @@ export async function requestTokensAsAccounts(
   const cluster = await t.cluster();
   const account = { namespace, serviceAccount: SERVICE_ACCOUNT };
   const user = (name: string): string => `system:serviceaccount:${namespace}:${name}`;
-  for (const name of ['manages-accounts', 'may-mint']) await createServiceAccount(t, namespace, name, false);
+  for (const name of ['manages-accounts', 'may-mint']) {
+    await createServiceAccount(t, namespace, name, false);
+  }
   await grant(t, namespace, 'manages-accounts', [{ apiGroups: [''], resources: ['serviceaccounts'], verbs: ['*'] }]);
   await grant(t, namespace, 'may-mint', [{ apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] }]);
   await untilAllowed(t, namespace, {
@@ -47,7 +52,8 @@ export async function requestTokensAsNodes(
   namespace: string,
 ): Promise<Record<'itsNode' | 'itsNodeNotBound' | 'anotherNode', TokenRequestAnswer>> {
   const cluster = await t.cluster();
-  // No kubelet has to run it: there is no such node. The name is its own, for Kubernetes soon removes pods of a node that it misses.
+  // No kubelet has to run it: there is no such node. The name is its own, for Kubernetes soon removes pods of a node
+  // that it misses.
   const elsewhere = `elsewhere.${namespace}`;
   const projected = { sources: [{ serviceAccountToken: { path: 'token', audience: PRODUCTION } }] };
   const { metadata } = await cluster.core.createNamespacedPod({

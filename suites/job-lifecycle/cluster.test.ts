@@ -290,7 +290,9 @@ const POD_FAULTS: PodFault[] = [
   },
 ];
 
-/** A status may take so long: the kubelet looks for evictions every ten seconds, and everything else goes on meanwhile. */
+/**
+ * A status may take so long: the kubelet looks for evictions every ten seconds, and everything else goes on meanwhile.
+ */
 const STATUS_SECONDS = 120;
 
 requirement('JL-06', async (t) => {
@@ -498,7 +500,9 @@ requirement('JL-04', async (t) => {
   // The neighbour that allows it shows that the next slot has come.
   await cronJobs.haveStarted('allows', 2, SLOT_SECONDS + DUE_SECONDS);
   await cronJobs.haveStarted('forbids', 2, NEIGHBOUR_SECONDS).catch((error: unknown) => {
-    if (!(error instanceof DeadlineExceeded)) throw error;
+    if (!(error instanceof DeadlineExceeded)) {
+      throw error;
+    }
   });
   const started = cronJobs.started();
   t.evidence('Jobs that were started', { ...started, zone: FAR_ZONE, schedule: inFarZone });
@@ -510,7 +514,10 @@ requirement('JL-04', async (t) => {
   expect(left.failed, 'Jobs that are failed and left').toHaveLength(1);
 });
 
-/** What runs in the pods of the recipes: it reads what the recipe gives it, and tells what it found; with `serve`, to who asks. */
+/**
+ * What runs in the pods of the recipes: it reads what the recipe gives it, and tells what it found; with `serve`, to
+ * who asks.
+ */
 const READS_ITS_RECIPE = `
 const fs = require('node:fs');
 const [mode, cache] = process.argv.slice(1);

@@ -15,8 +15,8 @@ const ENDS = {
 } as const;
 
 /**
- * CronJobs of one requirement, with every Job that they start. The Jobs are active and stay so without a pod: what is evaluated is when
- * they are made. At the end they are deleted: they would start Jobs for as long as the cluster lives.
+ * CronJobs of one requirement, with every Job that they start. The Jobs are active and stay so without a pod: what is
+ * evaluated is when they are made. At the end they are deleted: they would start Jobs for as long as the cluster lives.
  */
 export class CronJobs<Name extends string> implements AsyncDisposable {
   readonly #t: RequirementContext;
@@ -86,7 +86,8 @@ export class CronJobs<Name extends string> implements AsyncDisposable {
   }
 
   /**
-   * Makes three Jobs of each kind of end, as `kubectl create job --from` makes them, and waits until one of each is left.
+   * Makes three Jobs of each kind of end, as `kubectl create job --from` makes them, and waits until one of each is
+   * left.
    *
    * @returns the names of those that are left
    */
@@ -101,7 +102,9 @@ export class CronJobs<Name extends string> implements AsyncDisposable {
     const made = Object.entries(ENDS).flatMap(([kind, spec]) =>
       [1, 2, 3].map((number) => ({ job: `${objectName(name)}-${kind}-${number}`, kind, spec })),
     );
-    for (const { job, spec } of made) await this.#own.createJob(job, 'exit 0', spec, { owner });
+    for (const { job, spec } of made) {
+      await this.#own.createJob(job, 'exit 0', spec, { owner });
+    }
     await Promise.all(made.map(({ job }) => ended(this.#jobs, job)));
     const left = (kind: keyof typeof ENDS): Promise<string[]> =>
       this.#jobs.until(

@@ -89,13 +89,17 @@ export function keepsToItsOwn(record: TasksRecord): Finding[] {
   const findings: Finding[] = [];
   const { jobs, pods } = record.target.selectors;
   const others = (name: string): boolean => record.bystanders.includes(name);
-  if (record.bystanders.length === 0) findings.push('no Job was seen, so that none of others was put alongside');
+  if (record.bystanders.length === 0) {
+    findings.push('no Job was seen, so that none of others was put alongside');
+  }
   for (const [kind, selector] of [
     ['Job', jobs],
     ['Pod', pods],
   ] as const) {
     const ofTasks = record.tasks.flatMap((task) => (kind === 'Job' ? jobsOf(record, task) : podsOf(record, task)));
-    if (ofTasks.length === 0) findings.push(`no ${kind} of a task was seen`);
+    if (ofTasks.length === 0) {
+      findings.push(`no ${kind} of a task was seen`);
+    }
     for (const { name, first } of ofTasks) {
       const labels = first.metadata?.labels ?? {};
       if (!parseLabelSelector(selector).matches(labels)) {
@@ -104,8 +108,11 @@ export function keepsToItsOwn(record: TasksRecord): Finding[] {
     }
   }
   for (const { name, goneAt, first, last } of ofKind(record, 'Job').filter((job) => others(job.name))) {
-    if (goneAt !== undefined) findings.push(`Job ${name}, which is not the runner's, was deleted`);
-    else if (intentOf(first) !== intentOf(last)) findings.push(`Job ${name}, which is not the runner's, was changed`);
+    if (goneAt !== undefined) {
+      findings.push(`Job ${name}, which is not the runner's, was deleted`);
+    } else if (intentOf(first) !== intentOf(last)) {
+      findings.push(`Job ${name}, which is not the runner's, was changed`);
+    }
   }
   return findings;
 }
@@ -125,23 +132,27 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
     ['fails', 'failed'],
   ] as const) {
     const task = taskNamed(record, label);
-    if (task === undefined) continue;
+    if (task === undefined) {
+      continue;
+    }
     const ends = endsOf(record, task);
-    if (ends.length !== 1)
+    if (ends.length !== 1) {
       findings.push(`the task ${label} ${describeOutcome(record, task)}: ${ends.length} ends, not one`);
+    }
     for (const end of ends) {
-      if (end.outcome !== outcome)
+      if (end.outcome !== outcome) {
         findings.push(
           `the task ${label}, whose agent ends with ${label === 'fails' ? 7 : 0}, ${describeOutcome(record, task)}`,
         );
-      else if (
+      } else if (
         label === 'fails' &&
         end.exitCode !== 7 &&
         (end.exitCode !== undefined || !/\b7\b/.test(end.reason ?? ''))
-      )
+      ) {
         findings.push(
           `the task ${label} ended with exit code 7; it ${describeOutcome(record, task)}, which does not say so`,
         );
+      }
     }
   }
   return findings;
@@ -152,11 +163,15 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
  * that it keeps.
  */
 export function waitsForTheSilent(record: RunnerRecord): Finding[] {
-  if (record.tasks.length === 0) return ['no task was submitted'];
+  if (record.tasks.length === 0) {
+    return ['no task was submitted'];
+  }
   return record.tasks.flatMap((task) => {
     const { timeoutSeconds: limit } = task.task;
     const who = `the task${limit === undefined ? '' : ` with a time limit of ${limit} s`}`;
-    if (podsOf(record, task).length === 0) return [`${who} had no pod`];
+    if (podsOf(record, task).length === 0) {
+      return [`${who} had no pod`];
+    }
     const ends = endsOf(record, task);
     const early = ends.find((end) => end.at < task.at + SILENT_SECONDS * 1000);
     return [
@@ -181,14 +196,20 @@ export function stillRunning(record: RunnerRecord): Finding[] {
   let evaluated = 0;
   for (const task of record.tasks) {
     const [end] = endsOf(record, task);
-    if (end === undefined) continue;
+    if (end === undefined) {
+      continue;
+    }
     evaluated += 1;
     for (const pod of podsOf(record, task)) {
       const over = endOfPod(record, pod);
       const limit = end.at + SLACK_SECONDS * 1000;
-      if (over !== undefined && over <= limit) continue;
+      if (over !== undefined && over <= limit) {
+        continue;
+      }
       // The harness did not look for long enough to know.
-      if (over === undefined && record.endedAt < limit) continue;
+      if (over === undefined && record.endedAt < limit) {
+        continue;
+      }
       const until = over === undefined ? 'to the end' : secondsText(over - end.at);
       const which = `its pod ${pod.name} (${statusOf(pod.last).phase})`;
       const text = `the task ${task.label} ${describeOutcome(record, task)}, but ${which} was there after that, ${until}`;
@@ -213,19 +234,27 @@ export function stillRunning(record: RunnerRecord): Finding[] {
 export function cancels(record: RunnerRecord): Finding[] {
   assumes(record, 'cancel');
   const task = taskNamed(record, 'cancelled');
-  if (task === undefined) return ['no task was cancelled'];
+  if (task === undefined) {
+    return ['no task was cancelled'];
+  }
   const findings: Finding[] = [];
   const [end] = endsOf(record, task);
-  if (end?.outcome !== 'cancelled') findings.push(`the task that was cancelled ${describeOutcome(record, task)}`);
+  if (end?.outcome !== 'cancelled') {
+    findings.push(`the task that was cancelled ${describeOutcome(record, task)}`);
+  }
   const pods = podsOf(record, task);
-  if (pods.length === 0) findings.push('the task that was cancelled had no pod');
+  if (pods.length === 0) {
+    findings.push('the task that was cancelled had no pod');
+  }
   for (const { name, goneAt, last } of pods) {
     if (goneAt === undefined && !hasFinished(last)) {
       findings.push(`the task was cancelled, and its pod ${name} is ${statusOf(last).phase}`);
     }
   }
   for (const { name, goneAt } of jobsOf(record, task)) {
-    if (goneAt === undefined) findings.push(`the task was cancelled, and its Job ${name} is still there`);
+    if (goneAt === undefined) {
+      findings.push(`the task was cancelled, and its Job ${name} is still there`);
+    }
   }
   return findings;
 }
@@ -248,7 +277,9 @@ export function timesOutLate({ target, late }: TimeLimitsRecord): Finding[] {
 /** @param late how the cause became known late, as a part of a sentence; empty: in time */
 function endsAtItsLimit(record: RunnerRecord, late = ''): Finding[] {
   const task = taskNamed(record, 'runs-out');
-  if (task === undefined) return ['no task was given a time limit'];
+  if (task === undefined) {
+    return ['no task was given a time limit'];
+  }
   const [end] = endsOf(record, task);
   const isReported =
     end?.outcome === 'timeout' || (end?.outcome === 'failed' && (late !== '' || TIMEOUT_WORDS.test(end.reason ?? '')));
@@ -298,7 +329,9 @@ export function keepsJobs(record: RunnerRecord, retained: SubmittedTask[]): Find
   for (const task of retained) {
     const who = `the task ${task.label}, whose Job was to be retained, ${describeOutcome(record, task)}`;
     const jobs = jobsOf(record, task);
-    if (jobs.length === 0) findings.push(`${who}: it had no Job`);
+    if (jobs.length === 0) {
+      findings.push(`${who}: it had no Job`);
+    }
     for (const { name, goneAt, last } of jobs) {
       const { spec = {} } = last as { spec?: { ttlSecondsAfterFinished?: number } };
       const ttl = spec.ttlSecondsAfterFinished;
@@ -320,8 +353,12 @@ export function writesTheSamePod(record: RunnerRecord): Finding[] {
     const [pod] = task === undefined ? [] : podsOf(record, task);
     return task === undefined || pod === undefined ? undefined : neutralSpec(record, task, pod);
   });
-  if (first === undefined || second === undefined) return ['the two tasks that are the same did not both have a pod'];
-  if (first === second) return [];
+  if (first === undefined || second === undefined) {
+    return ['the two tasks that are the same did not both have a pod'];
+  }
+  if (first === second) {
+    return [];
+  }
   const at = [...first].findIndex((character, index) => character !== second[index]);
   const [a, b] = [first, second].map((text) => text.slice(Math.max(0, at - 80), at + 80));
   return [`two tasks that are the same gave different pods: …${a}… and …${b}…`];
@@ -332,8 +369,12 @@ function neutralSpec(record: RunnerRecord, { task, marker }: SubmittedTask, pod:
   const own = ofKind(record, 'Job', marker).map(({ name }) => name);
   const volumes = /kube-api-access-[a-z0-9]{5}/g;
   let text = JSON.stringify(specOf(pod)).replaceAll(volumes, 'TOKEN');
-  for (const known of [pod.name, ...own, marker, task.id, task.agent]) text = text.replaceAll(known, 'ID');
-  for (const id of [task.id, task.agent]) text = withoutCuts(text, id);
+  for (const known of [pod.name, ...own, marker, task.id, task.agent]) {
+    text = text.replaceAll(known, 'ID');
+  }
+  for (const id of [task.id, task.agent]) {
+    text = withoutCuts(text, id);
+  }
   // Digests have no more in common than that they are long.
   return text.replaceAll(/[0-9a-f]{8,}/g, 'HEX').replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z|\b\d{10,}\b/g, 'TIME');
 }
@@ -344,8 +385,9 @@ const SHORTEST_CUT = 6;
 /** A text without an id that was cut off, and put in lower case. */
 function withoutCuts(text: string, id: string): string {
   let rest = text;
-  for (let length = id.length; length >= SHORTEST_CUT; length -= 1)
+  for (let length = id.length; length >= SHORTEST_CUT; length -= 1) {
     rest = rest.replaceAll(id.slice(0, length), 'ID').replaceAll(id.slice(0, length).toLowerCase(), 'ID');
+  }
   return rest;
 }
 
@@ -374,9 +416,13 @@ function hasResources(
   const { container: agent } = record.target;
   const task = taskNamed(record, label);
   const [pod] = task === undefined ? [] : podsOf(record, task);
-  if (pod === undefined) return [`the task ${label} had no pod`];
+  if (pod === undefined) {
+    return [`the task ${label} had no pod`];
+  }
   const container = specOf(pod).containers.find(({ name }) => name === agent);
-  if (container === undefined) return [`pod ${pod.name} has no container ${agent}`];
+  if (container === undefined) {
+    return [`pod ${pod.name} has no container ${agent}`];
+  }
   return (['requests', 'limits'] as const).flatMap((part) =>
     Object.entries({ ...defaults[part], ...override[part] }).flatMap(([name, value]) => {
       const is = container.resources?.[part]?.[name];
@@ -414,7 +460,9 @@ export function watchesRatherThanPolls(record: TasksRecord): Finding[] {
   const since = new Date(record.readiness?.at ?? record.startedAt).toISOString();
   const after = record.requests.filter(({ at }) => at > since);
   const watched = new Set(record.requests.filter(({ verb }) => verb === 'watch').map(({ resource }) => resource));
-  if (!watched.has('jobs') && !watched.has('pods')) findings.push('it watches neither Jobs nor pods');
+  if (!watched.has('jobs') && !watched.has('pods')) {
+    findings.push('it watches neither Jobs nor pods');
+  }
   for (const resource of ['jobs', 'pods']) {
     const asked = after.filter((request) => request.resource === resource && request.subresource === undefined);
     const watches = asked.filter(({ verb }) => verb === 'watch').length;
@@ -460,7 +508,9 @@ function asksForAHealthyPod(
   objects: TasksRecord['objects'],
 ): boolean {
   const [, by, value] = /involvedObject\.(name|uid)=([^,]+)/.exec(fieldSelector) ?? [];
-  if (by === undefined || value === undefined) return true;
+  if (by === undefined || value === undefined) {
+    return true;
+  }
   const own = objects.filter(({ kind, object }) => kind === 'Pod' && object.metadata?.[by as 'name' | 'uid'] === value);
   const asked = Date.parse(at);
   const known = own.filter((event) => event.at <= asked - NEWS_MS);
@@ -506,14 +556,20 @@ export function namesEveryTask(record: IdsRecord): Finding[] {
       task.task.id.length > 60 ? `${task.task.id.slice(0, 30)}…${task.task.id.slice(-20)}` : task.task.id,
     );
     const jobs = jobsOf(record, task);
-    if (jobs.length === 0) findings.push(`the task with the id ${id} got no Job; it ${describeOutcome(record, task)}`);
+    if (jobs.length === 0) {
+      findings.push(`the task with the id ${id} got no Job; it ${describeOutcome(record, task)}`);
+    }
     for (const { name } of jobs) {
       const other = byName.get(name);
-      if (other !== undefined) findings.push(`the tasks ${other} and ${id} share the Job ${name}`);
+      if (other !== undefined) {
+        findings.push(`the tasks ${other} and ${id} share the Job ${name}`);
+      }
       byName.set(name, id);
     }
   }
-  if (record.tasks.length === 0) return ['no task was submitted'];
+  if (record.tasks.length === 0) {
+    return ['no task was submitted'];
+  }
   return findings.length === 0
     ? []
     : [`of ids by the seed ${record.seed} of fast-check ${findings.length} went wrong`, ...findings];
@@ -589,9 +645,13 @@ function treatsItsJobsAsDocumented(record: SignalRecord): Finding[] {
   const { jobs: documented } = record.target.documented.onSigterm;
   const [task] = record.tasks;
   const jobs = task === undefined ? [] : jobsOf(record, task);
-  if (task === undefined || jobs.length === 0) return ['no Job of its own was there at SIGTERM'];
+  if (task === undefined || jobs.length === 0) {
+    return ['no Job of its own was there at SIGTERM'];
+  }
   // A runner that goes on cleans up after its tasks, as ever.
-  if (record.exitedAt === undefined) return [];
+  if (record.exitedAt === undefined) {
+    return [];
+  }
   return jobs.flatMap(({ name, uid }) => {
     const deletedAt = deletionOf(record, uid);
     if (documented === 'delete' && deletedAt === undefined) {
@@ -619,8 +679,12 @@ function deletionOf({ objects, lookedAt }: SignalRecord, uid: string): number | 
 /** JL-32: the end of a task that was preserved is reported after the restart, once. */
 export function takesUp(record: SignalRecord): Finding[] {
   const [task] = record.tasks;
-  if (task === undefined || record.restarted === undefined) return ['it was not started again'];
-  if (!record.restarted.ready) return ['it did not become ready again'];
+  if (task === undefined || record.restarted === undefined) {
+    return ['it was not started again'];
+  }
+  if (!record.restarted.ready) {
+    return ['it did not become ready again'];
+  }
   const ends = endsOf(record, task);
   return ends.length === 1 && ends[0]?.outcome === 'succeeded'
     ? []
@@ -644,7 +708,9 @@ export function keepsLimits({ runners }: RunnersRecord<LimitRecord>): Finding[] 
       const ended = tasks.filter((task) => endsOf(record, task).some(({ outcome }) => outcome === 'succeeded'));
       const refused = tasks.filter((task) => refusalOf(record, task) !== undefined);
       // An id of which it makes no Job at all breaks no limit: that is JL-23's.
-      if (most === 0 && UNUSUAL.test(tasks[0]?.task.agent ?? '')) return [];
+      if (most === 0 && UNUSUAL.test(tasks[0]?.task.agent ?? '')) {
+        return [];
+      }
       const stories = (): string => tasks.map((task) => `${task.label} ${describeOutcome(record, task)}`).join('; ');
       return [
         ...(most > record.count ? [`${who} had ${most} pods at once; its limit is ${record.count}`] : []),
@@ -667,7 +733,9 @@ function mostAtOnce(record: RunnerRecord, tasks: RunnerRecord['tasks']): number 
   let most = 0;
   for (const { kind, type, object } of record.objects) {
     const uid = object.metadata?.uid ?? '';
-    if (kind !== 'Pod' || !uids.has(uid)) continue;
+    if (kind !== 'Pod' || !uids.has(uid)) {
+      continue;
+    }
     const { phase, containerStatuses = [] } = (object.status ?? {}) as {
       phase?: string;
       containerStatuses?: { state?: { terminated?: object } }[];
@@ -676,8 +744,11 @@ function mostAtOnce(record: RunnerRecord, tasks: RunnerRecord['tasks']): number 
       type === 'DELETED' ||
       ['Succeeded', 'Failed'].includes(phase ?? '') ||
       (containerStatuses.length > 0 && containerStatuses.every(({ state }) => state?.terminated !== undefined));
-    if (ended) active.delete(uid);
-    else active.add(uid);
+    if (ended) {
+      active.delete(uid);
+    } else {
+      active.add(uid);
+    }
     most = Math.max(most, active.size);
   }
   return most;
@@ -690,16 +761,20 @@ const STREAM_SECONDS = 5;
 export function streamsOutput(record: OutputRecord): Finding[] {
   assumes(record, 'stream');
   const [task] = record.tasks;
-  if (task === undefined) return ['no task was submitted'];
+  if (task === undefined) {
+    return ['no task was submitted'];
+  }
   const findings: Finding[] = [];
   // A runner that never asks for the log has it from elsewhere, by a connection that is none of the API server's.
   const elsewhere = record.logs.length === 0 && outputOf(record, task) !== '';
-  if (!elsewhere && !record.logs.some(({ fault }) => fault !== undefined))
+  if (!elsewhere && !record.logs.some(({ fault }) => fault !== undefined)) {
     findings.push('no connection for its log was seen, so that none was broken');
+  }
   const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
   const wanted = Array.from({ length: record.lines }, (_, index) => index + 1);
-  if (numbers.join() !== wanted.join())
+  if (numbers.join() !== wanted.join()) {
     findings.push(`of lines 1 to ${record.lines} it gave ${numbers.join(', ') || 'none'}`);
+  }
   const running = record.objects.find(
     ({ kind, object, markers }) =>
       kind === 'Pod' && markers.includes(task.marker) && runsIn(object, record.target.container),
@@ -710,7 +785,9 @@ export function streamsOutput(record: OutputRecord): Finding[] {
   if (running !== undefined && first !== undefined) {
     const late = first.at - running.at - STREAM_SECONDS * 1000;
     const text = `its first line came ${secondsText(first.at - running.at)} after the agent was seen to run`;
-    if (late > 0) findings.push({ text, from: running.at, to: first.at, excessMs: late });
+    if (late > 0) {
+      findings.push({ text, from: running.at, to: first.at, excessMs: late });
+    }
   }
   return findings;
 }
@@ -721,7 +798,9 @@ export function streamsOutput(record: OutputRecord): Finding[] {
  */
 export function survivesDisruptions(record: OutputRecord): Finding[] {
   return record.tasks.flatMap((task) => {
-    if (task.label === 'amid' && refusalOf(record, task) !== undefined) return [];
+    if (task.label === 'amid' && refusalOf(record, task) !== undefined) {
+      return [];
+    }
     const ends = endsOf(record, task);
     const jobs = jobsOf(record, task);
     const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
@@ -747,7 +826,9 @@ const REREAD_FACTOR = 1.1;
 /** JL-35: no more of a log is read than documented, and the task ends as it does. */
 export function boundsLogs(record: OutputRecord): Finding[] {
   const [task] = record.tasks;
-  if (task === undefined) return ['no task was submitted'];
+  if (task === undefined) {
+    return ['no task was submitted'];
+  }
   const limit = record.target.documented.logLimitBytes ?? Number.POSITIVE_INFINITY;
   const read = record.logs.reduce((sum, { bytes }) => sum + bytes, 0);
   const given = outputBytesOf(record, task);
@@ -770,10 +851,13 @@ const MEMORY_MIB = 80;
 export function boundsMemory(record: MemoryRecord): Finding[] {
   const { container } = record.target;
   const [task] = record.tasks;
-  if (task === undefined || podsOf(record, task).length === 0) return ['the task had no pod'];
+  if (task === undefined || podsOf(record, task).length === 0) {
+    return ['the task had no pod'];
+  }
   // Nothing was printed where nobody ran.
-  if (!record.objects.some(({ kind, object }) => kind === 'Pod' && hasBegun(object, container)))
+  if (!record.objects.some(({ kind, object }) => kind === 'Pod' && hasBegun(object, container))) {
     return [`the agent of the task never ran: it ${describeOutcome(record, task)}`];
+  }
   const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
   const { before, most } = record.memory;
   const printed = mebibytes(record.printed);
@@ -793,8 +877,9 @@ export function mergesTemplate(record: RunnerRecord): Finding[] {
   assumes(record, 'pod-template');
   const [task] = record.tasks;
   const [pod] = task === undefined ? [] : podsOf(record, task);
-  if (task === undefined || pod === undefined)
+  if (task === undefined || pod === undefined) {
     return [`the task had no pod${task === undefined ? '' : `: it ${describeOutcome(record, task)}`}`];
+  }
   const spec = specOf(pod);
   const agent = spec.containers.find(({ name }) => name === record.target.container);
   const has = (what: string, is: boolean): Finding[] => (is ? [] : [`the template's ${what} is not in the pod`]);
@@ -829,7 +914,9 @@ export function deliversPrompts(record: PromptsRecord): Finding[] {
   return record.prompts
     .filter(({ bytes }) => bytes < 131_072)
     .flatMap(({ label, bytes, sha256, seen, change }) => {
-      if (seen === sha256) return [];
+      if (seen === sha256) {
+        return [];
+      }
       const task = taskNamed(record, label);
       const outcome = task === undefined ? '' : `; the task ${describeOutcome(record, task)}`;
       const what = seen === undefined ? 'did not arrive' : `arrived changed${change === undefined ? '' : ` ${change}`}`;
@@ -844,10 +931,16 @@ export function deliversOrRefusesLargePrompts(record: PromptsRecord): Finding[] 
   return record.prompts
     .filter(({ bytes }) => bytes >= 131_072)
     .flatMap(({ label, bytes, sha256, seen }) => {
-      if (seen === sha256) return [];
+      if (seen === sha256) {
+        return [];
+      }
       const task = record.tasks.find((submitted) => submitted.label === label);
-      if (task === undefined) return [];
-      if (seen !== undefined) return [`the prompt ${label} of ${bytes} bytes arrived changed`];
+      if (task === undefined) {
+        return [];
+      }
+      if (seen !== undefined) {
+        return [`the prompt ${label} of ${bytes} bytes arrived changed`];
+      }
       const reason = refusalOf(record, task) ?? endsOf(record, task)[0]?.reason ?? '';
       return SIZE_WORDS.test(reason)
         ? []
@@ -860,8 +953,12 @@ export function inherits(record: ParentPodRecord): Finding[] {
   assumes(record, 'inherit');
   const { deployment } = record.target;
   const { spec, agent } = agentOf(record, 'first');
-  if (deployment === undefined || spec === undefined || agent === undefined) return ['the task had no pod'];
-  if (deployment.inherits.length === 0) return ['the target file names nothing in `deployment.inherits`'];
+  if (deployment === undefined || spec === undefined || agent === undefined) {
+    return ['the task had no pod'];
+  }
+  if (deployment.inherits.length === 0) {
+    return ['the target file names nothing in `deployment.inherits`'];
+  }
   const parent = (record.pod as { spec?: unknown }).spec as AgentPodSpec;
   const container = parent.containers.find(({ name }) => name === deployment.container);
   const envOf = (kind: 'value' | 'valueFrom') => (container?.env ?? []).filter((entry) => entry[kind] !== undefined);
@@ -901,10 +998,14 @@ export function reportsNoInterruptedTaskAsSucceeded({ runners }: RunnersRecord<I
       return task === undefined ? [] : [{ record, task, by }];
     }),
   );
-  if (interrupted.length === 0) return ['no task could be interrupted'];
+  if (interrupted.length === 0) {
+    return ['no task could be interrupted'];
+  }
   return interrupted.flatMap(({ record, task, by }) => {
     const ends = endsOf(record, task);
-    if (ends.length > 0 && ends.every(({ outcome }) => outcome !== 'succeeded')) return [];
+    if (ends.length > 0 && ends.every(({ outcome }) => outcome !== 'succeeded')) {
+      return [];
+    }
     const code = exitCodeOf(record, task);
     const agent = code === undefined ? 'whose agent got SIGTERM' : `whose agent ended with ${code} on SIGTERM`;
     const text = `the task ${task.label}, ${agent} (${by}), ${describeOutcome(record, task)}`;
@@ -926,8 +1027,12 @@ export function endsWithItsAgent({ runners }: RunnersRecord<OtherContainersRecor
         return [missing(`${who} ${describeOutcome(record, task)}${seen}`)];
       }
       const isWrongCode = code !== 0 && end.exitCode !== undefined && end.exitCode !== code;
-      if (end.outcome !== wanted || isWrongCode) return [`${who} ${describeOutcome(record, task)}`];
-      if (agentAt === undefined || end.at - agentAt <= END_SECONDS * 1000) return [];
+      if (end.outcome !== wanted || isWrongCode) {
+        return [`${who} ${describeOutcome(record, task)}`];
+      }
+      if (agentAt === undefined || end.at - agentAt <= END_SECONDS * 1000) {
+        return [];
+      }
       const text = `${who} was reported ${secondsText(end.at - agentAt)} after its agent had ended`;
       return [{ text, from: agentAt, to: end.at, excessMs: end.at - agentAt - END_SECONDS * 1000 }];
     }),
@@ -959,12 +1064,16 @@ const EXCERPT = 24;
 export function givesLinesWhole(record: BytesRecord): Finding[] {
   assumes(record, 'stream');
   const [task] = record.tasks;
-  if (task === undefined || record.lines.length === 0) return ['nothing was printed'];
+  if (task === undefined || record.lines.length === 0) {
+    return ['nothing was printed'];
+  }
   const { output } = record;
   let from = 0;
   const findings = record.lines.flatMap(({ what, text }): Finding[] => {
     const at = output.indexOf(text, from);
-    if (at < 0) return [`the line with ${what} ${describeLoss(output, text)}`];
+    if (at < 0) {
+      return [`the line with ${what} ${describeLoss(output, text)}`];
+    }
     from = at + text.length;
     return output.includes(text, from) ? [`the line with ${what} was given more than once`] : [];
   });
@@ -977,15 +1086,22 @@ export function givesLinesWhole(record: BytesRecord): Finding[] {
  * was found.
  */
 function describeLoss(output: string, line: string): string {
-  if (output.includes(line)) return 'was given out of order';
+  if (output.includes(line)) {
+    return 'was given out of order';
+  }
   // The longest beginning of the line that arrived.
   let [known, lost] = [0, line.length];
   while (known < lost) {
     const middle = Math.ceil((known + lost) / 2);
-    if (output.includes(line.slice(0, middle))) known = middle;
-    else lost = middle - 1;
+    if (output.includes(line.slice(0, middle))) {
+      known = middle;
+    } else {
+      lost = middle - 1;
+    }
   }
-  if (known < Math.min(line.length, 4)) return 'was not given';
+  if (known < Math.min(line.length, 4)) {
+    return 'was not given';
+  }
   const at = output.indexOf(line.slice(0, known)) + known;
   const [expected, found] = [line, output].map((text, n) => {
     const position = n === 0 ? known : at;

@@ -92,8 +92,9 @@ export function withContainer(spec: V1PodSpec, container: Partial<V1Container>):
 }
 
 /**
- * Tells a CronJob when it last ran, in its status: the slot that is due since is started at once, so that nobody has to wait for the clock
- * (Kubernetes: CronJob limitations, "it checks how many schedules it missed in the duration from its last scheduled time until now").
+ * Tells a CronJob when it last ran, in its status: the slot that is due since is started at once, so that nobody has to
+ * wait for the clock (Kubernetes: CronJob limitations, "it checks how many schedules it missed in the duration from its
+ * last scheduled time until now").
  */
 export async function ranLast(
   cluster: Pick<ClusterHandle, 'request'>,

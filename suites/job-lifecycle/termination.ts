@@ -56,8 +56,8 @@ export async function terminate(
 }
 
 /**
- * Seconds from SIGTERM to the end. Word of SIGTERM is late where the pod is CPU-starved, and SIGTERM cannot have come before the deletion
- * was asked for: the longer of both times is nearer to the truth.
+ * Seconds from SIGTERM to the end. Word of SIGTERM is late where the pod is CPU-starved, and SIGTERM cannot have come
+ * before the deletion was asked for: the longer of both times is nearer to the truth.
  */
 export function secondsFromTerm({ termAt, termination, askedAt }: Terminated): number {
   if (termination === undefined || termAt === undefined) {

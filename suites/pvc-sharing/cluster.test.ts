@@ -185,7 +185,10 @@ requirement('PV-05', async (t) => {
   }
 });
 
-/** What a reader has to have met for a verdict: so many versions, in so many reads; and how long it may take, in seconds. */
+/**
+ * What a reader has to have met for a verdict: so many versions, in so many reads; and how long it may take, in
+ * seconds.
+ */
 const OBSERVED = { versions: 50, reads: 500, seconds: 60 };
 const KILLS = 5;
 

@@ -16,11 +16,15 @@ const NO_POD = ['the task had no pod'];
 export function mountsTheClaim(record: ParentPodRecord): Finding[] {
   assumes(record, 'shared-claim');
   const { spec, agent } = agentOf(record, 'first');
-  if (spec === undefined || agent === undefined) return NO_POD;
+  if (spec === undefined || agent === undefined) {
+    return NO_POD;
+  }
   const { claim, claimMountPath } = record.target.deployment ?? {};
   const mount = agent.volumeMounts?.find(({ mountPath }) => mountPath === claimMountPath);
   const volume = spec.volumes?.find(({ name }) => name === mount?.name);
-  if (volume?.persistentVolumeClaim?.claimName === claim) return [];
+  if (volume?.persistentVolumeClaim?.claimName === claim) {
+    return [];
+  }
   const what = volume === undefined ? 'nothing' : JSON.stringify(volume);
   return [`at ${claimMountPath} the agent has ${what}, and not the claim ${claim}`];
 }
@@ -45,7 +49,9 @@ export function keepsAgentsApart(record: ParentPodRecord): Finding[] {
   const homes = ['first', 'other'].map((label) => {
     const { spec, agent } = agentOf(record, label);
     const home = /\benv HOME=([^\s"\\]+)/.exec(record.logs[label] ?? '')?.[1];
-    if (spec === undefined || agent === undefined || home === undefined) return undefined;
+    if (spec === undefined || agent === undefined || home === undefined) {
+      return undefined;
+    }
     const [mount] = (agent.volumeMounts ?? [])
       .filter(({ mountPath }) => home === mountPath || home.startsWith(`${mountPath.replace(/\/$/, '')}/`))
       .toSorted((a, b) => b.mountPath.length - a.mountPath.length);
@@ -55,7 +61,9 @@ export function keepsAgentsApart(record: ParentPodRecord): Finding[] {
       : [claim, mount?.subPath, home.slice(mount?.mountPath.length)].filter(Boolean).join('/');
   });
   const [one, other] = homes;
-  if (one === undefined || other === undefined) return ['an agent did not print its HOME'];
+  if (one === undefined || other === undefined) {
+    return ['an agent did not print its HOME'];
+  }
   return one === other && one !== 'a place of its own' ? [`two agents share the home ${one}`] : [];
 }
 
@@ -86,7 +94,9 @@ export function checksTheClaim(record: ClaimRecord): Finding[] {
 /** PV-24: the claim is there, and not being deleted. */
 export function leavesTheClaim(record: ParentPodRecord): Finding[] {
   assumes(record, 'shared-claim');
-  if (record.claim === undefined) return ['no claim was seen'];
+  if (record.claim === undefined) {
+    return ['no claim was seen'];
+  }
   const deleted = record.claim.metadata?.deletionTimestamp;
   return deleted === undefined ? [] : [`the shared claim was deleted at ${String(deleted)}`];
 }

@@ -20,8 +20,8 @@ export const SUB_PATHS = { one: '/one', two: '/two' };
 export type SharingWorker = 'author' | 'editor' | 'reader';
 
 /**
- * One of the pods that share the ReadWriteMany claim. The author and the editor may write; the reader has the claim `readOnly`.
- * The editor has a read-only mount and two sub-paths of it besides.
+ * One of the pods that share the ReadWriteMany claim. The author and the editor may write; the reader has the claim
+ * `readOnly`. The editor has a read-only mount and two sub-paths of it besides.
  */
 export function worker(t: RequirementContext, name: SharingWorker): Promise<VolumeWorkerPod> {
   return t.shared(`worker ${name}`, async () => {
@@ -68,7 +68,10 @@ function isSecondNode({ metadata, spec, status }: V1Node, node: string | undefin
   );
 }
 
-/** The node that the harness has added. It may be short of processors, and not Ready for a while: that says nothing of the cluster. */
+/**
+ * The node that the harness has added. It may be short of processors, and not Ready for a while: that says nothing of
+ * the cluster.
+ */
 async function furtherNode(t: RequirementContext, { kubeConfig }: ClusterHandle, here?: string): Promise<string> {
   try {
     return await watchUntil<V1Node, string>(
@@ -125,7 +128,10 @@ export async function firstWrite(pod: VolumeWorkerPod): Promise<FirstWrite> {
   return { seen, written: await pod.do('write', { path: `${SHARED}/by-${pod.name}`, text: 'x' }) };
 }
 
-/** The first of two pods with the claim of the default class. It is deleted by one requirement: what others want of it is done at its start. */
+/**
+ * The first of two pods with the claim of the default class. It is deleted by one requirement: what others want of it
+ * is done at its start.
+ */
 export function keeper(t: RequirementContext): Promise<{ keeper: VolumeWorkerPod; first: FirstWrite }> {
   return t.shared('worker keeper', async () => {
     const pod = await startOwnWorker(t, 'keeper');

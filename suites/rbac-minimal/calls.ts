@@ -6,7 +6,9 @@ import { createServiceAccount } from '../../harness/probes/pods.ts';
 import { grant, untilAllowed } from '../../harness/probes/token-requests.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 
-/** One call of the API, harmless whoever may make it: what it names does not exist, and what it would make is not kept. */
+/**
+ * One call of the API, harmless whoever may make it: what it names does not exist, and what it would make is not kept.
+ */
 export interface Call {
   verb: string;
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -65,8 +67,8 @@ export function collectionPath({ group, version, resource }: Resource, namespace
 }
 
 /**
- * A call with a plain verb. It names something that does not exist, and is a dry run: who may make it is answered by 404 or
- * 422 (the objects are not whole), and nothing changes.
+ * A call with a plain verb. It names something that does not exist, and is a dry run: who may make it is answered by
+ * 404 or 422 (the objects are not whole), and nothing changes.
  */
 export function plainCall(verb: PlainVerb, resource: Resource, namespace?: string, name = NOBODY): Call {
   const collection = collectionPath(resource, namespace);

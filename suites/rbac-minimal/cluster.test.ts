@@ -348,7 +348,10 @@ requirement('RB-05', async (t) => {
   ).toEqual([]);
 });
 
-/** The minor version from which on a WebSocket needs `create` too (feature gate AuthorizePodWebsocketUpgradeCreatePermission). */
+/**
+ * The minor version from which on a WebSocket needs `create` too (feature gate
+ * AuthorizePodWebsocketUpgradeCreatePermission).
+ */
 const WEBSOCKET_NEEDS_CREATE_FROM = 35;
 
 requirement('RB-06', async (t) => {

@@ -17,8 +17,9 @@ const RULES = {
 };
 
 /**
- * Three accounts that may edit Roles and RoleBindings of a namespace: one with nothing more than a right of its own, one that may
- * `escalate`, and one that may `bind` the Role `holds-lacked`. Roles to bind are those of ServiceAccounts that do not exist.
+ * Three accounts that may edit Roles and RoleBindings of a namespace: one with nothing more than a right of its own,
+ * one that may `escalate`, and one that may `bind` the Role `holds-lacked`. Roles to bind are those of ServiceAccounts
+ * that do not exist.
  */
 export async function accountsThatEditRoles(
   t: RequirementContext,
@@ -41,7 +42,9 @@ export async function accountsThatEditRoles(
     ['escalates', { verb: 'escalate', group: RBAC, resource: 'roles' }],
     ['binds', { verb: 'bind', group: RBAC, resource: 'roles', name: 'holds-lacked' }],
   ] as const;
-  for (const [name, right] of rights) await untilAccountMay(t, { namespace, name }, right);
+  for (const [name, right] of rights) {
+    await untilAccountMay(t, { namespace, name }, right);
+  }
   return { ...accounts, rules: RULES };
 }
 

@@ -82,7 +82,9 @@ export function documentsOnlyWhatItUses({ target, requests, unused }: SmallestRo
 
 /** RB-21: under the smallest Role the second exercise could do what the first could. */
 export function worksUnderTheSmallestRole({ underSmallest: second, ...first }: SmallestRoleRecord): Finding[] {
-  if (second === undefined || first.readiness?.ready !== true) return [];
+  if (second === undefined || first.readiness?.ready !== true) {
+    return [];
+  }
   if (second.readiness?.ready !== true) {
     const words = second.readiness === undefined ? 'it reported nothing' : second.readiness.reason;
     return [`under the smallest Role it does not accept work: ${words}`];
@@ -152,10 +154,14 @@ export function namesWhatIsMissing({ target, starts }: StartsRecord): Finding[] 
   assumes({ target }, 'preflight');
   return starts.flatMap(({ right, readiness, said }) => {
     const text = describeRight(right);
-    if (readiness === undefined) return [`without ${text} it reported nothing in time`];
+    if (readiness === undefined) {
+      return [`without ${text} it reported nothing in time`];
+    }
     // A runner that goes on must have reported that something is wrong, and not only mentioned it.
     const lines = readiness.ready ? said.split('\n').filter((line) => PROBLEM.test(line)) : [said];
-    if (lines.some((line) => namesRight(right, line))) return [];
+    if (lines.some((line) => namesRight(right, line))) {
+      return [];
+    }
     const what = readiness.ready ? 'accepted work' : 'refused work';
     return [`without ${text} it ${what} and did not name that${said === '' ? '' : `: ${said.slice(-300)}`}`];
   });
@@ -166,7 +172,9 @@ const PROBLEM = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i')
 /** RB-24: where a call was refused, it reports that, or the task is not reported as succeeded. */
 export function reportsRefusedCalls({ work }: RefusalsRecord): Finding[] {
   const asked = work.filter(({ refusedAt }) => refusedAt !== undefined);
-  if (asked.length === 0) return ['none of its calls was refused, whatever was taken away'];
+  if (asked.length === 0) {
+    return ['none of its calls was refused, whatever was taken away'];
+  }
   return asked
     .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
     .map(({ without, refusals, outcome }) => {

@@ -1,4 +1,6 @@
-/** What operators ask of an API server, in this process: an API server without a cluster that holds them to their rules. */
+/**
+ * What operators ask of an API server, in this process: an API server without a cluster that holds them to their rules.
+ */
 import { expect, test } from 'vitest';
 import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';

@@ -6,7 +6,10 @@ import { observeClient } from '../../harness/roles/token-client/observe.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 
-/** One request from a pod of the harness's: the audit log must show it by the pod's address, or a client's would not be seen either. */
+/**
+ * One request from a pod of the harness's: the audit log must show it by the pod's address, or a client's would not be
+ * seen either.
+ */
 async function checkThatPodsAreSeen(t: RequirementContext): Promise<void> {
   const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('audit control')]);
   const pod = await startIdlePod(t, namespace, 'caller', 'default');
@@ -40,7 +43,9 @@ requirement('RB-30', async (t) => {
   const calls = records.filter(({ at }) => Date.parse(at) >= Date.parse(pod.createdAt));
   const worked = session.calls.filter(({ ok }) => ok).length;
   t.evidence('pod of the client', { ...pod, worked, calls: calls.map((call) => ({ ...call, path: call.path })) });
-  if (worked === 0) throw new NotTestable('none of its calls succeeded: that it needs no API token is not shown');
+  if (worked === 0) {
+    throw new NotTestable('none of its calls succeeded: that it needs no API token is not shown');
+  }
   expectNone(
     [
       ...(pod.hasApiToken ? ['its pod has a token for the API server'] : []),

@@ -1,4 +1,6 @@
-/** What a session operator has to have done, judged from what was recorded. Pure functions; each finding is a sentence. */
+/**
+ * What a session operator has to have done, judged from what was recorded. Pure functions; each finding is a sentence.
+ */
 import { isDeepStrictEqual } from 'node:util';
 import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import { isCatchAll, matchesHost, type TunnelConfiguration } from '../../harness/fakes/dns-and-tunnel/zone.ts';
@@ -160,7 +162,10 @@ function foreignTunnelAt(record: OperatorRecord, at: number): TunnelConfiguratio
   return { ...tunnel, ingress: tunnel.ingress.filter(({ hostname = '' }) => !isOfSession(record, hostname)) };
 }
 
-/** SR-03: its rules are before the catch-all, and all else of the document is as it was, in every version that it wrote or tried to write. */
+/**
+ * SR-03: its rules are before the catch-all, and all else of the document is as it was, in every version that it wrote
+ * or tried to write.
+ */
 export function leavesTheTunnelAsItWas(record: OperatorRecord): Finding[] {
   const writes = record.edgeRequests.filter(isTunnelWrite);
   if (writes.length === 0) {
@@ -295,7 +300,10 @@ export function ignoresWhatIsNoSession(record: OperatorRecord): Finding[] {
   });
 }
 
-/** SR-07: over a restart, and with a second replica, nothing is made twice or again, and nothing is reported as a failure. */
+/**
+ * SR-07: over a restart, and with a second replica, nothing is made twice or again, and nothing is reported as a
+ * failure.
+ */
 export function repeatsNothing(record: OperatorRecord): Finding[] {
   const again = markAt(record, 'starts again');
   const settled = markAt(record, 'settled');
@@ -329,7 +337,9 @@ function doublesOf(record: OperatorRecord, session: Session, at: number): string
   );
 }
 
-/** SR-08: after a crowd has come and gone, all is there of those that live, nothing of the others, and all of others’. */
+/**
+ * SR-08: after a crowd has come and gone, all is there of those that live, nothing of the others, and all of others’.
+ */
 export function losesNothing(record: OperatorRecord): Finding[] {
   const live = liveSessions(record);
   const begun = record.sessions.filter(({ begunAt }) => begunAt > 0);

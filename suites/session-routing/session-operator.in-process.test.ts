@@ -1,4 +1,7 @@
-/** The scenarios and their checks on the reference and on a few twins, in this process: an API server without a cluster, and no engine. */
+/**
+ * The scenarios and their checks on the reference and on a few twins, in this process: an API server without a cluster,
+ * and no engine.
+ */
 import { expect, test } from 'vitest';
 import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';

@@ -54,11 +54,14 @@ requirement('TX-10', async (t) => {
     })),
   );
   const violations = answers.flatMap(({ label: where, token, response }) => {
-    if (!isAccepted(response))
+    if (!isAccepted(response)) {
       return [{ finding: `a genuine projected token ${notTaken(response)} (${describeResponse(response)})`, where }];
+    }
     return response.accessToken === token ? [{ finding: 'hands the projected token back as access token', where }] : [];
   });
-  if (violations.length > 0) throw new Violation(groupFindings(violations));
+  if (violations.length > 0) {
+    throw new Violation(groupFindings(violations));
+  }
 });
 
 requirement('TX-11', async (t) => {
@@ -75,14 +78,18 @@ requirement('TX-11', async (t) => {
   };
   const requireAgain = async (exchange: DeclaredExchange, token: string, presented: string): Promise<void> => {
     const answer = await refusal(exchange, token, presented);
-    if (answer === undefined) return;
+    if (answer === undefined) {
+      return;
+    }
     violations.push({ finding: `refuses a token ${presented} (${answer})`, where: exchange.label });
   };
 
   /** Good for the first time, or nothing can be said about the second. */
   const isGood = async (exchange: DeclaredExchange, token: string, presented: string): Promise<boolean> => {
     const answer = await refusal(exchange, token, presented);
-    if (answer === undefined) return true;
+    if (answer === undefined) {
+      return true;
+    }
     untestable.push({ finding: `refuses a good token ${presented} (${answer}), see TX-10`, where: exchange.label });
     return false;
   };
@@ -90,7 +97,9 @@ requirement('TX-11', async (t) => {
   const overItsOwnLife = async (exchange: DeclaredExchange): Promise<void> => {
     const token = await exchange.genuine({ expirationSeconds: 600 });
     const { iat = 0, exp = 0 } = decodeJwt(token);
-    if (!(await isGood(exchange, token, 'at once'))) return;
+    if (!(await isGood(exchange, token, 'at once'))) {
+      return;
+    }
     for (const share of [0.25, 0.55, 0.98]) {
       const instant = new Date((iat + share * (exp - iat)) * 1_000);
       await t.clock.until(instant, 'the same token is presented again');
@@ -108,7 +117,9 @@ requirement('TX-11', async (t) => {
         const iat = Math.floor(Date.now() / 1_000) - age;
         Object.assign(claims, { iat, nbf: iat, exp: iat + LIFE_SECONDS });
       });
-    if (!(await isGood(exchange, await aged(0), 'that was signed again'))) return;
+    if (!(await isGood(exchange, await aged(0), 'that was signed again'))) {
+      return;
+    }
     for (const age of [600, 1_800, LIFE_SECONDS - 30]) {
       await requireAgain(exchange, await aged(age), `issued ${age} s ago, ${LIFE_SECONDS - age} s before it expires`);
     }
@@ -117,7 +128,9 @@ requirement('TX-11', async (t) => {
   await Promise.all(
     exchanges.map(async (exchange) => {
       const token = await exchange.genuine();
-      if (!(await isGood(exchange, token, 'for the first time'))) return;
+      if (!(await isGood(exchange, token, 'for the first time'))) {
+        return;
+      }
       await requireAgain(exchange, token, 'for the second time');
       await requireAgain(exchange, token, 'for the third time');
       await (forge === undefined ? overItsOwnLife(exchange) : atAnyAge(exchange, forge));
@@ -137,8 +150,11 @@ requirement('TX-15', (t) =>
     const ready: DeclaredExchange[] = [];
     for (const exchange of all) {
       const control = await exchange.present(await exchange.good());
-      if (isAccepted(control)) ready.push(exchange);
-      else untestable.push(refusesGood(exchange, control));
+      if (isAccepted(control)) {
+        ready.push(exchange);
+      } else {
+        untestable.push(refusesGood(exchange, control));
+      }
     }
     issuer.publish(key, next);
     const from = Date.now();
@@ -152,7 +168,9 @@ requirement('TX-15', (t) =>
           why: 'the new signing key may not be known yet',
         });
         seen[exchange.label] = answers;
-        if (accepted) return;
+        if (accepted) {
+          return;
+        }
         const finding = `refuses tokens of a signing key that was published ${A_MINUTE_SECONDS} s ago (${answers.at(-1)?.answer})`;
         violations.push({ finding, where: exchange.label });
       }),
@@ -248,7 +266,9 @@ requirement('TX-17', async (t) => {
             where,
           });
         }
-        if (isAccepted(bad)) violations.push({ finding: `accepts a token of another key (${refusal})`, where });
+        if (isAccepted(bad)) {
+          violations.push({ finding: `accepts a token of another key (${refusal})`, where });
+        }
       }
       seen[`asked of the mirror, ${source}`] = mirror.requests;
     });
@@ -367,10 +387,14 @@ async function presentMalformed(exchange: DeclaredExchange): Promise<Malformed> 
   const untestable: ProviderFinding[] = [];
   const control = async (): Promise<boolean> => {
     const response = await exchange.present(await exchange.good());
-    if (!isAccepted(response)) untestable.push(refusesGood(exchange, response));
+    if (!isAccepted(response)) {
+      untestable.push(refusesGood(exchange, response));
+    }
     return isAccepted(response);
   };
-  if (!(await control())) return { faults, untestable };
+  if (!(await control())) {
+    return { faults, untestable };
+  }
   const altered = tamper(await exchange.good(), (claims) => {
     claims.exp = Number(claims.exp) + 1;
   });
@@ -395,7 +419,9 @@ async function presentMalformed(exchange: DeclaredExchange): Promise<Malformed> 
       silence.add(response.status, begin);
       last = fault;
       // One that is accepted is the matter of AI-07.
-      if (fault.fault !== ALTERED || !isAccepted(response)) faults.push({ ...fault, response });
+      if (fault.fault !== ALTERED || !isAccepted(response)) {
+        faults.push({ ...fault, response });
+      }
       if (silence.isEnough) {
         untestable.push({ finding: `${silence}, and not all of the others were sent`, where: exchange.label });
         break;
@@ -403,7 +429,9 @@ async function presentMalformed(exchange: DeclaredExchange): Promise<Malformed> 
     }
     await control();
   } catch (error) {
-    if (!(error instanceof Unreachable) || last === undefined) throw error;
+    if (!(error instanceof Unreachable) || last === undefined) {
+      throw error;
+    }
     // It answered a good token just now: what it was sent since has brought it down.
     faults.push({ ...last, response: readTokenResponse({ unanswered: `afterwards ${error.message}` }) });
   }
@@ -419,7 +447,9 @@ const answersToFaults = (t: RequirementContext): Promise<Malformed> =>
       all.faults.push(...faults);
       all.untestable.push(...untestable);
       // Nobody is there any more to be asked by the next one.
-      if (faults.at(-1)?.response.unanswered?.startsWith('afterwards') === true) break;
+      if (faults.at(-1)?.response.unanswered?.startsWith('afterwards') === true) {
+        break;
+      }
     }
     return all;
   });
@@ -443,7 +473,9 @@ async function judgeFaults(t: RequirementContext, judge: (fault: Fault) => strin
 
 requirement('TX-13', (t) =>
   judgeFaults(t, ({ fault, response }) => {
-    if (response.unanswered !== undefined) return `gives ${fault} no answer (${response.unanswered})`;
+    if (response.unanswered !== undefined) {
+      return `gives ${fault} no answer (${response.unanswered})`;
+    }
     return isRefused(response) ? undefined : `answers ${fault} with ${describeResponse(response)}`;
   }),
 );
@@ -454,14 +486,18 @@ const LIMITS = [413, 414, 429, 431];
 requirement('TX-13a', (t) =>
   judgeFaults(t, ({ fault, exchange, asClient, response }) => {
     // What is not answered, or with no refusal, is the matter of TX-13.
-    if (response.status === undefined || LIMITS.includes(response.status)) return undefined;
+    if (response.status === undefined || LIMITS.includes(response.status)) {
+      return undefined;
+    }
     const registered = asClient
       ? ['invalid_client']
       : exchange.declaration.grant === 'token-exchange'
         ? ['invalid_request', 'invalid_grant']
         : ['invalid_grant'];
     // A parameter without a value counts as one that is not there (RFC 6749 section 3.2).
-    if (fault === 'nothing') registered.push('invalid_request');
+    if (fault === 'nothing') {
+      registered.push('invalid_request');
+    }
     return registered.includes(response.error ?? '')
       ? undefined
       : `answers ${fault} with ${describeResponse(response)}, where ${registered.join(' or ')} is registered`;
@@ -489,7 +525,9 @@ requirement('TX-14', async (t) => {
       ] as const) {
         const response = await send(sent);
         // One that is accepted is the matter of AI-01 and AI-07.
-        if (isAccepted(response)) continue;
+        if (isAccepted(response)) {
+          continue;
+        }
         const echoed = parts.some((part) => response.text.includes(part));
         seen.push({ exchange: exchange.label, answer: `${response.status} ${response.error ?? ''}`, echoed });
       }
@@ -520,16 +558,21 @@ requirement('TX-18', async (t) => {
     // The other one between two of the same: what tells them apart is then neither a time nor a number of the token.
     for (const exchange of [one, other, one]) {
       const response = await exchange.present(await exchange.good());
-      if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
+      if (!isAccepted(response)) {
+        return void untestable.push(refusesGood(exchange, response));
+      }
       const told = await identityOf(fetch, exchange.provider, response.accessToken ?? '');
-      if (typeof told === 'string') return void untestable.push({ finding: told, where: one.label });
+      if (typeof told === 'string') {
+        return void untestable.push({ finding: told, where: one.label });
+      }
       claims.push(told);
     }
     const [before = {}, between = {}, after = {}] = claims;
     const telling = tellingMembers(before, between, after);
     seen[one.label] = Object.fromEntries(telling.map((name) => [name, [claims[0]?.[name], claims[1]?.[name]]]));
-    if (telling.length === 0)
+    if (telling.length === 0) {
       violations.push({ finding: 'gives two ServiceAccounts the same identity', where: one.label });
+    }
   };
   await Promise.all(
     first.map((one, index) => {
@@ -563,7 +606,9 @@ requirement('TX-19', async (t) => {
           });
     const { exp: subjectExpires = 0 } = decodeJwt(token);
     const response = await exchange.present(token);
-    if (!isAccepted(response)) return void untestable.push(refusesGood(exchange, response));
+    if (!isAccepted(response)) {
+      return void untestable.push(refusesGood(exchange, response));
+    }
     const claims = claimsOf(response.accessToken);
     const says = statedLifeSeconds(response);
     const expiries = [
@@ -622,18 +667,26 @@ requirement('TX-20', async (t) => {
     const form = isAccepted(response) ? formFindings(response) : [];
     seen.push({ exchange: where, asked: foreign, answer, granted, ...(form.length === 0 ? {} : { form }) });
     const beyond = foreign.filter((scope) => granted.includes(scope));
-    if (beyond.length > 0) violations.push({ finding: `grants ${beyond.join(', ')}, which no client has`, where });
-    else if (!isAccepted(response) && !isRefused(response))
+    if (beyond.length > 0) {
+      violations.push({ finding: `grants ${beyond.join(', ')}, which no client has`, where });
+    } else if (!isAccepted(response) && !isRefused(response)) {
       violations.push({ finding: `answers ${answer} to a scope that it does not grant`, where });
+    }
   };
   const judge = async (exchange: DeclaredExchange): Promise<void> => {
     const control = await exchange.present(await exchange.good());
-    if (!isAccepted(control)) return void untestable.push(refusesGood(exchange, control));
+    if (!isAccepted(control)) {
+      return void untestable.push(refusesGood(exchange, control));
+    }
     // Each that it knows alone: beside one that it does not know it would be refused for the other.
     const known = exchange.provider.foreignScopes ?? [];
-    for (const foreign of [FOREIGN_SCOPES, ...known.map((scope) => [scope])]) await ask(exchange, foreign);
+    for (const foreign of [FOREIGN_SCOPES, ...known.map((scope) => [scope])]) {
+      await ask(exchange, foreign);
+    }
   };
-  for (const exchange of exchanges) await judge(exchange);
+  for (const exchange of exchanges) {
+    await judge(exchange);
+  }
   t.evidence('answers to foreign scopes', seen);
   conclude(violations, untestable);
 });

@@ -126,7 +126,9 @@ test.for<[string, EmbeddedTwin, string[], RegExp | undefined]>([
   const outcomes = await evaluate({ kind: 'embedded', twin: started }, { declarations: [0], only, reasons });
   expect(Object.keys(outcomes), reasons.join('\n')).toEqual(red);
   expect(new Set(Object.values(outcomes))).toEqual(new Set(red.length === 0 ? [] : ['failed']));
-  if (reason !== undefined) expect(reasons.join('\n')).toMatch(reason);
+  if (reason !== undefined) {
+    expect(reasons.join('\n')).toMatch(reason);
+  }
 });
 
 test('an empty 200 in place of a token fails TX-10, and proves nothing elsewhere', async () => {

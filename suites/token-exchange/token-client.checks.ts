@@ -1,4 +1,7 @@
-/** The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is content with having seen nothing. */
+/**
+ * The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is
+ * content with having seen nothing.
+ */
 
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import { REDIRECTS } from '../../fixtures/workloads/observer/simulated.ts';
@@ -19,7 +22,10 @@ import {
   unseen,
 } from '../../harness/roles/token-client/record.ts';
 
-/** TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is configured, and no more. */
+/**
+ * TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is
+ * configured, and no more.
+ */
 export function exchangesByOneForm(session: ClientSession): string[] {
   const plain = simulatedSetup(session, 'plain');
   const asked = [
@@ -40,7 +46,10 @@ export function exchangesByOneForm(session: ClientSession): string[] {
   }));
 }
 
-/** TX-08: where the client's assertion is all that it presents, the request is the form of RFC 7523 section 2.2, with no secret beside it. */
+/**
+ * TX-08: where the client's assertion is all that it presents, the request is the form of RFC 7523 section 2.2, with no
+ * secret beside it.
+ */
 export function authenticatesByAssertionAlone(session: ClientSession): string[] {
   const simulated = simulatedSetup(session, 'client-assertion');
   const asked = [
@@ -58,19 +67,27 @@ export function authenticatesByAssertionAlone(session: ClientSession): string[] 
   }));
 }
 
-/** What is wrong with the token requests to some providers; it is a finding that one of them was never asked for a token. */
+/**
+ * What is wrong with the token requests to some providers; it is a finding that one of them was never asked for a
+ * token.
+ */
 function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>>(
   session: ClientSession,
   asked: P[],
   expected: (provider: P) => Record<string, Expected>,
 ): string[] {
   const findings = new Set<string>();
-  if (asked.length === 0) findings.add('no exchange was made');
-  for (const finding of dialectOf(session, asked)) findings.add(finding);
+  if (asked.length === 0) {
+    findings.add('no exchange was made');
+  }
+  for (const finding of dialectOf(session, asked)) {
+    findings.add(finding);
+  }
   for (const provider of asked) {
     const exchanges = session.exchanges.filter((exchange) => exchange.provider === provider.name);
-    if (exchanges.length === 0)
+    if (exchanges.length === 0) {
       findings.add(`${provider.name}: no exchange was made${errorAt(session, provider.name)}`);
+    }
     for (const exchange of exchanges) {
       for (const finding of requestFindings(exchange, expected(provider))) {
         findings.add(`${provider.name}: ${finding}`);
@@ -81,23 +98,32 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
 }
 
 function clientIdAs({ configurable, tokenRequest }: ClientSession, clientId: string): Expected {
-  if (tokenRequest?.omits.includes('client_id') === true) return '';
+  if (tokenRequest?.omits.includes('client_id') === true) {
+    return '';
+  }
   return configurable.clientId ? clientId : ANY;
 }
 
 function scopeAs({ configurable, tokenRequest }: ClientSession, scopes: string[]): Expected {
-  if (tokenRequest?.omits.includes('scope') === true) return '';
+  if (tokenRequest?.omits.includes('scope') === true) {
+    return '';
+  }
   return configurable.scopes ? scopes.join(' ') : ANY;
 }
 
 const JSON_TYPE = /^application\/json\s*(;|$)/i;
 
-/** Where token requests to some providers are JSON, said once for all of them: it is one difference from RFC 6749, however many requests. */
+/**
+ * Where token requests to some providers are JSON, said once for all of them: it is one difference from RFC 6749,
+ * however many requests.
+ */
 function dialectOf({ exchanges, tokenRequest }: ClientSession, asked: { name: string }[]): string[] {
   const names = asked
     .map(({ name }) => name)
     .filter((name) => exchanges.some(({ provider, contentType }) => provider === name && JSON_TYPE.test(contentType)));
-  if (names.length === 0) return [];
+  if (names.length === 0) {
+    return [];
+  }
   const declared =
     tokenRequest?.encoding === 'json'
       ? 'as the target declares (tokenRequest.encoding)'
@@ -115,16 +141,27 @@ function errorAt({ calls }: ClientSession, name: string): string {
 /** TX-03: no request to a token endpoint carries a client secret, and the pod is given no Secret. */
 export function sendsNoClientSecret({ exchanges, secrets }: ClientSession): string[] {
   const findings = new Set(secrets.map((secret) => `the client's pod is given the Secret ${secret}`));
-  if (exchanges.length === 0) findings.add('no exchange was made');
+  if (exchanges.length === 0) {
+    findings.add('no exchange was made');
+  }
   for (const { provider, authorization, parameters, path } of exchanges) {
-    if (authorization !== null) findings.add(`${provider} was sent an Authorization header (${authorization})`);
-    if (parameters.client_secret !== undefined) findings.add(`${provider} was sent a client_secret`);
-    if (/[?&]client_secret=/.test(path)) findings.add(`${provider} was sent a client_secret in the URL`);
+    if (authorization !== null) {
+      findings.add(`${provider} was sent an Authorization header (${authorization})`);
+    }
+    if (parameters.client_secret !== undefined) {
+      findings.add(`${provider} was sent a client_secret`);
+    }
+    if (/[?&]client_secret=/.test(path)) {
+      findings.add(`${provider} was sent a client_secret in the URL`);
+    }
   }
   return [...findings];
 }
 
-/** TX-05: the resource servers get what an exchange gave, never a subject token: not one that was seen, nor another of its issuer. */
+/**
+ * TX-05: the resource servers get what an exchange gave, never a subject token: not one that was seen, nor another of
+ * its issuer.
+ */
 export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
   const issued = new Set<unknown>(session.exchanges.map(({ accessToken }) => accessToken));
   const observed = session.files.flatMap(({ observations }) => observations);
@@ -138,8 +175,12 @@ export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
     const sent = `the resource server of ${provider} was sent`;
     const carried = [...(bearer === undefined ? [] : [{ as: 'Bearer token', token: bearer }]), ...further];
     return carried.flatMap(({ as, token }) => {
-      if (issued.has(token.sha256)) return [];
-      if (subjects.has(token.sha256)) return [`${sent} a subject token (${as}) at ${at}`];
+      if (issued.has(token.sha256)) {
+        return [];
+      }
+      if (subjects.has(token.sha256)) {
+        return [`${sent} a subject token (${as}) at ${at}`];
+      }
       return issuers.has(token.claims.iss)
         ? [`${sent} a token of the cluster's issuer "${token.claims.iss}" (${as}) at ${at}`]
         : [];
@@ -162,14 +203,21 @@ const ANY = Symbol('anything');
 /** What a parameter must be; one of several texts; '' stands for none. */
 type Expected = string | string[] | typeof JWT | typeof ANY;
 
-/** What is wrong with the form of a token request: each parameter must be given once, with its value; '' stands for none. */
+/**
+ * What is wrong with the form of a token request: each parameter must be given once, with its value; '' stands for
+ * none.
+ */
 export function requestFindings(
   { method, contentType, authorization, parameters, path }: ExchangeRecord,
   expected: Record<string, Expected>,
 ): string[] {
   const findings: string[] = [];
-  if (method !== 'POST') findings.push(`the token endpoint was asked by ${method}`);
-  if (path.includes('?')) findings.push('parameters stand in the URL');
+  if (method !== 'POST') {
+    findings.push(`the token endpoint was asked by ${method}`);
+  }
+  if (path.includes('?')) {
+    findings.push('parameters stand in the URL');
+  }
   // Of JSON it is told once for all requests (dialectOf); its members are compared like parameters.
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType) && !JSON_TYPE.test(contentType)) {
     findings.push(`the content type is "${contentType}", not application/x-www-form-urlencoded`);
@@ -177,10 +225,14 @@ export function requestFindings(
   }
   for (const [name, wanted] of Object.entries(expected)) {
     const [value, ...more] = parameters[name] ?? [];
-    if (more.length > 0) findings.push(`${name} is given ${more.length + 1} times`);
+    if (more.length > 0) {
+      findings.push(`${name} is given ${more.length + 1} times`);
+    }
     const told = typeof value === 'object' ? 'a JWT' : `"${value ?? ''}"`;
     if (wanted === JWT) {
-      if (typeof value !== 'object') findings.push(`${name} is not a JWT`);
+      if (typeof value !== 'object') {
+        findings.push(`${name} is not a JWT`);
+      }
     } else if (wanted !== ANY && !(typeof value !== 'object' && [wanted].flat().includes(value ?? ''))) {
       const allowed = [wanted].flat().filter((one) => one !== '');
       findings.push(
@@ -188,20 +240,28 @@ export function requestFindings(
       );
     }
   }
-  if (authorization !== null)
+  if (authorization !== null) {
     findings.push(`an Authorization header (${authorization}) was sent, though no secret is configured`);
-  if (parameters.client_secret !== undefined) findings.push('a client_secret was sent, though none is configured');
+  }
+  if (parameters.client_secret !== undefined) {
+    findings.push('a client_secret was sent, though none is configured');
+  }
   return findings;
 }
 
-/** TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is one. */
+/**
+ * TX-02: a token exchange is the form of RFC 8693 section 2.1 with what is configured: an audience only where there is
+ * one.
+ */
 export function exchangesBySubjectToken(session: ClientSession): Finding[] {
   const { configurable, tokenRequest } = session;
   const names = ['exchange', 'exchange-audience'] as const;
   const asked = names.map((name) => ({ name }));
   const findings = names.flatMap((name) => {
     const setup = simulatedSetup(session, name);
-    if (name === 'exchange-audience' && !configurable.tokenExchangeAudience) return [];
+    if (name === 'exchange-audience' && !configurable.tokenExchangeAudience) {
+      return [];
+    }
     const exchanges = exchangesAtSimulated(session, name);
     const findings = exchanges.flatMap((exchange) =>
       requestFindings(exchange, {
@@ -237,7 +297,10 @@ export function findsAnIssuerWithAPath(session: ClientSession): Finding[] {
   ];
 }
 
-/** TX-06: metadata that names another issuer is not used, nor where the two differ by a slash at the end (RFC 8414 section 3.3). */
+/**
+ * TX-06: metadata that names another issuer is not used, nor where the two differ by a slash at the end (RFC 8414
+ * section 3.3).
+ */
 export function refusesMetadataOfAnotherIssuer(session: ClientSession): Finding[] {
   const names = ['other-issuer', 'other-slash'] as const;
   return [

@@ -218,7 +218,10 @@ async function judgeDeletedPod(t: RequirementContext, namespace: string): Promis
   expect(after.deleted.review.error, 'the reason').toContain('invalidated');
 }
 
-/** Seconds after `deletionTimestamp` at which a pod's tokens must be refused though it lingers: leeway, cache, and slack. */
+/**
+ * Seconds after `deletionTimestamp` at which a pod's tokens must be refused though it lingers: leeway, cache, and
+ * slack.
+ */
 const INVALID_AFTER_DELETION_SECONDS = 70;
 
 /** A pod that a finalizer keeps after it was deleted. It never runs: its tokens are bound to the object. */
@@ -442,7 +445,9 @@ requirement('TR-14', async (t) => {
   const { core } = await t.cluster();
   const { name: namespace } = await t.namespaceFor('same-name');
   const pods = 'of-the-pods';
-  for (const name of ['made-again', 'kept', pods]) await createServiceAccount(t, namespace, name, false);
+  for (const name of ['made-again', 'kept', pods]) {
+    await createServiceAccount(t, namespace, name, false);
+  }
   const ofAccount = (serviceAccount: string): Promise<TokenPair> => mintPair(t, { namespace, serviceAccount });
   const ofPod = async (name: string): Promise<TokenPair> =>
     mintPair(t, { namespace, serviceAccount: pods, boundPod: await unscheduledPod(t, namespace, name, pods) });

@@ -38,12 +38,15 @@ export function rotatingPod(t: RequirementContext): Promise<ProbePod> {
 }
 
 /**
- * What is asked for a token that must still be good for a while after it was replaced: on the accelerated clock 60 s leave less
- * than ten of them.
+ * What is asked for a token that must still be good for a while after it was replaced: on the accelerated clock 60 s
+ * leave less than ten of them.
  */
 const LONG_ASKED_SECONDS = 900;
 
-/** Pods whose token files are looked at for who may read them, and one of which is asked for a token that it no longer has. */
+/**
+ * Pods whose token files are looked at for who may read them, and one of which is asked for a token that it no longer
+ * has.
+ */
 export function guardedPods(t: RequirementContext): Promise<Record<'group' | 'user', ProbePod>> {
   return t.shared('guarded pods', async () => {
     const { name: namespace } = await t.namespaceFor('modes');
@@ -103,7 +106,9 @@ export interface Rotation {
   before: V1Pod;
   after: V1Pod;
   window: RotationWindow;
-  /** What the probe saw; absent where the pod or its container was replaced meanwhile, and all that it had seen is lost. */
+  /**
+   * What the probe saw; absent where the pod or its container was replaced meanwhile, and all that it had seen is lost.
+   */
   files?: FileObservations[];
 }
 
@@ -159,7 +164,8 @@ export function restartsOf(pod: V1Pod): number {
 /**
  * The files that were watched, the one that is judged first.
  *
- * @throws NotTestable where the pod or its container was replaced, so that the probe in it knows nothing of what was before
+ * @throws NotTestable where the pod or its container was replaced, so that the probe in it knows nothing of what was
+ *   before
  */
 export function watchedFiles({ files }: Rotation): [FileObservations, ...FileObservations[]] {
   const [judged, ...others] = files ?? [];

@@ -109,7 +109,9 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
       async start(start, providers) {
         if (start === 'corrupt') {
           const files = readdirSync(cache);
-          for (const name of files) writeFileSync(join(cache, name), '{"key":');
+          for (const name of files) {
+            writeFileSync(join(cache, name), '{"key":');
+          }
           corruptFiles = files.length;
         }
         // Nobody can write below a file, not even a user who may write everywhere.
@@ -152,7 +154,9 @@ async function restartClient(create: CreateClient): Promise<CacheSession> {
 test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 120_000 }, async ({ mustFail }) => {
   const create = created[next];
   next += 1;
-  if (create === undefined) throw new Error('no such client');
+  if (create === undefined) {
+    throw new Error('no such client');
+  }
   const session = await restartClient(create);
   const findings = Object.fromEntries(
     Object.entries(ROWS)
@@ -203,5 +207,7 @@ test('a session that saw nothing satisfies no row', () => {
     resources: [],
     stalls: [],
   };
-  for (const [id, judge] of Object.entries(ROWS)) expect(judge(nothing), id).not.toEqual([]);
+  for (const [id, judge] of Object.entries(ROWS)) {
+    expect(judge(nothing), id).not.toEqual([]);
+  }
 });

@@ -1,4 +1,7 @@
-/** The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is content with having seen nothing. */
+/**
+ * The checks of the token client in this suite. Each returns what is wrong, one sentence a finding. None of them is
+ * content with having seen nothing.
+ */
 
 import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
@@ -78,7 +81,9 @@ function readsItsTokenFile(session: ClientSession, { pathConfigured }: { pathCon
     ...providers.flatMap((provider) => {
       const known = new Set(observationsOf(session, provider.tokenPath).map(({ sha256 }) => sha256));
       const presented = presentedTokens(session).filter(({ provider: to }) => to === provider.name);
-      if (presented.some(({ token }) => known.has(token.sha256))) return [];
+      if (presented.some(({ token }) => known.has(token.sha256))) {
+        return [];
+      }
       const instead =
         presented[0] === undefined ? 'nothing at all' : `a token for ${JSON.stringify(presented[0].token.claims.aud)}`;
       return [
@@ -98,7 +103,10 @@ export function rereadsAtEveryExchange(session: ClientSession): Finding[] {
   return presentsWhatWasThere(session, 0);
 }
 
-/** TR-37: no exchange presents a token that its file has not held for longer than the declared interval, within one such process. */
+/**
+ * TR-37: no exchange presents a token that its file has not held for longer than the declared interval, within one such
+ * process.
+ */
 export function rereadsOnSchedule(session: ClientSession): Finding[] {
   if (session.reloadSeconds === undefined) {
     throw new NotApplicable(
@@ -116,13 +124,19 @@ function presentsWhatWasThere(session: ClientSession, rememberedMs: number): Fin
   for (const { name, tokenPath } of session.providers) {
     const observations = observationsOf(session, tokenPath);
     const presented = presentedTokens(session).filter(({ provider }) => provider === name);
-    if (new Set(presented.map(({ token }) => token.sha256)).size > 1) crossed = true;
+    if (new Set(presented.map(({ token }) => token.sha256)).size > 1) {
+      crossed = true;
+    }
     for (const { at, parameter, token } of presented) {
       const replaced = replacedAt(observations, token);
       // A call that had begun before may have read the file before.
-      if (replaced === undefined || startOfCalls(session, name, at) <= replaced) continue;
+      if (replaced === undefined || startOfCalls(session, name, at) <= replaced) {
+        continue;
+      }
       const excessMs = at - replaced - rememberedMs - READ_TO_ARRIVAL_MS;
-      if (excessMs <= 0) continue;
+      if (excessMs <= 0) {
+        continue;
+      }
       const text = `${name}: the ${parameter} presented at ${iso(at)} had been replaced in ${tokenPath} at ${iso(replaced)}`;
       findings.push({ text, from: replaced, to: at, excessMs });
     }
@@ -145,17 +159,24 @@ export function neverPresentsAnExpiredToken(session: ClientSession): Finding[] {
   const rotating = new Set(session.providers.map(({ name }) => name));
   for (const { at, provider, parameter, token } of presentedTokens(session)) {
     const expiry = Number(token.claims.exp) * 1000;
-    if (!rotating.has(provider) || !(expiry <= at)) continue;
+    if (!rotating.has(provider) || !(expiry <= at)) {
+      continue;
+    }
     const text = `${provider}: the ${parameter} presented at ${iso(at)} had expired at ${iso(expiry)}`;
     const from = Math.min(expiry, startOfCalls(session, provider, at));
     findings.push({ text, from, to: at, excessMs: at - expiry });
   }
   const calls = session.calls.filter(({ phase }) => phase === 'paced' || phase === 'burst');
-  if (calls.length === 0) findings.push('no call was made');
+  if (calls.length === 0) {
+    findings.push('no call was made');
+  }
   return [...findings, ...failuresOf(calls, (call) => `a call failed: ${describeCall(call)}`)];
 }
 
-/** TR-24: many calls need one exchange, and the next one comes when the access token's end is near (never before half of its life). */
+/**
+ * TR-24: many calls need one exchange, and the next one comes when the access token's end is near (never before half of
+ * its life).
+ */
 export function reusesAccessTokens(session: ClientSession): Finding[] {
   const findings: Finding[] = [];
   let judged = 0;
@@ -164,7 +185,9 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
     const usableMs = (seconds = Number.POSITIVE_INFINITY): number =>
       Math.min(seconds / 2, seconds - skewSeconds) * 1000;
     const burst = session.calls.filter(({ phase, provider }) => phase === 'burst' && provider === name);
-    if (burst.length < (session.burstCalls ?? BURST_CALLS) || burst.some(({ ok }) => !ok)) continue;
+    if (burst.length < (session.burstCalls ?? BURST_CALLS) || burst.some(({ ok }) => !ok)) {
+      continue;
+    }
     judged += 1;
     const from = Date.parse(burst[0]?.at ?? '');
     const last = burst.at(-1);
@@ -186,12 +209,16 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
     }
     for (const [index, exchange] of exchanges.entries()) {
       const previous = exchanges[index - 1];
-      if (previous?.expiresIn === undefined || !needless.includes(exchange)) continue;
+      if (previous?.expiresIn === undefined || !needless.includes(exchange)) {
+        continue;
+      }
       const at = Date.parse(exchange.at);
       // The client counts from when it asked, which the recorder cannot see: not before the call that needed it.
       const asked = startOfCalls(session, name, Date.parse(previous.at));
       const excessMs = usableMs(previous.expiresIn) - ROUNDING_MS - (at - asked);
-      if (excessMs <= 0) continue;
+      if (excessMs <= 0) {
+        continue;
+      }
       const gap = ((at - Date.parse(previous.at)) / 1000).toFixed(1);
       const text = `${name}: exchanged at ${exchange.at}, ${gap} s after it got a token for ${previous.expiresIn} s; the target declares that it renews one ${skewSeconds} s before its end (skewSeconds)`;
       findings.push({ text, from: asked, to: at, excessMs });
@@ -200,7 +227,10 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
   return judged === 0 ? ['no provider answered a series of calls'] : findings;
 }
 
-/** TR-28: with its token file missing or blank the client fails soon and says why, exchanges nothing, and recovers by itself. */
+/**
+ * TR-28: with its token file missing or blank the client fails soon and says why, exchanges nothing, and recovers by
+ * itself.
+ */
 export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   const findings: Finding[] = restarts(session.before, session.after);
   const calls = session.calls.filter(({ provider }) => provider === LATE);
@@ -208,8 +238,9 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   const there = calls.find(({ phase }) => phase === 'refused');
   // A client may pause after the refusal.
   const recovered = calls.findLast(({ phase }) => phase === 'recovered');
-  if (without.length < 2 || there === undefined || recovered === undefined)
+  if (without.length < 2 || there === undefined || recovered === undefined) {
     return [...findings, 'no such calls were made'];
+  }
   // A client that is started for each call needs that time too: not more than the slowest of its good calls.
   const startMs = Math.max(0, ...session.calls.flatMap(({ ok, durationMs }) => (ok ? [durationMs] : [])));
   for (const call of without) {
@@ -260,7 +291,9 @@ export function sendsNoWhiteSpace(session: ClientSession): Finding[] {
 /** TR-28a: the error of a call for which there is no token names the file that should hold it. */
 export function namesTheMissingFile({ calls, latePath }: ClientSession): Finding[] {
   const failed = calls.filter(({ phase, ok }) => withoutToken(phase) !== undefined && !ok);
-  if (failed.length === 0) return ['no call failed for want of its token file'];
+  if (failed.length === 0) {
+    return ['no call failed for want of its token file'];
+  }
   // Where the machine stalls, a client may have failed of something else before it came to the file.
   return failuresOf(
     failed.filter(({ namesFile }) => namesFile !== true),
@@ -295,7 +328,10 @@ function replacedAt(observations: TokenObservation[], { sha256 }: DecodedToken):
   return successor === undefined ? undefined : Date.parse(successor.at);
 }
 
-/** Whether the provider's resource server refused a token since the exchange before: then another exchange is right (TR-26). */
+/**
+ * Whether the provider's resource server refused a token since the exchange before: then another exchange is right
+ * (TR-26).
+ */
 function wasRefused(
   { resources }: ClientSession,
   name: string,
@@ -343,9 +379,13 @@ export function exchangesOnceForManyCalls(session: ClientSession): Finding[] {
 /** TR-26: a token that the resource server refuses is replaced once, and the call repeated once. */
 export function exchangesOnceMoreWhenRefused(session: ClientSession): Finding[] {
   const [first, refused, refusedAgain] = callsOfSimulated(session, 'revoking');
-  if (first === undefined || refused === undefined || refusedAgain === undefined) return ['no such calls were made'];
+  if (first === undefined || refused === undefined || refusedAgain === undefined) {
+    return ['no such calls were made'];
+  }
   const [told, toldAgain] = session.acts.filter(({ provider }) => provider === 'revoking').map(({ place }) => place);
-  if (told === undefined || toldAgain === undefined) return ['no token was refused'];
+  if (told === undefined || toldAgain === undefined) {
+    return ['no token was refused'];
+  }
   // Told apart by what the observer was told in between, so that no clocks are compared.
   const parts = new Map([
     [first, [0, told]],
@@ -378,7 +418,9 @@ export function exchangesOnceMoreWhenRefused(session: ClientSession): Finding[] 
 /** TR-27: an access token of which the answer tells no life is not used beyond what else is known of it. */
 export function doesNotGuessALife(session: ClientSession): Finding[] {
   const calls = callsOfSimulated(session, 'no-expiry');
-  if (calls.length < 2) return ['no such calls were made'];
+  if (calls.length < 2) {
+    return ['no such calls were made'];
+  }
   const findings = failuresOf(
     calls,
     (call) =>
@@ -393,12 +435,16 @@ export function doesNotGuessALife(session: ClientSession): Finding[] {
   return findings;
 }
 
-/** TR-29: while the provider is down, answers 503 or nothing the client fails in time, and recovers in the same process. */
+/**
+ * TR-29: while the provider is down, answers 503 or nothing the client fails in time, and recovers in the same process.
+ */
 export function survivesAnOutage(session: ClientSession): Finding[] {
   const calls = outageCalls(session);
   const [before, ...after] = calls.filter(({ act }) => act === 'good');
   const during = calls.filter(({ act }) => act !== 'good');
-  if (before === undefined || during.length === 0) return ['no such calls were made'];
+  if (before === undefined || during.length === 0) {
+    return ['no such calls were made'];
+  }
   // A client that is started for each call needs that time too.
   const startMs = session.capabilities.includes('resident') ? 0 : before.durationMs;
   const limitMs = session.timeLimitMs + FAIL_FAST_MS + startMs;
@@ -435,14 +481,19 @@ const RENEWALS = [
   ['renewal-silent', 'does not answer'],
 ] as const;
 
-/** TR-38: while a cached access token is good, a provider that refuses, fails or says nothing does no harm, and is asked again. */
+/**
+ * TR-38: while a cached access token is good, a provider that refuses, fails or says nothing does no harm, and is asked
+ * again.
+ */
 export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
   return [
     ...restarts(session.afterOutage, session.afterRenewals),
     ...RENEWALS.flatMap(([name, does]) => {
       const calls = renewalCalls(session, name);
       const [first, ...others] = calls;
-      if (first === undefined) return [`no call was made of a provider that ${does}`];
+      if (first === undefined) {
+        return [`no call was made of a provider that ${does}`];
+      }
       const during = others.filter(({ act }) => act !== 'good');
       const after = others.filter(({ act }) => act === 'good');
       const granted = exchangesAtSimulated(session, name).findLast(
@@ -486,7 +537,9 @@ export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
 /** The first finding, with how many more there are like it. */
 function once(findings: Finding[]): Finding[] {
   const [first, ...more] = findings;
-  if (first === undefined || more.length === 0) return findings;
+  if (first === undefined || more.length === 0) {
+    return findings;
+  }
   return [
     typeof first === 'string'
       ? `${first} (and ${more.length} more)`
@@ -494,27 +547,37 @@ function once(findings: Finding[]): Finding[] {
   ];
 }
 
-/** Exchanges that one call may make while its provider fails, and among those the ones that may follow one another at once. */
+/**
+ * Exchanges that one call may make while its provider fails, and among those the ones that may follow one another at
+ * once.
+ */
 const ATTEMPTS_OF_A_CALL = 10;
 const ATTEMPTS_AT_ONCE = 3;
 
 /** Exchanges that many calls at one moment may make between them while their provider fails and their token is good. */
 const ATTEMPTS_OF_A_BURST = 5;
 
-/** TR-39: exchanges are bounded while the provider fails: few for each call, with growing pauses, and none before `Retry-After`. */
+/**
+ * TR-39: exchanges are bounded while the provider fails: few for each call, with growing pauses, and none before
+ * `Retry-After`.
+ */
 export function boundsItsExchanges(session: ClientSession): Finding[] {
   const calls = outageCalls(session);
   const outage = (['closed', 'failing'] as const).flatMap((act): Finding[] => {
     const made = calls.filter((call) => call.act === act);
     const requests = duringAct(session, [...session.exchanges, ...session.lookups], 'outage', act);
-    if (requests.length === 0) return unseen(made, `with a provider that is ${act} nothing was asked of it`);
+    if (requests.length === 0) {
+      return unseen(made, `with a provider that is ${act} nothing was asked of it`);
+    }
     return made.flatMap((call) => {
       const own = requests
         .map(({ at }) => Date.parse(at))
         .filter((at) => at >= Date.parse(call.at) - CLOCKS_MS / 2 && at <= endOf(call) + CLOCKS_MS / 2)
         .toSorted((one, other) => one - other);
       const told = `with a provider that is ${act} one call of ${(call.durationMs / 1000).toFixed(1)} s made ${own.length} requests to it`;
-      if (own.length > ATTEMPTS_OF_A_CALL) return [`${told}; ${ATTEMPTS_OF_A_CALL} are plenty`];
+      if (own.length > ATTEMPTS_OF_A_CALL) {
+        return [`${told}; ${ATTEMPTS_OF_A_CALL} are plenty`];
+      }
       const pauses = own.slice(1).map((at, index) => at - (own[index] ?? at));
       const [shortest = 0, longest = 0] = [pauses[0], pauses.at(-1)];
       return own.length > ATTEMPTS_AT_ONCE && longest < 1.2 * shortest
@@ -530,7 +593,9 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
 function boundsOfABurst(session: ClientSession): Finding[] {
   const failing = renewalCalls(session, 'renewal-down').filter(({ act }) => act === 'failing');
   const [first] = failing;
-  if (first === undefined) return ['no calls were made while a provider failed and their token was good'];
+  if (first === undefined) {
+    return ['no calls were made while a provider failed and their token was good'];
+  }
   const attempts = duringAct(session, session.exchanges, 'renewal-down', 'failing').length;
   return attempts > ATTEMPTS_OF_A_BURST
     ? [
@@ -543,7 +608,9 @@ function keepsRetryAfter(session: ClientSession): Finding[] {
   const limited = duringAct(session, session.exchanges, 'renewal-limited', 'limiting');
   const early = limited.flatMap((exchange, index) => {
     const previous = limited[index - 1];
-    if (previous === undefined) return [];
+    if (previous === undefined) {
+      return [];
+    }
     const seconds = (Date.parse(exchange.at) - Date.parse(previous.at)) / 1000;
     return seconds < RETRY_AFTER_SECONDS - CLOCKS_MS / 1000
       ? [
@@ -554,13 +621,18 @@ function keepsRetryAfter(session: ClientSession): Finding[] {
   return once(early);
 }
 
-/** TR-40: a token request that is never answered ends by the client's time limit, and the calls after it do not suffer by it. */
+/**
+ * TR-40: a token request that is never answered ends by the client's time limit, and the calls after it do not suffer
+ * by it.
+ */
 export function survivesAHangingRequest(session: ClientSession): Finding[] {
   const [before, ...others] = hangingCalls(session);
   const hung = others.find(({ act }) => act === 'silent');
   const after = others.filter(({ act }) => act === 'good');
   const last = after.at(-1);
-  if (before === undefined || hung === undefined || last === undefined) return ['no such calls were made'];
+  if (before === undefined || hung === undefined || last === undefined) {
+    return ['no such calls were made'];
+  }
   const limitMs = session.timeLimitMs + FAIL_FAST_MS;
   const slow = [hung, ...after].filter(({ unanswered, durationMs }) => unanswered === true || durationMs > limitMs);
   const asked = duringAct(session, [...session.exchanges, ...session.lookups], 'hanging', 'silent').length > 0;
@@ -584,7 +656,9 @@ export function survivesAHangingRequest(session: ClientSession): Finding[] {
 /** TR-31: no file holds a subject token, and those with access tokens are their user's alone. */
 export function persistsAccessTokensPrivately(session: ClientSession): Finding[] {
   const { remaining: files } = session;
-  if (files === undefined) throw new NotApplicable('nobody can look into the folders that the client may write to');
+  if (files === undefined) {
+    throw new NotApplicable('nobody can look into the folders that the client may write to');
+  }
   const subjects = new Set([
     ...session.files.flatMap(({ observations }) => observations.map(({ sha256 }) => sha256)),
     ...tokensIn(session.exchanges).map(({ token }) => token.sha256),
@@ -608,7 +682,9 @@ export function persistsAccessTokensPrivately(session: ClientSession): Finding[]
 /** TR-35: a machine whose token is refused fails; it asks nobody to log in, and waits for nobody. */
 export function neverTurnsToAPerson(session: ClientSession): Finding[] {
   const [call] = callsOfSimulated(session, 'refusing');
-  if (call === undefined) return ['no such call was made'];
+  if (call === undefined) {
+    return ['no such call was made'];
+  }
   const [from, to] = [Date.parse(call.at), endOf(call)];
   const asked = session.lookups.filter(
     ({ provider, path }) => provider !== undefined && INTERACTIVE.some((page) => path.endsWith(`/${page}`)),
@@ -631,12 +707,17 @@ export function neverTurnsToAPerson(session: ClientSession): Finding[] {
   ];
 }
 
-/** TR-36: after the symlinks behind its path were swapped, and swapped once more, the client presents the token that is there now. */
+/**
+ * TR-36: after the symlinks behind its path were swapped, and swapped once more, the client presents the token that is
+ * there now.
+ */
 export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
   assertRoomForReload(session);
   const calls = callsOfSimulated(session, 'swapped');
   const files = session.providers.map(({ tokenPath }) => new Set(digestsOfFile(session, tokenPath)));
-  if (calls.length <= files.length) return ['no such calls were made'];
+  if (calls.length <= files.length) {
+    return ['no such calls were made'];
+  }
   const presented = tokensIn(exchangesAtSimulated(session, 'swapped'));
   const instants = [...calls.map(({ at }) => Date.parse(at) - CLOCKS_MS), Number.POSITIVE_INFINITY];
   return [
@@ -660,7 +741,10 @@ export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
   ];
 }
 
-/** TR-32: a token in a cache that is kept needs no exchange after the pod was replaced; in a cache that is not, exactly one. */
+/**
+ * TR-32: a token in a cache that is kept needs no exchange after the pod was replaced; in a cache that is not, exactly
+ * one.
+ */
 export function reusesTheKeptCache(session: CacheSession): Finding[] {
   return [
     ...failuresOfStarts(session, ['kept', 'replaced', 'emptied'], ['same']),
@@ -707,7 +791,9 @@ export function survivesABadCache(session: CacheSession): Finding[] {
 function exactlyExchanges(session: CacheSession, start: Start, wanted: number): Finding[] {
   const made = exchangesOfStart(session, start, 'same').length;
   const calls = callsOfStart(session, start, 'same').length;
-  if (made === wanted || calls === 0) return [];
+  if (made === wanted || calls === 0) {
+    return [];
+  }
   return [`with a cache that is ${start} ${calls} calls made ${made} exchanges, not ${wanted}`];
 }
 

@@ -105,7 +105,10 @@ const SUBJECT_TOKEN_SECONDS = 25;
 let accessTokenSeconds = 12;
 const CALL_MS = 20;
 const PORT = 8443;
-/** Time limit of a request to the provider with an outage; this and the client's patience are the only lengths of real time. */
+/**
+ * Time limit of a request to the provider with an outage; this and the client's patience are the only lengths of real
+ * time.
+ */
 const TIMEOUT_MS = 300;
 const HANGING = ['hangs-on-missing-file', 'no-time-limit'];
 
@@ -143,7 +146,10 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
   'TX-08': authenticatesByAssertionAlone,
 };
 
-/** The rows of this session that each client must fail, by the catalogue: all others pass. The first one is the reference. */
+/**
+ * The rows of this session that each client must fail, by the catalogue: all others pass. The first one is the
+ * reference.
+ */
 const CLIENTS: { name: string; workload: string; mustFail: string[] }[] = [
   { name: 'reference', workload: 'token-client', mustFail: [] },
   ...loadCatalogue().twins.flatMap((twin) =>
@@ -202,7 +208,9 @@ beforeAll(async () => {
 afterAll(async () => {
   vi.useRealTimers();
   vi.unstubAllGlobals();
-  for (const stop of stops) await stop();
+  for (const stop of stops) {
+    await stop();
+  }
   await resolver.close();
   rmSync(folder, { recursive: true });
 });
@@ -281,7 +289,9 @@ async function projectTokens(): Promise<void> {
     writeFileSync(join(stamp, name), token);
     symlinkSync(join(stamp, name), join(folder, `..${name}_tmp`));
     renameSync(join(folder, `..${name}_tmp`), join(folder, name));
-    if (old !== undefined) rmSync(old, { recursive: true });
+    if (old !== undefined) {
+      rmSync(old, { recursive: true });
+    }
   }
 }
 
@@ -291,7 +301,9 @@ async function goOn(instant: number): Promise<void> {
     vi.setSystemTime(projectedAt + ROTATION_MS);
     const seen = observed();
     await projectTokens();
-    while (observed() < seen + 2) await delay(1);
+    while (observed() < seen + 2) {
+      await delay(1);
+    }
   }
   vi.setSystemTime(Math.max(instant, Date.now()));
 }
@@ -392,7 +404,9 @@ async function watchClient(
     },
   });
   const start = (): TokenClient => {
-    if (create === undefined) throw new Error(`no client has the number ${index}`);
+    if (create === undefined) {
+      throw new Error(`no client has the number ${index}`);
+    }
     return create(config);
   };
   let client = start();
@@ -442,7 +456,9 @@ async function watchClient(
         stalls: async () => [],
         async until(instant) {
           // What hangs does so in real time: a long wait must outlast it.
-          if (instant.getTime() - Date.now() > 4_000) await delay(TIMEOUT_MS / 3);
+          if (instant.getTime() - Date.now() > 4_000) {
+            await delay(TIMEOUT_MS / 3);
+          }
           await goOn(instant.getTime());
         },
         progress: () => {},
@@ -468,7 +484,9 @@ function applicable(judge: (session: ClientSession) => Finding[], session: Clien
   try {
     return judge(session);
   } catch (error) {
-    if (error instanceof NotApplicable) return [];
+    if (error instanceof NotApplicable) {
+      return [];
+    }
     throw error;
   }
 }
@@ -610,7 +628,9 @@ test('a requirement declares exactly the simulated providers that its check look
     const { simulatedProviders = [] } = preconditionsOf(id);
     expect(() => applicable(judge, forRequirement(session, simulatedProviders)), id).not.toThrow();
     for (const name of simulatedProviders) {
-      if (seenElsewhere.includes(`${id} ${name}`)) continue;
+      if (seenElsewhere.includes(`${id} ${name}`)) {
+        continue;
+      }
       const others = simulatedProviders.filter((other) => other !== name);
       expect(() => judge(forRequirement(session, others)), `${id} without ${name}`).toThrow(HarnessError);
     }
@@ -621,7 +641,9 @@ test('what the clients of the catalogue do not do', { timeout: 120_000 }, async 
   const session = await watchClient(0);
   const [exchange] = session.exchanges;
   const [resource] = session.resources;
-  if (exchange === undefined || resource?.token === undefined) throw new Error('nothing was recorded');
+  if (exchange === undefined || resource?.token === undefined) {
+    throw new Error('nothing was recorded');
+  }
   const foreign = { ...resource.token, sha256: 'another', claims: { iss: 'https://cluster.test' } };
   const withExchange = (change: object): ClientSession => ({ ...session, exchanges: [{ ...exchange, ...change }] });
   const wrong: [Finding[], RegExp][] = [
@@ -641,7 +663,9 @@ test('what the clients of the catalogue do not do', { timeout: 120_000 }, async 
     ],
     [neverFallsBack({ ...session, resources: [{ ...resource, at: session.calls[0]?.at ?? '' }] }), /was sent a token/],
   ];
-  for (const [findings, told] of wrong) expect(findings.map(textOf)).toEqual([expect.stringMatching(told)]);
+  for (const [findings, told] of wrong) {
+    expect(findings.map(textOf)).toEqual([expect.stringMatching(told)]);
+  }
 });
 
 test('every row of the role has a judgement, and every variant a twin', () => {

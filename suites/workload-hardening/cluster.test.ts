@@ -106,5 +106,7 @@ requirement('WH-08', async (t) => {
   const wrong = Object.entries(under).flatMap(([agent, { seen }]) =>
     wrongEndpoints(seen, platform.underPolicy[agent as Agent]).map((what) => `${agent} ${what}`),
   );
-  if (wrong.length > 0) throw new Violation(`${POLICY_SECONDS} s after a NetworkPolicy was made, ${wrong.join('; ')}`);
+  if (wrong.length > 0) {
+    throw new Violation(`${POLICY_SECONDS} s after a NetworkPolicy was made, ${wrong.join('; ')}`);
+  }
 });

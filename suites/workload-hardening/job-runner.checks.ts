@@ -35,7 +35,9 @@ export function runsUnprivileged(record: RunnerRecord): Finding[] {
 
 /** WH-02: every pod is admitted where Pod Security enforces `restricted`. */
 export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[] {
-  if (tried.length === 0) return ['no pod of a task was seen'];
+  if (tried.length === 0) {
+    return ['no pod of a task was seen'];
+  }
   return tried.flatMap(({ who, refused }) =>
     refused === undefined ? [] : [`the pod of ${who} is refused (${refused})`],
   );
@@ -43,7 +45,9 @@ export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[]
 
 /** WH-03: no API token in agents' pods. */
 export function mountsNoApiToken(record: RunnerRecord): Finding[] {
-  if (record.target.apiTokenInPods) return [];
+  if (record.target.apiTokenInPods) {
+    return [];
+  }
   return eachPod(record, (pod, { volumes = [] }) =>
     /"serviceAccountToken":/.test(JSON.stringify(volumes))
       ? [`pod ${pod} has a ServiceAccount token: the volumes ${JSON.stringify(volumes).slice(0, 200)}`]
@@ -124,7 +128,9 @@ export type Installed = Omit<InstallationRecord, 'target'> & {
  */
 export function isInstalledSafely({ target, workload, pod, refused, ran }: Installed): Finding[] {
   const { manifests } = target;
-  if (manifests === undefined) return ['there are no manifests'];
+  if (manifests === undefined) {
+    return ['there are no manifests'];
+  }
   if (workload === undefined || pod === undefined) {
     return refused.map((message) => `the API server does not take its manifests: ${message}`);
   }
@@ -168,21 +174,29 @@ export function isInstalledSafely({ target, workload, pod, refused, ran }: Insta
 
 function mayRunAsRoot(pod: WorkloadPodSpec, { name, securityContext = {} }: WorkloadContainer): Finding[] {
   const { runAsNonRoot, runAsUser } = { ...pod.securityContext, ...securityContext };
-  if (runAsUser === 0) return [`its container ${name} runs as root`];
+  if (runAsUser === 0) {
+    return [`its container ${name} runs as root`];
+  }
   return runAsNonRoot === true || runAsUser !== undefined ? [] : [`its container ${name} may run as root`];
 }
 
 function credentialAt({ name: container, env = [], envFrom = [] }: WorkloadContainer, name: string): Finding[] {
   const one = env.find((each) => each.name === name);
-  if (one?.valueFrom?.secretKeyRef !== undefined) return [];
+  if (one?.valueFrom?.secretKeyRef !== undefined) {
+    return [];
+  }
   // A whole Secret may bring it.
-  if (one === undefined && envFrom.some(({ secretRef }) => secretRef !== undefined)) return [];
+  if (one === undefined && envFrom.some(({ secretRef }) => secretRef !== undefined)) {
+    return [];
+  }
   const how = one === undefined ? 'is not there' : 'does not come by `secretKeyRef`';
   return [`the credential ${name} of its container ${container} ${how}`];
 }
 
 function runsAsDeclared(ran: NonNullable<InstallationRecord['ran']>, writable: boolean): Finding[] {
-  if (!ran.ready) return [`its pod does not become Ready: ${ran.state}`];
+  if (!ran.ready) {
+    return [`its pod does not become Ready: ${ran.state}`];
+  }
   return [
     ...(ran.uid === '0' ? ['its pod runs as uid 0'] : []),
     ...(ran.wroteToRoot === true && !writable ? ['its pod could write to its root file system'] : []),

@@ -20,8 +20,8 @@ for (const port of ${JSON.stringify(Object.values(SERVER_PORTS))}) {
 `;
 
 /**
- * Knocks at every door, by new connections, until each answers as it is expected to in two rounds one after the other, or the time is
- * over. Writes what the last round saw.
+ * Knocks at every door, by new connections, until each answers as it is expected to in two rounds one after the other,
+ * or the time is over. Writes what the last round saw.
  */
 const KNOCK = `
 // Look-ups that nobody answers must not keep the others waiting.
@@ -86,6 +86,8 @@ export async function knockUntil(
   const cluster = await t.cluster();
   const order = JSON.stringify([Object.keys(expected), expected, seconds * 1000]);
   const { exitCode, stdout, stderr } = await cluster.exec(namespace, pod, 'server', ['node', '--eval', KNOCK, order]);
-  if (exitCode !== 0) throw new HarnessError(`the knocks of ${namespace}/${pod} ended with ${exitCode}: ${stderr}`);
+  if (exitCode !== 0) {
+    throw new HarnessError(`the knocks of ${namespace}/${pod} ended with ${exitCode}: ${stderr}`);
+  }
   return JSON.parse(stdout) as Knocks;
 }

@@ -1,4 +1,7 @@
-/** The requirements of hardening for the pods of session managers, as functions of what was seen; nothing wrong is an empty list. */
+/**
+ * The requirements of hardening for the pods of session managers, as functions of what was seen; nothing wrong is an
+ * empty list.
+ */
 
 import type { V1PodSpec } from '@kubernetes/client-node';
 import type { Finding } from '../../harness/core/findings.ts';

@@ -1,4 +1,6 @@
-/** WH-07o in this process: manifests as the reference and its twins have them, with an API server that takes everything. */
+/**
+ * WH-07o in this process: manifests as the reference and its twins have them, with an API server that takes everything.
+ */
 import { expect, test } from 'vitest';
 import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { textOf } from '../../harness/core/findings.ts';

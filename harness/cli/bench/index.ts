@@ -89,19 +89,27 @@ export function registerBench(program: Command): void {
 
 function count(text: string): number {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a whole number from 1.');
+  if (!Number.isInteger(number) || number < 1) {
+    throw new InvalidArgumentError('Give a whole number from 1.');
+  }
   return number;
 }
 
 async function measureWork({ before, command, after }: Work, runs: number): Promise<Figures> {
-  if (before !== undefined) await measure(before);
+  if (before !== undefined) {
+    await measure(before);
+  }
   try {
     const measured: Measured[] = [];
     // A requirement that a reference does not meet is no failure of the measurement.
-    for (let run = 0; run < runs; run += 1) measured.push(await measure(command, [0, 1]));
+    for (let run = 0; run < runs; run += 1) {
+      measured.push(await measure(command, [0, 1]));
+    }
     return figuresOf(measured);
   } finally {
-    if (after !== undefined) await measure(after);
+    if (after !== undefined) {
+      await measure(after);
+    }
   }
 }
 

@@ -6,8 +6,8 @@ import { Console } from '../output.ts';
 import { type Tally, tallyOf } from './tally.ts';
 
 /**
- * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a claim and with two
- * providers, the deployment of the reference job runner and its preflight, prompts and templates.
+ * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a
+ * claim and with two providers, the deployment of the reference job runner and its preflight, prompts and templates.
  */
 const EXPENSIVE = [
   ...['JL-01', 'JL-07', 'JL-08', 'PV-01', 'PV-03', 'PV-04', 'PV-06', 'PV-07', 'TR-09', 'TR-13'],
@@ -19,8 +19,9 @@ const EXPENSIVE = [
 const EXEMPT: Record<string, string> = {};
 
 /**
- * The references on a cluster that assigns uids as OpenShift's restricted-v2 does (environment/cluster/assigned-uids.ts): every pod of
- * the harness's must be admitted there, and work. What runs under Pod Security `baseline` is somebody else's manifest, as it was written (JL-09).
+ * The references on a cluster that assigns uids as OpenShift's restricted-v2 does
+ * (environment/cluster/assigned-uids.ts): every pod of the harness's must be admitted there, and work. What runs under
+ * Pod Security `baseline` is somebody else's manifest, as it was written (JL-09).
  */
 export async function assignedUids(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a cluster that assigns uids')}\n`);

@@ -58,7 +58,9 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
   const done = [await timed(units)];
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-    for (const parts of PARTS) done.push(...(await Promise.all(parts.map(timed))));
+    for (const parts of PARTS) {
+      done.push(...(await Promise.all(parts.map(timed))));
+    }
   }
   const lines = done.flatMap(({ name, passed, wrong, again, seconds }) => [
     `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
@@ -72,8 +74,8 @@ export async function runOwnTests(unitOnly: boolean): Promise<number> {
 }
 
 /**
- * One part that cannot be run is a failure, and no reason to leave out the others. One whose environment broke under it is done once more,
- * whole, and the last lines say so and why: nothing is known of what it should have tested.
+ * One part that cannot be run is a failure, and no reason to leave out the others. One whose environment broke under it
+ * is done once more, whole, and the last lines say so and why: nothing is known of what it should have tested.
  */
 async function timed({ name, run }: Part): Promise<Tally & { name: string; seconds: number }> {
   const begun = performance.now();
@@ -84,10 +86,14 @@ async function timed({ name, run }: Part): Promise<Tally & { name: string; secon
     }));
   const first = await once();
   const { faults: before } = first;
-  for (const what of before) process.stderr.write(`${pc.red('fault')} ${redact(what)}; the part is run once more\n`);
+  for (const what of before) {
+    process.stderr.write(`${pc.red('fault')} ${redact(what)}; the part is run once more\n`);
+  }
   const tally = before.length === 0 ? first : await once();
   const wrong = [...tally.wrong, ...tally.faults];
-  for (const what of wrong) process.stderr.write(`${pc.red('wrong')} ${redact(what)}\n`);
+  for (const what of wrong) {
+    process.stderr.write(`${pc.red('wrong')} ${redact(what)}\n`);
+  }
   return {
     name,
     ...tally,
@@ -144,8 +150,8 @@ const TRUE_VERDICTS: Record<IdentityProviderKind, Record<string, { outcome: Outc
 };
 
 /**
- * The suites on the references, by the command line as a user has it. Every requirement must come to its true verdict, the report
- * must be as its schema says, and no artefact of the run may hold a token that is whole.
+ * The suites on the references, by the command line as a user has it. Every requirement must come to its true verdict,
+ * the report must be as its schema says, and no artefact of the run may hold a token that is whole.
  *
  * @param requirements ids; absent: all
  */
@@ -195,9 +201,10 @@ function readFiles(folder: string): Record<string, string> {
 }
 
 /**
- * The driver for live clusters, against a cluster that it knows by its kubeconfig alone, with the rights that are documented for it
- * and no others. What passes there is what needs nothing of the harness's own clusters; the rest must say that it is not applicable,
- * nothing but the documented controls may have been refused, and no namespace may be left.
+ * The driver for live clusters, against a cluster that it knows by its kubeconfig alone, with the rights that are
+ * documented for it and no others. What passes there is what needs nothing of the harness's own clusters; the rest must
+ * say that it is not applicable, nothing but the documented controls may have been refused, and no namespace may be
+ * left.
  */
 async function live(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
@@ -210,7 +217,9 @@ async function live(): Promise<Tally> {
   try {
     await host.start();
     const [candidate] = host.candidates;
-    if (candidate === undefined) throw new HarnessError('nothing is planned');
+    if (candidate === undefined) {
+      throw new HarnessError('nothing is planned');
+    }
     const { kubeConfig, workloadImage } = await host.environment.calls.cluster({}, candidate);
     process.env.KUBECONFIG = join(folder, 'kubeconfig');
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
@@ -245,8 +254,11 @@ async function live(): Promise<Tally> {
       faults: [...tally.faults, ...faults],
     };
   } finally {
-    if (before === undefined) delete process.env.KUBECONFIG;
-    else process.env.KUBECONFIG = before;
+    if (before === undefined) {
+      delete process.env.KUBECONFIG;
+    } else {
+      process.env.KUBECONFIG = before;
+    }
     delete process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE;
     rmSync(folder, { recursive: true });
     await host.stop();
@@ -269,8 +281,11 @@ async function brokenOff(): Promise<Tally> {
     const right = containers > 0 === leavesContainers && again.containers + again.networks === 0;
     const what = `${signal}: ${containers} containers and ${networks} networks were left, ${again.containers} after a sweep`;
     process.stderr.write(`${what}\n`);
-    if (right) tally.passed += 1;
-    else tally.wrong.push(what);
+    if (right) {
+      tally.passed += 1;
+    } else {
+      tally.wrong.push(what);
+    }
   }
   return tally;
 }
@@ -296,8 +311,8 @@ async function breakOff(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
 }
 
 /**
- * The twins that are proven in every test: all of the identity provider, which need no pod, and the first of each other role in each
- * suite. All of them take twenty minutes on two cores: `npm run prove`.
+ * The twins that are proven in every test: all of the identity provider, which need no pod, and the first of each other
+ * role in each suite. All of them take twenty minutes on two cores: `npm run prove`.
  */
 function sampleOfTwins(): string[] {
   const seen = new Set<string>();

@@ -26,8 +26,9 @@ const session = new Session(
 );
 await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));
 const measured = readMeasured();
-for (const [id, row] of Object.entries(measuredOf(session.environment.asked())))
+for (const [id, row] of Object.entries(measuredOf(session.environment.asked()))) {
   measured[id] = { ...measured[id], ...row };
+}
 const sorted = Object.fromEntries(
   Object.entries(measured)
     .toSorted(([one], [other]) => (one < other ? -1 : 1))

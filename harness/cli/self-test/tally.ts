@@ -24,7 +24,9 @@ export function tallyOf(
   const isRight = ({ id, outcome }: (typeof judged)[number]): boolean => outcome === expectedOf(id);
   const wrong = planned.flatMap((id) => {
     const result = resultOf.get(id);
-    if (result === undefined) return [`${id}: not executed`];
+    if (result === undefined) {
+      return [`${id}: not executed`];
+    }
     const { outcome, reason = '' } = result;
     return isRight(result) ? [] : [`${id}: ${outcome}, and must be ${expectedOf(id)}: ${reason}`];
   });

@@ -5,9 +5,10 @@ import { limitSeconds } from '../../core/time-limits.ts';
 import { UID_RANGE_ANNOTATION } from '../../kubernetes/uid-range.ts';
 
 /*
- * What OpenShift's security context constraint restricted-v2 does to a pod, as admission policies: it gets a uid and an fsGroup of the range
- * that its namespace is annotated with, unless it names them itself, and is refused where it insists on a uid out of that range or has a
- * volume of another type. It holds where Pod Security is `restricted`: what others wrote and runs under `baseline` is left alone.
+ * What OpenShift's security context constraint restricted-v2 does to a pod, as admission policies: it gets a uid and an
+ * fsGroup of the range that its namespace is annotated with, unless it names them itself, and is refused where it
+ * insists on a uid out of that range or has a volume of another type. It holds where Pod Security is `restricted`: what
+ * others wrote and runs under `baseline` is left alone.
  */
 
 const NAME = 'conformance-assigned-uids';
@@ -115,7 +116,9 @@ export async function installAssignedUids(kubeConfig: string): Promise<void> {
   const config = new KubeConfig();
   config.loadFromString(kubeConfig);
   const api = KubernetesObjectApi.makeApiClient(config);
-  for (const object of objects) await api.create(object);
+  for (const object of objects) {
+    await api.create(object);
+  }
 }
 
 function pod(securityContext: object): V1Pod {
@@ -135,8 +138,8 @@ function pod(securityContext: object): V1Pod {
 }
 
 /**
- * Waits until the policies are at work in a namespace, by dry runs: a pod that names no uid gets the first of the range, and one that insists
- * on another is refused.
+ * Waits until the policies are at work in a namespace, by dry runs: a pod that names no uid gets the first of the
+ * range, and one that insists on another is refused.
  *
  * @throws HarnessError when they are not in time
  */
@@ -154,7 +157,9 @@ export async function assignedUidsAtWork(config: KubeConfig, namespace: string, 
     );
     const assigned = given?.status === 'fulfilled' ? given.value : undefined;
     const refused = insisting?.status === 'rejected' && describeError(insisting.reason).includes('out of the range');
-    if (assigned?.runAsUser === first && assigned.fsGroup === first && refused) return;
+    if (assigned?.runAsUser === first && assigned.fsGroup === first && refused) {
+      return;
+    }
     if (Date.now() > deadline) {
       throw new HarnessError(
         `the policies that assign uids are not at work in ${namespace}: a pod that names none gets ${JSON.stringify(given)}, one that insists ${JSON.stringify(insisting)}`,

@@ -65,8 +65,8 @@ function isOf(requester: Requester, event: AuditEvent): boolean {
 }
 
 /**
- * The requests of one requester, from lines of an audit log, in the order of their arrival. A watch stands there twice, at its begin and
- * at its end, and is one record.
+ * The requests of one requester, from lines of an audit log, in the order of their arrival. A watch stands there twice,
+ * at its begin and at its end, and is one record.
  *
  * @throws HarnessError for a line that is no audit event
  */
@@ -111,15 +111,18 @@ export async function countRequests(cluster: StartedCluster): Promise<Record<str
   const counted = Object.entries(COUNTED).map(async ([what, pattern]): Promise<[string, number]> => {
     const { exitCode, output } = await cluster.nodeExec(['grep', '-c', pattern, AUDIT_LOG]);
     // 1: there is none.
-    if (exitCode > 1) throw new HarnessError(`the audit log cannot be counted: ${output.slice(-500)}`);
+    if (exitCode > 1) {
+      throw new HarnessError(`the audit log cannot be counted: ${output.slice(-500)}`);
+    }
     return [what, Number(output.trim())];
   });
   return Object.fromEntries(await Promise.all(counted));
 }
 
 /**
- * What two records of one session do not agree about, in words: each request that the API server answered must be in both, with
- * the same attributes and status. Order and times are not compared, and what a fault of the proxy touched is left out.
+ * What two records of one session do not agree about, in words: each request that the API server answered must be in
+ * both, with the same attributes and status. Order and times are not compared, and what a fault of the proxy touched is
+ * left out.
  */
 export function disagreements(proxy: readonly ApiRecord[], audit: readonly ApiRecord[]): string[] {
   const counts = new Map<string, number>();

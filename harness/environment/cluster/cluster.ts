@@ -11,7 +11,9 @@ export interface StartedCluster {
   discover(): Promise<Record<string, unknown>>;
   /** Gives the TokenRequests of a namespace a fault, where the harness stands between kubelet and API server. */
   setTokenRequestFault(namespace: string, fault: string): Promise<void>;
-  /** Gives projected tokens for `audience` a life of their own, on the accelerated clock; does nothing on the real one. */
+  /**
+   * Gives projected tokens for `audience` a life of their own, on the accelerated clock; does nothing on the real one.
+   */
   setLifetime(audience: string, seconds: number): Promise<void>;
   /** Runs a command on the node; only where the harness owns it. */
   nodeExec(command: string[]): Promise<{ exitCode: number; output: string }>;
@@ -21,7 +23,9 @@ export interface StartedCluster {
   addNodes(atLeast: number): Promise<void>;
   /** Takes what a user makes for the harness's own: it has what the settings ask for. Only where there are settings. */
   takeAsOwn?(user: string): void;
-  /** The harness's own requests so far, and what was refused to them; only where it does not read the API server's log. */
+  /**
+   * The harness's own requests so far, and what was refused to them; only where it does not read the API server's log.
+   */
   readonly ledger?: Ledger;
   /** Rejects if the cluster is gone: told as a harness error, never as a verdict. */
   assertAlive(): Promise<void>;

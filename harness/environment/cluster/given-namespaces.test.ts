@@ -20,7 +20,9 @@ afterEach(() => api.close());
 function handle(): ClusterHandle {
   const { kubeconfig } = api;
   const config = JSON.parse(kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
-  for (const { cluster } of config.clusters) cluster['insecure-skip-tls-verify'] = true;
+  for (const { cluster } of config.clusters) {
+    cluster['insecure-skip-tls-verify'] = true;
+  }
   const real = createClusterHandle({
     kind: 'kubeconfig',
     kubeConfig: JSON.stringify(config),
@@ -35,8 +37,12 @@ function handle(): ClusterHandle {
     // The fake knows what is in namespaces, and not these themselves.
     request: async (path, init) => {
       const name = /^\/api\/v1\/namespaces\/([^/]+)$/.exec(path)?.[1];
-      if (name === undefined) return real.request(path, init);
-      if (!(name in levels)) return Response.json({}, { status: 404 });
+      if (name === undefined) {
+        return real.request(path, init);
+      }
+      if (!(name in levels)) {
+        return Response.json({}, { status: 404 });
+      }
       const labels = levels[name] === undefined ? {} : { 'pod-security.kubernetes.io/enforce': levels[name] };
       return Response.json({ metadata: { name, labels } });
     },
@@ -96,7 +102,9 @@ test('whoever gives back comes first, and nobody waits for what is not given bac
   );
   // Each of them has looked at the namespace before it waits.
   await new Promise((resolve) => setTimeout(resolve, 100));
-  for (const owner of ['a', 'c', 'd']) await given.giveBack(owner);
+  for (const owner of ['a', 'c', 'd']) {
+    await given.giveBack(owner);
+  }
   await Promise.all(waiting);
   expect(order).toEqual(['c', 'd', 'b']);
   await expect(given.take(asking('e', 'late'))).rejects.toThrow(/a further namespace \(late\)/);

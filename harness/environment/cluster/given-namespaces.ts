@@ -85,7 +85,9 @@ export class GivenNamespaces {
     const free = fitting.find((name) => !this.#holders.has(name));
     if (free !== undefined) {
       this.#holders.set(free, request);
-      if (request.lasts === true) this.#dismissHopeless();
+      if (request.lasts === true) {
+        this.#dismissHopeless();
+      }
       return free;
     }
     const { promise, resolve, reject } = Promise.withResolvers<string>();
@@ -123,7 +125,9 @@ export class GivenNamespaces {
       const index = short >= 0 ? short : this.#waiting.findIndex(fits);
       const [next] = index < 0 ? [] : this.#waiting.splice(index, 1);
       if (next === undefined) {
-        if (failure !== undefined) throw failure;
+        if (failure !== undefined) {
+          throw failure;
+        }
         continue;
       }
       if (failure !== undefined) {
@@ -132,14 +136,18 @@ export class GivenNamespaces {
       }
       this.#holders.set(name, next.request);
       next.resolve(name);
-      if (next.request.lasts === true) this.#dismissHopeless();
+      if (next.request.lasts === true) {
+        this.#dismissHopeless();
+      }
     }
   }
 
   /** Nobody is left to wait for. */
   #dismissHopeless(): void {
     for (const waiter of [...this.#waiting]) {
-      if (!this.#isHopeless(waiter.fitting, waiter.request.owner)) continue;
+      if (!this.#isHopeless(waiter.fitting, waiter.request.owner)) {
+        continue;
+      }
       this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
       waiter.reject(this.#noneIsLeft(waiter.request));
     }
@@ -147,9 +155,13 @@ export class GivenNamespaces {
 
   async #podSecurityOf(name: string): Promise<PodSecurity> {
     const { status, body } = await this.#ask('GET', `/api/v1/namespaces/${name}`);
-    if (status === 404) throw new HarnessError(`the namespace ${name} (--namespace) does not exist`);
+    if (status === 404) {
+      throw new HarnessError(`the namespace ${name} (--namespace) does not exist`);
+    }
     // Who may not read it is told by its pods.
-    if (status === 403) return 'privileged';
+    if (status === 403) {
+      return 'privileged';
+    }
     const level = (body as V1Namespace).metadata?.labels?.[ENFORCED];
     return level !== undefined && level in STRICTNESS ? (level as PodSecurity) : 'privileged';
   }
@@ -160,7 +172,9 @@ export class GivenNamespaces {
       ...(given === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(given) }),
     });
     const body: unknown = await response.json();
-    if (response.ok || [403, 404, 409].includes(response.status)) return { status: response.status, body };
+    if (response.ok || [403, 404, 409].includes(response.status)) {
+      return { status: response.status, body };
+    }
     throw new HarnessError(
       `${method} ${path} was answered with ${response.status}: ${(body as V1Status).message ?? ''}`,
     );
@@ -182,7 +196,9 @@ export class GivenNamespaces {
     const labelSelector = encodeURIComponent(`${RUN_OBJECT_LABEL}=${this.#runId}`);
     const { status, body } = await this.#ask('GET', `${path}?labelSelector=${labelSelector}`);
     // What may not even be listed could not be made either.
-    if (status !== 200) return;
+    if (status !== 200) {
+      return;
+    }
     const { items = [] } = body as { items?: KubernetesObject[] };
     await Promise.all(
       items.map(async ({ metadata }) => {
@@ -200,7 +216,9 @@ export class GivenNamespaces {
             `${path}/${name} is left behind: ${(deleted.body as V1Status).message ?? 'forbidden'}`,
           );
         }
-        if (LINGERING.has(resource)) await this.#untilGone(path, name, uid);
+        if (LINGERING.has(resource)) {
+          await this.#untilGone(path, name, uid);
+        }
       }),
     );
   }
@@ -210,7 +228,9 @@ export class GivenNamespaces {
     const deadline = Date.now() + GONE_SECONDS * 1000;
     for (;;) {
       const { status, body } = await this.#ask('GET', `${path}/${name}`);
-      if (status === 404 || (body as KubernetesObject).metadata?.uid !== uid) return;
+      if (status === 404 || (body as KubernetesObject).metadata?.uid !== uid) {
+        return;
+      }
       try {
         await watchUntil<KubernetesObject, true>(
           this.#cluster.kubeConfig,
@@ -220,7 +240,9 @@ export class GivenNamespaces {
         );
         return;
       } catch (error) {
-        if (!(error instanceof DeadlineExceeded) || Date.now() > deadline) throw error;
+        if (!(error instanceof DeadlineExceeded) || Date.now() > deadline) {
+          throw error;
+        }
       }
     }
   }

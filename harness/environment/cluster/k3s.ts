@@ -138,7 +138,10 @@ function secret(): string {
   return randomBytes(24).toString('base64url');
 }
 
-/** Starts the node and, on the accelerated clock, the accelerator. @throws HarnessError with the last lines of the node's log */
+/**
+ * Starts the node and, on the accelerated clock, the accelerator. @throws HarnessError with the last lines of the
+ * node's log
+ */
 async function startContainers(options: K3sOptions, secrets: Secrets, log: LogTail): Promise<Parts> {
   const { pki, clock, runId, networkName } = options;
   const hosts = hostsOf(options.name);
@@ -189,7 +192,10 @@ function clusterData(options: K3sOptions, kubeConfig: string, issuer: string): C
   };
 }
 
-/** The API server is reached at a published port of wherever the engine is; its certificate is checked against its own name. */
+/**
+ * The API server is reached at a published port of wherever the engine is; its certificate is checked against its own
+ * name.
+ */
 function withServerName(kubeConfig: string, host: string): string {
   const config = parse(kubeConfig) as { clusters: { cluster: Record<string, unknown> }[] };
   for (const { cluster } of config.clusters) {
@@ -198,7 +204,9 @@ function withServerName(kubeConfig: string, host: string): string {
   return stringify(config);
 }
 
-/** Waits for both; if one fails, the other is stopped before the failure is reported, so that nothing is left behind. */
+/**
+ * Waits for both; if one fails, the other is stopped before the failure is reported, so that nothing is left behind.
+ */
 async function settleBoth<
   A extends StartedTestContainer | undefined,
   B extends StartedTestContainer | StartedK3sContainer,

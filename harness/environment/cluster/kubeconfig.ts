@@ -65,7 +65,9 @@ async function askOnce(
   request.on('response', async (answer) => {
     try {
       let text = '';
-      for await (const chunk of answer as AsyncIterable<Buffer>) text += chunk.toString();
+      for await (const chunk of answer as AsyncIterable<Buffer>) {
+        text += chunk.toString();
+      }
       resolve({ status: answer.statusCode ?? 0, text });
     } catch (error) {
       reject(error);
@@ -79,7 +81,9 @@ async function askOnce(
 function wordsOf(text: string): string {
   try {
     const { message } = JSON.parse(text) as { message?: unknown };
-    if (typeof message === 'string') return message;
+    if (typeof message === 'string') {
+      return message;
+    }
   } catch {
     // No JSON: a front that speaks for itself.
   }
@@ -100,7 +104,9 @@ interface Issuer {
 /** The discovery document of the cluster's issuer, where the harness's user may read it. */
 async function discovery(ask: Ask): Promise<{ issuer?: unknown; jwks_uri?: unknown }> {
   const { status, text } = await ask({ method: 'GET', path: '/.well-known/openid-configuration' });
-  if (status !== 200) return {};
+  if (status !== 200) {
+    return {};
+  }
   try {
     return JSON.parse(text) as { issuer?: unknown; jwks_uri?: unknown };
   } catch {
@@ -134,10 +140,14 @@ async function issuerOf(ask: Ask, namespaces: string[], way: Way): Promise<Issue
       };
     }
     refusal ??= { status, words: wordsOf(text) };
-    if (status !== 403 && status !== 404) break;
+    if (status !== 403 && status !== 404) {
+      break;
+    }
   }
   const { issuer } = refusal?.status === 403 || refusal?.status === 404 ? await discovery(ask) : {};
-  if (typeof issuer === 'string') return { issuer, audiences: [issuer] };
+  if (typeof issuer === 'string') {
+    return { issuer, audiences: [issuer] };
+  }
   const right =
     'create serviceaccounts/token, or get /.well-known/openid-configuration: the harness has to know the issuer';
   throw new HarnessError(explainRefusal(refusal?.status ?? 0, refusal?.words ?? '', way, right));
@@ -148,7 +158,9 @@ async function issuerOf(ask: Ask, namespaces: string[], way: Way): Promise<Issue
  * its own users alone.
  */
 async function refusesServiceAccounts(upstream: Upstream, token: string | undefined): Promise<boolean> {
-  if (token === undefined) return false;
+  if (token === undefined) {
+    return false;
+  }
   const credentials: Credentials = {
     form: 'a token',
     present: async () => ({ headers: { authorization: `Bearer ${token}` } }),
@@ -221,10 +233,14 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
   const { cluster, user, missing, namespace } = attachment;
   const { settings, namespaces = [] } = options;
   options.onProgress(describeAttachment(attachment));
-  if (missing.length > 0) options.onProgress(`KUBECONFIG names ${missing.join(', ')}, which does not exist: skipped`);
+  if (missing.length > 0) {
+    options.onProgress(`KUBECONFIG names ${missing.join(', ')}, which does not exist: skipped`);
+  }
   const upstream = createUpstream(cluster);
   const { proxy } = upstream;
-  if (proxy !== undefined) options.onProgress(`through the proxy ${nameOfProxy(proxy)}`);
+  if (proxy !== undefined) {
+    options.onProgress(`through the proxy ${nameOfProxy(proxy)}`);
+  }
   const way: Way = { attachment, proxy };
   try {
     const credentials = credentialsOf(user, cluster);
@@ -278,7 +294,9 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
     };
   } catch (error) {
     upstream.close();
-    if (error instanceof HarnessError || error instanceof UsageError) throw error;
+    if (error instanceof HarnessError || error instanceof UsageError) {
+      throw error;
+    }
     throw new HarnessError(explainNoAnswer(error, way));
   }
 }

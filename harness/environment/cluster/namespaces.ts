@@ -14,7 +14,9 @@ import type { Settings } from '../../targets/settings.ts';
 import { assignedUidsAtWork, uidRange } from './assigned-uids.ts';
 import { applyMutations, type Mutation } from './faults/admission-policies.ts';
 
-/** Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label. */
+/**
+ * Longest slug of a namespace's name: with prefix, run id and number it stays below the 63 characters of a DNS label.
+ */
 const SLUG_LENGTH = 30;
 
 type PullSecret = Settings['pods']['imagePullSecrets'][number];
@@ -31,7 +33,8 @@ export class Namespaces {
   readonly #pullSecrets: PullSecret[];
 
   /**
-   * @param options.assignedUids each namespace has a range of uids, which the cluster gives to its pods (assigned-uids.ts)
+   * @param options.assignedUids each namespace has a range of uids, which the cluster gives to its pods
+   *   (assigned-uids.ts)
    * @param options.pullSecrets Secrets that are copied into each namespace, where they say from which
    */
   constructor(kubeConfig: string, runId: string, options: { assignedUids?: boolean; pullSecrets?: PullSecret[] } = {}) {
@@ -78,13 +81,17 @@ export class Namespaces {
       fieldSelector: 'metadata.name=default',
       deadlineSeconds: 30,
     });
-    for (const range of Object.values(annotations ?? {})) await assignedUidsAtWork(this.#config, name, range);
+    for (const range of Object.values(annotations ?? {})) {
+      await assignedUidsAtWork(this.#config, name, range);
+    }
     return name;
   }
 
   async #copyPullSecrets(namespace: string): Promise<void> {
     for (const { name, fromNamespace } of this.#pullSecrets) {
-      if (fromNamespace === undefined) continue;
+      if (fromNamespace === undefined) {
+        continue;
+      }
       try {
         const { type, data } = await this.#core.readNamespacedSecret({ namespace: fromNamespace, name });
         const body = {
@@ -122,7 +129,9 @@ export class Namespaces {
   async removeAll(deadlineSeconds = 120): Promise<void> {
     await Promise.all(
       this.#names.map(async (name) => {
-        if (name === undefined) return;
+        if (name === undefined) {
+          return;
+        }
         await this.#core.deleteNamespace({ name });
         await watchUntil<V1Namespace, true>(
           this.#config,

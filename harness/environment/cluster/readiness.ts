@@ -60,7 +60,8 @@ export async function waitUntilNodeReady(kubeConfig: string, name: string, deadl
 
 /**
  * Lets anybody read the issuer's discovery document and keys, as an identity provider outside the cluster has to
- * (Kubernetes, "Configure Service Accounts for Pods", "ServiceAccount issuer discovery"). Only on clusters that the harness owns.
+ * (Kubernetes, "Configure Service Accounts for Pods", "ServiceAccount issuer discovery"). Only on clusters that the
+ * harness owns.
  */
 export async function openIssuerDiscovery(kubeConfig: string): Promise<void> {
   await load(kubeConfig)
@@ -78,7 +79,10 @@ export async function openIssuerDiscovery(kubeConfig: string): Promise<void> {
     });
 }
 
-/** What the cluster says of itself, for the report: versions, nodes, and the issuer and audiences of a token that it mints. */
+/**
+ * What the cluster says of itself, for the report: versions, nodes, and the issuer and audiences of a token that it
+ * mints.
+ */
 export async function discoverCluster(kubeConfig: string): Promise<Record<string, unknown>> {
   const config = load(kubeConfig);
   const core = config.makeApiClient(CoreV1Api);

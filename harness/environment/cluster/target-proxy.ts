@@ -10,8 +10,9 @@ import { upstreamOf } from './target-proxy/upstream.ts';
 import { OpenWatches } from './target-proxy/watches.ts';
 
 /**
- * The API server as a target sees it: a proxy that passes the target's own credentials on, records every request, and fails on demand
- * as API servers and networks do. It speaks HTTP/1.1, so that upgrades (exec, attach, port-forward) pass, too.
+ * The API server as a target sees it: a proxy that passes the target's own credentials on, records every request, and
+ * fails on demand as API servers and networks do. It speaks HTTP/1.1, so that upgrades (exec, attach, port-forward)
+ * pass, too.
  */
 export interface TargetProxy {
   /** One for each of `hosts`, in their order. */

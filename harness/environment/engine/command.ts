@@ -40,9 +40,13 @@ export async function command(file: string, args: readonly string[], options: Co
   const tail: string[] = [];
   const read = async (stream: 'stdout' | 'stderr') => {
     for await (const line of createInterface({ input: child[stream] })) {
-      if (stream === 'stdout') output.push(line);
+      if (stream === 'stdout') {
+        output.push(line);
+      }
       tail.push(line);
-      if (tail.length > KEPT_LINES) tail.shift();
+      if (tail.length > KEPT_LINES) {
+        tail.shift();
+      }
       options.onLine?.(line, stream);
     }
   };
@@ -69,7 +73,9 @@ export async function command(file: string, args: readonly string[], options: Co
 }
 
 function endGroup(pid: number | undefined, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
+  if (pid === undefined) {
+    return;
+  }
   try {
     process.kill(-pid, signal);
   } catch {
@@ -82,7 +88,9 @@ export async function which(program: string, env: NodeJS.ProcessEnv = process.en
   const { access, constants } = await import('node:fs/promises');
   const { delimiter, join } = await import('node:path');
   for (const folder of (env.PATH ?? '').split(delimiter)) {
-    if (folder === '') continue;
+    if (folder === '') {
+      continue;
+    }
     const path = join(folder, program);
     try {
       await access(path, constants.X_OK);

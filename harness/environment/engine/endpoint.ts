@@ -28,7 +28,9 @@ export const SYSTEM_SOCKET = '/var/run/docker.sock';
  */
 export async function endpoints(env: NodeJS.ProcessEnv = process.env, home: string = homedir()): Promise<Endpoint[]> {
   const dockerHost = env.DOCKER_HOST;
-  if (dockerHost !== undefined && dockerHost !== '') return [{ host: dockerHost, source: 'DOCKER_HOST', chosen: true }];
+  if (dockerHost !== undefined && dockerHost !== '') {
+    return [{ host: dockerHost, source: 'DOCKER_HOST', chosen: true }];
+  }
   const folder = env.DOCKER_CONFIG ?? join(home, '.docker');
   const name = env.DOCKER_CONTEXT ?? (await currentContext(join(folder, 'config.json')));
   if (name !== undefined && name !== '' && name !== 'default') {
@@ -50,7 +52,9 @@ export async function endpoints(env: NodeJS.ProcessEnv = process.env, home: stri
 
 async function currentContext(path: string): Promise<string | undefined> {
   const text = await readFile(path, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    return undefined;
+  }
   return dockerConfig.parse(JSON.parse(text)).currentContext;
 }
 

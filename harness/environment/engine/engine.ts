@@ -18,7 +18,10 @@ export type Engine = {
   readonly ours: boolean;
 };
 
-/** Deadline of one question to an engine, milliseconds: a host at full load takes seconds, a dead socket answers at once. */
+/**
+ * Deadline of one question to an engine, milliseconds: a host at full load takes seconds, a dead socket answers at
+ * once.
+ */
 const ANSWER_DEADLINE = 20_000;
 
 /** An endpoint without an engine that answers, and why. */
@@ -31,7 +34,9 @@ export type Silent = {
 
 /** A client for an endpoint; nothing is asked yet. */
 function connect(endpoint: Endpoint): Docker {
-  if (endpoint.host.startsWith('unix://')) return new Docker({ socketPath: endpoint.host.slice('unix://'.length) });
+  if (endpoint.host.startsWith('unix://')) {
+    return new Docker({ socketPath: endpoint.host.slice('unix://'.length) });
+  }
   // dockerode reads hosts, TLS files and SSH users from the variables that the docker client defines.
   process.env.DOCKER_HOST = endpoint.host;
   return new Docker();
@@ -47,7 +52,9 @@ export async function findEngine(
   const silent: Silent[] = [];
   for (const endpoint of endpoints) {
     const answer = await askEngine(endpoint);
-    if ('engine' in answer) return { engine: answer.engine, silent };
+    if ('engine' in answer) {
+      return { engine: answer.engine, silent };
+    }
     silent.push({ endpoint, ...answer });
   }
   return { engine: undefined, silent };

@@ -29,8 +29,9 @@ const CAP_SYS_RESOURCE = 24n;
  */
 export function hasSysResource(status: string): boolean {
   const match = /^CapBnd:\s*([0-9a-f]+)$/im.exec(status);
-  if (match?.[1] === undefined)
+  if (match?.[1] === undefined) {
     throw new Error('/proc/self/status has no line `CapBnd:`: the capabilities of this host are unknown');
+  }
   return ((BigInt(`0x${match[1]}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 

@@ -14,7 +14,8 @@ export type EnsureEngineOptions = { readonly onProgress?: OnProgress; readonly s
  * Gives a container engine that answers: the one that runs (then nothing of the host is touched), else one that is
  * installed and started here, on Debian and Ubuntu as root.
  *
- * Where the engine is not at the system's socket, DOCKER_HOST of this process is set to it, so that testcontainers uses the same one.
+ * Where the engine is not at the system's socket, DOCKER_HOST of this process is set to it, so that testcontainers uses
+ * the same one.
  *
  * @throws SetUpError with the commands for this platform where set-up cannot do it itself
  */
@@ -22,7 +23,9 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   const report = new StepReporter('engine', options.onProgress ?? (() => {}));
   const tried = await endpoints();
   const { engine: running, silent } = await findEngine(tried);
-  if (running !== undefined) return adopt(running);
+  if (running !== undefined) {
+    return adopt(running);
+  }
   const busy = silent.find((endpoint) => endpoint.busy);
   if (busy !== undefined) {
     // It is there: a second one would be no help.
@@ -34,8 +37,12 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   const host = await readHost();
   const chosen = tried.find((endpoint) => endpoint.chosen)?.host;
   const plan = planEngine(host, false, chosen);
-  if (plan.kind === 'refuse') throw new SetUpError(plan.problem, plan.mend);
-  if (plan.kind === 'use') throw new SetUpError('the plan uses an engine that does not answer');
+  if (plan.kind === 'refuse') {
+    throw new SetUpError(plan.problem, plan.mend);
+  }
+  if (plan.kind === 'use') {
+    throw new SetUpError('the plan uses an engine that does not answer');
+  }
   report.note(
     `no container engine answers: ${[
       ...(plan.install.length === 0 ? [] : [`installing ${plan.install.join(', ')} by apt-get`]),
@@ -51,13 +58,19 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
 /** The engine that answers, or why none does. Touches nothing. */
 export async function lookForEngine(): Promise<Awaited<ReturnType<typeof findEngine>>> {
   const found = await findEngine(await endpoints());
-  if (found.engine !== undefined) adopt(found.engine);
+  if (found.engine !== undefined) {
+    adopt(found.engine);
+  }
   return found;
 }
 
 function adopt(engine: Engine): Engine {
   // Set-up started it on this very host: its published ports are on loopback, whatever the host looks like from inside.
-  if (engine.ours) process.env.TESTCONTAINERS_HOST_OVERRIDE ??= '127.0.0.1';
-  if (engine.endpoint.host !== `unix://${SYSTEM_SOCKET}`) process.env.DOCKER_HOST = engine.endpoint.host;
+  if (engine.ours) {
+    process.env.TESTCONTAINERS_HOST_OVERRIDE ??= '127.0.0.1';
+  }
+  if (engine.endpoint.host !== `unix://${SYSTEM_SOCKET}`) {
+    process.env.DOCKER_HOST = engine.endpoint.host;
+  }
   return engine;
 }

@@ -1,6 +1,8 @@
 import type { Host } from './host.ts';
 
-/** Debian packages of an engine of our own. `iptables` is only recommended by docker.io, yet needed for published ports. */
+/**
+ * Debian packages of an engine of our own. `iptables` is only recommended by docker.io, yet needed for published ports.
+ */
 export const ENGINE_PACKAGES = ['docker.io', 'iptables', 'ca-certificates'] as const;
 
 /** How an engine is come by. */
@@ -20,10 +22,13 @@ export type EnginePlan =
  * Decides what set-up does about the engine.
  *
  * @param running an engine answers
- * @param dockerHost the endpoint that the user named (DOCKER_HOST or a docker context): nothing is started behind the user's back then
+ * @param dockerHost the endpoint that the user named (DOCKER_HOST or a docker context): nothing is started behind the
+ *   user's back then
  */
 export function planEngine(host: Host, running: boolean, dockerHost: string | undefined): EnginePlan {
-  if (running) return { kind: 'use' };
+  if (running) {
+    return { kind: 'use' };
+  }
   if (dockerHost !== undefined) {
     return {
       kind: 'refuse',
@@ -64,7 +69,9 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
       ],
     };
   }
-  if (host.dockerd !== undefined) return { kind: 'start', install: [], by, wrapRuntime: !host.sysResource };
+  if (host.dockerd !== undefined) {
+    return { kind: 'start', install: [], by, wrapRuntime: !host.sysResource };
+  }
   if (host.distributions.includes('debian') && host.aptGet !== undefined) {
     return { kind: 'start', install: ENGINE_PACKAGES, by, wrapRuntime: !host.sysResource };
   }
@@ -79,9 +86,17 @@ function installElsewhere(host: Host): string[] | undefined {
   const sudo = host.root ? '' : 'sudo ';
   const is = (...names: string[]) => names.some((name) => host.distributions.includes(name));
   const start = `${sudo}systemctl enable --now docker`;
-  if (is('fedora', 'rhel', 'centos')) return [`${sudo}dnf install -y moby-engine`, start];
-  if (is('suse', 'opensuse')) return [`${sudo}zypper install -y docker`, start];
-  if (is('arch')) return [`${sudo}pacman -S --noconfirm docker`, start];
-  if (is('alpine')) return [`${sudo}apk add docker`, `${sudo}rc-service docker start`];
+  if (is('fedora', 'rhel', 'centos')) {
+    return [`${sudo}dnf install -y moby-engine`, start];
+  }
+  if (is('suse', 'opensuse')) {
+    return [`${sudo}zypper install -y docker`, start];
+  }
+  if (is('arch')) {
+    return [`${sudo}pacman -S --noconfirm docker`, start];
+  }
+  if (is('alpine')) {
+    return [`${sudo}apk add docker`, `${sudo}rc-service docker start`];
+  }
   return undefined;
 }

@@ -31,13 +31,19 @@ type StartPlan = Extract<EnginePlan, { kind: 'start' }>;
  * @throws SetUpError with the end of the engine's log when it does not come up
  */
 export async function startEngine(plan: StartPlan, report: StepReporter, signal?: AbortSignal): Promise<Engine> {
-  if (plan.install.length > 0) await installPackages(plan.install, report, signal);
+  if (plan.install.length > 0) {
+    await installPackages(plan.install, report, signal);
+  }
   const wrapper = plan.wrapRuntime ? await placeWrapper(report) : undefined;
   return report.step('start the container engine', async () => {
-    if (plan.by === 'detached') return startDetached(wrapper, signal);
+    if (plan.by === 'detached') {
+      return startDetached(wrapper, signal);
+    }
     await startBySystemd(wrapper, signal);
     const answer = await askEngine(ENDPOINT);
-    if ('engine' in answer) return answer.engine;
+    if ('engine' in answer) {
+      return answer.engine;
+    }
     throw new SetUpError(`systemd started docker, but it does not answer at ${ENDPOINT.host}: ${answer.reason}`, [
       'journalctl -u docker   shows why',
     ]);
@@ -50,7 +56,8 @@ export async function installPackages(
   report: StepReporter,
   signal?: AbortSignal,
 ): Promise<void> {
-  // A service that the package's own script started would run without the runtime wrapper: RUNLEVEL 1 keeps invoke-rc.d(8) from it.
+  // A service that the package's own script started would run without the runtime wrapper: RUNLEVEL 1 keeps
+  // invoke-rc.d(8) from it.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const options = { env, ...(signal === undefined ? {} : { signal }) };
   await aptUpdate(report, options);
@@ -58,19 +65,26 @@ export async function installPackages(
     await command('apt-get', ['install', '-y', '-q', '--no-install-recommends', '--no-upgrade', ...packages], {
       ...options,
       onLine: (line) => {
-        if (/^(Get:|Unpacking|Setting up)/.test(line)) advance(line.replace(/ \.\.\.$/, '').slice(0, 80));
+        if (/^(Get:|Unpacking|Setting up)/.test(line)) {
+          advance(line.replace(/ \.\.\.$/, '').slice(0, 80));
+        }
       },
     });
   });
 }
 
-/** Refreshes the package lists. A failure is reported, not fatal: an install that needs the missing list fails with its own message. */
+/**
+ * Refreshes the package lists. A failure is reported, not fatal: an install that needs the missing list fails with its
+ * own message.
+ */
 export async function aptUpdate(report: StepReporter, options: CommandOptions): Promise<void> {
   await report.step('apt-get update', async () => {
     try {
       await command('apt-get', ['update', '-q'], options);
     } catch (error) {
-      if (!(error instanceof SetUpError)) throw error;
+      if (!(error instanceof SetUpError)) {
+        throw error;
+      }
       report.note(`going on with the package lists that are there: ${error.problem}`);
     }
   });
@@ -134,8 +148,8 @@ async function startDetached(wrapper: string | undefined, signal: AbortSignal | 
 }
 
 /**
- * Removes what an engine that was killed left behind and the next one would stumble over: pid files whose process is gone or is
- * another program by now, and sockets that nobody listens on.
+ * Removes what an engine that was killed left behind and the next one would stumble over: pid files whose process is
+ * gone or is another program by now, and sockets that nobody listens on.
  */
 async function sweepStale(): Promise<void> {
   const pidFiles = [
@@ -143,14 +157,18 @@ async function sweepStale(): Promise<void> {
     ['/var/run/docker/containerd/containerd.pid', 'containerd'],
   ] as const;
   for (const [path, program] of pidFiles) {
-    if (existsSync(path) && !(await runs(path, program))) await rm(path, { force: true });
+    if (existsSync(path) && !(await runs(path, program))) {
+      await rm(path, { force: true });
+    }
   }
   for (const socket of [
     SYSTEM_SOCKET,
     '/run/containerd/containerd.sock',
     '/var/run/docker/containerd/containerd.sock',
   ]) {
-    if (existsSync(socket) && !(await listens(socket))) await rm(socket, { force: true });
+    if (existsSync(socket) && !(await listens(socket))) {
+      await rm(socket, { force: true });
+    }
   }
 }
 
@@ -200,7 +218,9 @@ async function untilDaemonAnswers(daemon: ChildProcess, signal: AbortSignal | un
     last = exit;
   } catch (error) {
     signal?.throwIfAborted();
-    if (!deadline.aborted) throw error;
+    if (!deadline.aborted) {
+      throw error;
+    }
   } finally {
     watcher.close();
   }

@@ -50,7 +50,9 @@ export async function sendAdminRequests(
       );
     }
     const location = response.headers.get('location');
-    if (location !== null) Object.assign(known, { 'saved.location': location, 'saved.id': location.split('/').at(-1) });
+    if (location !== null) {
+      Object.assign(known, { 'saved.location': location, 'saved.id': location.split('/').at(-1) });
+    }
     for (const [name, pointer] of Object.entries(request.save ?? {})) {
       known[`saved.${name}`] = valueAt(answer, pointer, `${where}[${index}]: ${method} ${path}`);
     }
@@ -64,6 +66,8 @@ function valueAt(json: string, pointer: string, what: string): unknown {
     const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
     value = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined;
   }
-  if (value === undefined) throw new Error(`${what}: the answer has nothing at ${pointer}`);
+  if (value === undefined) {
+    throw new Error(`${what}: the answer has nothing at ${pointer}`);
+  }
   return value;
 }

@@ -12,7 +12,10 @@ export interface IdentityProviderContext {
     issue(host: string, extra?: { ips?: string[] }): Promise<{ cert: string; key: string }>;
   };
   trust: ClusterTrust;
-  /** The public keys of {@link trust}, a JWK Set as JSON text, once the cluster is up: for who needs them before the first token. */
+  /**
+   * The public keys of {@link trust}, a JWK Set as JSON text, once the cluster is up: for who needs them before the
+   * first token.
+   */
   clusterKeys?(): Promise<string>;
   /** `fetch` that knows the run's names and trusts the run's CA. */
   fetch: Fetch;
@@ -24,7 +27,10 @@ export interface IdentityProviderContext {
   labels: Record<string, string>;
   /** Address of this host that pods can reach: where servers in this process listen. */
   bindAddress: string;
-  /** Learns where the provider's name leads. One resolver for each provider that is started: twins share their reference's name. */
+  /**
+   * Learns where the provider's name leads. One resolver for each provider that is started: twins share their
+   * reference's name.
+   */
   resolver: Resolver;
   onProgress(message: string): void;
   /** The run's Keycloak containers, shared by the reference and its twins. */

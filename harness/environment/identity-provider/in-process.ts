@@ -72,7 +72,9 @@ function contextOf(
       // Nobody waits here: the clock is put forward instead.
       async until(instant: Date, why: string) {
         waited.push(why);
-        if (instant.getTime() > Date.now()) vi.setSystemTime(instant);
+        if (instant.getTime() > Date.now()) {
+          vi.setSystemTime(instant);
+        }
       },
     },
     signal: new AbortController().signal,
@@ -155,7 +157,9 @@ export async function evaluateInProcess(
   try {
     // One after another: each of them may put the clock forward.
     for (const [id, body] of bodies) {
-      if (setting.leftOut?.includes(id) || setting.only?.includes(id) === false) continue;
+      if (setting.leftOut?.includes(id) || setting.only?.includes(id) === false) {
+        continue;
+      }
       const evidence: EvidenceItem[] = [];
       await body(contextOf(issuer, { provider, peers, peersFetch: resolver.fetch }, setting, evidence, shared)).catch(
         (error: unknown) => {
@@ -164,7 +168,9 @@ export async function evaluateInProcess(
         },
       );
       setting.items?.push(...evidence);
-      if (outcomes[id] !== 'not applicable') expect(evidence, `evidence of ${id}`).not.toEqual([]);
+      if (outcomes[id] !== 'not applicable') {
+        expect(evidence, `evidence of ${id}`).not.toEqual([]);
+      }
       expect(JSON.stringify(evidence), `evidence of ${id} holds a token`).not.toMatch(
         /eyJ[\w-]+\.[\w-]+\.(?!SIGNATURE-CUT)[\w-]+/,
       );

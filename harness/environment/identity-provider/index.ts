@@ -12,7 +12,9 @@ export type IdentityProviderKind = 'keycloak' | 'embedded' | 'oauth2-mock-server
 
 function variantOf<T>(kind: string, twins: Record<string, T>, variant: string): T {
   const twin = Object.hasOwn(twins, variant) ? twins[variant] : undefined;
-  if (twin !== undefined) return twin;
+  if (twin !== undefined) {
+    return twin;
+  }
   const known = Object.keys(twins);
   throw new Error(
     `identity provider ${kind}: there is no variant "${variant}"; ${known.length === 0 ? 'it has none' : `there are ${known.join(', ')}`}`,
@@ -36,7 +38,9 @@ export async function startIdentityProvider(
     case 'keycloak':
       return startKeycloak(context, variant === undefined ? {} : variantOf(kind, KEYCLOAK_TWINS, variant));
     case 'oauth2-mock-server':
-      if (variant !== undefined) variantOf(kind, {}, variant);
+      if (variant !== undefined) {
+        variantOf(kind, {}, variant);
+      }
       return startMock(context);
   }
 }

@@ -11,8 +11,8 @@ import { RequestCounter } from './request-counter.ts';
 const LIFETIME_SECONDS = 3_600;
 
 /**
- * Starts `oauth2-mock-server` as it comes, behind https. It serves the JWT authorization grant and verifies nothing of the
- * assertion: the natural broken provider.
+ * Starts `oauth2-mock-server` as it comes, behind https. It serves the JWT authorization grant and verifies nothing of
+ * the assertion: the natural broken provider.
  */
 export async function startMock(context: IdentityProviderContext): Promise<StartedIdentityProvider> {
   const providers = (context.providers ?? DEFAULT_PROVIDERS).map((name): ProviderDescription => {
@@ -28,7 +28,9 @@ export async function startMock(context: IdentityProviderContext): Promise<Start
     };
   });
   const [described] = providers;
-  if (described === undefined) throw new Error('oauth2-mock-server: no provider is named');
+  if (described === undefined) {
+    throw new Error('oauth2-mock-server: no provider is named');
+  }
   const services = await Promise.all(
     providers.map(async ({ name, issuer: url }) => {
       const issuer = new OAuth2Issuer();
@@ -67,7 +69,9 @@ export async function startMock(context: IdentityProviderContext): Promise<Start
     trusting: async () => described,
     requests: () => ({ counts: counter.counts, countedBy: 'the server itself' }),
     async assertAlive() {
-      if (!listener.listening) throw new Error('oauth2-mock-server: its listener is closed');
+      if (!listener.listening) {
+        throw new Error('oauth2-mock-server: its listener is closed');
+      }
     },
     stop: () => listener.close(),
   };

@@ -46,7 +46,9 @@ function rogueOf(issuer: OAuth2Issuer): RogueIssuer {
         scopesOrTransform(itsHeader, itsClaims) {
           // Kubernetes writes no `typ`, so that neither does the imitation.
           Object.assign(itsHeader, { typ: undefined, ...header });
-          for (const name of Object.keys(itsClaims)) delete itsClaims[name];
+          for (const name of Object.keys(itsClaims)) {
+            delete itsClaims[name];
+          }
           Object.assign(itsClaims, claims);
         },
       }),
@@ -80,10 +82,15 @@ export function signHs256(
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
 }
 
-/** What somebody may take for "the public key" when it is used as a secret: its PEM (with and without the last line's end) and its DER. */
+/**
+ * What somebody may take for "the public key" when it is used as a secret: its PEM (with and without the last line's
+ * end) and its DER.
+ */
 export async function publicKeyAsSecrets(key: JWK, algorithm: string): Promise<Record<string, string | Buffer>> {
   const imported = await importJWK(key, algorithm, { extractable: true });
-  if (imported instanceof Uint8Array) throw new TypeError('not a public key');
+  if (imported instanceof Uint8Array) {
+    throw new TypeError('not a public key');
+  }
   const pem = await exportSPKI(imported);
   const der = Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
   return { PEM: `${pem.trimEnd()}\n`, 'PEM without the last line end': pem.trimEnd(), DER: der };

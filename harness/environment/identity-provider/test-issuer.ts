@@ -38,9 +38,13 @@ export async function makeTestIssuer(issuer = 'https://cluster.conformance.test:
     jwks,
     async serve(url, init) {
       const type = url.endsWith('/jwks') ? 'application/jwk-set+json' : 'application/json';
-      if (documents[url] === undefined) return new Response('', { status: 404 });
+      if (documents[url] === undefined) {
+        return new Response('', { status: 404 });
+      }
       // As strict as the API server is.
-      if (!init?.headers?.accept?.includes(type)) return new Response('', { status: 406 });
+      if (!init?.headers?.accept?.includes(type)) {
+        return new Response('', { status: 406 });
+      }
       return Response.json(documents[url], { headers: { 'content-type': type } });
     },
     mint: (token) => forge.sign(projectedClaims(issuer, token)),

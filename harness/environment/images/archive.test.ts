@@ -21,7 +21,9 @@ async function entries(source: Readable) {
   source.pipe(reader);
   for await (const entry of reader) {
     const chunks: Buffer[] = [];
-    for await (const chunk of entry) chunks.push(chunk as Buffer);
+    for await (const chunk of entry) {
+      chunks.push(chunk as Buffer);
+    }
     const { name, type, mode, linkname } = entry.header;
     found.set(name, { content: Buffer.concat(chunks), type: type ?? '', mode: mode ?? 0, link: linkname ?? '' });
   }
@@ -32,7 +34,9 @@ const spec = () => {
   const text = `name: x\npodImages: [{name: "localhost/pause:1", entrypoint: [/bin/pause], user: "65535:65535",
     files: {/bin/pause: pause, /bin/other: "link:pause", /tmp: "dir:1777"}, output: pause.tar}]`;
   const [podImage] = parseImageSpec(text, 'image.yaml').podImages;
-  if (podImage === undefined) throw new Error('no pod image');
+  if (podImage === undefined) {
+    throw new Error('no pod image');
+  }
   return podImage;
 };
 
@@ -59,6 +63,8 @@ it('writes an archive whose manifest, configuration and layer belong together', 
 
 it('gives the same bytes for the same input', async () => {
   await writeFile(join(folder, 'pause'), 'a program');
-  for (const name of ['one', 'two']) await writePodImage(spec(), (file) => join(folder, file), join(folder, name));
+  for (const name of ['one', 'two']) {
+    await writePodImage(spec(), (file) => join(folder, file), join(folder, name));
+  }
   expect(await readFile(join(folder, 'one'))).toEqual(await readFile(join(folder, 'two')));
 });

@@ -29,7 +29,8 @@ function addBytes(archive: Pack, name: string, content: Buffer | string): void {
 }
 
 /**
- * Writes a docker-archive (`docker load`, `ctr images import`) of one layer: an image for pods, small enough to be made without an engine.
+ * Writes a docker-archive (`docker load`, `ctr images import`) of one layer: an image for pods, small enough to be made
+ * without an engine.
  *
  * @param locate gives the path on this host of a file named by the specification
  */
@@ -41,7 +42,9 @@ export async function writePodImage(
   const layer = pack();
   const chunks: Buffer[] = [];
   const collected = (async () => {
-    for await (const chunk of layer) chunks.push(chunk as Buffer);
+    for await (const chunk of layer) {
+      chunks.push(chunk as Buffer);
+    }
   })();
   const folders = new Set<string>();
   for (const [path, source] of Object.entries(spec.files).sort(([a], [b]) => (a < b ? -1 : 1))) {
@@ -51,7 +54,9 @@ export async function writePodImage(
       .slice(0, -1)
       .map((_, index, all) => all.slice(0, index + 1).join('/'));
     for (const parent of parents) {
-      if (folders.has(parent)) continue;
+      if (folders.has(parent)) {
+        continue;
+      }
       folders.add(parent);
       layer.entry({ name: `${parent}/`, type: 'directory', mode: 0o755, mtime: EPOCH });
     }

@@ -49,8 +49,9 @@ export async function artifactsOf(image: ImageDefinition): Promise<Artifact[]> {
 async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
   const dir = join(folder, go.dir);
   const sources = await filesUnder(dir, (name) => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum');
-  if (!sources.some(({ name }) => name === 'go.mod'))
+  if (!sources.some(({ name }) => name === 'go.mod')) {
     throw new SetUpError(`${dir} is declared as a Go module but has no go.mod.`);
+  }
   const texts = await Promise.all(
     sources.filter(({ name }) => name.endsWith('.go')).map(({ path }) => readFile(path, 'utf8')),
   );
@@ -66,7 +67,9 @@ async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
     locate: ({ cache, report, signal }) =>
       one(cache, 'go', key, go.output, async (target) => {
         const program = await ensureGo(report, signal);
-        if (go.env.CGO_ENABLED === '1') await ensureProgram('gcc', 'gcc', report, signal);
+        if (go.env.CGO_ENABLED === '1') {
+          await ensureProgram('gcc', 'gcc', report, signal);
+        }
         await report.step(`compile ${basename(go.output)}`, async (advance) => {
           const env = { ...process.env, CGO_ENABLED: '0', ...go.env };
           const tags = go.tags.length === 0 ? [] : [`-tags=${go.tags.join(',')}`];
@@ -76,7 +79,9 @@ async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
           const all = await command(program, ['list', '-deps', ...tags, go.package], {
             ...options,
             onLine: (line) => {
-              if (!line.startsWith('go: downloading ')) return;
+              if (!line.startsWith('go: downloading ')) {
+                return;
+              }
               modules += 1;
               advance(`${modules} modules downloaded`);
             },
@@ -99,7 +104,9 @@ async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
             {
               ...options,
               onLine: (line) => {
-                if (!/^[\w.~-]+(\/[\w.~-]+)*$/.test(line)) return;
+                if (!/^[\w.~-]+(\/[\w.~-]+)*$/.test(line)) {
+                  return;
+                }
                 compiled.add(line);
                 advance(`${compiled.size} packages compiled, of at most ${total}`);
               },
@@ -205,7 +212,9 @@ function podImageArtifact(image: ImageDefinition, spec: PodImageSpec, parts: Rea
     locate: (workshop) =>
       one(workshop.cache, 'pod-images', key, spec.output, async (target) => {
         const paths = new Map<string, string>();
-        for (const part of used) paths.set(part.output, await part.locate(workshop));
+        for (const part of used) {
+          paths.set(part.output, await part.locate(workshop));
+        }
         await writePodImage(spec, (name) => paths.get(name) ?? join(image.folder, name), target);
       }),
   };

@@ -22,7 +22,8 @@ export type BuildInput = {
 const KEPT_LINES = 30;
 
 /**
- * `docker build` of an image's folder and its artifacts. RUN steps have no network: whatever an image needs is named in its image.yaml.
+ * `docker build` of an image's folder and its artifacts. RUN steps have no network: whatever an image needs is named in
+ * its image.yaml.
  *
  * @throws SetUpError with the end of the build's output
  */
@@ -36,7 +37,9 @@ export async function buildImage(docker: Docker, input: BuildInput, workshop: Wo
     const archive = pack();
     const stream = await new Promise<NodeJS.ReadableStream>((resolve, reject) => {
       (async () => {
-        for (const file of [...input.files, ...located]) await addFile(archive, file);
+        for (const file of [...input.files, ...located]) {
+          await addFile(archive, file);
+        }
         archive.finalize();
       })().catch((error) => {
         archive.destroy(error instanceof Error ? error : new Error(String(error)));
@@ -58,9 +61,13 @@ export async function buildImage(docker: Docker, input: BuildInput, workshop: Wo
     try {
       await follow(docker, stream, (event) => {
         for (const line of (event.stream ?? '').split('\n')) {
-          if (line.trim() === '') continue;
+          if (line.trim() === '') {
+            continue;
+          }
           lines.push(line.trimEnd());
-          if (lines.length > KEPT_LINES) lines.shift();
+          if (lines.length > KEPT_LINES) {
+            lines.shift();
+          }
           advance(line.trim().slice(0, 100));
         }
       });

@@ -37,13 +37,17 @@ export class Cache {
    */
   async entry(kind: string, key: string, make: (folder: string) => Promise<void>): Promise<string> {
     const final = this.path(kind, key);
-    if (existsSync(final)) return final;
+    if (existsSync(final)) {
+      return final;
+    }
     const temporary = await this.temporary();
     try {
       await make(temporary);
       await mkdir(dirname(final), { recursive: true });
       await rename(temporary, final).catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+        if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') {
+          throw error;
+        }
       });
       return final;
     } finally {
@@ -64,7 +68,9 @@ export class Cache {
     const swept: string[] = [];
     for (const name of await readdir(root).catch(() => [])) {
       const [pid, started] = name.split('.');
-      if (pid !== undefined && started !== undefined && started === (await startTime(Number(pid)))) continue;
+      if (pid !== undefined && started !== undefined && started === (await startTime(Number(pid)))) {
+        continue;
+      }
       // What a killed run started may still be writing there; then the next sweep has it.
       await removeTree(join(root, name)).then(
         () => swept.push(name),
@@ -78,8 +84,12 @@ export class Cache {
 /** When a process started, in clock ticks after boot (proc_pid_stat(5), field 22); `gone` when it does not run. */
 async function startTime(pid: number): Promise<string> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
-  if (stat !== undefined) return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'gone';
-  if (process.platform === 'linux') return 'gone';
+  if (stat !== undefined) {
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? 'gone';
+  }
+  if (process.platform === 'linux') {
+    return 'gone';
+  }
   try {
     process.kill(pid, 0);
     return 'running';
@@ -93,11 +103,16 @@ async function startTime(pid: number): Promise<string> {
  * still have the host's /dev and /proc mounted in it.
  */
 export async function removeTree(folder: string): Promise<void> {
-  if (!existsSync(folder)) return;
-  for (const mount of await mountsUnder(folder)) await command('umount', [mount]);
+  if (!existsSync(folder)) {
+    return;
+  }
+  for (const mount of await mountsUnder(folder)) {
+    await command('umount', [mount]);
+  }
   const left = await mountsUnder(folder);
-  if (left.length > 0)
+  if (left.length > 0) {
     throw new SetUpError(`${left[0]} is still mounted, so ${folder} was not removed.`, [`umount ${left[0]}`]);
+  }
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
@@ -115,7 +130,9 @@ async function mountsUnder(folder: string): Promise<string[]> {
 /** Free bytes for this user on the file system that a path is, or would be, on. */
 export async function freeBytes(path: string): Promise<number> {
   let existing = path;
-  while (!existsSync(existing)) existing = dirname(existing);
+  while (!existsSync(existing)) {
+    existing = dirname(existing);
+  }
   const { bavail, bsize } = await statfs(existing);
   return bavail * bsize;
 }
@@ -133,7 +150,9 @@ export async function explainDiskFull(
 ): Promise<unknown> {
   const text =
     error instanceof Error ? `${error.message} ${(error as NodeJS.ErrnoException).code ?? ''}` : String(error);
-  if (!/ENOSPC|no space left on device/i.test(text)) return error;
+  if (!/ENOSPC|no space left on device/i.test(text)) {
+    return error;
+  }
   const lines = await Promise.all(
     Object.entries(places).map(async ([holds, path]) => `${holds}: ${path} (${megabytes(await freeBytes(path))} free)`),
   );

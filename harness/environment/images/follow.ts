@@ -29,5 +29,7 @@ export async function follow(
       },
     );
   });
-  if (failure !== undefined) throw new Error(failure);
+  if (failure !== undefined) {
+    throw new Error(failure);
+  }
 }

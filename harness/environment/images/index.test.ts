@@ -45,14 +45,19 @@ class FakeEngine {
       getImage: (reference: string) => ({ inspect: async () => ({ RepoDigests: [`r@${this.held.get(reference)}`] }) }),
       pull: async (reference: string) => {
         this.asked.push(`pull ${reference}`);
-        if (!this.registry) throw new Error('dial tcp: no such host');
+        if (!this.registry) {
+          throw new Error('dial tcp: no such host');
+        }
         this.held.set(reference, 'sha256:abc');
         return events({ status: 'Pulling fs layer', id: '1' }, { status: 'Pull complete', id: '1' });
       },
       buildImage: async (context: NodeJS.ReadableStream, options: { t: string; buildargs: Record<string, string> }) => {
-        for await (const _ of context);
+        for await (const _ of context) {
+        }
         this.asked.push(`build ${options.t.split(':')[0]} on ${options.buildargs.BASE ?? 'scratch'}`);
-        if (this.buildError !== undefined) return events({ stream: 'Step 2/3 : RUN x\n' }, { error: this.buildError });
+        if (this.buildError !== undefined) {
+          return events({ stream: 'Step 2/3 : RUN x\n' }, { error: this.buildError });
+        }
         this.held.set(options.t, '');
         return events({ stream: 'Successfully built\n' });
       },

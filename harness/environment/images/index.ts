@@ -60,8 +60,12 @@ const BUILD_ROOM = 4e9;
 /** Which sources are looked at: KUBE_AGENT_CONFORMANCE_IMAGES is `registry`, `built`, or unset for both. */
 export function allowedSources(env: NodeJS.ProcessEnv = process.env): readonly ResolvedImage['source'][] {
   const value = env.KUBE_AGENT_CONFORMANCE_IMAGES;
-  if (value === undefined || value === '') return ['registry', 'built'];
-  if (value === 'registry' || value === 'built') return [value];
+  if (value === undefined || value === '') {
+    return ['registry', 'built'];
+  }
+  if (value === 'registry' || value === 'built') {
+    return [value];
+  }
   throw new SetUpError(
     `KUBE_AGENT_CONFORMANCE_IMAGES is ${JSON.stringify(value)}: it must be \`registry\` or \`built\`.`,
   );
@@ -73,8 +77,9 @@ export function allowedSources(env: NodeJS.ProcessEnv = process.env): readonly R
  */
 export async function candidatesOf(images: ReadonlyMap<string, ImageDefinition>, name: string): Promise<Candidate[]> {
   const image = images.get(name);
-  if (image === undefined)
+  if (image === undefined) {
     throw new SetUpError(`There is no image ${name}; known images: ${[...images.keys()].join(', ')}.`);
+  }
   const { spec } = image;
   const pulled: Candidate[] =
     spec.pull === undefined
@@ -110,13 +115,19 @@ async function basesOf(
   image: ImageDefinition,
 ): Promise<Candidate['base'][]> {
   const { base } = image.spec;
-  if (base === 'scratch') return [{ kind: 'none' }];
-  if (base === 'debian') return [{ kind: 'rootfs', root: await rootFileSystem(image.packages ?? []) }];
+  if (base === 'scratch') {
+    return [{ kind: 'none' }];
+  }
+  if (base === 'debian') {
+    return [{ kind: 'rootfs', root: await rootFileSystem(image.packages ?? []) }];
+  }
   return (await candidatesOf(images, base)).map((candidate) => ({ kind: 'image', candidate }));
 }
 
 function baseReference(base: Candidate['base']): string {
-  if (base.kind === 'none') return 'scratch';
+  if (base.kind === 'none') {
+    return 'scratch';
+  }
   return base.kind === 'rootfs' ? base.root.reference : base.candidate.reference;
 }
 
@@ -189,15 +200,20 @@ export async function provideImages<Name extends string>(
   };
   for (const [index, name] of names.entries()) {
     const there = isThere(index);
-    if (there !== undefined) resolved.set(name, resolvedFrom(there, present));
+    if (there !== undefined) {
+      resolved.set(name, resolvedFrom(there, present));
+    }
   }
-  // The first one is minutes of compilation: the others, which are downloads, root file systems and a JVM, are made alongside.
+  // The first one is minutes of compilation: the others, which are downloads, root file systems and a JVM, are made
+  // alongside.
   const [first, ...others] = missing;
   const lanes = [first === undefined ? [] : [first], others];
   const outcomes = await Promise.allSettled(
     lanes.map(async (lane) => {
       try {
-        for (const index of lane) await make(index);
+        for (const index of lane) {
+          await make(index);
+        }
       } catch (error) {
         giveUp.abort(error);
         throw error;
@@ -205,8 +221,9 @@ export async function provideImages<Name extends string>(
     }),
   );
   const failed = outcomes.filter((outcome) => outcome.status === 'rejected').map(({ reason }) => reason as unknown);
-  if (failed.length > 0)
+  if (failed.length > 0) {
     throw giveUp.signal.aborted && failed.includes(giveUp.signal.reason) ? giveUp.signal.reason : failed[0];
+  }
   return Object.fromEntries(names.map((name) => [name, resolved.get(name)])) as Record<Name, ResolvedImage>;
 }
 
@@ -218,9 +235,13 @@ function resolvedFrom({ reference, source }: Candidate, present: Inventory): Res
 async function checkRoom(cache: Cache, dataRoot: string): Promise<void> {
   for (const path of [cache.folder, dataRoot]) {
     // A remote engine's folder is not on this host: its own error says why.
-    if (!path.startsWith('/')) continue;
+    if (!path.startsWith('/')) {
+      continue;
+    }
     const free = await freeBytes(path);
-    if (free >= BUILD_ROOM) continue;
+    if (free >= BUILD_ROOM) {
+      continue;
+    }
     throw new SetUpError(
       `Building the images needs up to ${megabytes(BUILD_ROOM)}, but ${path} has only ${megabytes(free)} free.`,
       ['free some space there, or set XDG_CACHE_HOME to a folder on another disk', 'then run the same command again'],
@@ -243,17 +264,22 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
   );
   const present = await inventory(docker);
   const there = candidates.find(({ reference }) => present.has(reference));
-  if (there !== undefined) return there;
+  if (there !== undefined) {
+    return there;
+  }
   const pullable = candidates.find(({ base, source }) => source === 'registry' && base.kind === 'none');
   if (pullable !== undefined) {
     const result = await pull(docker, pullable.reference, report, signal);
-    if (result.pulled) return pullable;
+    if (result.pulled) {
+      return pullable;
+    }
     report.note(`${pullable.reference} is not to be had (${result.reason})`);
   }
   const buildable = candidates.filter((candidate) => candidate !== pullable);
   const candidate = await withBase(docker, buildable, workshop);
-  if (candidate === undefined)
+  if (candidate === undefined) {
     throw new SetUpError(`The image ${name} could not be pulled, and building it is not allowed here.`);
+  }
   await buildImage(
     docker,
     {
@@ -278,7 +304,9 @@ async function withBase(
   workshop: Workshop,
 ): Promise<Candidate | undefined> {
   const first = candidates[0];
-  if (first === undefined || first.base.kind === 'none') return first;
+  if (first === undefined || first.base.kind === 'none') {
+    return first;
+  }
   if (first.base.kind === 'rootfs') {
     const { root } = first.base;
     await using _lock = await takeLock(
@@ -286,7 +314,9 @@ async function withBase(
       (holder) => workshop.report.note(`waiting for process ${holder}, which is making the same root file system`),
       workshop.signal,
     );
-    if (!(await inventory(docker)).has(root.reference)) await makeRootFileSystem(docker, root, workshop);
+    if (!(await inventory(docker)).has(root.reference)) {
+      await makeRootFileSystem(docker, root, workshop);
+    }
     return first;
   }
   const bases = candidates.flatMap(({ base }) => (base.kind === 'image' ? [base.candidate] : []));
@@ -304,7 +334,9 @@ export async function imageStates(docker: Docker): Promise<ImageState[]> {
   const allowed = allowedSources();
   return Promise.all(
     IMAGE_NAMES.map(async (name) => {
-      if (!images.has(name)) return { name, present: undefined };
+      if (!images.has(name)) {
+        return { name, present: undefined };
+      }
       const usable = (await candidatesOf(images, name)).filter(({ source }) => allowed.includes(source));
       const there = usable.find(({ reference }) => present.has(reference));
       return { name, present: there === undefined ? undefined : resolvedFrom(there, present) };
@@ -319,7 +351,9 @@ export async function engineHasImage(reference: string): Promise<boolean> {
     await docker.getImage(reference).inspect();
     return true;
   } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return false;
+    if ((error as { statusCode?: number }).statusCode === 404) {
+      return false;
+    }
     throw error;
   }
 }
@@ -335,7 +369,9 @@ export async function saveImage(reference: string, options: EnsureImagesOptions 
   const { Id } = await docker.getImage(reference).inspect();
   const key = digestOf({ id: Id, reference });
   const path = join(cache.path('saved', key), 'image.tar');
-  if (existsSync(path)) return path;
+  if (existsSync(path)) {
+    return path;
+  }
   const report = new StepReporter('engine', options.onProgress ?? (() => {}));
   try {
     await report.step(`save ${reference}`, () =>

@@ -31,7 +31,9 @@ export async function takeLock(name: string, onWait: (holder: string) => void, s
       hasReported = true;
     });
     // Only a socket file can be left behind by a dead holder: abstract sockets end with their process.
-    if (!answered && !address.startsWith('\0')) await rm(address, { force: true });
+    if (!answered && !address.startsWith('\0')) {
+      await rm(address, { force: true });
+    }
   }
 }
 
@@ -58,12 +60,17 @@ function listen(address: string): Promise<Server | undefined> {
     const close = server.close.bind(server);
     server.close = (done) => {
       const closed = close(done);
-      for (const connection of connections) connection.destroy();
+      for (const connection of connections) {
+        connection.destroy();
+      }
       return closed;
     };
     server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(undefined);
-      else reject(error);
+      if (error.code === 'EADDRINUSE') {
+        resolve(undefined);
+      } else {
+        reject(error);
+      }
     });
     server.listen(address, () => {
       // A lock alone must not keep the process alive.

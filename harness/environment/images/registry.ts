@@ -24,7 +24,9 @@ export async function pull(
 ): Promise<PullResult> {
   return report.step(`pull ${reference}`, async (advance) => {
     const result = await attempt(docker, reference, advance, signal);
-    if (!result.pulled) advance(`not to be had: ${result.reason}`);
+    if (!result.pulled) {
+      advance(`not to be had: ${result.reason}`);
+    }
     return result;
   });
 }
@@ -51,8 +53,12 @@ async function attempt(
     const layers = new Map<string, boolean>();
     await follow(docker, stream, (event) => {
       heard();
-      if (event.id === undefined || event.status === undefined) return;
-      if (!/^(Pulling fs layer|Already exists|Pull complete)$/.test(event.status)) return;
+      if (event.id === undefined || event.status === undefined) {
+        return;
+      }
+      if (!/^(Pulling fs layer|Already exists|Pull complete)$/.test(event.status)) {
+        return;
+      }
       layers.set(event.id, event.status !== 'Pulling fs layer');
       advance(`${[...layers.values()].filter(Boolean).length} of ${layers.size} layers`);
     });
@@ -60,7 +66,9 @@ async function attempt(
     return { pulled: true, digest: digestFrom(RepoDigests ?? []) };
   } catch (error) {
     signal?.throwIfAborted();
-    if (giveUp.signal.aborted) return { pulled: false, reason: `nothing was heard of it for ${silent / 1000} s` };
+    if (giveUp.signal.aborted) {
+      return { pulled: false, reason: `nothing was heard of it for ${silent / 1000} s` };
+    }
     return { pulled: false, reason: reasonOf(error) };
   } finally {
     clearTimeout(timer);

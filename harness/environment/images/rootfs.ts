@@ -71,7 +71,9 @@ export async function makeRootFileSystem(docker: Docker, root: RootFileSystem, w
             env: { ...process.env, TMPDIR: temporary, LC_ALL: 'C' },
             ...(signal === undefined ? {} : { signal }),
             onLine: (line) => {
-              if (line.startsWith('I: ')) advance(line.slice('I: '.length).replace(/\.+$/, ''));
+              if (line.startsWith('I: ')) {
+                advance(line.slice('I: '.length).replace(/\.+$/, ''));
+              }
             },
           },
         );
@@ -89,7 +91,9 @@ export async function makeRootFileSystem(docker: Docker, root: RootFileSystem, w
 /** Path of the mmdebstrap program: the host's, or one unpacked from its Debian package into the cache. */
 async function mmdebstrap({ cache, report, signal }: Workshop): Promise<string> {
   const installed = await which('mmdebstrap');
-  if (installed !== undefined) return installed;
+  if (installed !== undefined) {
+    return installed;
+  }
   const folder = await cache.entry('tools', 'mmdebstrap', async (temporary) => {
     const options = { cwd: temporary, ...(signal === undefined ? {} : { signal }) };
     const download = () =>
@@ -100,7 +104,9 @@ async function mmdebstrap({ cache, report, signal }: Workshop): Promise<string> 
       await download();
     });
     const [file] = (await readdir(temporary)).filter((name) => name.endsWith('.deb'));
-    if (file === undefined) throw new SetUpError('`apt-get download mmdebstrap` downloaded no package.');
+    if (file === undefined) {
+      throw new SetUpError('`apt-get download mmdebstrap` downloaded no package.');
+    }
     await command('dpkg-deb', ['-x', file, 'root'], options);
   });
   return join(folder, 'root', 'usr', 'bin', 'mmdebstrap');
@@ -119,12 +125,15 @@ async function distributionSources(codename: string): Promise<string> {
       .map(async (path) => ({ path, text: await readFile(path, 'utf8') })),
   );
   const stanzas = texts.flatMap(({ path, text }) => sourcesFor(codename, path, text));
-  if (stanzas.length === 0) throw new SetUpError(`No package source for ${codename} was found in /etc/apt.`);
+  if (stanzas.length === 0) {
+    throw new SetUpError(`No package source for ${codename} was found in /etc/apt.`);
+  }
   return `${stanzas.join('\n\n')}\n`;
 }
 
 /**
- * The stanzas of one apt source file (both formats of sources.list(5)) whose suites belong to a release, in deb822 format.
+ * The stanzas of one apt source file (both formats of sources.list(5)) whose suites belong to a release, in deb822
+ * format.
  *
  * @param path its ending is the format: `.sources` or `.list`
  */
@@ -149,9 +158,13 @@ export function sourcesFor(codename: string, path: string, text: string): string
   }
   return text.split('\n').flatMap((line) => {
     const match = /^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s+(.+?)\s*$/.exec(line.replace(/#.*/, ''));
-    if (match === null) return [];
+    if (match === null) {
+      return [];
+    }
     const [, settings = '', uri, suite = '', components] = match;
-    if (!belongs(suite)) return [];
+    if (!belongs(suite)) {
+      return [];
+    }
     const signedBy = /signed-by=(\S+)/.exec(settings)?.[1];
     return [
       [

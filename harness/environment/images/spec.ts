@@ -119,11 +119,15 @@ export function parseImageSpec(text: string, path: string): ImageSpec {
   try {
     data = parse(text);
   } catch (error) {
-    if (!(error instanceof YAMLParseError)) throw error;
+    if (!(error instanceof YAMLParseError)) {
+      throw error;
+    }
     throw new SetUpError(`${path} is not YAML: ${error.message}`);
   }
   const result = imageSpecSchema.safeParse(data);
-  if (result.success) return result.data;
+  if (result.success) {
+    return result.data;
+  }
   const problems = result.error.issues.map((issue) => `${issue.path.join('.') || '(top level)'}: ${issue.message}`);
   throw new SetUpError(`${path} is not a valid image description:\n${problems.map((line) => `  ${line}`).join('\n')}`);
 }
@@ -143,17 +147,22 @@ export async function loadImages(root: string = IMAGES_FOLDER): Promise<Map<stri
   const images = new Map<string, ImageDefinition>();
   const add = (image: ImageDefinition) => {
     const other = images.get(image.name);
-    if (other !== undefined)
+    if (other !== undefined) {
       throw new SetUpError(`The image name ${image.name} is used by ${other.folder} and by ${image.folder}.`);
+    }
     images.set(image.name, image);
   };
   for (const entry of (await readdir(root, { withFileTypes: true })).sort((a, b) => a.name.localeCompare(b.name))) {
-    if (!entry.isDirectory()) continue;
+    if (!entry.isDirectory()) {
+      continue;
+    }
     const folder = join(root, entry.name);
     const path = join(folder, 'image.yaml');
     // A folder without one holds parts of other images.
     const text = await readFile(path, 'utf8').catch(() => undefined);
-    if (text === undefined) continue;
+    if (text === undefined) {
+      continue;
+    }
     const spec = parseImageSpec(text, path);
     const packages =
       spec.packages === undefined ? undefined : parsePackages(await readFile(join(folder, spec.packages), 'utf8'));

@@ -4,7 +4,10 @@ import { readHost } from '../engine/host.ts';
 import type { StepReporter } from '../engine/progress.ts';
 import { installPackages } from '../engine/start.ts';
 
-/** Oldest Go that the modules build with, and the oldest that can fetch that one by itself (Go 1.21 release notes, toolchains). */
+/**
+ * Oldest Go that the modules build with, and the oldest that can fetch that one by itself (Go 1.21 release notes,
+ * toolchains).
+ */
 const GO_NEEDED = [1, 25] as const;
 const GO_SELF_UPGRADING = [1, 21] as const;
 
@@ -20,13 +23,19 @@ export type GoVerdict =
  */
 export function checkGo(version: string, toolchain: string): GoVerdict {
   const match = /\bgo(\d+)\.(\d+)(\S*)/.exec(version);
-  if (match === null) return { ok: false, problem: `\`go version\` printed ${JSON.stringify(version.trim())}` };
+  if (match === null) {
+    return { ok: false, problem: `\`go version\` printed ${JSON.stringify(version.trim())}` };
+  }
   const found = [Number(match[1]), Number(match[2])] as const;
   const name = `${match[1]}.${match[2]}${match[3]}`;
   const atLeast = (wanted: readonly [number, number]) =>
     found[0] > wanted[0] || (found[0] === wanted[0] && found[1] >= wanted[1]);
-  if (atLeast(GO_NEEDED)) return { ok: true, version: name };
-  if (atLeast(GO_SELF_UPGRADING) && toolchain.trim() !== 'local') return { ok: true, version: name };
+  if (atLeast(GO_NEEDED)) {
+    return { ok: true, version: name };
+  }
+  if (atLeast(GO_SELF_UPGRADING) && toolchain.trim() !== 'local') {
+    return { ok: true, version: name };
+  }
   return {
     ok: false,
     problem: `Go ${name} is too old: ${GO_NEEDED.join('.')} is needed, or ${GO_SELF_UPGRADING.join('.')} with GOTOOLCHAIN=auto (it is ${toolchain.trim() || 'unset'})`,
@@ -56,7 +65,9 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
     return ensureGo(report, signal);
   }
   const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
-  if (!verdict.ok) throw new SetUpError(`${verdict.problem} (${go}).`, mend);
+  if (!verdict.ok) {
+    throw new SetUpError(`${verdict.problem} (${go}).`, mend);
+  }
   return go;
 }
 
@@ -72,7 +83,9 @@ export async function ensureProgram(
   signal?: AbortSignal,
 ): Promise<string> {
   const path = await which(program);
-  if (path !== undefined) return path;
+  if (path !== undefined) {
+    return path;
+  }
   const host = await readHost();
   if (!host.root || host.aptGet === undefined) {
     throw new SetUpError(`\`${program}\` is not on PATH, and setup cannot install it here.`, [
@@ -82,15 +95,18 @@ export async function ensureProgram(
   }
   await installPackages([debianPackage], report, signal);
   const installed = await which(program);
-  if (installed === undefined)
+  if (installed === undefined) {
     throw new SetUpError(`The package ${debianPackage} was installed, but \`${program}\` is not on PATH.`);
+  }
   return installed;
 }
 
 /** Upstream version of the package that apt would install, as root on Debian; undefined when there is none. */
 async function debianCandidate(name: string): Promise<string | undefined> {
   const host = await readHost();
-  if (!host.root || host.aptGet === undefined) return undefined;
+  if (!host.root || host.aptGet === undefined) {
+    return undefined;
+  }
   const policy = await command('apt-cache', ['policy', name]).catch(() => '');
   return /Candidate:\s*(?:\d+:)?(\d+\.\d+)/.exec(policy)?.[1];
 }

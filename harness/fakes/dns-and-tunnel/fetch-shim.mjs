@@ -1,6 +1,7 @@
 /**
- * Leads a Node process whose DNS and tunnel API has a fixed base URL to the fake (`node --import …/fetch-shim.mjs`): requests for
- * https://api.cloudflare.com go to the address in CONFORMANCE_EDGE_URL. Plain JavaScript: it runs in the target's own Node.
+ * Leads a Node process whose DNS and tunnel API has a fixed base URL to the fake (`node --import …/fetch-shim.mjs`):
+ * requests for https://api.cloudflare.com go to the address in CONFORMANCE_EDGE_URL. Plain JavaScript: it runs in the
+ * target's own Node.
  */
 import http from 'node:http';
 import https from 'node:https';

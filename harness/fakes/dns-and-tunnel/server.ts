@@ -12,7 +12,10 @@ const BASE_PATH = '/client/v4';
 /** Longer bodies are no requests of an operator's. */
 const LONGEST_BODY = 4 * 1024 * 1024;
 
-/** The API's default and the most that this fake gives in one page: so that an operator that reads one page alone is seen. */
+/**
+ * The API's default and the most that this fake gives in one page: so that an operator that reads one page alone is
+ * seen.
+ */
 const DEFAULT_PER_PAGE = 100;
 const MAXIMUM_PER_PAGE = 5_000;
 
@@ -54,8 +57,9 @@ interface Result {
 }
 
 /**
- * A stateful fake of a DNS and tunnel API (Cloudflare API v4): records, a tunnel's configuration as one document, pages, refusals as the real
- * one words them, faults on demand, and a log of every request. It decides nothing about a target.
+ * A stateful fake of a DNS and tunnel API (Cloudflare API v4): records, a tunnel's configuration as one document,
+ * pages, refusals as the real one words them, faults on demand, and a log of every request. It decides nothing about a
+ * target.
  */
 export class DnsAndTunnelFake implements AsyncDisposable {
   readonly zone: Zone;
@@ -282,7 +286,10 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 
 const FIELDS = ['name', 'content', 'comment', 'type'] as const;
 
-/** The filters of a list: `FIELD`, `FIELD.exact`, `.contains`, `.startswith`, `.endswith`, `comment.present`, `comment.absent`, `match`. */
+/**
+ * The filters of a list: `FIELD`, `FIELD.exact`, `.contains`, `.startswith`, `.endswith`, `comment.present`,
+ * `comment.absent`, `match`.
+ */
 function filterOf(query: URLSearchParams): (record: DnsRecord) => boolean {
   const conditions: ((record: DnsRecord) => boolean)[] = [];
   for (const [key, raw] of query) {

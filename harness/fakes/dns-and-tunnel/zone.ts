@@ -1,6 +1,7 @@
 /**
- * A DNS zone and a tunnel as the API of a DNS and tunnel provider keeps them (Cloudflare API v4: "DNS Records for a Zone", "Cloudflare Tunnel
- * Configurations"). Pure state: what may be asked over HTTP, and how it fails, is in server.ts.
+ * A DNS zone and a tunnel as the API of a DNS and tunnel provider keeps them (Cloudflare API v4: "DNS Records for a
+ * Zone", "Cloudflare Tunnel Configurations"). Pure state: what may be asked over HTTP, and how it fails, is in
+ * server.ts.
  */
 import { randomBytes } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
@@ -253,7 +254,10 @@ export function isCatchAll({ hostname = '', path = '' }: TunnelRule): boolean {
   return (hostname === '' || hostname === '*') && path === '';
 }
 
-/** True where a rule takes requests for a host, by its exact name or by a wildcard (cloudflared: `*.` stands for one or more labels). */
+/**
+ * True where a rule takes requests for a host, by its exact name or by a wildcard (cloudflared: `*.` stands for one or
+ * more labels).
+ */
 export function matchesHost({ hostname = '' }: TunnelRule, host: string): boolean {
   if (hostname === '' || hostname === '*') {
     return true;

@@ -1,6 +1,7 @@
 /**
- * The way of a request to a session, with real requests all along: the edge resolves the host in the zone and sends it by the tunnel's rules; the
- * ingress matches the routes and runs their middlewares, whose authentication asks another server; behind it are the router and the sign-in page.
+ * The way of a request to a session, with real requests all along: the edge resolves the host in the zone and sends it
+ * by the tunnel's rules; the ingress matches the routes and runs their middlewares, whose authentication asks another
+ * server; behind it are the router and the sign-in page.
  */
 import {
   createServer,

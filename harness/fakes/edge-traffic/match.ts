@@ -1,6 +1,6 @@
 /**
- * The rules of Traefik's routers as far as routes of sessions use them (Traefik, "Routers", "Rule"): `Host`, `HostRegexp`, `Path`,
- * `PathPrefix`, `&&`, `||`, `!` and parentheses.
+ * The rules of Traefik's routers as far as routes of sessions use them (Traefik, "Routers", "Rule"):
+ * `Host`, `HostRegexp`, `Path`, `PathPrefix`, `&&`, `||`, `!` and parentheses.
  */
 
 /** The part of a request that a rule looks at. */

@@ -58,7 +58,8 @@ export interface ReadBundle {
 /**
  * Reads a bundle from its folder, or from its archive.
  *
- * @throws UsageError where there is none, or where the archive is cut off or damaged, so that nothing can be read from it
+ * @throws UsageError where there is none, or where the archive is cut off or damaged, so that nothing can be read from
+ *   it
  */
 export async function readBundle(path: string): Promise<ReadBundle> {
   if (!isArchive(path) || statSync(path, { throwIfNoEntry: false })?.isFile() !== true) {

@@ -100,7 +100,9 @@ export function bundleFiles({
   };
   const files = Object.fromEntries(Object.entries(content).sort(([one], [other]) => (one < other ? -1 : 1)));
   files[CHECKSUMS] = checksums(files);
-  if (signer !== undefined) files[ATTESTATION] = seal(statementOf(files, report, plan), signer);
+  if (signer !== undefined) {
+    files[ATTESTATION] = seal(statementOf(files, report, plan), signer);
+  }
   return files;
 }
 
@@ -122,7 +124,9 @@ export function writeBundle(folder: string, files: Record<string, string>): void
   try {
     rmSync(partial, { recursive: true, force: true });
     mkdirSync(partial, { recursive: true });
-    for (const [name, content] of Object.entries(files)) writeFileSync(join(partial, name), content);
+    for (const [name, content] of Object.entries(files)) {
+      writeFileSync(join(partial, name), content);
+    }
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);
   } catch (error) {

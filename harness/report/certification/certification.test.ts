@@ -140,7 +140,9 @@ describe('a bundle that nobody touched', () => {
       'target.yaml',
       CHECKSUMS,
     ]);
-    for (const { name, digest } of subject) expect(digest.sha256, name).toBe(sha256(readFileSync(inBundle(name))));
+    for (const { name, digest } of subject) {
+      expect(digest.sha256, name).toBe(sha256(readFileSync(inBundle(name))));
+    }
     expect(predicate.passedTests).not.toContain('TR-26');
     expect(predicate.configuration).toContainEqual({ name: 'plan', digest: { sha256: plan.digest } });
   });
@@ -393,7 +395,9 @@ describe('keys', () => {
     ['is broken', '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n', /cannot be used/],
   ])('a file that %s', (_, content, message) => {
     const file = inFolder('x.pem');
-    if (content !== undefined) writeFileSync(file, content);
+    if (content !== undefined) {
+      writeFileSync(file, content);
+    }
     expect(() => loadSigner(file)).toThrow(UsageError);
     expect(() => loadSigner(file)).toThrow(message);
   });

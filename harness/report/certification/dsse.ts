@@ -95,7 +95,9 @@ export function firstDifference(one: string | Buffer, other: string | Buffer): n
   const [first, second] = [Buffer.from(one), Buffer.from(other)];
   const length = Math.min(first.length, second.length);
   for (let index = 0; index < length; index += 1) {
-    if (first[index] !== second[index]) return index;
+    if (first[index] !== second[index]) {
+      return index;
+    }
   }
   return length;
 }

@@ -30,7 +30,9 @@ function readKeyFile(file: string): string {
 function supported(key: KeyObject, file: string): KeyObject {
   const curve = key.asymmetricKeyDetails?.namedCurve;
   const isEcdsa = key.asymmetricKeyType === 'ec' && curve === 'prime256v1';
-  if (key.asymmetricKeyType === 'ed25519' || isEcdsa) return key;
+  if (key.asymmetricKeyType === 'ed25519' || isEcdsa) {
+    return key;
+  }
   const type = [key.asymmetricKeyType, curve].filter((part) => part !== undefined).join(' ');
   throw new UsageError(`the key ${file} is ${type}: an Ed25519 key, or an ECDSA key on P-256 is needed`);
 }
@@ -45,7 +47,9 @@ export function loadPublicKey(file: string): KeyObject {
   try {
     return supported(createPublicKey(pem), file);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
+    if (error instanceof UsageError) {
+      throw error;
+    }
     throw new UsageError(`the key ${file} cannot be used: ${(error as Error).message}`);
   }
 }

@@ -40,7 +40,9 @@ export type Product = z.infer<typeof productSchema>;
 export function parseProduct(source: string, file: string): Product {
   const document = parseDocument(source, { prettyErrors: true });
   const [wrong] = document.errors;
-  if (wrong !== undefined) throw new UsageError(`the product file ${file} is not YAML: ${wrong.message}`);
+  if (wrong !== undefined) {
+    throw new UsageError(`the product file ${file} is not YAML: ${wrong.message}`);
+  }
   const result = productSchema.safeParse(document.toJS());
   if (!result.success) {
     throw new UsageError(`the product file ${file} does not have the right shape:\n${z.prettifyError(result.error)}`);

@@ -74,9 +74,13 @@ function digestProblems(files: Map<string, Buffer>, listed: Map<string, string>,
 
 function parseChecksums(text: string): Map<string, string> | undefined {
   const lines = text.split('\n');
-  if (lines.pop() !== '') return undefined;
+  if (lines.pop() !== '') {
+    return undefined;
+  }
   const entries = lines.map((line) => /^([0-9a-f]{64}) {2}([\w.-]+)$/.exec(line));
-  if (entries.some((entry) => entry === null)) return undefined;
+  if (entries.some((entry) => entry === null)) {
+    return undefined;
+  }
   return new Map(entries.map((entry) => [entry?.[2] ?? '', entry?.[1] ?? '']));
 }
 
@@ -100,17 +104,23 @@ class Verifier {
 
   presence(): void {
     for (const name of REQUIRED) {
-      if (!this.#files.has(name)) this.problems.push(`${name} is missing: the bundle was cut off`);
+      if (!this.#files.has(name)) {
+        this.problems.push(`${name} is missing: the bundle was cut off`);
+      }
     }
     for (const name of this.#files.keys()) {
-      if (!KNOWN.has(name)) this.problems.push(`${name} is no file of a bundle, and nothing vouches for it`);
+      if (!KNOWN.has(name)) {
+        this.problems.push(`${name} is no file of a bundle, and nothing vouches for it`);
+      }
     }
   }
 
   /** The envelope, as far as it can be read. */
   attestation(): Signed | undefined {
     const text = this.text(ATTESTATION);
-    if (text === undefined) return undefined;
+    if (text === undefined) {
+      return undefined;
+    }
     let opened: Opened;
     try {
       opened = open(text);
@@ -128,9 +138,14 @@ class Verifier {
 
   signature(signed: Signed | undefined, key: KeyObject | undefined): void {
     if (signed === undefined) {
-      if (this.#files.has(ATTESTATION)) return;
-      if (key !== undefined) this.problems.push(`it is not signed: there is no ${ATTESTATION}`);
-      else this.notes.push('it is not signed: anybody may have made it');
+      if (this.#files.has(ATTESTATION)) {
+        return;
+      }
+      if (key !== undefined) {
+        this.problems.push(`it is not signed: there is no ${ATTESTATION}`);
+      } else {
+        this.notes.push('it is not signed: anybody may have made it');
+      }
       return;
     }
     const { signatures } = signed.opened;
@@ -193,8 +208,12 @@ class Verifier {
       );
     }
     for (const name of this.#files.keys()) {
-      if (name === ATTESTATION || !KNOWN.has(name)) continue;
-      if (signed !== undefined && !subjects.has(name)) this.problems.push(`${name} is not in ${ATTESTATION}`);
+      if (name === ATTESTATION || !KNOWN.has(name)) {
+        continue;
+      }
+      if (signed !== undefined && !subjects.has(name)) {
+        this.problems.push(`${name} is not in ${ATTESTATION}`);
+      }
       if (listed !== undefined && name !== CHECKSUMS && !listed.has(name)) {
         this.problems.push(`${name} is not in ${CHECKSUMS}`);
       }
@@ -234,7 +253,9 @@ function contradictions(report: Report, product: Product, plan: CanonicalPlan, s
 function readParts(verifier: Verifier): { report?: Report; product?: Product } {
   const read = <T>(name: string, parse: (text: string) => T): T | undefined => {
     const text = verifier.text(name);
-    if (text === undefined) return undefined;
+    if (text === undefined) {
+      return undefined;
+    }
     try {
       return parse(text);
     } catch (error) {
@@ -275,14 +296,18 @@ export function verifyBundle(
   verifier.digests(signed, rendered);
   for (const [name, expected] of Object.entries(rendered)) {
     const content = files.get(name);
-    if (content === undefined || problems.some((problem) => problem.startsWith(`${name} was altered`))) continue;
+    if (content === undefined || problems.some((problem) => problem.startsWith(`${name} was altered`))) {
+      continue;
+    }
     const at = firstDifference(content, expected);
     if (!content.equals(Buffer.from(expected))) {
       problems.push(`${name} is not what report.json makes: they differ at byte ${at}`);
     }
   }
   for (const [name, content] of files) {
-    if (wholeTokensIn(content.toString('utf8')).length > 0) problems.push(`${name} holds a whole token`);
+    if (wholeTokensIn(content.toString('utf8')).length > 0) {
+      problems.push(`${name} holds a whole token`);
+    }
   }
   const found: Verification = {
     problems,
@@ -291,7 +316,9 @@ export function verifyBundle(
     ...(report === undefined ? {} : { report }),
     ...(product === undefined ? {} : { product }),
   };
-  if (report === undefined || product === undefined || plan === undefined) return found;
+  if (report === undefined || product === undefined || plan === undefined) {
+    return found;
+  }
   const [file] = report.target.files ?? [];
   const target = files.get('target.yaml');
   if (file !== undefined && target !== undefined && sha256(target) !== file.digest) {

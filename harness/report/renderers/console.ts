@@ -59,7 +59,9 @@ function incompatibilities({ incompatibilities: pairs = [] }: Report): string[] 
 }
 
 function matrixLines({ matrix }: Report): string[] {
-  if (matrix === undefined) return [];
+  if (matrix === undefined) {
+    return [];
+  }
   const isRight = [...matrix.subjectTokens, ...matrix.accessTokens].every(({ asItMust }) => asItMust);
   // As it must be, it is a picture of the report; where it is not, everybody should see it.
   return isRight ? [] : ['', ...renderMatrix(matrix).map((row) => `  ${row}`)];

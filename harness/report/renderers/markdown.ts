@@ -66,10 +66,14 @@ function detail(report: Report, result: ReportResult): string[] {
 
 function failures(report: Report): string[] {
   const groups = failuresOf(report);
-  if (groups.length === 0) return [];
+  if (groups.length === 0) {
+    return [];
+  }
   const rows = groups.map(({ results }) => {
     const [first] = results;
-    if (first === undefined) return '';
+    if (first === undefined) {
+      return '';
+    }
     const more = results.length > 1 ? ` and ${results.length - 1} more` : '';
     const [cause] = causesOf(first);
     return `| ${first.id}${more} | ${first.level} | ${first.outcome} | ${plain(cut(cause?.texts[0] ?? ''))} |`;
@@ -89,7 +93,9 @@ function failures(report: Report): string[] {
 
 function harness(report: Report): string[] {
   const errors = report.results.filter(({ outcome }) => outcome === 'harness error');
-  if (errors.length + report.faults.length === 0) return [];
+  if (errors.length + report.faults.length === 0) {
+    return [];
+  }
   return [
     '### What went wrong in the harness',
     '',
@@ -102,7 +108,9 @@ function harness(report: Report): string[] {
 function permissions({ permissions: diffs = [] }: Report): string[] {
   return diffs.flatMap(({ of, rights, smallest }) => {
     const wrong = rights.filter((right) => !['needed', 'not exercised'].includes(standingOf(right)));
-    if (wrong.length === 0) return [];
+    if (wrong.length === 0) {
+      return [];
+    }
     return [
       `### Permissions of ${plain(of)}`,
       '',

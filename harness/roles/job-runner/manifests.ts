@@ -82,7 +82,9 @@ export function readManifests(
     }
     return parseAllDocuments(text).flatMap((document) => {
       const [wrong] = document.errors;
-      if (wrong !== undefined) throw new UsageError(`the manifests ${path} are not YAML: ${wrong.message}`);
+      if (wrong !== undefined) {
+        throw new UsageError(`the manifests ${path} are not YAML: ${wrong.message}`);
+      }
       const object = document.toJS() as KubernetesObject | null;
       return object === null ? [] : [fill(object, values, path)];
     });
@@ -97,7 +99,9 @@ export function readManifests(
         `there are ${there || 'none'}`,
     );
   }
-  for (const change of changes) apply(workload, change);
+  for (const change of changes) {
+    apply(workload, change);
+  }
   return { objects, workload };
 }
 
@@ -107,7 +111,9 @@ export function workloadsPath({ kind }: Workload, namespace: string): string {
 }
 
 export function manifestsOf<M extends Pick<Manifests, 'files' | 'workload'>>({ manifests, file }: WithManifests<M>): M {
-  if (manifests === undefined) throw new NotTestable(`the target file ${file} gives no \`manifests\``);
+  if (manifests === undefined) {
+    throw new NotTestable(`the target file ${file} gives no \`manifests\``);
+  }
   return manifests;
 }
 
@@ -129,7 +135,9 @@ export function forNamespace(
   delete template.spec.serviceAccount;
   const added = Object.entries(run.env ?? {}).map(([name, value]) => ({ name, value }));
   for (const container of template.spec.containers) {
-    if (container.name === run.container) container.env = [...(container.env ?? []), ...added];
+    if (container.name === run.container) {
+      container.env = [...(container.env ?? []), ...added];
+    }
   }
   return objects
     .filter(({ kind }) => !BROUGHT.includes(kind ?? ''))
@@ -148,7 +156,9 @@ function apply(tree: object, { op, path, value }: ManifestChange): void {
   let at = tree as Record<string, unknown>;
   for (const key of keys) {
     const next = at[key];
-    if (typeof next !== 'object' || next === null) throw new UsageError(`the change ${op} ${path} has no place`);
+    if (typeof next !== 'object' || next === null) {
+      throw new UsageError(`the change ${op} ${path} has no place`);
+    }
     at = next as Record<string, unknown>;
   }
   if (Array.isArray(at)) {

@@ -3,8 +3,8 @@ import { describeCall } from './driver.ts';
 import type { ManagerRecord } from './launch.ts';
 
 /**
- * Makes an observation once for all files of a candidate, and keeps what was called, and every end of the manager's process, as evidence of
- * each requirement that asks for it.
+ * Makes an observation once for all files of a candidate, and keeps what was called, and every end of the manager's
+ * process, as evidence of each requirement that asks for it.
  */
 export async function observed<R extends Pick<ManagerRecord, 'calls' | 'deaths'>>(
   t: RequirementContext,

@@ -77,7 +77,9 @@ export interface LaunchedManager {
   readonly calls: Call[];
   /** The proxy by which it reaches the API server: what it asked for there, faults, rights. */
   readonly access: TargetAccess;
-  /** Calls it; one that has died is started again first. What came of the call is recorded, and nothing of it is thrown. */
+  /**
+   * Calls it; one that has died is started again first. What came of the call is recorded, and nothing of it is thrown.
+   */
   call<Name extends OperationName>(name: Name, input: Inputs[Name], options?: CallOptions): Promise<Call<Name>>;
   /** Waits until `accept` gives something at an event of an object; undefined when it has not in time. */
   until<R>(accept: () => R | undefined, deadlineSeconds: number): Promise<R | undefined>;
@@ -87,8 +89,8 @@ export interface LaunchedManager {
 }
 
 /**
- * Starts the manager with its documented rights in a namespace of its own, under watches that were opened before; gives it to `act`, and ends it
- * whatever happens.
+ * Starts the manager with its documented rights in a namespace of its own, under watches that were opened before; gives
+ * it to `act`, and ends it whatever happens.
  *
  * @throws NotTestable when it does not start, or cannot be told its configuration
  */

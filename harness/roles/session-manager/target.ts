@@ -29,7 +29,9 @@ export function takes(target: HttpTarget, operation: OperationName, input: strin
   return JSON.stringify([path, query, body]).includes(`\${${input}}`);
 }
 
-/** The folder of fixtures/workloads that the reference's target file starts (`${workload}`): a twin has one of its own. */
+/**
+ * The folder of fixtures/workloads that the reference's target file starts (`${workload}`): a twin has one of its own.
+ */
 export function workloadOf({ candidate }: { candidate: Candidate }): string {
   const { variant } = twinFor(candidate, 'session-manager')?.sessionManager ?? {};
   return variant === undefined ? 'session-manager' : `session-manager-twins/${variant}`;

@@ -1,6 +1,6 @@
 /**
- * What the harness needs of a session operator: that it runs, and how it ends. Its stimulus is pods and its effect is at the edge: a driver starts
- * it, and translates nothing.
+ * What the harness needs of a session operator: that it runs, and how it ends. Its stimulus is pods and its effect is
+ * at the edge: a driver starts it, and translates nothing.
  */
 
 import type { Values } from '../../core/placeholders.ts';

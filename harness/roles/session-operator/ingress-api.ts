@@ -22,7 +22,8 @@ export function middlewaresPath(namespace: string): string {
 }
 
 /**
- * Sees to it that the cluster knows IngressRoutes and Middlewares. The harness's own clusters get them; another cluster stays as it is.
+ * Sees to it that the cluster knows IngressRoutes and Middlewares. The harness's own clusters get them; another cluster
+ * stays as it is.
  *
  * @throws NotTestable where a live cluster does not have them, with the command that installs them
  */

@@ -95,7 +95,9 @@ export interface OperatorBench {
   isComplete(session: Session): boolean;
   /** True where a rule and all documented routes of a session are there, whatever its record is. */
   isRouted(session: Session): boolean;
-  /** True where nothing of a session is there; its record aside, where that goes with the claim and the claim is there. */
+  /**
+   * True where nothing of a session is there; its record aside, where that goes with the claim and the claim is there.
+   */
   isGone(session: Session): boolean;
   /** Waits until something holds; false when it has not in time: what that means is for the checks to say. */
   until(holds: () => boolean, deadlineSeconds: number): Promise<boolean>;
@@ -172,7 +174,10 @@ export async function startHealthy(bench: OperatorBench, replica = 'a'): Promise
   );
 }
 
-/** What has not come in its whole time is not waited for that long again: the scenario goes on, and the checks say what was missing. */
+/**
+ * What has not come in its whole time is not waited for that long again: the scenario goes on, and the checks say what
+ * was missing.
+ */
 const IMPATIENT_SECONDS = 5;
 
 /**

@@ -38,7 +38,9 @@ export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): 
   };
 }
 
-/** @throws HarnessError where the reference's command does not name its program: a twin would be the reference itself */
+/**
+ * @throws HarnessError where the reference's command does not name its program: a twin would be the reference itself
+ */
 function programOf(command: string[], variant: string | undefined): string[] {
   if (variant === undefined) {
     return command;

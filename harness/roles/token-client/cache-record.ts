@@ -5,9 +5,10 @@ import type { ExchangeRecord, ResourceRecord } from '../../../fixtures/workloads
 import type { SimulatedSetup } from '../../fakes/simulated-providers.ts';
 
 /**
- * One start of the client: with a cache that is new and `kept` for the next starts; in a pod that `replaced` the first one, where some
- * providers are configured otherwise under the same name; with a cache of its pod's own (`emptied`); with the kept one, which cannot be
- * written (`unwritable`); with the kept one, of which every file was made `corrupt`: last, since nobody mends it.
+ * One start of the client: with a cache that is new and `kept` for the next starts; in a pod that `replaced` the first
+ * one, where some providers are configured otherwise under the same name; with a cache of its pod's own
+ * (`emptied`); with the kept one, which cannot be written (`unwritable`); with the kept one, of which every file was
+ * made `corrupt`: last, since nobody mends it.
  */
 export const STARTS = ['kept', 'replaced', 'emptied', 'unwritable', 'corrupt'] as const;
 
@@ -21,7 +22,10 @@ export interface CacheProvider extends Omit<SimulatedSetup, 'name'> {
   simulated: 'cached' | 'cached-elsewhere';
 }
 
-/** The names under which the client knows its providers; all but the first one are configured otherwise after the first start. */
+/**
+ * The names under which the client knows its providers; all but the first one are configured otherwise after the first
+ * start.
+ */
 export const CACHE_PROVIDERS = ['same', 'issuer', 'client', 'audience'] as const;
 
 export type CacheProviderName = (typeof CACHE_PROVIDERS)[number];
@@ -55,7 +59,9 @@ export interface CacheSession {
 
 /** The client of a provider: each has one of its own, so that none can take the token of another. */
 export function clientOf(provider: string, start: Start): string {
-  if (provider === FRESH) return `client-${provider}-${start}`;
+  if (provider === FRESH) {
+    return `client-${provider}-${start}`;
+  }
   return provider === 'client' && start !== 'kept' ? 'client-client-2' : `client-${provider}`;
 }
 
@@ -63,15 +69,22 @@ export function callsOfStart({ calls }: CacheSession, start: Start, provider: st
   return calls.filter((call) => call.start === start && call.provider === provider);
 }
 
-/** Of a provider in a start, told by its client: a client that is one process for all its calls may have made them before the first. */
+/**
+ * Of a provider in a start, told by its client: a client that is one process for all its calls may have made them
+ * before the first.
+ */
 export function exchangesOfStart(session: CacheSession, start: Start, provider: string): ExchangeRecord[] {
   const begun = session.marks.findIndex((mark) => mark.start === start && mark.call === undefined);
   const next = session.marks.slice(begun + 1).find(({ call }) => call === undefined);
-  if (begun < 0) return [];
+  if (begun < 0) {
+    return [];
+  }
   const [from = 0, to = Number.POSITIVE_INFINITY] = [session.marks[begun]?.place, next?.place];
   const granted = session.exchanges.filter(({ accessToken }) => accessToken !== undefined);
   // A client that can be given no client id cannot be told by it.
-  if (session.without.includes('client')) return duringCalls(session, granted, callsOfStart(session, start, provider));
+  if (session.without.includes('client')) {
+    return duringCalls(session, granted, callsOfStart(session, start, provider));
+  }
   return granted.filter(
     ({ parameters, place = -1 }) =>
       place >= from && place < to && parameters.client_id?.[0] === clientOf(provider, start),

@@ -19,7 +19,9 @@ export const tokenClient: RoleDefinition = {
     return { declared, quoted: `the client declares the capabilities [${declared.join(', ')}]` };
   },
   async install(target, onProgress) {
-    if (target.role !== 'token-client') return;
+    if (target.role !== 'token-client') {
+      return;
+    }
     // Loaded here, so that the small commands start at once.
     const { installTarget } = await import('./configure/install.ts');
     await installTarget(target, onProgress);
@@ -31,7 +33,9 @@ export const tokenClient: RoleDefinition = {
       ? lifetimeForReload(target.tokenReloadSeconds, clock)
       : undefined,
   targetsOfTwin(twin) {
-    if (twin.role !== 'token-client' || twin.tokenClient.asTarget !== true) return undefined;
+    if (twin.role !== 'token-client' || twin.tokenClient.asTarget !== true) {
+      return undefined;
+    }
     return [{ ...loadTarget(REFERENCE), ...twin.tokenClient.declares } as Target];
   },
 };

@@ -50,19 +50,26 @@ export interface SessionDriver {
   /** The process as it is reported now. */
   identity(): Promise<ProcessIdentity>;
   /**
-   * The process once a restart since `known` would have been reported: waits for that, for a bounded time, where those who report it are
-   * late (the kubelet). A status that is read once, right after the event, shows the process from before.
+   * The process once a restart since `known` would have been reported: waits for that, for a bounded time, where those
+   * who report it are late (the kubelet). A status that is read once, right after the event, shows the process from
+   * before.
    */
   identityAfter(known: ProcessIdentity): Promise<ProcessIdentity>;
   /** All that the client wrote since it started; not kept. */
   output(): Promise<string>;
   /** Secrets that the client's pod is given, with where. */
   secrets(): Promise<string[]>;
-  /** Milliseconds by which the clock of those who watch the client is ahead of the harness's; absent where it is the same one. */
+  /**
+   * Milliseconds by which the clock of those who watch the client is ahead of the harness's; absent where it is the
+   * same one.
+   */
   clockAheadMs?(): Promise<number>;
   /** Where those who watch the client stalled. */
   stalls(): Promise<Stall[]>;
-  /** Goes the way to the client and back without asking it anything; absent where there is no such way (a child process). */
+  /**
+   * Goes the way to the client and back without asking it anything; absent where there is no such way (a child
+   * process).
+   */
   pulse?(): Promise<void>;
   /** Waits until the next call is due. */
   until(instant: Date): Promise<void>;

@@ -29,16 +29,22 @@ const PATIENCE_MS = 15_000;
 const START_PATIENCE_MS = limitSeconds('processStart') * 1_000;
 
 /**
- * The token client of the subject, started five times, with a cache on a volume and without; once per subject. Not applicable to a client
- * that declares no cache.
+ * The token client of the subject, started five times, with a cache on a volume and without; once per subject. Not
+ * applicable to a client that declares no cache.
  */
 export async function observeRestartedClient(t: RequirementContext): Promise<CacheSession> {
   const target = targetFor(t.candidate, 'token-client');
   const whyNot = target === undefined ? undefined : whyNoCache(target);
-  if (whyNot !== undefined) t.notApplicable(whyNot);
+  if (whyNot !== undefined) {
+    t.notApplicable(whyNot);
+  }
   const session = await t.sharedByAllFiles('client cache session', async () => {
-    if (target === undefined) return driveCacheSession(await deployForRestarts(t), PATIENCE_MS);
-    if (target.run.form === 'pod') return driveCacheSession(await startPodsWithCache(t, target), START_PATIENCE_MS);
+    if (target === undefined) {
+      return driveCacheSession(await deployForRestarts(t), PATIENCE_MS);
+    }
+    if (target.run.form === 'pod') {
+      return driveCacheSession(await startPodsWithCache(t, target), START_PATIENCE_MS);
+    }
     const client = await startProcessWithCache(t, target);
     try {
       return await driveCacheSession(client, START_PATIENCE_MS);
@@ -68,12 +74,15 @@ export function whyNoCache({
   capabilities,
   run,
 }: Pick<Target<'token-client'>, 'capabilities' | 'run'>): string | undefined {
-  if (!capabilities.includes('cache'))
+  if (!capabilities.includes('cache')) {
     return `the client declares the capabilities [${capabilities.join(', ')}], not cache`;
-  if (run.form === 'process' && run.cacheFolder === undefined)
+  }
+  if (run.form === 'process' && run.cacheFolder === undefined) {
     return 'the target file does not say where the cache is (run.cacheFolder)';
-  if (run.form === 'pod' && run.cacheVolume === undefined)
+  }
+  if (run.form === 'pod' && run.cacheVolume === undefined) {
     return 'the target file does not say where the cache is (run.cacheVolume: the name of an emptyDir in run.pod that holds nothing else)';
+  }
   return undefined;
 }
 

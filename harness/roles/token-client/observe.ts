@@ -47,8 +47,8 @@ interface TokenClientPod extends SessionDriver {
 }
 
 /**
- * Deploys the token client of the subject: the reference, or the twin's variant of it. Two providers, each with a projected
- * token of its own (the first by the default path), and one whose token file is not there at first.
+ * Deploys the token client of the subject: the reference, or the twin's variant of it. Two providers, each with a
+ * projected token of its own (the first by the default path), and one whose token file is not there at first.
  *
  * @throws NotTestable when the pod does not get ready
  */
@@ -186,9 +186,9 @@ function simulatedConfig(observer: Observer, setup: SimulatedSetup): object {
 }
 
 /**
- * The session of the token client in the slot, shared by all requirements that are planned for the candidate: across rotations and past
- * the first expiry where one of them needs that (`preconditions.rotations`). On the accelerated clock each token rotates twice at least;
- * on the real one, where that takes 18 minutes, both together.
+ * The session of the token client in the slot, shared by all requirements that are planned for the candidate: across
+ * rotations and past the first expiry where one of them needs that (`preconditions.rotations`). On the accelerated
+ * clock each token rotates twice at least; on the real one, where that takes 18 minutes, both together.
  *
  * @throws NotApplicable where the client could not be configured for a simulated provider that the requirement needs
  */
@@ -206,7 +206,10 @@ export async function observeClient(t: RequirementContext): Promise<ClientSessio
   return forRequirement(session, simulatedProviders);
 }
 
-/** Whether a simulated provider is about a setting that the client has not: the requirement is then evaluated without it. */
+/**
+ * Whether a simulated provider is about a setting that the client has not: the requirement is then evaluated without
+ * it.
+ */
 function isNotConfigurable({ configurable }: ClientSession, simulated: string): boolean {
   return simulated === 'exchange-audience' && !configurable.tokenExchangeAudience;
 }
@@ -215,7 +218,9 @@ async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations
   const target = targetFor(t.candidate, 'token-client');
   const session = await t.sharedByAllFiles('client session', async () => {
     const pace = { ...plan, subjectLifeSeconds: t.clock.clientLifetimeSeconds, paceMs: 1_000, patienceMs: 15_000 };
-    if (target === undefined) return driveClientSession(await deployTokenClient(t), pace);
+    if (target === undefined) {
+      return driveClientSession(await deployTokenClient(t), pace);
+    }
     const client = await startTargetClient(t, target);
     try {
       return await driveClientSession(client, pace);

@@ -39,7 +39,10 @@ export interface SessionProvider {
   skewSeconds?: number;
 }
 
-/** Which properties of a provider the client's configuration can say: what it cannot be given is not asked of its requests. */
+/**
+ * Which properties of a provider the client's configuration can say: what it cannot be given is not asked of its
+ * requests.
+ */
 export interface Configurable {
   clientId: boolean;
   scopes: boolean;
@@ -69,12 +72,14 @@ export const FULLY_CONFIGURABLE: Configurable = {
 export const LATE = 'late';
 
 /**
- * When a call was made: with the late provider's token file `missing`, then `blank`, then of `white-space` alone, then there but `refused`, then good (`recovered`); from a cold
- * cache with calls of all providers at the same time (`concurrent`); many in a row (`burst`); one after another, about
- * one a second, while tokens rotate (`paced`); each provider once, the late one first, with its token file blank again and
- * its access token expired (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as
- * its part needs (`simulated`), the ones that fail while a token of theirs is about to be renewed (`renewal`), the one whose answer to a cold
- * call never comes (`hanging`), the one with an outage at the very end (`outage`).
+ * When a call was made: with the late provider's token file `missing`, then `blank`, then of
+ * `white-space` alone, then there but `refused`, then good
+ * (`recovered`); from a cold cache with calls of all providers at the same time (`concurrent`); many in a row
+ * (`burst`); one after another, about one a second, while tokens rotate (`paced`); each provider once, the late one
+ * first, with its token file blank again and its access token expired
+ * (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as its part
+ * needs (`simulated`), the ones that fail while a token of theirs is about to be renewed (`renewal`), the one whose
+ * answer to a cold call never comes (`hanging`), the one with an outage at the very end (`outage`).
  */
 export type Phase =
   | 'missing'
@@ -117,7 +122,10 @@ export interface Call {
   ok: boolean;
   status?: number;
   error?: string;
-  /** Of a call without a token file: the path of that file stands in the error, or in what the process of the call wrote. */
+  /**
+   * Of a call without a token file: the path of that file stands in the error, or in what the process of the call
+   * wrote.
+   */
   namesFile?: boolean;
   /** The client had not answered when the harness's patience ended. */
   unanswered?: true;
@@ -180,7 +188,10 @@ export interface ClientSession {
   remaining?: RemainingFile[];
   /** Ports that were listened on where it runs; absent where nobody can look. */
   listeners?: Listener[];
-  /** Lines of the client's output, the tokens found in it, and the lines that ask somebody to log in at a simulated provider. */
+  /**
+   * Lines of the client's output, the tokens found in it, and the lines that ask somebody to log in at a simulated
+   * provider.
+   */
   output: { lines: number; leaks: TokenLeak[]; prompts: number[] };
   /** Secrets that the client's pod is given, with where. */
   secrets: string[];
@@ -190,7 +201,9 @@ export interface ClientSession {
   afterOutage: ProcessIdentity;
   /** The process after providers failed while their tokens were about to be renewed: after that outage. */
   afterRenewals: ProcessIdentity;
-  /** When the harness, the client's pod, the observer or the way to the client stalled: what was late then says nothing. */
+  /**
+   * When the harness, the client's pod, the observer or the way to the client stalled: what was late then says nothing.
+   */
   stalls: Stall[];
 }
 
@@ -257,7 +270,9 @@ export function summarise(session: ClientSession): object {
 function countFailures(exchanges: ExchangeRecord[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const { provider, status, accessToken } of exchanges) {
-    if (accessToken !== undefined) continue;
+    if (accessToken !== undefined) {
+      continue;
+    }
     const key = `${provider} ${status === 0 ? 'no answer' : status}`;
     counts[key] = (counts[key] ?? 0) + 1;
   }
@@ -274,7 +289,9 @@ export function instant(seconds: unknown): string | undefined {
  * @throws NotApplicable where those of this clock do not
  */
 export function assertRoomForReload({ reloadSeconds, subjectLifeSeconds }: ClientSession): void {
-  if (reloadSeconds === undefined || leavesRoom(reloadSeconds, subjectLifeSeconds)) return;
+  if (reloadSeconds === undefined || leavesRoom(reloadSeconds, subjectLifeSeconds)) {
+    return;
+  }
   throw new NotApplicable(
     `not applicable on this clock: the client declares that it reads its token file again every ${reloadSeconds} s (tokenReloadSeconds), and a token that lives ${subjectLifeSeconds} s is replaced too shortly before its end for that; run with --clock real`,
   );
@@ -288,7 +305,10 @@ export function leavesRoom(reloadSeconds: number, subjectLifeSeconds: number): b
 /** From the reading of a file to the arrival of the request at the recorder, on a busy machine. */
 export const READ_TO_ARRIVAL_MS = 2_000;
 
-/** What is known at once, or within a time limit, is told not later than this after it: the rest is the way to the pod and back. */
+/**
+ * What is known at once, or within a time limit, is told not later than this after it: the rest is the way to the pod
+ * and back.
+ */
 export const FAIL_FAST_MS = 10_000;
 
 /** Parameters in which a projected token is presented: RFC 7523 sections 2.1 and 2.2, RFC 8693 section 2.1. */
@@ -314,8 +334,9 @@ export function betweenLate<R extends { at: string }>({ calls }: ClientSession, 
 }
 
 /**
- * What was recorded while the late provider had no token, from the first call: a client that is one process for all its calls may look after
- * all its providers at its start, the first one included, which shares its endpoint with the late one.
+ * What was recorded while the late provider had no token, from the first call: a client that is one process for all its
+ * calls may look after all its providers at its start, the first one included, which shares its endpoint with the late
+ * one.
  */
 export function beforeToken<R extends { at: string }>({ calls }: ClientSession, records: R[], there: Call): R[] {
   const [from, to] = [Date.parse(calls[0]?.at ?? ''), Date.parse(there.at)];
@@ -323,12 +344,14 @@ export function beforeToken<R extends { at: string }>({ calls }: ClientSession, 
 }
 
 /**
- * Whether another provider than the late one, which shares the first one's endpoint, was presented its own token: a client may look after
- * all that it is configured for, whichever of them is called.
+ * Whether another provider than the late one, which shares the first one's endpoint, was presented its own token: a
+ * client may look after all that it is configured for, whichever of them is called.
  */
 export function isForItself(session: ClientSession, exchange: ExchangeRecord): boolean {
   const provider = session.providers.slice(1).find(({ name }) => name === exchange.provider);
-  if (provider === undefined) return false;
+  if (provider === undefined) {
+    return false;
+  }
   const own = new Set(observationsOf(session, provider.tokenPath).map(({ sha256 }) => sha256));
   return tokensIn([exchange]).every(({ token }) => own.has(token.sha256));
 }
@@ -351,9 +374,12 @@ export function tokensIn(exchanges: ExchangeRecord[]): Presented[] {
 /** Phases in which a client is called for simulated providers. */
 const SIMULATED_PHASES: ReadonlySet<Phase> = new Set(['simulated', 'renewal', 'hanging', 'outage']);
 
-/** When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was. */
+/**
+ * When the first of the calls to a provider that were under way at an instant had begun; that instant, where none was.
+ */
 export function startOfCalls({ calls, capabilities }: ClientSession, name: string, instant: number): number {
-  // A client that is started for each call may look after all its providers then; beside a simulated one it has no other.
+  // A client that is started for each call may look after all its providers then; beside a simulated one it has no
+  // other.
   const concerns = ({ provider, phase }: Call): boolean =>
     provider === name || !(capabilities.includes('resident') || SIMULATED_PHASES.has(phase));
   return calls.reduce((first, call) => {
@@ -377,7 +403,9 @@ export function isSameProcess(before: ProcessIdentity, after: ProcessIdentity): 
 }
 
 export function restarts(before: ProcessIdentity, after: ProcessIdentity): string[] {
-  if (isSameProcess(before, after)) return [];
+  if (isSameProcess(before, after)) {
+    return [];
+  }
   const container =
     before.instance === after.instance
       ? ''
@@ -398,12 +426,18 @@ export function iso(milliseconds: number): string {
 /** Calls that are told apart by time are further apart than the lives of a token; clocks may differ by so much. */
 export const CLOCKS_MS = 1_000;
 
-/** The session as one requirement sees it: it may look only at simulated providers that its row in requirements.yaml declares. */
+/**
+ * The session as one requirement sees it: it may look only at simulated providers that its row in requirements.yaml
+ * declares.
+ */
 export function forRequirement(session: ClientSession, declared: readonly string[]): ClientSession {
   return { ...session, declared };
 }
 
-/** @throws HarnessError for a simulated provider that the row of the requirement does not declare: without it the client is not called for it */
+/**
+ * @throws HarnessError for a simulated provider that the row of the requirement does not declare: without it the client
+ *   is not called for it
+ */
 function assertDeclared({ declared }: ClientSession, name: SimulatedName): void {
   if (declared !== undefined && !declared.includes(name)) {
     throw new HarnessError(
@@ -435,7 +469,9 @@ export function hangingCalls(session: ClientSession): Call[] {
   return session.calls.filter(({ phase }) => phase === 'hanging');
 }
 
-/** Records of a simulated provider that came after it was told to do something, and before it was told the next thing. */
+/**
+ * Records of a simulated provider that came after it was told to do something, and before it was told the next thing.
+ */
 export function duringAct<R extends { place?: number; provider?: string }>(
   session: ClientSession,
   records: R[],
@@ -445,7 +481,9 @@ export function duringAct<R extends { place?: number; provider?: string }>(
   assertDeclared(session, name);
   const told = session.acts.filter(({ provider }) => provider === name);
   return told.flatMap((record, index) => {
-    if (record.act !== act) return [];
+    if (record.act !== act) {
+      return [];
+    }
     const [from = 0, to = Number.POSITIVE_INFINITY] = [record.place, told[index + 1]?.place];
     return records.filter(({ provider, place = -1 }) => provider === name && place >= from && place < to);
   });
@@ -479,7 +517,9 @@ export function control(session: ClientSession): Finding[] {
 
 export function succeeded(session: ClientSession, name: SimulatedName, what: string): Finding[] {
   const calls = callsOfSimulated(session, name);
-  if (calls.length === 0) return [`${what} was not made`];
+  if (calls.length === 0) {
+    return [`${what} was not made`];
+  }
   return failuresOf(calls, (call) => `${what} failed: ${describeCall(call)}`);
 }
 

@@ -32,12 +32,16 @@ test('what needs a cluster of the harness’s own, or a provider, is not applica
   const { requirements: applicable, notApplicable } = needsOf(requirements);
   expect(applicable.length).toBeGreaterThan(50);
   expect(applicable.map(({ role }) => role)).not.toContain('token-client');
-  for (const { reason } of notApplicable) expect(reason).toMatch(/a live cluster/);
+  for (const { reason } of notApplicable) {
+    expect(reason).toMatch(/a live cluster/);
+  }
 });
 
 test('a requirement that was never measured is taken to need what those of its role do', () => {
   const [row] = rows('RB-01');
-  if (row === undefined) throw new Error('no RB-01');
+  if (row === undefined) {
+    throw new Error('no RB-01');
+  }
   const unknown = { ...row, id: 'ZZ-01', suite: 'another' };
   expect(needsOf([unknown]).rights.map(describeNeed)).toContain('create pods');
 });

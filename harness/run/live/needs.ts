@@ -91,7 +91,9 @@ function ofOthers(row: Requirement, measured: Measured, requirements: readonly R
 /** Requirements that look for a StorageClass for ordinary claims, where no target file says which. */
 function needStorage(requirements: readonly Requirement[], measured: Measured, targets: readonly Target[]): string[] {
   const isDeclared = targets.some((target) => target.role === 'cluster' && target.storage.readWriteOnce !== undefined);
-  if (isDeclared) return [];
+  if (isDeclared) {
+    return [];
+  }
   return requirements
     .filter(
       ({ id, preconditions }) =>
@@ -105,7 +107,9 @@ function needStorage(requirements: readonly Requirement[], measured: Measured, t
 export function measuredOf(entries: readonly LedgerEntry[]): Measured {
   const measured: Measured = {};
   for (const { requirement, verb, group, resource, path, namespaced, count } of entries) {
-    if (requirement === undefined) continue;
+    if (requirement === undefined) {
+      continue;
+    }
     const what = resource === undefined ? `${verb} ${path}` : `${verb} ${withGroup(resource, group)}`;
     const key = resource === undefined || namespaced ? what : `cluster ${what}`;
     const row = measured[requirement] ?? {};
@@ -116,8 +120,8 @@ export function measuredOf(entries: readonly LedgerEntry[]): Measured {
 }
 
 /**
- * Rights that a run asked for and that no requirement of the same role was measured to need. What they share is asked for
- * by whichever comes first, and some things are asked only when something goes wrong.
+ * Rights that a run asked for and that no requirement of the same role was measured to need. What they share is asked
+ * for by whichever comes first, and some things are asked only when something goes wrong.
  */
 export function unmeasured(entries: readonly LedgerEntry[], requirements: readonly Requirement[]): string[] {
   const measured = readMeasured();
@@ -143,7 +147,9 @@ function withGroup(resource: string, group: string): string {
 function parseMeasured(text: string): Pick<NeededRight, 'verb' | 'group' | 'resource' | 'scope'> {
   const isCluster = text.startsWith('cluster ');
   const [verb = '', what = ''] = (isCluster ? text.slice('cluster '.length) : text).split(' ');
-  if (what.startsWith('/')) return { verb, group: '', resource: what, scope: 'path' };
+  if (what.startsWith('/')) {
+    return { verb, group: '', resource: what, scope: 'path' };
+  }
   const [named = '', subresource] = what.split('/');
   const [resource = '', ...group] = named.split('.');
   return {
@@ -200,10 +206,16 @@ function isOptional(
   row: Requirement,
 ): boolean {
   // What a quota makes is left out where none may be made.
-  if (resource === 'resourcequotas') return true;
-  if (resource === 'storageclasses') return row.preconditions?.cluster?.includes('read-write-many') !== true;
+  if (resource === 'resourcequotas') {
+    return true;
+  }
+  if (resource === 'storageclasses') {
+    return row.preconditions?.cluster?.includes('read-write-many') !== true;
+  }
   // RB-01 evaluates the calls that its harness may make controls of.
-  if (row.id === 'RB-01' && scope === 'cluster') return true;
+  if (row.id === 'RB-01' && scope === 'cluster') {
+    return true;
+  }
   return scope === 'cluster' && CONTROLS.some((rule) => ruleAllows(rule, { verb, group, resource }));
 }
 
@@ -313,7 +325,9 @@ function whyNot({ role, preconditions }: Requirement, targets: Target[]): string
   const owned = (Object.keys(OWNED) as (keyof typeof OWNED)[]).find(
     (word) => preconditions?.cluster?.includes(word) === true,
   );
-  if (owned !== undefined) return `it needs ${OWNED[owned]}, and a live cluster is somebody else's`;
+  if (owned !== undefined) {
+    return `it needs ${OWNED[owned]}, and a live cluster is somebody else's`;
+  }
   const hasProvider = targets.some(
     (target) => roleDefinition(target.role).environmentOptions?.(target)?.identityProviderTarget !== undefined,
   );
@@ -346,16 +360,26 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   });
   const rights = new Map<string, NeededRight>();
   const add = (right: Pick<NeededRight, 'verb' | 'group' | 'resource' | 'scope'>, id: string): void => {
-    if (FREE.has(right.resource) || (right.scope === 'path' && DISCOVERY.test(right.resource))) return;
+    if (FREE.has(right.resource) || (right.scope === 'path' && DISCOVERY.test(right.resource))) {
+      return;
+    }
     const key = `${right.scope} ${right.verb} ${right.group}/${right.resource}`;
     const known = rights.get(key) ?? { ...right, why: why(right.resource), requirements: [] };
-    if (!known.requirements.includes(id)) known.requirements.push(id);
+    if (!known.requirements.includes(id)) {
+      known.requirements.push(id);
+    }
     rights.set(key, known);
   };
   const objects = new Map<string, { resource: string; count: number; scope: Scope }>();
   for (const row of applicable) {
-    for (const right of ofTheRun(given)) add(right, row.id);
-    if (roleDefinition(row.role).isAtApiServer === true) for (const right of ofAccess(given)) add(right, row.id);
+    for (const right of ofTheRun(given)) {
+      add(right, row.id);
+    }
+    if (roleDefinition(row.role).isAtApiServer === true) {
+      for (const right of ofAccess(given)) {
+        add(right, row.id);
+      }
+    }
     for (const [text, count] of Object.entries(measured[row.id] ?? ofOthers(row, measured, all()))) {
       const parsed = parseMeasured(text);
       // A Role in a namespace is enough to read that namespace.
@@ -363,12 +387,18 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
         given && parsed.resource === 'namespaces' && parsed.verb === 'get'
           ? { ...parsed, scope: 'namespace' as const }
           : parsed;
-      if (isOptional(right, row)) continue;
+      if (isOptional(right, row)) {
+        continue;
+      }
       add(right, row.id);
       // A GET that becomes a WebSocket is asked for again, as what it does (Kubernetes 1.35).
-      if (right.verb === 'get' && right.resource === 'pods/exec') add({ ...right, verb: 'create' }, row.id);
+      if (right.verb === 'get' && right.resource === 'pods/exec') {
+        add({ ...right, verb: 'create' }, row.id);
+      }
       if (right.verb === 'create' && right.resource === 'roles' && !given) {
-        for (const verb of TO_GIVE) add({ ...right, verb }, row.id);
+        for (const verb of TO_GIVE) {
+          add({ ...right, verb }, row.id);
+        }
       }
       if (
         right.verb !== 'create' ||
@@ -386,15 +416,20 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   if (given) {
     // What was made goes by itself, and not with its namespace.
     for (const right of [...rights.values()]) {
-      if (right.verb !== 'create' || right.scope !== 'namespace' || /\/|reviews$/.test(right.resource)) continue;
+      if (right.verb !== 'create' || right.scope !== 'namespace' || /\/|reviews$/.test(right.resource)) {
+        continue;
+      }
       for (const verb of LINGERS.has(right.resource) ? ['delete', 'get', 'list', 'watch'] : ['delete', 'list']) {
-        for (const id of right.requirements) add({ ...right, verb }, id);
+        for (const id of right.requirements) {
+          add({ ...right, verb }, id);
+        }
       }
     }
   }
   const files = new Set(applicable.map(({ suite, role }) => `${suite}/${role}`));
-  if (!given && files.size > 0)
+  if (!given && files.size > 0) {
     objects.set('namespaces', { resource: 'namespaces', count: files.size, scope: 'cluster' });
+  }
   const longest = Math.max(0, ...applicable.map(({ expectedSeconds = 10 }) => expectedSeconds));
   const rotates = applicable.some(
     ({ suite, preconditions }) => suite === 'token-rotation' || preconditions?.rotations === true,

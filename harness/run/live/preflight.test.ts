@@ -52,7 +52,9 @@ beforeEach(async () => {
     };
     const resource = url.pathname.split('/').at(-1) ?? '';
     if (request.method !== 'POST') {
-      if (resource === 'nodes' && cluster.nodes === 'forbidden') return answer(403, { message: 'no' });
+      if (resource === 'nodes' && cluster.nodes === 'forbidden') {
+        return answer(403, { message: 'no' });
+      }
       const items = resource === 'nodes' ? cluster.nodes : resource === 'storageclasses' ? cluster.classes : [];
       return answer(200, { items });
     }
@@ -67,8 +69,12 @@ beforeEach(async () => {
       return answer(201, { status: { allowed: !cluster.forbidden.includes(right) } });
     }
     const refused = cluster.refused[resource];
-    if (refused !== undefined) return answer(refused.code, { message: refused.message });
-    if (!url.searchParams.has('dryRun')) made.push(resource);
+    if (refused !== undefined) {
+      return answer(refused.code, { message: refused.message });
+    }
+    if (!url.searchParams.has('dryRun')) {
+      made.push(resource);
+    }
     return answer(201, body as object);
   });
   server.listen(0, '127.0.0.1');

@@ -109,7 +109,9 @@ async function missingApis({ data, needs }: PreflightOptions): Promise<Lack[]> {
   const lacks = await Promise.all(
     FURTHER_APIS.map(async ({ role, api, mend }): Promise<Lack[]> => {
       const requirements = needs.requirements.filter((row) => row.role === role).map(({ id }) => id);
-      if (requirements.length === 0) return [];
+      if (requirements.length === 0) {
+        return [];
+      }
       const response = await createClusterHandle(data).request(`/apis/${api}`);
       await response.arrayBuffer();
       const found = `GET /apis/${api}: ${response.status}`;
@@ -134,9 +136,13 @@ async function refusedObjects(
       return [];
     } catch (error) {
       const answer = describeAnswer(error);
-      if (answer === undefined) throw error;
+      if (answer === undefined) {
+        throw error;
+      }
       // What one may not do at all is told as a right already.
-      if (refuserOf((error as ApiException<unknown>).code, answer) !== 'policy') return [];
+      if (refuserOf((error as ApiException<unknown>).code, answer) !== 'policy') {
+        return [];
+      }
       return [
         {
           missing: `admission of ${what}`,
@@ -148,7 +154,9 @@ async function refusedObjects(
     }
   };
   if (namespace === undefined) {
-    if (given !== undefined) return [];
+    if (given !== undefined) {
+      return [];
+    }
     const metadata = { name: 'kac-preflight', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } };
     return attempt('a namespace', () => core.createNamespace({ body: { metadata }, dryRun: 'All' }));
   }
@@ -209,14 +217,18 @@ async function tryImage(
         const state = object.status?.containerStatuses?.[0]?.state;
         // One pull may fail; a kubelet that waits before the next one has seen it fail again.
         const lacked = state?.waiting?.reason === 'ErrImagePull' ? undefined : lackedByPod(object, [reference]);
-        if (lacked !== undefined && !/no node takes it/.test(lacked)) throw new HarnessError(lacked);
+        if (lacked !== undefined && !/no node takes it/.test(lacked)) {
+          throw new HarnessError(lacked);
+        }
         return state?.terminated !== undefined || (isNode && isReady(object)) ? object : undefined;
       },
       { what: `a pod of the image ${reference} to run`, deadlineSeconds: PULL_SECONDS },
     );
     return isNode ? await lookAround(cluster, started, needs, onProgress) : [];
   } catch (error) {
-    if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) throw error;
+    if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) {
+      throw error;
+    }
     const mend = `let the nodes pull it, or name another one in ${variable}; for room, tolerations and selectors see --settings`;
     return lack(`image ${reference}: ${why}`, describeError(error), mend);
   } finally {
@@ -241,7 +253,9 @@ async function lookAround(
       signal: AbortSignal.timeout(ANSWER_SECONDS * 1000),
     });
     text = await answer.text();
-    if (!answer.ok) throw new Error(`${answer.status} ${text}`);
+    if (!answer.ok) {
+      throw new Error(`${answer.status} ${text}`);
+    }
   } catch (error) {
     const proxied = needs.rights
       .filter(({ resource }) => resource === 'pods/proxy')
@@ -298,7 +312,9 @@ async function clockDifference({ data, needs }: PreflightOptions): Promise<Lack[
   await response.arrayBuffer();
   const said = Date.parse(response.headers.get('date') ?? '');
   const difference = Math.abs(said - Date.now()) / 1000;
-  if (!(difference > CLOCK_SECONDS)) return [];
+  if (!(difference > CLOCK_SECONDS)) {
+    return [];
+  }
   return [
     {
       missing: 'clocks that agree',
@@ -332,7 +348,9 @@ async function unfitNodes({ data, needs, onProgress }: PreflightOptions): Promis
   onProgress(
     `${fit.length} of ${nodes.length} nodes are fit (${[...new Set(fit.map(({ status }) => `${status?.nodeInfo?.architecture}, ${status?.nodeInfo?.kubeletVersion}`))].join('; ')})`,
   );
-  if (fit.length > 0) return [];
+  if (fit.length > 0) {
+    return [];
+  }
   return [
     {
       missing: 'a node',
@@ -345,9 +363,13 @@ async function unfitNodes({ data, needs, onProgress }: PreflightOptions): Promis
 
 async function missingStorage({ data, needs }: PreflightOptions): Promise<Lack[]> {
   const { storage: ids } = needs;
-  if (ids.length === 0 || data.storageClass !== undefined) return [];
+  if (ids.length === 0 || data.storageClass !== undefined) {
+    return [];
+  }
   const classes = await listed<V1StorageClass>(data, '/apis/storage.k8s.io/v1/storageclasses');
-  if (classes === undefined || classes.length === 1 || defaultOf(classes) !== undefined) return [];
+  if (classes === undefined || classes.length === 1 || defaultOf(classes) !== undefined) {
+    return [];
+  }
   const names = classes.map(({ metadata }) => metadata?.name).join(', ') || 'none at all';
   return [
     {
@@ -389,12 +411,15 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
       ({ missing }) =>
         missing === `right: create ${resource}` || missing === 'admission of a namespace' || missing === 'a node',
     );
-  if (needs.requirements.length === 0 || blocked('pods') || (options.given === undefined && blocked('namespaces')))
+  if (needs.requirements.length === 0 || blocked('pods') || (options.given === undefined && blocked('namespaces'))) {
     return lacks;
+  }
   const namespace = await options.namespace();
   const refused = await refusedObjects(options, namespace);
   lacks.push(...refused);
-  if (refused.length === 0) lacks.push(...(await missingImages(options, namespace)));
+  if (refused.length === 0) {
+    lacks.push(...(await missingImages(options, namespace)));
+  }
   return lacks;
 }
 
@@ -420,7 +445,9 @@ export function renderLacks(lacks: readonly Lack[]): string[] {
 export function lackingOf(lacks: readonly Lack[]): Record<string, string> {
   const reasons = new Map<string, string[]>();
   for (const { missing, found, requirements } of lacks) {
-    for (const id of requirements) reasons.set(id, [...(reasons.get(id) ?? []), `${missing} (${found})`]);
+    for (const id of requirements) {
+      reasons.set(id, [...(reasons.get(id) ?? []), `${missing} (${found})`]);
+    }
   }
   return Object.fromEntries(
     [...reasons].map(([id, list]) => [id, `this cluster lacks for the harness: ${list.join('; ')}`]),

@@ -52,7 +52,9 @@ function sharedBy<T>(candidate: Candidate, key: string, make: () => Promise<T>):
 /** @throws HarnessError for an id that no requirements.yaml has */
 function rowOf({ requirements }: WorkerSettings, id: string): WorkerSettings['requirements'][string] {
   const row = requirements[id];
-  if (row === undefined) throw new HarnessError(`no requirements.yaml has the requirement ${id}`);
+  if (row === undefined) {
+    throw new HarnessError(`no requirements.yaml has the requirement ${id}`);
+  }
   return row;
 }
 
@@ -68,7 +70,9 @@ function plannedPreconditions(settings: WorkerSettings, { planned }: Candidate):
 function assertDeclared(settings: WorkerSettings, id: string, candidate: Candidate): void {
   const { role, preconditions } = rowOf(settings, id);
   const needed = preconditions.capabilities ?? [];
-  if (needed.length === 0) return;
+  if (needed.length === 0) {
+    return;
+  }
   const { declared, quoted } = roleDefinition(role).capabilities?.(candidate) ?? { declared: [], quoted: '' };
   const missing = needed.filter((capability) => !declared.includes(capability));
   if (missing.length > 0) {
@@ -91,7 +95,9 @@ let before: Promise<unknown> = Promise.resolve();
 
 /** Waits for its turn where a requirement is alone. @returns what ends the turn */
 async function inTurn(settings: WorkerSettings, candidate: Candidate, id: string): Promise<() => Promise<void>> {
-  if (!isAlone(settings, id)) return async () => undefined;
+  if (!isAlone(settings, id)) {
+    return async () => undefined;
+  }
   const { promise, resolve } = Promise.withResolvers<void>();
   const turn = before;
   before = turn.then(() => promise);
@@ -110,9 +116,13 @@ async function inTurn(settings: WorkerSettings, candidate: Candidate, id: string
  * (kubeconfig/gateway.ts).
  */
 function askedBy(data: ClusterData, id: string): ClusterData {
-  if (data.kind !== 'kubeconfig') return data;
+  if (data.kind !== 'kubeconfig') {
+    return data;
+  }
   const config = JSON.parse(data.kubeConfig) as { users: { user: { token: string } }[] };
-  for (const { user } of config.users) user.token = `${user.token}.${id}`;
+  for (const { user } of config.users) {
+    user.token = `${user.token}.${id}`;
+  }
   return { ...data, kubeConfig: JSON.stringify(config) };
 }
 
@@ -128,13 +138,17 @@ async function unlessRefused(
   thrown: unknown,
 ): Promise<unknown> {
   const outcome = outcomeOf(thrown);
-  if (settings.ownCluster || !(isRed(outcome) || outcome === 'harness error')) return thrown;
+  if (settings.ownCluster || !(isRed(outcome) || outcome === 'harness error')) {
+    return thrown;
+  }
   const { refused } = await environmentOf(settings, candidate.name).refusals({ id });
   const isLack = refused.length > 0 || (thrown instanceof Error && MAY_NOT.test(thrown.message));
   if (settings.whatWorks === true && isLack) {
     return new NotApplicable(`this cluster lacks for the harness: ${refused.join('; ') || describeError(thrown)}`);
   }
-  if (refused.length === 0 || outcome === 'harness error') return thrown;
+  if (refused.length === 0 || outcome === 'harness error') {
+    return thrown;
+  }
   return new HarnessError(
     `the cluster refused to the harness: ${refused.join('; ')}; meanwhile: ${describeError(thrown)}`,
   );
@@ -146,7 +160,9 @@ const MAY_NOT = /the harness may not give|was refused to the harness/;
 /** What the cluster lacks for a requirement was found out before the first one. */
 function assertPossible({ lacking }: WorkerSettings, id: string): void {
   const why = lacking?.[id];
-  if (why !== undefined) throw new NotApplicable(why);
+  if (why !== undefined) {
+    throw new NotApplicable(why);
+  }
 }
 
 interface ContextParts {
@@ -247,7 +263,9 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
     namespace: () => namespaceFor('main'),
     namespaceFor,
     async withNamespace(purpose, podSecurity, act, { enforced = false } = {}) {
-      if (settings.sharesNamespaces !== true) return act((await namespaceFor(purpose, podSecurity)).name);
+      if (settings.sharesNamespaces !== true) {
+        return act((await namespaceFor(purpose, podSecurity)).name);
+      }
       const holder = `${owner} ${purpose}`;
       const { name } = await environment.namespace({ purpose, podSecurity, owner: holder, enforced });
       try {
@@ -400,8 +418,11 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         await Promise.race([body(t), exceeded]);
         // `expect.soft` and its like do not throw: they write their failure down and let the body go on.
         const [soft] = task.result?.errors ?? [];
-        if (soft === undefined) record('passed');
-        else record('failed', soft.message, doubt(soft, stalls()));
+        if (soft === undefined) {
+          record('passed');
+        } else {
+          record('failed', soft.message, doubt(soft, stalls()));
+        }
       } catch (thrown) {
         const seen = stalls();
         const inDoubt = doubt(thrown, seen);

@@ -11,7 +11,9 @@ export const labelSelector = text.check(({ value, issues }) => {
   try {
     parseLabelSelector(value);
   } catch (error) {
-    if (!(error instanceof LabelSelectorError)) throw error;
+    if (!(error instanceof LabelSelectorError)) {
+      throw error;
+    }
     issues.push({ code: 'custom', message: error.message, input: value });
   }
 });

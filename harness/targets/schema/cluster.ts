@@ -3,7 +3,10 @@ import { targetBase } from './base.ts';
 
 const text = z.string().trim().min(1);
 
-/** What storage may not promise, and no other row needs: a requirement of it is not applicable where the target file says so. */
+/**
+ * What storage may not promise, and no other row needs: a requirement of it is not applicable where the target file
+ * says so.
+ */
 export const STORAGE_PROMISES = ['file-locks', 'atomic-append', 'atomic-rename', 'fs-group'] as const;
 export type StoragePromise = (typeof STORAGE_PROMISES)[number];
 
@@ -23,7 +26,10 @@ export const clusterTargetSchema = z.strictObject({
       notPromised: z.partialRecord(z.enum(STORAGE_PROMISES), text).default({}),
     })
     .default({ notPromised: {} }),
-  /** `false`: nothing in the cluster enforces NetworkPolicies (WH-08); absent: it is taken to do so, as Kubernetes asks of its network. */
+  /**
+   * `false`: nothing in the cluster enforces NetworkPolicies (WH-08); absent: it is taken to do so, as Kubernetes asks
+   * of its network.
+   */
   networkPolicies: z.literal(false).optional(),
 });
 

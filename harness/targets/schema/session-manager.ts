@@ -115,7 +115,10 @@ const common = {
     namespaced: z.array(policyRuleSchema).default([]),
     /** A ClusterRole, where it needs one. */
     cluster: z.array(policyRuleSchema).default([]),
-    /** What it needs beyond that and does not document: given wherever something else is judged than its documentation (RB-20). */
+    /**
+     * What it needs beyond that and does not document: given wherever something else is judged than its documentation
+     * (RB-20).
+     */
     undocumented: z.array(policyRuleSchema).default([]),
     /** What of these reaches further than a session does, and why it is needed (RB-22). */
     declared: z.partialRecord(z.enum(SENSITIVE_RIGHTS), text).default({}),
@@ -127,15 +130,19 @@ const common = {
 };
 
 /**
- * A manager that is called by HTTP. Everywhere in `start` these stand for what a run knows: `${port}` and `${secondPort}` (free, on loopback),
- * `${folder}` (a folder of its own, the same after a restart), `${target.folder}` (of this file), `${kubeconfig}` (a path), `${namespace}`, `${token}` (a
- * secret of the run), `${image}` (the workload image). In `http` there are `${token}` and the input of the operation ({@link OPERATIONS}).
+ * A manager that is called by HTTP. Everywhere in `start` these stand for what a run knows: `${port}` and
+ * `${secondPort}` (free, on loopback), `${folder}` (a folder of its own, the same after a restart),
+ * `${target.folder}` (of this file), `${kubeconfig}` (a path), `${namespace}`, `${token}` (a secret of the run),
+ * `${image}` (the workload image). In `http` there are `${token}` and the input of the operation ({@link OPERATIONS}).
  */
 const httpSchema = z.strictObject({
   ...common,
   form: z.literal('http'),
   capabilities: z.array(z.enum([...HTTP_CAPABILITIES, 'in-cluster'])),
-  /** A child process, ended by its process group. `node` is the Node of the harness; an argument that begins with `./` or `../` is relative to this file. */
+  /**
+   * A child process, ended by its process group. `node` is the Node of the harness; an argument that begins with `./`
+   * or `../` is relative to this file.
+   */
   start: z.strictObject({
     command: z.array(text).min(1),
     env: z.record(z.string(), z.string()).default({}),
@@ -158,7 +165,10 @@ const httpSchema = z.strictObject({
     timeoutSeconds: seconds.default(30),
     operations: operationsSchema,
   }),
-  /** As it is installed in a cluster (capability `in-cluster`): YAML files, relative to this file. ServiceAccounts, Roles and bindings in them are passed over. */
+  /**
+   * As it is installed in a cluster (capability `in-cluster`): YAML files, relative to this file. ServiceAccounts,
+   * Roles and bindings in them are passed over.
+   */
   manifests: z
     .strictObject({
       files: z.array(text).min(1),

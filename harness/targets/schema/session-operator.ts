@@ -25,10 +25,12 @@ const routeSchema = z.strictObject({
 });
 
 /**
- * A target file of the role `session-operator`. Everywhere below `start` and `manifests` these stand for what a run knows: `${namespace}`, `${edge.token}`,
- * `${edge.zone}`, `${edge.tunnel}`, `${edge.domain}`, `${edge.url}` (the fake, without `/client/v4`), `${ingress.url}`, `${router.url}`, `${router.service}`,
- * `${middleware}` (the middleware that authenticates), `${health.port}`, `${replica}`, `${image}` (a stock Node), `${reference.program}` (the reference, one file); below `documented` also `${session.hash}` and
- * `${session.host}`, and below `sessions` `${session.hash}`.
+ * A target file of the role `session-operator`. Everywhere below `start` and
+ * `manifests` these stand for what a run knows: `${namespace}`, `${edge.token}`, `${edge.zone}`,
+ * `${edge.tunnel}`, `${edge.domain}`, `${edge.url}` (the fake, without `/client/v4`),
+ * `${ingress.url}`, `${router.url}`, `${router.service}`, `${middleware}` (the middleware that authenticates),
+ * `${health.port}`, `${replica}`, `${image}` (a stock Node), `${reference.program}` (the reference, one file); below
+ * `documented` also `${session.hash}` and `${session.host}`, and below `sessions` `${session.hash}`.
  */
 const shape = z.strictObject({
   ...targetBase,
@@ -39,22 +41,23 @@ const shape = z.strictObject({
   start: z.union([
     z.strictObject({
       /**
-       * A child process. `node` is the Node of the harness; an argument that begins with `./` or `../` is a path relative to the
-       * target file. Its kubeconfig is named by `KUBECONFIG`.
+       * A child process. `node` is the Node of the harness; an argument that begins with `./` or
+       * `../` is a path relative to the target file. Its kubeconfig is named by `KUBECONFIG`.
        */
       command: z.array(text).min(1),
       env: environment.default({}),
       /** Variables without which it has to exit and name them (SR-12). */
       required: z.array(text).default([]),
       /**
-       * How its requests for https://api.cloudflare.com reach the fake: `fetch-shim`: it is a Node process, started with a module that moves
-       * them; `configured`: `env` has `${edge.url}`.
+       * How its requests for https://api.cloudflare.com reach the fake:
+       * `fetch-shim`: it is a Node process, started with a module that moves them; `configured`:
+       * `env` has `${edge.url}`.
        */
       edge: z.enum(['fetch-shim', 'configured']).default('fetch-shim'),
     }),
     /**
-     * A pod of the template in `manifests`, as a ServiceAccount that is bound to `rules`. It reaches the fake by hostAliases, and trusts it by
-     * NODE_EXTRA_CA_CERTS.
+     * A pod of the template in `manifests`, as a ServiceAccount that is bound to `rules`. It reaches the fake by
+     * hostAliases, and trusts it by NODE_EXTRA_CA_CERTS.
      */
     z.strictObject({
       inCluster: z.literal(true),
@@ -86,7 +89,10 @@ const shape = z.strictObject({
   rules: z.strictObject({
     namespaced: z.array(policyRuleSchema).default([]),
     cluster: z.array(policyRuleSchema).default([]),
-    /** What it needs beyond that and does not document: given wherever something else is judged than its documentation. RB-20 is judged without. */
+    /**
+     * What it needs beyond that and does not document: given wherever something else is judged than its documentation.
+     * RB-20 is judged without.
+     */
     undocumented: z.array(policyRuleSchema).default([]),
     /** What of these reaches further than its work does, and why it is needed (RB-22). */
     declared: z.partialRecord(z.enum(SENSITIVE_RIGHTS), text).default({}),

@@ -4,7 +4,8 @@ import { limitSeconds } from '../../../core/time-limits.ts';
 
 /**
  * A change that a faulty cluster makes to what it is given, as data: a MutatingAdmissionPolicy bound to one namespace
- * (Kubernetes, "Mutating Admission Policy"). It rewrites the stored object: a check must observe what happens, never read `spec` back.
+ * (Kubernetes, "Mutating Admission Policy"). It rewrites the stored object: a check must observe what happens, never
+ * read `spec` back.
  */
 export interface Mutation {
   /** API group; absent: core. */

@@ -5,7 +5,10 @@ import type { StartedCluster } from '../cluster.ts';
 /** Works against the volume of a bound claim, as an agent on its node would: `folder` is where it lies there. */
 type OnVolume = (folder: string, cluster: StartedCluster) => Promise<void>;
 
-/** How long an agent goes on, in rounds, and how long a file is gone in each, in seconds; bounded, so that it ends by itself. */
+/**
+ * How long an agent goes on, in rounds, and how long a file is gone in each, in seconds; bounded, so that it ends by
+ * itself.
+ */
 const ROUNDS = 1200;
 const GAP_SECONDS = 0.02;
 const PAUSE_SECONDS = 0.03;

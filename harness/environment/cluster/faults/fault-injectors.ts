@@ -37,7 +37,8 @@ type OnReady = (pod: V1Pod, cluster: StartedCluster, core: CoreV1Api) => Promise
 type OnAccount = (account: { name: string; namespace: string }, core: CoreV1Api) => Promise<void>;
 
 /**
- * Rewrites the projected token files of a pod in place, in two writes with a gap: what the kubelet's AtomicWriter never does.
+ * Rewrites the projected token files of a pod in place, in two writes with a gap: what the kubelet's AtomicWriter never
+ * does.
  */
 const rewritesTokensInPlace: OnReady = async (pod, cluster) => {
   const folder = `/var/lib/kubelet/pods/${pod.metadata?.uid}/volumes/kubernetes.io~projected`;
@@ -109,8 +110,8 @@ const POD_INJECTORS: Record<string, OnReady> = {
 };
 
 /**
- * Starts a fault injector: it acts once on each pod of the namespace that has projected tokens, when that becomes Ready,
- * on each of its ServiceAccounts, or on each of its claims that is bound.
+ * Starts a fault injector: it acts once on each pod of the namespace that has projected tokens, when that becomes
+ * Ready, on each of its ServiceAccounts, or on each of its claims that is bound.
  *
  * @throws HarnessError for one that does not exist, with those that do
  */

@@ -21,8 +21,8 @@ export interface AcceleratorOptions {
 }
 
 /**
- * Starts the token accelerator: a proxy between the kubelet and the API server that shortens the life of the projected tokens
- * (see fixtures/workloads/token-accelerator). The kubelet, its rotation and its files are the real ones.
+ * Starts the token accelerator: a proxy between the kubelet and the API server that shortens the life of the projected
+ * tokens (see fixtures/workloads/token-accelerator). The kubelet, its rotation and its files are the real ones.
  */
 export async function startAccelerator(options: AcceleratorOptions): Promise<StartedTestContainer> {
   const { hosts, pki, defaultLifetimeSeconds, controlSecret } = options;
@@ -55,7 +55,10 @@ export async function startAccelerator(options: AcceleratorOptions): Promise<Sta
     .start();
 }
 
-/** The control interface of a token accelerator. On the real clock there is none: lives stay, and faults are harness errors. */
+/**
+ * The control interface of a token accelerator. On the real clock there is none: lives stay, and faults are harness
+ * errors.
+ */
 export class AcceleratorControl {
   readonly #url: string | undefined;
   readonly #secret: string;

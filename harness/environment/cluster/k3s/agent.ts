@@ -49,8 +49,8 @@ async function sharedFolderOf(containerId: string): Promise<string> {
 
 /**
  * Starts another node of a cluster: by the command `agent` and by K3S_URL and K3S_TOKEN, as k3s has it
- * (https://docs.k3s.io/quick-start). It has the volumes that are shared between nodes in common with its server, and a taint
- * that keeps pods away that were not made for it: its kubelet has no token accelerator.
+ * (https://docs.k3s.io/quick-start). It has the volumes that are shared between nodes in common with its server, and a
+ * taint that keeps pods away that were not made for it: its kubelet has no token accelerator.
  *
  * It has started when its container has; whether the node is Ready is to be read from the API.
  */

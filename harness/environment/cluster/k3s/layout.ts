@@ -8,7 +8,10 @@ export const CONFORMANCE_FOLDER = '/etc/conformance';
 
 export const CLUSTER_API_AUDIENCES = ['https://kubernetes.default.svc.cluster.local', 'k3s'];
 
-/** The two names of one cluster on the run's network. Those of a second cluster must differ: the first keeps the plain names. */
+/**
+ * The two names of one cluster on the run's network. Those of a second cluster must differ: the first keeps the plain
+ * names.
+ */
 export interface ClusterHosts {
   apiServer: string;
   accelerator: string;

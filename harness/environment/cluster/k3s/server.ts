@@ -40,7 +40,9 @@ export function issuerOf({ apiServer }: ClusterHosts): string {
   return `https://${apiServer}:${API_SERVER_PORT}`;
 }
 
-/** The command of the first node. On the accelerated clock its kubelet talks to the API server through the accelerator. */
+/**
+ * The command of the first node. On the accelerated clock its kubelet talks to the API server through the accelerator.
+ */
 export function serverCommand(settings: ServerSettings): string[] {
   const { hosts, agentToken, serverArguments = [] } = settings;
   return [
@@ -83,7 +85,8 @@ export function syncFrequency({ syncFrequencySeconds }: ClockSettings): string {
 }
 
 /**
- * The files of the first node: the cluster's certificates of the run's CA, and what the kubelet and the API server are configured with.
+ * The files of the first node: the cluster's certificates of the run's CA, and what the kubelet and the API server are
+ * configured with.
  *
  * @param kubeletToken by which the kubelet is known on the accelerated clock
  */

@@ -35,7 +35,9 @@ const attached: StartedCluster[] = [];
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kubeconfig-'));
   api = await fakeApiServer({ names: ['private.example'] });
-  for (const name of VARIABLES) vi.stubEnv(name, '');
+  for (const name of VARIABLES) {
+    vi.stubEnv(name, '');
+  }
 });
 
 afterEach(async () => {
@@ -82,7 +84,9 @@ async function attach(context?: string): Promise<StartedCluster> {
 /** What the API server sees of a TokenRequest. */
 function identity(seen: Seen[]): Omit<Seen, 'body'> | undefined {
   const found = seen.find(({ path }) => path.endsWith('/token'));
-  if (found === undefined) return undefined;
+  if (found === undefined) {
+    return undefined;
+  }
   const { body, ...rest } = found;
   return rest;
 }
@@ -95,7 +99,9 @@ async function expectAsKubectl(): Promise<Omit<Seen, 'body'>> {
     await run('kubectl', ['create', 'token', 'default', '-n', 'default', '--request-timeout=10s']);
     expect(own).toEqual(identity(api.seen.splice(0)));
   }
-  if (own === undefined) throw new Error('no TokenRequest was seen');
+  if (own === undefined) {
+    throw new Error('no TokenRequest was seen');
+  }
   return own;
 }
 
@@ -221,7 +227,9 @@ describe('credentials', () => {
     expect(own).toMatchObject({
       spec: { interactive: false, cluster: { 'tls-server-name': 'localhost', config: { account: 'seven' } } },
     });
-    if (hasKubectl) expect(own).toEqual(ofKubectl);
+    if (hasKubectl) {
+      expect(own).toEqual(ofKubectl);
+    }
     const { data } = await attach();
     const before = infos().length;
     const handle = createClusterHandle(data);
@@ -333,7 +341,9 @@ describe('the way', () => {
       server: `https://private.example:${api.port}`,
       ...(by === 'proxy-url' ? { 'proxy-url': url } : {}),
     };
-    if (by !== 'proxy-url') vi.stubEnv(by, url);
+    if (by !== 'proxy-url') {
+      vi.stubEnv(by, url);
+    }
     vi.stubEnv('KUBECONFIG', fileOf({ cluster }));
     await expectAsKubectl();
     expect(new Set(proxy.tunnels)).toEqual(new Set([`private.example:${api.port}`]));

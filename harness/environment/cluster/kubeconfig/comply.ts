@@ -43,12 +43,17 @@ const WITH_TEMPLATE = new Set(['Job', 'Deployment', 'StatefulSet', 'DaemonSet', 
 
 /** RFC 7396. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
-  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) return patch;
+  if (typeof patch !== 'object' || patch === null || Array.isArray(patch)) {
+    return patch;
+  }
   const base = typeof target === 'object' && target !== null && !Array.isArray(target) ? target : {};
   const result: Record<string, unknown> = { ...base };
   for (const [name, value] of Object.entries(patch)) {
-    if (value === null) delete result[name];
-    else result[name] = mergePatch(result[name], value);
+    if (value === null) {
+      delete result[name];
+    } else {
+      result[name] = mergePatch(result[name], value);
+    }
   }
   return result;
 }
@@ -81,10 +86,15 @@ function resourced(container: V1Container, { requests, limits }: Settings['pods'
     : { requests: { ...requests, ...given.requests }, limits: { ...limits, ...given.limits } };
   for (const [name, limit] of Object.entries(all.limits)) {
     const request = all.requests[name];
-    if (request === undefined || parseQuantity(request) <= parseQuantity(limit)) continue;
+    if (request === undefined || parseQuantity(request) <= parseQuantity(limit)) {
+      continue;
+    }
     // Whichever of the two was not chosen for this container gives way.
-    if (isOwn ? name in limits && !(name in requests) : name in given.limits) all.requests[name] = limit;
-    else all.limits[name] = request;
+    if (isOwn ? name in limits && !(name in requests) : name in given.limits) {
+      all.requests[name] = limit;
+    } else {
+      all.limits[name] = request;
+    }
   }
   return {
     ...container,
@@ -101,7 +111,9 @@ function podSpecOf(spec: V1PodSpec, settings: Settings): V1PodSpec {
     settings.pods;
   const secrets = [...(spec.imagePullSecrets ?? [])];
   for (const { name } of imagePullSecrets) {
-    if (!secrets.some((secret) => secret.name === name)) secrets.push({ name });
+    if (!secrets.some((secret) => secret.name === name)) {
+      secrets.push({ name });
+    }
   }
   // A pod that names its node is past every choice of one.
   const selected = spec.nodeName === undefined ? { ...nodeSelector, ...spec.nodeSelector } : { ...spec.nodeSelector };
@@ -162,12 +174,18 @@ export function complying(settings: Settings): (request: { method: string; path:
   };
   const object = (kind: string, given: KubernetesLike): unknown => {
     const whole = { ...given, metadata: marked(given.metadata, settings) };
-    if (kind === 'Pod') return template(given as unknown as Template);
-    if (kind === 'PersistentVolumeClaim') return claim(given);
+    if (kind === 'Pod') {
+      return template(given as unknown as Template);
+    }
+    if (kind === 'PersistentVolumeClaim') {
+      return claim(given);
+    }
     if (kind === 'Namespace') {
       return patched(kind, { ...given, metadata: marked(given.metadata, settings, settings.namespaces) });
     }
-    if (WITH_TEMPLATE.has(kind)) return patched(kind, withTemplate(whole));
+    if (WITH_TEMPLATE.has(kind)) {
+      return patched(kind, withTemplate(whole));
+    }
     if (kind === 'CronJob') {
       const { jobTemplate, ...spec } = given.spec ?? {};
       const job = (jobTemplate ?? {}) as KubernetesLike;
@@ -178,9 +196,12 @@ export function complying(settings: Settings): (request: { method: string; path:
   };
   return ({ method, path }, body) => {
     const asked = attributesOf(method, path);
-    if (method !== 'POST' || asked === undefined || asked.subresource !== undefined || asked.name !== undefined)
+    if (method !== 'POST' || asked === undefined || asked.subresource !== undefined || asked.name !== undefined) {
       return body;
-    if (REVIEWS.has(asked.group) || typeof body !== 'object' || body === null || Array.isArray(body)) return body;
+    }
+    if (REVIEWS.has(asked.group) || typeof body !== 'object' || body === null || Array.isArray(body)) {
+      return body;
+    }
     const given = body as KubernetesLike;
     const resource = asked.group === '' ? asked.resource : `${asked.resource}.${asked.group}`;
     const kind = KINDS[resource] ?? (typeof given.kind === 'string' ? given.kind : '');

@@ -36,7 +36,9 @@ function headerName(key: string): string {
 /** Kubernetes, "User impersonation". */
 export function impersonation(user: UserEntry): Record<string, string | string[]> {
   const { as, 'as-uid': uid, 'as-groups': groups, 'as-user-extra': extra } = user;
-  if (as === undefined) return {};
+  if (as === undefined) {
+    return {};
+  }
   return {
     'impersonate-user': as,
     ...(uid === undefined ? {} : { 'impersonate-uid': uid }),
@@ -73,9 +75,13 @@ function tokenReader(path: string, otherwise: string | undefined): () => string 
     try {
       last = read(path, 'the token file').trim() || last;
     } catch (error) {
-      if (last === undefined) throw error;
+      if (last === undefined) {
+        throw error;
+      }
     }
-    if (last === undefined) throw new CredentialError(`the token file ${path} is empty`);
+    if (last === undefined) {
+      throw new CredentialError(`the token file ${path} is empty`);
+    }
     return last;
   };
 }
@@ -109,7 +115,9 @@ function pluginReader(ask: () => Promise<ExecCredential>): {
   let asking: Promise<ExecCredential> | undefined;
   return {
     async current() {
-      if (held !== undefined && (held.expiresAt === undefined || held.expiresAt > Date.now())) return held;
+      if (held !== undefined && (held.expiresAt === undefined || held.expiresAt > Date.now())) {
+        return held;
+      }
       asking ??= ask().finally(() => {
         asking = undefined;
       });
@@ -117,7 +125,9 @@ function pluginReader(ask: () => Promise<ExecCredential>): {
       return held;
     },
     drop(old) {
-      if (held === old) held = undefined;
+      if (held === old) {
+        held = undefined;
+      }
     },
   };
 }
@@ -191,7 +201,9 @@ export function credentialsOf(
       },
       refused(presented) {
         const credential = given.get(presented);
-        if (credential !== undefined) plugin.drop(credential);
+        if (credential !== undefined) {
+          plugin.drop(credential);
+        }
       },
     };
   }

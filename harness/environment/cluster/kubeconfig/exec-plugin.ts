@@ -144,12 +144,16 @@ export async function runExecPlugin(
   let printed = '';
   let said = '';
   child.stdout.on('data', (chunk: Buffer) => {
-    if (printed.length < LONGEST_ANSWER) printed += chunk.toString();
+    if (printed.length < LONGEST_ANSWER) {
+      printed += chunk.toString();
+    }
   });
   child.stderr.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-MESSAGE_LENGTH);
     // Where a person is asked, this is where the question stands.
-    if (interactive) process.stderr.write(chunk);
+    if (interactive) {
+      process.stderr.write(chunk);
+    }
   });
   const { promise, resolve, reject } = Promise.withResolvers<{ code: number | null; signal: string | null }>();
   child.on('error', (error: NodeJS.ErrnoException) => {
@@ -161,8 +165,9 @@ export async function runExecPlugin(
   try {
     const { code, signal } = await promise;
     const words = redact(said.trim()) || 'nothing on standard error';
-    if (late)
+    if (late) {
       throw new CredentialError(`the credential plugin ${command} did not end within ${seconds} s; it said: ${words}`);
+    }
     if (code !== 0) {
       throw new CredentialError(
         `the credential plugin ${command} failed with ${code === null ? signal : `exit code ${code}`}; it said: ${words}`,

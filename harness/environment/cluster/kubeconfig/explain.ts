@@ -26,10 +26,14 @@ const TLS_CODES = new Map([
 function firstCode(error: unknown): { code: string; message: string } {
   for (let each = error; each instanceof Error; each = each.cause) {
     const { code } = each as NodeJS.ErrnoException;
-    if (typeof code === 'string') return { code, message: each.message };
+    if (typeof code === 'string') {
+      return { code, message: each.message };
+    }
     if (each instanceof AggregateError) {
       const inner = firstCode(each.errors[0]);
-      if (inner.code !== '') return inner;
+      if (inner.code !== '') {
+        return inner;
+      }
     }
   }
   return { code: '', message: error instanceof Error ? error.message : String(error) };
@@ -51,13 +55,16 @@ export function explainNoAnswer(error: unknown, { attachment, proxy }: Way): str
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     return `${target} cannot be found: its name does not resolve here (${code}); is a VPN or a proxy (proxy-url, HTTPS_PROXY) missing?`;
   }
-  if (code === 'ECONNREFUSED')
+  if (code === 'ECONNREFUSED') {
     return `${target} refuses connections${through} (${code}): does it run, and at this port?`;
+  }
   if (['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN'].includes(code)) {
     return `${target} does not answer${through} (${code}): is the way open, by firewall, VPN or proxy?`;
   }
   const tls = TLS_CODES.get(code) ?? (/^(ERR_TLS|ERR_SSL|CERT_)/.test(code) ? message : undefined);
-  if (tls !== undefined) return `${target} is not trusted${through} (${code}): ${tls}`;
+  if (tls !== undefined) {
+    return `${target} is not trusted${through} (${code}): ${tls}`;
+  }
   return `${target} ended the connection${through} without an answer (${code === '' ? message : `${code}: ${message}`})`;
 }
 
@@ -68,7 +75,9 @@ export function explainRefusal(status: number, words: string, { attachment }: Wa
   if (status === 401) {
     return `${target} does not know user "${userName}" of context "${context}" (401): ${words || 'Unauthorized'}; its credentials are wrong or have expired`;
   }
-  if (status === 403) return `${target} forbids user "${userName}" to ${right} (403): ${words}`;
+  if (status === 403) {
+    return `${target} forbids user "${userName}" to ${right} (403): ${words}`;
+  }
   if (status >= 300 && status < 400) {
     return `${target} sends elsewhere (${status}): it is no API server, or a front of one that wants a login`;
   }

@@ -61,7 +61,9 @@ function closing(server: Server): AsyncDisposable {
   return {
     async [Symbol.asyncDispose]() {
       const closed = new Promise((resolve) => server.close(resolve));
-      for (const socket of sockets) socket.destroy();
+      for (const socket of sockets) {
+        socket.destroy();
+      }
       await closed;
     },
   };
@@ -93,18 +95,26 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
   const issuer = 'https://issuer.example';
   const serve = async (request: IncomingMessage): Promise<{ status: number; body: unknown }> => {
     let body = '';
-    for await (const chunk of request as AsyncIterable<Buffer>) body += chunk.toString();
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      body += chunk.toString();
+    }
     const found = seenOf(request, body);
-    if (!found.path.startsWith(prefix)) return { status: 404, body: {} };
+    if (!found.path.startsWith(prefix)) {
+      return { status: 404, body: {} };
+    }
     found.path = found.path.slice(prefix.length);
     // What kubectl looks at before it does what it was told to.
-    if (['/api', '/apis', '/openapi/v3'].includes(found.path)) return { status: 404, body: {} };
+    if (['/api', '/apis', '/openapi/v3'].includes(found.path)) {
+      return { status: 404, body: {} };
+    }
     seen.push(found);
     if (state.refusesServiceAccounts && found.authorization?.startsWith('Bearer eyJ') === true) {
       return { status: 401, body: { message: 'Unauthorized' } };
     }
     const planned = answers.shift();
-    if (planned !== undefined) return { status: planned.status, body: planned.body ?? {} };
+    if (planned !== undefined) {
+      return { status: planned.status, body: planned.body ?? {} };
+    }
     if (found.path.endsWith('/token')) {
       const token = await new SignJWT({})
         .setProtectedHeader({ alg: 'ES256' })
@@ -113,8 +123,12 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
         .sign(privateKey);
       return { status: 201, body: { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', status: { token } } };
     }
-    if (found.path === '/version') return { status: 200, body: { major: '1', minor: '35', gitVersion: 'v1.35.0' } };
-    if (found.path.startsWith('/.well-known')) return { status: 200, body: { issuer, jwks_uri: `${issuer}/keys` } };
+    if (found.path === '/version') {
+      return { status: 200, body: { major: '1', minor: '35', gitVersion: 'v1.35.0' } };
+    }
+    if (found.path.startsWith('/.well-known')) {
+      return { status: 200, body: { issuer, jwks_uri: `${issuer}/keys` } };
+    }
     return { status: 200, body: { kind: 'Status', apiVersion: 'v1', status: 'Success' } };
   };
   const listener: RequestListener = (request, response) => {

@@ -77,7 +77,9 @@ const contextSchema = z.looseObject({ cluster: text, user: text, namespace: text
 function named<T extends z.ZodType>(key: string, schema: T) {
   const entry = z.looseObject({ name: word }).transform(({ name, ...rest }, context) => {
     const read = schema.safeParse(rest[key] ?? {});
-    if (read.success) return { name, entry: read.data };
+    if (read.success) {
+      return { name, entry: read.data };
+    }
     for (const { message, path } of read.error.issues) {
       context.addIssue({ code: 'custom', message, path: [key, ...path] });
     }

@@ -65,7 +65,9 @@ function rawEndToEnd(answer: IncomingMessage): string[] {
   const list: string[] = [];
   for (let index = 0; index < answer.rawHeaders.length; index += 2) {
     const name = answer.rawHeaders[index] ?? '';
-    if (!HOP_BY_HOP.has(name.toLowerCase())) list.push(name, answer.rawHeaders[index + 1] ?? '');
+    if (!HOP_BY_HOP.has(name.toLowerCase())) {
+      list.push(name, answer.rawHeaders[index + 1] ?? '');
+    }
   }
   return list;
 }
@@ -86,7 +88,9 @@ async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
   for await (const chunk of request as AsyncIterable<Buffer>) {
     chunks.push(chunk);
     length += chunk.length;
-    if (length > LARGEST_OBJECT) return undefined;
+    if (length > LARGEST_OBJECT) {
+      return undefined;
+    }
   }
   return Buffer.concat(chunks);
 }
@@ -104,7 +108,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
    */
   const labelOf = (authorization: string | undefined): { requirement?: string } | undefined => {
     const [shown = '', requirement] = (authorization ?? '').split(/\.(?=[A-Z]{2}-\d+[a-z]?$)/);
-    if (!isSame(shown, `Bearer ${secret}`)) return undefined;
+    if (!isSame(shown, `Bearer ${secret}`)) {
+      return undefined;
+    }
     return requirement === undefined ? {} : { requirement };
   };
 
@@ -114,7 +120,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
   ): Promise<{ presented?: Presented; headers: Record<string, string | string[]> }> => {
     const { authorization, ...headers } = endToEnd(request.headersDistinct);
     const asks = labelOf(typeof authorization === 'string' ? authorization : undefined);
-    if (asks === undefined) return { headers: authorization === undefined ? headers : { ...headers, authorization } };
+    if (asks === undefined) {
+      return { headers: authorization === undefined ? headers : { ...headers, authorization } };
+    }
     ledger.add(request.method ?? 'GET', request.url ?? '/', asks.requirement);
     const presented = await credentials.present();
     // Whoever is to be acted as already is not acted as by somebody else: client-go leaves such a request alone, too.
@@ -132,9 +140,13 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
   ): Promise<Buffer | undefined> => {
     const { method = 'GET', url: path = '/' } = request;
     const isJson = String(headers['content-type'] ?? '').startsWith('application/json');
-    if (change === undefined || (method !== 'POST' && method !== 'PUT') || !isJson) return undefined;
+    if (change === undefined || (method !== 'POST' && method !== 'PUT') || !isJson) {
+      return undefined;
+    }
     const body = await bodyOf(request);
-    if (body === undefined) throw new Error(`a body of more than ${LARGEST_OBJECT} bytes is no object`);
+    if (body === undefined) {
+      throw new Error(`a body of more than ${LARGEST_OBJECT} bytes is no object`);
+    }
     try {
       return Buffer.from(JSON.stringify(change({ method, path }, JSON.parse(body.toString()))));
     } catch {
@@ -168,7 +180,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
       response.on('close', () => outgoing.destroy());
       outgoing.on('error', fail);
       outgoing.on('response', (answer) => {
-        if (answer.statusCode === 401 && presented !== undefined) credentials.refused(presented);
+        if (answer.statusCode === 401 && presented !== undefined) {
+          credentials.refused(presented);
+        }
         response.writeHead(answer.statusCode ?? 502, answer.statusMessage, rawEndToEnd(answer));
         // A watch may be silent for minutes: its head must not wait for its first word.
         response.flushHeaders();
@@ -185,8 +199,11 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
         // An answer that was cut must look cut.
         pipeline(answer, response, () => undefined);
       });
-      if (body === undefined) request.pipe(outgoing);
-      else outgoing.end(body);
+      if (body === undefined) {
+        request.pipe(outgoing);
+      } else {
+        outgoing.end(body);
+      }
     } catch (error) {
       fail(error);
     }
@@ -203,7 +220,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
     const begin = (answer: IncomingMessage, more: string[]): void => {
       const lines: string[] = [];
       const list = [...rawEndToEnd(answer), ...more];
-      for (let index = 0; index < list.length; index += 2) lines.push(`${list[index]}: ${list[index + 1]}`);
+      for (let index = 0; index < list.length; index += 2) {
+        lines.push(`${list[index]}: ${list[index + 1]}`);
+      }
       socket.write(`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}\r\n${lines.join('\r\n')}\r\n\r\n`);
     };
     socket.on('close', () => outgoing.destroy());
@@ -256,7 +275,9 @@ export async function startGateway({ upstream, credentials, explain, rewrite }: 
     async close() {
       await new Promise((resolve) => {
         server.close(resolve);
-        for (const socket of sockets) socket.destroy();
+        for (const socket of sockets) {
+          socket.destroy();
+        }
       });
       upstream.close();
     },

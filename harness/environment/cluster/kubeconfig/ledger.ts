@@ -50,7 +50,9 @@ export class Ledger {
    */
   refused(method: string, url: string, requirement: string | undefined, code: number, body: Buffer): void {
     const words = body.length > LONGEST_REFUSAL ? undefined : messageOf(body.toString('utf8'));
-    if (words === undefined || refuserOf(code, words) === undefined || words.includes('violates PodSecurity')) return;
+    if (words === undefined || refuserOf(code, words) === undefined || words.includes('violates PodSecurity')) {
+      return;
+    }
     const list = this.#refusals.get(requirement ?? '') ?? new Set();
     list.add(`${describeRecord(askedFor(method, url))}: ${words}`);
     this.#refusals.set(requirement ?? '', list);

@@ -89,7 +89,9 @@ function readFile(path: string): KubeconfigFile {
   for (const [what, list] of Object.entries({ clusters, users, contexts })) {
     const names = list.map(({ name }) => name);
     const twice = names.find((name, index) => names.indexOf(name) < index);
-    if (twice !== undefined) throw new UsageError(`the kubeconfig ${path} has two ${what} named "${twice}"`);
+    if (twice !== undefined) {
+      throw new UsageError(`the kubeconfig ${path} has two ${what} named "${twice}"`);
+    }
   }
   return read.data;
 }
@@ -103,7 +105,9 @@ function merge(paths: string[]): Merged {
   const merged: Merged = { currentContext: undefined, clusters: new Map(), users: new Map(), contexts: new Map() };
   const add = <T>(map: Map<string, T>, list: { name: string; entry: T }[], place: (entry: T) => T): void => {
     for (const { name, entry } of list) {
-      if (!map.has(name)) map.set(name, place(entry));
+      if (!map.has(name)) {
+        map.set(name, place(entry));
+      }
     }
   };
   for (const path of paths) {
@@ -121,7 +125,9 @@ function merge(paths: string[]): Merged {
 function inCluster(env: NodeJS.ProcessEnv, folder: string): Attachment | undefined {
   const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
   const tokenFile = join(folder, 'token');
-  if (!host || !port || !existsSync(tokenFile) || statSync(tokenFile).isDirectory()) return undefined;
+  if (!host || !port || !existsSync(tokenFile) || statSync(tokenFile).isDirectory()) {
+    return undefined;
+  }
   const namespaceFile = join(folder, 'namespace');
   const namespace =
     env.POD_NAMESPACE || (existsSync(namespaceFile) ? readFileSync(namespaceFile, 'utf8').trim() : '') || 'default';
@@ -140,7 +146,9 @@ function inCluster(env: NodeJS.ProcessEnv, folder: string): Attachment | undefin
   });
   const [cluster] = file.clusters;
   const [user] = file.users;
-  if (cluster?.entry.server === undefined || user === undefined) return undefined;
+  if (cluster?.entry.server === undefined || user === undefined) {
+    return undefined;
+  }
   return {
     context: IN_CLUSTER,
     clusterName: IN_CLUSTER,
@@ -156,13 +164,17 @@ function inCluster(env: NodeJS.ProcessEnv, folder: string): Attachment | undefin
 /** What kubectl refuses of a cluster's entry. */
 function checkCluster(name: string, cluster: ClusterEntry): ClusterEntry & { server: string } {
   const { server } = cluster;
-  if (server === undefined) throw new UsageError(`cluster "${name}" of the kubeconfig has no server`);
+  if (server === undefined) {
+    throw new UsageError(`cluster "${name}" of the kubeconfig has no server`);
+  }
   if (!URL.canParse(server) || !/^https?:\/\//.test(server)) {
     throw new UsageError(
       `cluster "${name}" of the kubeconfig has the server "${server}", which is no http or https URL`,
     );
   }
-  if (cluster['proxy-url'] !== undefined) checkProxyUrl(cluster['proxy-url'], `proxy-url of cluster "${name}"`);
+  if (cluster['proxy-url'] !== undefined) {
+    checkProxyUrl(cluster['proxy-url'], `proxy-url of cluster "${name}"`);
+  }
   const authority = cluster['certificate-authority'];
   if (authority !== undefined && cluster['certificate-authority-data'] !== undefined) {
     throw new UsageError(
@@ -188,10 +200,14 @@ function checkUser(name: string, user: UserEntry): void {
   };
   const { exec, 'auth-provider': provider } = user;
   const basic = user.username !== undefined || user.password !== undefined;
-  if (user.token !== undefined && basic) refuse('has both a token and a username: only one is allowed');
+  if (user.token !== undefined && basic) {
+    refuse('has both a token and a username: only one is allowed');
+  }
   const certificate = user['client-certificate'] !== undefined || user['client-certificate-data'] !== undefined;
   const key = user['client-key'] !== undefined || user['client-key-data'] !== undefined;
-  if (certificate && !key) refuse('has a client certificate and no client-key or client-key-data');
+  if (certificate && !key) {
+    refuse('has a client certificate and no client-key or client-key-data');
+  }
   for (const word of ['client-certificate', 'client-key'] as const) {
     if (user[word] !== undefined && user[`${word}-data`] !== undefined) {
       refuse(`has both ${word} and ${word}-data: only one is allowed`);
@@ -199,10 +215,16 @@ function checkUser(name: string, user: UserEntry): void {
   }
   const more =
     user['as-uid'] !== undefined || user['as-groups'].length > 0 || Object.keys(user['as-user-extra']).length > 0;
-  if (more && user.as === undefined) refuse('has as-uid, as-groups or as-user-extra, and no "as"');
+  if (more && user.as === undefined) {
+    refuse('has as-uid, as-groups or as-user-extra, and no "as"');
+  }
   if (exec !== undefined) {
-    if (provider !== undefined) refuse('has both exec and auth-provider: only one is allowed');
-    if (exec.command === undefined) refuse('has an exec plugin without a command');
+    if (provider !== undefined) {
+      refuse('has both exec and auth-provider: only one is allowed');
+    }
+    if (exec.command === undefined) {
+      refuse('has an exec plugin without a command');
+    }
     const version = exec.apiVersion ?? '';
     if (!EXEC_VERSIONS.includes(version)) {
       refuse(`has an exec plugin of apiVersion "${version}"; known are ${EXEC_VERSIONS.join(' and ')}`);
@@ -233,7 +255,9 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
   const { clusters, users, contexts } = merged;
   if (clusters.size + users.size + contexts.size === 0) {
     const pod = inCluster(env, serviceAccountFolder);
-    if (pod !== undefined && (context === undefined || context === IN_CLUSTER)) return { ...pod, missing };
+    if (pod !== undefined && (context === undefined || context === IN_CLUSTER)) {
+      return { ...pod, missing };
+    }
     const looked =
       given.length > 0
         ? `KUBECONFIG names ${given.join(', ')}: ${missing.length === paths.length ? 'no such file' : 'empty'}`
@@ -292,6 +316,8 @@ export function clusterOfText(text: string): ClusterEntry & { server: string } {
   const { 'current-context': current, contexts, clusters } = kubeconfigFileSchema.parse(parse(text));
   const name = contexts.find((context) => context.name === current)?.entry.cluster;
   const cluster = clusters.find((each) => each.name === name)?.entry;
-  if (name === undefined || cluster === undefined) throw new HarnessError('the kubeconfig has no current context');
+  if (name === undefined || cluster === undefined) {
+    throw new HarnessError('the kubeconfig has no current context');
+  }
   return checkCluster(name, cluster);
 }

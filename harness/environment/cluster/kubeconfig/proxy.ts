@@ -52,7 +52,9 @@ function portOf(url: URL): string {
 /** `host:port`, `[address]:port` or either without a port; an IPv6 address alone has no brackets. */
 function splitPort(word: string): [string, string | undefined] {
   const [, address, port] = /^(?:\[([^\]]*)\]|[^:]*)(?::(\d+))?$/.exec(word) ?? [];
-  if (address !== undefined) return [address, port];
+  if (address !== undefined) {
+    return [address, port];
+  }
   return port === undefined ? [word, undefined] : [word.slice(0, -port.length - 1), port];
 }
 
@@ -60,18 +62,26 @@ function splitPort(word: string): [string, string | undefined] {
  * True where an entry of NO_PROXY is about the address, by the rules of Go's `httpproxy` package, which kubectl has.
  */
 function isExcepted(word: string, host: string, port: string): boolean {
-  if (word === '*') return true;
+  if (word === '*') {
+    return true;
+  }
   const range = /^(.+)\/(\d+)$/.exec(word);
   if (range !== null) {
     const [, network = '', bits = ''] = range;
-    if (isIP(network) === 0 || isIP(host) === 0) return false;
+    if (isIP(network) === 0 || isIP(host) === 0) {
+      return false;
+    }
     const list = new BlockList();
     list.addSubnet(network, Number(bits), isIPv6(network) ? 'ipv6' : 'ipv4');
     return list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
   }
   const [address, only] = splitPort(word);
-  if (address === '' || (only !== undefined && only !== port)) return false;
-  if (isIP(address) !== 0) return address === host;
+  if (address === '' || (only !== undefined && only !== port)) {
+    return false;
+  }
+  if (isIP(address) !== 0) {
+    return address === host;
+  }
   const domain = address.replace(/^\*\./, '.');
   // `.example.org` is about what is below it, `example.org` about itself, too.
   return domain.startsWith('.') ? host.endsWith(domain) : host === domain || host.endsWith(`.${domain}`);
@@ -85,21 +95,29 @@ function isExcepted(word: string, host: string, port: string): boolean {
  * @throws UsageError for a variable that names no proxy
  */
 export function proxyFor(server: URL, proxyUrl: string | undefined, env: NodeJS.ProcessEnv): URL | undefined {
-  if (proxyUrl !== undefined) return checkProxyUrl(proxyUrl, 'proxy-url of the kubeconfig');
+  if (proxyUrl !== undefined) {
+    return checkProxyUrl(proxyUrl, 'proxy-url of the kubeconfig');
+  }
   const [upper, lower] = server.protocol === 'https:' ? ['HTTPS_PROXY', 'https_proxy'] : ['HTTP_PROXY', 'http_proxy'];
   const named = env[upper ?? ''] || env[lower ?? ''];
-  if (!named) return undefined;
+  if (!named) {
+    return undefined;
+  }
   const host = bare(server.hostname).toLowerCase();
   const exceptions = (env.NO_PROXY || env.no_proxy || '')
     .split(',')
     .map((word) => word.trim().toLowerCase())
     .filter((word) => word !== '');
-  if (isLoopback(host) || exceptions.some((word) => isExcepted(word, host, portOf(server)))) return undefined;
+  if (isLoopback(host) || exceptions.some((word) => isExcepted(word, host, portOf(server)))) {
+    return undefined;
+  }
   return checkProxyUrl(named.includes('://') ? named : `http://${named}`, upper ?? '', ENVIRONMENT_SCHEMES);
 }
 
 function credentialsOf(proxy: URL): OutgoingHttpHeaders {
-  if (proxy.username === '' && proxy.password === '') return {};
+  if (proxy.username === '' && proxy.password === '') {
+    return {};
+  }
   const words = `${decodeURIComponent(proxy.username)}:${decodeURIComponent(proxy.password)}`;
   return { 'proxy-authorization': `Basic ${Buffer.from(words).toString('base64')}` };
 }
@@ -124,7 +142,9 @@ function connectBy(proxy: URL, host: string, port: number, ca: readonly string[]
   request.on('connect', (answer, socket: Socket, head: Buffer) => {
     socket.setTimeout(0);
     if (answer.statusCode === 200) {
-      if (head.length > 0) socket.unshift(head);
+      if (head.length > 0) {
+        socket.unshift(head);
+      }
       resolve(socket);
       return;
     }

@@ -47,9 +47,13 @@ const bare = (host: string): string => host.replace(/^\[|\]$/g, '');
 
 function authorityOf(cluster: ClusterEntry): string | undefined {
   const data = cluster['certificate-authority-data'];
-  if (data !== undefined) return Buffer.from(data, 'base64').toString();
+  if (data !== undefined) {
+    return Buffer.from(data, 'base64').toString();
+  }
   const file = cluster['certificate-authority'];
-  if (file === undefined) return undefined;
+  if (file === undefined) {
+    return undefined;
+  }
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
@@ -110,7 +114,9 @@ export function createUpstream(
   const agentOf = (certificate: UpstreamRequest['certificate']): HttpAgent => {
     const key = certificate === undefined ? '' : createHash('sha256').update(certificate.cert).digest('hex');
     const known = agents.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const options = { keepAlive: true, timeout: IDLE_MS };
     const agent = secure ? new Https(options, certificate) : new Http(options);
     agents.set(key, agent);
@@ -131,7 +137,9 @@ export function createUpstream(
         agent: agentOf(certificate),
       }),
     close() {
-      for (const agent of agents.values()) agent.destroy();
+      for (const agent of agents.values()) {
+        agent.destroy();
+      }
     },
   };
 }

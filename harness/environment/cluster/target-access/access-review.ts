@@ -2,7 +2,10 @@ import { ApiException, AuthorizationV1Api, KubeConfig, type V1ResourceAttributes
 import { HarnessError } from '../../../core/errors.ts';
 import type { Right } from '../../../kubernetes/rbac.ts';
 
-/** Whether a ServiceAccount has a right, in a namespace or in the whole cluster, as the API server's authorizer knows it now. */
+/**
+ * Whether a ServiceAccount has a right, in a namespace or in the whole cluster, as the API server's authorizer knows it
+ * now.
+ */
 export type IsAllowed = (right: Right, scope?: string) => Promise<boolean>;
 
 export interface AccessReviewOptions {
@@ -18,8 +21,9 @@ export interface AccessReviewOptions {
 }
 
 /**
- * Asks what a ServiceAccount may do. On a live cluster the ServiceAccount asks for itself, which every user may, and the
- * harness needs no right for; on the harness's own, where what it asks would stand in the audit log, an administrator asks.
+ * Asks what a ServiceAccount may do. On a live cluster the ServiceAccount asks for itself, which every user may, and
+ * the harness needs no right for; on the harness's own, where what it asks would stand in the audit log, an
+ * administrator asks.
  */
 export function accessReview(options: AccessReviewOptions): IsAllowed {
   return options.owned ? reviewByAdministrator(options) : reviewByItself(options);

@@ -10,8 +10,8 @@ const KNOWN_SECONDS = limitSeconds('accessKnown');
 const LOOK_EVERY_MS = 100;
 
 /**
- * Waits until the authorizer acts by a change. It learns of Roles by a watch of its own, that nobody else can see: it is asked until it
- * knows.
+ * Waits until the authorizer acts by a change. It learns of Roles by a watch of its own, that nobody else can see: it
+ * is asked until it knows.
  *
  * @param user for the message
  * @param scope a namespace; absent: the whole cluster
@@ -35,7 +35,10 @@ export async function waitForEffect(
   }
 }
 
-/** The rights that are gone when rules are replaced: not those that the new rules, or those of every authenticated user, still give. */
+/**
+ * The rights that are gone when rules are replaced: not those that the new rules, or those of every authenticated user,
+ * still give.
+ */
 export function rightsLost(before: Right[], rules: PolicyRule[]): Right[] {
   return before.filter((right) => {
     const [resource = '', subresource] = right.resource.split('/');

@@ -32,7 +32,8 @@ export async function awaitLatency(faults: ArmedFaults, exchange: Exchange): Pro
 }
 
 /**
- * What the API server would answer under the faults in force: 429, 500, or 410 where the request depends on an old version.
+ * What the API server would answer under the faults in force: 429, 500, or 410 where the request depends on an old
+ * version.
  *
  * @param url path with its query
  * @returns undefined where the request goes to the API server
@@ -63,7 +64,10 @@ export function faultAnswer(faults: ArmedFaults, exchange: Exchange, url: string
     : answer(expired, 410, statusBody(410, 'Expired', 'The provided continue parameter is too old.'));
 }
 
-/** Whether a request needs a version that the API server may have compacted: a watch from it, or a list at it or continued. */
+/**
+ * Whether a request needs a version that the API server may have compacted: a watch from it, or a list at it or
+ * continued.
+ */
 function dependenceOnOldVersion(verb: string, url: string): 'watch' | 'list' | undefined {
   const { searchParams } = new URL(url, 'http://api');
   const version = searchParams.get('resourceVersion') ?? '';

@@ -7,7 +7,8 @@ export type EndToEndHeaders = Record<string, string | string[]>;
 /**
  * What of a message's headers goes to the other side; `host` is the proxy's own name and does not.
  *
- * @param headers of a request those of `headersDistinct`: several groups to impersonate are several lines, and no list in one
+ * @param headers of a request those of `headersDistinct`: several groups to impersonate are several lines, and no list
+ *   in one
  */
 export function endToEnd(headers: IncomingHttpHeaders | NodeJS.Dict<string[]>): EndToEndHeaders {
   return Object.fromEntries(

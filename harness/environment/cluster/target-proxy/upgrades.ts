@@ -6,8 +6,8 @@ import type { Exchange } from './recorder.ts';
 import type { RequestPath } from './requests.ts';
 
 /**
- * Passes a request for an upgrade on (exec, attach, port-forward), and after it the bytes of both sides. Such a connection is not
- * HTTP any more, so its answers are written by hand.
+ * Passes a request for an upgrade on (exec, attach, port-forward), and after it the bytes of both sides. Such a
+ * connection is not HTTP any more, so its answers are written by hand.
  *
  * @param head the first bytes after the request
  */

@@ -20,8 +20,8 @@ export interface Upstream {
 }
 
 /**
- * Reads the address and the trust of a cluster from a kubeconfig, and none of its credentials: the harness's own must not stand in
- * for the target's.
+ * Reads the address and the trust of a cluster from a kubeconfig, and none of its credentials: the harness's own must
+ * not stand in for the target's.
  *
  * @param kubeConfig YAML; the cluster of its current context counts
  * @throws HarnessError where it has no current context

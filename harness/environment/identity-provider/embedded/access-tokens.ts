@@ -15,7 +15,10 @@ export async function makeAccessTokenKey(kid: string): Promise<SigningKey> {
   return { privateKey, kid };
 }
 
-/** Issues access tokens for the one resource server of a provider: signed JWTs (RFC 9068), or opaque ones that it introspects. */
+/**
+ * Issues access tokens for the one resource server of a provider: signed JWTs (RFC 9068), or opaque ones that it
+ * introspects.
+ */
 export class AccessTokens {
   readonly #provider: Provider;
   readonly #isOpaque: boolean;

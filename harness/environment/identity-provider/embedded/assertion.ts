@@ -19,7 +19,10 @@ export interface AssertionPolicy {
 
 export type Claims = Record<string, unknown>;
 
-/** What an assertion is presented as: the grant itself (RFC 7523 section 2.1, RFC 8693), or the client's authentication (RFC 7523 section 2.2). */
+/**
+ * What an assertion is presented as: the grant itself (RFC 7523 section 2.1, RFC 8693), or the client's authentication
+ * (RFC 7523 section 2.2).
+ */
 export type AssertionUse = 'grant' | 'client authentication';
 
 /** The assertion is not accepted; the message says why and never holds the assertion. */
@@ -42,10 +45,18 @@ export interface AssertionChecks {
 }
 
 function reasonOf(error: unknown): string {
-  if (error instanceof errors.JOSEAlgNotAllowed) return 'signature algorithm not allowed';
-  if (error instanceof errors.JWKSNoMatchingKey) return 'signed by an unknown key';
-  if (error instanceof errors.JWKSMultipleMatchingKeys) return 'kid needed: several keys match';
-  if (error instanceof errors.JWSSignatureVerificationFailed) return 'signature does not verify';
+  if (error instanceof errors.JOSEAlgNotAllowed) {
+    return 'signature algorithm not allowed';
+  }
+  if (error instanceof errors.JWKSNoMatchingKey) {
+    return 'signed by an unknown key';
+  }
+  if (error instanceof errors.JWKSMultipleMatchingKeys) {
+    return 'kid needed: several keys match';
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) {
+    return 'signature does not verify';
+  }
   return 'not a valid signed JWT';
 }
 
@@ -55,8 +66,12 @@ function now(): number {
 
 function time(claims: Claims, name: 'exp' | 'nbf' | 'iat'): number | undefined {
   const value = claims[name];
-  if (value === undefined) return undefined;
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new AssertionRefused(`${name} is not a number`);
+  if (value === undefined) {
+    return undefined;
+  }
+  if (typeof value !== 'number' || !Number.isFinite(value)) {
+    throw new AssertionRefused(`${name} is not a number`);
+  }
   return value;
 }
 
@@ -65,8 +80,9 @@ export const STRICT_CHECKS: AssertionChecks = {
   async signature(assertion, { keys, algorithms }) {
     try {
       // A JWT of Kubernetes has no critical extension; jose itself would understand `b64`, which a JWT must not use.
-      if (decodeProtectedHeader(assertion).crit !== undefined)
+      if (decodeProtectedHeader(assertion).crit !== undefined) {
         throw new AssertionRefused('critical header not understood');
+      }
       const { payload } = await compactVerify(assertion, keys, { algorithms });
       const claims: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(payload));
       if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) {
@@ -74,29 +90,49 @@ export const STRICT_CHECKS: AssertionChecks = {
       }
       return claims as Claims;
     } catch (error) {
-      if (error instanceof KeysUnavailable || error instanceof AssertionRefused) throw error;
+      if (error instanceof KeysUnavailable || error instanceof AssertionRefused) {
+        throw error;
+      }
       throw new AssertionRefused(reasonOf(error));
     }
   },
 
   issuer(claims, { issuer }) {
-    if (claims.iss === undefined) throw new AssertionRefused('issuer missing');
-    if (claims.iss !== issuer) throw new AssertionRefused('issuer not trusted');
+    if (claims.iss === undefined) {
+      throw new AssertionRefused('issuer missing');
+    }
+    if (claims.iss !== issuer) {
+      throw new AssertionRefused('issuer not trusted');
+    }
   },
 
   audience(claims, { audience }) {
     const named = Array.isArray(claims.aud) ? claims.aud : [claims.aud];
-    if (named.length !== 1) throw new AssertionRefused('exactly one audience must be named');
-    if (named[0] === undefined) throw new AssertionRefused('audience missing');
-    if (named[0] !== audience) throw new AssertionRefused('audience is not this provider');
+    if (named.length !== 1) {
+      throw new AssertionRefused('exactly one audience must be named');
+    }
+    if (named[0] === undefined) {
+      throw new AssertionRefused('audience missing');
+    }
+    if (named[0] !== audience) {
+      throw new AssertionRefused('audience is not this provider');
+    }
   },
 
   times(claims, { clockToleranceSeconds: tolerance }) {
     const exp = time(claims, 'exp');
-    if (exp === undefined) throw new AssertionRefused('exp missing');
-    if (exp <= now() - tolerance) throw new AssertionRefused('expired');
-    if ((time(claims, 'nbf') ?? 0) > now() + tolerance) throw new AssertionRefused('not yet valid (nbf)');
-    if ((time(claims, 'iat') ?? 0) > now() + tolerance) throw new AssertionRefused('issued in the future (iat)');
+    if (exp === undefined) {
+      throw new AssertionRefused('exp missing');
+    }
+    if (exp <= now() - tolerance) {
+      throw new AssertionRefused('expired');
+    }
+    if ((time(claims, 'nbf') ?? 0) > now() + tolerance) {
+      throw new AssertionRefused('not yet valid (nbf)');
+    }
+    if ((time(claims, 'iat') ?? 0) > now() + tolerance) {
+      throw new AssertionRefused('issued in the future (iat)');
+    }
   },
 
   reuse() {},
@@ -115,7 +151,9 @@ export function assertionVerifier(
     checks.issuer(claims, policy);
     checks.audience(claims, policy, use);
     checks.times(claims, policy);
-    if (typeof claims.sub !== 'string' || claims.sub === '') throw new AssertionRefused('sub missing');
+    if (typeof claims.sub !== 'string' || claims.sub === '') {
+      throw new AssertionRefused('sub missing');
+    }
     checks.reuse(claims, policy);
     return claims.sub;
   };

@@ -31,16 +31,23 @@ async function fetchJson(fetch: Fetch, url: string, accept: string): Promise<Rec
   try {
     // A broken connection says nothing about the issuer; a GET may be sent again (RFC 9110 section 9.2.2).
     const { status, text } = await get(fetch, url, accept).catch(() => get(fetch, url, accept));
-    if (status !== 200) throw new Error(`HTTP ${status}`);
+    if (status !== 200) {
+      throw new Error(`HTTP ${status}`);
+    }
     const document: unknown = JSON.parse(text);
-    if (typeof document !== 'object' || document === null) throw new Error('not a JSON object');
+    if (typeof document !== 'object' || document === null) {
+      throw new Error('not a JSON object');
+    }
     return document as Record<string, unknown>;
   } catch (cause) {
     throw new KeysUnavailable(`GET ${url}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
 }
 
-/** `jwks_uri` of an issuer as OpenID Connect Discovery 1.0 section 4 says: its document's `issuer` must be exactly the configured one. */
+/**
+ * `jwks_uri` of an issuer as OpenID Connect Discovery 1.0 section 4 says: its document's `issuer` must be exactly the
+ * configured one.
+ */
 async function discoverKeyUrl(issuer: string, fetch: Fetch): Promise<string> {
   const discovery = await fetchJson(
     fetch,
@@ -50,7 +57,9 @@ async function discoverKeyUrl(issuer: string, fetch: Fetch): Promise<string> {
   if (discovery.issuer !== issuer) {
     throw new KeysUnavailable(`discovery of ${issuer} names another issuer: ${JSON.stringify(discovery.issuer)}`);
   }
-  if (typeof discovery.jwks_uri !== 'string') throw new KeysUnavailable(`discovery of ${issuer} has no jwks_uri`);
+  if (typeof discovery.jwks_uri !== 'string') {
+    throw new KeysUnavailable(`discovery of ${issuer} has no jwks_uri`);
+  }
   return discovery.jwks_uri;
 }
 
@@ -60,8 +69,8 @@ export function staticKeys(jwks: string): CompactVerifyGetKey {
 }
 
 /**
- * Keys of a Kubernetes ServiceAccount issuer, by its discovery unless `keyUrl` is given. Fetched at the first use, and again
- * when they are old, or a token names a key that is not among them. Rejects with {@link KeysUnavailable}.
+ * Keys of a Kubernetes ServiceAccount issuer, by its discovery unless `keyUrl` is given. Fetched at the first use, and
+ * again when they are old, or a token names a key that is not among them. Rejects with {@link KeysUnavailable}.
  */
 export function clusterKeys(
   issuer: string,
@@ -93,14 +102,22 @@ export function clusterKeys(
   };
 
   return async (header, token) => {
-    if (current === undefined || Date.now() - fetchedAt > cache.maxAgeMs) await refreshOnce();
+    if (current === undefined || Date.now() - fetchedAt > cache.maxAgeMs) {
+      await refreshOnce();
+    }
     try {
-      if (current !== undefined) return await current(header, token);
+      if (current !== undefined) {
+        return await current(header, token);
+      }
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || Date.now() - fetchedAt < cache.cooldownMs) throw error;
+      if (!(error instanceof errors.JWKSNoMatchingKey) || Date.now() - fetchedAt < cache.cooldownMs) {
+        throw error;
+      }
     }
     await refreshOnce();
-    if (current === undefined) throw new KeysUnavailable(`no keys of ${issuer}`);
+    if (current === undefined) {
+      throw new KeysUnavailable(`no keys of ${issuer}`);
+    }
     return current(header, token);
   };
 }

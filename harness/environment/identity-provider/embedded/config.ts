@@ -4,7 +4,10 @@ import type { KeyCache } from './cluster-keys.ts';
 /** One provider as it is configured; plain data, so that a pod can read it from a file. */
 export interface EmbeddedProviderConfig {
   issuer: string;
-  /** Issuer of the cluster whose ServiceAccounts are trusted; its keys are found by its discovery, unless `keys` says otherwise. */
+  /**
+   * Issuer of the cluster whose ServiceAccounts are trusted; its keys are found by its discovery, unless `keys` says
+   * otherwise.
+   */
   clusterIssuer: string;
   keys?: { url: string } | { jwks: string };
   keyCache: KeyCache;

@@ -27,7 +27,9 @@ beforeAll(async () => {
   started = await startEmbedded(cluster.context);
   expect(performance.now() - begun, 'start, ms').toBeLessThan(2_000);
   const [first] = started.description.providers;
-  if (first === undefined) throw new Error('no provider');
+  if (first === undefined) {
+    throw new Error('no provider');
+  }
   production = first;
   ({ clientId } = await started.register('production', AGENT));
   await started.register('production', OTHER);
@@ -317,6 +319,8 @@ test('writes nothing of its own, and is known to be gone once it is stopped', as
   await provider.assertAlive();
   await provider.stop();
   await expect(provider.assertAlive()).rejects.toThrow('closed');
-  for (const spy of written) expect(spy).not.toHaveBeenCalled();
+  for (const spy of written) {
+    expect(spy).not.toHaveBeenCalled();
+  }
   await expect(provider.register('nowhere', AGENT)).rejects.toThrow('there are production, staging');
 });

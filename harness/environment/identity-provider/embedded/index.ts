@@ -17,8 +17,8 @@ export interface EmbeddedOptions {
 }
 
 /**
- * Starts the embedded identity provider: in this process, https with a certificate of the run's CA, on a free port of the
- * bind address. `twin` is what a twin does otherwise.
+ * Starts the embedded identity provider: in this process, https with a certificate of the run's CA, on a free port of
+ * the bind address. `twin` is what a twin does otherwise.
  */
 export async function startEmbedded(
   context: IdentityProviderContext,

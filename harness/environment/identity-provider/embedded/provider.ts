@@ -31,8 +31,8 @@ export interface EmbeddedProviderOptions {
 
 /**
  * A provider of access tokens for Kubernetes ServiceAccounts, on panva's `oidc-provider`: the JWT authorization grant
- * (RFC 7523 section 2.1), token exchange (RFC 8693) and client authentication by assertion (RFC 7523 section 2.2), each with
- * a projected token.
+ * (RFC 7523 section 2.1), token exchange (RFC 8693) and client authentication by assertion (RFC 7523 section 2.2), each
+ * with a projected token.
  */
 export async function createEmbeddedProvider(
   config: EmbeddedProviderConfig,

@@ -9,7 +9,10 @@ import type { ClientRegistry } from './clients.ts';
 const BODY_LIMIT_BYTES = 48 * 1024;
 const DROPPED_LIMIT_BYTES = 8 * 1024 * 1024;
 
-/** The body, or undefined if it is too large; then the rest is read and dropped, so that the client comes to see the answer. */
+/**
+ * The body, or undefined if it is too large; then the rest is read and dropped, so that the client comes to see the
+ * answer.
+ */
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
   let chunks: Buffer[] = [];
   let length = 0;
@@ -28,9 +31,9 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
 }
 
 /**
- * What happens to a request before oidc-provider sees it. That wants every client to name itself by `client_id`; with a
- * `client_assertion` it is optional (RFC 7521 section 4.2). So it is filled in from the assertion; the assertion itself is verified
- * where the grant is handled.
+ * What happens to a request before oidc-provider sees it. That wants every client to name itself by
+ * `client_id`; with a `client_assertion` it is optional (RFC 7521 section 4.2). So it is filled in from the assertion;
+ * the assertion itself is verified where the grant is handled.
  *
  * @param host of the issuer
  */

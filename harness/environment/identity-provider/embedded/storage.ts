@@ -5,8 +5,8 @@ import type { ClientRegistry } from './clients.ts';
 import type { EmbeddedProviderConfig } from './config.ts';
 
 /**
- * What oidc-provider stores, by model. Nothing but clients and opaque access tokens is stored: there are no sessions, and a JWT is
- * stored by whoever has it.
+ * What oidc-provider stores, by model. Nothing but clients and opaque access tokens is stored: there are no sessions,
+ * and a JWT is stored by whoever has it.
  */
 export function storageOf(
   { grants, introspectedBy }: Pick<EmbeddedProviderConfig, 'grants' | 'introspectedBy'>,

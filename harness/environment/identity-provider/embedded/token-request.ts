@@ -45,7 +45,8 @@ export class TokenRequest {
   }
 
   /**
-   * The scope that is granted; undefined where none was asked for. Nothing beyond the known ones is granted (RFC 6749 section 3.3).
+   * The scope that is granted; undefined where none was asked for. Nothing beyond the known ones is granted (RFC 6749
+   * section 3.3).
    *
    * @throws invalid_scope
    */
@@ -85,7 +86,8 @@ export class TokenRequest {
   }
 
   /**
-   * The subject of the token that is exchanged. A mapped identity is given to the ServiceAccount that it was registered for, and to no other.
+   * The subject of the token that is exchanged. A mapped identity is given to the ServiceAccount that it was registered
+   * for, and to no other.
    *
    * @param code of the refusal
    * @param authenticated subject of the client's own assertion

@@ -6,7 +6,9 @@ import { passTo, Turns } from './containers.ts';
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const close of closing.splice(0)) await close();
+  for (const close of closing.splice(0)) {
+    await close();
+  }
 });
 
 /** What stands behind the listener in place of a container; gives the address in front. */
@@ -70,8 +72,11 @@ test('a container that takes one request at a time gets one at a time, whatever 
     const isThird = count % 3 === 0;
     setTimeout(() => {
       here -= 1;
-      if (isThird) request.socket.destroy();
-      else response.end('{}');
+      if (isThird) {
+        request.socket.destroy();
+      } else {
+        response.end('{}');
+      }
     }, 5);
   }, new Turns());
   const answers = await Promise.allSettled(Array.from({ length: 12 }, () => fetch(url)));

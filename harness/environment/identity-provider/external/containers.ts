@@ -43,8 +43,12 @@ export class Turns {
 export function passTo(host: string, port: number, turns?: Turns): RequestListener {
   return async (request, response) => {
     const end = await turns?.take();
-    if (end !== undefined) response.on('close', end);
-    if (response.destroyed) return end?.();
+    if (end !== undefined) {
+      response.on('close', end);
+    }
+    if (response.destroyed) {
+      return end?.();
+    }
     const outgoing = httpRequest({
       host,
       port,
@@ -118,7 +122,9 @@ export async function startContainers(
         .withLogConsumer(log.consume)
         .withWaitStrategy(Wait.forHttp(server.ready, server.adminPort ?? server.port))
         .withStartupTimeout(START_DEADLINE_MS);
-      if (filled.command !== undefined) wanted = wanted.withCommand(filled.command);
+      if (filled.command !== undefined) {
+        wanted = wanted.withCommand(filled.command);
+      }
       const container = await wanted.start().catch((cause: unknown) => {
         throw new HarnessError(`${server.image} did not come up for ${provider}; its last lines:\n${log}`, { cause });
       });

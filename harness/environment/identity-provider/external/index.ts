@@ -11,9 +11,9 @@ import { type IdentityProviderTarget, startTargetServer } from './servers.ts';
 import { clusterValues } from './values.ts';
 
 /**
- * Puts the identity provider of a target file into the slot: starts it where the file says how, sets it up, and is ready to
- * register ServiceAccounts in the way that the file says. Ready is: each provider answers with its discovery document, or
- * the file names its token endpoint.
+ * Puts the identity provider of a target file into the slot: starts it where the file says how, sets it up, and is
+ * ready to register ServiceAccounts in the way that the file says. Ready is: each provider answers with its discovery
+ * document, or the file names its token endpoint.
  *
  * @throws UsageError for a target file that cannot work, with the place in it
  */

@@ -21,7 +21,10 @@ export async function register(
   };
 }
 
-/** The client that the file names for a ServiceAccount. @throws NotApplicable for any other ServiceAccount than those that are registered already */
+/**
+ * The client that the file names for a ServiceAccount. @throws NotApplicable for any other ServiceAccount than those
+ * that are registered already
+ */
 export async function findRegistration(
   { register: { workloads, ...common } = { clientId: '' }, file }: IdentityProviderTarget,
   workload: WorkloadIdentity,

@@ -130,7 +130,9 @@ function adminOf(client: KeycloakAdminClient, context: IdentityProviderContext):
     fetch: context.fetch,
     token: async () => {
       const token = await administer('log in', client.getAccessToken());
-      if (token === undefined) throw new HarnessError('the administrator has no access token');
+      if (token === undefined) {
+        throw new HarnessError('the administrator has no access token');
+      }
       return token;
     },
   };

@@ -28,16 +28,23 @@ export class ProviderSetup {
     this.#manualSteps = new ManualSteps(target, notify);
   }
 
-  /** Sends requests to the admin API. @throws UsageError where there is no administrator, Error for an answer other than 2xx */
+  /**
+   * Sends requests to the admin API. @throws UsageError where there is no administrator, Error for an answer other than
+   * 2xx
+   */
   async request(requests: AdminRequest[], values: Values, where: string): Promise<void> {
-    if (requests.length === 0) return;
+    if (requests.length === 0) {
+      return;
+    }
     if (this.#admin === undefined) {
       throw new UsageError(`${this.#target.file}: ${where} needs "admin", the administrator of the provider`);
     }
     await sendAdminRequests(this.#admin, requests, values, `${this.#target.file}: ${where}`);
   }
 
-  /** Applies one step. @returns the JSON object that is the last line of the command's output; empty if there is none */
+  /**
+   * Applies one step. @returns the JSON object that is the last line of the command's output; empty if there is none
+   */
   async apply(
     { requests = [], manual, command }: SetupStep,
     values: Values,
@@ -85,7 +92,9 @@ async function runCommand(
     throw new HarnessError(redact(`${where} failed: ${message.split('\n')[0]}; its stderr: ${stderr.slice(-500)}`));
   }
   const last = stdout.trim().split('\n').at(-1) ?? '';
-  if (!last.startsWith('{')) return {};
+  if (!last.startsWith('{')) {
+    return {};
+  }
   try {
     return JSON.parse(last) as Record<string, unknown>;
   } catch {
@@ -99,7 +108,10 @@ interface Steps {
   deadlineSeconds: number;
 }
 
-/** What a person does where no API does it. They are asked for everything that waits at once, and again for what arrived meanwhile. */
+/**
+ * What a person does where no API does it. They are asked for everything that waits at once, and again for what arrived
+ * meanwhile.
+ */
 class ManualSteps {
   readonly #target: IdentityProviderTarget;
   readonly #notify: (message: string) => void;
@@ -133,7 +145,9 @@ class ManualSteps {
     rmSync(file, { force: true });
     const { promise: done, resolve: finish, reject } = Promise.withResolvers<void>();
     const watcher = watch(dirname(file), (_, name) => {
-      if (name === basename(file) && existsSync(file)) finish();
+      if (name === basename(file) && existsSync(file)) {
+        finish();
+      }
     });
     const timer = setTimeout(
       () => reject(new HarnessError(`nobody made ${file} within ${deadlineSeconds} s`)),

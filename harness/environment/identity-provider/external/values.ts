@@ -5,7 +5,10 @@ import { type AdditionalIssuerTrust, subjectOf, type WorkloadIdentity } from '..
 import { clientIdOf, type IdentityProviderContext } from '../context.ts';
 import type { IdentityProviderTarget } from './servers.ts';
 
-/** The values of the cluster that a target file may use. Its keys are fetched only where the file names them, or has a command that may want them. */
+/**
+ * The values of the cluster that a target file may use. Its keys are fetched only where the file names them, or has a
+ * command that may want them.
+ */
 export async function clusterValues(
   { trust, fetch, clusterKeys }: IdentityProviderContext,
   target: IdentityProviderTarget,

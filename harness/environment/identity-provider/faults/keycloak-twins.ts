@@ -30,14 +30,19 @@ export const KEYCLOAK_TWINS: Record<string, KeycloakTwin> = {
     untied: true,
     realm({ identityProviders }) {
       for (const { alias, config } of identityProviders) {
-        if (alias !== GRANT_ALIAS) continue;
+        if (alias !== GRANT_ALIAS) {
+          continue;
+        }
         delete (config as Record<string, unknown>).jwtAuthorizationGrantAssertionReuseAllowed;
         delete (config as Record<string, unknown>).jwtAuthorizationGrantMaxAllowedAssertionExpiration;
       }
     },
   },
 
-  /** Token exchange V1, deprecated: looks at neither the audience nor the presence of `exp`, and lets every ServiceAccount in. */
+  /**
+   * Token exchange V1, deprecated: looks at neither the audience nor the presence of `exp`, and lets every
+   * ServiceAccount in.
+   */
   'legacy-token-exchange': {
     image: 'keycloak-preview',
     realmPrefix: 'legacy-token-exchange-',

@@ -10,8 +10,8 @@ const REQUEST_DEADLINE_MS = limitSeconds('keycloakRequest') * 1_000;
 const ADMINISTRATOR_TOKEN_SECONDS = 600;
 
 /**
- * Awaits a call of Keycloak's Admin REST API. Its own error holds the request with the administrator's token, so that only
- * the answer is reported.
+ * Awaits a call of Keycloak's Admin REST API. Its own error holds the request with the administrator's token, so that
+ * only the answer is reported.
  */
 export async function administer<T>(what: string, call: Promise<T>): Promise<T> {
   try {

@@ -1,15 +1,24 @@
 import type { ClusterTrust, ProviderDescription } from '../../../oauth/provider.ts';
 
-/** Aliases of the two identity providers of a realm that stand for the cluster: one authenticates clients, one takes assertions. */
+/**
+ * Aliases of the two identity providers of a realm that stand for the cluster: one authenticates clients, one takes
+ * assertions.
+ */
 export const CLIENT_ALIAS = 'cluster';
 export const GRANT_ALIAS = 'cluster-grant';
 
 /** A part of Keycloak's realm representation (JSON of its Admin REST API). */
 export type RealmRepresentation = Record<string, unknown> & { identityProviders: Record<string, unknown>[] };
 
-/** How a realm is configured to trust an issuer: what the cluster's discovery says, unless there are keys of another source. */
+/**
+ * How a realm is configured to trust an issuer: what the cluster's discovery says, unless there are keys of another
+ * source.
+ */
 export type RealmTrust = Pick<ClusterTrust, 'issuer' | 'jwksUri' | 'algorithms'> & {
-  /** False where the issuer may be out of reach: the `kubernetes` provider would ask it for its discovery, so that `oidc` stands in its place. */
+  /**
+   * False where the issuer may be out of reach: the
+   * `kubernetes` provider would ask it for its discovery, so that `oidc` stands in its place.
+   */
   byDiscovery?: boolean;
   /** The keys themselves, a JWK Set as JSON text, in place of `jwksUri`. */
   jwks?: string;
@@ -18,10 +27,11 @@ export type RealmTrust = Pick<ClusterTrust, 'issuer' | 'jwksUri' | 'algorithms'>
 /**
  * A whole realm. It trusts the cluster by its issuer, discovery and keys, over TLS, never by a copied key:
  * - "Kubernetes service accounts trust relationship provider" for client authentication by projected token;
- * - "JWT Authorization Grant" with reuse allowed and an age limit of an hour, since a pod has one token for most of its life.
+ * - "JWT Authorization Grant" with reuse allowed and an age limit of an hour, since a pod has one token for most of its
+ *   life.
  *
- * It has an elliptic-curve key and one client scope of its own: Keycloak makes its RSA keys and ten scopes only where none
- * are given, which takes longer than all the rest.
+ * It has an elliptic-curve key and one client scope of its own: Keycloak makes its RSA keys and ten scopes only where
+ * none are given, which takes longer than all the rest.
  */
 export function realmOf(realm: string, provider: ProviderDescription, trust: RealmTrust): RealmRepresentation {
   const [algorithm, ...others] = trust.algorithms ?? [];

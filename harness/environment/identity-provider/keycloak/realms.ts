@@ -9,8 +9,8 @@ import type { KeycloakServer } from './servers.ts';
 import { SubjectPolicies } from './subject-policies.ts';
 
 /**
- * How long Keycloak uses an issuer's keys as it has fetched them. By its defaults it is until a token names a key that is not
- * among them, so that one which was withdrawn stays good (catalogue AI-14; measured on 26.7.4).
+ * How long Keycloak uses an issuer's keys as it has fetched them. By its defaults it is until a token names a key that
+ * is not among them, so that one which was withdrawn stays good (catalogue AI-14; measured on 26.7.4).
  */
 export const KEYS_LIFESPAN_SECONDS = 40;
 

@@ -44,7 +44,10 @@ async function startServer(context: IdentityProviderContext, options: KeycloakSe
   }
 }
 
-/** The Keycloak containers of one run: one for each kind that is asked for, shared by the reference and by the twins that are only other realms. */
+/**
+ * The Keycloak containers of one run: one for each kind that is asked for, shared by the reference and by the twins
+ * that are only other realms.
+ */
 export class KeycloakServers {
   readonly #servers = new Map<string, { server: Promise<KeycloakServer>; users: number }>();
 

@@ -30,8 +30,8 @@ function tieOf(subject: string): { profile: Record<string, unknown>; policy: Rec
 }
 
 /**
- * Lets the client of a subject bring assertions of that subject alone. By itself Keycloak's JWT authorization grant lets every
- * client that may use the identity provider bring those of all users (catalogue AI-12; measured on 26.7.4).
+ * Lets the client of a subject bring assertions of that subject alone. By itself Keycloak's JWT authorization grant
+ * lets every client that may use the identity provider bring those of all users (catalogue AI-12; measured on 26.7.4).
  */
 export class SubjectPolicies {
   readonly #admin: KeycloakAdminClient;

@@ -17,7 +17,9 @@ function answer({ status, reason }: Cell): string {
 }
 
 function cellOf(cells: Cell[], isOwn: boolean): Markup {
-  if (cells.length === 0) return html`<td class="cell none"><span class="dim">not tried</span></td>`;
+  if (cells.length === 0) {
+    return html`<td class="cell none"><span class="dim">not tried</span></td>`;
+  }
   const isRight = cells.every(({ asItMust }) => asItMust);
   const outcomes = [...new Set(cells.map(({ outcome }) => outcome))].join(' or ');
   const must = isOwn ? 'must be accepted' : 'must be refused';
@@ -110,7 +112,9 @@ const DANGER = 'A token that a foreign provider accepts is a way into that provi
 
 /** Who takes whose token: the matrix as a picture, with the reason in each field. Undefined where it was not asked. */
 export function audiencesSection({ matrix }: Report): Markup | undefined {
-  if (matrix === undefined) return undefined;
+  if (matrix === undefined) {
+    return undefined;
+  }
   const { providers, subjectTokens, accessTokens } = matrix;
   const answers = [...subjectTokens, ...accessTokens];
   const wrong = answers.filter(({ asItMust }) => !asItMust).length;

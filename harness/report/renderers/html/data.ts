@@ -30,7 +30,9 @@ function more(count: number): Markup | undefined {
 
 function scalar(value: string | number | boolean | null | undefined): Markup {
   if (typeof value === 'string') {
-    if (value === '') return html`<span class="dim">(empty)</span>`;
+    if (value === '') {
+      return html`<span class="dim">(empty)</span>`;
+    }
     return value.includes('\n') || value.length > LINE ? html`<pre>${value}</pre>` : html`${value}`;
   }
   return html`<span class="num">${String(value)}</span>`;
@@ -44,8 +46,12 @@ function tableOf(rows: Record<string, unknown>[], columns: string[]): Markup {
 }
 
 function inline(value: unknown): Markup {
-  if (value === undefined) return html``;
-  if (typeof value === 'string' && !value.includes('\n')) return html`${value}`;
+  if (value === undefined) {
+    return html``;
+  }
+  if (typeof value === 'string' && !value.includes('\n')) {
+    return html`${value}`;
+  }
   return isScalar(value) ? scalar(value) : html`<code>${JSON.stringify(value)}</code>`;
 }
 
@@ -54,11 +60,19 @@ function inline(value: unknown): Markup {
  * it is.
  */
 export function renderData(value: unknown, depth = 0): Markup {
-  if (isScalar(value)) return scalar(value);
-  if (isEnumeration(value)) return html`${value.slice(0, ROWS).map(String).join(', ')}${more(value.length - ROWS)}`;
-  if (depth >= DEPTH) return html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
+  if (isScalar(value)) {
+    return scalar(value);
+  }
+  if (isEnumeration(value)) {
+    return html`${value.slice(0, ROWS).map(String).join(', ')}${more(value.length - ROWS)}`;
+  }
+  if (depth >= DEPTH) {
+    return html`<pre>${JSON.stringify(value, null, 2)}</pre>`;
+  }
   if (Array.isArray(value)) {
-    if (value.length === 0) return html`<span class="dim">(none)</span>`;
+    if (value.length === 0) {
+      return html`<span class="dim">(none)</span>`;
+    }
     const columns = [...new Set(value.flatMap((row) => (isPlain(row) ? Object.keys(row) : [])))];
     const isFlat = value.every((row) => isPlain(row) && Object.values(row).every(isShort));
     if (isFlat && columns.length > 0 && columns.length <= COLUMNS) {
@@ -68,7 +82,9 @@ export function renderData(value: unknown, depth = 0): Markup {
     return html`<ol class="list">${items}</ol>${more(value.length - ROWS)}`;
   }
   const entries = Object.entries(value);
-  if (entries.length === 0) return html`<span class="dim">(none)</span>`;
+  if (entries.length === 0) {
+    return html`<span class="dim">(none)</span>`;
+  }
   const terms = entries.slice(0, ROWS).map(([key, item]) => {
     const isDeep = !isScalar(item) && !isEnumeration(item);
     return html`

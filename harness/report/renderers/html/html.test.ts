@@ -60,7 +60,11 @@ describe('what the page says without its script', () => {
     ]) {
       expect(text).toContain((part ?? 'missing').replaceAll('`', ''));
     }
-    for (const { texts } of result?.findings ?? []) for (const one of texts) expect(text).toContain(one);
+    for (const { texts } of result?.findings ?? []) {
+      for (const one of texts) {
+        expect(text).toContain(one);
+      }
+    }
     expect(row?.querySelector('details.evidence[open] pre')?.textContent).toContain(
       'exchange failed: 400 invalid_grant',
     );
@@ -175,7 +179,9 @@ test('what evidence, reasons or names hold is text, whatever it is', () => {
   expect(document.querySelectorAll('script')).toHaveLength(1);
   expect(document.querySelectorAll('a[href^="javascript"]')).toHaveLength(0);
   expect(document.querySelectorAll('img, [onload], [onerror], [onclick]')).toHaveLength(0);
-  for (const control of ['\u202e', '\u0007']) expect(document.body.textContent).not.toContain(control);
+  for (const control of ['\u202e', '\u0007']) {
+    expect(document.body.textContent).not.toContain(control);
+  }
   expect(document.getElementById('TR-01')?.textContent).toContain('<img src=x onerror="alert(2)">');
 });
 
@@ -225,7 +231,9 @@ test.each([158, 2000])('%i results stay below 2 MB; what is left out is said to 
 test('a run of very many tokens and providers stays below 2 MB, too', () => {
   const report = sampleReport(400);
   const { timeline, matrix } = report;
-  if (matrix === undefined) throw new Error('no matrix');
+  if (matrix === undefined) {
+    throw new Error('no matrix');
+  }
   const many = Array.from({ length: 60 }, (_, index) => index);
   const text = htmlRenderer.render({
     ...report,
@@ -275,7 +283,9 @@ describe('filter, search, links and keys', () => {
     const { window } = alive(small);
     const { document } = window;
     const search = document.querySelector<HTMLInputElement>('#search');
-    if (search === null) throw new Error('no search');
+    if (search === null) {
+      throw new Error('no search');
+    }
     search.value = 'configmaps "runner"';
     search.dispatchEvent(new window.Event('input'));
     expect(shownIds(document)).toHaveLength(8);
@@ -319,7 +329,9 @@ describe('filter, search, links and keys', () => {
       ),
     ).toEqual(new Set(['failed']));
     const keys = document.querySelector<HTMLInputElement>('#keys');
-    if (keys === null) throw new Error('no switch');
+    if (keys === null) {
+      throw new Error('no switch');
+    }
     keys.click();
     press('f');
     expect(shownIds(document).length).toBeLessThan(60);

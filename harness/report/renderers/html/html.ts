@@ -52,7 +52,9 @@ function contents(report: Report, budget: number): Map<string, Content> {
   const take = (part: 'detail' | 'evidence', make: (result: ReportResult) => Markup | undefined): void => {
     for (const result of order) {
       const markup = make(result);
-      if (markup === undefined || bytesOf(markup) > left) continue;
+      if (markup === undefined || bytesOf(markup) > left) {
+        continue;
+      }
       left -= bytesOf(markup);
       taken.set(result.id, { ...taken.get(result.id), [part]: markup });
     }
@@ -155,7 +157,9 @@ const SHORT = 180;
 
 function glanceLine(report: Report, { results }: FailureGroup): Markup | undefined {
   const [first] = results;
-  if (first === undefined) return undefined;
+  if (first === undefined) {
+    return undefined;
+  }
   const { id, level, outcome } = first;
   const [cause] = causesOf(first);
   const more = results.length > 1 && ` and ${results.length - 1} more`;
@@ -176,7 +180,9 @@ const OPEN_AT_FIRST = 12;
 
 function failuresSection(report: Report, taken: Map<string, Content>): Markup | undefined {
   const groups = failuresOf(report);
-  if (groups.length === 0) return undefined;
+  if (groups.length === 0) {
+    return undefined;
+  }
   const hasMust = groups.some(({ results }) => results.some(({ level }) => level === 'MUST'));
   const weight = hasMust
     ? 'a MUST decides about conformance, a SHOULD is a recommendation.'
@@ -189,7 +195,9 @@ function failuresSection(report: Report, taken: Map<string, Content>): Markup | 
     const rows = results.map((result, place) =>
       resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < OPEN_AT_FIRST }),
     );
-    if (results.length === 1) return html`<div class="group">${rows}</div>`;
+    if (results.length === 1) {
+      return html`<div class="group">${rows}</div>`;
+    }
     const title = `${plural(results.length, 'requirement')} for one reason: ${cause}`;
     return html`<div class="group shared"><p class="cause">${title}</p>${rows}</div>`;
   });
@@ -208,7 +216,9 @@ function harnessSection(report: Report, taken: Map<string, Content>): Markup | u
   const errors = results.filter(({ outcome }) => outcome === 'harness error');
   const executed = new Set(results.map(({ id }) => id));
   const missing = planned.filter((id) => !executed.has(id));
-  if (errors.length + missing.length + faults.length === 0) return undefined;
+  if (errors.length + missing.length + faults.length === 0) {
+    return undefined;
+  }
   const rows = errors.map((result, index) => resultRow(result, { ...taken.get(result.id), isOpen: index < 5 }));
   return html`
     <section id="harness" class="results loud">
@@ -224,7 +234,9 @@ function harnessSection(report: Report, taken: Map<string, Content>): Markup | u
 }
 
 function incompatibilitiesSection({ incompatibilities = [] }: Report): Markup | undefined {
-  if (incompatibilities.length === 0) return undefined;
+  if (incompatibilities.length === 0) {
+    return undefined;
+  }
   const pairs = incompatibilities.map(({ between: [one, other], why, remedy, requirements }) => {
     const links = requirements.map((id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`);
     return html`
@@ -239,7 +251,9 @@ const REST: Outcome[] = ['not applicable', 'disabled', 'passed'];
 
 function restSection(report: Report, taken: Map<string, Content>): Markup | undefined {
   const rest = report.results.filter((result) => !countsAgainst(result) && result.outcome !== 'harness error');
-  if (rest.length === 0) return undefined;
+  if (rest.length === 0) {
+    return undefined;
+  }
   const suites = [...new Set(rest.map(({ suite }) => suite))];
   const parts = suites.map((suite) => {
     const members = rest

@@ -27,9 +27,15 @@ export function escapeHtml(text: string): string {
 type Content = Markup | string | number | undefined | false | readonly Content[];
 
 function textOf(content: Content): string {
-  if (content instanceof Markup) return content.text;
-  if (content === undefined || content === false) return '';
-  if (typeof content === 'string' || typeof content === 'number') return escapeHtml(String(content));
+  if (content instanceof Markup) {
+    return content.text;
+  }
+  if (content === undefined || content === false) {
+    return '';
+  }
+  if (typeof content === 'string' || typeof content === 'number') {
+    return escapeHtml(String(content));
+  }
   return content.map(textOf).join('');
 }
 
@@ -38,7 +44,9 @@ const squeezed = new WeakMap<TemplateStringsArray, string[]>();
 
 function squeeze(strings: TemplateStringsArray): string[] {
   const known = squeezed.get(strings);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   // Between words a line break is a space; beside a tag or a value it is nothing.
   const parts = strings.map((part) =>
     part.replace(/(.?)\s*\n\s*(.?)/g, (_, before: string, after: string) =>
@@ -75,8 +83,12 @@ export function bytesOf(markup: Markup): number {
 
 /** 950 ms, 12.3 s, 4 min 05 s. */
 export function durationOf(milliseconds: number): string {
-  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
-  if (milliseconds < 60_000) return `${(milliseconds / 1000).toFixed(1)} s`;
+  if (milliseconds < 1000) {
+    return `${Math.round(milliseconds)} ms`;
+  }
+  if (milliseconds < 60_000) {
+    return `${(milliseconds / 1000).toFixed(1)} s`;
+  }
   const seconds = Math.round(milliseconds / 1000);
   return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
 }

@@ -29,7 +29,9 @@ const found = find('#found');
 const texts = new Map();
 const textOf = (row) => {
   const known = texts.get(row);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const text = row.textContent.toLowerCase();
   texts.set(row, text);
   return text;
@@ -44,7 +46,9 @@ function filter({ keepsAddress = false } = {}) {
     const fits =
       wanted.every(([name, value]) => row.dataset[name] === value) && words.every((word) => textOf(row).includes(word));
     row.hidden = !fits;
-    if (fits) shown += 1;
+    if (fits) {
+      shown += 1;
+    }
   }
   for (const part of all('.group, .suite, section.results')) {
     part.hidden = part.querySelector('.result') !== null && part.querySelector('.result:not([hidden])') === null;
@@ -53,9 +57,13 @@ function filter({ keepsAddress = false } = {}) {
   find('#nothing').hidden = shown > 0;
   found.textContent = isFiltered ? `${shown} of ${rows.length}` : '';
   find('#clear').hidden = !isFiltered;
-  if (keepsAddress) return;
+  if (keepsAddress) {
+    return;
+  }
   const state = new URLSearchParams(wanted);
-  if (search.value !== '') state.set('q', search.value);
+  if (search.value !== '') {
+    state.set('q', search.value);
+  }
   history.replaceState(null, '', isFiltered ? `#/${state}` : location.pathname + location.search);
 }
 
@@ -65,13 +73,17 @@ function follow() {
   if (address.startsWith('/')) {
     const state = new URLSearchParams(address.slice(1));
     search.value = state.get('q') ?? '';
-    for (const select of selects) select.value = state.get(select.name) ?? '';
+    for (const select of selects) {
+      select.value = state.get(select.name) ?? '';
+    }
     filter({ keepsAddress: true });
     return;
   }
   const target = address === '' ? null : document.getElementById(address);
   if (target?.classList.contains('result')) {
-    if (target.hidden) clear();
+    if (target.hidden) {
+      clear();
+    }
     target.open = true;
     target.scrollIntoView({ block: 'start' });
     target.querySelector('summary').focus({ preventScroll: true });
@@ -80,13 +92,18 @@ function follow() {
 
 function clear() {
   search.value = '';
-  for (const select of selects) select.value = '';
+  for (const select of selects) {
+    select.value = '';
+  }
   filter();
 }
 
 function show(theme) {
-  if (theme === null) delete root.dataset.theme;
-  else root.dataset.theme = theme;
+  if (theme === null) {
+    delete root.dataset.theme;
+  } else {
+    root.dataset.theme = theme;
+  }
 }
 
 function toggleTheme() {
@@ -131,7 +148,9 @@ const KEYS = {
   k: () => step(-1),
   o: () => {
     const row = document.activeElement?.closest('.result');
-    if (row) row.open = !row.open;
+    if (row) {
+      row.open = !row.open;
+    }
   },
   f: () => {
     selects[0].value = selects[0].value === 'failed' ? '' : 'failed';
@@ -147,34 +166,50 @@ addEventListener('keydown', (event) => {
     search.blur();
     return;
   }
-  if (!keysOn.checked || event.ctrlKey || event.metaKey || event.altKey || help.open) return;
-  if (/^(?:INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName ?? '')) return;
+  if (!keysOn.checked || event.ctrlKey || event.metaKey || event.altKey || help.open) {
+    return;
+  }
+  if (/^(?:INPUT|SELECT|TEXTAREA)$/.test(document.activeElement?.tagName ?? '')) {
+    return;
+  }
   const act = KEYS[event.key];
-  if (act === undefined) return;
+  if (act === undefined) {
+    return;
+  }
   event.preventDefault();
   act();
 });
 document.addEventListener('click', (event) => {
   const button = event.target.closest('button');
-  if (button?.classList.contains('copy')) void copy(button);
+  if (button?.classList.contains('copy')) {
+    void copy(button);
+  }
 });
 let printed = [];
 addEventListener('beforeprint', () => {
   printed = all('.loud .result:not([open])');
-  for (const row of printed) row.open = true;
+  for (const row of printed) {
+    row.open = true;
+  }
 });
 addEventListener('afterprint', () => {
-  for (const row of printed) row.open = false;
+  for (const row of printed) {
+    row.open = false;
+  }
 });
 search.addEventListener('input', () => filter());
-for (const select of selects) select.addEventListener('change', () => filter());
+for (const select of selects) {
+  select.addEventListener('change', () => filter());
+}
 find('#clear').addEventListener('click', clear);
 find('#theme').addEventListener('click', toggleTheme);
 find('#show-help').addEventListener('click', () => help.showModal());
 find('#expand').addEventListener('click', () => {
   const visible = rows.filter((row) => !row.hidden);
   const isOpen = visible.every((row) => row.open);
-  for (const row of visible) row.open = !isOpen;
+  for (const row of visible) {
+    row.open = !isOpen;
+  }
 });
 keysOn.checked = stored.get('keys') !== 'off';
 keysOn.addEventListener('change', () => stored.set('keys', keysOn.checked ? 'on' : 'off'));

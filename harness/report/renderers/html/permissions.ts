@@ -56,6 +56,8 @@ function diff({ of, rights, smallest }: Permissions): Markup {
 
 /** Documented, used, missing and surplus rights, and the smallest Role to copy. Undefined where it was not asked. */
 export function permissionsSection({ permissions = [] }: Report): Markup | undefined {
-  if (permissions.length === 0) return undefined;
+  if (permissions.length === 0) {
+    return undefined;
+  }
   return html`<section id="permissions"><h2>Permissions at the API server</h2>${permissions.map(diff)}</section>`;
 }

@@ -44,7 +44,9 @@ function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isR
 
 /** What was seen, one detail an item; undefined where nothing was. */
 export function evidenceOf(result: ReportResult): Markup | undefined {
-  if (result.evidence.length === 0) return undefined;
+  if (result.evidence.length === 0) {
+    return undefined;
+  }
   const isRed = result.outcome !== 'passed' && result.outcome !== 'not applicable';
   const items = result.evidence.map((item, index) => evidenceItem(item, isRed, index === 0));
   return html`<h3 class="term">Evidence</h3>${items}`;
@@ -103,7 +105,9 @@ function fact(term: string, content: Markup | undefined): Markup | undefined {
 
 function knownFailure({ baseline }: Report, id: string): Markup | undefined {
   const entry = baseline?.known.find(({ requirement }) => requirement === id);
-  if (entry === undefined) return undefined;
+  if (entry === undefined) {
+    return undefined;
+  }
   const { reason, owner, expires, link } = entry;
   const where = html`<a href="${link}" rel="noreferrer">${link}</a>`;
   return html`${reason} <span class="dim">(${owner}, until ${expires}, ${where})</span>`;

@@ -33,7 +33,9 @@ function pathOf({ setUpMs, cleanUpMs, steps }: CriticalPath): Markup {
 /** When each requirement was evaluated, and the chain of them that the run could not have been shorter than. */
 export function scheduleSection(report: Report): Markup | undefined {
   const { results } = report;
-  if (results.length === 0) return undefined;
+  if (results.length === 0) {
+    return undefined;
+  }
   const axis = new Axis(Date.parse(report.startedAt), Date.parse(report.finishedAt));
   const path = criticalPath(report);
   const critical = new Set(path.steps.map(({ id }) => id));

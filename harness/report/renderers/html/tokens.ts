@@ -105,7 +105,9 @@ const LEGEND: [TimelineEvent['event'], string][] = [
 
 /** The life of every token that was seen: a bar from mint to refusal. Undefined where none was. */
 export function tokensSection({ timeline }: Report): Markup | undefined {
-  if (timeline.length === 0) return undefined;
+  if (timeline.length === 0) {
+    return undefined;
+  }
   const byToken = Map.groupBy(timeline, ({ token }) => token);
   const lanes = [...byToken].map(([token, events]) => laneOf(token, events)).toSorted((a, b) => a.from - b.from);
   const homes = Map.groupBy(lanes, homeOf);

@@ -84,7 +84,9 @@ function ownEndOf(runner: LaunchedRunner, task: SubmittedTask): number | undefin
       ?.terminated;
     const [from, to] = [ended?.startedAt, ended?.finishedAt].map((at) => new Date(at ?? Number.NaN).getTime());
     // Times of a status are in whole seconds.
-    if (from !== undefined && to !== undefined && to - from >= (WORKS_ON_SECONDS - 1) * 1000) return to;
+    if (from !== undefined && to !== undefined && to - from >= (WORKS_ON_SECONDS - 1) * 1000) {
+      return to;
+    }
   }
   return undefined;
 }

@@ -179,7 +179,11 @@ async function provokeByTask(t: RequirementContext, runner: LaunchedRunner): Pro
   }
   if (limitsTasks(runner.target)) {
     const { at } = await provoke('deadline', { env: { WORKLOAD_SLEEP_SECONDS: '600' }, timeoutSeconds: 3 });
-    for (const fault of faults) if (fault.fault === 'deadline') fault.since = at + 3000;
+    for (const fault of faults) {
+      if (fault.fault === 'deadline') {
+        fault.since = at + 3000;
+      }
+    }
   }
   const evicted = await runner.submit('eviction', { env: { WORKLOAD_SLEEP_SECONDS: '600' } });
   await runner.until(() => runsOrIsOver(runner, evicted), TASK_SECONDS);
@@ -201,7 +205,9 @@ async function untilReported(runner: LaunchedRunner, faults: FaultRecord['faults
   await Promise.all(
     faults.map(async (entry) => {
       const task = runner.tasks.find(({ label }) => label === entry.label);
-      if (task === undefined) return;
+      if (task === undefined) {
+        return;
+      }
       const isShown = (): boolean => isOver(runner, task) || shownAt(runner, entry.fault, task) !== undefined;
       await runner.until(isShown, TASK_SECONDS);
       // Until then it is the cluster that takes its time.

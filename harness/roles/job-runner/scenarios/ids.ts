@@ -74,7 +74,9 @@ export async function observeIds(t: RequirementContext): Promise<IdsRecord> {
       }
       const quota = podQuota('no-pods');
       await runner.cluster.create([{ ...quota, metadata: { ...quota.metadata, namespace: runner.namespace } }]);
-      for (const [index, id] of ids.entries()) await runner.submit(`id-${index}`, { id, agent: id });
+      for (const [index, id] of ids.entries()) {
+        await runner.submit(`id-${index}`, { id, agent: id });
+      }
       const areKnown = (): boolean =>
         runner.tasks.every((task) => jobsOf(runner, task).length > 0 || isOver(runner, task));
       await runner.until(areKnown, TASK_SECONDS);

@@ -134,7 +134,11 @@ async function run(
   });
   try {
     const { containers } = manifests.workload.spec.template.spec;
-    for (const { image } of containers) if (image !== undefined && image !== runnerImage) await t.provideImage(image);
+    for (const { image } of containers) {
+      if (image !== undefined && image !== runnerImage) {
+        await t.provideImage(image);
+      }
+    }
     const alongside = (fill(target.objects, { ...values, serviceAccount }, target.file) as KubernetesObject[]).map(
       (object) => inNamespace(object, namespace),
     );
@@ -145,7 +149,9 @@ async function run(
     });
     await cluster.create([...alongside, ...own]);
     const { pod, state } = await readyPod(t, namespace);
-    if (pod === undefined) return { ready: false, state: `${state}${await logTailOf(t, namespace, container)}` };
+    if (pod === undefined) {
+      return { ready: false, state: `${state}${await logTailOf(t, namespace, container)}` };
+    }
     const ask = (script: string) =>
       cluster.exec(namespace, pod.metadata?.name ?? '', container, ['/bin/sh', '-c', script]);
     const uid = await ask('id -u');
@@ -177,7 +183,9 @@ async function readyPod(t: RequirementContext, namespace: string): Promise<{ pod
     );
     return { pod, state: describePod(pod) };
   } catch (error) {
-    if (error instanceof DeadlineExceeded) return { state: error.message };
+    if (error instanceof DeadlineExceeded) {
+      return { state: error.message };
+    }
     throw error;
   }
 }
@@ -187,7 +195,9 @@ async function logTailOf(t: RequirementContext, namespace: string, container: st
   const cluster = await t.cluster();
   const { items } = await cluster.core.listNamespacedPod({ namespace, labelSelector: `${OWN_LABEL}=true` });
   const name = items[0]?.metadata?.name;
-  if (name === undefined) return '';
+  if (name === undefined) {
+    return '';
+  }
   const path = `/api/v1/namespaces/${namespace}/pods/${name}/log?container=${container}&tailLines=5`;
   const [before, now] = await Promise.all(
     [`${path}&previous=true`, path].map(async (each) => {

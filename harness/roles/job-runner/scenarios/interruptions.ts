@@ -86,8 +86,11 @@ async function interruptEach(t: RequirementContext, runner: LaunchedRunner): Pro
   }
   if (await agentIsAtWork(runner, shutDown)) {
     const refused = await reportShutdown(runner, shutDown);
-    if (refused === undefined) interrupted.push({ label: 'shut-down', by: 'shutdown of its node' });
-    else notTried.push(`the shutdown of a node: ${refused}`);
+    if (refused === undefined) {
+      interrupted.push({ label: 'shut-down', by: 'shutdown of its node' });
+    } else {
+      notTried.push(`the shutdown of a node: ${refused}`);
+    }
   }
   if (cancelled !== undefined && (await agentIsAtWork(runner, cancelled))) {
     await runner.cancel('cancelled');

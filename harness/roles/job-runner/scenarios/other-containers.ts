@@ -44,8 +44,8 @@ interface Template {
 }
 
 /**
- * What a pod template adds (Kubernetes, Sidecar Containers; Pod Lifecycle). Statuses of containers are sorted by name, so
- * that the first of them is none of the agent's.
+ * What a pod template adds (Kubernetes, Sidecar Containers; Pod Lifecycle). Statuses of containers are sorted by name,
+ * so that the first of them is none of the agent's.
  */
 function templatesOf(image: string): Template[] {
   const container = (name: string, script: string): object => extraContainer(name, image, script);

@@ -88,8 +88,9 @@ export async function observeSilence(t: RequirementContext): Promise<RunnerRecor
     withReadyJobRunner(t, { purpose: 'silence' }, async (runner) => {
       const env = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: String(SILENT_SECONDS) };
       await runner.submit('thinks', { env });
-      if (limitsTasks(runner.target))
+      if (limitsTasks(runner.target)) {
         await runner.submit('thinks-within-its-limit', { env, timeoutSeconds: AMPLE_LIMIT_SECONDS });
+      }
       await runner.until(() => allOver(runner), SILENT_SECONDS + TASK_SECONDS);
       return runner.record();
     }),
@@ -115,7 +116,9 @@ export async function observeMemory(t: RequirementContext): Promise<MemoryRecord
     withReadyJobRunner(t, { purpose: 'memory', measuredOutput: true }, async (runner) => {
       const memory = async (): Promise<number | undefined> => runner.started.memoryBytes?.();
       const before = await memory();
-      if (before === undefined) return undefined;
+      if (before === undefined) {
+        return undefined;
+      }
       let most = before;
       const lines = (FLOOD_MIB * 2 ** 20) / LONG_LINE_BYTES;
       const timer = setInterval(() => {

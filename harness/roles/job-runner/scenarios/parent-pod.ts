@@ -78,7 +78,9 @@ function shareParentPod(t: RequirementContext): Promise<ParentPodRecord> {
       const written = { fromParent: randomBytes(8).toString('hex'), fromAgent: randomBytes(8).toString('hex') };
       const exec = (script: string) =>
         runner.cluster.exec(runner.namespace, name, container, ['/bin/sh', '-c', script]);
-      if (claimMountPath !== undefined) await exec(`echo ${written.fromParent} >${claimMountPath}/from-parent`);
+      if (claimMountPath !== undefined) {
+        await exec(`echo ${written.fromParent} >${claimMountPath}/from-parent`);
+      }
       const env = {
         WORKLOAD_PRINT_ENV: 'HOME INHERITED_VALUE INHERITED_SECRET INHERITED_MAP',
         WORKLOAD_SLEEP_SECONDS: '1',

@@ -86,7 +86,9 @@ async function exerciseRunner(t: RequirementContext, purpose: string, rules?: Po
       const from = Date.now();
       const again = await restartByKubelet(runner);
       preflights.push({ from, to: readyAt(again) });
-      if (again?.ready === true) await finishWhatIsLeft(runner);
+      if (again?.ready === true) {
+        await finishWhatIsLeft(runner);
+      }
     }
     // Both records are of the same requests only when there are no more.
     await runner.started.stop();
@@ -114,7 +116,9 @@ async function checkAgainstAudit(runner: LaunchedRunner, requests: ApiRecord[]):
   for (;;) {
     const audit = await runner.access.auditRecords();
     const differences = audit === undefined ? [] : disagreements(requests, audit);
-    if (differences.length === 0) return;
+    if (differences.length === 0) {
+      return;
+    }
     if (Date.now() > deadline) {
       throw new HarnessError(
         `the proxy's record and the audit log do not agree: ${differences.slice(0, 5).join('; ')}`,
@@ -138,8 +142,12 @@ async function workInAllWays(runner: LaunchedRunner): Promise<void> {
   if (runner.target.prompt !== 'none') {
     await runner.submit('long-prompt', { env: short, prompt: 'p'.repeat(LONG_PROMPT_BYTES) });
   }
-  if (documented.cleanUp.retain === 'task') await runner.submit('kept', { env: short, retain: true });
-  if (limitsTasks(runner.target)) await runner.submit('runs-out', { env: LONG, timeoutSeconds: 5 });
+  if (documented.cleanUp.retain === 'task') {
+    await runner.submit('kept', { env: short, retain: true });
+  }
+  if (limitsTasks(runner.target)) {
+    await runner.submit('runs-out', { env: LONG, timeoutSeconds: 5 });
+  }
   const canCancel = capabilities.includes('cancel');
   if (canCancel) {
     const task = await runner.submit('cancelled', { env: LONG });
@@ -179,8 +187,12 @@ async function restartByKubelet(runner: LaunchedRunner): Promise<Readiness | und
 
 async function finishWhatIsLeft(runner: LaunchedRunner): Promise<void> {
   const { capabilities, documented } = runner.target;
-  if (documented.onSigterm.jobs === 'delete' || !documented.reattaches) return;
-  if (capabilities.includes('cancel')) await runner.cancel('left');
+  if (documented.onSigterm.jobs === 'delete' || !documented.reattaches) {
+    return;
+  }
+  if (capabilities.includes('cancel')) {
+    await runner.cancel('left');
+  }
   await runner.until(() => allOver(runner), TASK_SECONDS);
 }
 
@@ -408,7 +420,9 @@ const REPORT_SECONDS = 20;
 
 /** What the runner reported in words: its own output, and why a task ended or was not taken. */
 function textsOf(event: RunnerEvent): string[] {
-  if (event.type === 'log') return [event.text];
+  if (event.type === 'log') {
+    return [event.text];
+  }
   return (event.type === 'ended' || event.type === 'refused') && event.reason !== undefined ? [event.reason] : [];
 }
 
@@ -505,6 +519,8 @@ function keepsTasks({ target }: LaunchedRunner): boolean {
 function outcomeOf(runner: LaunchedRunner, task: SubmittedTask): { outcome?: string } {
   const [end] = endsOf(runner, task);
   const refusal = refusalOf(runner, task);
-  if (end !== undefined) return { outcome: end.outcome };
+  if (end !== undefined) {
+    return { outcome: end.outcome };
+  }
   return refusal === undefined ? {} : { outcome: 'refused' };
 }

@@ -90,8 +90,9 @@ function sharePrompts(t: RequirementContext): Promise<PromptsRecord> {
           const log = await logs[index];
           // What the runner gave of the output is the same output.
           const [, seen] = DIGEST.exec(log?.bytes.toString() ?? '') ?? DIGEST.exec(outputOf(runner, submitted)) ?? [];
-          if (seen === undefined && log?.gone === true && endsOf(runner, submitted)[0]?.exitCode === 0)
+          if (seen === undefined && log?.gone === true && endsOf(runner, submitted)[0]?.exitCode === 0) {
             throw new HarnessError(`the log of the task ${label} was gone before the harness could read it`);
+          }
           const sha256 = createHash('sha256').update(task.prompt).digest('hex');
           const content = CONTENT.exec(log?.bytes.toString() ?? '')?.[1];
           const change =

@@ -38,7 +38,9 @@ export async function observeRefusals(t: RequirementContext): Promise<RunnersRec
 }
 
 function unlessNotApplicable(error: unknown): undefined {
-  if (!(error instanceof NotApplicable)) throw error;
+  if (!(error instanceof NotApplicable)) {
+    throw error;
+  }
 }
 
 /** The runner is started where it cannot do its work, each time for another cause. */

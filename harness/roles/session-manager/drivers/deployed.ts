@@ -30,8 +30,8 @@ const ADDRESS = 'http://in-cluster';
 const READY_SECONDS = 120;
 
 /**
- * Installs a manager in the cluster by its manifests, and gives a client that calls its Service through the API server's proxy, which passes no
- * `Authorization` header on.
+ * Installs a manager in the cluster by its manifests, and gives a client that calls its Service through the API
+ * server's proxy, which passes no `Authorization` header on.
  *
  * @throws NotTestable when its pod does not become Ready
  */

@@ -113,7 +113,10 @@ async function readText(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Reads a success by the pointers of its operation. What cannot be read says which field of the target file points to nothing. */
+/**
+ * Reads a success by the pointers of its operation. What cannot be read says which field of the target file points to
+ * nothing.
+ */
 function readValue(
   name: OperationName,
   { answer, path }: HttpOperation,

@@ -7,7 +7,10 @@ export interface AdmissionRecord extends WorkRecord {
   tried: { who: string; refused?: string }[];
 }
 
-/** Creates each pod that the manager made once more, as a dry run in a namespace that enforces Pod Security `restricted`. */
+/**
+ * Creates each pod that the manager made once more, as a dry run in a namespace that enforces Pod Security
+ * `restricted`.
+ */
 export async function observeAdmission(t: RequirementContext): Promise<AdmissionRecord> {
   const record = await observeWork(t);
   const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('restricted for sessions')]);

@@ -19,13 +19,18 @@ export interface CleanUpRecord extends ManagerRecord {
 export const OLD_PODS = ['old-succeeded', 'old-failed'];
 export const KEPT_PODS = ['running', 'young', 'foreign'];
 
-/** Between the end of the old pods and the creation of the young one: half of it on either side of the age that is asked. */
+/**
+ * Between the end of the old pods and the creation of the young one: half of it on either side of the age that is
+ * asked.
+ */
 const APART_SECONDS = 6;
 const AN_HOUR_MS = 3_600_000;
 /** After its answer nothing more is deleted. */
 const SETTLED_SECONDS = 2;
 
-/** Pods of a manager that have succeeded, failed, run on and just ended, and one of somebody else's; then a clean-up. */
+/**
+ * Pods of a manager that have succeeded, failed, run on and just ended, and one of somebody else's; then a clean-up.
+ */
 export function observeCleanUp(t: RequirementContext): Promise<CleanUpRecord> {
   return observed(t, 'clean-up', () =>
     withSessionManager(t, { purpose: 'clean-up' }, async (manager) => {

@@ -1,4 +1,6 @@
-/** What a session manager does when rights are taken from it, and when a caller asks for one that is nobody's to give. */
+/**
+ * What a session manager does when rights are taken from it, and when a caller asks for one that is nobody's to give.
+ */
 
 import { NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';

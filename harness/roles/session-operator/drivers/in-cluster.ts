@@ -29,8 +29,8 @@ export interface EdgeForPods {
 }
 
 /**
- * Puts a forwarder into the namespace: a Service at port 443, which a pod's hostAliases can name, in front of a pod that passes
- * connections on to the harness.
+ * Puts a forwarder into the namespace: a Service at port 443, which a pod's hostAliases can name, in front of a pod
+ * that passes connections on to the harness.
  *
  * @returns the Service's address
  */

@@ -8,8 +8,8 @@ const CROWD_SECONDS = 90;
 const KILLED_SECONDS = 5;
 
 /**
- * Fifty sessions come at once; half of them go at once while others come, and meanwhile one replica is killed. Where one replica alone may run, it is
- * started again.
+ * Fifty sessions come at once; half of them go at once while others come, and meanwhile one replica is killed. Where
+ * one replica alone may run, it is started again.
  */
 export async function observeCrowd(t: RequirementContext): Promise<OperatorRecord> {
   const { record } = await withSessionOperator(t, { purpose: 'crowd' }, async (bench) => {

@@ -10,7 +10,10 @@ const AFTERMATH_SECONDS = 3;
 const OUTAGE_SECONDS = 4;
 const QUIET_SECONDS = 1;
 
-/** The DNS and tunnel API limits, fails and is slow: a session comes and goes meanwhile, and one goes as soon as it has come. */
+/**
+ * The DNS and tunnel API limits, fails and is slow: a session comes and goes meanwhile, and one goes as soon as it has
+ * come.
+ */
 export async function observeEdgeFailures(t: RequirementContext): Promise<OperatorRecord> {
   const { record } = await withSessionOperator(t, { purpose: 'edge-failures' }, async (bench) => {
     const eventually = patience(bench, THROUGH_FAILURES_SECONDS);
@@ -40,7 +43,10 @@ export async function observeEdgeFailures(t: RequirementContext): Promise<Operat
   return record;
 }
 
-/** The watch breaks off, expires and ends: each time one session goes and another one comes meanwhile. In the end one goes while all is well. */
+/**
+ * The watch breaks off, expires and ends: each time one session goes and another one comes meanwhile. In the end one
+ * goes while all is well.
+ */
 export function observeWatchFailures(t: RequirementContext): Promise<OperatorRecord> {
   return t.shared('session operator: failures of the watch', async () => {
     const { record } = await withSessionOperator(t, { purpose: 'watch-failures' }, breakWatches);

@@ -10,8 +10,8 @@ const DOWN_SECONDS = 1;
 const SLACK_SECONDS = 5;
 
 /**
- * An operator ends by SIGTERM; while it is away one session goes and another one comes; it starts again, and a second replica beside it, where
- * several may run.
+ * An operator ends by SIGTERM; while it is away one session goes and another one comes; it starts again, and a second
+ * replica beside it, where several may run.
  */
 export async function observeRestarts(t: RequirementContext): Promise<OperatorRecord> {
   const record = await t.sharedByAllFiles('session operator: restarts', async () => {

@@ -2,15 +2,18 @@ import type { RequirementContext } from '../../../rpc/context.ts';
 import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, type Session, summarise } from '../record.ts';
 
-/** Until everything of a session is there, or gone, where nothing disturbs: beyond that the check speaks of loss, and not of time. */
+/**
+ * Until everything of a session is there, or gone, where nothing disturbs: beyond that the check speaks of loss, and
+ * not of time.
+ */
 export const EVENTUALLY_SECONDS = 30;
 
 /** How long is looked on for what must not happen. */
 const AFTERMATH_SECONDS = 2;
 
 /**
- * Sessions come and go, with pods beside them that are none: requests go through the edge, one after somebody put a wildcard rule
- * into the tunnel, one whose name somebody else's record has. Most requirements are evaluated from this.
+ * Sessions come and go, with pods beside them that are none: requests go through the edge, one after somebody put a
+ * wildcard rule into the tunnel, one whose name somebody else's record has. Most requirements are evaluated from this.
  */
 export async function observeSessions(t: RequirementContext): Promise<OperatorRecord> {
   const record = await t.sharedByAllFiles('session operator: sessions', () =>

@@ -18,7 +18,9 @@ const GIVEN = { plugin: '/plugin.js', image: 'some/image:1' };
 
 function load(file: string): Target<'token-client'> {
   const target = loadTarget(`${FOLDER}${file}`, GIVEN);
-  if (target.role !== 'token-client') throw new Error(`${file} is of the role ${target.role}`);
+  if (target.role !== 'token-client') {
+    throw new Error(`${file} is of the role ${target.role}`);
+  }
   return target;
 }
 

@@ -46,7 +46,8 @@ const NEEDS: Record<string, TokenClientCapability[]> = {
  * The first way that the provider declares and the client has the capabilities for.
  *
  * @param provider name of the server that it is one of, with its version, for the message
- * @throws NotApplicable of an incompatible pair when there is none, or when its access tokens are too short-lived for the client
+ * @throws NotApplicable of an incompatible pair when there is none, or when its access tokens are too short-lived for
+ *   the client
  */
 export function agreeOnGrant(
   target: Pick<TokenClientTarget, 'name' | 'capabilities' | 'skewSeconds'>,
@@ -129,8 +130,12 @@ function valuesOf(provider: ConfiguredProvider): Values {
 
 /** A tree without the keys whose value is null. */
 function withoutNulls(tree: unknown): unknown {
-  if (Array.isArray(tree)) return tree.map(withoutNulls);
-  if (typeof tree !== 'object' || tree === null) return tree;
+  if (Array.isArray(tree)) {
+    return tree.map(withoutNulls);
+  }
+  if (typeof tree !== 'object' || tree === null) {
+    return tree;
+  }
   return Object.fromEntries(
     Object.entries(tree).flatMap(([key, value]) => (value === null ? [] : [[key, withoutNulls(value)]])),
   );
@@ -156,8 +161,9 @@ export function configurationFiles(
   const files = fill(target.files, { ...values, providers: described }, `${target.file}: files`);
   return Object.fromEntries(
     Object.entries(files).map(([path, content]) => {
-      if (path.split('/').includes('..'))
+      if (path.split('/').includes('..')) {
         throw new UsageError(`${target.file}: files: ${path} leads out of its folder`);
+      }
       return [path, typeof content === 'string' ? content : `${JSON.stringify(content, undefined, 2)}\n`];
     }),
   );

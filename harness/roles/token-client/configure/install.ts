@@ -28,12 +28,16 @@ export async function installTarget(
   target: Target<'token-client'>,
   onProgress: (message: string) => void,
 ): Promise<void> {
-  if (target.run.form !== 'process' || target.run.install.length === 0) return;
+  if (target.run.form !== 'process' || target.run.install.length === 0) {
+    return;
+  }
   const folder = installFolder(target);
   await using _lock = await takeLock(folder, (holder) =>
     onProgress(`process ${holder} is installing the target; waits`),
   );
-  if (existsSync(folder)) return;
+  if (existsSync(folder)) {
+    return;
+  }
   const unfinished = `${folder}.unfinished`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });

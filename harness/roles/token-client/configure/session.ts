@@ -18,7 +18,8 @@ export interface TargetClient extends SessionDriver {
 }
 
 /**
- * Makes the target's ServiceAccount known to the two providers that it is judged with, and says how it is to be configured for them.
+ * Makes the target's ServiceAccount known to the two providers that it is judged with, and says how it is to be
+ * configured for them.
  *
  * @param options.tokenPath where the token file of a provider is; the first provider's comes first
  * @throws NotApplicable where client and provider do not go together
@@ -80,8 +81,9 @@ export function sessionSettings(
 }
 
 /**
- * Which providers stand in the configuration of one call. A client may look after all that it knows at its start, whichever is called:
- * the late provider, which shares endpoint and token with the first one, must not stand beside it while it has a token.
+ * Which providers stand in the configuration of one call. A client may look after all that it knows at its start,
+ * whichever is called: the late provider, which shares endpoint and token with the first one, must not stand beside it
+ * while it has a token.
  */
 const SETS = {
   late: ['second', 'late'],
@@ -110,7 +112,9 @@ export class ConfigurationSets {
     values: Values,
   ) {
     const [first, second] = providers;
-    if (first === undefined || second === undefined) throw new HarnessError('two providers are needed');
+    if (first === undefined || second === undefined) {
+      throw new HarnessError('two providers are needed');
+    }
     const late: ConfiguredProvider = { ...first, name: LATE, tokenPath: latePath, pathConfigured: true };
     const known = { first, second, late };
     this.#latePath = latePath;
@@ -128,13 +132,19 @@ export class ConfigurationSets {
 
   /** Is told what was put into the late provider's token file. */
   copied(from: string, to: string): void {
-    if (to === this.#latePath) this.#lateIsBlank = from === '/dev/null';
+    if (to === this.#latePath) {
+      this.#lateIsBlank = from === '/dev/null';
+    }
   }
 
   /** Name of the set for the next call of a provider. */
   setFor(provider: string): string {
-    if (provider === LATE) return 'late';
-    if (Object.hasOwn(this.files, simulatedSet(provider))) return simulatedSet(provider);
+    if (provider === LATE) {
+      return 'late';
+    }
+    if (Object.hasOwn(this.files, simulatedSet(provider))) {
+      return simulatedSet(provider);
+    }
     return this.#lateIsBlank ? 'all' : 'usual';
   }
 }
@@ -154,8 +164,9 @@ const GRANTS = Object.fromEntries(Object.entries(FLOWS).map(([grant, flow]) => [
 >;
 
 /**
- * The simulated providers that a client can be configured for, and how its configuration files have them: with its own scopes, by a grant
- * that it declares where the provider is not about one, and not at all where the provider is about a setting that it has not.
+ * The simulated providers that a client can be configured for, and how its configuration files have them: with its own
+ * scopes, by a grant that it declares where the provider is not about one, and not at all where the provider is about a
+ * setting that it has not.
  */
 export function configuredSimulated(
   target: Pick<TokenClientTarget, 'capabilities' | 'provider' | 'scopes'>,
@@ -166,7 +177,9 @@ export function configuredSimulated(
   const { tokenExchangeAudience: takesAudience } = configurableBy(target);
   const scopes = scopesOf(target);
   const simulated = setups.flatMap(({ authFlow, ...setup }): SimulatedSetup[] => {
-    if (setup.tokenExchangeAudience !== undefined && !takesAudience) return [];
+    if (setup.tokenExchangeAudience !== undefined && !takesAudience) {
+      return [];
+    }
     // Where nothing is said of the grant, any will do.
     const flow = flows.includes(authFlow) ? authFlow : authFlow === 'jwt_bearer' ? flows[0] : undefined;
     return flow === undefined ? [] : [{ ...setup, authFlow: flow, scopes }];

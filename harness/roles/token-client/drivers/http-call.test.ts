@@ -102,7 +102,9 @@ describe('a call by HTTP', () => {
     const asked: string[] = [];
     const send: SendRequest = async (path, { signal }) => {
       asked.push(path);
-      if (path.endsWith('/message')) await new Promise((_resolve, reject) => signal.addEventListener('abort', reject));
+      if (path.endsWith('/message')) {
+        await new Promise((_resolve, reject) => signal.addEventListener('abort', reject));
+      }
       return { ok: true, status: 200, text: async () => '{"id":"ses_1"}' };
     };
     const abandon = { method: 'POST', path: '/session/${before.id}/abort' };

@@ -11,7 +11,10 @@ interface WrittenRequest {
 
 /** How a call of such a client looks like. */
 export interface WrittenCall extends WrittenRequest {
-  /** Made first, in every call. What `keep` names of its JSON answer stands as `${before.NAME}` in the request of the call. */
+  /**
+   * Made first, in every call. What `keep` names of its JSON answer stands as `${before.NAME}` in the request of the
+   * call.
+   */
   before?: (WrittenRequest & { keep: string[] }) | undefined;
   /** Made where the client did not answer in time: what it does for a call that nobody waits for any more is to end. */
   abandon?: WrittenRequest | undefined;
@@ -39,7 +42,8 @@ const ABANDON_MS = 5_000;
 const ERROR_CHARACTERS = 1_500;
 
 /**
- * Lets a client that runs already make one call: it answers by `{"ok", "status"?, "error"?}`, by what `success` fits, or by a status alone.
+ * Lets a client that runs already make one call: it answers by `{"ok", "status"?, "error"?}`, by what `success` fits,
+ * or by a status alone.
  *
  * @returns `undefined` when it had not answered within `patienceMs`
  */
@@ -69,23 +73,32 @@ export async function callByRequest(
       const { keep, ...first } = before;
       const { told, text } = await ask(first, values);
       const kept = told.ok ? keptOf(text, keep) : undefined;
-      if (kept === undefined) return failed(`the request before the call (${first.path})`, told, text);
+      if (kept === undefined) {
+        return failed(`the request before the call (${first.path})`, told, text);
+      }
       known = { ...values, ...kept };
     }
     asked = true;
     const { told, text } = await ask(request, known);
     if (success !== undefined) {
-      if (told.ok && new RegExp(success).test(text)) return { ok: true, status: told.status };
+      if (told.ok && new RegExp(success).test(text)) {
+        return { ok: true, status: told.status };
+      }
       return failed(told.ok ? `the call, which is to be answered by what fits /${success}/,` : 'the call', told, text);
     }
     const answer = readAnswer(text);
-    if (answer !== undefined) return answer;
+    if (answer !== undefined) {
+      return answer;
+    }
     return told.ok ? { ok: true, status: told.status } : failed('the call', told, text);
   } catch (error) {
-    if (!patience.aborted) throw error;
+    if (!patience.aborted) {
+      throw error;
+    }
     // A client that answers nothing need not answer to this either.
-    if (asked && abandon !== undefined)
+    if (asked && abandon !== undefined) {
       await ask(abandon, known, AbortSignal.timeout(ABANDON_MS)).catch(() => undefined);
+    }
     return undefined;
   }
 }
@@ -121,7 +134,9 @@ function objectOf(text: string): Record<string, unknown> | undefined {
 
 function readAnswer(text: string): CallAnswer | undefined {
   const { ok, status, error } = objectOf(text) ?? {};
-  if (typeof ok !== 'boolean') return undefined;
+  if (typeof ok !== 'boolean') {
+    return undefined;
+  }
   return {
     ok,
     ...(typeof status === 'number' ? { status } : {}),

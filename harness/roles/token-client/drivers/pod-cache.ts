@@ -20,8 +20,9 @@ import {
 
 /** The client of a target file, a pod for each start, with the cache that another one left. */
 export function startPodsWithCache(t: RequirementContext, target: Target<'token-client'>): Promise<CacheDriver> {
-  if (!isPodTarget(target) || target.run.cacheVolume === undefined)
+  if (!isPodTarget(target) || target.run.cacheVolume === undefined) {
     throw new HarnessError(`${target.file} names no volume of its cache`);
+  }
   const { container, cacheVolume, tokenFolder, startSeconds, trigger } = target.run;
   return driveCachedPods(t, async ({ cluster, namespace, observer }) => {
     const tokenPath = `${tokenFolder}/token`;

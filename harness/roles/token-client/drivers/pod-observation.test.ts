@@ -26,7 +26,9 @@ function watching(...events: { type: string; object: V1Pod }[]): Pick<ClusterHan
     async watchPod(_namespace, _name, accept, { what, deadlineSeconds }) {
       for (const event of events) {
         const accepted = accept(event as Parameters<typeof accept>[0]);
-        if (accepted !== undefined) return accepted;
+        if (accepted !== undefined) {
+          return accepted;
+        }
       }
       throw new DeadlineExceeded(what, deadlineSeconds, 'nothing new');
     },

@@ -38,9 +38,9 @@ function factsOf({ metadata, spec, status }: V1Pod): ClientPodFacts {
 }
 
 /**
- * How late the kubelet may report that a container ended, in seconds: it relists its containers once a second (generic PLEG), restarts the
- * container, and writes the pod's status after that; each step takes longer on a busy node. Nothing in the API says that a status is up to
- * date, since an unchanged one is not written again.
+ * How late the kubelet may report that a container ended, in seconds: it relists its containers once a second (generic
+ * PLEG), restarts the container, and writes the pod's status after that; each step takes longer on a busy node. Nothing
+ * in the API says that a status is up to date, since an unchanged one is not written again.
  */
 const STATUS_DELAY_SECONDS = 10;
 
@@ -57,9 +57,10 @@ export function identityOf(pod: V1Pod, container: string): ProcessIdentity {
 }
 
 /**
- * The process in a container once the kubelet has had the time to report a restart. It watches the pod and resolves at the first sign that
- * the process known before is gone: another pod, a higher restart count, another container, or none that runs. Otherwise it resolves with
- * what it saw last, {@link STATUS_DELAY_SECONDS} later: a status that has not changed by then is taken for current.
+ * The process in a container once the kubelet has had the time to report a restart. It watches the pod and resolves at
+ * the first sign that the process known before is gone: another pod, a higher restart count, another container, or none
+ * that runs. Otherwise it resolves with what it saw last, {@link STATUS_DELAY_SECONDS} later: a status that has not
+ * changed by then is taken for current.
  *
  * @param known the process as it was before what may have ended it
  */
@@ -77,13 +78,17 @@ export async function identityAfter(
       ({ type, object }) => {
         last = identityOf(object, container);
         // Its uid stays the same: whoever compares it must see that the process is gone.
-        if (type === 'DELETED') return { ...last, podUid: `${last.podUid} (deleted)` };
+        if (type === 'DELETED') {
+          return { ...last, podUid: `${last.podUid} (deleted)` };
+        }
         return isSameProcess(known, last) ? undefined : last;
       },
       { what: `a restart of the container ${container} of pod ${namespace}/${name}`, deadlineSeconds },
     );
   } catch (error) {
-    if (!(error instanceof DeadlineExceeded)) throw error;
+    if (!(error instanceof DeadlineExceeded)) {
+      throw error;
+    }
     return last;
   }
 }
@@ -116,8 +121,9 @@ export function podDriver(
         ? {}
         : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
     const response = await cluster.podFetch(namespace, name, client.probePort, path, init);
-    if (!response.ok)
+    if (!response.ok) {
       throw new HarnessError(`the token probe answers ${response.status} to ${path}: ${await response.text()}`);
+    }
     return response.json();
   };
   const read = (): Promise<V1Pod> => cluster.core.readNamespacedPod({ namespace, name });
@@ -176,7 +182,9 @@ export function podDriver(
       // The client of the API gives an empty log as undefined.
       const last = await cluster.core.readNamespacedPodLog(log).catch((error: unknown) => {
         // A container that waits for its restart has no log yet.
-        if (error instanceof ApiException && error.code === 400) return '';
+        if (error instanceof ApiException && error.code === 400) {
+          return '';
+        }
         throw error;
       });
       return [...parts, last].map((part) => part ?? '').join('\n');

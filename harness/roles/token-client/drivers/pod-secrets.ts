@@ -1,6 +1,9 @@
 import type { V1Pod } from '@kubernetes/client-node';
 
-/** The Secrets that a pod's containers are given, by environment or volume, as `name (where)`; image pull secrets are not among them. */
+/**
+ * The Secrets that a pod's containers are given, by environment or volume, as `name (where)`; image pull secrets are
+ * not among them.
+ */
 export function secretsOf({ spec }: V1Pod): string[] {
   const { containers = [], initContainers = [], volumes = [] } = spec ?? {};
   return [

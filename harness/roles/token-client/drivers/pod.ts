@@ -49,7 +49,9 @@ const keyOf = (set: string, path: string): string => `${set}.${path.replaceAll('
 /** The container that is the client, of the pod as the target file has it. */
 function clientContainer({ file, run }: PodTarget, pod: V1Pod): V1Container {
   const found = pod.spec?.containers.find(({ name }) => name === run.container);
-  if (found === undefined) throw new UsageError(`${file}: run.pod has no container "${run.container}"`);
+  if (found === undefined) {
+    throw new UsageError(`${file}: run.pod has no container "${run.container}"`);
+  }
   return found;
 }
 
@@ -109,8 +111,9 @@ export function watchedPod(
     options.probeImage,
   );
   // It must be able to read what the client writes.
-  if (securityContext?.runAsUser !== undefined)
+  if (securityContext?.runAsUser !== undefined) {
     probe.securityContext = { ...probe.securityContext, runAsUser: securityContext.runAsUser };
+  }
   const further: V1Volume[] = [bundleVolume('token-probe'), { name: LATE_VOLUME, emptyDir: {} }];
   return {
     writableFolders: writable,
@@ -205,7 +208,9 @@ export async function provideImagesOf(t: RequirementContext, pod: V1Pod): Promis
   const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
   const images = new Set(containers.flatMap(({ image }) => (image === undefined ? [] : [image])));
   images.delete((await t.cluster()).workloadImage);
-  for (const image of images) await t.provideImage(image);
+  for (const image of images) {
+    await t.provideImage(image);
+  }
 }
 
 /**
@@ -245,7 +250,9 @@ export async function callPod(
 
 /** A token client that is a pod of the target file. Everything in it goes with its namespace. */
 export async function startPodClient(t: RequirementContext, target: TokenClientTarget): Promise<TargetClient> {
-  if (!isPodTarget(target)) throw new HarnessError(`${target.file} describes a process`);
+  if (!isPodTarget(target)) {
+    throw new HarnessError(`${target.file} describes a process`);
+  }
   const { run } = target;
   const { defaultTokenPath, tokenFolder, trigger } = run;
   if (defaultTokenPath !== undefined && !defaultTokenPath.startsWith(`${tokenFolder}/`)) {
@@ -259,7 +266,11 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     tokenPath: (name, index) => tokenPathOf(run, name, index),
     baseURL: (name) => observer.baseURL(name),
   });
-  if (omitsClientId(target)) for (const { name, clientId } of providers) await observer.addClientId(name, clientId);
+  if (omitsClientId(target)) {
+    for (const { name, clientId } of providers) {
+      await observer.addClientId(name, clientId);
+    }
+  }
   const latePath = `${LATE_FOLDER}/token`;
   const values = await podValues(t, target, providers);
   const { simulated, configured } = configuredSimulated(

@@ -8,7 +8,10 @@ import type { CallAnswer } from '../driver.ts';
 import { callByRequest } from './http-call.ts';
 import { requestsTo } from './pod-observation.ts';
 
-/** The reference token client, or the twin's variant of it, has this name: its container, its ServiceAccount, and its pod where there is one. */
+/**
+ * The reference token client, or the twin's variant of it, has this name: its container, its ServiceAccount, and its
+ * pod where there is one.
+ */
 export const CLIENT_NAME = 'token-client';
 const CLIENT_PORT = 8080;
 export const PROBE_PORT = 8081;

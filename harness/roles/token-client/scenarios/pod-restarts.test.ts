@@ -27,8 +27,9 @@ const podOf = (start: Parameters<typeof withCacheFor>[0]): V1Pod['spec'] =>
   withCacheFor(start, POD, { container: 'client', volume: 'cache' }, 'some/image').spec;
 
 test('a start has the claim in the place of its emptyDir, and nothing else is changed', () => {
-  for (const start of ['kept', 'replaced'] as const)
+  for (const start of ['kept', 'replaced'] as const) {
     expect(podOf(start)).toEqual({ ...POD.spec, volumes: [{ name: 'home', emptyDir: {} }, CLAIM] });
+  }
   expect(podOf('emptied')).toEqual(POD.spec);
 });
 
@@ -69,7 +70,9 @@ describe('a start', () => {
       {
         async watchPod(_namespace, _name, accept, { what, deadlineSeconds }) {
           const seen = accept({ type: 'MODIFIED', object: { ...POD, ...(status === undefined ? {} : { status }) } });
-          if (seen === undefined) throw new DeadlineExceeded(what, deadlineSeconds, 'this');
+          if (seen === undefined) {
+            throw new DeadlineExceeded(what, deadlineSeconds, 'this');
+          }
           return seen;
         },
       },

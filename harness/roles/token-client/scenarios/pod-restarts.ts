@@ -1,4 +1,7 @@
-/** A token client in pods that come one after another, with its cache on a claim: the reference's and those of a target file. */
+/**
+ * A token client in pods that come one after another, with its cache on a claim: the reference's and those of a target
+ * file.
+ */
 
 import type { V1Container, V1Pod } from '@kubernetes/client-node';
 import type { Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
@@ -21,8 +24,8 @@ const CORRUPTED_FOLDER = '/var/kube-agent-conformance/cache';
 const GRACE_SECONDS = 30;
 
 /**
- * Overwrites every file of the cache, as a full disk or a broken node may leave them, and tells how many. A folder that its user may not
- * read (`lost+found` of a file system) is not the client's either.
+ * Overwrites every file of the cache, as a full disk or a broken node may leave them, and tells how many. A folder that
+ * its user may not read (`lost+found` of a file system) is not the client's either.
  */
 const CORRUPT = `const fs = require('node:fs');
 let count = 0;
@@ -94,12 +97,16 @@ export async function driveCachedPods(
       const { why, seen } = await startInTurn(cluster, namespace, pod, () =>
         startedOrEnded(cluster, namespace, name, pods),
       );
-      if (start === 'corrupt') corruptFiles = corruptFilesOf(seen);
+      if (start === 'corrupt') {
+        corruptFiles = corruptFilesOf(seen);
+      }
       return why;
     },
     async end() {
       const response = await cluster.podFetch(namespace, nameOf(pod), pods.probePort, '/stalls');
-      if (response.ok) stalls.push(...((await response.json()) as { stalls: Stall[] }).stalls);
+      if (response.ok) {
+        stalls.push(...((await response.json()) as { stalls: Stall[] }).stalls);
+      }
       const gone = cluster.watchPod(namespace, nameOf(pod), ({ type }) => (type === 'DELETED' ? true : undefined), {
         what: `pod ${namespace}/${nameOf(pod)} to be gone`,
         deadlineSeconds: (pod.spec?.terminationGracePeriodSeconds ?? GRACE_SECONDS) + START_SECONDS,
@@ -125,7 +132,9 @@ export function withCacheFor(
   image: string,
 ): V1Pod {
   const { spec } = pod;
-  if (spec === undefined || start === 'emptied') return pod;
+  if (spec === undefined || start === 'emptied') {
+    return pod;
+  }
   return {
     ...pod,
     spec: {
@@ -189,28 +198,43 @@ export async function startedOrEnded(
       name,
       ({ type, object }) => {
         last = object;
-        if (type === 'DELETED') throw new NotTestable(`pod ${namespace}/${name} was deleted: ${describePod(object)}`);
-        if (isReady(object)) return { seen: object };
+        if (type === 'DELETED') {
+          throw new NotTestable(`pod ${namespace}/${name} was deleted: ${describePod(object)}`);
+        }
+        if (isReady(object)) {
+          return { seen: object };
+        }
         return hasEnded(object, container) ? { seen: object, why: describePod(object) } : undefined;
       },
       { what: `the client in pod ${namespace}/${name} to be Ready`, deadlineSeconds: startSeconds },
     );
   } catch (error) {
-    if (!(error instanceof DeadlineExceeded)) throw error;
-    if (!hasBegun(last, container)) throw new NotTestable(error.message);
+    if (!(error instanceof DeadlineExceeded)) {
+      throw error;
+    }
+    if (!hasBegun(last, container)) {
+      throw new NotTestable(error.message);
+    }
     return { seen: last, why: error.message };
   }
 }
 
-/** True when the client, or a container that has to end well before it, ended. @throws HarnessError when the harness's own did not end well */
+/**
+ * True when the client, or a container that has to end well before it, ended. @throws HarnessError when the harness's
+ * own did not end well
+ */
 function hasEnded({ status }: V1Pod, container: string): boolean {
   const client = status?.containerStatuses?.find(({ name }) => name === container);
-  if (client !== undefined && (client.restartCount > 0 || client.state?.terminated !== undefined)) return true;
+  if (client !== undefined && (client.restartCount > 0 || client.state?.terminated !== undefined)) {
+    return true;
+  }
   const ends = (status?.initContainerStatuses ?? []).flatMap(({ name, state, lastState }) =>
     [state, lastState].map((each) => ({ name, exitCode: 0, message: '', ...each?.terminated })),
   );
   const failed = ends.find(({ exitCode }) => exitCode !== 0);
-  if (failed?.name === CORRUPTER) throw new HarnessError(`the cache could not be made corrupt: ${failed.message}`);
+  if (failed?.name === CORRUPTER) {
+    throw new HarnessError(`the cache could not be made corrupt: ${failed.message}`);
+  }
   return failed !== undefined;
 }
 
@@ -225,6 +249,8 @@ function hasBegun({ status }: V1Pod, container: string): boolean {
 
 function corruptFilesOf({ status }: V1Pod): number {
   const told = status?.initContainerStatuses?.find(({ name }) => name === CORRUPTER)?.state?.terminated?.message;
-  if (told === undefined) throw new HarnessError('nobody says how many files of the cache were overwritten');
+  if (told === undefined) {
+    throw new HarnessError('nobody says how many files of the cache were overwritten');
+  }
   return Number(told);
 }

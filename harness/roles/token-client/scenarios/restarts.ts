@@ -1,6 +1,6 @@
 /**
- * A client that is started anew with the cache that it left: TR-32, TR-33 and TR-34. A session of its own, since it costs a pod for each
- * start.
+ * A client that is started anew with the cache that it left: TR-32, TR-33 and TR-34. A session of its own, since it
+ * costs a pod for each start.
  */
 
 import { Heartbeat, type Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
@@ -25,7 +25,9 @@ export function simulatedSetupBy(port: number, tokenPath: string): CacheDriver['
   const setups = simulatedSetups({ hosts: SIMULATED_HOSTS, port, tokenPath, swappedPath: tokenPath });
   return (simulated) => {
     const setup = setups.find(({ name }) => name === simulated);
-    if (setup === undefined) throw new HarnessError(`nobody plays the provider ${simulated}`);
+    if (setup === undefined) {
+      throw new HarnessError(`nobody plays the provider ${simulated}`);
+    }
     return setup;
   };
 }
@@ -39,7 +41,8 @@ export interface CacheDriver {
   /** How the client is configured for the two simulated providers by default. */
   setup(simulated: CacheProvider['simulated']): SimulatedSetup;
   /**
-   * Starts the client in the place of the one before, which has ended. For `corrupt` every file of the kept cache is overwritten first.
+   * Starts the client in the place of the one before, which has ended. For `corrupt` every file of the kept cache is
+   * overwritten first.
    *
    * @returns why it cannot be called, where it ended by itself
    */
@@ -48,7 +51,10 @@ export interface CacheDriver {
   end(): Promise<void>;
   /** Lets the client make one call; resolves to `undefined` when it has not answered within `patienceMs`. */
   call(provider: string, patienceMs: number): Promise<{ ok: boolean; error?: string } | undefined>;
-  /** Lets the observer write down that another start or call begins: as what it was told, see {@link CacheSession.marks}. */
+  /**
+   * Lets the observer write down that another start or call begins: as what it was told, see
+   * {@link CacheSession.marks}.
+   */
   mark(): Promise<void>;
   /** How many files were overwritten for `corrupt`. */
   corruptFiles(): number;
@@ -60,7 +66,10 @@ export interface CacheDriver {
 /** Calls of one provider after each start. */
 const CALLS = 2;
 
-/** The providers that are called after each start: those that are judged by it, since a call may be the start of a process. */
+/**
+ * The providers that are called after each start: those that are judged by it, since a call may be the start of a
+ * process.
+ */
 const CALLED: Record<Start, readonly string[]> = {
   kept: [...CACHE_PROVIDERS, FRESH],
   replaced: CACHE_PROVIDERS,
@@ -134,7 +143,9 @@ export async function driveCacheSession(driver: CacheDriver, patienceMs: number)
   };
 }
 
-/** The configuration of a start: after the first one, three providers keep their name and are otherwise than they were. */
+/**
+ * The configuration of a start: after the first one, three providers keep their name and are otherwise than they were.
+ */
 function providersOf(driver: CacheDriver, start: Start): CacheProvider[] {
   const { name: _name, ...usual } = driver.setup('cached');
   const { name: _other, ...elsewhere } = driver.setup('cached-elsewhere');

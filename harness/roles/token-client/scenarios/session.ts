@@ -23,7 +23,10 @@ import { callsOfSimulatedProviders } from './simulated-calls.ts';
 export interface SessionPlan {
   /** Seconds that the subject tokens live. */
   subjectLifeSeconds: number;
-  /** Go on until tokens rotated: each file `each` times, all files together `total` times, and the tokens that were replaced so have expired. */
+  /**
+   * Go on until tokens rotated: each file `each` times, all files together `total` times, and the tokens that were
+   * replaced so have expired.
+   */
   rotations?: { each: number; total: number };
   /** Time from one paced call of a provider to the next. */
   paceMs: number;
@@ -56,7 +59,9 @@ const PULSE_MS = 500;
 
 /** Measures the way to the client for as long as it is answering, and notes when that alone took too long. */
 async function alongPulses<T>(driver: SessionDriver, answering: Promise<T>, slow: Stall[]): Promise<T> {
-  if (driver.pulse === undefined) return answering;
+  if (driver.pulse === undefined) {
+    return answering;
+  }
   let answered = false;
   const done = answering.finally(() => {
     answered = true;
@@ -65,7 +70,9 @@ async function alongPulses<T>(driver: SessionDriver, answering: Promise<T>, slow
     const began = performance.now();
     await driver.pulse();
     const took = performance.now() - began;
-    if (took > STALL_MS) slow.push(stallUntil('the way to the client', Date.now(), took));
+    if (took > STALL_MS) {
+      slow.push(stallUntil('the way to the client', Date.now(), took));
+    }
     await Promise.race([done.catch(() => undefined), delay(PULSE_MS)]);
   }
   return done;
@@ -74,7 +81,8 @@ async function alongPulses<T>(driver: SessionDriver, answering: Promise<T>, slow
 /**
  * Drives a token client through every phase of the plan and returns what all sides saw.
  *
- * @throws NotTestable when the tokens did not rotate, or the client did not renew what it got by them, before the deadline
+ * @throws NotTestable when the tokens did not rotate, or the client did not renew what it got by them, before the
+ *   deadline
  */
 export async function driveClientSession(driver: SessionDriver, plan: SessionPlan): Promise<ClientSession> {
   const calls: Call[] = [];
@@ -119,7 +127,8 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   await call('blank', LATE);
   await driver.pad('/dev/null', driver.latePath);
   await call('white-space', LATE);
-  // A copy gets old, and a process may take some seconds from its start to its reading; one that runs already reads it at once.
+  // A copy gets old, and a process may take some seconds from its start to its reading; one that runs already reads it
+  // at once.
   const putToken = (): Promise<void> => (starts ? driver.link : driver.copy)(goodToken, driver.latePath);
   await putToken();
   await driver.refuseNext(driver.providers[0]?.name ?? '');
@@ -127,7 +136,9 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   // A client may pause after a refusal.
   for (let count = 0; count < TRIES_AFTER_REFUSAL; count += 1) {
     const { ok, unanswered = false } = await call('recovered', LATE);
-    if (ok || unanswered) break;
+    if (ok || unanswered) {
+      break;
+    }
     await driver.until(new Date(Date.now() + 2_000));
   }
   driver.progress('calls the client at the same time and in a row');
@@ -136,13 +147,19 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
   const { parts, renewals, beforeOutage, outage } = callsOfSimulatedProviders(driver, call);
   // What runs once for each call is asked beside all else: it may take minutes, of which most are waits.
   const aside = starts ? beforeOutage().then(outage) : undefined;
-  if (aside === undefined) parts.push(beforeOutage);
+  if (aside === undefined) {
+    parts.push(beforeOutage);
+  }
   // It is awaited at the end; until then nobody else looks at it.
   aside?.catch(() => undefined);
   for (const [burst, name] of names.entries()) {
-    for (let count = 0; count < burstCalls; count += 1) await call('burst', name, { burst });
+    for (let count = 0; count < burstCalls; count += 1) {
+      await call('burst', name, { burst });
+    }
   }
-  for (const name of names) await call('paced', name);
+  for (const name of names) {
+    await call('paced', name);
+  }
   if (plan.rotations !== undefined) {
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
@@ -155,12 +172,18 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
       await driver.until(new Date(Date.parse(last?.at ?? '') + 1_000 * accessLifeOf(driver) + RENEWAL_MARGIN_MS));
       await call('blanked', LATE);
     }
-    for (const name of names) await call('blanked', name);
+    for (const name of names) {
+      await call('blanked', name);
+    }
     await putToken();
     await call('restored', LATE);
   }
-  if (parts.length > 0) driver.progress('calls the client for simulated providers');
-  for (const part of parts.splice(0)) await part();
+  if (parts.length > 0) {
+    driver.progress('calls the client for simulated providers');
+  }
+  for (const part of parts.splice(0)) {
+    await part();
+  }
   const after = await driver.identityAfter(before);
   driver.progress('calls the client while a simulated provider is down');
   await (aside ?? outage());
@@ -240,8 +263,8 @@ function digestsOf(files: FileObservations[], exchanges: ExchangeRecord[]): Set<
 }
 
 /**
- * One call of each provider a turn, one after another, until the tokens have rotated often enough. In each turn one of the further
- * parts has its place, until none is left.
+ * One call of each provider a turn, one after another, until the tokens have rotated often enough. In each turn one of
+ * the further parts has its place, until none is left.
  */
 async function pace(
   driver: SessionDriver,
@@ -255,14 +278,20 @@ async function pace(
   let told = '';
   for (let turn = Date.now(); ; turn = Math.max(turn + paceMs, Date.now())) {
     const { missing, seen } = await progressOf(driver, began, rotations);
-    if (missing === undefined) return;
+    if (missing === undefined) {
+      return;
+    }
     if (turn > deadline) {
       throw new NotTestable(`after ${Math.round((turn - began) / 1000)} s ${missing}: ${seen}`);
     }
-    if (seen !== told) driver.progress(`calls the client across rotations; ${seen}`);
+    if (seen !== told) {
+      driver.progress(`calls the client across rotations; ${seen}`);
+    }
     told = seen;
     await driver.until(new Date(turn));
-    for (const { name } of driver.providers) await call('paced', name);
+    for (const { name } of driver.providers) {
+      await call('paced', name);
+    }
     await parts.shift()?.();
   }
 }
@@ -270,12 +299,15 @@ async function pace(
 /** What a session takes beside what it waits for. */
 const BESIDE_SECONDS = 60;
 
-/** From the instant at which a client documents that it renews an access token to the arrival of the request for the next one. */
+/**
+ * From the instant at which a client documents that it renews an access token to the arrival of the request for the
+ * next one.
+ */
 const RENEWAL_MARGIN_MS = 3_000;
 
 /**
- * Longest time until every file rotated as often as is wanted and the access tokens have ended that the last replaced tokens gave: the first
- * rotation may be as far away as a whole life.
+ * Longest time until every file rotated as often as is wanted and the access tokens have ended that the last replaced
+ * tokens gave: the first rotation may be as far away as a whole life.
  */
 function deadlineSeconds(driver: SessionDriver, subjectLifeSeconds: number, { each }: { each: number }): number {
   return (each + 1) * subjectLifeSeconds + accessLifeOf(driver) + BESIDE_SECONDS;
@@ -291,7 +323,9 @@ export async function untilReloaded({
   reloadSeconds,
   until,
 }: Pick<SessionDriver, 'reloadSeconds' | 'until'>): Promise<void> {
-  if (reloadSeconds !== undefined) await until(new Date(Date.now() + 1_000 * reloadSeconds + RENEWAL_MARGIN_MS));
+  if (reloadSeconds !== undefined) {
+    await until(new Date(Date.now() + 1_000 * reloadSeconds + RENEWAL_MARGIN_MS));
+  }
 }
 
 /** What is still to be waited for, undefined where there is nothing, and how far each provider's token has come. */
@@ -312,7 +346,8 @@ async function progressOf(
       name,
       rotations: later.length,
       expiresAt,
-      // Every client needs a new access token once the one that it got last with that subject token is renewed, as it documents, ...
+      // Every client needs a new access token once the one that it got last with that subject token is renewed, as it
+      // documents, ...
       renewedAt: expiresAt + (life - skewSeconds) * 1000 + RENEWAL_MARGIN_MS,
       // ... or has ended, at the latest.
       endedAt: expiresAt + life * 1000 + RENEWAL_MARGIN_MS,
@@ -335,7 +370,9 @@ async function progressOf(
     return { missing: `the access tokens of the replaced tokens had not ended (${names(waiting)})`, seen };
   }
   const open = counts.filter(({ endedAt }) => now <= endedAt);
-  if (open.length === 0) return { missing: undefined, seen };
+  if (open.length === 0) {
+    return { missing: undefined, seen };
+  }
   const records = await driver.records();
   const still = open.filter(
     ({ name, expiresAt }) =>

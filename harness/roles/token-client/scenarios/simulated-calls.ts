@@ -43,8 +43,8 @@ const LONGEST_HALF_SECONDS = 60;
 const SHORTEST_RENEWED_SECONDS = 28;
 
 /**
- * How long access tokens live that are to be renewed soon, and when their renewal is due: so long before their end as the client documents,
- * or at half of their life, whatever comes later. Then there is time left in which they are good.
+ * How long access tokens live that are to be renewed soon, and when their renewal is due: so long before their end as
+ * the client documents, or at half of their life, whatever comes later. Then there is time left in which they are good.
  */
 export function renewalTimes(skewSeconds: number): { lifeSeconds: number; dueSeconds: number } {
   const lifeSeconds = Math.max(SHORTEST_RENEWED_SECONDS, skewSeconds + 6);
@@ -62,13 +62,16 @@ interface SimulatedCalls {
   /** The call of a provider before its outage. */
   beforeOutage(): Promise<void>;
   /**
-   * Providers fail while the client has a token of theirs that is good for some more seconds and that it is about to renew; then one never
-   * answers a cold call.
+   * Providers fail while the client has a token of theirs that is good for some more seconds and that it is about to
+   * renew; then one never answers a cold call.
    *
    * @returns false where the client is not asked
    */
   renewals(): Promise<boolean>;
-  /** It closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive it. */
+  /**
+   * It closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive
+   * it.
+   */
   outage(): Promise<void>;
 }
 
@@ -99,7 +102,10 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       await untilReloaded(driver);
       await shortLived('swapped')();
     });
-  /** Calls once, and again, once a second, until so many such records came after the first `from`: clients pause after failures. */
+  /**
+   * Calls once, and again, once a second, until so many such records came after the first `from`: clients pause after
+   * failures.
+   */
   const untilSeen = async (
     wanted: (record: ObserverRecord) => boolean,
     times: number,
@@ -108,22 +114,29 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
   ): Promise<void> => {
     for (let count = 0; count < PAUSE_CALLS; count += 1) {
       const { unanswered = false } = await again();
-      if (unanswered || (await driver.records()).slice(from).filter(wanted).length >= times) return;
+      if (unanswered || (await driver.records()).slice(from).filter(wanted).length >= times) {
+        return;
+      }
       await driver.until(new Date(Date.now() + 1_000));
     }
   };
   const redirecting = (name: SimulatedName): (() => Promise<void>)[] =>
     forSimulated(name, async () => {
       await call('simulated', name);
-      // By the other redirect. A client that is started for each call makes more than one request in it; one that stays may pause first.
-      if (driver.startsForEachCall === true) return;
-      if (name === 'redirecting-server') await call('simulated', name);
-      else
+      // By the other redirect. A client that is started for each call makes more than one request in it; one that stays
+      // may pause first.
+      if (driver.startsForEachCall === true) {
+        return;
+      }
+      if (name === 'redirecting-server') {
+        await call('simulated', name);
+      } else {
         await untilSeen(
           (one) => one.kind === 'exchange' && one.provider === name,
           2,
           () => call('simulated', name),
         );
+      }
     });
   // A file of their own is there from now on and never swapped: what a client makes of a rotation is seen elsewhere.
   let put: Promise<void> | undefined;
@@ -167,33 +180,48 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     ...swapped(first),
   ];
   const beforeOutage = async (): Promise<void> => {
-    if (setupOf('outage') === undefined) return;
+    if (setupOf('outage') === undefined) {
+      return;
+    }
     await putSimulatedTokens();
     await call('outage', 'outage', { act: 'good' });
     expired.outage = Date.now() + SHORT_LIFE_SECONDS * 1000 + MARGIN_MS;
   };
   const outage = async (): Promise<void> => {
-    if (setupOf('outage') === undefined) return;
+    if (setupOf('outage') === undefined) {
+      return;
+    }
     await untilExpired('outage');
     for (const act of ['closed', 'failing', 'silent'] as const) {
       await driver.act('outage', act);
       const again = (): Promise<Call> => call('outage', 'outage', { act });
-      if (driver.startsForEachCall === true) await again();
-      else await untilSeen((one) => isRequestTo(one, 'outage'), 1, again, (await driver.records()).length);
+      if (driver.startsForEachCall === true) {
+        await again();
+      } else {
+        await untilSeen((one) => isRequestTo(one, 'outage'), 1, again, (await driver.records()).length);
+      }
     }
     await driver.act('outage', 'good');
     for (let count = 0; count < RECOVERY_CALLS; count += 1) {
       const { ok, unanswered = false } = await call('outage', 'outage', { act: 'good' });
-      if (ok || unanswered) return;
+      if (ok || unanswered) {
+        return;
+      }
       await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
     }
   };
   const renewals = async (): Promise<boolean> => {
-    if (driver.startsForEachCall === true || !driver.capabilities.includes('resident')) return false;
+    if (driver.startsForEachCall === true || !driver.capabilities.includes('resident')) {
+      return false;
+    }
     await putSimulatedTokens();
     const asked = RENEWALS.filter(({ name }) => setupOf(name) !== undefined);
-    if (asked.length > 0) await failingRenewals(asked);
-    if (setupOf('hanging') !== undefined) await hanging();
+    if (asked.length > 0) {
+      await failingRenewals(asked);
+    }
+    if (setupOf('hanging') !== undefined) {
+      await hanging();
+    }
     return asked.length > 0;
   };
   const failingRenewals = async (asked: typeof RENEWALS): Promise<void> => {
@@ -210,33 +238,49 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
     await driver.until(new Date(due));
     driver.progress('calls the client while providers fail, with access tokens that are good and about to be renewed');
-    for (const { name, act } of asked) await driver.act(name, act);
+    for (const { name, act } of asked) {
+      await driver.act(name, act);
+    }
     const end = Math.min(begun + (lifeSeconds - 1) * 1_000, Date.now() + RENEWAL_SECONDS * 1_000);
     for (let turn = 0; turn < RENEWAL_SECONDS && Date.now() < end; turn += 1) {
       for (const { name, act, atOnce = 1 } of asked) {
-        // All at one moment, as an agent's calls come; a client that waits for its time limit is not called again and again.
+        // All at one moment, as an agent's calls come; a client that waits for its time limit is not called again and
+        // again.
         const times = turn === 0 ? atOnce : act === 'silent' && turn > 1 ? 0 : 1;
-        for (let count = 0; count < times && Date.now() < end; count += 1) await call('renewal', name, { act });
+        for (let count = 0; count < times && Date.now() < end; count += 1) {
+          await call('renewal', name, { act });
+        }
       }
       await driver.until(new Date(Date.now() + 1_000));
     }
-    for (const { name } of asked) await driver.act(name, 'good');
-    for (const { name } of asked) await untilGranted(name);
+    for (const { name } of asked) {
+      await driver.act(name, 'good');
+    }
+    for (const { name } of asked) {
+      await untilGranted(name);
+    }
   };
   /** Calls until the provider gave another token, and a call succeeded with it. */
   const untilGranted = async (name: SimulatedName): Promise<void> => {
     const from = (await driver.records()).findLastIndex((one) => one.kind === 'act' && one.provider === name);
     for (let count = 0; count < RECOVERY_CALLS; count += 1) {
       const { ok, unanswered = false } = await call('renewal', name, { act: 'good' });
-      if (unanswered) return;
+      if (unanswered) {
+        return;
+      }
       const granted = (await driver.records())
         .slice(from)
         .some((one) => one.kind === 'exchange' && one.provider === name && one.accessToken !== undefined);
-      if (ok && granted) return;
+      if (ok && granted) {
+        return;
+      }
       await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
     }
   };
-  /** A cold call whose token request is never answered; while it hangs the provider is good again, and further calls are made. */
+  /**
+   * A cold call whose token request is never answered; while it hangs the provider is good again, and further calls are
+   * made.
+   */
   const hanging = async (): Promise<void> => {
     driver.progress('calls the client while a token request is not answered');
     await driver.act('hanging', 'good');
@@ -248,14 +292,18 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     const first = call('hanging', 'hanging', { act: 'silent' });
     const ended = first.then(() => true);
     while (!(await driver.records()).slice(from).some((record) => isRequestTo(record, 'hanging'))) {
-      if (await Promise.race([ended, delay(HANGING_POLL_MS, false)])) break;
+      if (await Promise.race([ended, delay(HANGING_POLL_MS, false)])) {
+        break;
+      }
     }
     await driver.act('hanging', 'good');
     await call('hanging', 'hanging', { act: 'good' });
     await first;
     for (let count = 0; count < RECOVERY_CALLS; count += 1) {
       const { ok, unanswered = false } = await call('hanging', 'hanging', { act: 'good' });
-      if (ok || unanswered) return;
+      if (ok || unanswered) {
+        return;
+      }
       await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
     }
   };

@@ -44,7 +44,10 @@ function remembers(still: (token: string, send: Send) => boolean | Promise<boole
   };
 }
 
-/** Whether there are a ServiceAccount and a pod of the names that a token holds, not being deleted, whatever their uids are. */
+/**
+ * Whether there are a ServiceAccount and a pod of the names that a token holds, not being deleted, whatever their uids
+ * are.
+ */
 async function namesExist(token: string, send: Send): Promise<boolean> {
   const bound = decodeToken(token).claims['kubernetes.io'];
   const paths = [

@@ -2,7 +2,10 @@
 export interface Exchange {
   method: string;
   path: string;
-  /** What says who asks and in which form: `authorization`, `impersonate-*`, `accept`, `content-type`. Without the first the harness asks. */
+  /**
+   * What says who asks and in which form: `authorization`, `impersonate-*`, `accept`, `content-type`. Without the first
+   * the harness asks.
+   */
   headers: Record<string, string>;
   body: Buffer;
 }

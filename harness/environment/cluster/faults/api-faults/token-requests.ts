@@ -30,7 +30,9 @@ function ofTokenRequests(answer: Fault['answer']): Fault {
   return { concerns: isTokenRequest, answer };
 }
 
-/** Where a TokenRequest or a pod names lives of tokens; the same places in the same order in a request and its answer. */
+/**
+ * Where a TokenRequest or a pod names lives of tokens; the same places in the same order in a request and its answer.
+ */
 function askedLives(exchange: Exchange, body: TokenRequestBody & PodBody): (AskedLife | undefined)[] {
   return isTokenRequest(exchange)
     ? [body.spec]

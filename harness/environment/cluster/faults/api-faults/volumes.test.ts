@@ -16,7 +16,9 @@ function get(path: string): Exchange {
 /** What a fault sends on to the API server; undefined where it lets the exchange pass. */
 async function sentBy(name: string, exchange: Exchange): Promise<Exchange | undefined> {
   const fault = VOLUME_FAULTS[name]?.();
-  if (fault?.concerns(exchange) !== true) return undefined;
+  if (fault?.concerns(exchange) !== true) {
+    return undefined;
+  }
   let sent: Exchange | undefined;
   await fault.answer(exchange, async (changed) => {
     sent = changed;

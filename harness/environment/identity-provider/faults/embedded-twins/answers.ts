@@ -7,7 +7,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
   'cacheable-answer': {
     behaviour: {
       finish(ctx) {
-        if (ctx.status === 200) ctx.set('cache-control', 'private, max-age=60');
+        if (ctx.status === 200) {
+          ctx.set('cache-control', 'private, max-age=60');
+        }
       },
     },
   },
@@ -16,7 +18,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
     behaviour: {
       finish(ctx) {
         const body = bodyOf(ctx.body);
-        if (ctx.status === 200) ctx.body = { ...body, expires_in: String(body.expires_in) };
+        if (ctx.status === 200) {
+          ctx.body = { ...body, expires_in: String(body.expires_in) };
+        }
       },
     },
   },
@@ -34,7 +38,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
   'hands-out-refresh-token': {
     behaviour: {
       finish(ctx) {
-        if (ctx.status === 200) ctx.body = { ...bodyOf(ctx.body), refresh_token: 'refresh' };
+        if (ctx.status === 200) {
+          ctx.body = { ...bodyOf(ctx.body), refresh_token: 'refresh' };
+        }
       },
     },
   },
@@ -43,7 +49,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
   'server-error-on-garbage': {
     behaviour: {
       finish(ctx) {
-        if (!String(bodyOf(ctx.body).error_description).includes('not a valid signed JWT')) return;
+        if (!String(bodyOf(ctx.body).error_description).includes('not a valid signed JWT')) {
+          return;
+        }
         ctx.status = 500;
         ctx.body = { error: 'server_error' };
       },
@@ -54,7 +62,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
     behaviour: {
       finish(ctx) {
         const body = bodyOf(ctx.body);
-        if (body.error !== undefined) ctx.body = { ...body, error: 'bad_token' };
+        if (body.error !== undefined) {
+          ctx.body = { ...body, error: 'bad_token' };
+        }
       },
     },
   },
@@ -64,7 +74,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
       finish(ctx) {
         const body = bodyOf(ctx.body);
         const sent = ctx.oidc?.body;
-        if (body.error === undefined || sent === undefined) return;
+        if (body.error === undefined || sent === undefined) {
+          return;
+        }
         const assertion = sent.assertion ?? sent.subject_token ?? sent.client_assertion;
         ctx.body = { ...body, error_description: `refused: ${String(assertion)}` };
       },
@@ -84,7 +96,9 @@ export const ANSWER_TWINS: Record<string, EmbeddedTwin> = {
       ungranted: () => [],
       finish(ctx) {
         const body = bodyOf(ctx.body);
-        if (typeof body.scope === 'string') ctx.body = { ...body, scope: body.scope.split(' ') };
+        if (typeof body.scope === 'string') {
+          ctx.body = { ...body, scope: body.scope.split(' ') };
+        }
       },
       claims(claims) {
         delete claims.scope;

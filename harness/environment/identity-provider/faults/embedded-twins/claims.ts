@@ -17,7 +17,9 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
         const siblings = audiencesOf(claims).filter(
           (named) => named !== audience && String(named).startsWith(EMBEDDED_AUDIENCE_PREFIX),
         );
-        if (siblings.length > 0) throw new AssertionRefused('audience is another provider');
+        if (siblings.length > 0) {
+          throw new AssertionRefused('audience is another provider');
+        }
       },
     }),
   },
@@ -26,7 +28,9 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
   'client-assertion-audience-unchecked': {
     checks: () => ({
       audience(claims, policy, use) {
-        if (use === 'grant') STRICT_CHECKS.audience(claims, policy, use);
+        if (use === 'grant') {
+          STRICT_CHECKS.audience(claims, policy, use);
+        }
       },
     }),
   },
@@ -34,8 +38,9 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
   'issuer-prefix-match': {
     checks: () => ({
       issuer(claims, { issuer }) {
-        if (typeof claims.iss !== 'string' || !claims.iss.startsWith(issuer))
+        if (typeof claims.iss !== 'string' || !claims.iss.startsWith(issuer)) {
           throw new AssertionRefused('issuer not trusted');
+        }
       },
     }),
   },
@@ -48,7 +53,9 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
       const used = new Set<unknown>();
       return {
         reuse(claims) {
-          if (used.has(claims.jti)) throw new AssertionRefused('jti was used before');
+          if (used.has(claims.jti)) {
+            throw new AssertionRefused('jti was used before');
+          }
           used.add(claims.jti);
         },
       };
@@ -59,7 +66,9 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
     checks: () => ({
       times(claims, policy) {
         STRICT_CHECKS.times(claims, policy);
-        if (Number(claims.iat) < Date.now() / 1_000 - 300) throw new AssertionRefused('issued too far in the past');
+        if (Number(claims.iat) < Date.now() / 1_000 - 300) {
+          throw new AssertionRefused('issued too far in the past');
+        }
       },
     }),
   },
@@ -67,7 +76,9 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
   'first-match-wins': {
     checks: () => ({
       audience(claims, { audience }) {
-        if (!audiencesOf(claims).includes(audience)) throw new AssertionRefused('audience is not this provider');
+        if (!audiencesOf(claims).includes(audience)) {
+          throw new AssertionRefused('audience is not this provider');
+        }
       },
     }),
   },

@@ -41,7 +41,9 @@ export const IDENTITY_TWINS: Record<string, EmbeddedTwin> = {
     behaviour: {
       finish(ctx) {
         const body = bodyOf(ctx.body);
-        if (body.active === true) ctx.body = { ...body, sub: 'workload', client_id: 'workload' };
+        if (body.active === true) {
+          ctx.body = { ...body, sub: 'workload', client_id: 'workload' };
+        }
       },
     },
   },

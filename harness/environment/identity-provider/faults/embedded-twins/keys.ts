@@ -18,7 +18,9 @@ export const KEY_TWINS: Record<string, EmbeddedTwin> = {
         try {
           return await STRICT_CHECKS.signature(assertion, policy);
         } catch (error) {
-          if (error instanceof KeysUnavailable) return readClaims(assertion);
+          if (error instanceof KeysUnavailable) {
+            return readClaims(assertion);
+          }
           throw error;
         }
       },
@@ -31,11 +33,15 @@ export const KEY_TWINS: Record<string, EmbeddedTwin> = {
       let givenUp: KeysUnavailable | undefined;
       return {
         async signature(assertion, policy) {
-          if (givenUp !== undefined) throw givenUp;
+          if (givenUp !== undefined) {
+            throw givenUp;
+          }
           try {
             return await STRICT_CHECKS.signature(assertion, policy);
           } catch (error) {
-            if (error instanceof KeysUnavailable) givenUp = error;
+            if (error instanceof KeysUnavailable) {
+              givenUp = error;
+            }
             throw error;
           }
         },

@@ -26,7 +26,9 @@ export const SIGNATURE_TWINS: Record<string, EmbeddedTwin> = {
             const key = await Promise.resolve(
               policy.keys({ ...header, alg }, { payload: '', signature: '', protected: '' }),
             ).catch(() => undefined);
-            if (key instanceof CryptoKey) return new TextEncoder().encode(await exportSPKI(key));
+            if (key instanceof CryptoKey) {
+              return new TextEncoder().encode(await exportSPKI(key));
+            }
           }
           throw new AssertionRefused('signed by an unknown key');
         };
@@ -46,8 +48,12 @@ export const SIGNATURE_TWINS: Record<string, EmbeddedTwin> = {
       issuer() {},
       async signature(assertion, policy) {
         const { iss } = readClaims(assertion);
-        if (iss === policy.issuer) return STRICT_CHECKS.signature(assertion, policy);
-        if (typeof iss !== 'string') throw new AssertionRefused('issuer missing');
+        if (iss === policy.issuer) {
+          return STRICT_CHECKS.signature(assertion, policy);
+        }
+        if (typeof iss !== 'string') {
+          throw new AssertionRefused('issuer missing');
+        }
         const keys = clusterKeys(iss, policy.fetch);
         return STRICT_CHECKS.signature(assertion, { ...policy, keys }).catch(() => {
           throw new AssertionRefused('signed by an unknown key');
@@ -71,7 +77,9 @@ export const SIGNATURE_TWINS: Record<string, EmbeddedTwin> = {
     checks: () => ({
       async signature(assertion, policy) {
         const { jku } = read(decodeProtectedHeader, assertion);
-        if (jku !== undefined) await policy.fetch(jku);
+        if (jku !== undefined) {
+          await policy.fetch(jku);
+        }
         return STRICT_CHECKS.signature(assertion, policy);
       },
     }),
@@ -82,7 +90,9 @@ export const SIGNATURE_TWINS: Record<string, EmbeddedTwin> = {
     checks: () => ({
       async signature(assertion, policy) {
         const { crit } = read(decodeProtectedHeader, assertion);
-        if (crit === undefined) return STRICT_CHECKS.signature(assertion, policy);
+        if (crit === undefined) {
+          return STRICT_CHECKS.signature(assertion, policy);
+        }
         try {
           const known = Object.fromEntries(crit.map((name) => [name, true]));
           const { payload } = await compactVerify(assertion, policy.keys, {
@@ -102,7 +112,9 @@ export const SIGNATURE_TWINS: Record<string, EmbeddedTwin> = {
     checks: () => ({
       async signature(assertion, policy) {
         const claims = readClaims(assertion);
-        if (!String(claims.aud).startsWith('inference-')) return STRICT_CHECKS.signature(assertion, policy);
+        if (!String(claims.aud).startsWith('inference-')) {
+          return STRICT_CHECKS.signature(assertion, policy);
+        }
         return { ...claims, iss: policy.issuer, aud: policy.audience };
       },
     }),

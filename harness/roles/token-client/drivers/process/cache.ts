@@ -26,25 +26,36 @@ export class CacheFolder {
   /** @returns how many files were made corrupt */
   prepare(start: Start): number {
     mkdirSync(dirname(this.#folder), { recursive: true, mode: 0o700 });
-    if (start === 'kept') rmSync(this.#folder, { recursive: true, force: true });
-    if ((start === 'emptied' || start === 'unwritable') && existsSync(this.#folder))
+    if (start === 'kept') {
+      rmSync(this.#folder, { recursive: true, force: true });
+    }
+    if ((start === 'emptied' || start === 'unwritable') && existsSync(this.#folder)) {
       renameSync(this.#folder, this.#aside);
+    }
     // No permission keeps root from writing, but nobody can make a folder where a file is.
-    if (start === 'unwritable') writeFileSync(this.#folder, '');
+    if (start === 'unwritable') {
+      writeFileSync(this.#folder, '');
+    }
     const corrupt = start === 'corrupt' ? filesOf(this.#folder) : [];
-    for (const file of corrupt) writeFileSync(file, '{"key":');
+    for (const file of corrupt) {
+      writeFileSync(file, '{"key":');
+    }
     return corrupt.length;
   }
 
   restore(): void {
-    if (!existsSync(this.#aside)) return;
+    if (!existsSync(this.#aside)) {
+      return;
+    }
     rmSync(this.#folder, { recursive: true, force: true });
     renameSync(this.#aside, this.#folder);
   }
 }
 
 function filesOf(folder: string): string[] {
-  if (!existsSync(folder)) return [];
+  if (!existsSync(folder)) {
+    return [];
+  }
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .map((name) => join(folder, name))
     .filter((path) => statSync(path).isFile());
@@ -56,7 +67,9 @@ export async function startProcessWithCache(
   target: Target<'token-client'>,
 ): Promise<CacheDriver & { stop(): Promise<void> }> {
   const { run } = target;
-  if (run.form !== 'process' || run.cacheFolder === undefined) throw new HarnessError(`${target.file} names no cache`);
+  if (run.form !== 'process' || run.cacheFolder === undefined) {
+    throw new HarnessError(`${target.file} names no cache`);
+  }
   const rig = await startProcessRig(t, target);
   try {
     const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('client cache')]);

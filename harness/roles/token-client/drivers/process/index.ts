@@ -32,8 +32,8 @@ const NAME = 'token-client';
 const LEAST_EXPIRATION_SECONDS = 600;
 
 /**
- * A token client that is a process of this host, one for each call or one for all. Its token files are those of a pod that a kubelet rotates; it is led
- * to an observer in this process.
+ * A token client that is a process of this host, one for each call or one for all. Its token files are those of a pod
+ * that a kubelet rotates; it is led to an observer in this process.
  */
 export async function startProcessClient(t: RequirementContext, target: Target<'token-client'>): Promise<TargetClient> {
   const rig = await startProcessRig(t, target);
@@ -45,7 +45,11 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       tokenPath: (name) => ({ path: rig.at('tokens', `${name}-token`), configured: true }),
       baseURL: rig.baseURL,
     });
-    if (omitsClientId(target)) for (const { name, clientId } of providers) await rig.addClientId(name, clientId);
+    if (omitsClientId(target)) {
+      for (const { name, clientId } of providers) {
+        await rig.addClientId(name, clientId);
+      }
+    }
     await createServiceAccount(t, namespace, NAME, false);
     const audiences = Object.fromEntries(providers.map(({ name, audience }) => [`${name}-token`, audience]));
     const probePod = await startProbePod(t, namespace, {
@@ -85,10 +89,14 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       rig.baseURL,
     );
     const sets = new ConfigurationSets(target, providers, configured, latePath, rig.values);
-    for (const [set, files] of Object.entries(sets.files)) rig.writeFiles(set, files);
+    for (const [set, files] of Object.entries(sets.files)) {
+      rig.writeFiles(set, files);
+    }
     const isResident = target.run.trigger.kind === 'http';
     const whyNot = await rig.start(EVERYTHING);
-    if (whyNot !== undefined) throw new NotTestable(whyNot);
+    if (whyNot !== undefined) {
+      throw new NotTestable(whyNot);
+    }
     return {
       ...sessionSettings(target),
       ...(isResident ? {} : { startsForEachCall: true }),
@@ -96,7 +104,9 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       simulated,
       latePath,
       async call(name, patienceMs) {
-        if (broken !== undefined) throw new HarnessError(broken.message);
+        if (broken !== undefined) {
+          throw new HarnessError(broken.message);
+        }
         return rig.call(name, isResident ? EVERYTHING : sets.setFor(name), patienceMs);
       },
       observations: async () => probe.observations(),

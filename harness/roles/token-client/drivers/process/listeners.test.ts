@@ -7,8 +7,12 @@ const groups: ProcessGroup[] = [];
 const watches: GroupListeners[] = [];
 
 afterEach(async () => {
-  for (const watch of watches.splice(0)) await watch.stop();
-  for (const group of groups.splice(0)) await group.stop();
+  for (const watch of watches.splice(0)) {
+    await watch.stop();
+  }
+  for (const group of groups.splice(0)) {
+    await group.stop();
+  }
 });
 
 /** A process that lets a child listen, and writes the port. */

@@ -17,7 +17,9 @@ export function listeningSockets(table: string): Map<string, number> {
   );
 }
 
-/** Process group in the text of /proc/PID/stat (proc_pid_stat(5)): the name before it may hold anything, brackets too. */
+/**
+ * Process group in the text of /proc/PID/stat (proc_pid_stat(5)): the name before it may hold anything, brackets too.
+ */
 export function groupIn(stat: string): number {
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[2]);
 }
@@ -34,7 +36,9 @@ async function portsOf(groups: ReadonlySet<number>): Promise<number[]> {
     pids.map(async (pid) => groups.has(groupIn((await orNothing(readFile(`/proc/${pid}/stat`, 'utf8'))) ?? ''))),
   );
   const own = pids.filter((_, index) => members[index]);
-  if (own.length === 0) return [];
+  if (own.length === 0) {
+    return [];
+  }
   const tables = await Promise.all(['tcp', 'tcp6'].map((name) => orNothing(readFile(`/proc/net/${name}`, 'utf8'))));
   const listening = new Map(tables.flatMap((table) => [...listeningSockets(table ?? '')]));
   const links = await Promise.all(
@@ -88,6 +92,10 @@ export class GroupListeners {
 
   async #lookOnce(): Promise<void> {
     const at = new Date().toISOString();
-    for (const port of await portsOf(this.#groups)) if (!this.#seen.has(port)) this.#seen.set(port, at);
+    for (const port of await portsOf(this.#groups)) {
+      if (!this.#seen.has(port)) {
+        this.#seen.set(port, at);
+      }
+    }
   }
 }

@@ -13,8 +13,9 @@ export interface ObservingProxy {
 }
 
 /**
- * Starts a proxy (RFC 9110 section 9.3.6, CONNECT) on loopback. The names of a run exist in no DNS server, and a process on this host
- * has no hosts file of its own: by the proxy it knows them as a pod does by its hostAliases, and TLS stays its own matter.
+ * Starts a proxy (RFC 9110 section 9.3.6, CONNECT) on loopback. The names of a run exist in no DNS server, and a
+ * process on this host has no hosts file of its own: by the proxy it knows them as a pod does by its hostAliases, and
+ * TLS stays its own matter.
  *
  * @param routes `host:port` → port on loopback
  */
@@ -54,7 +55,9 @@ export async function startObservingProxy(routes: Record<string, number>): Promi
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of open) socket.destroy();
+        for (const socket of open) {
+          socket.destroy();
+        }
         server.closeAllConnections();
       }),
   };

@@ -25,7 +25,9 @@ import { mirrorTokens } from './tokens.ts';
 const stops: (() => unknown)[] = [];
 
 afterEach(async () => {
-  for (const stop of stops.splice(0).reverse()) await stop();
+  for (const stop of stops.splice(0).reverse()) {
+    await stop();
+  }
 });
 
 function folder(): string {
@@ -49,7 +51,9 @@ describe('a process that is one call', () => {
     const ended = await runToCompletion(node(script), options(20_000), (text) => seen.push(text));
     expect(ended).toMatchObject({ exitCode: 3, signal: null });
     expect(seen.join('')).toContain('good');
-    if (ended === undefined) throw new Error('it did not end');
+    if (ended === undefined) {
+      throw new Error('it did not end');
+    }
     expect(resultOf(ended, undefined)).toMatchObject({
       ok: false,
       error: expect.stringMatching(/exit code 3: .*and more/s),
@@ -99,7 +103,9 @@ describe('the proxy', () => {
     }
     socket.write('GET / HTTP/1.1\r\nhost: known.test\r\nconnection: close\r\n\r\n');
     let answer = '';
-    for await (const chunk of socket) answer += String(chunk);
+    for await (const chunk of socket) {
+      answer += String(chunk);
+    }
     return { status: 200, answer };
   }
 
@@ -137,7 +143,9 @@ test('tokens of a pod come to the folder as a kubelet would write them', async (
   expect(readlinkSync(join(tokens, 'a'))).toBe('..data/a');
   const before = readlinkSync(join(tokens, '..data'));
   held['/pod/b'] = 'token-b2';
-  while (readFileSync(join(tokens, 'b'), 'utf8') !== 'token-b2') await delay(20);
+  while (readFileSync(join(tokens, 'b'), 'utf8') !== 'token-b2') {
+    await delay(20);
+  }
   expect(readFileSync(join(tokens, 'a'), 'utf8')).toBe('token-a1');
   expect(readlinkSync(join(tokens, '..data'))).not.toBe(before);
   await delay(20);

@@ -2,7 +2,10 @@ import { tmpdir } from 'node:os';
 import { afterEach, expect, test } from 'vitest';
 import { type ResidentClient, startResident } from './resident.ts';
 
-/** A client that answers `/call` by what it is asked, waits for ever at `/silent`, and ends at `/crash`; `/loaded` is answered by its argument. */
+/**
+ * A client that answers `/call` by what it is asked, waits for ever at `/silent`, and ends at `/crash`; `/loaded` is
+ * answered by its argument.
+ */
 const CLIENT = `
 const server = require('node:http').createServer(async (request, response) => {
   if (request.url === '/crash') process.exit(7);
@@ -18,7 +21,9 @@ server.listen(0, '127.0.0.1', () => console.log('listening on http://127.0.0.1:'
 const started: ResidentClient[] = [];
 
 afterEach(async () => {
-  for (const client of started.splice(0)) await client.end();
+  for (const client of started.splice(0)) {
+    await client.end();
+  }
 });
 
 async function start(
@@ -41,7 +46,9 @@ async function start(
     (text) => written.push(text),
   );
   const output = (): string => written.join('');
-  if (typeof client === 'string') return { client: undefined, why: client, output };
+  if (typeof client === 'string') {
+    return { client: undefined, why: client, output };
+  }
   started.push(client);
   return { client, why: undefined, output };
 }

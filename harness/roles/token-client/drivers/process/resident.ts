@@ -18,7 +18,10 @@ export interface ResidentClient {
   end(): Promise<void>;
 }
 
-/** From a process's last answer, or the loss of its connections, to the notice of its end: it may have to write its reason first. */
+/**
+ * From a process's last answer, or the loss of its connections, to the notice of its end: it may have to write its
+ * reason first.
+ */
 const EXIT_MS = 2_000;
 
 /** How it is started, and how it is called then. */
@@ -56,12 +59,18 @@ export async function startResident(
   let told: string | undefined;
   const group = startCommand(settings.command, settings, (text) => {
     onOutput(text);
-    if (told !== undefined) return;
+    if (told !== undefined) {
+      return;
+    }
     written += text;
     told = ready.exec(written)?.[1];
-    if (told !== undefined) url.resolve(told);
+    if (told !== undefined) {
+      url.resolve(told);
+    }
   });
-  if (group.pid !== undefined) settings.onStart?.(group.pid);
+  if (group.pid !== undefined) {
+    settings.onStart?.(group.pid);
+  }
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
   const stop = async (): Promise<void> => {
     await group.end();
@@ -73,7 +82,8 @@ export async function startResident(
     return end;
   });
   ended.catch(() => undefined);
-  // Not `ended`, which comes once nobody holds its output open any more: a child that it left behind may do so for ever.
+  // Not `ended`, which comes once nobody holds its output open any more: a child that it left behind may do so for
+  // ever.
   let gone = false;
   const exited = group.exited.then(() => {
     gone = true;
@@ -94,7 +104,9 @@ export async function startResident(
   settings.signal.addEventListener('abort', () => waiting.abort(), { once: true, signal });
   const start = async (): Promise<string | { base: string }> => {
     const first = await Promise.race([url.promise.then((base) => ({ base })), ended, late]);
-    if (typeof first === 'string' || settings.warmUp === undefined) return first;
+    if (typeof first === 'string' || settings.warmUp === undefined) {
+      return first;
+    }
     try {
       const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.startSeconds * 1000)]);
       const answer = await sendBy(dispatcher, first.base)(settings.warmUp, { signal: deadline });
@@ -114,11 +126,15 @@ export async function startResident(
     const identity = (): ProcessIdentity => ({ podUid: `process ${group.pid}`, restarts: gone ? 1 : 0 });
     return {
       async call(values, patienceMs) {
-        if (end !== undefined) return { ok: false, error: end };
+        if (end !== undefined) {
+          return { ok: false, error: end };
+        }
         try {
           return await callByRequest(send, settings.request, { values, where: settings.where, patienceMs });
         } catch (error) {
-          if (!(error instanceof ConnectionLost)) throw error;
+          if (!(error instanceof ConnectionLost)) {
+            throw error;
+          }
           await untilGone();
           return { ok: false, error: end ?? error.message };
         }
@@ -145,7 +161,9 @@ class ConnectionLost extends Error {}
 function sendBy(dispatcher: Agent, base: string): SendRequest {
   return async (path, init) => {
     const lost = (error: unknown): never => {
-      if (init.signal.aborted) throw error;
+      if (init.signal.aborted) {
+        throw error;
+      }
       throw new ConnectionLost(`the client did not answer to ${path}: ${describeError(error)}`);
     };
     const response = await fetch(new URL(path, base), { ...init, dispatcher }).catch(lost);

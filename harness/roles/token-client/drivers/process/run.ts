@@ -77,7 +77,9 @@ export async function runToCompletion(
   onOutput: (text: string) => void,
 ): Promise<CommandEnded | undefined> {
   const group = startCommand(command, options, onOutput);
-  if (group.pid !== undefined) options.onStart?.(group.pid);
+  if (group.pid !== undefined) {
+    options.onStart?.(group.pid);
+  }
   const late = new AbortController();
   try {
     const patience = AbortSignal.any([late.signal, options.signal]);
@@ -85,7 +87,9 @@ export async function runToCompletion(
       group.ended,
       delay(options.patienceMs, undefined, { signal: patience }).catch(() => undefined),
     ]);
-    if (answer !== undefined) return answer;
+    if (answer !== undefined) {
+      return answer;
+    }
     await group.end();
     return undefined;
   } finally {
@@ -97,7 +101,9 @@ export async function runToCompletion(
 
 /** What came of a call that is a command: exit code 0, and what the target file says of the output. */
 export function resultOf({ exitCode, signal, output }: CommandEnded, success: string | undefined): CallAnswer {
-  if (exitCode !== 0) return { ok: false, error: describeEnd({ exitCode, signal, output }), output };
+  if (exitCode !== 0) {
+    return { ok: false, error: describeEnd({ exitCode, signal, output }), output };
+  }
   if (success !== undefined && !new RegExp(success).test(output)) {
     return {
       ok: false,

@@ -61,7 +61,9 @@ const target = {
 
 const stops: (() => Promise<unknown>)[] = [];
 afterAll(async () => {
-  for (const stop of stops.reverse()) await stop();
+  for (const stop of stops.reverse()) {
+    await stop();
+  }
 });
 
 test('folders of processes that are gone are removed, others are left', () => {
@@ -73,7 +75,9 @@ test('folders of processes that are gone are removed, others are left', () => {
     `kube-agent-conformance-client-${process.pid}-abc`,
     'other',
   ];
-  for (const name of names) mkdirSync(join(parent, name));
+  for (const name of names) {
+    mkdirSync(join(parent, name));
+  }
   sweepFolders(parent);
   expect(readdirSync(parent).sort()).toEqual(names.slice(1).sort());
 });

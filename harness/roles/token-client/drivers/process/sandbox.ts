@@ -35,10 +35,14 @@ export interface ProcessRig {
   baseURL(provider: string): string;
   /** Writes the files of a set of providers; they are in `at('config', set)` then. */
   writeFiles(set: string, files: Record<string, string>): void;
-  /** Lets the client make one call: its command is run with the configuration of a set, or the process that was started is asked. */
+  /**
+   * Lets the client make one call: its command is run with the configuration of a set, or the process that was started
+   * is asked.
+   */
   call(provider: string, set: string, patienceMs: number): Promise<CallAnswer | undefined>;
   /**
-   * Starts a client that is one process for all its calls, with the configuration of a set, in the place of the one before.
+   * Starts a client that is one process for all its calls, with the configuration of a set, in the place of the one
+   * before.
    *
    * @returns why it cannot be called
    */
@@ -76,7 +80,9 @@ const FOLDER_PREFIX = 'kube-agent-conformance-client-';
 export function sweepFolders(parent: string): void {
   for (const name of readdirSync(parent)) {
     const pid = Number(new RegExp(`^${FOLDER_PREFIX}(\\d+)-`).exec(name)?.[1] ?? Number.NaN);
-    if (!Number.isInteger(pid) || isAlive(pid)) continue;
+    if (!Number.isInteger(pid) || isAlive(pid)) {
+      continue;
+    }
     try {
       rmSync(join(parent, name), { recursive: true, force: true });
     } catch {
@@ -97,7 +103,9 @@ function isAlive(pid: number): boolean {
 /** Makes the rig; its folder goes when it is stopped, or with this process. */
 export async function startProcessRig(t: RequirementContext, target: TokenClientTarget): Promise<ProcessRig> {
   const { run } = target;
-  if (run.form !== 'process') throw new HarnessError(`${target.file} describes a pod`);
+  if (run.form !== 'process') {
+    throw new HarnessError(`${target.file} describes a pod`);
+  }
   const { host, port, upstream, providers, ca } = await t.identityProvider();
   sweepFolders(tmpdir());
   const folder = mkdtempSync(join(tmpdir(), `${FOLDER_PREFIX}${process.pid}-`));
@@ -105,13 +113,17 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
   process.once('exit', remove);
   const stops: (() => Promise<unknown> | unknown)[] = [() => process.removeListener('exit', remove), remove];
   const stop = async (): Promise<void> => {
-    for (const each of stops.splice(0).reverse()) await each();
+    for (const each of stops.splice(0).reverse()) {
+      await each();
+    }
   };
   // A requirement that takes too long, or a run that is broken off.
   t.signal.addEventListener('abort', () => void stop().catch(() => undefined), { once: true });
   try {
     const at = (...names: string[]): string => join(folder, ...names);
-    for (const name of [...WRITABLE, 'late', 'config']) mkdirSync(at(name), { mode: 0o700 });
+    for (const name of [...WRITABLE, 'late', 'config']) {
+      mkdirSync(at(name), { mode: 0o700 });
+    }
     const { cert, key } = await t.certificate(host, {
       names: [RESOURCE_SERVER_HOST, SIMULATED_HOSTS.simulated, SIMULATED_HOSTS.tenants, SIMULATED_HOSTS.elsewhere],
     });
@@ -164,7 +176,9 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
     stops.push(end);
     const ask = async (path: string, method = 'GET'): Promise<unknown> => {
       const response = await fetch(`http://127.0.0.1:${ports.http}${path}`, { method });
-      if (!response.ok) throw new HarnessError(`the observer answers ${response.status} to ${path}`);
+      if (!response.ok) {
+        throw new HarnessError(`the observer answers ${response.status} to ${path}`);
+      }
       return response.json();
     };
     return {
@@ -181,8 +195,9 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
       async call(name, set, patienceMs) {
         const known = { ...values, ...callValues(name, at('config', set)) };
         if (trigger.kind === 'http') {
-          if (resident === undefined)
+          if (resident === undefined) {
             throw new HarnessError(`${target.file}: the client is called before it is started`);
+          }
           return resident.call(known, patienceMs);
         }
         const ended = await runToCompletion(
@@ -193,7 +208,9 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
         return ended === undefined ? undefined : resultOf(ended, trigger.success);
       },
       async start(set) {
-        if (trigger.kind !== 'http') return undefined;
+        if (trigger.kind !== 'http') {
+          return undefined;
+        }
         await end();
         const { command, ready, warmUp, kind: _kind, ...request } = trigger;
         const known = { ...values, 'config.folder': at('config', set) };
@@ -212,7 +229,9 @@ export async function startProcessRig(t: RequirementContext, target: TokenClient
           },
           (text) => written.push(text),
         );
-        if (typeof started === 'string') return started;
+        if (typeof started === 'string') {
+          return started;
+        }
         resident = started;
         return undefined;
       },

@@ -16,16 +16,20 @@ export interface TokenMirror {
 }
 
 /**
- * Writes the files of a folder as the kubelet does (AtomicWriter): each path is a symlink into `..data`, that one is a symlink to a
- * folder with a name of its own, and only it is replaced.
+ * Writes the files of a folder as the kubelet does (AtomicWriter): each path is a symlink into `..data`, that one is a
+ * symlink to a folder with a name of its own, and only it is replaced.
  */
 function writeAtomically(folder: string, files: Record<string, string>, previous: string | undefined): string {
   const stamp = mkdtempSync(join(folder, '..projected_'));
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(stamp, name), content, { mode: 0o600 });
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(stamp, name), content, { mode: 0o600 });
+  }
   symlinkSync(basename(stamp), join(folder, '..data_tmp'));
   renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
   if (previous === undefined) {
-    for (const name of Object.keys(files)) symlinkSync(join('..data', name), join(folder, name));
+    for (const name of Object.keys(files)) {
+      symlinkSync(join('..data', name), join(folder, name));
+    }
   } else {
     rmSync(previous, { recursive: true });
   }
@@ -33,7 +37,8 @@ function writeAtomically(folder: string, files: Record<string, string>, previous
 }
 
 /**
- * Keeps a folder as the projected volume of a probe pod is, so that a process of this host meets tokens that a kubelet really rotates.
+ * Keeps a folder as the projected volume of a probe pod is, so that a process of this host meets tokens that a kubelet
+ * really rotates.
  *
  * @param files path in the pod → name in the folder
  * @returns when each file is there
@@ -55,9 +60,13 @@ export async function mirrorTokens(
       name,
       observation: observed.find((file) => file.path === path)?.observations.at(-1),
     }));
-    if (latest.some(({ observation }) => observation === undefined)) return false;
+    if (latest.some(({ observation }) => observation === undefined)) {
+      return false;
+    }
     const wanted = latest.map(({ observation }) => observation?.sha256).join();
-    if (wanted === held) return true;
+    if (wanted === held) {
+      return true;
+    }
     const contents = await Promise.all(
       latest.map(async ({ name, observation }) => [name, await probe.token(observation?.sha256 ?? '')] as const),
     );
@@ -75,11 +84,15 @@ export async function mirrorTokens(
     return true;
   };
   let stopped = false;
-  while (!(await look())) await delay(INTERVAL_MS);
+  while (!(await look())) {
+    await delay(INTERVAL_MS);
+  }
   const following = (async () => {
     while (!stopped) {
       await delay(INTERVAL_MS);
-      if (!stopped) await look();
+      if (!stopped) {
+        await look();
+      }
     }
   })().catch((error: unknown) =>
     onBroken(new Error(`the tokens of the pod cannot be followed: ${describeError(error)}`)),
