@@ -1072,7 +1072,8 @@ export function givesLinesWhole(record: BytesRecord): Finding[] {
   const findings = record.lines.flatMap(({ what, text }): Finding[] => {
     const at = output.indexOf(text, from);
     if (at < 0) {
-      return [`the line with ${what} ${describeLoss(output, text)}`];
+      const finding = `the line with ${what} ${describeLoss(output, text)}`;
+      return [output.includes(text) ? finding : missing(finding)];
     }
     from = at + text.length;
     return output.includes(text, from) ? [`the line with ${what} was given more than once`] : [];
