@@ -118,14 +118,14 @@ describe('exchanges while a provider fails', () => {
   const told503 = { kind: 'act', provider: 'outage', act: 'failing', at: iso(10), place: 1 } as const;
   const limiting = { kind: 'act', provider: 'renewal-limited', act: 'limiting', at: iso(30), place: 500 } as const;
   const made = aCall('outage', 'outage', [10, 13], { act: 'failing', ...failed });
-  const down = aCall('renewal', 'renewal-down', [40, 40.1], { act: 'failing' });
+  const down = Array.from({ length: 6 }, () => aCall('renewal', 'renewal-down', [40, 40.1], { act: 'failing' }));
   const closed = { ...told503, act: 'closed', place: 0.1 };
-  const seen = (at: number[], limited: number[] = []): string[] =>
+  const seen = (at: number[], limited: number[] = [], burst = down): string[] =>
     told(
       boundsItsExchanges(
         session({
           acts: [closed, told503, limiting],
-          calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, down],
+          calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, ...burst],
           exchanges: [
             exchange('outage', 8, { place: 0.5, status: 0 }),
             ...at.map((second, index) => exchange('outage', second, { place: 2 + index / 1e6, status: 503 })),
@@ -147,6 +147,12 @@ describe('exchanges while a provider fails', () => {
     expect(seen(times(5, 0.5))).toEqual([
       expect.stringMatching(/pauses that do not grow .*first 500 ms, the last 500 ms/),
     ]);
+  });
+
+  test('say nothing where too few calls were made, unless the client was busy with those', () => {
+    expect(seen([10], [], down.slice(0, 5))).toEqual([expect.stringMatching(/^only 5 calls .* so nothing is known/)]);
+    const busy = aCall('renewal', 'renewal-down', [40, 45], { act: 'failing' });
+    expect(seen([10], [], [busy])).toEqual([]);
   });
 
   test('do not come before Retry-After', () => {

@@ -557,6 +557,9 @@ const ATTEMPTS_AT_ONCE = 3;
 /** Exchanges that many calls at one moment may make between them while their provider fails and their token is good. */
 const ATTEMPTS_OF_A_BURST = 5;
 
+/** Half of the time for which it fails then: a client that is busy for so long was asked often enough. */
+const BUSY_MS = 4_500;
+
 /**
  * TR-39: exchanges are bounded while the provider fails: few for each call, with growing pauses, and none before
  * `Retry-After`.
@@ -597,6 +600,14 @@ function boundsOfABurst(session: ClientSession): Finding[] {
     return ['no calls were made while a provider failed and their token was good'];
   }
   const attempts = duringAct(session, session.exchanges, 'renewal-down', 'failing').length;
+  const busyMs = failing.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  // Less than that shows nothing of a client that asks once for each call.
+  if (failing.length <= ATTEMPTS_OF_A_BURST && busyMs < BUSY_MS) {
+    return unseen(
+      failing,
+      `only ${failing.length} calls were made while the provider answered 503 and their token was good`,
+    );
+  }
   return attempts > ATTEMPTS_OF_A_BURST
     ? [
         `${failing.length} calls with a good token made ${attempts} exchanges while the provider answered 503; with growing pauses they are ${ATTEMPTS_OF_A_BURST} at most`,
