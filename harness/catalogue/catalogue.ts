@@ -196,7 +196,9 @@ const twinSchema = z.discriminatedUnion('role', [
     fault: text,
     sessionManager: z
       .strictObject({
-        /** A folder of fixtures/workloads/session-manager-twins; absent: the reference itself. */
+        /** Which of the two references it is a variant of. */
+        form: z.enum(['http', 'custom-resource']).default('http'),
+        /** A folder of fixtures/workloads/session-manager-twins, or of session-controller-twins; absent: the reference itself. */
         variant: name.optional(),
         /** Rules that its target file documents in addition to the reference's. */
         documents: z.array(policyRuleSchema).min(1).optional(),

@@ -5,6 +5,13 @@ import { observeFailedCommands } from '../../harness/roles/session-manager/scena
 import { observeInCluster } from '../../harness/roles/session-manager/scenarios/in-cluster.ts';
 import { observeMany } from '../../harness/roles/session-manager/scenarios/many.ts';
 import { observeWork } from '../../harness/roles/session-manager/scenarios/work.ts';
+import {
+  observeExpiry,
+  observeLife,
+  observeManySessions,
+  observeRestarts,
+  observeSuspend,
+} from '../../harness/roles/session-manager/sessions/scenarios.ts';
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
@@ -23,6 +30,18 @@ import {
   testsItsConnection,
   worksInTheCluster,
 } from './session-manager.checks.ts';
+import {
+  endsAtItsTime,
+  givesIdentityAsAsked,
+  leavesForeignObjects,
+  makesNothingTwice,
+  managesManySessions,
+  removesAllOfASession,
+  reportsByConditions,
+  saysWhenReady,
+  survivesALostPod,
+  suspendsAndResumes,
+} from './sessions.checks.ts';
 
 requirement('SM-01', check(observeConfiguration, keepsItsConfiguration));
 requirement('SM-02', check(observeConnection, testsItsConnection));
@@ -38,3 +57,23 @@ requirement('SM-11', check(observeConfiguration, survivesBadKubeconfigs));
 requirement('SM-12', check(observeInCluster, worksInTheCluster));
 requirement('SM-13', check(observeWork, knowsItsCallers));
 requirement('SM-14', check(observeMany, answersManyAtOnce));
+
+requirement('SM-20', check(observeLife, saysWhenReady));
+
+requirement('SM-21', check(observeLife, removesAllOfASession));
+
+requirement('SM-22', check(observeSuspend, suspendsAndResumes));
+
+requirement('SM-23', check(observeExpiry, endsAtItsTime));
+
+requirement('SM-24', check(observeLife, survivesALostPod));
+
+requirement('SM-25', check(observeLife, leavesForeignObjects));
+
+requirement('SM-26', check(observeRestarts, makesNothingTwice));
+
+requirement('SM-27', check(observeLife, givesIdentityAsAsked));
+
+requirement('SM-28', check(observeManySessions, managesManySessions));
+
+requirement('SM-29', check(observeSuspend, reportsByConditions));

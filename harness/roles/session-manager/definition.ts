@@ -1,5 +1,5 @@
 import type { RoleDefinition } from '../definition.ts';
-import { sessionManagerTarget } from './target.ts';
+import { declaredCapabilities } from './target.ts';
 
 export const sessionManager: RoleDefinition = {
   role: 'session-manager',
@@ -7,7 +7,7 @@ export const sessionManager: RoleDefinition = {
   isAtApiServer: true,
   sharesOneObservation: true,
   capabilities(candidate) {
-    const declared = sessionManagerTarget({ candidate }).capabilities;
+    const declared = declaredCapabilities(candidate);
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
   },
 };

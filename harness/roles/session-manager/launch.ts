@@ -149,7 +149,7 @@ async function launched<R>(
   const token = randomBytes(24).toString('hex');
   const values = {
     ...{ port, secondPort, folder, kubeconfig, namespace, image, token },
-    ...{ workload: workloadOf(t), 'target.folder': target.folder },
+    ...{ workload: workloadOf(t, 'http'), 'target.folder': target.folder },
   };
   const client = httpClient({ target, address: `http://127.0.0.1:${port}`, values: { token }, signal: t.signal });
   const calls: Call[] = [];

@@ -207,30 +207,129 @@ const httpSchema = z.strictObject({
   }),
 });
 
-/** A target file of the role `session-manager`. */
-export const sessionManagerTargetSchema = httpSchema.superRefine(
-  ({ capabilities, http, manifests, documented }, context) => {
-    const refuse = (path: (string | number)[], message: string): void =>
-      context.addIssue({ code: 'custom', path, message });
-    for (const capability of HTTP_CAPABILITIES) {
-      const names = SESSION_MANAGER_CAPABILITIES[capability];
-      const missing = names.filter((name) => http.operations[name] === undefined);
-      if (capabilities.includes(capability) && missing.length > 0) {
-        refuse(['http', 'operations'], `the capability \`${capability}\` needs ${missing.join(', ')}`);
-      }
-      const described = names.filter((name) => http.operations[name] !== undefined);
-      if (!capabilities.includes(capability) && described.length > 0) {
-        refuse(['capabilities'], `${described.join(', ')} is described, and \`${capability}\` is not declared`);
-      }
+const refinedHttpSchema = httpSchema.superRefine(({ capabilities, http, manifests, documented }, context) => {
+  const refuse = (path: (string | number)[], message: string): void =>
+    context.addIssue({ code: 'custom', path, message });
+  for (const capability of HTTP_CAPABILITIES) {
+    const names = SESSION_MANAGER_CAPABILITIES[capability];
+    const missing = names.filter((name) => http.operations[name] === undefined);
+    if (capabilities.includes(capability) && missing.length > 0) {
+      refuse(['http', 'operations'], `the capability \`${capability}\` needs ${missing.join(', ')}`);
     }
-    if (capabilities.includes('in-cluster') && manifests === undefined) {
-      refuse(['manifests'], 'the capability `in-cluster` needs them');
+    const described = names.filter((name) => http.operations[name] !== undefined);
+    if (!capabilities.includes(capability) && described.length > 0) {
+      refuse(['capabilities'], `${described.join(', ')} is described, and \`${capability}\` is not declared`);
     }
-    if (capabilities.includes('pods') && documented.pod === undefined) {
-      refuse(['documented', 'pod'], 'the capability `pods` needs it: what a pod is to look like');
+  }
+  if (capabilities.includes('in-cluster') && manifests === undefined) {
+    refuse(['manifests'], 'the capability `in-cluster` needs them');
+  }
+  if (capabilities.includes('pods') && documented.pod === undefined) {
+    refuse(['documented', 'pod'], 'the capability `pods` needs it: what a pod is to look like');
+  }
+  if (capabilities.includes('clean-up') && documented.ownerLabel === undefined) {
+    refuse(['documented', 'ownerLabel'], 'the capability `clean-up` needs it: by what its own pods are told');
+  }
+});
+
+/** Abilities of a manager whose sessions are custom resources. */
+export const SESSION_CAPABILITIES = [
+  /** Makes what a session needs, says when it is ready, and removes it. */
+  'sessions',
+  /** Ends a session's pod and brings it back. */
+  'suspend',
+  /** Ends a session at a time. */
+  'expiry',
+] as const;
+
+/** A condition of the status that says something of a session. */
+const conditionSchema = z.strictObject({
+  type: text,
+  status: z.enum(['True', 'False', 'Unknown']).default('True'),
+  reason: text.optional(),
+});
+
+const fieldPath = z
+  .string()
+  .regex(/^(\/([^/~]|~[01])+)+$/, 'a JSON Pointer into the object, for example /spec/suspend');
+
+/**
+ * A manager whose sessions are objects of a custom resource. In `start` these stand for what a run knows: `${namespace}`, `${kubeconfig}`,
+ * `${replica}` (a name for each process), `${folder}`, `${target.folder}`; in `resource.template` `${name}`, `${namespace}`, `${labels}` (of the pod),
+ * `${podSpec}` (a PodSpec) and `${claims}` (a list of volume claim templates, or nothing); in `documented.names` `${name}`, `${namespace}` and `${claim}`.
+ */
+const customResourceSchema = z.strictObject({
+  ...common,
+  form: z.literal('custom-resource'),
+  capabilities: z.array(z.enum(SESSION_CAPABILITIES)),
+  /** Files that are applied to the cluster before the first session, relative to this file: the CRD, and the controller where it runs in the cluster. */
+  install: z.strictObject({
+    files: z.array(text).default([]),
+    /** The Deployment that is to be available. Absent: the controller is a process (`start`). */
+    deployment: z.strictObject({ namespace: text, name: text }).optional(),
+    /** Longest time until it is. */
+    seconds: seconds.default(120),
+  }),
+  /** The controller as child processes, each with the rights of `rules`. */
+  start: z
+    .strictObject({
+      command: z.array(text).min(1),
+      env: z.record(z.string(), z.string()).default({}),
+      /** So many at once, of which one leads. */
+      replicas: z.number().int().positive().default(1),
+      /** Longest time until another leads when the leader was killed. */
+      takeoverSeconds: seconds.default(30),
+    })
+    .optional(),
+  resource: z.strictObject({
+    apiVersion: z.string().regex(/^[^/]+\/[^/]+$/, 'group and version, for example example.org/v1'),
+    kind: text,
+    /** As in the API's paths. */
+    plural: text,
+    /** Everything of a session's object but `apiVersion`, `kind` and its name. */
+    template: z.record(z.string(), z.unknown()),
+    /** What is changed to suspend and resume a session (capability `suspend`). */
+    suspend: z.strictObject({ field: fieldPath, suspended: z.unknown(), running: z.unknown() }).optional(),
+    /** The field for the time of its end, and for what becomes of the record then (capability `expiry`). */
+    expiry: z
+      .strictObject({
+        time: fieldPath,
+        policy: z.strictObject({ field: fieldPath, retain: z.unknown(), delete: z.unknown() }).optional(),
+      })
+      .optional(),
+    conditions: z.strictObject({
+      ready: conditionSchema,
+      suspended: conditionSchema.optional(),
+      finished: conditionSchema.optional(),
+      expired: conditionSchema.optional(),
+    }),
+  }),
+  documented: z.strictObject({
+    names: z.strictObject({ pod: text, claim: text.optional(), service: text.optional() }),
+    /** What becomes of a session whose pod is lost. */
+    lostPod: z.enum(['recreated', 'failed']),
+    /** What becomes of its claims when it is ended. */
+    claimsAtEnd: z.enum(['deleted', 'kept']).default('deleted'),
+  }),
+});
+
+const refinedCustomResourceSchema = customResourceSchema.superRefine(
+  ({ capabilities, install, start, resource }, context) => {
+    const refuse = (path: string[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    if (start === undefined && install.deployment === undefined) {
+      refuse(['start'], 'neither `start` nor `install.deployment`: what runs the controller?');
     }
-    if (capabilities.includes('clean-up') && documented.ownerLabel === undefined) {
-      refuse(['documented', 'ownerLabel'], 'the capability `clean-up` needs it: by what its own pods are told');
+    if (capabilities.includes('suspend') && (resource.suspend ?? resource.conditions.suspended) === undefined) {
+      refuse(['resource', 'suspend'], 'the capability `suspend` needs it, and `resource.conditions.suspended`');
+    }
+    if (capabilities.includes('expiry') && resource.expiry === undefined) {
+      refuse(['resource', 'expiry'], 'the capability `expiry` needs it');
     }
   },
 );
+
+/** A target file of the role `session-manager`, in one of two forms. */
+export const sessionManagerTargetSchema = z.discriminatedUnion('form', [
+  refinedHttpSchema,
+  refinedCustomResourceSchema,
+]);

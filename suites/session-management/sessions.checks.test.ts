@@ -1,0 +1,163 @@
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { textOf } from '../../harness/core/findings.ts';
+import type {
+  SessionCondition,
+  SessionEvent,
+  SessionObject,
+} from '../../harness/roles/session-manager/sessions/launch.ts';
+import type {
+  LifeRecord,
+  RestartRecord,
+  SuspendRecord,
+} from '../../harness/roles/session-manager/sessions/scenarios.ts';
+import type { ResourceTarget } from '../../harness/roles/session-manager/target.ts';
+import { loadTarget } from '../../harness/targets/load.ts';
+import {
+  givesIdentityAsAsked,
+  leavesForeignObjects,
+  makesNothingTwice,
+  reportsByConditions,
+  saysWhenReady,
+  survivesALostPod,
+} from './sessions.checks.ts';
+
+const target = loadTarget(
+  fileURLToPath(new URL('../../fixtures/targets/session-managers/reference/custom-resource.yaml', import.meta.url)),
+) as ResourceTarget;
+
+const condition = (type: string, status: string, rest: Partial<SessionCondition> = {}): SessionCondition => ({
+  ...{ type, status, reason: 'Because', message: 'of this', observedGeneration: 1 },
+  ...{ lastTransitionTime: '2026-01-01T00:00:00Z' },
+  ...rest,
+});
+
+function event(
+  at: number,
+  kind: SessionEvent['kind'],
+  name: string,
+  object: Partial<SessionObject> = {},
+): SessionEvent {
+  const metadata = { name, uid: `${kind} ${name}`, labels: { 'conformance.test/session': name }, ...object.metadata };
+  return { at, type: 'ADDED', kind, object: { ...object, metadata } };
+}
+
+const READY = { status: { conditions: [condition('Ready', 'True')] } };
+const NOT_READY = { status: { conditions: [condition('Ready', 'False')] } };
+
+const base = { target, namespace: 'n', createdAt: {}, deaths: [], stalls: [] };
+const texts = (findings: Parameters<typeof textOf>[0][]): string => findings.map(textOf).join('; ');
+
+function life(events: SessionEvent[], rest: Partial<LifeRecord> = {}): LifeRecord {
+  const names = ['web', 'client', 'lost', 'ended', 'identified'];
+  return {
+    ...base,
+    createdAt: Object.fromEntries(names.map((name) => [name, 0])),
+    ...{
+      events,
+      page: 'served by name',
+      marker: 'written before',
+      lostAt: 50_000,
+      lostUid: 'Pod lost',
+      endedAt: 90_000,
+    },
+    foreign: [],
+    ...rest,
+  };
+}
+
+const running = ['web', 'client', 'lost', 'ended', 'identified'].flatMap((name) => [
+  event(10_000, 'Pod', name, READY),
+  event(10_100, 'Session', name, READY),
+]);
+const broken = event(10_000, 'Session', 'broken', NOT_READY);
+
+describe('readiness (SM-20)', () => {
+  test('follows the pod', () => expect(saysWhenReady(life([...running, broken]))).toEqual([]));
+
+  test('before the pod is a finding', () => {
+    const early = event(1_000, 'Session', 'web', READY);
+    expect(texts(saysWhenReady(life([early, ...running, broken])))).toMatch(/web was ready before its pod/);
+  });
+
+  test('of a session that never came, or has no reason, is a finding', () => {
+    expect(texts(saysWhenReady(life([broken])))).toMatch(/web never became ready/);
+    const silent = event(1, 'Session', 'broken', {
+      status: { conditions: [condition('Ready', 'False', { message: '' })] },
+    });
+    expect(texts(saysWhenReady(life([...running, silent])))).toMatch(/does not say why/);
+  });
+});
+
+test('a lost pod comes back, and the session was not ready meanwhile (SM-24)', () => {
+  const gone = { ...event(51_000, 'Pod', 'lost', READY), type: 'DELETED' as const };
+  const next = event(60_000, 'Pod', 'lost', { ...READY, metadata: { name: 'lost', uid: 'another' } });
+  const said = [event(51_100, 'Session', 'lost', NOT_READY), event(60_100, 'Session', 'lost', READY)];
+  expect(survivesALostPod(life([...running, gone, next, ...said]))).toEqual([]);
+  expect(texts(survivesALostPod(life([...running, gone])))).toMatch(/never came back; it was ready all the time/);
+  expect(texts(survivesALostPod(life([...running, gone, next, ...said], { marker: '' })))).toMatch(/found "nothing"/);
+});
+
+test('what has the right name and another owner stays as it was, and the session says so (SM-25)', () => {
+  const foreign = [{ kind: 'Pod', name: 'taken-pod', before: 'u1, there', after: 'u1, there' }];
+  const says = event(1, 'Session', 'taken-pod', NOT_READY);
+  expect(leavesForeignObjects(life([says], { foreign }))).toEqual([]);
+  expect(texts(leavesForeignObjects(life([event(1, 'Session', 'taken-pod', READY)], { foreign })))).toMatch(
+    /is ready with a Pod/,
+  );
+  const adopted = [{ kind: 'Pod', name: 'taken-pod', before: 'u1, there', after: 'u1, there, owned by a session' }];
+  expect(texts(leavesForeignObjects(life([says], { foreign: adopted })))).toMatch(/is not its own, was u1, there; now/);
+});
+
+test('one object of each kind is made for a session (SM-26)', () => {
+  const session = [event(1, 'Session', 'one', READY), event(0, 'Pod', 'one')];
+  const record = (events: SessionEvent[]): RestartRecord => ({
+    ...base,
+    createdAt: { one: 0 },
+    events,
+    names: ['one'],
+  });
+  expect(makesNothingTwice(record(session))).toEqual([]);
+  const second = event(2, 'Pod', 'one', {
+    metadata: { name: 'one-again', uid: 'second', labels: { 'conformance.test/session': 'one' } },
+  });
+  expect(texts(makesNothingTwice(record([...session, second])))).toMatch(/got 2 objects Pod/);
+});
+
+test('an API token that nobody asked for is a finding (SM-27)', () => {
+  const token = (audience?: string) => ({
+    name: 'v',
+    projected: {
+      sources: [
+        { serviceAccountToken: { path: 't', expirationSeconds: 600, ...(audience === undefined ? {} : { audience }) } },
+      ],
+    },
+  });
+  const pods = (client: object[]) => [
+    event(0, 'Pod', 'identified', {
+      spec: { serviceAccountName: 'conformance-session', volumes: [token('conformance.test/provider')] },
+    }),
+    event(0, 'Pod', 'client', { spec: { volumes: client } }),
+  ];
+  expect(givesIdentityAsAsked(life(pods([])))).toEqual([]);
+  expect(texts(givesIdentityAsAsked(life(pods([token()]))))).toMatch(/client has an API token that was not asked for/);
+});
+
+test('conditions are whole, and of the generation that was asked last (SM-29)', () => {
+  const record = (generation: number, seen: SessionCondition): SuspendRecord => ({
+    ...base,
+    events: [
+      event(1, 'Session', 'resting', {
+        metadata: { name: 'resting', generation },
+        status: { conditions: [seen] },
+      } as Partial<SessionObject>),
+    ],
+    ...{ suspendedAt: 0, suspendedAgainAt: 0, resumedAt: 0, marker: '', turnedAt: 0 },
+  });
+  expect(reportsByConditions(record(1, condition('Ready', 'True')))).toEqual([]);
+  expect(texts(reportsByConditions(record(2, condition('Ready', 'True'))))).toMatch(
+    /of the generation 1, when 2 was asked last/,
+  );
+  const { reason: _, ...bare } = condition('Ready', 'True');
+  expect(texts(reportsByConditions(record(1, bare)))).toMatch(/has no reason/);
+});
