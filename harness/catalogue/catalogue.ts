@@ -198,7 +198,10 @@ const twinSchema = z.discriminatedUnion('role', [
       .strictObject({
         /** Which of the two references it is a variant of. */
         form: z.enum(['http', 'custom-resource']).default('http'),
-        /** A folder of fixtures/workloads/session-manager-twins, or of session-controller-twins; absent: the reference itself. */
+        /**
+         * A folder of fixtures/workloads/session-manager-twins, or of session-controller-twins; absent: the reference
+         * itself.
+         */
         variant: name.optional(),
         /** Rules that its target file documents in addition to the reference's. */
         documents: z.array(policyRuleSchema).min(1).optional(),

@@ -50,7 +50,10 @@ function targetOfForm<F extends Form>({ candidate }: { candidate: Candidate }, f
   return { ...(given as TargetOf<F>), podSecurity, rules };
 }
 
-/** The session manager in the slot that is called by HTTP: the target, or the reference, or a twin's variant of the reference. */
+/**
+ * The session manager in the slot that is called by HTTP: the target, or the reference, or a twin's variant of the
+ * reference.
+ */
 export function sessionManagerTarget(t: { candidate: Candidate }): HttpTarget {
   return targetOfForm(t, 'http');
 }
@@ -66,7 +69,9 @@ export function takes(target: HttpTarget, operation: OperationName, input: strin
   return JSON.stringify([path, query, body]).includes(`\${${input}}`);
 }
 
-/** The folder of fixtures/workloads that a reference's target file starts (`${workload}`): a twin has one of its own. */
+/**
+ * The folder of fixtures/workloads that a reference's target file starts (`${workload}`): a twin has one of its own.
+ */
 export function workloadOf({ candidate }: { candidate: Candidate }, form: Form): string {
   const twin = twinFor(candidate, 'session-manager')?.sessionManager;
   const workload = WORKLOADS[form];

@@ -254,15 +254,20 @@ const fieldPath = z
   .regex(/^(\/([^/~]|~[01])+)+$/, 'a JSON Pointer into the object, for example /spec/suspend');
 
 /**
- * A manager whose sessions are objects of a custom resource. In `start` these stand for what a run knows: `${namespace}`, `${kubeconfig}`,
- * `${replica}` (a name for each process), `${folder}`, `${target.folder}`; in `resource.template` `${name}`, `${namespace}`, `${labels}` (of the pod),
- * `${podSpec}` (a PodSpec) and `${claims}` (a list of volume claim templates, or nothing); in `documented.names` `${name}`, `${namespace}` and `${claim}`.
+ * A manager whose sessions are objects of a custom resource. In
+ * `start` these stand for what a run knows: `${namespace}`, `${kubeconfig}`, `${replica}` (a name for each process),
+ * `${folder}`, `${target.folder}`; in `resource.template` `${name}`, `${namespace}`, `${labels}` (of the pod),
+ * `${podSpec}` (a PodSpec) and `${claims}` (a list of volume claim templates, or nothing); in
+ * `documented.names` `${name}`, `${namespace}` and `${claim}`.
  */
 const customResourceSchema = z.strictObject({
   ...common,
   form: z.literal('custom-resource'),
   capabilities: z.array(z.enum(SESSION_CAPABILITIES)),
-  /** Files that are applied to the cluster before the first session, relative to this file: the CRD, and the controller where it runs in the cluster. */
+  /**
+   * Files that are applied to the cluster before the first session, relative to this file: the CRD, and the controller
+   * where it runs in the cluster.
+   */
   install: z.strictObject({
     files: z.array(text).default([]),
     /** The Deployment that is to be available. Absent: the controller is a process (`start`). */

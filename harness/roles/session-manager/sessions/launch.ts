@@ -36,7 +36,10 @@ export type SessionObject = KubernetesObject & {
   status?: { conditions?: SessionCondition[] };
 };
 
-/** One event of a session or of an object that it may need, as plain data, without managed fields. Times in milliseconds since the epoch. */
+/**
+ * One event of a session or of an object that it may need, as plain data, without managed fields. Times in milliseconds
+ * since the epoch.
+ */
 export interface SessionEvent {
   at: number;
   type: 'ADDED' | 'MODIFIED' | 'DELETED';
@@ -81,7 +84,10 @@ export interface LaunchedSessions {
   until(isMet: () => boolean, deadlineSeconds: number): Promise<boolean>;
   /** Watches for so long: what must not happen would be seen. */
   watchFor(seconds: number): Promise<void>;
-  /** Kills one replica of the controller at once, as a node that is lost does. Absent on a cluster that is not the harness's own. */
+  /**
+   * Kills one replica of the controller at once, as a node that is lost does. Absent on a cluster that is not the
+   * harness's own.
+   */
   readonly replicas?: {
     kill(index: number): Promise<void>;
     start(index: number): Promise<void>;
@@ -114,8 +120,8 @@ export function podSpec(image: string, rest: Partial<V1PodSpec> = {}, command = 
 }
 
 /**
- * Installs what the target brings, starts its controller with its documented rights in a namespace of its own, under watches that were opened before;
- * gives it to `act`, and ends it whatever happens.
+ * Installs what the target brings, starts its controller with its documented rights in a namespace of its own, under
+ * watches that were opened before; gives it to `act`, and ends it whatever happens.
  *
  * @throws NotTestable when the custom resource is not installed, or the controller does not come up
  */
@@ -379,8 +385,9 @@ async function install(t: RequirementContext, cluster: ClusterHandle, target: Re
 }
 
 /**
- * Creates an object as it is written. The Kubernetes client knows the kinds of the API by its own types, and leaves out what these spell in another way:
- * `x-kubernetes-preserve-unknown-fields` in the schema of a CRD, without which every session would lose its fields.
+ * Creates an object as it is written. The Kubernetes client knows the kinds of the API by its own types, and leaves out
+ * what these spell in another way: `x-kubernetes-preserve-unknown-fields` in the schema of a CRD, without which every
+ * session would lose its fields.
  */
 async function post(cluster: ClusterHandle, object: KubernetesObject): Promise<{ status: number; text: string }> {
   const { apiVersion = 'v1', kind = '', metadata = {} } = object;

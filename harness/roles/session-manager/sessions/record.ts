@@ -3,9 +3,14 @@
 import type { ResourceTarget } from '../target.ts';
 import type { OwnedKind, SessionCondition, SessionEvent, SessionObject, SessionsRecord } from './launch.ts';
 
-/** From its creation to Ready of a session that does nothing, with a claim to be provisioned, on a small machine that many share. */
+/**
+ * From its creation to Ready of a session that does nothing, with a claim to be provisioned, on a small machine that
+ * many share.
+ */
 export const READY_SECONDS = 120;
-/** From its deletion until all of a session is gone: a garbage collector learns of a new custom resource within 30 s. */
+/**
+ * From its deletion until all of a session is gone: a garbage collector learns of a new custom resource within 30 s.
+ */
 export const GONE_SECONDS = 90;
 
 type Conditions = ResourceTarget['resource']['conditions'];

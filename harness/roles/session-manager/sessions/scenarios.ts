@@ -69,7 +69,9 @@ export interface LifeRecord extends SessionsRecord {
 /** Names whose pod, Service or claim is somebody else's. */
 export const TAKEN = { Pod: 'taken-pod', Service: 'taken-service', PersistentVolumeClaim: 'taken-claim' } as const;
 
-/** Sessions that serve, that wait, that cannot start, that lose their pod, that are ended, and whose names are taken. */
+/**
+ * Sessions that serve, that wait, that cannot start, that lose their pod, that are ended, and whose names are taken.
+ */
 export function observeLife(t: RequirementContext): Promise<LifeRecord> {
   return observed(t, 'life', async (sessions) => {
     const { cluster, namespace, image } = sessions;
@@ -264,7 +266,10 @@ export function observeSuspend(t: RequirementContext): Promise<SuspendRecord> {
 export const MARKER_TEXT = MARKER;
 
 export interface ExpiryRecord extends SessionsRecord {
-  /** When each session was to end (milliseconds since the epoch), and when the controller was back for the one that it missed. */
+  /**
+   * When each session was to end (milliseconds since the epoch), and when the controller was back for the one that it
+   * missed.
+   */
   endsAt: number;
   missedAt?: number;
   backAt?: number;
