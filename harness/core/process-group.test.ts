@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { afterEach, expect, test, vi } from 'vitest';
@@ -66,4 +68,24 @@ test('a command that does not exist is an exit with its error', async () => {
 test('resident memory', () => {
   expect(residentBytes('Name:\tnode\nVmRSS:\t   2048 kB\n')).toBe(2 * 2 ** 20);
   expect(residentBytes('')).toBeUndefined();
+});
+
+test.each(['SIGINT', 'SIGKILL'] as const)('what a process started ends where %s ends that process', async (signal) => {
+  const module = JSON.stringify(new URL('./process-group.ts', import.meta.url).href);
+  const owner = spawn(
+    process.execPath,
+    [
+      '--input-type=module',
+      '--eval',
+      `const { startProcessGroup } = await import(${module});
+       console.log(startProcessGroup(['/bin/sleep', '60'], { env: {}, cwd: '/' }).pid);
+       setInterval(() => {}, 1000);`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  const [line] = await once(owner.stdout, 'data');
+  const pid = String(line).trim();
+  expect(await command(pid)).toContain('sleep');
+  owner.kill(signal);
+  await vi.waitFor(async () => expect(await command(pid)).toBe(''), { timeout: 10_000 });
 });

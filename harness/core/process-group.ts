@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
+import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
 /** How a process came to its end. */
@@ -57,6 +58,25 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/**
+ * Kills a group when this process is gone, however it went: a signal that nothing handles, SIGKILL, a crash. None of them
+ * lets a process clear up, but all of them close its end of a pipe. In a group of its own, so that Ctrl-C does not reach
+ * it.
+ */
+function guardOf(pid: number): ChildProcess {
+  const guard = spawn('/bin/sh', ['-c', 'read -r _; kill -s KILL -- "-$1"', 'guard', String(pid)], {
+    detached: true,
+    stdio: ['pipe', 'ignore', 'ignore'],
+    cwd: '/',
+  });
+  // Without a shell the group ends with this process in all other ways.
+  guard.on('error', () => undefined);
+  guard.stdin?.on('error', () => undefined);
+  guard.unref();
+  (guard.stdin as Socket | null)?.unref();
+  return guard;
+}
+
 /** Resident memory in the text of /proc/PID/status (proc_pid_status(5)), in bytes. */
 export function residentBytes(status: string): number | undefined {
   const kilobytes = /^VmRSS:\s+(\d+) kB/m.exec(status)?.[1];
@@ -65,7 +85,7 @@ export function residentBytes(status: string): number | undefined {
 
 /**
  * Starts a command as a process group of its own, with stdout and stderr as pipes. It goes with this process, if not
- * before.
+ * before, however that ends.
  */
 export function startProcessGroup([file = '', ...args]: string[], options: ProcessGroupOptions): ProcessGroup {
   const { env, cwd, stdin = false, ipc = false } = options;
@@ -76,8 +96,10 @@ export function startProcessGroup([file = '', ...args]: string[], options: Proce
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', ...(ipc ? (['ipc'] as const) : [])],
   });
   const { pid } = child;
+  let guard: ChildProcess | undefined;
   if (pid !== undefined) {
     groups.add(pid);
+    guard = guardOf(pid);
   }
   const exited = new Promise<ProcessExit>((resolve) => {
     child.once('error', (error) => resolve({ at: Date.now(), code: null, signal: null, error }));
@@ -87,6 +109,8 @@ export function startProcessGroup([file = '', ...args]: string[], options: Proce
   child.stdin?.on('error', () => undefined);
   const kill = (): void => {
     if (pid !== undefined && groups.delete(pid)) {
+      // First: it must not come to an id that is given anew.
+      guard?.kill('SIGKILL');
       signalGroup(pid, 'SIGKILL');
     }
   };
