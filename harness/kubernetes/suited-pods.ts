@@ -6,7 +6,8 @@ import { firstAssignedUid, withoutOwnIds } from './uid-range.ts';
  */
 const assigns = new Map<string, Promise<boolean>>();
 
-async function suited(core: CoreV1Api, namespace: string, pod: V1Pod): Promise<V1Pod> {
+/** A pod of the harness's own that suits a namespace. */
+export async function suitedPod(core: CoreV1Api, namespace: string, pod: V1Pod): Promise<V1Pod> {
   if (withoutOwnIds(pod) === pod) {
     return pod;
   }
@@ -22,7 +23,7 @@ export async function suitedJob(core: CoreV1Api, job: V1Job): Promise<V1Job> {
   if (spec?.template.spec === undefined || namespace === undefined) {
     return job;
   }
-  const { spec: pod = spec.template.spec } = await suited(core, namespace, { spec: spec.template.spec });
+  const { spec: pod = spec.template.spec } = await suitedPod(core, namespace, { spec: spec.template.spec });
   return { ...job, spec: { ...spec, template: { ...spec.template, spec: pod } } };
 }
 
@@ -31,6 +32,6 @@ export function suitedClient(kubeConfig: KubeConfig): CoreV1Api {
   const core = kubeConfig.makeApiClient(CoreV1Api);
   const createUnchanged = core.createNamespacedPod.bind(core);
   core.createNamespacedPod = async (request, options) =>
-    createUnchanged({ ...request, body: await suited(core, request.namespace, request.body) }, options);
+    createUnchanged({ ...request, body: await suitedPod(core, request.namespace, request.body) }, options);
   return core;
 }

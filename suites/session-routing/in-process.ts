@@ -25,6 +25,8 @@ export async function inProcess<R>(candidate: Candidate, observe: (t: Requiremen
     return current;
   };
   const cluster = {
+    // It assigns no uids.
+    core: { readNamespace: async () => ({}) },
     owned: true,
     workloadImage: 'node',
     request: (path: string, init?: RequestInit) => fetch(`${server().url}${path}`, init),

@@ -21,6 +21,7 @@ import {
 } from '../../fakes/edge-traffic/edge-traffic.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../kubernetes/recorder.ts';
+import { suitedPod } from '../../kubernetes/suited-pods.ts';
 import { podSpec } from '../../probes/pods.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
@@ -566,7 +567,7 @@ class Bench implements OperatorBench {
       name: 'session',
       command: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1; done'],
     });
-    await this.#create(`/api/v1/namespaces/${namespace}/pods`, {
+    const pod = await suitedPod(this.cluster.core, namespace, {
       apiVersion: 'v1',
       kind: 'Pod',
       metadata: { name: podName(hash), labels },
@@ -576,6 +577,7 @@ class Bench implements OperatorBench {
         ...(this.#podsRun ? {} : { schedulingGates: [{ name: SCHEDULING_GATE }] }),
       },
     });
+    await this.#create(`/api/v1/namespaces/${namespace}/pods`, pod);
   }
 
   async bystander(
