@@ -27,3 +27,17 @@ export function withoutOwnIds(pod: V1Pod): V1Pod {
   }
   return { ...pod, spec: { ...pod.spec, securityContext: rest } };
 }
+
+/**
+ * A pod's specification, as it was admitted, without the ids that its namespace assigned: in another namespace it is
+ * assigned others, and refused with these.
+ */
+export function withoutAssignedIds<T extends object>(spec: T, assigned: number | undefined): T {
+  if (assigned === undefined) {
+    return spec;
+  }
+  const ids = ['runAsUser', 'runAsGroup', 'fsGroup'];
+  return JSON.parse(
+    JSON.stringify(spec, (key, value) => (ids.includes(key) && value === assigned ? undefined : value)),
+  );
+}

@@ -1,3 +1,4 @@
+import { firstAssignedUid, withoutAssignedIds } from '../../../kubernetes/uid-range.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { first } from '../record.ts';
 import { observeWork, type WorkRecord } from './work.ts';
@@ -16,15 +17,19 @@ export async function observeAdmission(t: RequirementContext): Promise<Admission
   const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('restricted for sessions')]);
   const tried = await Promise.all(
     Object.keys(record.asked).flatMap((name) => {
-      const spec = first(record.objects, 'Pod', name)?.spec;
-      return spec === undefined ? [] : [tryPod(name, spec)];
+      const { spec, metadata } = first(record.objects, 'Pod', name) ?? {};
+      return spec === undefined ? [] : [tryPod(name, spec, metadata?.namespace ?? '')];
     }),
   );
   return { ...record, tried };
 
-  async function tryPod(who: string, spec: object): Promise<AdmissionRecord['tried'][number]> {
-    // The ServiceAccount is another namespace's, and what a pod has of its node is the cluster's.
-    const own = { ...spec, serviceAccountName: undefined, serviceAccount: undefined, nodeName: undefined };
+  async function tryPod(who: string, spec: object, from: string): Promise<AdmissionRecord['tried'][number]> {
+    // The ServiceAccount is another namespace's, and what a pod has of its node and its namespace is the cluster's.
+    const assigned = await firstAssignedUid(cluster.core, from);
+    const own = {
+      ...withoutAssignedIds(spec, assigned),
+      ...{ serviceAccountName: undefined, serviceAccount: undefined, nodeName: undefined },
+    };
     const response = await cluster.request(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
