@@ -41,7 +41,7 @@ export interface AssertionChecks {
   audience(claims: Claims, policy: AssertionPolicy, use: AssertionUse): void;
   times(claims: Claims, policy: AssertionPolicy): void;
   /** Kubernetes hands a pod one token for most of its life, so that the same one is accepted until it expires. */
-  reuse(claims: Claims, policy: AssertionPolicy): void;
+  reuse(claims: Claims, policy: AssertionPolicy, use: AssertionUse): void;
 }
 
 function reasonOf(error: unknown): string {
@@ -154,7 +154,7 @@ export function assertionVerifier(
     if (typeof claims.sub !== 'string' || claims.sub === '') {
       throw new AssertionRefused('sub missing');
     }
-    checks.reuse(claims, policy);
+    checks.reuse(claims, policy, use);
     return claims.sub;
   };
 }

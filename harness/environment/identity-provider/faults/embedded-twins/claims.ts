@@ -47,16 +47,20 @@ export const CLAIM_TWINS: Record<string, EmbeddedTwin> = {
 
   'times-unchecked': { checks: () => ({ times() {} }) },
 
-  /** Takes every assertion once, as RFC 7523 section 3 allows and projected tokens do not. */
+  /**
+   * Takes every assertion once, as RFC 7523 section 3 allows and projected tokens do not: once as a grant and once to
+   * authenticate the client, since one request may have it as both.
+   */
   'single-use': {
     checks: () => {
-      const used = new Set<unknown>();
+      const used = new Set<string>();
       return {
-        reuse(claims) {
-          if (used.has(claims.jti)) {
+        reuse(claims, _policy, use) {
+          const key = `${use} ${claims.jti}`;
+          if (used.has(key)) {
             throw new AssertionRefused('jti was used before');
           }
-          used.add(claims.jti);
+          used.add(key);
         },
       };
     },
