@@ -59,9 +59,9 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Kills a group when this process is gone, however it went: a signal that nothing handles, SIGKILL, a crash. None of them
- * lets a process clear up, but all of them close its end of a pipe. In a group of its own, so that Ctrl-C does not reach
- * it.
+ * Kills a group when this process is gone, however it went: a signal that nothing handles, SIGKILL, a crash. None of
+ * them lets a process clear up, but all of them close its end of a pipe. In a group of its own, so that Ctrl-C does not
+ * reach it.
  */
 function guardOf(pid: number): ChildProcess {
   const guard = spawn('/bin/sh', ['-c', 'read -r _; kill -s KILL -- "-$1"', 'guard', String(pid)], {
