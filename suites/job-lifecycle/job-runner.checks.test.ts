@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { textOf } from '../../harness/core/findings.ts';
+import { parseQuantity } from '../../harness/core/quantity.ts';
 import type { RunnerEvent } from '../../harness/roles/job-runner/driver.ts';
 import {
   type ObjectEvent,
@@ -20,7 +21,6 @@ import {
   keepsToItsOwn,
   leavesNothingRunning,
   obeysSigterm,
-  quantity,
   reportsEndsOnce,
   reportsNoInterruptedTaskAsSucceeded,
   runsEachTaskOnce,
@@ -37,7 +37,7 @@ test.each([
   ['1.5', 1.5],
   ['2G', 2e9],
 ])('the quantity %s', (text, number) => {
-  expect(quantity(text)).toBe(number);
+  expect(parseQuantity(text)).toBe(number);
 });
 
 test('JL-22: a second pod of a task is one too many, and a task without any is one too few', () => {

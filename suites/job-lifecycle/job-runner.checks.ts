@@ -3,6 +3,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Finding, missing } from '../../harness/core/findings.ts';
 import { parseLabelSelector } from '../../harness/core/label-selector.ts';
+import { parseQuantity } from '../../harness/core/quantity.ts';
 import {
   assumes,
   describeContainers,
@@ -426,29 +427,11 @@ function hasResources(
   return (['requests', 'limits'] as const).flatMap((part) =>
     Object.entries({ ...defaults[part], ...override[part] }).flatMap(([name, value]) => {
       const is = container.resources?.[part]?.[name];
-      return is !== undefined && quantity(is) === quantity(String(value))
+      return is !== undefined && parseQuantity(is) === parseQuantity(String(value))
         ? []
         : [`the task ${label}: ${part}.${name} is ${is ?? 'not set'}, not ${value}`];
     }),
   );
-}
-
-const SUFFIXES: Record<string, number> = {
-  m: 1e-3,
-  k: 1e3,
-  M: 1e6,
-  G: 1e9,
-  T: 1e12,
-  Ki: 2 ** 10,
-  Mi: 2 ** 20,
-  Gi: 2 ** 30,
-  Ti: 2 ** 40,
-};
-
-/** Kubernetes' resource quantities: `1000m` is `1`. */
-export function quantity(text: string): number {
-  const [, number = '', suffix = ''] = /^([0-9.]+)([a-zA-Z]*)$/.exec(text) ?? [];
-  return Number(number) * (SUFFIXES[suffix] ?? 1);
 }
 
 const SAFETY_POLL_SECONDS = 30;
