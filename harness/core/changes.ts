@@ -16,6 +16,7 @@ export class Changes {
    * @throws what `accept` throws, or the signal's reason
    */
   async until<R>(accept: () => R | undefined, deadlineSeconds: number, signal: AbortSignal): Promise<R | undefined> {
+    signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<R | undefined>();
     const look = (): void => {
       try {
@@ -28,7 +29,7 @@ export class Changes {
       }
     };
     const abort = (): void => reject(signal.reason);
-    const timer = setTimeout(() => resolve(undefined), deadlineSeconds * 1000);
+    const timer = setTimeout(() => resolve(undefined), Math.max(0, deadlineSeconds) * 1000);
     signal.addEventListener('abort', abort, { once: true });
     this.#listeners.add(look);
     look();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { Changes } from './changes.ts';
+import { SeenChanges } from './changes.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 test('a condition that is met at a change, at once, or not in time', async () => {
-  const changes = new Changes(new AbortController().signal);
+  const changes = new SeenChanges(new AbortController().signal);
   let seen = 0;
   const waiting = changes.until(() => seen === 2, 10);
   seen = 1;
@@ -24,7 +24,7 @@ test('a condition that is met at a change, at once, or not in time', async () =>
 });
 
 test('what is found is given, and what throws ends the wait', async () => {
-  const changes = new Changes(new AbortController().signal);
+  const changes = new SeenChanges(new AbortController().signal);
   expect(await changes.find(() => 'found', 1)).toBe('found');
   await expect(
     changes.find(() => {
@@ -34,7 +34,7 @@ test('what is found is given, and what throws ends the wait', async () => {
 });
 
 test('looking on takes its whole time, whatever is seen', async () => {
-  const changes = new Changes(new AbortController().signal);
+  const changes = new SeenChanges(new AbortController().signal);
   let isOver = false;
   const watching = changes.watchFor(3).then(() => {
     isOver = true;
@@ -48,7 +48,7 @@ test('looking on takes its whole time, whatever is seen', async () => {
 
 test('an abort ends every wait with its reason, those that begin after it too', async () => {
   const controller = new AbortController();
-  const changes = new Changes(controller.signal);
+  const changes = new SeenChanges(controller.signal);
   const waiting = changes.watchFor(60);
   controller.abort(new Error('the run was aborted'));
   await expect(waiting).rejects.toThrow('the run was aborted');

@@ -1,6 +1,8 @@
+import { Changes } from '../../core/changes.ts';
+
 /** Wakes those who wait for what a scenario sees, at each change of it. */
-export class Changes {
-  readonly #listeners = new Set<() => void>();
+export class SeenChanges {
+  readonly #seen = new Changes();
   readonly #signal: AbortSignal;
 
   /** @param signal aborts every wait, with its reason */
@@ -10,9 +12,7 @@ export class Changes {
 
   /** Something was seen: everybody looks again. */
   notify(): void {
-    for (const listener of this.#listeners) {
-      listener();
-    }
+    this.#seen.notify();
   }
 
   /**
@@ -21,31 +21,8 @@ export class Changes {
    * @param look is called at once and at each change; undefined: not yet
    * @returns undefined where it has found nothing within the deadline
    */
-  async find<R>(look: () => R | undefined, deadlineSeconds: number): Promise<R | undefined> {
-    this.#signal.throwIfAborted();
-    const { promise, resolve, reject } = Promise.withResolvers<R | undefined>();
-    const listener = (): void => {
-      try {
-        const found = look();
-        if (found !== undefined) {
-          resolve(found);
-        }
-      } catch (error) {
-        reject(error);
-      }
-    };
-    const timer = setTimeout(() => resolve(undefined), Math.max(0, deadlineSeconds) * 1000);
-    const aborted = (): void => reject(this.#signal.reason);
-    this.#signal.addEventListener('abort', aborted, { once: true });
-    this.#listeners.add(listener);
-    listener();
-    try {
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#listeners.delete(listener);
-      this.#signal.removeEventListener('abort', aborted);
-    }
+  find<R>(look: () => R | undefined, deadlineSeconds: number): Promise<R | undefined> {
+    return this.#seen.until(look, deadlineSeconds, this.#signal);
   }
 
   /** Waits until a condition is met. @returns false where it was not met within the deadline */

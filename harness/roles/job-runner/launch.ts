@@ -14,7 +14,7 @@ import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
-import { Changes } from './changes.ts';
+import { SeenChanges } from './changes.ts';
 import type {
   JobRunnerDriver,
   Readiness,
@@ -82,11 +82,11 @@ export interface LaunchedRunner extends Pick<RunnerRecord, 'target' | 'namespace
    */
   submit(label: string, task: Partial<Task>): Promise<SubmittedTask>;
   cancel(label: string): Promise<void>;
-  /** @see Changes.find */
+  /** @see SeenChanges.find */
   find<R>(look: () => R | undefined, deadlineSeconds: number): Promise<R | undefined>;
-  /** @see Changes.until */
+  /** @see SeenChanges.until */
   until(isMet: () => boolean, deadlineSeconds: number): Promise<boolean>;
-  /** @see Changes.watchFor */
+  /** @see SeenChanges.watchFor */
   watchFor(seconds: number): Promise<void>;
   /** Starts it again with the same settings; the process before has to have ended. */
   restart(): Promise<Readiness | undefined>;
@@ -130,7 +130,7 @@ async function launch<R>(
   try {
     const heartbeat = new Heartbeat('the harness').start();
     cleanUp.defer(() => heartbeat.stop());
-    const changes = new Changes(t.signal);
+    const changes = new SeenChanges(t.signal);
     /** What the runner had to wait for. */
     const waits: Stall[] = [];
     const { site, watch } = await prepare(t, namespace, options, { cleanUp, changes, waits });
@@ -176,7 +176,7 @@ async function prepare(
   t: RequirementContext,
   namespace: string,
   options: LaunchOptions,
-  { cleanUp, changes, waits }: { cleanUp: AsyncDisposableStack; changes: Changes; waits: Stall[] },
+  { cleanUp, changes, waits }: { cleanUp: AsyncDisposableStack; changes: SeenChanges; waits: Stall[] },
 ): Promise<{ site: Site; watch: ObjectWatch }> {
   const target = jobRunnerTarget(t);
   const workFolder = await mkdtemp(join(tmpdir(), 'conformance-job-runner-'));
@@ -342,7 +342,7 @@ export function inNamespace(object: KubernetesObject, namespace: string): Kubern
 
 interface Observation {
   options: LaunchOptions;
-  changes: Changes;
+  changes: SeenChanges;
   watch: ObjectWatch;
   stalls: () => Stall[];
 }
