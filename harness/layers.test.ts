@@ -8,6 +8,7 @@ const HARNESS = fileURLToPath(new URL('./', import.meta.url));
 /** The rooms of the harness: each may import from itself and from the rooms before it, and from no other. */
 const ROOMS = [
   'core',
+  'role-data',
   'catalogue',
   'targets',
   'kubernetes',

@@ -8,10 +8,10 @@ import {
 import { DeadlineExceeded, describeError, HarnessError, NotTestable } from '../core/errors.ts';
 import { limitSeconds } from '../core/time-limits.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
+import type { ClusterTarget, StoragePromise } from '../role-data/cluster/target-file.ts';
 import { targetFor } from '../rpc/candidate.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { assertClusterDeclared } from '../rpc/preconditions.ts';
-import type { ClusterTarget, StoragePromise } from '../targets/schema/cluster.ts';
 import { podSpec } from './pods.ts';
 
 /** Access modes of a claim (Kubernetes, Persistent Volumes, "Access Modes"). */

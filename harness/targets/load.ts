@@ -6,13 +6,16 @@ import { z } from 'zod';
 import type { Role } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import { describeUnresolved, fillKnown, type Values } from '../core/placeholders.ts';
-import { clusterTargetSchema } from './schema/cluster.ts';
-import { type IdentityProviderTarget, identityProviderTargetSchema } from './schema/identity-provider.ts';
-import { type JobRunnerTarget, jobRunnerTargetSchema } from './schema/job-runner.ts';
+import { clusterTargetSchema } from '../role-data/cluster/target-file.ts';
+import {
+  type IdentityProviderTarget,
+  identityProviderTargetSchema,
+} from '../role-data/identity-provider/target-file.ts';
+import { type JobRunnerTarget, jobRunnerTargetSchema } from '../role-data/job-runner/target-file.ts';
 
-import { sessionManagerTargetSchema } from './schema/session-manager.ts';
-import { sessionOperatorTargetSchema } from './schema/session-operator.ts';
-import { type TokenClientTarget, tokenClientTargetSchema } from './schema/token-client.ts';
+import { sessionManagerTargetSchema } from '../role-data/session-manager/target-file.ts';
+import { sessionOperatorTargetSchema } from '../role-data/session-operator/target-file.ts';
+import { type TokenClientTarget, tokenClientTargetSchema } from '../role-data/token-client/target-file.ts';
 
 /** The shape of a target file, by its role. */
 export const targetSchema = z.discriminatedUnion('role', [

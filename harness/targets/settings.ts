@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { UsageError } from '../core/errors.ts';
 import { parseLabelSelector } from '../core/label-selector.ts';
 import { parseQuantity } from '../core/quantity.ts';
-import { TARGET_API_VERSION } from './schema/base.ts';
+import { TARGET_API_VERSION } from '../role-data/target-base.ts';
 
 const text = z.string().trim().min(1);
 

@@ -4,6 +4,7 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Finding, missing } from '../../harness/core/findings.ts';
 import { parseLabelSelector } from '../../harness/core/label-selector.ts';
 import { parseQuantity } from '../../harness/core/quantity.ts';
+import type { PodFault } from '../../harness/role-data/job-runner/target-file.ts';
 import {
   assumes,
   describeContainers,
@@ -66,7 +67,6 @@ import {
   TEMPLATE_SERVICE_ACCOUNT,
 } from '../../harness/roles/job-runner/scenarios/settings.ts';
 import { OVERRIDE, type TasksRecord, TIME_LIMIT_SECONDS } from '../../harness/roles/job-runner/scenarios/tasks.ts';
-import type { PodFault } from '../../harness/targets/schema/job-runner.ts';
 
 /** JL-22: one Job and one pod for each task, never a second pod, also for one that failed. */
 export function runsEachTaskOnce(record: RunnerRecord): Finding[] {

@@ -2,7 +2,7 @@ import { fill, type Values } from '../../core/placeholders.ts';
 import { redact } from '../../core/redact.ts';
 import { limitSeconds } from '../../core/time-limits.ts';
 import type { Fetch } from '../../oauth/fetch.ts';
-import type { AdminRequest } from '../../targets/schema/identity-provider.ts';
+import type { AdminRequest } from '../../role-data/identity-provider/target-file.ts';
 
 const DEADLINE_MS = limitSeconds('adminRequest') * 1_000;
 

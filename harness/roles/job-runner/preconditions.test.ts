@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadCatalogue, SUITES_FOLDER } from '../../catalogue/catalogue.ts';
 import { codeOf } from '../../catalogue/code.ts';
-import { JOB_RUNNER_CAPABILITIES } from '../../targets/schema/job-runner.ts';
+import { JOB_RUNNER_CAPABILITIES } from '../../role-data/job-runner/target-file.ts';
 
 const requirements = loadCatalogue().requirements.filter(({ role }) => role === 'job-runner');
 

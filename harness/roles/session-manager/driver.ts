@@ -3,7 +3,7 @@
  * the manager's own protocol; it judges nothing, hides nothing and repeats nothing.
  */
 
-import type { OperationName } from '../../targets/schema/session-manager.ts';
+import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 
 /** A pod as a caller asks for it. What a manager cannot be told is left out by its target file. */
 export interface PodInput {

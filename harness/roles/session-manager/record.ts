@@ -1,7 +1,7 @@
 /** What the scenarios and the checks of session managers look up in what was seen. */
 
 import type { V1Pod, V1Service } from '@kubernetes/client-node';
-import type { OperationName } from '../../targets/schema/session-manager.ts';
+import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import type { Call } from './driver.ts';
 import type { LaunchedManager, ManagerRecord, ObjectEvent } from './launch.ts';
 

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { HarnessError } from '../../core/errors.ts';
+import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
-import type { OperationName } from '../../targets/schema/session-manager.ts';
 
 type Form = Target<'session-manager'>['form'];
 type TargetOf<F extends Form> = Extract<Target<'session-manager'>, { form: F }>;

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
+import { CLIENT_CAPABILITIES } from '../../role-data/token-client/target-file.ts';
 import { targetFor } from '../../rpc/candidate.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
-import { CLIENT_CAPABILITIES } from '../../targets/schema/token-client.ts';
 import type { RoleDefinition } from '../definition.ts';
 import { lifetimeForReload } from './reload.ts';
 

@@ -5,7 +5,7 @@ import type { RemainingFile } from '../../../fixtures/workloads/token-probe/file
 import type { Listener } from '../../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations } from '../../../fixtures/workloads/token-probe/probe.ts';
 import type { SimulatedSetup } from '../../fakes/simulated-providers.ts';
-import type { ClientCapability } from '../../targets/schema/token-client.ts';
+import type { ClientCapability } from '../../role-data/token-client/target-file.ts';
 import type { Call, Configurable, ProcessIdentity, SessionProvider, TokenRequestDialect } from './record.ts';
 
 /** How a call ended. */

@@ -5,9 +5,9 @@ import type { ProviderDescription } from '../../oauth/provider.ts';
 import { deployObserver, type Observer } from '../../probes/observer.ts';
 import { START_SECONDS, startInTurn } from '../../probes/pods.ts';
 import { TIMELINE, timelineOf } from '../../probes/timeline.ts';
+import { CLIENT_CAPABILITIES } from '../../role-data/token-client/target-file.ts';
 import { targetFor } from '../../rpc/candidate.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
-import { CLIENT_CAPABILITIES } from '../../targets/schema/token-client.ts';
 import type { SessionDriver } from './driver.ts';
 import { podDriver } from './drivers/pod-observation.ts';
 import {

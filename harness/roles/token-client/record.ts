@@ -17,7 +17,7 @@ import { HarnessError, NotApplicable } from '../../core/errors.ts';
 import { type Finding, unlessStalled } from '../../core/findings.ts';
 import type { SimulatedName, SimulatedSetup } from '../../fakes/simulated-providers.ts';
 import type { Grant } from '../../oauth/provider.ts';
-import type { ClientCapability } from '../../targets/schema/token-client.ts';
+import type { ClientCapability } from '../../role-data/token-client/target-file.ts';
 import { reloadRoomSeconds } from './reload.ts';
 import type { TokenLeak } from './token-leaks.ts';
 

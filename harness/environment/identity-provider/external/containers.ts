@@ -7,7 +7,7 @@ import { LogTail } from '../../../core/log-tail.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { listenHttps } from '../../../fakes/https-listener.ts';
-import type { containerServerSchema } from '../../../targets/schema/identity-provider.ts';
+import type { containerServerSchema } from '../../../role-data/identity-provider/target-file.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { RequestCounter } from '../request-counter.ts';
 import type { TargetServer } from './servers.ts';

@@ -6,7 +6,7 @@ import { HarnessError, UsageError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { redact } from '../../../core/redact.ts';
 import { limitSeconds } from '../../../core/time-limits.ts';
-import type { AdminRequest } from '../../../targets/schema/identity-provider.ts';
+import type { AdminRequest } from '../../../role-data/identity-provider/target-file.ts';
 import { type AdminApi, sendAdminRequests } from '../admin-requests.ts';
 import type { IdentityProviderTarget } from './servers.ts';
 

@@ -1,6 +1,6 @@
+import type { PodFault } from '../../../role-data/job-runner/target-file.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
-import type { PodFault } from '../../../targets/schema/job-runner.ts';
 import type { Task } from '../driver.ts';
 import { type LaunchedRunner, needsReady, withJobRunner, withReadyJobRunner } from '../launch.ts';
 import {

@@ -1,7 +1,7 @@
 import { fetch, type RequestInit, type Response } from 'undici';
 import { describeError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import { type HttpOperation, OPERATIONS, type OperationName } from '../../../targets/schema/session-manager.ts';
+import { type HttpOperation, OPERATIONS, type OperationName } from '../../../role-data/session-manager/target-file.ts';
 import type { Call, CallOptions, SessionManagerClient, Value } from '../driver.ts';
 import type { HttpTarget } from '../target.ts';
 import { lookUp } from './json-pointer.ts';

@@ -3,8 +3,8 @@ import { incompatiblePair } from '../../../core/incompatible-pair.ts';
 import { fill, fillKnown, type Values } from '../../../core/placeholders.ts';
 import type { AuthFlow } from '../../../fakes/simulated-providers.ts';
 import type { ClientAuthentication, Grant, ProviderDescription } from '../../../oauth/provider.ts';
+import type { TokenClientCapability } from '../../../role-data/token-client/target-file.ts';
 import type { Target } from '../../../targets/load.ts';
-import type { TokenClientCapability } from '../../../targets/schema/token-client.ts';
 import type { Configurable, SessionProvider } from '../record.ts';
 
 type TokenClientTarget = Target<'token-client'>;

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { ObserverRecord } from '../../../../fixtures/workloads/observer/records.ts';
 import type { Act } from '../../../../fixtures/workloads/observer/simulated.ts';
 import { SHORT_LIFE_SECONDS, type SimulatedName, type SimulatedSetup } from '../../../fakes/simulated-providers.ts';
-import type { ClientCapability } from '../../../targets/schema/token-client.ts';
+import type { ClientCapability } from '../../../role-data/token-client/target-file.ts';
 import type { SessionDriver } from '../driver.ts';
 import type { Call } from '../record.ts';
 import { type MakeCall, untilReloaded } from './session.ts';

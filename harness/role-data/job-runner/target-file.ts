@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { policyRuleSchema, SENSITIVE_RIGHTS } from '../../core/policy-rule.ts';
-import { labelSelector, targetBase } from './base.ts';
+import { labelSelector, targetBase } from '../target-base.ts';
 
 const text = z.string().trim().min(1);
 const seconds = z.number().positive();

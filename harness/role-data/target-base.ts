@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { LabelSelectorError, parseLabelSelector } from '../../core/label-selector.ts';
+import { LabelSelectorError, parseLabelSelector } from '../core/label-selector.ts';
 
 /** The version of the target file's shape. */
 export const TARGET_API_VERSION = 'conformance/v1';

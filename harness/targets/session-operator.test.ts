@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
-import { loadTarget } from '../load.ts';
+import { loadTarget } from './load.ts';
 
-const TEMPLATE = fileURLToPath(new URL('../../../fixtures/targets/templates/session-operator.yaml', import.meta.url));
+const TEMPLATE = fileURLToPath(new URL('../../fixtures/targets/templates/session-operator.yaml', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'session-operator-target-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { policyRuleSchema, SENSITIVE_RIGHTS } from '../../core/policy-rule.ts';
-import { targetBase } from './base.ts';
+import { targetBase } from '../target-base.ts';
 
 const text = z.string().trim().min(1);
 const seconds = z.number().positive();

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { targetBase } from './base.ts';
+import { targetBase } from '../target-base.ts';
 
 const text = z.string().trim().min(1);
 
