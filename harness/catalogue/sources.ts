@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readYaml, roleSchema, SUITES_FOLDER } from './catalogue.ts';
+import { roleSchema } from '../role-data/index.ts';
+import { readYaml, SUITES_FOLDER } from './catalogue.ts';
 
 const text = z.string().trim().min(1);
 

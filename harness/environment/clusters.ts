@@ -3,6 +3,7 @@ import { describeError, HarnessError } from '../core/errors.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData } from '../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
+import type { NodeImage } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { PodSecurity } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
@@ -19,7 +20,7 @@ import { Namespaces } from './cluster/namespaces.ts';
 import { TargetAccesses } from './cluster/target-access.ts';
 import { gatewayOf } from './containers.ts';
 import type { Foundations } from './foundations.ts';
-import { engineHasImage, saveImage } from './images/index.ts';
+import { engineHasImage, liveImageVariable, saveImage } from './images/index.ts';
 import type { EnvironmentOptions } from './options.ts';
 import type { Parts } from './parts.ts';
 
@@ -32,14 +33,6 @@ type ClusterFault = Extract<Twin, { cluster: unknown }>['cluster'];
 const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
 const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
-
-/** Where a live cluster finds the images that its pods need besides a stock Node. */
-const LIVE_IMAGE_VARIABLES = {
-  workload: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE',
-  'job-runner': 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE',
-  'session-manager': 'KUBE_AGENT_CONFORMANCE_SESSION_MANAGER_IMAGE',
-} as const;
-export type NodeImage = keyof typeof LIVE_IMAGE_VARIABLES;
 
 /** The clusters of a run: that of the references, and those of twins that need one of their own. */
 export class Clusters {
@@ -156,9 +149,9 @@ export class Clusters {
 
   /** Reference of an image of fixtures/images, which the nodes of the candidate's cluster have by now. */
   async imageOn(candidate: Candidate, name: NodeImage): Promise<string> {
-    const variable = LIVE_IMAGE_VARIABLES[name];
     const cluster = await this.startedFor(candidate);
     if (!cluster.data.owned) {
+      const variable = liveImageVariable(name);
       const named = process.env[variable];
       if (named === undefined || named === '') {
         throw new HarnessError(

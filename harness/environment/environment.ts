@@ -1,5 +1,6 @@
+import type { NodeImage } from '../role-data/index.ts';
 import type { Requests } from '../rpc/requests.ts';
-import { Clusters, type NodeImage } from './clusters.ts';
+import { Clusters } from './clusters.ts';
 import { onContainerEnd, removeRuns } from './containers.ts';
 import { Foundations } from './foundations.ts';
 import { IdentityProviders } from './identity-providers.ts';

@@ -1,7 +1,7 @@
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type { ClockSettings, IdentityProviderKind } from '../rpc/protocol.ts';
-import type { Target } from '../targets/load.ts';
 import type { Settings } from '../targets/settings.ts';
+import type { IdentityProviderTarget } from './identity-provider/external/servers.ts';
 
 /** What a run asks of its environment. */
 export interface EnvironmentOptions {
@@ -22,7 +22,7 @@ export interface EnvironmentOptions {
   /** True where the harness's own cluster assigns uids to pods, as OpenShift does. */
   assignedUids?: boolean;
   /** The implementation under test in the slot of the identity provider. */
-  identityProviderTarget?: Target<'identity-provider'>;
+  identityProviderTarget?: IdentityProviderTarget;
   /** Seconds before its end in which the token client under test takes an access token for expired. */
   accessTokenSkewSeconds?: number;
   onProgress: (part: string, message: string) => void;

@@ -1,4 +1,5 @@
-import type { Catalogue, Role } from '../catalogue/catalogue.ts';
+import type { Catalogue } from '../catalogue/catalogue.ts';
+import type { Role } from '../role-data/index.ts';
 import { canonicalPlan, missingFrom } from './certification/plan.ts';
 import { escapeHtml } from './renderers/html/markup.ts';
 import type { Report } from './report.ts';

@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { ROLES } from '../catalogue/catalogue.ts';
 import { OUTCOMES } from '../core/outcome.ts';
 import { permissionsSchema } from '../kubernetes/permissions.ts';
 import { matrixSchema } from '../probes/matrix.ts';
 import { timelineEventSchema } from '../probes/timeline.ts';
+import { ROLES } from '../role-data/index.ts';
 import { requestsSchema } from '../rpc/requests.ts';
 import { incompatibilitySchema } from './incompatibilities.ts';
 

@@ -1,6 +1,6 @@
-import type { Role, Twin } from '../catalogue/catalogue.ts';
-import type { NodeImage } from '../environment/clusters.ts';
+import type { Twin } from '../catalogue/catalogue.ts';
 import type { EnvironmentOptions } from '../environment/environment.ts';
+import type { NodeImage, Role } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockSettings } from '../rpc/protocol.ts';
 import type { Target } from '../targets/load.ts';
@@ -30,6 +30,17 @@ export interface RoleDefinition {
    * them.
    */
   nodeImages?: readonly NodeImage[];
+  /** The image of the reference itself, with the ids of the requirements that run it in a pod. */
+  referenceImage?: { name: NodeImage; requirements: readonly string[] };
+  /** True where the implementation is the cluster that a kubeconfig leads to: it needs no target file. */
+  isReachedByKubeconfig?: boolean;
+  /**
+   * True where its requirements come one after the other in a run that is kept to a few namespaces, and share nothing:
+   * their fixtures are pods that stay.
+   */
+  isAloneInGivenNamespaces?: boolean;
+  /** True where neither its requirements nor its twins need a pod: they cost next to nothing. */
+  needsNoPods?: boolean;
   /** Twins of this role that are evaluated at a time, for each core; default: as many as the machine has room for. */
   twinsPerCore?: number;
   /**
@@ -39,6 +50,8 @@ export interface RoleDefinition {
   capabilities?(candidate: Candidate): { declared: readonly string[]; quoted: string };
   /** Installs what a target needs before anything is started. */
   install?(target: Target, onProgress: (message: string) => void): Promise<void>;
+  /** True where a target file says which StorageClass ordinary claims have. */
+  namesStorageClass?(target: Target): boolean;
   /** What a target of this role puts into the environment's own slots, or asks of the references there. */
   environmentOptions?(target: Target): Partial<EnvironmentOptions>;
   /**

@@ -1,10 +1,8 @@
-import type { Role } from '../catalogue/catalogue.ts';
-import { HarnessError } from '../core/errors.ts';
+import type { Role } from '../role-data/index.ts';
 import { cluster } from './cluster/definition.ts';
 import type { RoleDefinition } from './definition.ts';
 import { identityProvider } from './identity-provider/definition.ts';
 import { jobRunner } from './job-runner/definition.ts';
-
 import { sessionManager } from './session-manager/definition.ts';
 import { sessionOperator } from './session-operator/definition.ts';
 import { tokenClient } from './token-client/definition.ts';
@@ -12,23 +10,20 @@ import { tokenClient } from './token-client/definition.ts';
 export type { RoleDefinition } from './definition.ts';
 
 /**
- * The roles that can be evaluated. This is the only place that lists them: run, report and command line ask here. In
- * this order twins are admitted, those that wait longest first, so that the others fill the time.
+ * How each role is driven. Only this list and that of harness/role-data name the roles: run, report and command line
+ * ask here. In this order twins are admitted, those that wait longest first, so that the others fill the time.
  */
-export const ROLE_DEFINITIONS: readonly RoleDefinition[] = [
+const DEFINITIONS = {
   cluster,
-  tokenClient,
-  jobRunner,
-  sessionManager,
-  sessionOperator,
-  identityProvider,
-];
+  'token-client': tokenClient,
+  'job-runner': jobRunner,
+  'session-manager': sessionManager,
+  'session-operator': sessionOperator,
+  'identity-provider': identityProvider,
+} satisfies { [R in Role]: RoleDefinition & { role: R } };
 
-/** @throws HarnessError for a role that nothing is known of yet */
+export const ROLE_DEFINITIONS: readonly RoleDefinition[] = Object.values(DEFINITIONS);
+
 export function roleDefinition(role: Role): RoleDefinition {
-  const definition = ROLE_DEFINITIONS.find((one) => one.role === role);
-  if (definition === undefined) {
-    throw new HarnessError(`the role ${role} has no definition in harness/roles/index.ts`);
-  }
-  return definition;
+  return DEFINITIONS[role];
 }

@@ -1,4 +1,5 @@
-import type { Role, Twin } from '../catalogue/catalogue.ts';
+import type { Twin } from '../catalogue/catalogue.ts';
+import type { Role } from '../role-data/index.ts';
 import { type Target, targetOf } from '../targets/load.ts';
 
 interface CandidateBase {

@@ -10,6 +10,7 @@ import type {
   Registration,
   WorkloadIdentity,
 } from '../oauth/provider.ts';
+import type { NodeImage } from '../role-data/index.ts';
 import type { Candidate } from './candidate.ts';
 import type { Clock } from './clock.ts';
 import type { PodSecurity } from './protocol.ts';
@@ -73,14 +74,10 @@ export interface RequirementContext {
   readonly clock: Clock;
   cluster(): Promise<ClusterHandle>;
   /**
-   * Reference of the image that obeys its environment (fixtures/images/workload), on the nodes of the cluster when it
-   * is given.
+   * Reference of an image of fixtures/images, on the nodes of the cluster when it is given: `workload`, which does what
+   * its environment says, or the image of a role's reference.
    */
-  agentImage(): Promise<string>;
-  /** The same of the reference session manager's image (fixtures/images/session-manager). */
-  managerImage(): Promise<string>;
-  /** The same of the reference job runner's image (fixtures/images/job-runner). */
-  runnerImage(): Promise<string>;
+  image(name: NodeImage): Promise<string>;
   /** Sees to it that the nodes of the harness's own cluster have an image that the engine of this host has. */
   provideImage(reference: string): Promise<void>;
   /**

@@ -2,6 +2,7 @@ import type { PolicyRule } from '../core/policy-rule.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData } from '../kubernetes/cluster-data.ts';
 import type { AdditionalIssuerTrust, ProviderDescription, Registration, WorkloadIdentity } from '../oauth/provider.ts';
+import type { NodeImage } from '../role-data/index.ts';
 import type { ControlError, IdentityProviderData, PodSecurity } from './protocol.ts';
 import type { ApiFault, TargetAccessData, TargetAccessOptions } from './target-access.ts';
 
@@ -48,7 +49,7 @@ export interface EnvironmentApi {
   /** Gives an image of this host's engine to the nodes of the candidate's cluster. */
   provideImage(request: { reference: string }): Promise<object>;
   /** Reference of an image of fixtures/images, which the nodes have when the call answers. */
-  image(request: { name: 'workload' | 'job-runner' | 'session-manager' }): Promise<{ reference: string }>;
+  image(request: { name: NodeImage }): Promise<{ reference: string }>;
   /** A TLS certificate of the run's CA for a server in a pod. */
   certificate(request: {
     host: string;

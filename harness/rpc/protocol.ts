@@ -3,11 +3,12 @@
  * All of it is plain JSON over HTTP on loopback, guarded by a bearer secret of the run.
  */
 
-import type { Preconditions, Role } from '../catalogue/catalogue.ts';
+import type { Preconditions } from '../catalogue/catalogue.ts';
 import type { Cause } from '../core/causes.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { ResolverData } from '../core/resolver.ts';
 import type { IdentityProviderDescription } from '../oauth/provider.ts';
+import type { Role } from '../role-data/index.ts';
 import type { Candidate } from './candidate.ts';
 
 export type IdentityProviderKind = 'keycloak' | 'embedded';

@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { createVitest } from 'vitest/node';
-import type { Role } from '../catalogue/catalogue.ts';
 import { describeError, HarnessError } from '../core/errors.ts';
 import { stopOnSignal } from '../core/signals.ts';
+import type { Role } from '../role-data/index.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
 import { ResultCollector } from './reporter.ts';

@@ -1,7 +1,8 @@
-import type { Catalogue, Requirement, Role, Twin } from '../catalogue/catalogue.ts';
+import type { Catalogue, Requirement, Twin } from '../catalogue/catalogue.ts';
 import { didYouMean } from '../core/closest.ts';
 import { UsageError } from '../core/errors.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
+import type { Role } from '../role-data/index.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockKind } from '../rpc/protocol.ts';

@@ -1,7 +1,7 @@
 import { HarnessError } from '../core/errors.ts';
 import type { LedgerEntry } from '../environment/cluster/kubeconfig/ledger.ts';
-import type { NodeImage } from '../environment/clusters.ts';
 import type { Environment } from '../environment/environment.ts';
+import type { NodeImage } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { Requests } from '../rpc/requests.ts';
 import type { EnvironmentHandlers } from '../rpc/server.ts';

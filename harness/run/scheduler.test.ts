@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Role, Twin } from '../catalogue/catalogue.ts';
+import type { Twin } from '../catalogue/catalogue.ts';
+import type { Role } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import { Scheduler } from './scheduler.ts';
 

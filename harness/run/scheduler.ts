@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import type { Role } from '../catalogue/catalogue.ts';
 import { type Load, machineLoad } from '../core/load.ts';
+import type { Role } from '../role-data/index.ts';
 import { ROLE_DEFINITIONS, roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 

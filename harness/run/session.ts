@@ -1,4 +1,4 @@
-import { type Catalogue, loadCatalogue, type Role } from '../catalogue/catalogue.ts';
+import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../core/names.ts';
 import { isRed } from '../core/outcome.ts';
@@ -8,6 +8,7 @@ import { Environment, type EnvironmentOptions } from '../environment/environment
 import { enterRun, keepRun, leaveRun, newRunId } from '../environment/live-runs.ts';
 import type { WarmEnvironment } from '../environment/warm.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
+import type { Role } from '../role-data/index.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type {

@@ -2,6 +2,7 @@ import { sweepDeadRuns } from '../environment/containers.ts';
 import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
 import { enterRun, leaveRun, newRunId, startTicks } from '../environment/live-runs.ts';
 import { forgetWarm, type WarmEnvironment, writeWarm } from '../environment/warm.ts';
+import { NODE_IMAGES } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockSettings, IdentityProviderKind } from '../rpc/protocol.ts';
 import { type ControlServer, startControlServer } from '../rpc/server.ts';
@@ -54,7 +55,7 @@ export class WarmServer {
     const environment = ownEnvironment(this.#environment);
     const { promise: broken, resolve: breakOff } = Promise.withResolvers<string>();
     await environment.watch(breakOff);
-    await environment.warmUp({ identityProvider: true, images: ['workload', 'job-runner'] });
+    await environment.warmUp({ identityProvider: true, images: NODE_IMAGES });
     const [cluster, provider] = await Promise.all([
       environment.calls.cluster({}, NOBODY),
       environment.calls.identityProvider({}, NOBODY),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { targetSchema } from './load.ts';
+import { targetSchema } from '../role-data/index.ts';
 
 /** A value that is filled in when the file is read, or when the run knows it. */
 const PLACEHOLDER = { type: 'string', pattern: '^\\$\\{[A-Za-z][A-Za-z0-9._-]*\\}$' } as const;

@@ -3,34 +3,18 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import type { Role } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import { describeUnresolved, fillKnown, type Values } from '../core/placeholders.ts';
-import { clusterTargetSchema } from '../role-data/cluster/target-file.ts';
-import {
-  type IdentityProviderTarget,
-  identityProviderTargetSchema,
-} from '../role-data/identity-provider/target-file.ts';
-import { type JobRunnerTarget, jobRunnerTargetSchema } from '../role-data/job-runner/target-file.ts';
-
-import { sessionManagerTargetSchema } from '../role-data/session-manager/target-file.ts';
-import { sessionOperatorTargetSchema } from '../role-data/session-operator/target-file.ts';
-import { type TokenClientTarget, tokenClientTargetSchema } from '../role-data/token-client/target-file.ts';
-
-/** The shape of a target file, by its role. */
-export const targetSchema = z.discriminatedUnion('role', [
-  clusterTargetSchema,
-  identityProviderTargetSchema,
-  jobRunnerTargetSchema,
-  sessionManagerTargetSchema,
-  sessionOperatorTargetSchema,
-  tokenClientTargetSchema,
-]);
+import type { Role } from '../role-data/index.ts';
+import { targetSchema } from '../role-data/index.ts';
 
 export type TargetDefinition = z.infer<typeof targetSchema>;
 
 /** A target file that was read. All of it is plain data, so that it can be sent to the test workers. */
-export type Target<R extends Role = Role> = Extract<TargetDefinition, { role: R }> & TargetFile;
+export type Target<R extends Role = Role> = FromFile<Extract<TargetDefinition, { role: R }>>;
+
+/** What a target file says, and where it was read. */
+export type FromFile<T extends TargetDefinition> = T & TargetFile;
 
 /** Where a target came from. */
 interface TargetFile {
@@ -40,8 +24,6 @@ interface TargetFile {
   /** SHA-256 of the file, hexadecimal: a report names what it judged. */
   digest: string;
 }
-
-export type { IdentityProviderTarget, JobRunnerTarget, TokenClientTarget };
 
 /**
  * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}`
@@ -136,7 +118,7 @@ function prefixed(prefix: string, values: Record<string, string | undefined>): V
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [`${prefix}.${name}`, value]));
 }
 
-/** The target of a role among those of a subject. */
+/** The target of a role among those of a candidate. */
 export function targetOf<R extends Role>(targets: readonly Target[] | undefined, role: R): Target<R> | undefined {
   return targets?.find((target): target is Target<R> => (target.role as Role) === role);
 }

@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
+import { roleDefinition } from '../../roles/index.ts';
 import { executeWithRerun } from '../../run/execute.ts';
 import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
 import { Console } from '../output.ts';
@@ -28,7 +29,9 @@ export async function assignedUids(): Promise<Tally> {
   const requirements = loadCatalogue()
     .requirements.filter(
       ({ id, role, expensive }) =>
-        role !== 'identity-provider' && (expensive !== true || EXPENSIVE.includes(id)) && EXEMPT[id] === undefined,
+        roleDefinition(role).needsNoPods !== true &&
+        (expensive !== true || EXPENSIVE.includes(id)) &&
+        EXEMPT[id] === undefined,
     )
     .map(({ id }) => id);
   const output = new Console();

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import pc from 'picocolors';
 import { startVitest } from 'vitest/node';
-import { loadCatalogue, ROLES, type Role } from '../../catalogue/catalogue.ts';
+import { loadCatalogue } from '../../catalogue/catalogue.ts';
 import { describeError, HarnessError } from '../../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import type { Outcome } from '../../core/outcome.ts';
@@ -16,6 +16,7 @@ import { sweepDeadRuns } from '../../environment/containers.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { HARNESS_USER, kubeConfigOfHarness, refusedBeyondControls } from '../../kubernetes/harness-rights.ts';
 import { reportSchema } from '../../report/report.ts';
+import { type RoleDefinition, roleDefinition } from '../../roles/index.ts';
 import type { IdentityProviderKind } from '../../rpc/protocol.ts';
 import { executeWithRerun } from '../../run/execute.ts';
 import { isProven } from '../../run/kill-matrix.ts';
@@ -43,7 +44,11 @@ const PARTS: Part[][] = [
   [
     {
       name: 'references with the embedded provider',
-      run: () => references('embedded', idsOf(['identity-provider', 'token-client'])),
+      run: () =>
+        references(
+          'embedded',
+          idsOf((role) => role.usesIdentityProvider('run')),
+        ),
     },
     { name: 'a live cluster', run: live },
   ],
@@ -129,10 +134,10 @@ async function unit(project: string[]): Promise<Tally> {
   return { ...NOTHING, passed, wrong: [...failed, ...broken] };
 }
 
-/** Ids of the requirements that bind one of some roles, in one suite or in all. */
-function idsOf(roles: readonly Role[], suite?: string): string[] {
+/** Ids of the requirements that bind some roles, in one suite or in all. */
+function idsOf(isBound: (role: RoleDefinition) => boolean, suite?: string): string[] {
   return loadCatalogue()
-    .requirements.filter((row) => roles.includes(row.role) && (suite === undefined || row.suite === suite))
+    .requirements.filter((row) => isBound(roleDefinition(row.role)) && (suite === undefined || row.suite === suite))
     .map(({ id }) => id);
 }
 
@@ -209,8 +214,10 @@ function readFiles(folder: string): Record<string, string> {
 async function live(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
   const output = new Console();
-  const applicable = ['audience-isolation', 'rbac-minimal'].flatMap((suite) => idsOf(['cluster'], suite));
-  const requirements = [...new Set([...idsOf(ROLES, 'audience-isolation'), ...applicable])];
+  const applicable = ['audience-isolation', 'rbac-minimal'].flatMap((suite) =>
+    idsOf(({ isReachedByKubeconfig }) => isReachedByKubeconfig === true, suite),
+  );
+  const requirements = [...new Set([...idsOf(() => true, 'audience-isolation'), ...applicable])];
   const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: applicable }, output.progress);
   const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
   const { KUBECONFIG: before } = process.env;
@@ -311,8 +318,8 @@ async function breakOff(signal: 'SIGINT' | 'SIGKILL'): Promise<void> {
 }
 
 /**
- * The twins that are proven in every test: all of the identity provider, which need no pod, and the first of each other
- * role in each suite. All of them take twenty minutes on two cores: `npm run prove`.
+ * The twins that are proven in every test: all of the roles that need no pods, and the first of each other role in each
+ * suite. All of them take twenty minutes on two cores: `npm run prove`.
  */
 function sampleOfTwins(): string[] {
   const seen = new Set<string>();
@@ -320,7 +327,7 @@ function sampleOfTwins(): string[] {
     .twins.filter(({ role, suite }) => {
       const isFirst = !seen.has(`${role} ${suite}`);
       seen.add(`${role} ${suite}`);
-      return isFirst || role === 'identity-provider';
+      return isFirst || roleDefinition(role).needsNoPods === true;
     })
     .map(({ name }) => name);
 }

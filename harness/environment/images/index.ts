@@ -2,6 +2,7 @@ import { createWriteStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
+import { NODE_IMAGES, type NodeImage } from '../../role-data/index.ts';
 import { SetUpError } from '../engine/errors.ts';
 import { ensureEngine } from '../engine/index.ts';
 import { type OnProgress, StepReporter } from '../engine/progress.ts';
@@ -16,19 +17,16 @@ import { makeRootFileSystem, type RootFileSystem, rootFileSystem } from './rootf
 import { type ImageDefinition, loadImages } from './spec.ts';
 
 /** The images of a run. `keycloak-preview` has the legacy token exchange switched on; only twins use it. */
-export const IMAGE_NAMES = [
-  'kubernetes-node',
-  'node',
-  'workload',
-  'job-runner',
-  'session-manager',
-  'keycloak',
-  'keycloak-preview',
-] as const;
+export const IMAGE_NAMES = ['kubernetes-node', 'node', ...NODE_IMAGES, 'keycloak', 'keycloak-preview'] as const;
 
 /** Images of identity providers that only a target file starts: made when one does, and not by the set-up. */
 export const TARGET_IMAGE_NAMES = ['hydra', 'keycloak-26-4'] as const;
 export type ImageName = (typeof IMAGE_NAMES)[number] | (typeof TARGET_IMAGE_NAMES)[number];
+
+/** Environment variable that names an image where the nodes of a live cluster can pull it. */
+export function liveImageVariable(name: 'node' | NodeImage): string {
+  return `KUBE_AGENT_CONFORMANCE_${name.toUpperCase().replaceAll('-', '_')}_IMAGE`;
+}
 
 /** An image that is in the engine. */
 export type ResolvedImage = {

@@ -1,9 +1,9 @@
 import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import type { Role } from '../../catalogue/catalogue.ts';
 import { HarnessError, UsageError } from '../../core/errors.ts';
 import { redact, wholeTokensIn } from '../../core/redact.ts';
+import type { Role } from '../../role-data/index.ts';
 import { e2eLogRenderer, goTestJsonRenderer } from '../renderers/gotest.ts';
 import { headlineOf } from '../renderers/headline.ts';
 import { htmlRenderer } from '../renderers/html/html.ts';

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Catalogue, Requirement, Role } from '../../catalogue/catalogue.ts';
+import type { Catalogue, Requirement } from '../../catalogue/catalogue.ts';
+import type { Role } from '../../role-data/index.ts';
 
 /** All that the catalogue asks of a role: less than it is never called certified. */
 export interface CanonicalPlan {

@@ -2,10 +2,16 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
-import { roleSchema } from '../../catalogue/catalogue.ts';
 import { UsageError } from '../../core/errors.ts';
+import { type Role, roleSchema } from '../../role-data/index.ts';
+import { ROLE_DEFINITIONS } from '../../roles/index.ts';
 
 const text = z.string().trim().min(1);
+
+/** Roles whose implementation a kubeconfig leads to. */
+const WITHOUT_TARGET: readonly Role[] = ROLE_DEFINITIONS.filter(
+  ({ isReachedByKubeconfig }) => isReachedByKubeconfig === true,
+).map(({ role }) => role);
 
 const productSchema = z
   .strictObject({
@@ -23,9 +29,9 @@ const productSchema = z
     repository: z.url().optional(),
     contact: text.optional(),
   })
-  .refine(({ role, target }) => role === 'cluster' || target !== undefined, {
+  .refine(({ role, target }) => target !== undefined || WITHOUT_TARGET.includes(role), {
     path: ['target'],
-    message: 'needed for every role but cluster',
+    message: `needed for every role but ${WITHOUT_TARGET.join(', ')}`,
   });
 
 /** What a bundle certifies, as its vendor describes it. */

@@ -244,4 +244,3 @@ export const jobRunnerTargetSchema = shape.refine(
   },
 );
 
-export type JobRunnerTarget = z.infer<typeof jobRunnerTargetSchema>;

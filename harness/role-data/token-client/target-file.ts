@@ -203,5 +203,4 @@ export const tokenClientTargetSchema = z.strictObject({
   ]),
 });
 
-export type TokenClientTarget = z.infer<typeof tokenClientTargetSchema>;
 export type TokenClientCapability = (typeof CAPABILITIES)[number];

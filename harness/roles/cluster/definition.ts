@@ -1,3 +1,9 @@
 import type { RoleDefinition } from '../definition.ts';
 
-export const cluster: RoleDefinition = { role: 'cluster', usesIdentityProvider: () => false };
+export const cluster = {
+  role: 'cluster',
+  usesIdentityProvider: () => false,
+  isReachedByKubeconfig: true,
+  isAloneInGivenNamespaces: true,
+  namesStorageClass: (target) => target.role === 'cluster' && target.storage.readWriteOnce !== undefined,
+} satisfies RoleDefinition;

@@ -1,10 +1,11 @@
 import type { RoleDefinition } from '../definition.ts';
 
-export const identityProvider: RoleDefinition = {
+export const identityProvider = {
   role: 'identity-provider',
   // Each twin of a provider is a provider of its own.
   usesIdentityProvider: (mode) => mode === 'run',
+  needsNoPods: true,
   // One process serves all embedded providers, and a JVM those of Keycloak.
   twinsPerCore: 1,
   environmentOptions: (target) => (target.role === 'identity-provider' ? { identityProviderTarget: target } : {}),
-};
+} satisfies RoleDefinition;

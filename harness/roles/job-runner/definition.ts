@@ -1,14 +1,15 @@
 import type { RoleDefinition } from '../definition.ts';
 import { jobRunnerTarget } from './target.ts';
 
-export const jobRunner: RoleDefinition = {
+export const jobRunner = {
   role: 'job-runner',
   usesIdentityProvider: () => false,
   isAtApiServer: true,
   sharesOneObservation: true,
   nodeImages: ['workload'],
+  referenceImage: { name: 'job-runner', requirements: ['WH-07'] },
   capabilities(candidate) {
     const declared = jobRunnerTarget({ candidate }).capabilities;
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
   },
-};
+} satisfies RoleDefinition;

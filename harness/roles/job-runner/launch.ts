@@ -181,7 +181,7 @@ async function prepare(
   const target = jobRunnerTarget(t);
   const workFolder = await mkdtemp(join(tmpdir(), 'conformance-job-runner-'));
   cleanUp.defer(() => rm(workFolder, { recursive: true, force: true }));
-  const [cluster, image] = await Promise.all([t.cluster(), t.agentImage()]);
+  const [cluster, image] = await Promise.all([t.cluster(), t.image('workload')]);
   await setPodSecurity(cluster, namespace, target.podSecurity);
   const values = {
     namespace,
@@ -291,7 +291,7 @@ async function driverFor(
     target,
     cluster,
     serviceAccount: SERVICE_ACCOUNT,
-    runnerImage: await t.runnerImage(),
+    runnerImage: await t.image('job-runner'),
     provideImage: (reference) => t.provideImage(reference),
     ...(inCluster === undefined ? {} : { inCluster: { ...inCluster } }),
   });

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import type { ManifestChange } from '../../role-data/manifest-change.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
-import type { ManifestChange } from '../../targets/manifest-change.ts';
 import { forNamespace, OWN_LABEL, readManifests } from './manifests.ts';
 
 const FILE = fileURLToPath(new URL('../../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url));

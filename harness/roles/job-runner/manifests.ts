@@ -9,8 +9,8 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 import { NotTestable, UsageError } from '../../core/errors.ts';
 import { fill, type Values } from '../../core/placeholders.ts';
+import type { ManifestChange } from '../../role-data/manifest-change.ts';
 import type { Target } from '../../targets/load.ts';
-import type { ManifestChange } from '../../targets/manifest-change.ts';
 
 /** Label of the runner's own deployment and its pods, which are none of its tasks'. */
 export const OWN_LABEL = 'conformance.test/runner-deployment';

@@ -115,7 +115,7 @@ async function launched<R>(
   await using stack = new AsyncDisposableStack();
   const [cluster, image, folder, port, secondPort] = await Promise.all([
     t.cluster(),
-    t.agentImage(),
+    t.image('workload'),
     mkdtemp(join(tmpdir(), 'conformance-session-manager-')),
     freePort(),
     freePort(),

@@ -1,7 +1,7 @@
 import type { RoleDefinition } from '../definition.ts';
 import { sessionOperatorTarget } from './target.ts';
 
-export const sessionOperator: RoleDefinition = {
+export const sessionOperator = {
   role: 'session-operator',
   usesIdentityProvider: () => false,
   isAtApiServer: true,
@@ -14,4 +14,4 @@ export const sessionOperator: RoleDefinition = {
     const declared = sessionOperatorTarget({ candidate }).capabilities;
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };
   },
-};
+} satisfies RoleDefinition;

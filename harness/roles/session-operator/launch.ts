@@ -284,7 +284,7 @@ class Bench implements OperatorBench {
         rules: this.#options.rules ?? [...rules.namespaced, ...rules.undocumented],
         clusterRules: rules.cluster,
       }),
-      this.#podsRun ? this.#t.agentImage() : this.cluster.workloadImage,
+      this.#podsRun ? this.#t.image('workload') : this.cluster.workloadImage,
     ]);
     this.#access = access;
     const token = `edge-${randomBytes(24).toString('hex')}`;

@@ -9,7 +9,7 @@ const REFERENCE = fileURLToPath(
   new URL('../../../fixtures/targets/token-clients/reference/target.yaml', import.meta.url),
 );
 
-export const tokenClient: RoleDefinition = {
+export const tokenClient = {
   role: 'token-client',
   usesIdentityProvider: () => true,
   sharesOneObservation: true,
@@ -38,4 +38,4 @@ export const tokenClient: RoleDefinition = {
     }
     return [{ ...loadTarget(REFERENCE), ...twin.tokenClient.declares } as Target];
   },
-};
+} satisfies RoleDefinition;

@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { LedgerEntry } from '../../environment/cluster/kubeconfig/ledger.ts';
-import type { NodeImage } from '../../environment/clusters.ts';
+import { liveImageVariable } from '../../environment/images/index.ts';
 import { documentedRules } from '../../kubernetes/harness-rights.ts';
 import { ruleAllows } from '../../kubernetes/rbac.ts';
-import { roleDefinition } from '../../roles/index.ts';
+import type { NodeImage } from '../../role-data/index.ts';
+import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
 import type { Target } from '../../targets/load.ts';
 
 /** Where a right has to hold. */
@@ -24,7 +25,7 @@ export interface NeededRight {
 }
 
 export interface NeededImage {
-  name: 'node' | 'workload' | 'job-runner' | 'session-manager';
+  name: 'node' | NodeImage;
   /** Undefined where nobody has said yet where the cluster can pull it. */
   reference: string | undefined;
   /** Environment variable that names another one. */
@@ -90,7 +91,7 @@ function ofOthers(row: Requirement, measured: Measured, requirements: readonly R
 
 /** Requirements that look for a StorageClass for ordinary claims, where no target file says which. */
 function needStorage(requirements: readonly Requirement[], measured: Measured, targets: readonly Target[]): string[] {
-  const isDeclared = targets.some((target) => target.role === 'cluster' && target.storage.readWriteOnce !== undefined);
+  const isDeclared = targets.some((target) => roleDefinition(target.role).namesStorageClass?.(target) === true);
   if (isDeclared) {
     return [];
   }
@@ -274,16 +275,6 @@ function ofAccess(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resourc
  */
 const TO_GIVE = ['bind', 'escalate'];
 
-const IMAGE_VARIABLES = {
-  node: 'KUBE_AGENT_CONFORMANCE_NODE_IMAGE',
-  workload: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE',
-  'job-runner': 'KUBE_AGENT_CONFORMANCE_JOB_RUNNER_IMAGE',
-  'session-manager': 'KUBE_AGENT_CONFORMANCE_SESSION_MANAGER_IMAGE',
-} as const;
-
-/** Requirements that run the job runner in a pod, and not as a process beside the harness. */
-const INSTALLED = new Set(['WH-07']);
-
 /** Where a cluster gets a stock Node from, unless it is told otherwise. */
 export const STOCK_NODE_IMAGE = 'node:24-slim';
 
@@ -291,7 +282,7 @@ function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
   const starting = (name: NodeImage): string[] =>
     rows.filter(({ role }) => roleDefinition(role).nodeImages?.includes(name) === true).map(({ id }) => id);
   const image = (name: NeededImage['name'], requirements: string[], reason: string): NeededImage[] => {
-    const variable = IMAGE_VARIABLES[name];
+    const variable = liveImageVariable(name);
     const reference = env[variable] || (name === 'node' ? STOCK_NODE_IMAGE : undefined);
     return requirements.length === 0 ? [] : [{ name, reference, variable, why: reason, requirements }];
   };
@@ -302,16 +293,12 @@ function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
       'a stock Node, for the pods of the harness',
     ),
     ...image('workload', starting('workload'), 'the agent of tasks and sessions (fixtures/images/workload)'),
-    ...image(
-      'job-runner',
-      rows.filter(({ id }) => INSTALLED.has(id)).map(({ id }) => id),
-      'the reference job runner (fixtures/images/job-runner)',
-    ),
-    ...image(
-      'session-manager',
-      rows.filter(({ id }) => id === 'SM-12').map(({ id }) => id),
-      'the reference session manager (fixtures/images/session-manager)',
-    ),
+    ...ROLE_DEFINITIONS.flatMap(({ role, referenceImage }) => {
+      const { name, requirements = [] } = referenceImage ?? {};
+      const running = rows.filter(({ id }) => requirements.includes(id)).map(({ id }) => id);
+      const reason = `the reference ${role.replaceAll('-', ' ')} (fixtures/images/${name})`;
+      return name === undefined ? [] : image(name, running, reason);
+    }),
   ];
 }
 

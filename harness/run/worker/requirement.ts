@@ -80,12 +80,10 @@ function assertDeclared(settings: WorkerSettings, id: string, candidate: Candida
   }
 }
 
-/**
- * Where a run is kept to a few namespaces, requirements of clusters, whose fixtures are pods that stay, come one after
- * the other and share nothing. Those of other roles share what was recorded.
- */
+/** Whether a requirement shares nothing with others; those of most roles share what was recorded. */
 function isAlone(settings: WorkerSettings, id: string): boolean {
-  return settings.sharesNamespaces === true && rowOf(settings, id).role === 'cluster';
+  const { isAloneInGivenNamespaces } = roleDefinition(rowOf(settings, id).role);
+  return settings.sharesNamespaces === true && isAloneInGivenNamespaces === true;
 }
 
 const ownerOf = (settings: WorkerSettings, id: string): string => (isAlone(settings, id) ? `${OWNER} ${id}` : OWNER);
@@ -227,11 +225,7 @@ function createContext({ settings, candidate, id, signal, evidence }: ContextPar
       fixture(`image ${reference}`, async () => {
         await environment.provideImage({ reference });
       }),
-    agentImage: () => fixture('workload image', async () => (await environment.image({ name: 'workload' })).reference),
-    managerImage: () =>
-      fixture('session manager image', async () => (await environment.image({ name: 'session-manager' })).reference),
-    runnerImage: () =>
-      fixture('job runner image', async () => (await environment.image({ name: 'job-runner' })).reference),
+    image: (name) => fixture(`${name} image`, async () => (await environment.image({ name })).reference),
     targetAccess: async (options) => {
       const data = await environment.targetAccess(options);
       const { id } = data;

@@ -3,13 +3,14 @@ import { HarnessError, NotApplicable, UsageError } from '../../../core/errors.ts
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import type { Values } from '../../../core/placeholders.ts';
 import type { StartedIdentityProvider } from '../../../oauth/provider.ts';
-import type { Target } from '../../../targets/load.ts';
+import type { IdentityProviderTarget as IdentityProviderTargetFile } from '../../../role-data/identity-provider/target-file.ts';
+import type { FromFile } from '../../../targets/load.ts';
 import type { AdminApi } from '../admin-requests.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { administer } from '../keycloak/administer.ts';
 import { startContainers } from './containers.ts';
 
-export type IdentityProviderTarget = Target<'identity-provider'>;
+export type IdentityProviderTarget = FromFile<IdentityProviderTargetFile>;
 
 /** Our images of Keycloak: each release with the features beyond its defaults that an image has. */
 const KEYCLOAK_IMAGES = [

@@ -58,7 +58,9 @@ function shareFaults(t: RequirementContext): Promise<FaultRecord[]> {
   return t.sharedByAllFiles('job runner: faults', async () => {
     const target = jobRunnerTarget(t);
     const byTask = withReadyJobRunner(t, { purpose: 'faults' }, (runner) => provokeByTask(t, runner));
-    const templates = target.capabilities.includes('pod-template') ? templateFaults(target, await t.agentImage()) : [];
+    const templates = target.capabilities.includes('pod-template')
+      ? templateFaults(target, await t.image('workload'))
+      : [];
     const byTemplate = templates.map(({ fault, podTemplate, env }) =>
       withJobRunner(t, { purpose: `fault-${fault}`, settings: { podTemplate } }, async (runner) => {
         // A preflight may find out that no pod of the template can run: then no task comes to meet the fault, and no

@@ -66,14 +66,14 @@ function shareInstallation(t: RequirementContext, target: Target<'job-runner'>):
 }
 
 async function install(t: RequirementContext, target: Target<'job-runner'>, namespace: string): Promise<Seen> {
-  const [cluster, image] = await Promise.all([t.cluster(), t.agentImage()]);
+  const [cluster, image] = await Promise.all([t.cluster(), t.image('workload')]);
   const config = { namespace, workerId: 'installation', image };
   const values = {
     namespace,
     'worker.id': config.workerId,
     image,
     serviceAccount: ACCOUNT,
-    'runner.image': await t.runnerImage(),
+    'runner.image': await t.image('job-runner'),
     config: JSON.stringify(config),
   };
   const read = () => readManifests(target, values, twinFor(t.candidate, 'job-runner')?.jobRunner.manifests ?? []);

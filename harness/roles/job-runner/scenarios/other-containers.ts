@@ -71,7 +71,7 @@ function templatesOf(image: string): Template[] {
 /** For each kind of other container a task that succeeds and one that fails with 7. */
 export async function observeOtherContainers(t: RequirementContext): Promise<RunnersRecord<OtherContainersRecord>> {
   const target = jobRunnerTarget(t);
-  const image = await t.agentImage();
+  const image = await t.image('workload');
   const templates = target.capabilities.includes('pod-template') ? templatesOf(image) : [];
   const records = await t.shared('job runner: other containers', () =>
     Promise.all([...templates.map((template) => withTemplate(t, template)), withEphemeralContainer(t, image)]),

@@ -114,7 +114,7 @@ export const TEMPLATE_SERVICE_ACCOUNT = 'conformance-template';
 export async function observeTemplate(t: RequirementContext): Promise<RunnerRecord> {
   const record = await t.shared('job runner: template', async () => {
     const target = jobRunnerTarget(t);
-    const image = await t.agentImage();
+    const image = await t.image('workload');
     const secret = {
       apiVersion: 'v1',
       kind: 'Secret',

@@ -4,7 +4,7 @@ import { fill, type Values } from '../../../core/placeholders.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
 import { Recorder } from '../../../kubernetes/recorder.ts';
-import type { ManifestChange } from '../../../targets/manifest-change.ts';
+import type { ManifestChange } from '../../../role-data/manifest-change.ts';
 import { forNamespace, manifestsOf, OWN_LABEL, readManifests } from '../../job-runner/manifests.ts';
 import type { SessionManagerClient } from '../driver.ts';
 import type { HttpTarget } from '../target.ts';

@@ -29,7 +29,11 @@ export function observeInCluster(t: RequirementContext): Promise<InClusterRecord
 async function useInCluster(t: RequirementContext, namespace: string): Promise<InClusterRecord> {
   const target = sessionManagerTarget(t);
   const heartbeat = new Heartbeat('the harness').start();
-  const [cluster, image, managerImage] = await Promise.all([t.cluster(), t.agentImage(), t.managerImage()]);
+  const [cluster, image, managerImage] = await Promise.all([
+    t.cluster(),
+    t.image('workload'),
+    t.image('session-manager'),
+  ]);
   const { rules } = target;
   const access = await t.targetAccess({
     namespace,

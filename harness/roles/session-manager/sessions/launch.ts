@@ -144,7 +144,7 @@ async function launched<R>(
   await using stack = new AsyncDisposableStack();
   const [cluster, image, folder] = await Promise.all([
     t.cluster(),
-    t.agentImage(),
+    t.image('workload'),
     mkdtemp(join(tmpdir(), 'conformance-sessions-')),
   ]);
   stack.defer(() => rm(folder, { recursive: true, force: true }));
