@@ -243,4 +243,3 @@ export const jobRunnerTargetSchema = shape.refine(
     message: '`start.service` needs them: what is to be started is there',
   },
 );
-

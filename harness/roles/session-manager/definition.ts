@@ -6,6 +6,7 @@ export const sessionManager = {
   usesIdentityProvider: () => false,
   isAtApiServer: true,
   sharesOneObservation: true,
+  nodeImages: ['workload'],
   referenceImage: { name: 'session-manager', requirements: ['SM-12'] },
   capabilities(candidate) {
     const declared = declaredCapabilities(candidate);

@@ -82,3 +82,12 @@ test('an image that nobody has named is told with the variable that names it', (
     ['workload', undefined, 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE'],
   ]);
 });
+
+test('the image of a session manager is needed for SM-12 alone, that of its sessions’ agent for every row', () => {
+  const { images } = needsOf(rows('SM-01', 'SM-12'), { env: {} });
+  expect(images.map(({ name, requirements }) => [name, requirements])).toEqual([
+    ['node', ['SM-01', 'SM-12']],
+    ['workload', ['SM-01', 'SM-12']],
+    ['session-manager', ['SM-12']],
+  ]);
+});
