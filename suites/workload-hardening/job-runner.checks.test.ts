@@ -1,11 +1,11 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { textOf } from '../../harness/core/findings.ts';
+import type { ManifestChange } from '../../harness/role-data/manifest-change.ts';
 import { readManifests } from '../../harness/roles/job-runner/manifests.ts';
 import { record } from '../../harness/roles/job-runner/record-builders.ts';
 import type { InstallationRecord } from '../../harness/roles/job-runner/scenarios/installation.ts';
 import { loadTarget, type Target } from '../../harness/targets/load.ts';
-import type { ManifestChange } from '../../harness/role-data/manifest-change.ts';
 import { isAdmittedUnderRestricted, isInstalledSafely } from './job-runner.checks.ts';
 
 const FILE = fileURLToPath(new URL('../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url));
