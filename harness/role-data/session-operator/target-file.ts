@@ -25,12 +25,12 @@ const routeSchema = z.strictObject({
 });
 
 /**
- * A target file of the role `session-operator`. Everywhere below `start` and
- * `manifests` these stand for what a run knows: `${namespace}`, `${edge.token}`, `${edge.zone}`,
- * `${edge.tunnel}`, `${edge.domain}`, `${edge.url}` (the fake, without `/client/v4`),
- * `${ingress.url}`, `${router.url}`, `${router.service}`, `${middleware}` (the middleware that authenticates),
- * `${health.port}`, `${replica}`, `${image}` (a stock Node), `${reference.program}` (the reference, one file); below
- * `documented` also `${session.hash}` and `${session.host}`, and below `sessions` `${session.hash}`.
+ * A target file of the role `session-operator`. Everywhere below `start` and `manifests` these stand for what a run
+ * knows: `${namespace}`, `${edge.token}`, `${edge.zone}`, `${edge.tunnel}`, `${edge.domain}`, `${edge.url}` (the fake,
+ * without `/client/v4`), `${ingress.url}`, `${router.url}`, `${router.service}`, `${middleware}` (the middleware that
+ * authenticates), `${health.port}`, `${replica}`, `${image}` (a stock Node), `${operator.main}` (the program of the
+ * harness's own operator, or of a twin of it), `${reference.program}` (the reference, one file); below `documented`
+ * also `${session.hash}` and `${session.host}`, and below `sessions` `${session.hash}`.
  */
 const shape = z.strictObject({
   ...targetBase,

@@ -30,7 +30,7 @@ import { API_HOST, inClusterDriver, provideEdge } from './drivers/in-cluster.ts'
 import { processDriver } from './drivers/process.ts';
 import { ingressRoutesPath, middlewaresPath, provideIngressApi } from './ingress-api.ts';
 import type { OperatorRecord, ReplicaRecord, Session } from './record.ts';
-import { sessionOperatorTarget } from './target.ts';
+import { referenceProgram, sessionOperatorTarget } from './target.ts';
 
 /** Name of the ServiceAccount that the operator's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'session-operator';
@@ -447,6 +447,7 @@ class Bench implements OperatorBench {
       'health.port': String(healthPort),
       replica,
       image: this.cluster.workloadImage,
+      'operator.main': referenceProgram(this.#t),
       'reference.program': this.#program,
     };
   }

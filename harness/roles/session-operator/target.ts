@@ -3,14 +3,10 @@ import { HarnessError } from '../../core/errors.ts';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
 import { loadTarget, type Target } from '../../targets/load.ts';
 
-const REFERENCE = fileURLToPath(
-  new URL('../../../fixtures/targets/session-operators/reference/target.yaml', import.meta.url),
-);
+const FIXTURES = new URL('../../../fixtures/', import.meta.url);
+const REFERENCE = fileURLToPath(new URL('targets/session-operators/reference/target.yaml', FIXTURES));
 
-/** What a twin's variant has in the place of the reference's program. */
-const PROGRAM = '/session-operator/main.ts';
-
-/** The session operator in the slot: the target, or the reference or a twin's variant of it. */
+/** The session operator in the slot: the target, or the reference, with what a twin changes in it. */
 export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): Target<'session-operator'> {
   const given = targetFor(candidate, 'session-operator');
   if (given !== undefined) {
@@ -18,7 +14,6 @@ export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): 
   }
   const reference = loadTarget(REFERENCE) as Target<'session-operator'>;
   const {
-    variant,
     env = {},
     documents = [],
     documentsCluster = [],
@@ -29,7 +24,7 @@ export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): 
   }
   return {
     ...reference,
-    start: { ...start, command: programOf(start.command, variant), env: { ...start.env, ...env } },
+    start: { ...start, env: { ...start.env, ...env } },
     rules: {
       ...rules,
       namespaced: [...rules.namespaced, ...documents],
@@ -39,14 +34,10 @@ export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): 
 }
 
 /**
- * @throws HarnessError where the reference's command does not name its program: a twin would be the reference itself
+ * What `${operator.main}` stands for: the program of the reference, or of the twin's variant of it; an absolute path.
  */
-function programOf(command: string[], variant: string | undefined): string[] {
-  if (variant === undefined) {
-    return command;
-  }
-  if (!command.some((part) => part.endsWith(PROGRAM))) {
-    throw new HarnessError(`the reference's command does not name ${PROGRAM}: ${command.join(' ')}`);
-  }
-  return command.map((part) => part.replace(PROGRAM, `/session-operator-twins/${variant}/main.ts`));
+export function referenceProgram({ candidate }: { candidate: Candidate }): string {
+  const { variant } = twinFor(candidate, 'session-operator')?.sessionOperator ?? {};
+  const folder = variant === undefined ? 'session-operator' : `session-operator-twins/${variant}`;
+  return fileURLToPath(new URL(`workloads/${folder}/main.ts`, FIXTURES));
 }

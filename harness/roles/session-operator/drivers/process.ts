@@ -19,9 +19,11 @@ export function processDriver(
   if (!('command' in start)) {
     throw new HarnessError(`${file} does not start its operator by a command`);
   }
-  const command = start.command.map((part) => (/^\.{1,2}\//.test(part) ? resolve(folder, part) : part));
   return {
     async start({ values, without, kubeconfig, healthPort, workFolder, onLine }) {
+      const command = fill(start.command, values, `${file}: start.command`).map((part) =>
+        /^\.{1,2}\//.test(part) ? resolve(folder, part) : part,
+      );
       const filled = Object.entries(fill(start.env, values, `${file}: start.env`));
       const env: Record<string, string> = Object.fromEntries(filled.filter(([name]) => !without.includes(name)));
       const shim = {
