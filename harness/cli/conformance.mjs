@@ -157,6 +157,9 @@ function runOn(/** @type {string} */ node) {
       child.kill(signal);
     });
   }
+  // Whoever started this process with a channel is gone, and nobody waits any more.
+  process.once('disconnect', () => child.kill('SIGTERM'));
+  process.channel?.unref();
   child.once('error', (error) => fail(`${node} could not be started: ${error.message}`, 'npm ci'));
   child.once('close', (code, signal) => {
     if (signal === null) {
