@@ -1,0 +1,100 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { pipeline } from 'node:stream';
+import type { Ledger } from '../ledger.ts';
+import type { Upstream } from '../upstream.ts';
+import type { Callers, HarnessCaller, Identified } from './callers.ts';
+import { rawEndToEnd } from './raw-headers.ts';
+import { type Rewrite, rewrittenBody } from './rewrite.ts';
+
+/** What a request passes on its way. */
+export interface Way {
+  upstream: Upstream;
+  callers: Callers;
+  ledger: Ledger;
+  /** Says why a request could not be asked. */
+  explain(error: unknown): string;
+  rewrite?: Rewrite;
+}
+
+/** The first word of a Status that no API server gives: the gateway itself could not ask it. */
+const NO_WAY_REASON = 'NoWayToTheApiServer';
+
+/** Answers by which an API server, or a policy before it, says no. */
+const REFUSALS = new Set([400, 403, 422]);
+
+/** Passes a request on, and its answer back. */
+export async function forward(way: Way, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { upstream, callers, rewrite } = way;
+  const { method = 'GET', url: path = '/' } = request;
+  const harness = callers.harness(request);
+  const fail = (error: unknown): void => {
+    // Whoever shows something of its own sees what a network shows; the harness is told why.
+    if (harness === undefined || response.headersSent) {
+      response.destroy();
+      request.socket.destroy();
+      return;
+    }
+    response.writeHead(502, { 'content-type': 'application/json' }).end(statusOf(way.explain(error)));
+  };
+  try {
+    const identified = await callers.identify(request);
+    const { presented, headers } = identified;
+    const change = callers.isOwn(request, identified) ? rewrite?.own : rewrite?.foreign;
+    const body = await rewrittenBody(change, request, headers);
+    const outgoing = upstream.request({
+      method,
+      path,
+      headers: body === undefined ? headers : { ...headers, 'content-length': String(body.length) },
+      ...(presented?.certificate === undefined ? {} : { certificate: presented.certificate }),
+    });
+    response.on('close', () => outgoing.destroy());
+    outgoing.on('error', fail);
+    outgoing.on('response', (answer) => {
+      if (answer.statusCode === 401 && presented !== undefined) {
+        callers.refused(presented);
+      }
+      if (harness !== undefined) {
+        noteRefusal(way.ledger, request, harness, identified, answer);
+      }
+      passBack(answer, response);
+    });
+    if (body === undefined) {
+      request.pipe(outgoing);
+    } else {
+      outgoing.end(body);
+    }
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function passBack(answer: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(answer.statusCode ?? 502, answer.statusMessage, rawEndToEnd(answer));
+  // A watch may be silent for minutes: its head must not wait for its first word.
+  response.flushHeaders();
+  // An answer that was cut must look cut.
+  pipeline(answer, response, () => undefined);
+}
+
+/** Keeps what was refused to the harness itself, and not to somebody it acts as. */
+function noteRefusal(
+  ledger: Ledger,
+  { method = 'GET', url = '/' }: IncomingMessage,
+  { requirement }: HarnessCaller,
+  { presented, headers }: Identified,
+  answer: IncomingMessage,
+): void {
+  const code = answer.statusCode ?? 0;
+  const isItself = headers['impersonate-user'] === presented?.headers['impersonate-user'];
+  if (!REFUSALS.has(code) || !isItself) {
+    return;
+  }
+  const words: Buffer[] = [];
+  answer.on('data', (chunk: Buffer) => words.push(chunk));
+  answer.on('end', () => ledger.refused(method, url, requirement, code, Buffer.concat(words)));
+}
+
+function statusOf(message: string): string {
+  const status = { kind: 'Status', apiVersion: 'v1', status: 'Failure', reason: NO_WAY_REASON, code: 502, message };
+  return JSON.stringify(status);
+}
