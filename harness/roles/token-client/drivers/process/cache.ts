@@ -9,7 +9,7 @@ import type { Start } from '../../cache-record.ts';
 import { configurationFiles } from '../../configure/files.ts';
 import { cacheProvidersWithout, configuredSimulated, EVERYTHING } from '../../configure/session.ts';
 import { type CacheDriver, simulatedSetupBy } from '../../scenarios/restarts.ts';
-import { startProcessRig } from './sandbox.ts';
+import { startProcessSandbox } from './sandbox.ts';
 
 const NAME = 'token-client';
 
@@ -70,48 +70,50 @@ export async function startProcessWithCache(
   if (run.form !== 'process' || run.cacheFolder === undefined) {
     throw new HarnessError(`${target.file} names no cache`);
   }
-  const rig = await startProcessRig(t, target);
+  const sandbox = await startProcessSandbox(t, target);
   try {
     const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespaceFor('client cache')]);
     await createServiceAccount(t, namespace, NAME, false);
-    const tokenPath = rig.at('late', 'token');
+    const tokenPath = sandbox.folder.at('late', 'token');
     // The simulated providers take every subject token.
     const { token } = await cluster.createToken({ namespace, serviceAccount: NAME, audiences: ['cache'] });
     writeFileSync(tokenPath, token, { mode: 0o600 });
-    const cache = new CacheFolder(fill(run.cacheFolder, rig.values, `${target.file}: run.cacheFolder`));
+    const cache = new CacheFolder(fill(run.cacheFolder, sandbox.values, `${target.file}: run.cacheFolder`));
     const isResident = run.trigger.kind === 'http';
     let corruptFiles = 0;
     return {
       ...(isResident ? {} : { startsForEachCall: true }),
       without: cacheProvidersWithout(target),
-      setup: simulatedSetupBy(rig.port, tokenPath),
+      setup: simulatedSetupBy(sandbox.observer.port, tokenPath),
       async start(start, providers) {
         corruptFiles += cache.prepare(start);
         const configured = providers.map(({ name, simulated, ...setup }) => {
-          const { configured } = configuredSimulated(target, [{ ...setup, name: simulated }], rig.baseURL);
+          const { configured } = configuredSimulated(target, [{ ...setup, name: simulated }], (provider) =>
+            sandbox.observer.baseURL(provider),
+          );
           return configured.map((provider) => ({ ...provider, name }));
         });
         // What is started for each call is given the provider of that call alone.
         for (const own of configured) {
-          rig.writeFiles(`cache-${own[0]?.name}`, configurationFiles(target, own, rig.values));
+          sandbox.folder.writeFiles(`cache-${own[0]?.name}`, configurationFiles(target, own, sandbox.values));
         }
-        rig.writeFiles(EVERYTHING, configurationFiles(target, configured.flat(), rig.values));
-        return rig.start(EVERYTHING);
+        sandbox.folder.writeFiles(EVERYTHING, configurationFiles(target, configured.flat(), sandbox.values));
+        return sandbox.client.start(EVERYTHING);
       },
       async end() {
-        await rig.end();
+        await sandbox.client.end();
         cache.restore();
       },
-      call: (provider, patienceMs) => rig.call(provider, `cache-${provider}`, patienceMs),
-      mark: () => rig.act('cached', 'good'),
+      call: (provider, patienceMs) => sandbox.client.call(provider, `cache-${provider}`, patienceMs),
+      mark: () => sandbox.observer.act('cached', 'good'),
       corruptFiles: () => corruptFiles,
-      records: rig.records,
-      stalls: rig.stalls,
+      records: () => sandbox.observer.records(),
+      stalls: () => sandbox.observer.stalls(),
       progress: (message) => t.progress(message),
-      stop: rig.stop,
+      stop: sandbox.stop,
     };
   } catch (error) {
-    await rig.stop();
+    await sandbox.stop();
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Stall } from '../../../../../fixtures/workloads/lib/heartbeat.ts';
 import {
   copyInPlace,
   linkInPlace,
@@ -23,7 +24,8 @@ import {
   sessionSettings,
   type TargetClient,
 } from '../../configure/session.ts';
-import { startProcessRig, WRITABLE } from './sandbox.ts';
+import { WRITABLE } from './folder.ts';
+import { type ProcessSandbox, startProcessSandbox } from './sandbox.ts';
 import { mirrorTokens } from './tokens.ts';
 
 const NAME = 'token-client';
@@ -36,64 +38,31 @@ const LEAST_EXPIRATION_SECONDS = 600;
  * that a kubelet rotates; it is led to an observer in this process.
  */
 export async function startProcessClient(t: RequirementContext, target: Target<'token-client'>): Promise<TargetClient> {
-  const rig = await startProcessRig(t, target);
+  const sandbox = await startProcessSandbox(t, target);
+  const { client, folder, observer } = sandbox;
   try {
-    const { name: namespace } = await t.namespace();
-    const latePath = rig.at('late', 'token');
+    const latePath = folder.at('late', 'token');
     const providers = await registerProviders(t, target, {
       serviceAccount: NAME,
-      tokenPath: (name) => ({ path: rig.at('tokens', `${name}-token`), configured: true }),
-      baseURL: rig.baseURL,
+      tokenPath: (name) => ({ path: folder.at('tokens', `${name}-token`), configured: true }),
+      baseURL: (name) => observer.baseURL(name),
     });
     if (omitsClientId(target)) {
       for (const { name, clientId } of providers) {
-        await rig.addClientId(name, clientId);
+        await observer.addClientId(name, clientId);
       }
     }
-    await createServiceAccount(t, namespace, NAME, false);
-    const audiences = Object.fromEntries(providers.map(({ name, audience }) => [`${name}-token`, audience]));
-    const probePod = await startProbePod(t, namespace, {
-      name: NAME,
-      serviceAccount: NAME,
-      volumes: { oauth2: audiences },
-      askedSeconds: Math.max(LEAST_EXPIRATION_SECONDS, t.clock.clientLifetimeSeconds),
-    });
-    let broken: Error | undefined;
-    const mirror = await mirrorTokens(
-      probePod,
-      Object.fromEntries(Object.keys(audiences).map((file) => [probePod.path('oauth2', file), file])),
-      rig.at('tokens'),
-      (error) => {
-        broken = error;
-      },
-    );
-    rig.onStop(() => mirror.stop());
+    const tokens = await provideTokens(t, sandbox, providers);
     const probe = new TokenProbe({
       files: [...providers.map(({ tokenPath }) => tokenPath), latePath],
       intervalMs: 1_000,
       burstMs: 300,
     });
     probe.start();
-    rig.onStop(() => probe.stop());
-    const { simulated, configured } = configuredSimulated(
-      target,
-      plannedSetups(
-        t,
-        simulatedSetups({
-          hosts: SIMULATED_HOSTS,
-          port: rig.port,
-          tokenPath: rig.at('late', 'simulated-token'),
-          swappedPath: rig.at('late', 'swapped', 'token'),
-        }),
-      ),
-      rig.baseURL,
-    );
-    const sets = new ConfigurationSets(target, providers, configured, latePath, rig.values);
-    for (const [set, files] of Object.entries(sets.files)) {
-      rig.writeFiles(set, files);
-    }
+    sandbox.onStop(() => probe.stop());
+    const { simulated, sets } = configure(t, target, sandbox, providers);
     const isResident = target.run.trigger.kind === 'http';
-    const whyNot = await rig.start(EVERYTHING);
+    const whyNot = await client.start(EVERYTHING);
     if (whyNot !== undefined) {
       throw new NotTestable(whyNot);
     }
@@ -104,41 +73,104 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       simulated,
       latePath,
       async call(name, patienceMs) {
-        if (broken !== undefined) {
-          throw new HarnessError(broken.message);
-        }
-        return rig.call(name, isResident ? EVERYTHING : sets.setFor(name), patienceMs);
+        tokens.assertMirrored();
+        return client.call(name, isResident ? EVERYTHING : sets.setFor(name), patienceMs);
       },
       observations: async () => probe.observations(),
-      records: rig.records,
-      stalls: async () => [...(await rig.stalls()), ...mirror.stalls()],
-      refuseNext: rig.refuseNext,
-      act: rig.act,
-      async copy(from, to) {
-        copyInPlace(from, to);
-        sets.copied(from, to);
-      },
-      async pad(from, to) {
-        padInPlace(from, to);
-        sets.copied(from, to);
-      },
-      async link(from, to) {
-        linkInPlace(from, to);
-        sets.copied(from, to);
-      },
-      project: async (from, to) => projectInPlace(from, to),
-      remaining: async () => WRITABLE.flatMap((name) => remainingFiles(rig.at(name))),
-      listeners: rig.listeners,
-      identity: async () => rig.identity(),
-      identityAfter: () => rig.settledIdentity(),
-      output: async () => rig.output(),
+      records: () => observer.records(),
+      stalls: async () => [...(await observer.stalls()), ...tokens.stalls()],
+      refuseNext: (name) => observer.refuseNext(name),
+      act: (name, act, lifeSeconds) => observer.act(name, act, lifeSeconds),
+      ...tokenFileChanges(sets),
+      remaining: async () => WRITABLE.flatMap((name) => remainingFiles(folder.at(name))),
+      listeners: sandbox.listeners,
+      identity: async () => client.identity(),
+      identityAfter: () => client.settledIdentity(),
+      output: async () => client.output(),
       secrets: async () => [],
       until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
       progress: (message) => t.progress(message),
-      stop: rig.stop,
+      stop: sandbox.stop,
     };
   } catch (error) {
-    await rig.stop();
+    await sandbox.stop();
     throw error;
   }
+}
+
+/** The token files of the providers: those of a pod, mirrored into the sandbox. */
+async function provideTokens(
+  t: RequirementContext,
+  { folder, onStop }: ProcessSandbox,
+  providers: readonly { name: string; audience: string }[],
+): Promise<{ assertMirrored(): void; stalls(): Stall[] }> {
+  const { name: namespace } = await t.namespace();
+  await createServiceAccount(t, namespace, NAME, false);
+  const audiences = Object.fromEntries(providers.map(({ name, audience }) => [`${name}-token`, audience]));
+  const probePod = await startProbePod(t, namespace, {
+    name: NAME,
+    serviceAccount: NAME,
+    volumes: { oauth2: audiences },
+    askedSeconds: Math.max(LEAST_EXPIRATION_SECONDS, t.clock.clientLifetimeSeconds),
+  });
+  let broken: Error | undefined;
+  const mirror = await mirrorTokens(
+    probePod,
+    Object.fromEntries(Object.keys(audiences).map((file) => [probePod.path('oauth2', file), file])),
+    folder.at('tokens'),
+    (error) => {
+      broken = error;
+    },
+  );
+  onStop(() => mirror.stop());
+  return {
+    assertMirrored() {
+      if (broken !== undefined) {
+        throw new HarnessError(broken.message);
+      }
+    },
+    stalls: () => mirror.stalls(),
+  };
+}
+
+/** Writes the configurations of the client, by sets of providers. */
+function configure(
+  t: RequirementContext,
+  target: Target<'token-client'>,
+  { folder, observer, values }: ProcessSandbox,
+  providers: Awaited<ReturnType<typeof registerProviders>>,
+): { simulated: TargetClient['simulated']; sets: ConfigurationSets } {
+  const setups = simulatedSetups({
+    hosts: SIMULATED_HOSTS,
+    port: observer.port,
+    tokenPath: folder.at('late', 'simulated-token'),
+    swappedPath: folder.at('late', 'swapped', 'token'),
+  });
+  const { simulated, configured } = configuredSimulated(target, plannedSetups(t, setups), (name) =>
+    observer.baseURL(name),
+  );
+  const sets = new ConfigurationSets(target, providers, configured, folder.at('late', 'token'), values);
+  for (const [set, files] of Object.entries(sets.files)) {
+    folder.writeFiles(set, files);
+  }
+  return { simulated, sets };
+}
+
+/** What a scenario does to token files of this host. Which set a call is configured for depends on the late one. */
+function tokenFileChanges(sets: ConfigurationSets): Pick<TargetClient, 'copy' | 'pad' | 'link' | 'project'> {
+  return {
+    async copy(from, to) {
+      copyInPlace(from, to);
+      sets.copied(from, to);
+    },
+    async pad(from, to) {
+      padInPlace(from, to);
+      sets.copied(from, to);
+    },
+    async link(from, to) {
+      linkInPlace(from, to);
+      sets.copied(from, to);
+    },
+    project: async (from, to) => projectInPlace(from, to),
+  };
 }

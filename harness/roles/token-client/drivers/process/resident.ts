@@ -5,7 +5,7 @@ import type { Values } from '../../../../core/placeholders.ts';
 import type { CallAnswer } from '../../driver.ts';
 import type { ProcessIdentity } from '../../record.ts';
 import { beginningOf, callByRequest, type SendRequest, type WrittenCall } from '../http-call.ts';
-import { describeEnd, endOfOutput, startCommand } from './run.ts';
+import { describeEnd, endOfOutput, type RunningCommand, startCommand } from './run.ts';
 
 /** A client that is one process of this host for all its calls. */
 export interface ResidentClient {
@@ -53,104 +53,141 @@ export async function startResident(
   settings: ResidentSettings,
   onOutput: (text: string) => void,
 ): Promise<ResidentClient | string> {
-  const ready = new RegExp(settings.ready);
-  const url = Promise.withResolvers<string>();
-  let written = '';
-  let told: string | undefined;
-  const group = startCommand(settings.command, settings, (text) => {
-    onOutput(text);
-    if (told !== undefined) {
+  const resident = new Resident(settings, onOutput);
+  try {
+    const whyNot = await resident.ready();
+    if (whyNot === undefined) {
+      return resident;
+    }
+    await resident.end();
+    return whyNot;
+  } catch (error) {
+    await resident.end();
+    throw error;
+  }
+}
+
+class Resident implements ResidentClient {
+  readonly #settings: ResidentSettings;
+  readonly #group: RunningCommand;
+  readonly #dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
+  readonly #url = Promise.withResolvers<string>();
+  /** How it ended, in words: comes once nobody holds its output open any more. */
+  readonly #ended: Promise<string>;
+  /** Comes with the end of the process itself: a child that it left behind may hold its output open for ever. */
+  readonly #exited: Promise<void>;
+  /** Its output until it is ready. */
+  #beginning = '';
+  #base: string | undefined;
+  #end: string | undefined;
+  #isGone = false;
+
+  constructor(settings: ResidentSettings, onOutput: (text: string) => void) {
+    this.#settings = settings;
+    const pattern = new RegExp(settings.ready);
+    this.#group = startCommand(settings.command, settings, (text) => {
+      onOutput(text);
+      this.#lookForUrl(pattern, text);
+    });
+    if (this.#group.pid !== undefined) {
+      settings.onStart?.(this.#group.pid);
+    }
+    this.#ended = this.#group.ended.then((how) => {
+      this.#end = `the client ${describeEnd(how)}`;
+      return this.#end;
+    });
+    this.#ended.catch(() => undefined);
+    this.#exited = this.#group.exited.then(() => {
+      this.#isGone = true;
+    });
+  }
+
+  #lookForUrl(pattern: RegExp, text: string): void {
+    if (this.#base !== undefined) {
       return;
     }
-    written += text;
-    told = ready.exec(written)?.[1];
-    if (told !== undefined) {
-      url.resolve(told);
+    this.#beginning += text;
+    this.#base = pattern.exec(this.#beginning)?.[1];
+    if (this.#base !== undefined) {
+      this.#url.resolve(this.#base);
     }
-  });
-  if (group.pid !== undefined) {
-    settings.onStart?.(group.pid);
   }
-  const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
-  const stop = async (): Promise<void> => {
-    await group.end();
-    await dispatcher.destroy();
-  };
-  let end: string | undefined;
-  const ended = group.ended.then((how) => {
-    end = `the client ${describeEnd(how)}`;
-    return end;
-  });
-  ended.catch(() => undefined);
-  // Not `ended`, which comes once nobody holds its output open any more: a child that it left behind may do so for
-  // ever.
-  let gone = false;
-  const exited = group.exited.then(() => {
-    gone = true;
-  });
-  const untilGone = async (): Promise<void> => {
-    const inTime = new AbortController();
-    await Promise.race([exited, delay(EXIT_MS, undefined, { signal: inTime.signal }).catch(() => undefined)]);
-    inTime.abort();
-  };
-  const waiting = new AbortController();
-  const { signal } = waiting;
-  const late = delay(settings.startSeconds * 1000, undefined, { signal })
-    .then(() => {
-      const told = `the client wrote nothing that fits /${settings.ready}/ within ${settings.startSeconds} s`;
-      return `${told}: ${endOfOutput(written)}`;
-    })
-    .catch(() => 'the run was broken off');
-  settings.signal.addEventListener('abort', () => waiting.abort(), { once: true, signal });
-  const start = async (): Promise<string | { base: string }> => {
-    const first = await Promise.race([url.promise.then((base) => ({ base })), ended, late]);
-    if (typeof first === 'string' || settings.warmUp === undefined) {
-      return first;
+
+  /** Waits until it can be called. @returns why it cannot */
+  async ready(): Promise<string | undefined> {
+    const waiting = new AbortController();
+    const { signal } = waiting;
+    this.#settings.signal.addEventListener('abort', () => waiting.abort(), { once: true, signal });
+    try {
+      const first = await Promise.race([this.#url.promise.then((base) => ({ base })), this.#ended, this.#late(signal)]);
+      return typeof first === 'string' ? first : await this.#warmUp(first.base, signal);
+    } finally {
+      waiting.abort();
+    }
+  }
+
+  /** Resolves to what is said of a client that is not ready in time. */
+  async #late(signal: AbortSignal): Promise<string> {
+    const { ready, startSeconds } = this.#settings;
+    try {
+      await delay(startSeconds * 1000, undefined, { signal });
+    } catch {
+      return 'the run was broken off';
+    }
+    const told = `the client wrote nothing that fits /${ready}/ within ${startSeconds} s`;
+    return `${told}: ${endOfOutput(this.#beginning)}`;
+  }
+
+  async #warmUp(base: string, signal: AbortSignal): Promise<string | undefined> {
+    const { warmUp, startSeconds } = this.#settings;
+    if (warmUp === undefined) {
+      return undefined;
     }
     try {
-      const deadline = AbortSignal.any([signal, AbortSignal.timeout(settings.startSeconds * 1000)]);
-      const answer = await sendBy(dispatcher, first.base)(settings.warmUp, { signal: deadline });
+      const deadline = AbortSignal.any([signal, AbortSignal.timeout(startSeconds * 1000)]);
+      const answer = await sendBy(this.#dispatcher, base)(warmUp, { signal: deadline });
       const text = beginningOf(await answer.text());
-      return answer.ok ? first : `the client answers ${answer.status} to ${settings.warmUp}: ${text}`;
+      return answer.ok ? undefined : `the client answers ${answer.status} to ${warmUp}: ${text}`;
     } catch (error) {
-      return end ?? describeError(error);
+      return this.#end ?? describeError(error);
     }
-  };
-  try {
-    const started = await start();
-    if (typeof started === 'string') {
-      await stop();
-      return started;
+  }
+
+  async call(values: Values, patienceMs: number): Promise<CallAnswer | undefined> {
+    if (this.#end !== undefined) {
+      return { ok: false, error: this.#end };
     }
-    const send = sendBy(dispatcher, started.base);
-    const identity = (): ProcessIdentity => ({ podUid: `process ${group.pid}`, restarts: gone ? 1 : 0 });
-    return {
-      async call(values, patienceMs) {
-        if (end !== undefined) {
-          return { ok: false, error: end };
-        }
-        try {
-          return await callByRequest(send, settings.request, { values, where: settings.where, patienceMs });
-        } catch (error) {
-          if (!(error instanceof ConnectionLost)) {
-            throw error;
-          }
-          await untilGone();
-          return { ok: false, error: end ?? error.message };
-        }
-      },
-      identity,
-      async settledIdentity() {
-        await untilGone();
-        return identity();
-      },
-      end: stop,
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  } finally {
-    waiting.abort();
+    const { request, where } = this.#settings;
+    try {
+      const send = sendBy(this.#dispatcher, await this.#url.promise);
+      return await callByRequest(send, request, { values, where, patienceMs });
+    } catch (error) {
+      if (!(error instanceof ConnectionLost)) {
+        throw error;
+      }
+      await this.#untilGone();
+      return { ok: false, error: this.#end ?? error.message };
+    }
+  }
+
+  identity(): ProcessIdentity {
+    return { podUid: `process ${this.#group.pid}`, restarts: this.#isGone ? 1 : 0 };
+  }
+
+  async settledIdentity(): Promise<ProcessIdentity> {
+    await this.#untilGone();
+    return this.identity();
+  }
+
+  async end(): Promise<void> {
+    await this.#group.end();
+    await this.#dispatcher.destroy();
+  }
+
+  async #untilGone(): Promise<void> {
+    const inTime = new AbortController();
+    await Promise.race([this.#exited, delay(EXIT_MS, undefined, { signal: inTime.signal }).catch(() => undefined)]);
+    inTime.abort();
   }
 }
 

@@ -1,6 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, expect, test } from 'vitest';
 import { makePki } from '../../../../core/pki.ts';
 import { SIMULATED_HOSTS, simulatedSetups } from '../../../../fakes/simulated-providers.ts';
@@ -8,7 +6,7 @@ import type { RequirementContext } from '../../../../rpc/context.ts';
 import type { Target } from '../../../../targets/load.ts';
 import { configurationFiles } from '../../configure/files.ts';
 import { configuredSimulated } from '../../configure/session.ts';
-import { type ProcessRig, startProcessRig, sweepFolders } from './sandbox.ts';
+import { type ProcessSandbox, startProcessSandbox } from './sandbox.ts';
 
 /** A client in a few lines, for a Node that knows its proxy by the environment. */
 const CLIENT = `
@@ -66,24 +64,8 @@ afterAll(async () => {
   }
 });
 
-test('folders of processes that are gone are removed, others are left', () => {
-  const parent = mkdtempSync(join(tmpdir(), 'rig-test-'));
-  stops.push(async () => rmSync(parent, { recursive: true }));
-  // Above the highest process id of Linux (kernel.pid_max).
-  const names = [
-    'kube-agent-conformance-client-4194399-abc',
-    `kube-agent-conformance-client-${process.pid}-abc`,
-    'other',
-  ];
-  for (const name of names) {
-    mkdirSync(join(parent, name));
-  }
-  sweepFolders(parent);
-  expect(readdirSync(parent).sort()).toEqual(names.slice(1).sort());
-});
-
-/** A rig with the files of all simulated providers, in the set `all`. */
-async function rigFor(target: Target<'token-client'>): Promise<ProcessRig> {
+/** A sandbox with the files of all simulated providers, in the set `all`. */
+async function sandboxFor(target: Target<'token-client'>): Promise<ProcessSandbox> {
   const pki = await makePki('unit');
   const context = {
     identityProvider: async () => ({
@@ -96,21 +78,21 @@ async function rigFor(target: Target<'token-client'>): Promise<ProcessRig> {
     certificate: (host: string, extra?: { names?: string[] }) => pki.issue(host, extra),
     signal: new AbortController().signal,
   } as unknown as RequirementContext;
-  const rig = await startProcessRig(context, target);
-  stops.push(rig.stop);
-  writeFileSync(rig.at('late', 'token'), 'a subject token');
+  const sandbox = await startProcessSandbox(context, target);
+  stops.push(sandbox.stop);
+  writeFileSync(sandbox.folder.at('late', 'token'), 'a subject token');
   const { configured } = configuredSimulated(
     target,
     simulatedSetups({
       hosts: SIMULATED_HOSTS,
-      port: rig.port,
-      tokenPath: rig.at('late', 'token'),
-      swappedPath: rig.at('late', 'token'),
+      port: sandbox.observer.port,
+      tokenPath: sandbox.folder.at('late', 'token'),
+      swappedPath: sandbox.folder.at('late', 'token'),
     }),
-    rig.baseURL,
+    (name) => sandbox.observer.baseURL(name),
   );
-  rig.writeFiles('all', configurationFiles(target, configured, rig.values));
-  return rig;
+  sandbox.folder.writeFiles('all', configurationFiles(target, configured, sandbox.values));
+  return sandbox;
 }
 
 test('a process of this host that stays is started with a configuration, and asked until it is ended', {
@@ -124,39 +106,39 @@ test('a process of this host that stays is started with a configuration, and ask
     path: '/?provider=${call.provider}',
     success: 'answered 200',
   };
-  const rig = await rigFor({
+  const sandbox = await sandboxFor({
     ...target,
     run: { ...target.run, startSeconds: 20, trigger },
   } as unknown as Target<'token-client'>);
-  await expect(rig.call('plain', 'all', 20_000)).rejects.toThrow(/called before it is started/);
-  expect(await rig.start('all')).toBeUndefined();
-  const first = rig.identity();
-  expect(await rig.call('plain', 'all', 20_000)).toEqual({ ok: true, status: 200 });
-  expect(await rig.call('refusing', 'all', 20_000)).toMatchObject({
+  await expect(sandbox.client.call('plain', 'all', 20_000)).rejects.toThrow(/called before it is started/);
+  expect(await sandbox.client.start('all')).toBeUndefined();
+  const first = sandbox.client.identity();
+  expect(await sandbox.client.call('plain', 'all', 20_000)).toEqual({ ok: true, status: 200 });
+  expect(await sandbox.client.call('refusing', 'all', 20_000)).toMatchObject({
     ok: false,
     error: expect.stringMatching(/fits \/answered 200\/.*call 2: answered 401/),
   });
-  expect(rig.identity()).toEqual(first);
-  expect(await rig.start('all')).toBeUndefined();
-  expect(rig.identity()).not.toEqual(first);
-  await rig.stop();
-  expect(existsSync(rig.at())).toBe(false);
+  expect(sandbox.client.identity()).toEqual(first);
+  expect(await sandbox.client.start('all')).toBeUndefined();
+  expect(sandbox.client.identity()).not.toEqual(first);
+  await sandbox.stop();
+  expect(existsSync(sandbox.folder.at())).toBe(false);
 });
 
 test('a process of this host reaches those who watch it by their names, and nobody else', {
   timeout: 30_000,
 }, async () => {
-  const rig = await rigFor(target);
-  expect(await rig.call('plain', 'all', 20_000)).toEqual({ ok: true });
-  expect(await rig.call('refusing', 'all', 20_000)).toMatchObject({
+  const sandbox = await sandboxFor(target);
+  expect(await sandbox.client.call('plain', 'all', 20_000)).toEqual({ ok: true });
+  expect(await sandbox.client.call('refusing', 'all', 20_000)).toMatchObject({
     ok: false,
     error: expect.stringMatching(/does not fit.*answered 401/s),
   });
-  expect(await rig.call('untrusted', 'all', 20_000)).toMatchObject({
+  expect(await sandbox.client.call('untrusted', 'all', 20_000)).toMatchObject({
     ok: false,
     error: expect.stringMatching(/exit code 1: .*certificate/s),
   });
-  const records = await rig.records();
+  const records = await sandbox.observer.records();
   expect(
     records.filter((record) => record.kind === 'exchange').map(({ provider, status }) => [provider, status]),
   ).toEqual([
@@ -169,7 +151,7 @@ test('a process of this host reaches those who watch it by their names, and nobo
     ['plain', 200],
     ['refusing', 401],
   ]);
-  expect(rig.output()).toContain('reference-model');
-  await rig.stop();
-  expect(existsSync(rig.at())).toBe(false);
+  expect(sandbox.client.output()).toContain('reference-model');
+  await sandbox.stop();
+  expect(existsSync(sandbox.folder.at())).toBe(false);
 });
