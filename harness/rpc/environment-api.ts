@@ -20,8 +20,12 @@ export type Claim = { make: true } | { make: false; value: unknown };
  * @throws HarnessError, NotTestable or NotApplicable, as the main process says
  */
 export interface EnvironmentApi {
-  /** Waits until the scheduler admits the requirement. */
-  admission(request: { id: string }): Promise<object>;
+  /**
+   * Waits until the scheduler admits the requirement.
+   *
+   * @param request.observation what it is evaluated from, where other requirements of the role may share that
+   */
+  admission(request: { id: string; observation?: string }): Promise<object>;
   /** Rejects where a part of the environment is gone: what failed meanwhile says nothing about the candidate. */
   alive(request: object): Promise<object>;
   progress(request: { id: string; message: string }): Promise<object>;

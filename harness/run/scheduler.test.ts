@@ -105,6 +105,27 @@ describe('requirements of the references', () => {
     expect(begun).toEqual([90, 60, 30, 5]);
   });
 
+  test('requirements of one observation begin together, and count as one', async () => {
+    const scheduler = new Scheduler({ cores: 1, load: { busy: () => 1 } });
+    const begun: string[] = [];
+    const rows = [
+      ['one', 90],
+      ['two', 80],
+      ['one', 70],
+      ['three', 60],
+      ['four', 50],
+      ['five', 40],
+      ['one', 1],
+    ] as const;
+    for (const [index, [observation, seconds]] of rows.entries()) {
+      scheduler.register(references, `A-${index}`, seconds);
+      void scheduler.admit(references, `A-${index}`, observation).then(() => begun.push(`${observation} ${seconds}`));
+    }
+    await vi.advanceTimersByTimeAsync(LOOK_ROWS);
+    expect(begun).toEqual(['one 90', 'one 70', 'one 1', 'two 80', 'three 60', 'four 50']);
+    await scheduler.admit(references, 'A-0', 'one');
+  });
+
   test('on a busy machine the others begin one by one, on one with room a few at a time', async () => {
     let busy = 1;
     const scheduler = new Scheduler({ cores: 1, load: { busy: () => busy } });

@@ -36,6 +36,8 @@ interface WaitingTwin {
 
 interface WaitingRow {
   seconds: number;
+  /** Rows of one observation are admitted together: only the first one does any work. */
+  observation: string | undefined;
   admit: () => void;
 }
 
@@ -53,6 +55,8 @@ export class Scheduler {
   readonly #open = new Map<string, { tests: number; admitted: Promise<void> | undefined }>();
   readonly #seconds = new Map<string, number>();
   readonly #inside = new Map<Role, number>();
+  /** Observations that have begun. */
+  readonly #observed = new Set<string>();
   #twins: WaitingTwin[] = [];
   #rows: WaitingRow[] = [];
   #begun = 0;
@@ -77,8 +81,12 @@ export class Scheduler {
     this.#seconds.set(`${name} ${id}`, expectedSeconds);
   }
 
-  /** Settled once a requirement of a candidate may begin; for a twin the same for all of its requirements. */
-  async admit(candidate: Candidate, id: string): Promise<void> {
+  /**
+   * Settled once a requirement of a candidate may begin; for a twin the same for all of its requirements.
+   *
+   * @param observation names what it is evaluated from; requirements of the same one begin together
+   */
+  async admit(candidate: Candidate, id: string, observation?: string): Promise<void> {
     const entry = this.#open.get(candidate.name);
     if (entry === undefined) {
       return;
@@ -87,7 +95,7 @@ export class Scheduler {
       entry.admitted ??= this.#queueTwin(candidate.twin.role, candidate.planned.length);
       await entry.admitted;
     } else {
-      await this.#queueRow(this.#seconds.get(`${candidate.name} ${id}`) ?? 0);
+      await this.#queueRow(this.#seconds.get(`${candidate.name} ${id}`) ?? 0, observation);
     }
   }
 
@@ -122,9 +130,12 @@ export class Scheduler {
     return promise;
   }
 
-  #queueRow(seconds: number): Promise<void> {
+  #queueRow(seconds: number, observation: string | undefined): Promise<void> {
+    if (observation !== undefined && this.#observed.has(observation)) {
+      return Promise.resolve();
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#rows.push({ seconds, admit: resolve });
+    this.#rows.push({ seconds, observation, admit: resolve });
     this.#rows.sort((one, other) => other.seconds - one.seconds);
     this.#startLooking();
     return promise;
@@ -143,15 +154,30 @@ export class Scheduler {
     // Requirements ask in the order of their files: at the first look all have asked, and the longest are known.
     const first = Math.max(0, ROWS_AT_ONCE_PER_CORE * this.#cores - this.#begun);
     const more = hasRoom ? ROWS_PER_LOOK : Number(this.#looks % LOOKS_PER_ROW === 0);
-    for (const row of this.#rows.splice(0, Math.max(first, more))) {
+    for (let admitted = 0; admitted < Math.max(first, more) && this.#rows.length > 0; admitted += 1) {
       this.#begun += 1;
-      row.admit();
+      this.#admitNextRow();
     }
     if (this.#twins.length > 0 || this.#rows.length > 0) {
       return;
     }
     clearInterval(this.#timer);
     this.#timer = undefined;
+  }
+
+  #admitNextRow(): void {
+    const next = this.#rows.shift();
+    next?.admit();
+    const observation = next?.observation;
+    if (observation === undefined) {
+      return;
+    }
+    this.#observed.add(observation);
+    const together = this.#rows.filter((row) => row.observation === observation);
+    this.#rows = this.#rows.filter((row) => row.observation !== observation);
+    for (const row of together) {
+      row.admit();
+    }
   }
 
   #insideOf(role: Role): number {

@@ -275,12 +275,12 @@ export class Session {
     this.#control = await startControlServer({
       ...claimHandlers(),
       ...callsByName(environment.calls, this.candidates),
-      admission: async ({ id }: { id: string }, name: string) => {
+      admission: async ({ id, observation }: { id: string; observation?: string }, name: string) => {
         const candidate = called(name);
         // How many candidates the machine has room for shows when they have something to work with.
         await this.#warm;
         if (candidate !== undefined) {
-          await this.scheduler.admit(candidate, id);
+          await this.scheduler.admit(candidate, id, observation);
         }
         return {};
       },

@@ -7,6 +7,13 @@ export interface Recorded {
   stalls: Stall[];
 }
 
+/** The body of a requirement. */
+export interface RequirementBody {
+  (t: RequirementContext): Promise<void>;
+  /** Name of the observation that it is evaluated from, which other requirements of the role may share. */
+  observation?: string;
+}
+
 /**
  * The body of a requirement that is evaluated from what one observation recorded.
  *
@@ -16,12 +23,13 @@ export interface Recorded {
 export function check<R extends Recorded>(
   observe: (t: RequirementContext) => Promise<R>,
   ...checks: ((record: R, t: RequirementContext) => Finding[])[]
-): (t: RequirementContext) => Promise<void> {
-  return async (t) => {
+): RequirementBody {
+  const body = async (t: RequirementContext): Promise<void> => {
     const record = await observe(t);
     expectNone(
       checks.flatMap((findings) => findings(record, t)),
       record.stalls,
     );
   };
+  return observe.name === '' ? body : Object.assign(body, { observation: observe.name });
 }

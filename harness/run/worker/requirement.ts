@@ -29,6 +29,8 @@ import type {
   WorkerSettings,
 } from '../../rpc/protocol.ts';
 
+import type { RequirementBody } from './check.ts';
+
 export type { RequirementContext } from '../../rpc/context.ts';
 
 /** Tells the file that runs here from the others: each has a module graph of its own. */
@@ -339,7 +341,7 @@ const TARGET_FACTOR = 5;
  *
  * @param id the id in requirements.yaml
  */
-export function requirement(id: string, body: (t: RequirementContext) => Promise<void>): void {
+export function requirement(id: string, body: RequirementBody): void {
   const settings = inject('conformance');
   const candidates = settings.candidates.filter((candidate) => candidate.planned.includes(id));
   if (settings.sharesNamespaces === true && !givesBack) {
@@ -363,7 +365,11 @@ export function requirement(id: string, body: (t: RequirementContext) => Promise
         : TARGET_FACTOR);
     const title = settings.candidates.length === 1 ? id : `${id} [${candidate.name}]`;
     test.concurrent(title, { timeout: WAITING_FACTOR * limitSeconds * 1000 }, async ({ task, skip, signal }) => {
-      await environmentOf(settings, candidate.name).admission({ id });
+      const { observation } = body;
+      await environmentOf(settings, candidate.name).admission({
+        id,
+        ...(observation === undefined ? {} : { observation: `${rowOf(settings, id).role} ${observation}` }),
+      });
       const endTurn = await inTurn(settings, candidate, id);
       const startedAt = new Date();
       // A cluster that is not ours is on another machine.
