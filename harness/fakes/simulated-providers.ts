@@ -89,6 +89,16 @@ const SIMULATED = {
 
 export type SimulatedName = keyof typeof SIMULATED;
 
+/** Those whose failures are asked of the client last, or of another instance of it: it may not survive them. */
+export const FAILING: ReadonlySet<SimulatedName> = new Set([
+  'outage',
+  'renewal-refused',
+  'renewal-down',
+  'renewal-limited',
+  'renewal-silent',
+  'hanging',
+]);
+
 const ENTRIES = Object.entries(SIMULATED) as [SimulatedName, Simulated][];
 
 /**

@@ -32,23 +32,26 @@ requirement('RB-30', async (t) => {
       'the client is a process of this host: it has no token for an API server and is told of none',
     );
   }
-  const records = await t.auditRecords({ address: pod.address });
-  if (records === undefined) {
+  const pods = [...new Map([pod, session.beforeOutage.pod ?? pod].map((each) => [each.address, each])).values()];
+  const records = await Promise.all(pods.map(({ address }) => t.auditRecords({ address })));
+  if (records.includes(undefined)) {
     return t.notApplicable(
       'who calls the API server is read from its audit log, which the harness has of its own clusters alone',
     );
   }
   await checkThatPodsAreSeen(t);
   // An address may have been another pod's before.
-  const calls = records.filter(({ at }) => Date.parse(at) >= Date.parse(pod.createdAt));
+  const calls = pods.flatMap(({ createdAt }, index) =>
+    (records[index] ?? []).filter(({ at }) => Date.parse(at) >= Date.parse(createdAt)),
+  );
   const worked = session.calls.filter(({ ok }) => ok).length;
-  t.evidence('pod of the client', { ...pod, worked, calls: calls.map((call) => ({ ...call, path: call.path })) });
+  t.evidence('pods of the client', { pods, worked, calls: calls.map((call) => ({ ...call, path: call.path })) });
   if (worked === 0) {
     throw new NotTestable('none of its calls succeeded: that it needs no API token is not shown');
   }
   expectNone(
     [
-      ...(pod.hasApiToken ? ['its pod has a token for the API server'] : []),
+      ...(pods.some(({ hasApiToken }) => hasApiToken) ? ['its pod has a token for the API server'] : []),
       ...new Set(
         calls.map((call) => `it asked the API server: ${describeRecord(call)} (${call.code}, as ${call.user})`),
       ),

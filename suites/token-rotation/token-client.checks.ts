@@ -466,7 +466,7 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
   const last = after.at(-1);
   return [
     ...findings,
-    ...(session.capabilities.includes('resident') ? restarts(session.after, session.afterOutage) : []),
+    ...(session.capabilities.includes('resident') ? restarts(session.beforeOutage, session.afterOutage) : []),
     ...(last === undefined
       ? ['no call was made after the outage']
       : failuresOf([last], (call) => `${after.length} calls failed after the outage, the last: ${describeCall(call)}`)),

@@ -1,6 +1,7 @@
 import { DEFAULT_TOKEN_PATH } from '../../../fixtures/workloads/token-client/config.ts';
 import { NotTestable } from '../../core/errors.ts';
-import { SIMULATED_HOSTS, type SimulatedSetup, simulatedSetups } from '../../fakes/simulated-providers.ts';
+import { FAILING, SIMULATED_HOSTS, type SimulatedSetup, simulatedSetups } from '../../fakes/simulated-providers.ts';
+import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { ProviderDescription } from '../../oauth/provider.ts';
 import { deployObserver, type Observer } from '../../probes/observer.ts';
 import { START_SECONDS, startInTurn } from '../../probes/pods.ts';
@@ -32,6 +33,7 @@ import { startTargetClient } from './start.ts';
 
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
 const LATE_FOLDER = '/var/run/late';
+const LATE_PATH = `${LATE_FOLDER}/token`;
 
 /** Of one request to the provider with an outage; a call of the client is one such request then. */
 const SHORT_TIMEOUT_MS = 3_000;
@@ -43,16 +45,27 @@ const EXPIRATION_SECONDS = 600;
 /** A token client that runs in the test's namespace, with a probe beside it that watches the same token files. */
 interface TokenClientPod extends SessionDriver {
   pod: string;
+}
+
+/** What all pods of the client share. */
+interface ClientSetting {
+  cluster: ClusterHandle;
+  namespace: string;
   observer: Observer;
+  providers: [SessionProvider, SessionProvider];
+  simulated: SimulatedSetup[];
 }
 
 /**
  * Deploys the token client of the subject: the reference, or the twin's variant of it. Two providers, each with a
- * projected token of its own (the first by the default path), and one whose token file is not there at first.
+ * projected token of its own (the first by the default path), and one whose token file is not there at first. What a
+ * client may not survive takes the reference another pod, beside the first: its session is what a run waits for
+ * longest. A twin is asked that last, since many twins share the machine.
  *
- * @throws NotTestable when the pod does not get ready
+ * @returns the client, and its instance for the providers that fail
+ * @throws NotTestable when a pod does not get ready
  */
-function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
+function deployTokenClient(t: RequirementContext): Promise<{ client: TokenClientPod; beside?: TokenClientPod }> {
   return t.shared('token client', async () => {
     const [cluster, identityProvider, { name: namespace }] = await Promise.all([
       t.cluster(),
@@ -76,76 +89,92 @@ function deployTokenClient(t: RequirementContext): Promise<TokenClientPod> {
       deployObserver(t),
       configured(production, DEFAULT_TOKEN_PATH),
       configured(staging, `${TOKEN_FOLDER}/staging-token`),
+      prepareForClient(t, cluster, namespace),
     ]);
-    const latePath = `${LATE_FOLDER}/token`;
     const simulated = simulatedSetups({
       hosts: SIMULATED_HOSTS,
       port: observer.port,
       tokenPath: `${LATE_FOLDER}/simulated-token`,
       swappedPath: `${LATE_FOLDER}/swapped/token`,
     });
-    const config = {
-      cacheDir: CACHE_FOLDER,
-      providers: {
-        ...Object.fromEntries(simulated.map((setup) => [setup.name, simulatedConfig(observer, setup)])),
-        [first.name]: clientConfig(observer, production, first),
-        [second.name]: clientConfig(observer, staging, second),
-        [LATE]: clientConfig(observer, production, { ...first, tokenPath: latePath, pathConfigured: true }),
-      },
+    const setting = { cluster, namespace, observer, providers: [first, second] } satisfies Partial<ClientSetting>;
+    const ofProviders = {
+      [first.name]: clientConfig(observer, production, first),
+      [second.name]: clientConfig(observer, staging, second),
+      [LATE]: clientConfig(observer, production, { ...first, tokenPath: LATE_PATH, pathConfigured: true }),
     };
-    await prepareForClient(t, cluster, namespace);
-    await cluster.create([clientConfigMap(observer, { namespace, pod: CLIENT_NAME, config })]);
-    const body = clientPod(t, cluster, observer, {
-      namespace,
-      pod: CLIENT_NAME,
-      files: [first.tokenPath, second.tokenPath, latePath],
-      shared: [
-        { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
-        { name: 'late', mountPath: LATE_FOLDER },
-        { name: 'cache', mountPath: CACHE_FOLDER },
-      ],
-      volumes: [
-        { name: 'late', emptyDir: {} },
-        { name: 'cache', emptyDir: {} },
-        {
-          name: 'tokens',
-          projected: {
-            sources: [first, second].map(({ audience, tokenPath }) => ({
-              serviceAccountToken: {
-                audience,
-                expirationSeconds: EXPIRATION_SECONDS,
-                path: tokenPath.slice(TOKEN_FOLDER.length + 1),
-              },
-            })),
-          },
-        },
-      ],
-    });
-    await startInTurn(cluster, namespace, body, () => cluster.podReady(namespace, CLIENT_NAME, START_SECONDS));
-    return {
-      pod: CLIENT_NAME,
-      observer,
-      latePath,
-      providers: [first, second],
-      simulated,
-      capabilities: [...CLIENT_CAPABILITIES],
-      configurable: FULLY_CONFIGURABLE,
-      timeLimitMs: SHORT_TIMEOUT_MS,
-      ...podDriver(
-        t,
-        cluster,
-        {
-          namespace,
-          name: CLIENT_NAME,
-          container: CLIENT_NAME,
-          probePort: PROBE_PORT,
-          writableFolders: [CACHE_FOLDER],
-        },
-        observer,
-      ),
-      call: (provider, patienceMs) => callClientPod(cluster, { namespace, pod: CLIENT_NAME, provider, patienceMs }),
-    };
+    const failing = simulated.filter(({ name }) => FAILING.has(name));
+    const isAsked = failing.some(({ name }) => t.planned.simulatedProviders.has(name));
+    if (t.candidate.kind === 'twin' || !isAsked) {
+      return { client: await startClientPod(t, CLIENT_NAME, { ...setting, simulated }, ofProviders) };
+    }
+    const others = simulated.filter(({ name }) => !FAILING.has(name));
+    const [client, beside] = await Promise.all([
+      startClientPod(t, CLIENT_NAME, { ...setting, simulated: others }, ofProviders),
+      startClientPod(t, `${CLIENT_NAME}-failures`, { ...setting, simulated: failing }, {}),
+    ]);
+    return { client, beside };
   });
+}
+
+/** @param ofProviders what the client is told of providers that nobody simulates */
+async function startClientPod(
+  t: RequirementContext,
+  pod: string,
+  { cluster, namespace, observer, providers, simulated }: ClientSetting,
+  ofProviders: Record<string, object>,
+): Promise<TokenClientPod> {
+  const config = {
+    cacheDir: CACHE_FOLDER,
+    providers: {
+      ...Object.fromEntries(simulated.map((setup) => [setup.name, simulatedConfig(observer, setup)])),
+      ...ofProviders,
+    },
+  };
+  await cluster.create([clientConfigMap(observer, { namespace, pod, config })]);
+  const body = clientPod(t, cluster, observer, {
+    namespace,
+    pod,
+    files: [...providers.map(({ tokenPath }) => tokenPath), LATE_PATH],
+    shared: [
+      { name: 'tokens', mountPath: TOKEN_FOLDER, readOnly: true },
+      { name: 'late', mountPath: LATE_FOLDER },
+      { name: 'cache', mountPath: CACHE_FOLDER },
+    ],
+    volumes: [
+      { name: 'late', emptyDir: {} },
+      { name: 'cache', emptyDir: {} },
+      {
+        name: 'tokens',
+        projected: {
+          sources: providers.map(({ audience, tokenPath }) => ({
+            serviceAccountToken: {
+              audience,
+              expirationSeconds: EXPIRATION_SECONDS,
+              path: tokenPath.slice(TOKEN_FOLDER.length + 1),
+            },
+          })),
+        },
+      },
+    ],
+  });
+  await startInTurn(cluster, namespace, body, () => cluster.podReady(namespace, pod, START_SECONDS));
+  return {
+    pod,
+    latePath: LATE_PATH,
+    providers,
+    simulated,
+    capabilities: [...CLIENT_CAPABILITIES],
+    configurable: FULLY_CONFIGURABLE,
+    timeLimitMs: SHORT_TIMEOUT_MS,
+    ...podDriver(
+      t,
+      cluster,
+      { namespace, name: pod, container: CLIENT_NAME, probePort: PROBE_PORT, writableFolders: [CACHE_FOLDER] },
+      observer,
+    ),
+    call: (provider, patienceMs) => callClientPod(cluster, { namespace, pod, provider, patienceMs }),
+  };
 }
 
 function clientConfig(observer: Observer, description: ProviderDescription, provider: SessionProvider): object {
@@ -219,7 +248,8 @@ async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations
   const session = await t.sharedByAllFiles('client session', async () => {
     const pace = { ...plan, subjectLifeSeconds: t.clock.clientLifetimeSeconds, paceMs: 1_000, patienceMs: 15_000 };
     if (target === undefined) {
-      return driveClientSession(await deployTokenClient(t), pace);
+      const { client, beside } = await deployTokenClient(t);
+      return driveClientSession(client, pace, beside);
     }
     const client = await startTargetClient(t, target);
     try {
@@ -229,6 +259,8 @@ async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations
     }
   });
   t.evidence('client session', summarise(session));
-  t.evidence(TIMELINE, timelineOf(session.files, session.exchanges, session.resources));
+  // Each path once: another instance of the client has files of its own.
+  const files = session.files.filter(({ path }, index, all) => all.findIndex((one) => one.path === path) === index);
+  t.evidence(TIMELINE, timelineOf(files, session.exchanges, session.resources));
   return session;
 }

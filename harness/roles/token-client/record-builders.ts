@@ -70,6 +70,7 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   secrets: [],
   before: { podUid: 'uid', restarts: 0 },
   after: { podUid: 'uid', restarts: 0 },
+  beforeOutage: { podUid: 'uid', restarts: 0 },
   afterOutage: { podUid: 'uid', restarts: 0 },
   afterRenewals: { podUid: 'uid', restarts: 0 },
   stalls: [],

@@ -197,6 +197,8 @@ export interface ClientSession {
   secrets: string[];
   before: ProcessIdentity;
   after: ProcessIdentity;
+  /** The process before the outage of the simulated provider: `after`, or another instance of the client. */
+  beforeOutage: ProcessIdentity;
   /** The process after the outage of the simulated provider. */
   afterOutage: ProcessIdentity;
   /** The process after providers failed while their tokens were about to be renewed: after that outage. */
@@ -220,10 +222,16 @@ export function rotationsSince(
 
 /** The session in short, without claims: what a report keeps of it. */
 export function summarise(session: ClientSession): object {
-  const { calls, exchanges, resources, files, output, secrets, before, after, stalls } = session;
+  const { calls, exchanges, resources, files, output, secrets, before, after, beforeOutage, stalls } = session;
   const failed = calls.filter(({ ok }) => !ok);
   return {
-    process: { before, after, afterOutage: session.afterOutage, afterRenewals: session.afterRenewals },
+    process: {
+      before,
+      after,
+      beforeOutage,
+      afterOutage: session.afterOutage,
+      afterRenewals: session.afterRenewals,
+    },
     failedExchanges: countFailures(exchanges),
     calls: {
       total: calls.length,

@@ -2,6 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Heartbeat, STALL_MS, type Stall, stallUntil } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import type { ExchangeRecord } from '../../../../fixtures/workloads/observer/records.ts';
 import { INTERACTIVE } from '../../../../fixtures/workloads/observer/simulated.ts';
+import type { RemainingFile } from '../../../../fixtures/workloads/token-probe/files.ts';
+import type { Listener } from '../../../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations } from '../../../../fixtures/workloads/token-probe/probe.ts';
 import { NotTestable } from '../../../core/errors.ts';
 import { redact } from '../../../core/redact.ts';
@@ -14,11 +16,12 @@ import {
   type ClientSession,
   LATE,
   type Phase,
+  type ProcessIdentity,
   rotationsSince,
   withoutToken,
 } from '../record.ts';
 import { findTokenLeaks } from '../token-leaks.ts';
-import { callsOfSimulatedProviders } from './simulated-calls.ts';
+import { callsOfSimulatedProviders, type SimulatedCalls } from './simulated-calls.ts';
 
 export interface SessionPlan {
   /** Seconds that the subject tokens live. */
@@ -78,19 +81,14 @@ async function alongPulses<T>(driver: SessionDriver, answering: Promise<T>, slow
   return done;
 }
 
-/**
- * Drives a token client through every phase of the plan and returns what all sides saw.
- *
- * @throws NotTestable when the tokens did not rotate, or the client did not renew what it got by them, before the
- *   deadline
- */
-export async function driveClientSession(driver: SessionDriver, plan: SessionPlan): Promise<ClientSession> {
-  const calls: Call[] = [];
-  const heartbeat = new Heartbeat('the harness').start();
-  const slowWays: Stall[] = [];
+/** Makes calls of a client, and writes them down. */
+function callsOf(
+  driver: SessionDriver,
+  plan: SessionPlan,
+  { calls, slowWays }: { calls: Call[]; slowWays: Stall[] },
+): MakeCall {
   const starts = driver.startsForEachCall === true;
-  const burstCalls = starts ? BURST_STARTS : BURST_CALLS;
-  const call: MakeCall = async (phase, provider, { burst, act } = {}) => {
+  return async (phase, provider, { burst, act } = {}) => {
     const patienceMs =
       (starts ? START_PATIENCE_MS : plan.patienceMs) + (WAITS_FOR_LIMIT.has(phase) ? driver.timeLimitMs : 0);
     const started = Date.now();
@@ -118,6 +116,53 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     calls.push(made);
     return made;
   };
+}
+
+/** The process of a client around what it may not survive. */
+type FailuresSurvived = Pick<ClientSession, 'beforeOutage' | 'afterOutage' | 'afterRenewals'>;
+
+/** Lets the providers fail that a client may not survive, one kind of failure after the other. */
+async function driveFailures(
+  driver: SessionDriver,
+  { outage, renewals }: Pick<SimulatedCalls, 'outage' | 'renewals'>,
+  beforeOutage: ProcessIdentity,
+): Promise<FailuresSurvived> {
+  driver.progress('calls the client while a simulated provider is down');
+  await outage();
+  let afterOutage = beforeOutage;
+  const isAsked = await renewals(async () => {
+    afterOutage = await driver.identityAfter(beforeOutage);
+  });
+  return {
+    beforeOutage,
+    afterOutage,
+    afterRenewals: isAsked ? await driver.identityAfter(afterOutage) : afterOutage,
+  };
+}
+
+/**
+ * Drives a token client through every phase of the plan and returns what all sides saw.
+ *
+ * @param beside another instance of the client, watched by the same observer, which meanwhile is asked what a client
+ *   may not survive; absent: the client is asked that last
+ * @throws NotTestable when the tokens did not rotate, or the client did not renew what it got by them, before the
+ *   deadline
+ */
+export async function driveClientSession(
+  driver: SessionDriver,
+  plan: SessionPlan,
+  beside?: SessionDriver,
+): Promise<ClientSession> {
+  const calls: Call[] = [];
+  const heartbeat = new Heartbeat('the harness').start();
+  const slowWays: Stall[] = [];
+  const starts = driver.startsForEachCall === true;
+  const burstCalls = starts ? BURST_STARTS : BURST_CALLS;
+  const call = callsOf(driver, plan, { calls, slowWays });
+  const failuresBeside =
+    beside === undefined ? undefined : driveBeside(beside, callsOf(beside, plan, { calls, slowWays }));
+  // It is awaited at the end; until then nobody else looks at it.
+  failuresBeside?.catch(() => undefined);
   const names = driver.providers.map(({ name }) => name);
   const before = await driver.identity();
   const goodToken = driver.providers[0]?.tokenPath ?? '';
@@ -185,26 +230,20 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     await part();
   }
   const after = await driver.identityAfter(before);
-  driver.progress('calls the client while a simulated provider is down');
-  await (aside ?? outage());
-  // First: what a process that ended wrote is read once it is known to have ended.
-  const afterOutage = await driver.identityAfter(after);
-  const afterRenewals = (await renewals()) ? await driver.identityAfter(afterOutage) : afterOutage;
-
-  const [files, records, output, secrets, stalls, remaining, listeners, aheadMs = 0] = await Promise.all([
-    driver.observations(),
-    driver.records(),
-    driver.output(),
-    driver.secrets(),
-    driver.stalls(),
-    driver.remaining?.(),
-    driver.listeners?.(),
-    driver.clockAheadMs?.(),
+  // What a process that ended wrote is read once it is known to have ended.
+  const survived = await (failuresBeside ??
+    driveFailures(driver, { outage: () => aside ?? outage(), renewals }, after));
+  const [seen, seenBeside] = await Promise.all([
+    whatIsLeft(driver),
+    beside === undefined ? undefined : whatIsLeft(beside),
   ]);
+  const { files, output, secrets, stalls, remaining, listeners } = together(seen, seenBeside);
+  const [records, aheadMs = 0] = await Promise.all([driver.records(), driver.clockAheadMs?.()]);
   // By one clock: the one by which tokens expire.
   const shift = (instant: string): string => new Date(Date.parse(instant) + aheadMs).toISOString();
   heartbeat.stop();
   const exchanges = records.filter((record) => record.kind === 'exchange');
+  const simulated = [...driver.simulated, ...(beside?.simulated ?? [])];
   return {
     providers: driver.providers,
     latePath: driver.latePath,
@@ -219,7 +258,7 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     capabilities: driver.capabilities,
     configurable: driver.configurable,
     ...(driver.tokenRequest === undefined ? {} : { tokenRequest: driver.tokenRequest }),
-    simulated: driver.simulated,
+    simulated,
     timeLimitMs: driver.timeLimitMs,
     subjectLifeSeconds: plan.subjectLifeSeconds,
     ...(driver.reloadSeconds === undefined ? {} : { reloadSeconds: driver.reloadSeconds }),
@@ -229,17 +268,63 @@ export async function driveClientSession(driver: SessionDriver, plan: SessionPla
     output: {
       lines: output.split('\n').filter((line) => line !== '').length,
       leaks: findTokenLeaks(output, digestsOf(files, exchanges)),
-      prompts: promptsIn(output, driver.simulated),
+      prompts: promptsIn(output, simulated),
     },
     secrets,
     before,
     after,
-    afterOutage,
-    afterRenewals,
+    ...survived,
     stalls: [
       ...[...heartbeat.stalls(), ...slowWays].map((own) => ({ ...own, from: shift(own.from), to: shift(own.to) })),
       ...stalls,
     ],
+  };
+}
+
+/** Drives another instance of the client through what it may not survive. */
+async function driveBeside(driver: SessionDriver, call: MakeCall): Promise<FailuresSurvived> {
+  const before = await driver.identity();
+  const { beforeOutage, ...failures } = callsOfSimulatedProviders(driver, call);
+  await beforeOutage();
+  return driveFailures(driver, failures, before);
+}
+
+/** What those see of an instance of the client who watch it. */
+interface Left {
+  files: FileObservations[];
+  output: string;
+  secrets: string[];
+  stalls: Stall[];
+  remaining: RemainingFile[] | undefined;
+  listeners: Listener[] | undefined;
+}
+
+async function whatIsLeft(driver: SessionDriver): Promise<Left> {
+  const [files, output, secrets, stalls, remaining, listeners] = await Promise.all([
+    driver.observations(),
+    driver.output(),
+    driver.secrets(),
+    driver.stalls(),
+    driver.remaining?.(),
+    driver.listeners?.(),
+  ]);
+  return { files, output, secrets, stalls, remaining, listeners };
+}
+
+/** The same of two instances. The files of the first one come first: it is the one whose rotations are followed. */
+function together(one: Left, other: Left | undefined): Left {
+  if (other === undefined) {
+    return one;
+  }
+  const both = <T>(some: T[] | undefined, more: T[] | undefined): T[] | undefined =>
+    some === undefined && more === undefined ? undefined : [...(some ?? []), ...(more ?? [])];
+  return {
+    files: [...one.files, ...other.files],
+    output: `${one.output}\n${other.output}`,
+    secrets: [...one.secrets, ...other.secrets],
+    stalls: [...one.stalls, ...other.stalls],
+    remaining: both(one.remaining, other.remaining),
+    listeners: both(one.listeners, other.listeners),
   };
 }
 

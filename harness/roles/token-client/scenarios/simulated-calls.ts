@@ -56,7 +56,7 @@ function isRequestTo(record: ObserverRecord, name: SimulatedName): boolean {
   return (record.kind === 'exchange' || record.kind === 'provider') && record.provider === name;
 }
 
-interface SimulatedCalls {
+export interface SimulatedCalls {
   /** To be made in this order, one after another; short, so that they find their place between other calls. */
   parts: (() => Promise<void>)[];
   /** The call of a provider before its outage. */
@@ -65,9 +65,10 @@ interface SimulatedCalls {
    * Providers fail while the client has a token of theirs that is good for some more seconds and that it is about to
    * renew; then one never answers a cold call.
    *
+   * @param meanwhile done while the tokens are not yet about to be renewed
    * @returns false where the client is not asked
    */
-  renewals(): Promise<boolean>;
+  renewals(meanwhile: () => Promise<void>): Promise<boolean>;
   /**
    * It closes connections, answers 503, does not answer at all, and is good again: last, since a client may not survive
    * it.
@@ -210,21 +211,24 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       await driver.until(new Date(Date.now() + recoveryPauseMs(count)));
     }
   };
-  const renewals = async (): Promise<boolean> => {
+  const renewals = async (meanwhile: () => Promise<void>): Promise<boolean> => {
     if (driver.startsForEachCall === true || !driver.capabilities.includes('resident')) {
+      await meanwhile();
       return false;
     }
     await putSimulatedTokens();
     const asked = RENEWALS.filter(({ name }) => setupOf(name) !== undefined);
     if (asked.length > 0) {
-      await failingRenewals(asked);
+      await failingRenewals(asked, meanwhile);
+    } else {
+      await meanwhile();
     }
     if (setupOf('hanging') !== undefined) {
       await hanging();
     }
     return asked.length > 0;
   };
-  const failingRenewals = async (asked: typeof RENEWALS): Promise<void> => {
+  const failingRenewals = async (asked: typeof RENEWALS, meanwhile: () => Promise<void>): Promise<void> => {
     const skewSeconds = Math.max(0, ...driver.providers.map(({ skewSeconds = 0 }) => skewSeconds));
     const { lifeSeconds, dueSeconds } = renewalTimes(skewSeconds);
     // The tokens are had one after another: the first one ends first, and the last one is due last.
@@ -236,7 +240,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       due = Date.parse(first.at) + first.durationMs + dueSeconds * 1_000;
     }
     driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
-    await driver.until(new Date(due));
+    await Promise.all([meanwhile(), driver.until(new Date(due))]);
     driver.progress('calls the client while providers fail, with access tokens that are good and about to be renewed');
     for (const { name, act } of asked) {
       await driver.act(name, act);

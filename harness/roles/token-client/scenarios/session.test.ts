@@ -1,0 +1,76 @@
+import { expect, test } from 'vitest';
+import { SIMULATED_HOSTS, simulatedSetups } from '../../../fakes/simulated-providers.ts';
+import type { SessionDriver } from '../driver.ts';
+import { FULLY_CONFIGURABLE } from '../record.ts';
+import { driveClientSession } from './session.ts';
+
+const NOTHING_SEEN = {
+  reads: 0,
+  burstReads: 0,
+  absent: 0,
+  missing: 0,
+  empty: 0,
+  partial: 0,
+  modes: [],
+  defects: [],
+};
+
+const SETUPS = simulatedSetups({ hosts: SIMULATED_HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped' });
+
+/** A client that answers every call, in the pod of a name; `asked` has the providers that it was called for. */
+function clientIn(pod: string, simulated: string[]): SessionDriver & { asked: string[] } {
+  const asked: string[] = [];
+  const done = async (): Promise<void> => undefined;
+  return {
+    asked,
+    providers: [],
+    latePath: '/late',
+    capabilities: [],
+    configurable: FULLY_CONFIGURABLE,
+    simulated: SETUPS.filter(({ name }) => simulated.includes(name)),
+    timeLimitMs: 0,
+    async call(provider) {
+      asked.push(provider);
+      return { ok: true, status: 200 };
+    },
+    observations: async () => [{ path: pod, observations: [], ...NOTHING_SEEN }],
+    records: async () => [],
+    refuseNext: done,
+    act: done,
+    copy: done,
+    pad: done,
+    link: done,
+    project: done,
+    identity: async () => ({ podUid: pod, restarts: 0 }),
+    identityAfter: async (known) => known,
+    output: async () => `written in ${pod}`,
+    secrets: async () => [`of ${pod}`],
+    stalls: async () => [],
+    until: done,
+    progress: () => undefined,
+  };
+}
+
+test('another instance is asked what a client may not survive, and the session holds what both were seen to do', async () => {
+  const [one, other] = [clientIn('one', ['plain']), clientIn('other', ['outage'])];
+  const session = await driveClientSession(one, { subjectLifeSeconds: 25, paceMs: 1, patienceMs: 1_000 }, other);
+  expect([...new Set(one.asked)]).toEqual(['late', 'plain']);
+  expect([...new Set(other.asked)]).toEqual(['outage']);
+  expect(session.simulated.map(({ name }) => name)).toEqual(['plain', 'outage']);
+  expect(session.before.podUid).toBe('one');
+  expect([session.beforeOutage, session.afterOutage, session.afterRenewals].map(({ podUid }) => podUid)).toEqual([
+    'other',
+    'other',
+    'other',
+  ]);
+  expect(session.files.map(({ path }) => path)).toEqual(['one', 'other']);
+  expect(session.secrets).toEqual(['of one', 'of other']);
+  expect(session.output.lines).toBe(2);
+});
+
+test('a client without another instance is asked everything', async () => {
+  const one = clientIn('one', ['plain', 'outage']);
+  const session = await driveClientSession(one, { subjectLifeSeconds: 25, paceMs: 1, patienceMs: 1_000 });
+  expect([...new Set(one.asked)]).toEqual(['late', 'plain', 'outage']);
+  expect(session.beforeOutage).toEqual(session.after);
+});
