@@ -363,27 +363,37 @@ export async function observeStarts(t: RequirementContext): Promise<StartsRecord
 }
 
 /** Starts the runner once for each right, without it. */
-async function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<StartWithout[]> {
+function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<StartWithout[]> {
   const { namespaced, undocumented } = jobRunnerTarget(t).rules;
   const rules = [...namespaced, ...undocumented];
-  const waiting = [...rights.entries()];
-  const seen: StartWithout[] = [];
-  const work = async (): Promise<void> => {
+  return sideBySide(rights, STARTS_AT_ONCE, (right, index) =>
+    withJobRunner(t, { purpose: `without ${index}`, rules: rulesWithout(rules, right) }, async (runner) => {
+      const { readiness } = runner.record();
+      const said = [
+        ...runner.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])),
+        ...(readiness?.ready === false ? [readiness.reason] : (readiness?.warnings ?? [])),
+      ];
+      return { right, ...(readiness === undefined ? {} : { readiness }), said: said.join('\n') };
+    }),
+  );
+}
+
+/** Does the same with each item, so many at once, and resolves to what came of them, in their order. */
+export async function sideBySide<T, R>(
+  items: readonly T[],
+  atOnce: number,
+  act: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  const waiting = [...items.entries()];
+  const done: R[] = [];
+  const lane = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [index, right] = next;
-      const options = { purpose: `without ${index}`, rules: rulesWithout(rules, right) };
-      seen[index] = await withJobRunner(t, options, async (runner) => {
-        const { readiness } = runner.record();
-        const said = [
-          ...runner.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])),
-          ...(readiness?.ready === false ? [readiness.reason] : (readiness?.warnings ?? [])),
-        ];
-        return { right, ...(readiness === undefined ? {} : { readiness }), said: said.join('\n') };
-      });
+      const [index, item] = next;
+      done[index] = await act(item, index);
     }
   };
-  await Promise.all(Array.from({ length: STARTS_AT_ONCE }, work));
-  return seen;
+  await Promise.all(Array.from({ length: atOnce }, lane));
+  return done;
 }
 
 /** The rights, documented or not, that some requests used. */
@@ -447,8 +457,7 @@ const READS = new Set(['get', 'list', 'watch']);
 
 /**
  * The rights that are taken away together: a resource's reading as one, since a runner that may list learns by that
- * what it may not watch. What is watched comes last: a runner that lost sight of things may need some time to find them
- * again.
+ * what it may not watch. What is watched comes first: a runner that lost sight of things takes longest.
  */
 export function groupsOf(used: Right[]): Right[][] {
   // Events are asked for when a pod does not come up, which none of these tasks has.
@@ -460,56 +469,55 @@ export function groupsOf(used: Right[]): Right[][] {
   const isWatched = (group: Right[]): number => Number(group.some(({ verb }) => verb !== 'get' && READS.has(verb)));
   return [...writing, ...reading]
     .filter((group) => group.length > 0)
-    .toSorted((one, other) => isWatched(one) - isWatched(other));
+    .toSorted((one, other) => isWatched(other) - isWatched(one));
 }
 
-/** Takes rights away from a runner that works, one group after the other, gives it a task, and gives them back. */
-async function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
-  const { namespaced, undocumented } = jobRunnerTarget(t).rules;
-  const documented = [...namespaced, ...undocumented];
-  return withReadyJobRunner(t, { purpose: 'refusals' }, async (runner) => {
-    const seen: WorkWithout[] = [];
-    for (const [index, group] of groups.entries()) {
-      const label = `without-${index}`;
-      const rules = group.reduce<PolicyRule[]>((less, right) => rulesWithout(less, right), documented);
-      const from = Date.now();
-      const events = runner.events.length;
-      await runner.access.setRules(rules);
-      // Rights are asked for when a watch begins, and never again.
-      await runner.access.setFaults([
-        { kind: 'cut-watch', times: ALL_WATCHES, forSeconds: 1, clean: true, seconds: 0 },
-      ]);
-      const env = { WORKLOAD_LINES: '2' };
-      const task = await runner.submit(label, { env });
-      // What is kept needs other rights than what is removed.
-      const kept = keepsTasks(runner) ? [await runner.submit(`${label}-kept`, { env, retain: true })] : [];
-      const tasks = [task, ...kept];
-      const areOver = (): boolean => tasks.every((each) => isOver(runner, each));
-      await runner.until(areOver, WITHOUT_SECONDS);
-      await runner.watchFor(AFTER_END_SECONDS);
-      const refusals = (await runner.access.records()).filter(
-        ({ at, code, ...action }) =>
-          code === 403 && Date.parse(at) >= from && group.some((right) => ruleAllows(ruleOf(right), action)),
-      );
-      const said = (): string[] => runner.events.slice(events).flatMap(textsOf);
-      if (refusals.length > 0) {
-        await runner.until(() => said().some(tellsOfRefusal), REPORT_SECONDS);
-      }
-      const [first] = refusals;
-      const refusedAt = first === undefined ? undefined : Date.parse(first.at);
-      seen.push({
-        without: group.map(describeRight).join(', '),
-        task,
-        ...(refusedAt === undefined ? {} : { refusedAt }),
-        refusals: [...new Set(refusals.map(({ message }) => message ?? 'Forbidden'))],
-        said: said(),
-        ...outcomeOf(runner, task),
-      });
-      await runner.access.setRules(documented);
-      await runner.until(areOver, TASK_SECONDS);
-    }
-    return seen;
-  });
+/** How many runners work at once, each without some rights. */
+const WORK_AT_ONCE = 4;
+
+/** Takes each group of rights away from a runner of its own that works, and gives it a task. */
+function workWithoutEach(t: RequirementContext, groups: Right[][]): Promise<WorkWithout[]> {
+  return sideBySide(groups, WORK_AT_ONCE, (group, index) =>
+    withReadyJobRunner(t, { purpose: `refusals ${index}` }, (runner) => workWithout(runner, group)),
+  );
+}
+
+async function workWithout(runner: LaunchedRunner, group: Right[]): Promise<WorkWithout> {
+  const { namespaced, undocumented } = runner.target.rules;
+  const rules = group.reduce<PolicyRule[]>(
+    (less, right) => rulesWithout(less, right),
+    [...namespaced, ...undocumented],
+  );
+  const from = Date.now();
+  const events = runner.events.length;
+  await runner.access.setRules(rules);
+  // Rights are asked for when a watch begins, and never again.
+  await runner.access.setFaults([{ kind: 'cut-watch', times: ALL_WATCHES, forSeconds: 1, clean: true, seconds: 0 }]);
+  const env = { WORKLOAD_LINES: '2' };
+  const task = await runner.submit('without', { env });
+  // What is kept needs other rights than what is removed.
+  const kept = keepsTasks(runner) ? [await runner.submit('without-kept', { env, retain: true })] : [];
+  const tasks = [task, ...kept];
+  await runner.until(() => tasks.every((each) => isOver(runner, each)), WITHOUT_SECONDS);
+  await runner.watchFor(AFTER_END_SECONDS);
+  const refusals = (await runner.access.records()).filter(
+    ({ at, code, ...action }) =>
+      code === 403 && Date.parse(at) >= from && group.some((right) => ruleAllows(ruleOf(right), action)),
+  );
+  const said = (): string[] => runner.events.slice(events).flatMap(textsOf);
+  if (refusals.length > 0) {
+    await runner.until(() => said().some(tellsOfRefusal), REPORT_SECONDS);
+  }
+  const [first] = refusals;
+  const refusedAt = first === undefined ? undefined : Date.parse(first.at);
+  return {
+    without: group.map(describeRight).join(', '),
+    task,
+    ...(refusedAt === undefined ? {} : { refusedAt }),
+    refusals: [...new Set(refusals.map(({ message }) => message ?? 'Forbidden'))],
+    said: said(),
+    ...outcomeOf(runner, task),
+  };
 }
 
 function keepsTasks({ target }: LaunchedRunner): boolean {
