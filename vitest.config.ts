@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { ROLE_DEFINITIONS } from './harness/roles/index.ts';
 
@@ -9,7 +10,26 @@ const AGAINST_THE_ENVIRONMENT = {
   sequence: { concurrent: true },
   // Never tried again: one flaky pass would hide what is wrong.
   retry: 0,
+  // Node reads TypeScript itself: Vite would transform for each worker what the main process has loaded already. What
+  // the main process needs for that (an installed package, whose types Node does not strip by itself) its workers need.
+  experimental: { viteModuleRunner: false, nodeLoader: false },
+  execArgv: process.execArgv,
 };
+
+/**
+ * The suites' own logic against providers in this process: no engine either, but much of it waits. More of them run at
+ * once than there are processors, and after the unit tests, which fill these.
+ */
+const IN_PROCESS = {
+  testTimeout: 30_000,
+  hookTimeout: 60_000,
+  maxWorkers: 2 * availableParallelism(),
+  sequence: { groupOrder: 1 },
+};
+
+/** One session after another, a minute and more of waiting. */
+const CLIENT_SESSIONS = 'suites/token-rotation/token-client.in-process.test.ts';
+const CLIENT_PARTS = 4;
 
 export default defineConfig({
   test: {
@@ -26,15 +46,21 @@ export default defineConfig({
         },
       },
       {
-        // The suites' own logic against providers in this process: no engine either, but a minute and a half, most of
-        // it waits. With as many workers as the unit tests it runs beside them.
         test: {
+          ...IN_PROCESS,
           name: 'in-process',
-          testTimeout: 30_000,
-          maxWorkers: '100%',
           include: ['suites/**/*.unit.test.ts', '**/*.in-process.test.ts'],
+          exclude: [CLIENT_SESSIONS],
         },
       },
+      ...Array.from({ length: CLIENT_PARTS }, (_, part) => ({
+        test: {
+          ...IN_PROCESS,
+          name: `in-process, sessions ${part + 1} of ${CLIENT_PARTS}`,
+          include: [CLIENT_SESSIONS],
+          env: { TEST_PART: `${part}/${CLIENT_PARTS}` },
+        },
+      })),
       // By hand, one suite: `npx vitest run --project suites suites/token-rotation`.
       {
         test: {

@@ -6,9 +6,9 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import * as modules from 'node:module';
 import { connect, createServer } from 'node:net';
-import { constants, platform, tmpdir } from 'node:os';
+import { constants, homedir, platform, tmpdir } from 'node:os';
 import { delimiter, dirname, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { mismatch, stripsTypes } from './dependencies.mjs';
@@ -128,7 +128,7 @@ async function takeLock() {
 }
 
 function newerNode() {
-  const require = createRequire(join(ROOT, 'package.json'));
+  const require = modules.createRequire(join(ROOT, 'package.json'));
   const program = join(dirname(require.resolve('node/package.json')), 'bin', 'node');
   if (!existsSync(program)) {
     fail(
@@ -192,6 +192,11 @@ function fail(problem, mend) {
   process.stderr.write(`conformance: ${problem}\nTo fix it:\n  ${mend}\n`);
   process.exit(HARNESS_ERROR);
 }
+
+// Code that was compiled is kept for the next process: a run starts dozens that load the same modules.
+const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+process.env.NODE_COMPILE_CACHE ??= join(cache, 'kube-agent-conformance', 'compiled');
+modules.enableCompileCache?.(process.env.NODE_COMPILE_CACHE);
 
 await ensureDependencies();
 const isNewEnough = stripsTypes(process.versions.node);

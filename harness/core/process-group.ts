@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 /** How a process came to its end. */
 export interface ProcessExit {
@@ -143,18 +144,24 @@ export function startProcessGroup([file = '', ...args]: string[], options: Proce
   };
 }
 
+/** The harness's own implementations are started dozens of times in a run. */
+const OWN_WORKLOADS = fileURLToPath(new URL('../../fixtures/workloads/', import.meta.url));
+
 /**
  * Starts the command of a target as a process group that can be written to. `node` is the Node that runs this.
  *
- * @param options.env all that it gets in addition to PATH and HOME
+ * @param options.env all that it gets in addition to PATH and HOME; the harness's own ones also get the folder in which
+ *   Node keeps compiled code
  * @param options.ipc with Node's channel between processes
  */
 export function startTargetProcess(
   [program = '', ...args]: string[],
   { env, cwd, ipc = false }: { env: Record<string, string>; cwd: string; ipc?: boolean },
 ): ProcessGroup {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
+  const isOwn = args.some((word) => word.startsWith(OWN_WORKLOADS));
   return startProcessGroup([program === 'node' ? process.execPath : program, ...args], {
-    env: { PATH: process.env.PATH, HOME: cwd, ...env },
+    env: { PATH, HOME: cwd, ...(isOwn && NODE_COMPILE_CACHE !== undefined ? { NODE_COMPILE_CACHE } : {}), ...env },
     cwd,
     stdin: true,
     ipc,

@@ -147,6 +147,13 @@ const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
 };
 
 /**
+ * One session comes after another, in real time, most of which is waiting: parts of this file run side by side, each in
+ * a process of its own (vitest.config.ts). By itself it is one part.
+ */
+const [PART = 0, PARTS = 1] = process.env.TEST_PART?.split('/').map(Number) ?? [];
+const isMine = (index: number): boolean => index % PARTS === PART;
+
+/**
  * The rows of this session that each client must fail, by the catalogue: all others pass. The first one is the
  * reference.
  */
@@ -492,22 +499,28 @@ function applicable(judge: (session: ClientSession) => Finding[], session: Clien
 }
 
 describe('a session with', () => {
-  test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 120_000 }, async (client) => {
-    const index = CLIENTS.indexOf(client);
-    const session = await watchClient(index);
-    const judged = rowsOf(client.mustFail);
-    const findings = Object.fromEntries(
-      Object.entries(ROWS)
-        .filter(([id]) => judged.has(id))
-        .map(([id, judge]) => [id, applicable(judge, session)] as const)
-        .filter(([, found]) => found.length > 0),
-    );
-    expect(
-      Object.keys(findings).sort(),
-      JSON.stringify({ findings, session: summarise(session) }, undefined, 1),
-    ).toEqual(client.mustFail.toSorted());
-    expect(JSON.stringify(session), 'no whole token is kept').not.toMatch(/eyJ[\w-]+\.[\w-]+\.(?!SIGNATURE-CUT)[\w-]+/);
-  });
+  test.each(CLIENTS.filter((_, index) => isMine(index)))(
+    '$name fails $mustFail and nothing else',
+    { timeout: 120_000 },
+    async (client) => {
+      const index = CLIENTS.indexOf(client);
+      const session = await watchClient(index);
+      const judged = rowsOf(client.mustFail);
+      const findings = Object.fromEntries(
+        Object.entries(ROWS)
+          .filter(([id]) => judged.has(id))
+          .map(([id, judge]) => [id, applicable(judge, session)] as const)
+          .filter(([, found]) => found.length > 0),
+      );
+      expect(
+        Object.keys(findings).sort(),
+        JSON.stringify({ findings, session: summarise(session) }, undefined, 1),
+      ).toEqual(client.mustFail.toSorted());
+      expect(JSON.stringify(session), 'no whole token is kept').not.toMatch(
+        /eyJ[\w-]+\.[\w-]+\.(?!SIGNATURE-CUT)[\w-]+/,
+      );
+    },
+  );
 });
 
 /** Reads its file again once what it remembers is older than its interval: as Kubernetes' documentation allows. */
@@ -528,7 +541,7 @@ class OnSchedule extends ProjectedTokenFile {
   }
 }
 
-describe('a client that declares a reload interval', { timeout: 120_000 }, () => {
+describe.runIf(isMine(1))('a client that declares a reload interval', { timeout: 120_000 }, () => {
   const onSchedule =
     (seconds: number): CreateClient =>
     (config) =>
@@ -581,7 +594,7 @@ class EarlyRenewal extends AccessTokenCache {
   }
 }
 
-test.each([120, 225, 300, 1_200].map((skewSeconds, index) => ({ skewSeconds, index })))(
+test.runIf(isMine(2)).each([120, 225, 300, 1_200].map((skewSeconds, index) => ({ skewSeconds, index })))(
   'a client that documents a skew of $skewSeconds s fails nothing',
   {
     timeout: 60_000,
@@ -610,34 +623,42 @@ const { requirements } = loadCatalogue();
 const preconditionsOf = (id: string): Preconditions =>
   requirements.find((requirement) => requirement.id === id)?.preconditions ?? {};
 
-test('what is seen only across rotations declares that it needs them', { timeout: 120_000 }, async () => {
-  const session = await watchClient(0, {});
-  const failed = Object.entries(ROWS).filter(([, judge]) => applicable(judge, session).length > 0);
-  // How many rotations it crosses by chance depends on how long its other parts take.
-  expect(failed.map(([id]) => id)).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
-  expect(failed.filter(([id]) => preconditionsOf(id).rotations !== true)).toEqual([]);
-});
+test.runIf(isMine(3))(
+  'what is seen only across rotations declares that it needs them',
+  { timeout: 120_000 },
+  async () => {
+    const session = await watchClient(0, {});
+    const failed = Object.entries(ROWS).filter(([, judge]) => applicable(judge, session).length > 0);
+    // How many rotations it crosses by chance depends on how long its other parts take.
+    expect(failed.map(([id]) => id)).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
+    expect(failed.filter(([id]) => preconditionsOf(id).rotations !== true)).toEqual([]);
+  },
+);
 
-test('a requirement declares exactly the simulated providers that its check looks at', {
-  timeout: 120_000,
-}, async () => {
-  const session = await watchClient(0);
-  // What a twin of TX-05 does wrong happens at this provider, and is seen wherever it happens.
-  const seenElsewhere = ['TX-05 revoking'];
-  for (const [id, judge] of Object.entries(ROWS)) {
-    const { simulatedProviders = [] } = preconditionsOf(id);
-    expect(() => applicable(judge, forRequirement(session, simulatedProviders)), id).not.toThrow();
-    for (const name of simulatedProviders) {
-      if (seenElsewhere.includes(`${id} ${name}`)) {
-        continue;
+test.runIf(isMine(3))(
+  'a requirement declares exactly the simulated providers that its check looks at',
+  {
+    timeout: 120_000,
+  },
+  async () => {
+    const session = await watchClient(0);
+    // What a twin of TX-05 does wrong happens at this provider, and is seen wherever it happens.
+    const seenElsewhere = ['TX-05 revoking'];
+    for (const [id, judge] of Object.entries(ROWS)) {
+      const { simulatedProviders = [] } = preconditionsOf(id);
+      expect(() => applicable(judge, forRequirement(session, simulatedProviders)), id).not.toThrow();
+      for (const name of simulatedProviders) {
+        if (seenElsewhere.includes(`${id} ${name}`)) {
+          continue;
+        }
+        const others = simulatedProviders.filter((other) => other !== name);
+        expect(() => judge(forRequirement(session, others)), `${id} without ${name}`).toThrow(HarnessError);
       }
-      const others = simulatedProviders.filter((other) => other !== name);
-      expect(() => judge(forRequirement(session, others)), `${id} without ${name}`).toThrow(HarnessError);
     }
-  }
-});
+  },
+);
 
-test('what the clients of the catalogue do not do', { timeout: 120_000 }, async () => {
+test.runIf(isMine(3))('what the clients of the catalogue do not do', { timeout: 120_000 }, async () => {
   const session = await watchClient(0);
   const [exchange] = session.exchanges;
   const [resource] = session.resources;
@@ -668,7 +689,7 @@ test('what the clients of the catalogue do not do', { timeout: 120_000 }, async 
   }
 });
 
-test('every row of the role has a judgement, and every variant a twin', () => {
+test.runIf(isMine(0))('every row of the role has a judgement, and every variant a twin', () => {
   // Those of the cache, and those of other suites, are seen elsewhere.
   const rows = requirements.filter(
     ({ role, id, suite }) =>
@@ -683,7 +704,7 @@ test('every row of the role has a judgement, and every variant a twin', () => {
   ).toEqual(variants);
 });
 
-test('a session that saw nothing satisfies no row', () => {
+test.runIf(isMine(0))('a session that saw nothing satisfies no row', () => {
   const nothing = aSession({ latePath: '', remaining: [] });
   for (const [id, judge] of Object.entries(ROWS)) {
     const own = id === 'TR-37' ? { ...nothing, reloadSeconds: 2 } : nothing;
