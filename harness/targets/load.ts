@@ -56,7 +56,7 @@ export function loadTarget(path: string, given: Record<string, string> = {}): Ta
   // shape.
   const issues = result.success
     ? []
-    : result.error.issues.filter((issue) => !isPlaceholder(valueAt(filled, issue.path)));
+    : withinUnions(result.error.issues).filter((issue) => !isPlaceholder(valueAt(filled, issue.path)));
   const faults = [
     ...(unresolved.length === 0 ? [] : [describeUnresolved(unresolved, values)]),
     ...(issues.length === 0
@@ -77,7 +77,7 @@ function parseGiven(tree: unknown, given: ReadonlySet<string>): z.ZodSafeParseRe
     return first;
   }
   const converted = structuredClone(tree);
-  for (const { path, code, ...issue } of first.error.issues) {
+  for (const { path, code, ...issue } of withinUnions(first.error.issues)) {
     const expected = code === 'invalid_type' && 'expected' in issue ? issue.expected : undefined;
     const value = valueAt(converted, path);
     if (typeof value !== 'string' || !given.has(value)) {
@@ -90,6 +90,27 @@ function parseGiven(tree: unknown, given: ReadonlySet<string>): z.ZodSafeParseRe
     }
   }
   return targetSchema.safeParse(converted);
+}
+
+/**
+ * Of a value that has none of several shapes Zod says no more than that: these are what is wrong with it as the shape
+ * that it is closest to.
+ */
+function withinUnions(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue[] {
+  return issues.flatMap((issue) => {
+    if (issue.code !== 'invalid_union' || issue.errors.length === 0) {
+      return [issue];
+    }
+    const [closest] = issue.errors
+      .map((errors) => withinUnions(errors))
+      .sort((one, other) => distance(one) - distance(other));
+    return (closest ?? []).map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }));
+  });
+}
+
+/** Keys that should not be there count each. */
+function distance(issues: readonly z.core.$ZodIssue[]): number {
+  return issues.reduce((sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1), 0);
 }
 
 function convert(value: string, expected: unknown): number | boolean | undefined {

@@ -20,6 +20,8 @@ test.each([
   ['recordRemovedWith: pod', 'recordRemovedWith: claim', 'sessions.claimLabels'],
   ['errorLines: \\b(error', 'errorLines: \\b((error', 'documented.errorLines'],
   ['command: [node, ./dist/index.js]', 'command: []', 'start.command'],
+  ['command: [node, ./dist/index.js]', 'command: node ./dist/index.js', 'expected array, received string'],
+  ['command: [node, ./dist/index.js]', 'commands: [node, ./dist/index.js]', 'start.command'],
   ['signInService: oauth2-proxy/oauth2-proxy', 'signInService: oauth2-proxy', 'documented.signInService'],
   ['rules:', 'rights:', 'rights'],
 ])('a target file with %s changed to %s is refused, and %s is named', (right, wrong, named) => {
