@@ -126,6 +126,7 @@ is no verdict at all, whatever the level.
 
 *Core* requirements bind every implementation of a role. *Extended* ones are about a capability: they bind the implementations whose target
 file declares it, and are *not applicable* to all others. Whoever declares a capability has to keep what is asked of it.
+A session manager has one of two forms, \`pods\` or \`sessions\`: what asks for that alone is core in its form.
 
 ${table(['role', 'support', 'MUST', 'SHOULD', 'MAY'], counts)}
 ## Extended requirements
