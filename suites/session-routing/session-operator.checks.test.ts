@@ -4,6 +4,7 @@ import { textOf } from '../../harness/core/findings.ts';
 import type { DnsRecord, TunnelConfiguration, TunnelRule } from '../../harness/fakes/dns-and-tunnel/zone.ts';
 import type { Arrival } from '../../harness/fakes/edge-traffic/edge-traffic.ts';
 import type { Documented, OperatorRecord, Session } from '../../harness/roles/session-operator/record.ts';
+import { GOES_AMID, GOES_AT_ONCE } from '../../harness/roles/session-operator/scenarios/failures.ts';
 import type { StartsRecord } from '../../harness/roles/session-operator/scenarios/starts.ts';
 import {
   catchesUpWithWhatWent,
@@ -395,13 +396,15 @@ test('SR-10: a foreign record stays', () => {
 test('SR-11: failures are got over', () => {
   const base = (): { story: Story; through: Session; short: Session } => {
     const story = new Story();
-    const [through, short, control] = [
+    const [through, short, amid, control] = [
       story.session('comes through failures'),
-      story.session('goes as soon as it has come'),
+      story.session(GOES_AT_ONCE),
+      story.session(GOES_AMID),
       story.session('control'),
     ];
     through.podGoneAt = 20_000;
     short.podGoneAt = 21_000;
+    amid.podGoneAt = 22_000;
     story.make(through, 10).remove(through, 22).make(control, 24);
     return { story, through, short };
   };

@@ -18,6 +18,7 @@ import {
   thereAt,
   thingsOf,
 } from '../../harness/roles/session-operator/record.ts';
+import { GOES_AMID, GOES_AT_ONCE } from '../../harness/roles/session-operator/scenarios/failures.ts';
 import type { StartsRecord } from '../../harness/roles/session-operator/scenarios/starts.ts';
 
 /** Where nothing disturbs, all is there, or gone, by then; SR-01a is about speed. */
@@ -417,9 +418,10 @@ export function leavesForeignRecordsAlone(record: OperatorRecord): Finding[] {
 /** SR-11: failures of the provider are got over, and a session that goes as soon as it has come leaves nothing. */
 export function getsOverFailures(record: OperatorRecord): Finding[] {
   const through = sessionOf(record, 'comes through failures');
-  const short = sessionOf(record, 'goes as soon as it has come');
+  const short = sessionOf(record, GOES_AT_ONCE);
+  const amid = sessionOf(record, GOES_AMID);
   const control = sessionOf(record, 'control');
-  if (through === undefined || short === undefined || control === undefined) {
+  if (through === undefined || short === undefined || amid === undefined || control === undefined) {
     return ['no session came while the provider failed'];
   }
   const made = [through, control].flatMap((session) => {
@@ -428,7 +430,7 @@ export function getsOverFailures(record: OperatorRecord): Finding[] {
       ? [incomplete(session, things, record)]
       : [];
   });
-  const left = [through, short].flatMap((session) => {
+  const left = [through, short, amid].flatMap((session) => {
     const there = thereAt(thingsOf(record, session.hash), record.endedAt);
     return there.length === 0 ? [] : [`of the session that ${session.label} is left: ${describeThings(there)}`];
   });

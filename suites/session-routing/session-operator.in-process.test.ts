@@ -7,7 +7,11 @@ import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';
 import type { OperatorRecord } from '../../harness/roles/session-operator/record.ts';
 import { observeCrowd } from '../../harness/roles/session-operator/scenarios/crowd.ts';
-import { observeEdgeFailures, observeWatchFailures } from '../../harness/roles/session-operator/scenarios/failures.ts';
+import {
+  GOES_AMID,
+  observeEdgeFailures,
+  observeWatchFailures,
+} from '../../harness/roles/session-operator/scenarios/failures.ts';
 import { observeRestarts } from '../../harness/roles/session-operator/scenarios/restarts.ts';
 import { observeSessions } from '../../harness/roles/session-operator/scenarios/sessions.ts';
 import { observeStarts } from '../../harness/roles/session-operator/scenarios/starts.ts';
@@ -81,8 +85,16 @@ test.concurrent.each([
   ['wipes-other-keys', ['SR-03']],
   ['bypasses-the-ingress', ['SR-01', 'SR-04']],
   ['deletes-by-name', ['SR-10']],
+  ['watches-all-namespaces', ['SR-06']],
 ])('the twin %s fails %j', IN_TIME, async (name, ids) => {
   expect(Object.keys(await findings(twin(name), observeSessions, SESSIONS))).toEqual(ids);
+});
+
+test.concurrent('the twin finishes-what-is-over fails SR-11', IN_TIME, async () => {
+  const found = await findings(twin('finishes-what-is-over'), observeEdgeFailures, {
+    'SR-11': checks.getsOverFailures,
+  });
+  expect(found['SR-11']?.join()).toContain(`${GOES_AMID} is left`);
 });
 
 const OPENCODE = '../../fixtures/targets/session-operators/opencode-cloudflare-operator/';

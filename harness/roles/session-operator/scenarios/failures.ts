@@ -9,10 +9,16 @@ const THROUGH_FAILURES_SECONDS = 45;
 const AFTERMATH_SECONDS = 3;
 const OUTAGE_SECONDS = 4;
 const QUIET_SECONDS = 1;
+/** Until something of a session is there. */
+const BEGUN_SECONDS = 5;
+
+/** Sessions that go before they are complete. */
+export const GOES_AT_ONCE = 'goes as soon as it has come';
+export const GOES_AMID = 'goes while it is being made';
 
 /**
- * The DNS and tunnel API limits, fails and is slow: a session comes and goes meanwhile, and one goes as soon as it has
- * come.
+ * The DNS and tunnel API limits, fails and is slow: a session comes and goes meanwhile, one goes as soon as it has
+ * come, and one as soon as something of it is there.
  */
 export async function observeEdgeFailures(t: RequirementContext): Promise<OperatorRecord> {
   const { record } = await withSessionOperator(t, { purpose: 'edge-failures' }, async (bench) => {
@@ -32,12 +38,18 @@ export async function observeEdgeFailures(t: RequirementContext): Promise<Operat
     await endWhole(bench, session);
     await eventually(() => bench.isGone(session));
 
+    // What it may still be doing would put off what comes now.
+    await bench.watchFor(QUIET_SECONDS);
     bench.edge.setFaults([{ kind: 'latency', seconds: 0.7 }]);
-    const short = await bench.begin('goes as soon as it has come');
+    const short = await bench.begin(GOES_AT_ONCE);
     await endWhole(bench, short);
     await bench.watchFor(AFTERMATH_SECONDS);
+    const amid = await bench.begin(GOES_AMID);
+    await bench.until(() => !bench.isGone(amid), BEGUN_SECONDS);
+    await endWhole(bench, amid);
+    await bench.watchFor(AFTERMATH_SECONDS);
     const control = await bench.begin('control');
-    await eventually(() => bench.isComplete(control) && bench.isGone(short));
+    await eventually(() => bench.isComplete(control) && bench.isGone(short) && bench.isGone(amid));
   });
   t.evidence('failures of the edge', summarise(record));
   return record;
