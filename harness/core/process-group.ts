@@ -14,6 +14,14 @@ export interface ProcessExit {
   error?: Error;
 }
 
+/** What a sentence says of a process that has ended: `ended with code 1`, `could not be started: spawn bun ENOENT`. */
+export function describeExit({ code, signal, error }: Omit<ProcessExit, 'at'>): string {
+  if (error !== undefined) {
+    return `could not be started: ${error.message}`;
+  }
+  return signal === null ? `ended with code ${code}` : `ended by ${signal}`;
+}
+
 /** A child process with a group of its own, so that whatever it starts ends with it. */
 export interface ProcessGroup {
   readonly child: ChildProcess;

@@ -124,7 +124,10 @@ test('a caller’s label that replaces the owner’s is a finding, and a refusal
   const labelled = (owner: string) => record({ objects: [pod('labelled', { 'managed-by': owner })] });
   expect(keepsItsLabel(labelled('session-manager'))).toEqual([]);
   expect(texts(keepsItsLabel(labelled('somebody-else')))).toMatch(/is to stay session-manager/);
-  expect(keepsItsLabel(record())).toEqual([]);
+  const notMade = (status: number) =>
+    record({ calls: [{ ...call('createPod', status), input: { name: 'labelled' } } as Call] });
+  expect(keepsItsLabel(notMade(400))).toEqual([]);
+  expect(texts(keepsItsLabel(notMade(500)))).toMatch(/was answered 500/);
 });
 
 test('who is nobody is refused (SM-13)', () => {

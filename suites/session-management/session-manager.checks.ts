@@ -382,12 +382,17 @@ export function managesServices({ steps, objects, target }: WorkRecord): Finding
 }
 
 /** SM-10 */
-export function keepsItsLabel({ objects, target }: WorkRecord): Finding[] {
-  const { ownerLabel = '', pod } = target.documented;
-  const is = first(objects, 'Pod', 'labelled')?.metadata?.labels?.[ownerLabel];
-  const refused = first(objects, 'Pod', 'labelled') === undefined;
+export function keepsItsLabel(record: WorkRecord): Finding[] {
+  const { ownerLabel = '', pod } = record.target.documented;
+  const made = first(record.objects, 'Pod', 'labelled');
+  if (made === undefined) {
+    // To refuse is right, too; not to be able to make a pod is not.
+    const [asked] = callsOf(record, 'createPod', 'labelled');
+    return notRefused(asked, `a pod whose label ${ownerLabel} is a caller’s`, [400, 403, 409, 422]);
+  }
+  const is = made.metadata?.labels?.[ownerLabel];
   const owner = pod?.labels[ownerLabel];
-  return refused || is === owner ? [] : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
+  return is === owner ? [] : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
 }
 
 /** SM-12 */

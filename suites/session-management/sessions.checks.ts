@@ -26,6 +26,7 @@ import {
   TAKEN,
   TEARDOWN_SECONDS,
 } from '../../harness/roles/session-manager/sessions/scenarios.ts';
+import { takeoverSeconds } from '../../harness/roles/session-manager/target.ts';
 
 /** Two watches tell of one moment at different times. */
 const SKEW_MS = 2_000;
@@ -178,7 +179,7 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
   };
   const due = TEARDOWN_SECONDS * 1000;
   const kept = eventsOf(record, 'Session', 'kept').at(-1);
-  const takeover = (record.target.start?.takeoverSeconds ?? 0) * 1000;
+  const takeover = takeoverSeconds(record.target) * 1000;
   return [
     ...torn('kept', record.endsAt, record.endsAt + due),
     ...(kept?.type === 'DELETED' ? ['its record was to be kept, and was deleted'] : []),

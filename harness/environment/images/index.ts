@@ -11,7 +11,6 @@ import { type Artifact, artifactsOf, type Workshop } from './artifacts.ts';
 import { buildImage } from './build.ts';
 import { Cache, explainDiskFull, freeBytes, megabytes } from './cache.ts';
 import { type ContextFile, digestOf, filesUnder, fingerprint } from './digest.ts';
-import { Overview, type Piece } from './forecast.ts';
 import { takeLock } from './lock.ts';
 import { digestFrom, pull } from './registry.ts';
 import { makeRootFileSystem, type RootFileSystem, rootFileSystem } from './rootfs.ts';
@@ -203,18 +202,16 @@ export async function provideImages<Name extends string>(
       resolved.set(name, resolvedFrom(there, present));
     }
   }
-  // All side by side: one compiles while another downloads. What several lie on is made by the first that takes its
-  // lock.
-  const overview = new Overview(
-    new Map(missing.map((index) => [names[index] as string, piecesOf(usableOf(index), present, cache)])),
-    new StepReporter('images', options.onProgress ?? (() => {})),
-  );
-  overview.begin();
+  // The first one is minutes of compilation: the others, which are downloads, root file systems and a JVM, are made
+  // alongside.
+  const [first, ...others] = missing;
+  const lanes = [first === undefined ? [] : [first], others];
   const outcomes = await Promise.allSettled(
-    missing.map(async (index) => {
+    lanes.map(async (lane) => {
       try {
-        await make(index);
-        overview.ready(names[index] as string);
+        for (const index of lane) {
+          await make(index);
+        }
       } catch (error) {
         giveUp.abort(error);
         throw error;
@@ -226,20 +223,6 @@ export async function provideImages<Name extends string>(
     throw giveUp.signal.aborted && failed.includes(giveUp.signal.reason) ? giveUp.signal.reason : failed[0];
   }
   return Object.fromEntries(names.map((name) => [name, resolved.get(name)])) as Record<Name, ResolvedImage>;
-}
-
-/** The work that an image takes which no registry has: its own and that of the bases that are not there. */
-function piecesOf(candidates: readonly Candidate[], present: Inventory, cache: Cache): Piece[] {
-  const candidate = candidates.at(-1);
-  if (candidate === undefined || present.has(candidate.reference)) {
-    return [];
-  }
-  const { image, base, artifacts } = candidate;
-  const { compile, build } = image.spec.effort ?? { compile: Number.NaN, build: Number.NaN };
-  const programs = new Set(image.spec.go.map(({ output }) => output));
-  const isCompiled = artifacts.every(({ key, output }) => !programs.has(output) || cache.has('go', key));
-  const below = base.kind === 'image' ? piecesOf([base.candidate], present, cache) : [];
-  return [...below, { name: image.name, compile: isCompiled ? 0 : compile, build }];
 }
 
 function resolvedFrom({ reference, source }: Candidate, present: Inventory): ResolvedImage {
@@ -264,15 +247,6 @@ async function checkRoom(cache: Cache, dataRoot: string): Promise<void> {
   }
 }
 
-/** Says which other process is waited for; what this one itself is making shows its own progress. */
-function tellOfOthers(report: StepReporter, what: string): (holder: string) => void {
-  return (holder) => {
-    if (holder !== String(process.pid)) {
-      report.note(`waiting for process ${holder}, which is making the same ${what}`);
-    }
-  };
-}
-
 /** Makes one of an image's candidates be in the engine: the first that can be had. */
 async function provide(docker: Docker, candidates: readonly Candidate[], workshop: Workshop): Promise<Candidate> {
   const { report, signal } = workshop;
@@ -283,7 +257,7 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
   const { name } = first.image;
   await using _lock = await takeLock(
     `${workshop.cache.folder}/image/${first.image.spec.name}`,
-    tellOfOthers(report, 'image'),
+    (holder) => report.note(`waiting for process ${holder}, which is making the same image`),
     signal,
   );
   const present = await inventory(docker);
@@ -300,10 +274,7 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
     report.note(`${pullable.reference} is not to be had (${result.reason})`);
   }
   const buildable = candidates.filter((candidate) => candidate !== pullable);
-  const [candidate] = await Promise.all([
-    withBase(docker, buildable, workshop),
-    buildable[0] === undefined ? undefined : locateAll(buildable[0].artifacts, workshop),
-  ]);
+  const candidate = await withBase(docker, buildable, workshop);
   if (candidate === undefined) {
     throw new SetUpError(`The image ${name} could not be pulled, and building it is not allowed here.`);
   }
@@ -324,13 +295,6 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
   return candidate;
 }
 
-/** Makes what the cache does not have: beside the base, which waits for downloads while this computes. */
-async function locateAll(artifacts: readonly Artifact[], workshop: Workshop): Promise<void> {
-  for (const artifact of artifacts) {
-    await artifact.locate(workshop);
-  }
-}
-
 /** The candidate whose base is in the engine, after that base was provided. */
 async function withBase(
   docker: Docker,
@@ -345,7 +309,7 @@ async function withBase(
     const { root } = first.base;
     await using _lock = await takeLock(
       `${workshop.cache.folder}/${root.reference}`,
-      tellOfOthers(workshop.report, 'root file system'),
+      (holder) => workshop.report.note(`waiting for process ${holder}, which is making the same root file system`),
       workshop.signal,
     );
     if (!(await inventory(docker)).has(root.reference)) {

@@ -132,8 +132,8 @@ const common = {
 /**
  * A manager that is called by HTTP. Everywhere in `start` these stand for what a run knows: `${port}` and
  * `${secondPort}` (free, on loopback), `${folder}` (a folder of its own, the same after a restart),
- * `${target.folder}` (of this file), `${kubeconfig}` (a path), `${namespace}`, `${token}` (a secret of the run),
- * `${image}` (the workload image). In `http` there are `${token}` and the input of the operation ({@link OPERATIONS}).
+ * `${target.folder}` (of this file), `${kubeconfig}` (a path), `${clusterCa}` (the path of the API server's certificate
+ * authority, PEM), `${namespace}`, `${token}` (a secret of the run), `${image}` (the workload image). In `http` there are `${token}` and the input of the operation ({@link OPERATIONS}).
  */
 const httpSchema = z.strictObject({
   ...common,
@@ -274,6 +274,8 @@ const customResourceSchema = z.strictObject({
     deployment: z.strictObject({ namespace: text, name: text }).optional(),
     /** Longest time until it is. */
     seconds: seconds.default(120),
+    /** Longest time until one of its pods leads when the leader was killed. */
+    takeoverSeconds: seconds.default(30),
   }),
   /** The controller as child processes, each with the rights of `rules`. */
   start: z

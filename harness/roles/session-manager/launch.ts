@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { KubernetesObject } from '@kubernetes/client-node';
+import { KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { Changes } from '../../core/changes.ts';
 import { HarnessError, NotTestable } from '../../core/errors.ts';
@@ -12,7 +12,7 @@ import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../kubernetes/recorder.ts';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
-import type { Call, CallOptions, Inputs } from './driver.ts';
+import { type Call, type CallOptions, describeCall, type Inputs, isSuccess } from './driver.ts';
 import { httpClient } from './drivers/http.ts';
 import { type Death, freePort, type ManagerProcess, startProcess } from './drivers/process.ts';
 import { type HttpTarget, sessionManagerTarget, workloadOf } from './target.ts';
@@ -146,9 +146,11 @@ async function launched<R>(
   }
   const kubeconfig = join(folder, 'kubeconfig');
   await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
+  const clusterCa = join(folder, 'ca.crt');
+  await writeFile(clusterCa, certificateAuthorityOf(access.kubeConfig));
   const token = randomBytes(24).toString('hex');
   const values = {
-    ...{ port, secondPort, folder, kubeconfig, namespace, image, token },
+    ...{ port, secondPort, folder, kubeconfig, clusterCa, namespace, image, token },
     ...{ workload: workloadOf(t, 'http'), 'target.folder': target.folder },
   };
   const client = httpClient({ target, address: `http://127.0.0.1:${port}`, values: { token }, signal: t.signal });
@@ -181,7 +183,7 @@ async function launched<R>(
     const death = running?.death;
     if (death !== undefined) {
       deaths.push(death);
-      made.died = `its process ended (${death.how}); its last output: ${death.lastOutput.join(' / ')}`;
+      made.died = `its process ${death.how}; its last output: ${death.lastOutput.join(' / ')}`;
     }
     calls.push(made);
     return made;
@@ -227,6 +229,26 @@ async function launched<R>(
   });
 }
 
+/** PEM of the certificates by which the API server of a kubeconfig is known; empty where it names none. */
+function certificateAuthorityOf(kubeConfig: string): string {
+  const config = new KubeConfig();
+  config.loadFromString(kubeConfig);
+  return Buffer.from(config.getCurrentCluster()?.caData ?? '', 'base64').toString();
+}
+
+/**
+ * Makes pods that an observation is about.
+ *
+ * @throws NotTestable where the manager does not make one: without it there is nothing to be seen
+ */
+export async function createPods({ call }: Pick<LaunchedManager, 'call'>, pods: Inputs['createPod'][]): Promise<void> {
+  const made = await Promise.all(pods.map((pod) => call('createPod', pod)));
+  const failed = made.find((one) => !isSuccess(one));
+  if (failed !== undefined) {
+    throw new NotTestable(`the session manager does not create the pod that this is about: ${describeCall(failed)}`);
+  }
+}
+
 function whyNotReady(target: HttpTarget, running: ManagerProcess | undefined): string {
   if (running === undefined) {
     throw new HarnessError('the session manager was not started');
@@ -235,5 +257,5 @@ function whyNotReady(target: HttpTarget, running: ManagerProcess | undefined): s
   const { death } = running;
   return death === undefined
     ? `GET ${target.start.ready} (start.ready of ${target.file}) was not answered 2xx within ${target.startSeconds + START_SLACK_SECONDS} s; its last output: ${said}`
-    : `its process ended (${death.how}; start.command of ${target.file}); its last output: ${said}`;
+    : `its process ${death.how} (start.command of ${target.file}); its last output: ${said}`;
 }

@@ -77,3 +77,8 @@ export function workloadOf({ candidate }: { candidate: Candidate }, form: Form):
   const workload = WORKLOADS[form];
   return twin?.form === form && twin.variant !== undefined ? `${workload}-twins/${twin.variant}` : workload;
 }
+
+/** Longest time until another replica leads when the leader was killed, as the target file says. */
+export function takeoverSeconds({ start, install }: Pick<ResourceTarget, 'start' | 'install'>): number {
+  return (start ?? install).takeoverSeconds;
+}

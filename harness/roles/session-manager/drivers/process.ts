@@ -4,14 +4,14 @@ import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
-import { startTargetProcess } from '../../../core/process-group.ts';
+import { describeExit, startTargetProcess } from '../../../core/process-group.ts';
 import type { SessionManagerClient } from '../driver.ts';
 import type { HttpTarget } from '../target.ts';
 
 /** How a process ended that nobody had told to, and the last lines of its output. */
 export interface Death {
   at: number;
-  /** `code 1`, `SIGSEGV`. */
+  /** `ended with code 1`, `ended by SIGSEGV`, `could not be started: …`. */
   how: string;
   lastOutput: string[];
 }
@@ -55,8 +55,8 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
     }
   }
   let death: Death | undefined;
-  const exited = group.exited.then(({ at, code, signal }) => {
-    death = { at, how: signal ?? `code ${code}`, lastOutput: output.slice(-LAST_LINES) };
+  const exited = group.exited.then((exit) => {
+    death = { at: exit.at, how: describeExit(exit), lastOutput: output.slice(-LAST_LINES) };
     return death;
   });
   return {

@@ -3,7 +3,7 @@ import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
 import { observed } from '../evidence.ts';
-import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
+import { createPods, type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
 import { deletedAt, hasEnded, latest, untilEnded, untilReady } from '../record.ts';
 
 export interface CleanUpRecord extends ManagerRecord {
@@ -35,12 +35,13 @@ export function observeCleanUp(t: RequirementContext): Promise<CleanUpRecord> {
   return observed(t, 'clean-up', () =>
     withSessionManager(t, { purpose: 'clean-up' }, async (manager) => {
       const { namespace, image } = manager;
-      const create = (name: string, command: string[]): Promise<Call> =>
-        manager.call('createPod', { name, namespace, image, command });
+      const create = (commands: Record<string, string[]>): Promise<void> =>
+        createPods(
+          manager,
+          Object.entries(commands).map(([name, command]) => ({ name, namespace, image, command })),
+        );
       await Promise.all([
-        create('old-succeeded', ['true']),
-        create('old-failed', ['false']),
-        create('running', ['sleep', '300']),
+        create({ 'old-succeeded': ['true'], 'old-failed': ['false'], running: ['sleep', '300'] }),
         createForeign(manager),
       ]);
       await Promise.all([untilEnded(manager, [...OLD_PODS, 'foreign']), untilReady(manager, 'running')]);
@@ -48,7 +49,7 @@ export function observeCleanUp(t: RequirementContext): Promise<CleanUpRecord> {
       const oldSince = Math.max(...ends);
       await t.clock.until(new Date(oldSince + APART_SECONDS * 1000), 'the next pod is to be younger by some seconds');
       const createdAt = Date.now();
-      await create('young', ['true']);
+      await create({ young: ['true'] });
       await untilEnded(manager, ['young']);
       const gone = (): string[] =>
         [...OLD_PODS, ...KEPT_PODS].filter((name) => deletedAt(manager.objects, 'Pod', name) !== undefined);

@@ -4,7 +4,7 @@ import { rulesWithout } from '../../../kubernetes/rbac.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
 import { observed } from '../evidence.ts';
-import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
+import { createPods, type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
 import { latest, untilEnded, untilReady } from '../record.ts';
 
 /** A command that cannot come to its own end, and what came of it. */
@@ -34,11 +34,11 @@ export function observeFailedCommands(t: RequirementContext): Promise<FailedComm
     withSessionManager(t, { purpose: 'commands' }, async (manager) => {
       const { namespace, image } = manager;
       const sleeps = { namespace, image, command: ['sleep', LONGER_THAN_ANY_TEST] };
-      await Promise.all([
-        manager.call('createPod', { ...sleeps, name: 'agent' }),
-        manager.call('createPod', { ...sleeps, name: 'victim' }),
-        manager.call('createPod', { ...sleeps, name: 'pending', image: NO_IMAGE }),
-        manager.call('createPod', { namespace, image, name: 'done', command: ['true'] }),
+      await createPods(manager, [
+        { ...sleeps, name: 'agent' },
+        { ...sleeps, name: 'victim' },
+        { ...sleeps, name: 'pending', image: NO_IMAGE },
+        { namespace, image, name: 'done', command: ['true'] },
       ]);
       await Promise.all([untilReady(manager, 'agent'), untilReady(manager, 'victim'), untilEnded(manager, ['done'])]);
       const commands: FailedCommand[] = [];

@@ -2,14 +2,15 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { KubernetesObject, V1PodSpec } from '@kubernetes/client-node';
+import type { KubernetesObject, V1Deployment, V1Pod, V1PodSpec } from '@kubernetes/client-node';
 import { parseAllDocuments } from 'yaml';
 import { Heartbeat, type Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import { Changes } from '../../../core/changes.ts';
 import { HarnessError, NotTestable, UsageError } from '../../../core/errors.ts';
 import { fill } from '../../../core/placeholders.ts';
-import { type ProcessGroup, startTargetProcess } from '../../../core/process-group.ts';
+import { describeExit, type ProcessGroup, startTargetProcess } from '../../../core/process-group.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
+import { describePod } from '../../../kubernetes/pod-status.ts';
 import { Recorder } from '../../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../../rpc/context.ts';
 import { type ResourceTarget, resourceTarget, workloadOf } from '../target.ts';
@@ -180,7 +181,9 @@ async function launched<R>(
     stack.defer(() => recorder.close());
   }
   const deaths: string[] = [];
-  const replicas = target.start === undefined ? deployedReplicas(cluster, target) : await startReplicas();
+  const deployed = target.start === undefined ? deployedReplicas(cluster, target) : undefined;
+  stack.defer(async () => deployed?.restore());
+  const replicas = target.start === undefined ? deployed : await startReplicas();
   const createdAt: Record<string, number> = {};
   const request = async (method: string, path: string, body?: object): Promise<void> => {
     const response = await cluster.request(path, {
@@ -280,9 +283,9 @@ async function launched<R>(
           lines.splice(0, Math.max(0, lines.length - LAST_LINES));
         });
       }
-      void group.exited.then(({ code, signal }) => {
+      void group.exited.then((exit) => {
         if (!expected.has(group) && groups[index] === group) {
-          deaths.push(`replica ${index} ended (${signal ?? `code ${code}`}); its last output: ${lines.join(' / ')}`);
+          deaths.push(`replica ${index} ${describeExit(exit)}; its last output: ${lines.join(' / ')}`);
           changes.notify();
         }
       });
@@ -311,14 +314,21 @@ async function launched<R>(
   }
 }
 
-/** All replicas of a controller that is deployed count as one: they are scaled away, and back. */
-function deployedReplicas(cluster: ClusterHandle, target: ResourceTarget): LaunchedSessions['replicas'] {
+/**
+ * All replicas of a controller that is deployed count as one: they are scaled away, and back. `restore` brings back what
+ * is away still.
+ */
+function deployedReplicas(
+  cluster: ClusterHandle,
+  target: ResourceTarget,
+): (NonNullable<LaunchedSessions['replicas']> & { restore(): Promise<void> }) | undefined {
   const { deployment } = target.install;
   if (deployment === undefined || !cluster.owned) {
     return undefined;
   }
-  const path = `/apis/apps/v1/namespaces/${deployment.namespace}/deployments/${deployment.name}`;
-  let wanted = 1;
+  const path = deploymentPath(deployment);
+  /** Pods before it was taken away; undefined: it is there. */
+  let wanted: number | undefined;
   const scale = async (replicas: number): Promise<void> => {
     const response = await cluster.request(path, {
       method: 'PATCH',
@@ -331,19 +341,24 @@ function deployedReplicas(cluster: ClusterHandle, target: ResourceTarget): Launc
       );
     }
   };
+  const restore = async (): Promise<void> => {
+    if (wanted !== undefined) {
+      await scale(wanted);
+      wanted = undefined;
+      await untilAvailable(cluster, target, deployment);
+    }
+  };
   return {
     count: 1,
     async kill() {
-      const { spec } = (await (await cluster.request(path)).json()) as {
-        spec?: { replicas?: number; selector?: { matchLabels?: Record<string, string> } };
-      };
+      const { spec } = (await (await cluster.request(path)).json()) as V1Deployment;
       wanted = spec?.replicas ?? 1;
       await scale(0);
-      const labels = Object.entries(spec?.selector?.matchLabels ?? {}).map(([key, value]) => `${key}=${value}`);
-      const pods = `/api/v1/namespaces/${deployment.namespace}/pods?labelSelector=${encodeURIComponent(labels.join(','))}`;
+      const pods = podsPath(deployment.namespace, spec?.selector.matchLabels ?? {});
       await cluster.request(`${pods}&gracePeriodSeconds=0`, { method: 'DELETE' });
     },
-    start: () => scale(wanted),
+    start: restore,
+    restore,
   };
 }
 
@@ -353,9 +368,13 @@ const LOOK_EVERY_MS = 200;
 /** Applies what the target brings, once for a cluster, and sees that its custom resource is served. */
 async function install(t: RequirementContext, cluster: ClusterHandle, target: ResourceTarget): Promise<void> {
   const { apiVersion, plural } = target.resource;
-  const { files, deployment, seconds } = target.install;
+  const { files, deployment } = target.install;
   await t.shared(`install ${target.name}`, async () => {
-    for (const object of files.flatMap((file) => readObjects(target, file))) {
+    const objects = files.flatMap((file) => readObjects(target, file));
+    for (const image of new Set(objects.flatMap(imagesOf))) {
+      await t.provideImage(image);
+    }
+    for (const object of objects) {
       const { status, text } = await post(cluster, object);
       // 409: it is there already, from another candidate of the same run or by its owner's hand.
       if (status >= 300 && status !== 409) {
@@ -372,15 +391,32 @@ async function install(t: RequirementContext, cluster: ClusterHandle, target: Re
         : `the cluster serves no ${plural} of ${apiVersion} (resource of ${target.file}): install its CRD, or name it in install.files`;
     });
     if (deployment !== undefined) {
-      await waitFor(seconds, async () => {
-        const path = `/apis/apps/v1/namespaces/${deployment.namespace}/deployments/${deployment.name}`;
-        const response = await cluster.request(path);
-        const { status } = (await response.json()) as { status?: { availableReplicas?: number } };
-        return (status?.availableReplicas ?? 0) > 0
-          ? undefined
-          : `the Deployment ${deployment.name} in ${deployment.namespace} is not available (install.deployment of ${target.file}; ${response.status})`;
-      });
+      await untilAvailable(cluster, target, deployment);
     }
+  });
+}
+
+interface Deployment {
+  namespace: string;
+  name: string;
+}
+
+const deploymentPath = ({ namespace, name }: Deployment): string =>
+  `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+
+/** @throws NotTestable with what its pods lack */
+async function untilAvailable(cluster: ClusterHandle, target: ResourceTarget, deployment: Deployment): Promise<void> {
+  await waitFor(target.install.seconds, async () => {
+    const response = await cluster.request(deploymentPath(deployment));
+    const { status, spec } = (await response.json()) as V1Deployment;
+    if ((status?.availableReplicas ?? 0) > 0) {
+      return undefined;
+    }
+    const pods =
+      response.status === 200
+        ? await podsOf(cluster, deployment.namespace, spec?.selector.matchLabels ?? {})
+        : `there is none (${response.status})`;
+    return `the Deployment ${deployment.name} in ${deployment.namespace} is not available (install.deployment of ${target.file}): ${pods}`;
   });
 }
 
@@ -407,6 +443,25 @@ async function post(cluster: ClusterHandle, object: KubernetesObject): Promise<{
     body: JSON.stringify(object),
   });
   return { status: response.status, text: await response.text() };
+}
+
+/** The images of the pods that an object describes. */
+export function imagesOf(object: KubernetesObject): string[] {
+  const { template } = ((object as { spec?: object }).spec ?? {}) as { template?: { spec?: Partial<V1PodSpec> } };
+  const { initContainers = [], containers = [] } = template?.spec ?? {};
+  return [...initContainers, ...containers].flatMap(({ image }) => image ?? []);
+}
+
+function podsPath(namespace: string, labels: Record<string, string>): string {
+  const selector = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return `/api/v1/namespaces/${namespace}/pods?labelSelector=${encodeURIComponent(selector.join(','))}`;
+}
+
+/** How the pods of a Deployment are, for a message. */
+async function podsOf(cluster: ClusterHandle, namespace: string, labels: Record<string, string>): Promise<string> {
+  const response = await cluster.request(podsPath(namespace, labels));
+  const { items = [] } = (await response.json()) as { items?: V1Pod[] };
+  return items.map((pod) => `${pod.metadata?.name}: ${describePod(pod)}`).join('; ') || 'it has no pods';
 }
 
 /** Asks until there is nothing more to say. @throws NotTestable with what was said last */

@@ -1,6 +1,7 @@
 import type { KubernetesObject, V1PodSpec } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
+import { resourceTarget, takeoverSeconds } from '../target.ts';
 import { type LaunchedSessions, podSpec, type SessionsRecord, withSessions } from './launch.ts';
 import { GONE_SECONDS, has, isPodReady, READY_SECONDS, secondsToReady } from './record.ts';
 
@@ -12,13 +13,27 @@ const SLOW_START_SECONDS = 4;
 const MARKER = 'written before';
 const PAGE_TRIES = 10;
 
+let turn: Promise<unknown> = Promise.resolve();
+
+/**
+ * A controller that is deployed is one for the whole cluster: an observation that takes it away must not be beside one
+ * that measures it. All of these requirements are in one file, and so in one process.
+ */
+function inTurn<R>(observe: () => Promise<R>): Promise<R> {
+  const next = turn.then(observe);
+  turn = next.catch(() => undefined);
+  return next;
+}
+
 /** Makes an observation once for all files of a candidate, and keeps what became of each session as evidence. */
 async function observed<R extends SessionsRecord>(
   t: RequirementContext,
   what: string,
   act: (sessions: LaunchedSessions) => Promise<R>,
 ): Promise<R> {
-  const record = await t.sharedByAllFiles(`sessions: ${what}`, () => withSessions(t, what, act));
+  const observe = (): Promise<R> => withSessions(t, what, act);
+  const isDeployed = resourceTarget(t).start === undefined;
+  const record = await t.sharedByAllFiles(`sessions: ${what}`, () => (isDeployed ? inTurn(observe) : observe()));
   const names = Object.keys(record.createdAt);
   t.evidence(
     'sessions',
@@ -312,15 +327,15 @@ export function observeExpiry(t: RequirementContext): Promise<ExpiryRecord> {
     const all = Array.from({ length: replicas.count }, (_, index) => index);
     await Promise.all(all.map((index) => replicas.kill(index)));
     await t.clock.until(new Date(missedAt + 1_000), 'a session ends while its controller is away');
-    const backAt = Date.now();
     await Promise.all(all.map((index) => replicas.start(index)));
+    const backAt = Date.now();
     await sessions.until(areGone(['missed']), TEARDOWN_SECONDS + takeover(sessions));
     return { ...sessions.record(), endsAt, missedAt, backAt };
   });
 }
 
 function takeover({ target }: LaunchedSessions): number {
-  return target.start?.takeoverSeconds ?? 0;
+  return takeoverSeconds(target);
 }
 
 export interface RestartRecord extends SessionsRecord {
