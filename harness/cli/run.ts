@@ -24,7 +24,8 @@ import { progressPrinter } from './progress.ts';
 export interface EnvironmentFlags {
   cluster: ClusterKind;
   context?: string;
-  idp: IdentityProviderKind;
+  /** Absent: by the cluster. */
+  idp?: IdentityProviderKind;
   clock?: ClockKind;
   set: Record<string, string>;
   settings?: string;
@@ -104,9 +105,10 @@ export function addEnvironmentOptions(command: Command): Command {
     .option('--yes', 'do not ask for confirmation before using a live cluster whose context was not named')
     .addOption(timeoutFactorOption())
     .addOption(
-      new Option('--idp <kind>', 'identity provider of the references')
-        .choices(['keycloak', 'embedded'])
-        .default('keycloak'),
+      new Option(
+        '--idp <kind>',
+        'identity provider of the references (default: keycloak; embedded, as a pod, with --cluster kubeconfig)',
+      ).choices(['keycloak', 'embedded']),
     )
     .addOption(
       new Option(
@@ -267,7 +269,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     ...(settings === undefined ? {} : { settings }),
     ...(namespaces.length === 0 ? {} : { namespaces }),
     whatWorks: flags.whatWorks === true,
-    identityProvider: flags.idp,
+    identityProvider: flags.idp ?? (flags.cluster === 'kubeconfig' ? 'embedded' : 'keycloak'),
     clock,
     keep: flags.keep === true,
     ...(warm === undefined ? {} : { warm }),

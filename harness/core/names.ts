@@ -33,3 +33,9 @@ export const FURTHER_NODE_TAINT = {
 
 /** Label of every Kubernetes object of a run: its value is the run's id. */
 export const RUN_OBJECT_LABEL = 'kube-agent-conformance/run';
+
+/**
+ * Label of what serves a whole run: in a namespace of somebody else it stays while what each requirement made there
+ * goes.
+ */
+export const LASTS_FOR_THE_RUN = { 'kube-agent-conformance/lasts-for': 'the-run' } as const;

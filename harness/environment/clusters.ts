@@ -239,6 +239,18 @@ export class Clusters {
   }
 
   /**
+   * Where something lives that serves the whole run: a namespace of its own, or the first one that the run is kept to,
+   * beside whoever has that in turn. Its objects are labelled {@link LASTS_FOR_THE_RUN}.
+   */
+  async namespaceOfTheRun(purpose: string): Promise<string> {
+    const [given] = this.#options.namespaces ?? [];
+    if (given !== undefined) {
+      return given;
+    }
+    return (await this.#namespaces(await this.reference())).create(purpose, 'restricted');
+  }
+
+  /**
    * What an owner has of the namespaces that the run is kept to is for others now; namespaces of the run's own stay
    * until its end.
    */

@@ -84,7 +84,7 @@ export class Environment {
 
   /** Requests to each part, as far as they were recorded. */
   async requests(): Promise<Requests[]> {
-    return [...(await this.clusters.requests()), ...this.identityProviders.requests()];
+    return [...(await this.clusters.requests()), ...(await this.identityProviders.requests())];
   }
 
   /** Rejects if a part that was started is gone. */

@@ -1,6 +1,6 @@
 import type { Twin } from '../catalogue/catalogue.ts';
-import { HarnessError, NotApplicable } from '../core/errors.ts';
-import { API_SERVER_PORT, HOSTS, RUN_LABEL } from '../core/names.ts';
+import { describeError, HarnessError, NotApplicable } from '../core/errors.ts';
+import { API_SERVER_PORT, HOSTS, LASTS_FOR_THE_RUN, RUN_LABEL, RUN_OBJECT_LABEL } from '../core/names.ts';
 import { Resolver } from '../core/resolver.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type {
@@ -77,10 +77,8 @@ export class IdentityProviders {
   ): Promise<StartedIdentityProvider> {
     const key = variant === undefined ? kind : `${kind} ${variant}`;
     return this.#parts.once(key, async () => {
-      if (this.#options.cluster === 'kubeconfig') {
-        throw new NotApplicable(
-          'no identity provider of the harness can be reached from the pods of a live cluster yet: only the rows of the cluster are evaluated there',
-        );
+      if (this.#options.cluster === 'kubeconfig' && kind !== 'embedded') {
+        throw new NotApplicable(`inside a live cluster the harness runs its embedded provider alone, and no ${kind}`);
       }
       if (kind === 'keycloak') {
         // A JVM at the same time would double the time of the cluster's start on a small machine, and everything waits
@@ -140,6 +138,15 @@ export class IdentityProviders {
       resolver: own,
       onProgress: (message) => this.#options.onProgress(key, message),
       keycloakServers,
+      ...(live
+        ? {
+            pods: {
+              cluster: async () => (await this.#clusters.reference()).data,
+              namespace: () => this.#clusters.namespaceOfTheRun('identity-provider'),
+              lasting: { [RUN_OBJECT_LABEL]: this.#options.runId, ...LASTS_FOR_THE_RUN },
+            },
+          }
+        : {}),
       accessTokenLifetimeSeconds: Math.max(
         ACCESS_TOKEN_LIFETIME_SECONDS[this.#options.clock.kind],
         (this.#options.accessTokenSkewSeconds ?? 0) + BEYOND_SKEW_SECONDS,
@@ -238,14 +245,22 @@ export class IdentityProviders {
   }
 
   /** Requests to each of them, as far as they were counted. */
-  requests(): Requests[] {
-    return [...this.started].map(([name, provider]): Requests => {
-      const component = `identity provider ${name}`;
-      const counted = provider.requests?.();
-      return counted === undefined
-        ? { component, counts: {}, countedBy: 'nobody', notCounted: 'the server runs already, and its log is not read' }
-        : { component, ...counted };
-    });
+  requests(): Promise<Requests[]> {
+    return Promise.all(
+      [...this.started].map(async ([name, provider]): Promise<Requests> => {
+        const component = `identity provider ${name}`;
+        const uncounted = { component, counts: {}, countedBy: 'nobody' };
+        if (provider.requests === undefined) {
+          return { ...uncounted, notCounted: 'the server runs already, and its log is not read' };
+        }
+        try {
+          return { component, ...(await provider.requests()) };
+        } catch (error) {
+          // A figure alone, and no part of the verdict.
+          return { ...uncounted, notCounted: describeError(error) };
+        }
+      }),
+    );
   }
 }
 

@@ -18,8 +18,8 @@ export interface HttpsListener {
 }
 
 export interface HttpsListenerOptions {
-  /** Address to bind, for example the gateway of the run's network. */
-  bindAddress: string;
+  /** Address to bind, for example the gateway of the run's network; absent: all of this host's. */
+  bindAddress?: string;
   /** 0 for any free port. */
   port: number;
   cert: string;
@@ -78,7 +78,7 @@ export async function listenHttps({
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new Error(`cannot listen on ${bindAddress}:${port}: ${cause.message}`, { cause })),
+      reject(new Error(`cannot listen on ${bindAddress ?? 'any address'}:${port}: ${cause.message}`, { cause })),
     );
     server.listen(port, bindAddress, resolve);
   });

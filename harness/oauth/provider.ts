@@ -161,6 +161,12 @@ export interface AdditionalIssuerTrust {
   published: string;
 }
 
+/** Requests to a provider, by endpoint, and who counted them. */
+export interface CountedRequests {
+  counts: Record<string, number>;
+  countedBy: string;
+}
+
 /** An identity provider started by this run. Lives in the main process. */
 export interface StartedIdentityProvider {
   readonly description: IdentityProviderDescription;
@@ -175,7 +181,7 @@ export interface StartedIdentityProvider {
    */
   trusting?(trust: AdditionalIssuerTrust): Promise<ProviderDescription>;
   /** Requests to it so far, by whomever; absent where nobody counts them. */
-  requests?(): { counts: Record<string, number>; countedBy: string };
+  requests?(): CountedRequests | Promise<CountedRequests>;
   /**
    * Rejects with a clear error if the server is gone (a container that exited, a listener that closed): reported as a
    * harness error.

@@ -11,7 +11,7 @@ export interface RunChoices {
   set: Record<string, string>;
   cluster: string;
   context?: string;
-  idp: string;
+  idp?: string;
   clock?: string;
   settings?: string;
   strict?: boolean;
@@ -36,7 +36,7 @@ export function invocationOf({
       ...Object.keys(set).flatMap((name) => ['--set', `${name}=…`]),
       ...pair('--cluster', cluster === 'k3s' ? undefined : cluster),
       ...pair('--context', context),
-      ...pair('--idp', idp === 'keycloak' ? undefined : idp),
+      ...pair('--idp', idp),
       ...pair('--clock', clock),
       ...pair('--settings', settings),
       ...(strict ? ['--strict'] : []),

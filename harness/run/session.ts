@@ -293,9 +293,7 @@ export class Session {
     const roles = new Set(this.catalogue.requirements.filter(({ id }) => planned.has(id)).map(({ role }) => role));
     const definitions = [...roles].map(roleDefinition);
     this.#warm = environment.warmUp({
-      identityProvider:
-        this.options.cluster === 'k3s' &&
-        definitions.some((definition) => definition.usesIdentityProvider(this.options.mode)),
+      identityProvider: definitions.some((definition) => definition.usesIdentityProvider(this.options.mode)),
       images: [...new Set(definitions.flatMap(({ nodeImages = [] }) => nodeImages))],
     });
     return {

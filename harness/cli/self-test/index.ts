@@ -232,7 +232,7 @@ async function live(): Promise<Tally> {
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
     writeFileSync(process.env.KUBECONFIG, await kubeConfigOfHarness(kubeConfig), { mode: 0o600 });
     const session = new Session(
-      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', clock: 'real', requirements },
+      { ...DEFAULT_OPTIONS, cluster: 'kubeconfig', identityProvider: 'embedded', clock: 'real', requirements },
       output.progress,
     );
     const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));

@@ -18,6 +18,7 @@ const session = new Session(
   {
     ...DEFAULT_OPTIONS,
     cluster: 'kubeconfig',
+    identityProvider: 'embedded',
     clock: 'real',
     suites: words.filter((word) => !isId(word)),
     requirements: words.filter(isId),

@@ -1,6 +1,6 @@
 import type { KubernetesObject, V1Namespace, V1Status } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError, NotApplicable } from '../../core/errors.ts';
-import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL } from '../../core/names.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
@@ -114,7 +114,7 @@ export class GivenNamespaces {
     for (const name of names) {
       let failure: unknown;
       try {
-        await this.#clean(name);
+        await this.#clean(name, `${RUN_OBJECT_LABEL}=${this.#runId},!${Object.keys(LASTS_FOR_THE_RUN).join(',!')}`);
       } catch (error) {
         failure = error;
       }
@@ -182,18 +182,19 @@ export class GivenNamespaces {
 
   /** Deletes what the run made in any of them. */
   async clean(): Promise<void> {
-    await Promise.all(this.#names.map((name) => this.#clean(name)));
+    const everything = `${RUN_OBJECT_LABEL}=${this.#runId}`;
+    await Promise.all(this.#names.map((name) => this.#clean(name, everything)));
   }
 
   /** By the label of the run and by uid; settled when it is gone. */
-  async #clean(namespace: string): Promise<void> {
+  async #clean(namespace: string, labelSelector: string): Promise<void> {
     for (const [prefix, resource] of COLLECTIONS) {
-      await this.#remove(`${prefix}/namespaces/${namespace}/${resource}`, resource);
+      await this.#remove(`${prefix}/namespaces/${namespace}/${resource}`, resource, labelSelector);
     }
   }
 
-  async #remove(path: string, resource: string): Promise<void> {
-    const labelSelector = encodeURIComponent(`${RUN_OBJECT_LABEL}=${this.#runId}`);
+  async #remove(path: string, resource: string, selector: string): Promise<void> {
+    const labelSelector = encodeURIComponent(selector);
     const { status, body } = await this.#ask('GET', `${path}?labelSelector=${labelSelector}`);
     // What may not even be listed could not be made either.
     if (status !== 200) {

@@ -1,5 +1,6 @@
 import type { StartedNetwork } from 'testcontainers';
 import type { Resolver } from '../../core/resolver.ts';
+import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import type { Fetch } from '../../oauth/fetch.ts';
 import type { ClusterTrust, WorkloadIdentity } from '../../oauth/provider.ts';
 import type { KeycloakServers } from './keycloak/servers.ts';
@@ -33,6 +34,14 @@ export interface IdentityProviderContext {
    */
   resolver: Resolver;
   onProgress(message: string): void;
+  /** On a live cluster, whose pods do not reach this host: what a provider that runs there as a pod needs. */
+  pods?: {
+    cluster(): Promise<ClusterData>;
+    /** Where it lives until the end of the run. */
+    namespace(): Promise<string>;
+    /** Labels of its objects. */
+    lasting: Record<string, string>;
+  };
   /** The run's Keycloak containers, shared by the reference and its twins. */
   keycloakServers: KeycloakServers;
   /** Names of the providers to be started; `production` and `staging` if not given. */

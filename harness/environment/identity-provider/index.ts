@@ -1,6 +1,7 @@
 import type { StartedIdentityProvider } from '../../oauth/provider.ts';
 import type { IdentityProviderContext } from './context.ts';
 import { startEmbedded } from './embedded/index.ts';
+import { startEmbeddedPod } from './embedded/pod.ts';
 import { EMBEDDED_TWINS } from './faults/embedded-twins/index.ts';
 import { KEYCLOAK_TWINS } from './faults/keycloak-twins.ts';
 import { startKeycloak } from './keycloak/index.ts';
@@ -34,6 +35,9 @@ export async function startIdentityProvider(
 ): Promise<StartedIdentityProvider> {
   switch (kind) {
     case 'embedded':
+      if (context.pods !== undefined && variant === undefined) {
+        return startEmbeddedPod(context, context.pods);
+      }
       return startEmbedded(context, variant === undefined ? {} : variantOf(kind, EMBEDDED_TWINS, variant));
     case 'keycloak':
       return startKeycloak(context, variant === undefined ? {} : variantOf(kind, KEYCLOAK_TWINS, variant));

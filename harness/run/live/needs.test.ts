@@ -1,5 +1,7 @@
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
+import { loadTarget } from '../../targets/load.ts';
 import { describeNeed, measuredOf, type NeededRight, needsOf, rulesOf, unmeasured } from './needs.ts';
 
 const { requirements } = loadCatalogue();
@@ -28,13 +30,24 @@ test('a right that nobody was measured to need is told, once somebody asks for i
   ]);
 });
 
-test('what needs a cluster of the harness’s own, or a provider, is not applicable and says why', () => {
+test('what needs a cluster of the harness’s own is not applicable and says why', () => {
   const { requirements: applicable, notApplicable } = needsOf(requirements);
   expect(applicable.length).toBeGreaterThan(50);
-  expect(applicable.map(({ role }) => role)).not.toContain('token-client');
   for (const { reason } of notApplicable) {
     expect(reason).toMatch(/a live cluster/);
   }
+});
+
+test('a run that has no identity provider of a target file runs one of its own in the cluster, which takes rights', () => {
+  const reach = 'create pods/portforward';
+  const own = needsOf(rows('TR-21')).rights;
+  expect(own.map(describeNeed)).toContain(reach);
+  expect(own.find((right) => describeNeed(right) === reach)?.why).toMatch(/identity provider/);
+  const file = fileURLToPath(
+    new URL('../../../fixtures/targets/identity-providers/keycloak-jwt-grant.yaml', import.meta.url),
+  );
+  const given = needsOf(rows('TR-21'), { targets: [loadTarget(file)] }).rights;
+  expect(given.map(describeNeed)).not.toContain(reach);
 });
 
 test('a requirement that was never measured is taken to need what those of its role do', () => {

@@ -169,6 +169,7 @@ const WHY: Record<string, string> = {
   'pods/log': 'reads what its pods print',
   'pods/proxy': 'talks to its pods through the API server',
   'pods/exec': 'runs commands in its pods',
+  'pods/portforward': 'reaches the identity provider that it runs as a pod',
   'pods/eviction': 'evicts its pods, as a drained node does',
   'pods/status': 'reports of its pods what a node that shuts down does',
   'pods/ephemeralcontainers': 'adds a container to its pods, as kubectl debug does',
@@ -308,20 +309,33 @@ const OWNED = {
   'signing-key': 'the key that signs ServiceAccount tokens',
 } as const;
 
-function whyNot({ role, preconditions }: Requirement, targets: Target[]): string | undefined {
+function whyNot({ preconditions }: Requirement): string | undefined {
   const owned = (Object.keys(OWNED) as (keyof typeof OWNED)[]).find(
     (word) => preconditions?.cluster?.includes(word) === true,
   );
   if (owned !== undefined) {
     return `it needs ${OWNED[owned]}, and a live cluster is somebody else's`;
   }
-  const hasProvider = targets.some(
+  return undefined;
+}
+
+/** Whether the harness runs its own provider inside the cluster for a requirement: none is given by a target file. */
+function needsProvider({ role }: Requirement, targets: Target[]): boolean {
+  const isGiven = targets.some(
     (target) => roleDefinition(target.role).environmentOptions?.(target)?.identityProviderTarget !== undefined,
   );
-  if (roleDefinition(role).usesIdentityProvider('run') && !hasProvider) {
-    return 'no identity provider of the harness can be reached from the pods of a live cluster yet: give one by a target file';
-  }
-  return undefined;
+  return roleDefinition(role).usesIdentityProvider('run') && !isGiven;
+}
+
+/** Of the harness's own identity provider, which runs as a pod that the harness reaches by a port-forward. */
+function ofTheProvider(): Pick<NeededRight, 'verb' | 'group' | 'resource' | 'scope'>[] {
+  const right = (verb: string, resource: string) => ({ verb, group: '', resource, scope: 'namespace' as const });
+  return [
+    ...['serviceaccounts', 'configmaps', 'secrets', 'services', 'pods'].map((resource) => right('create', resource)),
+    right('watch', 'pods'),
+    right('get', 'pods/portforward'),
+    right('create', 'pods/portforward'),
+  ];
 }
 
 /**
@@ -340,9 +354,9 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   const measured = readMeasured();
   const all = once(() => loadCatalogue().requirements);
   const given = namespaces.length > 0;
-  const applicable = selected.filter((row) => whyNot(row, targets) === undefined);
+  const applicable = selected.filter((row) => whyNot(row) === undefined);
   const notApplicable = selected.flatMap((row) => {
-    const reason = whyNot(row, targets);
+    const reason = whyNot(row);
     return reason === undefined ? [] : [{ id: row.id, reason }];
   });
   const rights = new Map<string, NeededRight>();
@@ -361,6 +375,11 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
   for (const row of applicable) {
     for (const right of ofTheRun(given)) {
       add(right, row.id);
+    }
+    if (needsProvider(row, targets)) {
+      for (const right of ofTheProvider()) {
+        add(right, row.id);
+      }
     }
     if (roleDefinition(row.role).isAtApiServer === true) {
       for (const right of ofAccess(given)) {

@@ -4,6 +4,7 @@ import { UsageError } from '../../../core/errors.ts';
 import type { StartedIdentityProvider } from '../../../oauth/provider.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { startEmbedded } from '../embedded/index.ts';
+import { startEmbeddedPod } from '../embedded/pod.ts';
 import { startMock } from '../mock.ts';
 import { keySourcesOf, registeredOf } from './description.ts';
 import { DeclaredProviders } from './providers.ts';
@@ -23,17 +24,10 @@ export async function startTargetIdentityProvider(
 ): Promise<StartedIdentityProvider> {
   const { server, providers, file } = target;
   if (server.kind === 'embedded') {
-    return startEmbedded(
-      context,
-      {},
-      {
-        opaqueAccessTokens: server.accessTokens === 'opaque',
-        // It knows the run's CA, and not that of a live cluster.
-        ...(context.network === undefined && context.clusterKeys !== undefined
-          ? { clusterKeys: await context.clusterKeys() }
-          : {}),
-      },
-    );
+    const options = { opaqueAccessTokens: server.accessTokens === 'opaque' };
+    return context.pods === undefined
+      ? startEmbedded(context, {}, options)
+      : startEmbeddedPod(context, context.pods, options);
   }
   if (server.kind === 'oauth2-mock-server') {
     return startMock(context);
