@@ -1,8 +1,13 @@
 import type { Command } from 'commander';
-import { RUN_OBJECT_LABEL } from '../core/names.ts';
-import { isFromHere, liveRuns } from '../environment/live-runs.ts';
+import { Option } from 'commander';
+import { redact } from '../core/redact.ts';
+import { EXIT } from './exit.ts';
+import { collect } from './run.ts';
 
-/** `conformance clean`: removes what dead (or kept) runs of this user on this host left, by their label. */
+/** A namespace with pods in it takes half a minute, by their grace periods. */
+const GONE_SECONDS = 120;
+
+/** `conformance clean`: removes what dead (or kept) runs left: of this user on this host, or of pods. */
 export function registerClean(program: Command): void {
   program
     .command('clean')
@@ -11,7 +16,12 @@ export function registerClean(program: Command): void {
     )
     .option('--cluster <kind>', 'kubeconfig: also remove the namespaces in the live cluster of KUBECONFIG')
     .option('--context <name>', 'kubeconfig context (default: the current one)')
-    .action(async ({ cluster, context }: { cluster?: string; context?: string }) => {
+    .addOption(
+      new Option('--namespace <name>', 'remove what runs left in this namespace instead; repeatable')
+        .argParser(collect)
+        .default([], 'namespaces that runs have made'),
+    )
+    .action(async ({ cluster, context, namespace }: { cluster?: string; context?: string; namespace: string[] }) => {
       // Loaded here, so that the small commands start at once.
       const [{ lookForEngine }, { describeSwept, sweepDeadRuns }] = await Promise.all([
         import('../environment/engine/index.ts'),
@@ -24,15 +34,14 @@ export function registerClean(program: Command): void {
         process.stdout.write(`${describeSwept(await sweepDeadRuns({ kept: false }))}\n`);
       }
       if (cluster === 'kubeconfig') {
-        process.stdout.write(`removed ${await removeNamespaces(context)} namespaces of dead runs\n`);
+        await cleanCluster(context, namespace);
       }
     });
 }
 
-/** Deletes the namespaces of dead runs that were started from here; the cluster removes what is in them. */
-async function removeNamespaces(context: string | undefined): Promise<number> {
-  const [{ CoreV1Api, KubeConfig }, { attachKubeconfig }] = await Promise.all([
-    import('@kubernetes/client-node'),
+async function cleanCluster(context: string | undefined, given: string[]): Promise<void> {
+  const [{ removeLeftovers }, { attachKubeconfig }] = await Promise.all([
+    import('../environment/cluster/leftovers.ts'),
     import('../environment/cluster/kubeconfig.ts'),
   ]);
   const cluster = await attachKubeconfig({
@@ -41,17 +50,19 @@ async function removeNamespaces(context: string | undefined): Promise<number> {
     onProgress: (message) => process.stdout.write(`${message}\n`),
   });
   try {
-    const config = new KubeConfig();
-    config.loadFromString(cluster.data.kubeConfig);
-    const core = config.makeApiClient(CoreV1Api);
-    const live = liveRuns({ kept: false });
-    const { items } = await core.listNamespace({ labelSelector: RUN_OBJECT_LABEL });
-    const dead = items.filter(({ metadata }) => {
-      const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';
-      return isFromHere(runId) && !live.has(runId);
+    const { namespaces, objects, stuck } = await removeLeftovers(cluster.data, {
+      given,
+      deadlineSeconds: GONE_SECONDS,
     });
-    await Promise.all(dead.map(({ metadata }) => core.deleteNamespace({ name: metadata?.name ?? '' })));
-    return dead.length;
+    process.stdout.write(
+      given.length > 0
+        ? `removed what ${objects.length} dead runs left in ${given.join(', ')}\n`
+        : `removed ${namespaces.length} namespaces of dead runs\n`,
+    );
+    if (stuck.length > 0) {
+      process.stderr.write(redact(`could not be removed:\n${stuck.map((line) => `  ${line}\n`).join('')}`));
+      process.exitCode = EXIT.harnessError;
+    }
   } finally {
     await cluster.stop();
   }

@@ -39,3 +39,16 @@ export const RUN_OBJECT_LABEL = 'kube-agent-conformance/run';
  * goes.
  */
 export const LASTS_FOR_THE_RUN = { 'kube-agent-conformance/lasts-for': 'the-run' } as const;
+
+/** Annotation of what a run in a pod makes: `NAMESPACE/NAME/UID` of that pod, which says whether the run is alive. */
+export const RUN_POD_ANNOTATION = 'kube-agent-conformance/pod';
+
+/**
+ * {@link RUN_POD_ANNOTATION} of this process, where the downward API tells which pod it is.
+ *
+ * @returns no annotation outside of a pod
+ */
+export function annotationOfThisPod(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const { POD_NAMESPACE: namespace, POD_NAME: name, POD_UID: uid } = env;
+  return namespace && name && uid ? { [RUN_POD_ANNOTATION]: `${namespace}/${name}/${uid}` } : {};
+}

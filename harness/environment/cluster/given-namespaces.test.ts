@@ -2,10 +2,11 @@ import { Response } from 'undici';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeApiServer } from '../../../fixtures/workloads/lib/fake-api-server.ts';
 import { HarnessError, NotApplicable } from '../../core/errors.ts';
-import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
 import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
-import { GivenNamespaces, type NamespaceRequest } from './given-namespaces.ts';
+import { GivenNamespaces, type NamespaceRequest, runsSeenIn } from './given-namespaces.ts';
+import { describeTerminating } from './namespaces.ts';
 
 let api: FakeApiServer;
 /** Pod Security of the namespaces, by their name; one that is not here does not exist. */
@@ -119,4 +120,45 @@ test('what may not be deleted is told, to whoever would have it next, too', asyn
   await given.giveBack('a');
   await next;
   await expect(given.clean()).rejects.toThrow(/pods\/own is left behind/);
+});
+
+test('what serves the whole run stays when an owner gives back, and goes in the end', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  await given.take(asking('a'));
+  const labels = { [RUN_OBJECT_LABEL]: 'run' };
+  api.create(pods('one'), { metadata: { name: 'own', labels } });
+  api.create(pods('one'), { metadata: { name: 'provider', labels: { ...labels, ...LASTS_FOR_THE_RUN } } });
+  await given.giveBack('a');
+  expect(names(pods('one'))).toEqual(['provider']);
+  await given.clean();
+  expect(names(pods('one'))).toEqual([]);
+});
+
+test('runs are seen by what they left, each with the pod that it ran in', async () => {
+  const pod = { [RUN_POD_ANNOTATION]: 'ci/runner/uid' };
+  api.create(pods('one'), { metadata: { name: 'a', labels: { [RUN_OBJECT_LABEL]: 'first' }, annotations: pod } });
+  api.create('/api/v1/namespaces/one/secrets', { metadata: { name: 'b', labels: { [RUN_OBJECT_LABEL]: 'second' } } });
+  api.create(pods('one'), { metadata: { name: 'of-somebody' } });
+  expect(await runsSeenIn(handle(), 'one')).toEqual([{ runId: 'first', pod: 'ci/runner/uid' }, { runId: 'second' }]);
+});
+
+test('a namespace that does not go says what it waits for', () => {
+  const described = describeTerminating({
+    metadata: { name: 'kac-1' },
+    spec: { finalizers: ['kubernetes'] },
+    status: {
+      phase: 'Terminating',
+      conditions: [
+        { type: 'NamespaceDeletionDiscoveryFailure', status: 'False', message: 'all resources discovered' },
+        {
+          type: 'NamespaceFinalizersRemaining',
+          status: 'True',
+          message: 'Some content in the namespace has finalizers remaining: example.test/hold in 1 resource instances',
+        },
+      ],
+    },
+  });
+  expect(described).toBe(
+    'namespace kac-1 is Terminating; its finalizers: kubernetes; NamespaceFinalizersRemaining: Some content in the namespace has finalizers remaining: example.test/hold in 1 resource instances',
+  );
 });

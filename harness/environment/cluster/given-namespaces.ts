@@ -1,6 +1,6 @@
 import type { KubernetesObject, V1Namespace, V1Status } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError, NotApplicable } from '../../core/errors.ts';
-import { LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
@@ -247,4 +247,26 @@ export class GivenNamespaces {
       }
     }
   }
+}
+
+/** A run that left something in a namespace, and the pod that it ran in, where it was one (RUN_POD_ANNOTATION). */
+export interface RunSeen {
+  runId: string;
+  pod?: string;
+}
+
+/** The runs that have objects in a namespace of somebody else, by their label. What may not be listed is left out. */
+export async function runsSeenIn(cluster: ClusterHandle, namespace: string): Promise<RunSeen[]> {
+  const runs = new Map<string, RunSeen>();
+  for (const [prefix, resource] of COLLECTIONS) {
+    const selector = encodeURIComponent(RUN_OBJECT_LABEL);
+    const response = await cluster.request(`${prefix}/namespaces/${namespace}/${resource}?labelSelector=${selector}`);
+    const { items = [] } = (await response.json()) as { items?: KubernetesObject[] };
+    for (const { metadata } of response.ok ? items : []) {
+      const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';
+      const pod = metadata?.annotations?.[RUN_POD_ANNOTATION];
+      runs.set(runId, { runId, ...(pod === undefined ? {} : { pod }) });
+    }
+  }
+  return [...runs.values()];
 }

@@ -1,6 +1,6 @@
 import type { V1Node } from '@kubernetes/client-node';
 import { HarnessError, UsageError } from '../../core/errors.ts';
-import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { decodeToken } from '../../core/token.ts';
 import { type Settings, settingsSchema } from '../../targets/settings.ts';
 import type { StartedCluster } from './cluster.ts';
@@ -199,11 +199,17 @@ async function discoverLive(ask: Ask, { issuer, audiences }: Issuer): Promise<Re
 
 /** In namespaces of somebody else what the run made is known by its label alone. */
 function rewriteFor({ settings = settingsSchema.parse({}), namespaces = [], runId }: KubeconfigOptions): Rewrite {
-  const own = namespaces.length === 0 ? {} : { [RUN_OBJECT_LABEL]: runId };
-  const labelled = { ...settings, labels: { ...settings.labels, ...own } };
+  const isGiven = namespaces.length > 0;
+  const own = isGiven ? { [RUN_OBJECT_LABEL]: runId } : {};
+  const ofThisPod = isGiven ? annotationOfThisPod() : {};
+  const labelled = {
+    ...settings,
+    labels: { ...settings.labels, ...own },
+    annotations: { ...settings.annotations, ...ofThisPod },
+  };
   return {
     own: complying(labelled),
-    ...(namespaces.length === 0 ? {} : { foreign: complying(settingsSchema.parse({ labels: own })) }),
+    ...(isGiven ? { foreign: complying(settingsSchema.parse({ labels: own, annotations: ofThisPod })) } : {}),
   };
 }
 

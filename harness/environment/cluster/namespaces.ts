@@ -6,7 +6,7 @@ import {
   type V1Namespace,
   type V1ServiceAccount,
 } from '@kubernetes/client-node';
-import { RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { refusedToHarness } from '../../kubernetes/refused-objects.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
@@ -59,14 +59,15 @@ export class Namespaces {
       .replace(/[^a-z0-9]+/g, '-')
       .slice(0, SLUG_LENGTH);
     const name = `kac-${this.#runId}-${this.#names.length}-${slug}`.replace(/-+$/, '');
-    const annotations = this.#assignedUids && podSecurity === 'restricted' ? uidRange(this.#names.length) : undefined;
+    const uids = this.#assignedUids && podSecurity === 'restricted' ? uidRange(this.#names.length) : {};
+    const annotations = { ...annotationOfThisPod(), ...uids };
     const index = this.#names.push(name) - 1;
     try {
       await this.#core.createNamespace({
         body: {
           metadata: {
             name,
-            ...(annotations === undefined ? {} : { annotations }),
+            annotations,
             labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': podSecurity },
           },
         },
@@ -81,7 +82,7 @@ export class Namespaces {
       fieldSelector: 'metadata.name=default',
       deadlineSeconds: 30,
     });
-    for (const range of Object.values(annotations ?? {})) {
+    for (const range of Object.values(uids)) {
       await assignedUidsAtWork(this.#config, name, range);
     }
     return name;
@@ -127,19 +128,56 @@ export class Namespaces {
 
   /** Deletes all that are left and waits until they are gone. */
   async removeAll(deadlineSeconds = 120): Promise<void> {
-    await Promise.all(
-      this.#names.map(async (name) => {
-        if (name === undefined) {
-          return;
-        }
-        await this.#core.deleteNamespace({ name });
-        await watchUntil<V1Namespace, true>(
-          this.#config,
-          '/api/v1/namespaces',
-          ({ type }) => (type === 'DELETED' ? true : undefined),
-          { what: `namespace ${name} to be gone`, fieldSelector: `metadata.name=${name}`, deadlineSeconds },
-        );
-      }),
-    );
+    const names = this.#names.flatMap((name) => (name === undefined ? [] : [name]));
+    await Promise.all(names.map((name) => removeNamespace(this.#config, name, deadlineSeconds)));
   }
+}
+
+/**
+ * Why a namespace is not gone yet, in the words of the namespace controller: what is left in it, and whose finalizers
+ * it waits for (Kubernetes, "Namespaces", conditions).
+ */
+export function describeTerminating({ metadata, spec, status }: V1Namespace): string {
+  const told = (status?.conditions ?? [])
+    .filter(({ status: is }) => is === 'True')
+    .map(({ type, message = '' }) => `${type}: ${message}`);
+  const finalizers = [...(metadata?.finalizers ?? []), ...(spec?.finalizers ?? [])];
+  return [
+    `namespace ${metadata?.name} is ${status?.phase ?? 'there'}`,
+    ...(finalizers.length === 0 ? [] : [`its finalizers: ${finalizers.join(', ')}`]),
+    ...told,
+  ].join('; ');
+}
+
+/**
+ * Deletes a namespace, and waits until it is gone.
+ *
+ * @param precondition uid that it must have: another one of its name stays
+ * @throws DeadlineExceeded that says what it waits for, see {@link describeTerminating}
+ */
+export async function removeNamespace(
+  config: KubeConfig,
+  name: string,
+  deadlineSeconds: number,
+  uid?: string,
+): Promise<void> {
+  const core = config.makeApiClient(CoreV1Api);
+  const path = '/api/v1/namespaces';
+  const watching = new AbortController();
+  const gone = watchUntil<V1Namespace, true>(config, path, ({ type }) => (type === 'DELETED' ? true : undefined), {
+    what: `namespace ${name} to be gone`,
+    fieldSelector: `metadata.name=${name}`,
+    deadlineSeconds,
+    describe: describeTerminating,
+    signal: watching.signal,
+  });
+  // Who waits after the deletion may miss its end.
+  gone.catch(() => undefined);
+  try {
+    await core.deleteNamespace({ name, ...(uid === undefined ? {} : { body: { preconditions: { uid } } }) });
+  } catch (error) {
+    watching.abort();
+    throw error;
+  }
+  await gone;
 }
