@@ -13,38 +13,47 @@ export function registerMerge(program: Command): void {
     .argument('<report...>', 'folders or report.json files of the shards')
     .option('--report <folder>', 'folder for the report of the whole', 'reports/merged')
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
-    .action(
-      async (files: string[], { report: folder, baseline: baselineFile }: { report: string; baseline?: string }) => {
-        const baseline = await baselineOf(baselineFile);
-        const [
-          { mergeReports },
-          { readReport },
-          { applyBaseline, isAsExpected },
-          { tellGitHub },
-          { consoleSummary },
-          { verdictOf },
-          { writeReport },
-        ] = await Promise.all([
-          import('../report/merge.ts'),
-          import('../report/read.ts'),
-          import('../report/baseline.ts'),
-          import('../report/github.ts'),
-          import('../report/renderers/console.ts'),
-          import('../report/verdict.ts'),
-          import('../report/write.ts'),
-        ]);
-        const merged = mergeReports(files.map((file) => ({ file, report: readReport(file) })));
-        const known = baseline === undefined ? undefined : applyBaseline(baseline, merged);
-        const report = known === undefined ? merged : { ...merged, baseline: known };
-        const written = writeReport(folder, report);
-        tellGitHub(report, written, (text) => process.stdout.write(text));
-        const { columns } = process.stdout;
-        process.stdout.write(
-          redact(consoleSummary(report, { columns: process.stdout.isTTY ? columns : undefined, folder })),
-        );
-        const verdict = verdictOf(report);
-        const isGreen = known === undefined ? verdict.conformant : isAsExpected(report, known);
-        process.exitCode = verdict.harnessError ? EXIT.harnessError : isGreen ? EXIT.conformant : EXIT.notConformant;
-      },
-    );
+    .action(async (files: string[], { report, baseline }: { report: string; baseline?: string }) => {
+      process.exitCode = await mergeAndTell(files, { folder: report, ...(baseline === undefined ? {} : { baseline }) });
+    });
+}
+
+/**
+ * Makes one report of those of shards, writes it and prints the verdict.
+ *
+ * @param files folders or report.json files
+ * @returns the exit code
+ */
+export async function mergeAndTell(
+  files: string[],
+  { folder, baseline: file }: { folder: string; baseline?: string },
+): Promise<number> {
+  const baseline = await baselineOf(file);
+  const [
+    { mergeReports },
+    { readReport },
+    { applyBaseline, isAsExpected },
+    { tellGitHub },
+    { consoleSummary },
+    { verdictOf },
+    { writeReport },
+  ] = await Promise.all([
+    import('../report/merge.ts'),
+    import('../report/read.ts'),
+    import('../report/baseline.ts'),
+    import('../report/github.ts'),
+    import('../report/renderers/console.ts'),
+    import('../report/verdict.ts'),
+    import('../report/write.ts'),
+  ]);
+  const merged = mergeReports(files.map((part) => ({ file: part, report: readReport(part) })));
+  const known = baseline === undefined ? undefined : applyBaseline(baseline, merged);
+  const report = known === undefined ? merged : { ...merged, baseline: known };
+  const written = writeReport(folder, report);
+  tellGitHub(report, written, (text) => process.stdout.write(text));
+  const { columns } = process.stdout;
+  process.stdout.write(redact(consoleSummary(report, { columns: process.stdout.isTTY ? columns : undefined, folder })));
+  const verdict = verdictOf(report);
+  const isGreen = known === undefined ? verdict.conformant : isAsExpected(report, known);
+  return verdict.harnessError ? EXIT.harnessError : isGreen ? EXIT.conformant : EXIT.notConformant;
 }

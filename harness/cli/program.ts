@@ -9,6 +9,7 @@ import { registerBaseline } from './baseline.ts';
 import { registerBench } from './bench/index.ts';
 import { registerCertify } from './certify.ts';
 import { registerClean } from './clean.ts';
+import { registerCollect } from './collect.ts';
 import { registerCompare } from './compare.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
@@ -21,6 +22,7 @@ import { registerProve } from './prove.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
 import { registerShow } from './show.ts';
+import { registerSubmit } from './submit.ts';
 import { registerTest } from './test.ts';
 import { registerUp } from './up.ts';
 import { registerVerify } from './verify.ts';
@@ -38,6 +40,8 @@ export function createProgram(): Command {
     registerPlan,
     registerProve,
     registerMerge,
+    registerSubmit,
+    registerCollect,
     registerShow,
     registerCertify,
     registerVerify,

@@ -45,6 +45,7 @@ export interface RunFlags extends EnvironmentFlags {
   namespace?: string[];
   whatWorks?: boolean;
   shard?: string;
+  publish?: string;
   strict?: boolean;
 }
 
@@ -140,6 +141,7 @@ export function registerRun(program: Command): void {
     .option('--json', 'print events as JSON on standard output, one per line; everything else goes to standard error')
     .option('--env [name]', 'use the environment that `conformance up` holds, with namespaces of its own')
     .option('--watch', 'run again when a target file, or a file that it names, changes; goes with --env')
+    .option('--publish <name>', 'in a pod: store the report in ConfigMaps of this name for `conformance collect`')
     .option('--keep', 'leave the environment running for debugging')
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await (flags.watch === true ? runAgain(suites, flags) : run(suites, flags));
@@ -315,6 +317,14 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const known = baseline === undefined ? undefined : applyBaseline(baseline, built);
   const report: Report = known === undefined ? built : { ...built, baseline: known };
   const files = writeReport(flags.report, report);
+  if (flags.publish !== undefined) {
+    const { publishReport } = await import('./in-cluster/publish.ts');
+    await publishReport(flags.report, {
+      name: flags.publish,
+      shard: shard?.index ?? 1,
+      ...(flags.context === undefined ? {} : { context: flags.context }),
+    });
+  }
   const verdict = verdictOf(report);
   events?.end(report, files);
   const terminal = events === undefined ? process.stdout : process.stderr;

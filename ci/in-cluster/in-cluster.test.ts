@@ -1,0 +1,72 @@
+/** What installs a run inside a cluster: each of its forms makes the Job that `conformance submit` makes. */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { V1Job } from '@kubernetes/client-node';
+import { expect, test } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { type JobOptions, jobOf } from '../../harness/cli/in-cluster/job.ts';
+import { documentedRules } from '../../harness/kubernetes/harness-rights.ts';
+
+const read = (file: string): string => readFileSync(fileURLToPath(new URL(file, import.meta.url)), 'utf8');
+
+const OPTIONS: JobOptions = {
+  name: 'conformance',
+  namespace: 'kube-agent-conformance',
+  image: `registry.example/kube-agent-conformance@sha256:${'0'.repeat(64)}`,
+  serviceAccount: 'conformance',
+  shards: 1,
+  words: ['rbac-minimal', 'job-lifecycle'],
+  env: {},
+};
+
+/** What Helm makes of the few kinds of actions that the chart has. @throws Error for any other */
+function render(template: string, values: Record<string, unknown>): string {
+  const of = (expression: string): unknown => {
+    const path = /(?:^|\s)(\.[\w.]+)/.exec(expression)?.[1] ?? '';
+    if (!Object.hasOwn(values, path)) {
+      throw new Error(`the template asks for ${expression}, which this test does not know`);
+    }
+    return values[path];
+  };
+  return template
+    .replaceAll(/ *\{\{- range (\S+) \}\}\n(.*\n) *\{\{- end \}\}\n/g, (_, list: string, line: string) =>
+      (of(list) as unknown[]).map((item) => line.replace(/\{\{ \. \| \w+ \}\}/, JSON.stringify(item))).join(''),
+    )
+    .replaceAll(/\{\{- (if \S+|end) \}\}\n/g, '')
+    .replaceAll(/\{\{ (.+?) \}\}/g, (_, expression: string) => {
+      const value = of(expression);
+      return expression.endsWith('quote') ? JSON.stringify(value) : String(value);
+    });
+}
+
+test('the manifest is what `submit --output yaml` prints', () => {
+  expect(parse(read('job.yaml'))).toEqual(jobOf(OPTIONS));
+});
+
+test.each([1, 3])('the chart makes the same Job, of %i shards', (shards) => {
+  const env = [{ name: 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE', value: 'registry.example/workload:1' }];
+  const values = {
+    '.Release.Name': 'conformance',
+    '.Release.Namespace': 'kube-agent-conformance',
+    '.Values.image': OPTIONS.image,
+    '.Values.shards': shards,
+    '.Values.args': OPTIONS.words,
+    '.Values.env': env,
+  };
+  const made = parse(render(read('../chart/templates/job.yaml'), values)) as V1Job;
+  const variables = Object.fromEntries(env.map(({ name, value }) => [name, value]));
+  expect(made).toEqual(jobOf({ ...OPTIONS, shards, env: variables }));
+});
+
+test('the chart grants the documented rights and no others', () => {
+  const text = render(read('../chart/templates/rbac.yaml'), { '.Release.Namespace': 'n' });
+  const objects = parseAllDocuments(text).map((document) => document.toJS() as { kind: string; rules?: object[] });
+  expect(objects.map(({ kind }) => kind)).toEqual(['ServiceAccount', 'ClusterRole', 'ClusterRoleBinding']);
+  expect(objects[1]?.rules).toEqual(documentedRules('kube-agent-conformance'));
+});
+
+test('the image has the harness where the Job starts it', () => {
+  const [, folder = ''] = /ENTRYPOINT \["node", "(.+)conformance\.mjs"\]/.exec(read('Dockerfile')) ?? [];
+  expect(folder).not.toBe('');
+  expect(jobOf(OPTIONS).spec?.template.spec?.containers[0]?.command?.[2]).toContain(`exec node ${folder}`);
+});

@@ -1,0 +1,80 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CoreV1Api, type V1Job } from '@kubernetes/client-node';
+import type { Command } from 'commander';
+import { HarnessError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
+import { watchUntil } from '../kubernetes/watch.ts';
+import { mergeAndTell } from './merge.ts';
+
+interface CollectFlags {
+  inNamespace: string;
+  context?: string;
+  report: string;
+  baseline?: string;
+  wait: string;
+}
+
+/** Whether a Job has come to its end, either way (Kubernetes, "Jobs", terminal conditions). */
+export function isOver({ status }: V1Job): boolean {
+  return (
+    status?.conditions?.some(({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True') ===
+    true
+  );
+}
+
+/** `conformance collect`: the report of a run inside the cluster, by the API. */
+export function registerCollect(program: Command): void {
+  program
+    .command('collect')
+    .description('Fetch the report of a run that `submit` started, and print the verdict.')
+    .argument('<name>', 'name of the Job')
+    .option('--in-namespace <name>', 'namespace of the Job', 'kube-agent-conformance')
+    .option('--context <name>', 'kubeconfig context (default: the current one)')
+    .option('--report <folder>', 'folder for the report', 'reports/collected')
+    .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
+    .option('--wait <seconds>', 'time limit for the Job to end', '7200')
+    .action(async (name: string, { inNamespace: namespace, context, report, baseline, wait }: CollectFlags) => {
+      const [{ atCluster }, { REPORT_LABEL, reportsIn }] = await Promise.all([
+        import('./in-cluster/api.ts'),
+        import('./in-cluster/store.ts'),
+      ]);
+      const files = await atCluster(
+        context,
+        (message) => process.stderr.write(`${message}\n`),
+        async (config) => {
+          const job = await watchUntil<V1Job, V1Job>(
+            config,
+            `/apis/batch/v1/namespaces/${namespace}/jobs`,
+            ({ object }) => (isOver(object) ? object : undefined),
+            {
+              what: `the Job ${namespace}/${name} to end`,
+              fieldSelector: `metadata.name=${name}`,
+              deadlineSeconds: Number(wait),
+            },
+          );
+          const { items } = await config
+            .makeApiClient(CoreV1Api)
+            .listNamespacedConfigMap({ namespace, labelSelector: `${REPORT_LABEL}=${name}` });
+          const reports = reportsIn(items);
+          if (reports.length === 0) {
+            throw new HarnessError(
+              `no pod of the Job ${namespace}/${name} has left a report; see: kubectl logs --namespace ${namespace} --selector batch.kubernetes.io/job-name=${name}`,
+            );
+          }
+          const expected = job.spec?.completions ?? 1;
+          if (reports.length < expected) {
+            const lacking = `${expected - reports.length} of ${expected} shards have left no report (failed indexes: ${job.status?.failedIndexes ?? 'none'}): what they had to evaluate counts as not executed\n`;
+            process.stderr.write(lacking);
+          }
+          return reports.map(({ shard, text }) => {
+            const folder = join(report, 'shards', String(shard));
+            mkdirSync(folder, { recursive: true });
+            writeFileSync(join(folder, 'report.json'), redact(text));
+            return folder;
+          });
+        },
+      );
+      process.exitCode = await mergeAndTell(files, { folder: report, ...(baseline === undefined ? {} : { baseline }) });
+    });
+}

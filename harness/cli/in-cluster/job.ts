@@ -1,0 +1,81 @@
+import type { V1Job } from '@kubernetes/client-node';
+import { RESTRICTED_CONTAINER } from '../../probes/pods.ts';
+
+export interface JobOptions {
+  name: string;
+  namespace: string;
+  /** Image of ci/in-cluster. */
+  image: string;
+  serviceAccount: string;
+  /** Pods that share the plan. */
+  shards: number;
+  /** Words of `conformance run`. */
+  words: string[];
+  /** Variables of the harness. */
+  env: Record<string, string>;
+}
+
+/** Where the package is in the image of ci/in-cluster. */
+const MAIN = '/conformance/node_modules/kube-agent-conformance/harness/cli/conformance.mjs';
+
+/** Each pod counts from 0, and `--shard` from 1 (Kubernetes, "Indexed Job"). */
+const SCRIPT = (shards: number): string =>
+  `exec node ${MAIN} run "$@" --shard "$((JOB_COMPLETION_INDEX + 1))/${shards}"`;
+
+const fieldOf = (name: string, fieldPath: string): { name: string; valueFrom: object } => ({
+  name,
+  valueFrom: { fieldRef: { fieldPath } },
+});
+
+/**
+ * The Indexed Job whose pods are the shards of a run. A pod that ends with a red verdict ends its own index alone
+ * (`backoffLimitPerIndex`, Kubernetes 1.29), and no pod is started again: a verdict is not tried twice.
+ */
+export function jobOf({ name, namespace, image, serviceAccount, shards, words, env }: JobOptions): V1Job {
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name, namespace, labels: { 'app.kubernetes.io/name': 'kube-agent-conformance' } },
+    spec: {
+      completionMode: 'Indexed',
+      completions: shards,
+      parallelism: shards,
+      backoffLimitPerIndex: 0,
+      template: {
+        metadata: { labels: { 'app.kubernetes.io/name': 'kube-agent-conformance' } },
+        spec: {
+          serviceAccountName: serviceAccount,
+          automountServiceAccountToken: true,
+          restartPolicy: 'Never',
+          // What a run made is removed before its pod ends.
+          terminationGracePeriodSeconds: 120,
+          securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+          containers: [
+            {
+              name: 'conformance',
+              image,
+              command: ['sh', '-c', SCRIPT(shards), 'conformance'],
+              args: [...words, '--cluster', 'kubeconfig', '--yes', '--report', '/tmp/report', '--publish', name],
+              env: [
+                { name: 'HOME', value: '/tmp' },
+                // The harness's pods run stock Node, which its own image has.
+                ...Object.entries({ KUBE_AGENT_CONFORMANCE_NODE_IMAGE: image, ...env }).map(([key, value]) => ({
+                  name: key,
+                  value,
+                })),
+                fieldOf('POD_NAME', 'metadata.name'),
+                fieldOf('POD_NAMESPACE', 'metadata.namespace'),
+                fieldOf('POD_UID', 'metadata.uid'),
+                fieldOf('JOB_UID', "metadata.labels['batch.kubernetes.io/controller-uid']"),
+              ],
+              resources: { requests: { cpu: '500m', memory: '512Mi' }, limits: { memory: '2Gi' } },
+              securityContext: RESTRICTED_CONTAINER,
+              volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+            },
+          ],
+          volumes: [{ name: 'tmp', emptyDir: {} }],
+        },
+      },
+    },
+  };
+}
