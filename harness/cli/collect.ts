@@ -1,11 +1,15 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CoreV1Api, type V1Job } from '@kubernetes/client-node';
+import { CoreV1Api, type KubeConfig, type V1Job } from '@kubernetes/client-node';
 import type { Command } from 'commander';
-import { HarnessError } from '../core/errors.ts';
+import { describeError, HarnessError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
+import { describePod } from '../kubernetes/pod-status.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 import { mergeAndTell } from './merge.ts';
+
+/** Of a pod that left no report. */
+const LOG_LINES = 15;
 
 interface CollectFlags {
   inNamespace: string;
@@ -21,6 +25,26 @@ export function isOver({ status }: V1Job): boolean {
     status?.conditions?.some(({ type, status: is }) => (type === 'Complete' || type === 'Failed') && is === 'True') ===
     true
   );
+}
+
+/** What the pods of shards that left no report wrote last, and what became of them. */
+async function lastWords(config: KubeConfig, { metadata }: V1Job, shards: number[]): Promise<string> {
+  const { name = '', namespace = '' } = metadata ?? {};
+  const core = config.makeApiClient(CoreV1Api);
+  const { items } = await core.listNamespacedPod({ namespace, labelSelector: `batch.kubernetes.io/job-name=${name}` });
+  const told = shards.map(async (shard) => {
+    const index = String(shard - 1);
+    const pod = items.find((one) => one.metadata?.annotations?.['batch.kubernetes.io/job-completion-index'] === index);
+    if (pod === undefined) {
+      return `  shard ${shard}: there is no pod\n`;
+    }
+    const log = await core
+      .readNamespacedPodLog({ namespace, name: pod.metadata?.name ?? '', tailLines: LOG_LINES })
+      .catch((error: unknown) => `no log: ${describeError(error)}`);
+    const lines = log.trimEnd().split('\n');
+    return `  shard ${shard}: ${describePod(pod)}\n${lines.map((line) => `    ${line}\n`).join('')}`;
+  });
+  return (await Promise.all(told)).join('');
 }
 
 /** `conformance collect`: the report of a run inside the cluster, by the API. */
@@ -57,15 +81,18 @@ export function registerCollect(program: Command): void {
             .makeApiClient(CoreV1Api)
             .listNamespacedConfigMap({ namespace, labelSelector: `${REPORT_LABEL}=${name}` });
           const reports = reportsIn(items);
-          if (reports.length === 0) {
-            throw new HarnessError(
-              `no pod of the Job ${namespace}/${name} has left a report; see: kubectl logs --namespace ${namespace} --selector batch.kubernetes.io/job-name=${name}`,
-            );
-          }
           const expected = job.spec?.completions ?? 1;
-          if (reports.length < expected) {
-            const lacking = `${expected - reports.length} of ${expected} shards have left no report (failed indexes: ${job.status?.failedIndexes ?? 'none'}): what they had to evaluate counts as not executed\n`;
-            process.stderr.write(lacking);
+          const lacking = Array.from({ length: expected }, (_, index) => index + 1).filter(
+            (shard) => !reports.some((one) => one.shard === shard),
+          );
+          const told = lacking.length === 0 ? '' : await lastWords(config, job, lacking);
+          if (reports.length === 0) {
+            throw new HarnessError(`no pod of the Job ${namespace}/${name} has left a report\n${told}`);
+          }
+          if (lacking.length > 0) {
+            process.stderr.write(
+              redact(`of ${expected} shards ${lacking.join(', ')} left no report, and count as not executed\n${told}`),
+            );
           }
           return reports.map(({ shard, text }) => {
             const folder = join(report, 'shards', String(shard));

@@ -5,6 +5,7 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { type NeededRight, type Needs, rulesOf } from '../run/live/needs.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
+import { registryOption, setRegistry } from './images.ts';
 import { collect, collectValue } from './run.ts';
 
 const FORMATS = ['text', 'json', 'rbac'] as const;
@@ -14,6 +15,7 @@ interface PlanFlags {
   target: string[];
   set: Record<string, string>;
   namespace: string[];
+  registry?: string;
   output: (typeof FORMATS)[number];
 }
 
@@ -46,12 +48,14 @@ export function registerPlan(program: Command): void {
         .argParser(collect)
         .default([], 'namespaces of its own'),
     )
+    .addOption(registryOption())
     .addOption(
       new Option('-o, --output <format>', 'rbac: the Role or ClusterRole that grants exactly what is needed')
         .choices(FORMATS)
         .default('text'),
     )
-    .action(async (suites: string[], { requirement, target, set, namespace, output }: PlanFlags) => {
+    .action(async (suites: string[], { requirement, target, set, namespace, registry, output }: PlanFlags) => {
+      setRegistry(registry);
       const selected = select(loadCatalogue(), { suites, requirements: requirement });
       const targets = target.map((file) => loadTarget(file, set));
       const bound = targets.length === 0 ? undefined : new Set(targetsCandidate(targets, selected).planned);

@@ -14,6 +14,7 @@ import { registerCompare } from './compare.ts';
 import { registerDoctor } from './doctor.ts';
 import { EXIT } from './exit.ts';
 import { registerExplain } from './explain.ts';
+import { registerImages } from './images.ts';
 import { registerInit } from './init.ts';
 import { registerList } from './list.ts';
 import { registerMerge } from './merge.ts';
@@ -39,6 +40,7 @@ export function createProgram(): Command {
     registerUp,
     registerPlan,
     registerProve,
+    registerImages,
     registerMerge,
     registerSubmit,
     registerCollect,

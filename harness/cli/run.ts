@@ -18,6 +18,7 @@ import { loadTarget, type Target } from '../targets/load.ts';
 import { loadSettings, type Settings } from '../targets/settings.ts';
 import { EventStream } from './events.ts';
 import { EXIT } from './exit.ts';
+import { registryOption, setRegistry } from './images.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
 
@@ -29,6 +30,7 @@ export interface EnvironmentFlags {
   clock?: ClockKind;
   set: Record<string, string>;
   settings?: string;
+  registry?: string;
   yes?: boolean;
   timeoutFactor: number;
   env?: string | true;
@@ -102,6 +104,7 @@ export function addEnvironmentOptions(command: Command): Command {
         .argParser(collect)
         .default([], 'namespaces of its own'),
     )
+    .addOption(registryOption())
     .option('--what-works', 'evaluate what a live cluster has everything for; report the rest as not applicable')
     .option('--yes', 'do not ask for confirmation before using a live cluster whose context was not named')
     .addOption(timeoutFactorOption())
@@ -223,6 +226,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
   const clock = flags.clock ?? (flags.cluster === 'kubeconfig' ? 'real' : 'accelerated');
   // Wrong use is told before anything is loaded or started.
   setTimeoutFactor(flags.timeoutFactor);
+  setRegistry(flags.registry);
   checkCombination({ cluster: flags.cluster, clock });
   const requirements = select(loadCatalogue(), { suites, requirements: flags.requirement });
   const targets = flags.target.map((file) => loadTarget(file, flags.set));

@@ -31,7 +31,9 @@ function parseCount(text: string): number {
 function variables(env: NodeJS.ProcessEnv): Record<string, string> {
   return Object.fromEntries(
     Object.entries(env).flatMap(([name, value]) =>
-      /^KUBE_AGENT_CONFORMANCE_\w+_IMAGE$/.test(name) && value !== undefined && value !== '' ? [[name, value]] : [],
+      /^KUBE_AGENT_CONFORMANCE_(\w+_IMAGE|REGISTRY)$/.test(name) && value !== undefined && value !== ''
+        ? [[name, value]]
+        : [],
     ),
   );
 }

@@ -20,7 +20,8 @@ import { Namespaces } from './cluster/namespaces.ts';
 import { TargetAccesses } from './cluster/target-access.ts';
 import { gatewayOf } from './containers.ts';
 import type { Foundations } from './foundations.ts';
-import { engineHasImage, liveImageVariable, saveImage } from './images/index.ts';
+import { engineHasImage, saveImage } from './images/index.ts';
+import { liveImage, liveImageVariable } from './images/live-images.ts';
 import type { EnvironmentOptions } from './options.ts';
 import type { Parts } from './parts.ts';
 
@@ -151,11 +152,10 @@ export class Clusters {
   async imageOn(candidate: Candidate, name: NodeImage): Promise<string> {
     const cluster = await this.startedFor(candidate);
     if (!cluster.data.owned) {
-      const variable = liveImageVariable(name);
-      const named = process.env[variable];
-      if (named === undefined || named === '') {
+      const named = liveImage(name);
+      if (named === undefined) {
         throw new HarnessError(
-          `a live cluster has to pull the image of fixtures/images/${name}: push it to a registry that its nodes can reach, and name it in ${variable}`,
+          `a live cluster has to pull the image of fixtures/images/${name}: push it to a registry that its nodes can reach (conformance images mirror), and give --registry, or name it in ${liveImageVariable(name)}`,
         );
       }
       return named;

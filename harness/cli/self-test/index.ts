@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { type CoreV1Event, KubeConfig, Watch } from '@kubernetes/client-node';
 import pc from 'picocolors';
 import { startVitest } from 'vitest/node';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
@@ -20,7 +21,7 @@ import { type RoleDefinition, roleDefinition } from '../../roles/index.ts';
 import type { IdentityProviderKind } from '../../rpc/protocol.ts';
 import { executeWithRerun } from '../../run/execute.ts';
 import { isProven } from '../../run/kill-matrix.ts';
-import { unmeasured } from '../../run/live/needs.ts';
+import { needsOf, unmeasured } from '../../run/live/needs.ts';
 import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
 import { EXIT } from '../exit.ts';
 import { Console } from '../output.ts';
@@ -205,6 +206,33 @@ function readFiles(folder: string): Record<string, string> {
   );
 }
 
+/** Images that the nodes of a cluster begin to pull, by the events of their kubelets, until it is stopped. */
+async function watchPulls(kubeConfig: string): Promise<{ images: Set<string>; stop(): void }> {
+  const config = new KubeConfig();
+  config.loadFromString(kubeConfig);
+  const images = new Set<string>();
+  const controller = await new Watch(config).watch(
+    '/api/v1/events',
+    { fieldSelector: 'reason=Pulling' },
+    (_type: string, { message = '' }: CoreV1Event) => {
+      const [, image] = /^Pulling image "(.+)"$/.exec(message) ?? [];
+      if (image !== undefined) {
+        images.add(image);
+      }
+    },
+    () => undefined,
+  );
+  return { images, stop: () => controller.abort() };
+}
+
+const NO_KEY = 'it signs tokens with the key of the cluster, which a live one keeps to itself';
+
+/** What only shows as not applicable when it is asked, each with why. */
+const NOT_ON_LIVE: Record<string, string> = {
+  ...Object.fromEntries(['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-13a'].map((id) => [id, NO_KEY])),
+  'AI-14': 'it serves an issuer on the host of the harness, which the provider does not reach from its pod',
+};
+
 /**
  * The driver for live clusters, against a cluster that it knows by its kubeconfig alone, with the rights that are
  * documented for it and no others. What passes there is what needs nothing of the harness's own clusters; the rest must
@@ -214,11 +242,14 @@ function readFiles(folder: string): Record<string, string> {
 async function live(): Promise<Tally> {
   process.stderr.write(`\n${pc.bold('a live cluster, known by its kubeconfig alone')}\n`);
   const output = new Console();
-  const applicable = ['audience-isolation', 'rbac-minimal'].flatMap((suite) =>
-    idsOf(({ isReachedByKubeconfig }) => isReachedByKubeconfig === true, suite),
-  );
-  const requirements = [...new Set([...idsOf(() => true, 'audience-isolation'), ...applicable])];
-  const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: applicable }, output.progress);
+  // A token client takes two rotations on the real clock: a quarter of an hour.
+  const requirements = [
+    ...idsOf(({ looksUpNames }) => looksUpNames !== true, 'audience-isolation'),
+    ...idsOf(({ isReachedByKubeconfig }) => isReachedByKubeconfig === true, 'rbac-minimal'),
+  ];
+  const needs = needsOf(loadCatalogue().requirements.filter(({ id }) => requirements.includes(id)));
+  const applicable = needs.requirements.map(({ id }) => id).filter((id) => !(id in NOT_ON_LIVE));
+  const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: ['RB-01'] }, output.progress);
   const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
   const { KUBECONFIG: before } = process.env;
   try {
@@ -228,6 +259,7 @@ async function live(): Promise<Tally> {
       throw new HarnessError('nothing is planned');
     }
     const { kubeConfig, workloadImage } = await host.environment.calls.cluster({}, candidate);
+    const pulled = await watchPulls(kubeConfig);
     process.env.KUBECONFIG = join(folder, 'kubeconfig');
     process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE = workloadImage;
     writeFileSync(process.env.KUBECONFIG, await kubeConfigOfHarness(kubeConfig), { mode: 0o600 });
@@ -236,6 +268,8 @@ async function live(): Promise<Tally> {
       output.progress,
     );
     const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));
+    pulled.stop();
+    const listed = new Set(session.needs.images.map(({ reference }) => reference));
     const left = (
       await createClusterHandle({ ...(await host.environment.calls.cluster({}, candidate)) }).core.listNamespace({
         labelSelector: `${RUN_OBJECT_LABEL}=${session.runId}`,
@@ -257,6 +291,9 @@ async function live(): Promise<Tally> {
         ...refused,
         ...unmeasured(session.environment.asked(), loadCatalogue().requirements),
         ...(left === 0 ? [] : [`${left} namespaces are left`]),
+        ...[...pulled.images]
+          .filter((image) => !listed.has(image))
+          .map((image) => `the image ${image} was pulled, which conformance images does not list`),
       ],
       faults: [...tally.faults, ...faults],
     };

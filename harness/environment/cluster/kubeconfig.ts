@@ -3,6 +3,7 @@ import { HarnessError, UsageError } from '../../core/errors.ts';
 import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { decodeToken } from '../../core/token.ts';
 import { type Settings, settingsSchema } from '../../targets/settings.ts';
+import { liveImage, STOCK_NODE_IMAGE } from '../images/live-images.ts';
 import type { StartedCluster } from './cluster.ts';
 import { complying } from './kubeconfig/comply.ts';
 import { type Credentials, credentialsOf } from './kubeconfig/credentials.ts';
@@ -22,12 +23,6 @@ export interface KubeconfigOptions {
   namespaces?: string[];
   onProgress: (message: string) => void;
 }
-
-/**
- * A stock Node image for pods on a cluster that the harness did not start; another one by
- * KUBE_AGENT_CONFORMANCE_NODE_IMAGE.
- */
-const STOCK_NODE_IMAGE = 'node:24-slim';
 
 const CANNOT = 'the cluster is not the harness’s own (--cluster kubeconfig): it is not reconfigured';
 
@@ -270,7 +265,7 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
         issuer,
         apiAudiences: audiences,
         owned: false,
-        workloadImage: process.env.KUBE_AGENT_CONFORMANCE_NODE_IMAGE || STOCK_NODE_IMAGE,
+        workloadImage: liveImage('node') ?? STOCK_NODE_IMAGE,
         ...(settings?.storageClassName === undefined ? {} : { storageClass: settings.storageClassName }),
         ...(refuses ? { refusesServiceAccounts: true } : {}),
         resolver: { routes: {}, ca: '' },

@@ -2,7 +2,7 @@ import { createWriteStream, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type Docker from 'dockerode';
-import { NODE_IMAGES, type NodeImage } from '../../role-data/index.ts';
+import { NODE_IMAGES } from '../../role-data/index.ts';
 import { SetUpError } from '../engine/errors.ts';
 import { ensureEngine } from '../engine/index.ts';
 import { type OnProgress, StepReporter } from '../engine/progress.ts';
@@ -22,11 +22,6 @@ export const IMAGE_NAMES = ['kubernetes-node', 'node', ...NODE_IMAGES, 'keycloak
 /** Images of identity providers that only a target file starts: made when one does, and not by the set-up. */
 export const TARGET_IMAGE_NAMES = ['hydra', 'keycloak-26-4'] as const;
 export type ImageName = (typeof IMAGE_NAMES)[number] | (typeof TARGET_IMAGE_NAMES)[number];
-
-/** Environment variable that names an image where the nodes of a live cluster can pull it. */
-export function liveImageVariable(name: 'node' | NodeImage): string {
-  return `KUBE_AGENT_CONFORMANCE_${name.toUpperCase().replaceAll('-', '_')}_IMAGE`;
-}
 
 /** An image that is in the engine. */
 export type ResolvedImage = {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { LedgerEntry } from '../../environment/cluster/kubeconfig/ledger.ts';
-import { liveImageVariable } from '../../environment/images/index.ts';
+import { type LiveImageName, liveImage, liveImageVariable } from '../../environment/images/live-images.ts';
 import { documentedRules } from '../../kubernetes/harness-rights.ts';
 import { ruleAllows } from '../../kubernetes/rbac.ts';
 import type { NodeImage } from '../../role-data/index.ts';
@@ -25,7 +25,7 @@ export interface NeededRight {
 }
 
 export interface NeededImage {
-  name: 'node' | NodeImage;
+  name: LiveImageName;
   /** Undefined where nobody has said yet where the cluster can pull it. */
   reference: string | undefined;
   /** Environment variable that names another one. */
@@ -276,15 +276,12 @@ function ofAccess(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resourc
  */
 const TO_GIVE = ['bind', 'escalate'];
 
-/** Where a cluster gets a stock Node from, unless it is told otherwise. */
-export const STOCK_NODE_IMAGE = 'node:24-slim';
-
 function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
   const starting = (name: NodeImage): string[] =>
     rows.filter(({ role }) => roleDefinition(role).nodeImages?.includes(name) === true).map(({ id }) => id);
   const image = (name: NeededImage['name'], requirements: string[], reason: string): NeededImage[] => {
     const variable = liveImageVariable(name);
-    const reference = env[variable] || (name === 'node' ? STOCK_NODE_IMAGE : undefined);
+    const reference = liveImage(name, env);
     return requirements.length === 0 ? [] : [{ name, reference, variable, why: reason, requirements }];
   };
   return [
