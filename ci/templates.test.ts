@@ -40,8 +40,8 @@ async function shell(
   const calls = join(folder, 'calls');
   writeFileSync(calls, '');
   const cases = Object.entries(answers).map(([word, code]) => `    ${word}) exit ${code} ;;\n`);
-  for (const name of ['node', 'npm', 'git']) {
-    const at = name === 'node' ? '$2' : name === 'npm' ? '$4' : '$1';
+  for (const name of ['node', 'npm', 'npx', 'git']) {
+    const at = name === 'node' ? '$2' : name === 'npm' ? '$4' : name === 'npx' ? '$5' : '$1';
     const file = join(folder, name);
     // Words are written with their ends, so that a space in one of them shows.
     writeFileSync(
@@ -252,5 +252,23 @@ describe('Tekton', () => {
       verdict: 'harness-error',
       calls: 1,
     });
+  });
+});
+
+describe('the workflow of a repository of results', () => {
+  const { jobs } = read('./github-results.yaml') as { jobs: { check: { steps: Step[] } } };
+  const step = jobs.check.steps.at(-1);
+
+  test.each([0, 1, 64])('checks what a pull request adds, and ends as the command does: %i', async (code) => {
+    const env = { CONFORMANCE_PACKAGE: './a b.tgz', GITHUB_BASE_REF: 'main' };
+    const ran = await shell(step?.run ?? '', { env, answers: { results: code } });
+    expect(ran.code).toBe(code);
+    expect(ran.calls).toEqual([
+      // biome-ignore format: as they stand on a command line
+      ['npx', '--yes', '--package', './a b.tgz', 'conformance', 'results', 'check', 'results', '--since', 'origin/main'],
+    ]);
+    expect(optionsOf('results')).toContain('--since');
+    // Without the history nothing can be compared.
+    expect(jobs.check.steps[0]).toMatchObject({ with: { 'fetch-depth': 0 } });
   });
 });

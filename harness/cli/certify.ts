@@ -38,16 +38,6 @@ export function registerCertify(program: Command): void {
   });
 }
 
-/** A name as that of a folder. */
-function folderName(name: string): string {
-  return (
-    name
-      .toLowerCase()
-      .replace(/[^a-z0-9.]+/g, '-')
-      .replace(/^[-.]+|-+$/g, '') || 'product'
-  );
-}
-
 /**
  * Runs, writes the bundle, and returns the exit code. What is wrong with product, key or folder is told before anything
  * is started.
@@ -59,6 +49,7 @@ export async function certify(flags: Flags): Promise<number> {
     { canonicalPlan },
     { commandSigner, keyIdOf, loadSigner },
     { assertReplaceable, bundleFiles, shortcomings, writeBundle },
+    { folderName },
     { readReport },
     { verdictOf },
   ] = await Promise.all([
@@ -67,6 +58,7 @@ export async function certify(flags: Flags): Promise<number> {
     import('../report/certification/plan.ts'),
     import('../report/certification/keys.ts'),
     import('../report/certification/bundle.ts'),
+    import('../report/certification/registry.ts'),
     import('../report/read.ts'),
     import('../report/verdict.ts'),
   ]);

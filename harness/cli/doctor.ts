@@ -7,6 +7,7 @@ import { command, which } from '../environment/engine/command.ts';
 import type { Engine } from '../environment/engine/engine.ts';
 import { type Host, readHost } from '../environment/engine/host.ts';
 import { lookForEngine } from '../environment/engine/index.ts';
+import { judgeInotify, readInotify } from '../environment/engine/inotify.ts';
 import { planEngine } from '../environment/engine/plan.ts';
 import { cacheFolder, freeBytes, megabytes } from '../environment/images/cache.ts';
 import { imageStates } from '../environment/images/index.ts';
@@ -46,6 +47,7 @@ export async function examine(): Promise<Diagnosis[]> {
     await programFinding('npm', ['--version'], 'missing', 'install npm; it comes with Node.js'),
     engine === undefined ? engineMissing(host, silent) : engineFinding(engine),
     ...hostFindings(host, engine),
+    ...(await inotifyFindings(engine)),
     ...(engine === undefined ? [] : [await registryFinding(engine, building)]),
     ...images,
     await goFinding(building),
@@ -140,6 +142,17 @@ function hostFindings(host: Host, engine: Engine | undefined): Diagnosis[] {
           mend: 'if privileged containers do not start, register ci/runc-without-sys-resource as the default runtime of the engine',
         };
   return [capability, { name: 'control groups', state: 'ok', value: host.cgroup }];
+}
+
+/** The limit counts where containers run: on this host, unless the engine is elsewhere. */
+async function inotifyFindings(engine: Engine | undefined): Promise<Diagnosis[]> {
+  const inotify = engine === undefined || engine.endpoint.host.startsWith('unix:') ? await readInotify() : undefined;
+  if (inotify === undefined) {
+    return [];
+  }
+  const { value, mend } = judgeInotify(inotify);
+  const name = 'inotify';
+  return [mend === undefined ? { name, state: 'ok', value } : { name, state: 'advice', value, mend }];
 }
 
 /** Asks the engine to ask the registry; nothing is pulled. */

@@ -20,6 +20,7 @@ import { registerList } from './list.ts';
 import { registerMerge } from './merge.ts';
 import { registerPlan } from './plan.ts';
 import { registerProve } from './prove.ts';
+import { registerResults } from './results.ts';
 import { registerRun } from './run.ts';
 import { registerSetup } from './setup.ts';
 import { registerShow } from './show.ts';
@@ -47,6 +48,7 @@ export function createProgram(): Command {
     registerShow,
     registerCertify,
     registerVerify,
+    registerResults,
     registerCompare,
     registerBaseline,
     registerBadge,

@@ -7,9 +7,10 @@ import { SetUpError } from '../engine/errors.ts';
 import type { StepReporter } from '../engine/progress.ts';
 import { imageArchitecture, writePodImage } from './archive.ts';
 import type { Cache } from './cache.ts';
-import { digestOf, filesUnder, fingerprint } from './digest.ts';
-import type { GoSpec, ImageDefinition, MavenSpec, NpmSpec, PodImageSpec, WorkloadSpec } from './spec.ts';
-import { ensureGo, ensureProgram } from './tools.ts';
+import { digestOf, filesUnder } from './digest.ts';
+import { goArtifacts } from './go.ts';
+import type { ImageDefinition, MavenSpec, NpmSpec, PodImageSpec, WorkloadSpec } from './spec.ts';
+import { ensureProgram } from './tools.ts';
 
 /** What the making of an artifact may use. */
 export type Workshop = { readonly cache: Cache; readonly report: StepReporter; readonly signal?: AbortSignal };
@@ -28,12 +29,13 @@ export type Artifact = {
 /** The artifacts of an image, in the order in which they are made. */
 export async function artifactsOf(image: ImageDefinition): Promise<Artifact[]> {
   const { spec, folder } = image;
-  const made = await Promise.all([
-    ...spec.go.map((go) => goArtifact(folder, go)),
+  const programs = await goArtifacts(folder, spec.go);
+  const others = await Promise.all([
     ...spec.maven.map((maven) => mavenArtifact(maven)),
     ...spec.npm.map((npm) => npmArtifact(npm)),
     ...spec.workloads.map((workload) => workloadArtifact(workload)),
   ]);
+  const made = [...programs, ...others];
   const files = await filesUnder(folder, () => spec.podImages.length > 0);
   const copied: Artifact[] = files.map((file) => ({
     output: file.name,
@@ -43,78 +45,6 @@ export async function artifactsOf(image: ImageDefinition): Promise<Artifact[]> {
   }));
   const parts = new Map([...copied, ...made].map((artifact) => [artifact.output, artifact]));
   return [...made, ...spec.podImages.map((podImage) => podImageArtifact(image, podImage, parts))];
-}
-
-/** A program built from a Go module. Its key is its source, so that a changed script of the image compiles nothing. */
-async function goArtifact(folder: string, go: GoSpec): Promise<Artifact> {
-  const dir = join(folder, go.dir);
-  const sources = await filesUnder(dir, (name) => name.endsWith('.go') || name === 'go.mod' || name === 'go.sum');
-  if (!sources.some(({ name }) => name === 'go.mod')) {
-    throw new SetUpError(`${dir} is declared as a Go module but has no go.mod.`);
-  }
-  const texts = await Promise.all(
-    sources.filter(({ name }) => name.endsWith('.go')).map(({ path }) => readFile(path, 'utf8')),
-  );
-  // What a program embeds is its source, too; which files match is left to the compiler, so all of them count.
-  const embeds = texts.some((text) => /^\/\/go:embed /m.test(text));
-  const inputs = embeds ? await filesUnder(dir, () => true) : sources;
-  const { dir: _, output: __, ...settings } = go;
-  const key = digestOf({ go: fingerprint(inputs), settings, architecture: imageArchitecture() });
-  return {
-    output: go.output,
-    key,
-    executable: true,
-    locate: ({ cache, report, signal }) =>
-      one(cache, 'go', key, go.output, async (target) => {
-        const program = await ensureGo(report, signal);
-        if (go.env.CGO_ENABLED === '1') {
-          await ensureProgram('gcc', 'gcc', report, signal);
-        }
-        await report.step(`compile ${basename(go.output)}`, async (advance) => {
-          const env = { ...process.env, CGO_ENABLED: '0', ...go.env };
-          const tags = go.tags.length === 0 ? [] : [`-tags=${go.tags.join(',')}`];
-          const options = { cwd: dir, env, ...(signal === undefined ? {} : { signal }) };
-          advance('reading its modules');
-          let modules = 0;
-          const all = await command(program, ['list', '-deps', ...tags, go.package], {
-            ...options,
-            onLine: (line) => {
-              if (!line.startsWith('go: downloading ')) {
-                return;
-              }
-              modules += 1;
-              advance(`${modules} modules downloaded`);
-            },
-          });
-          const total = all.split('\n').length;
-          const compiled = new Set<string>();
-          await command(
-            program,
-            [
-              'build',
-              '-v',
-              '-trimpath',
-              '-buildvcs=false',
-              `-ldflags=${go.ldflags}`,
-              ...tags,
-              '-o',
-              target,
-              go.package,
-            ],
-            {
-              ...options,
-              onLine: (line) => {
-                if (!/^[\w.~-]+(\/[\w.~-]+)*$/.test(line)) {
-                  return;
-                }
-                compiled.add(line);
-                advance(`${compiled.size} packages compiled, of at most ${total}`);
-              },
-            },
-          );
-        });
-      }),
-  };
 }
 
 /** A file of Maven Central, by its coordinates. */

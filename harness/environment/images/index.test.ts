@@ -34,6 +34,8 @@ class FakeEngine {
   readonly asked: string[] = [];
   registry = false;
   buildError: string | undefined;
+  /** The build of this image ends only when it opens. */
+  gate: { readonly name: string; readonly opens: () => boolean } | undefined;
 
   get docker(): Docker {
     const docker = new Docker({ socketPath: '/nowhere' });
@@ -53,6 +55,10 @@ class FakeEngine {
       },
       buildImage: async (context: NodeJS.ReadableStream, options: { t: string; buildargs: Record<string, string> }) => {
         for await (const _ of context) {
+        }
+        const { gate } = this;
+        if (gate !== undefined && options.t.startsWith(`kube-agent-conformance/${gate.name}:`)) {
+          await vi.waitUntil(gate.opens, { timeout: 5_000, interval: 5 });
         }
         this.asked.push(`build ${options.t.split(':')[0]} on ${options.buildargs.BASE ?? 'scratch'}`);
         if (this.buildError !== undefined) {
@@ -123,7 +129,11 @@ describe('provideImages', () => {
       'build kube-agent-conformance/base on scratch',
       expect.stringMatching(/^build kube-agent-conformance\/derived on kube-agent-conformance\/base:[0-9a-f]{20}$/),
     ]);
-    expect(notes).toEqual([expect.stringContaining('no such host')]);
+    expect(notes).toEqual([
+      '1 to get: derived. A set-up that is broken off continues where it stopped.',
+      expect.stringContaining('no such host'),
+      'derived is there, 1 of 1; all are there',
+    ]);
   });
 
   it('asks for nothing when all is there', async () => {
@@ -132,6 +142,18 @@ describe('provideImages', () => {
     engine.asked.length = 0;
     expect(await provide(engine, ['derived', 'preview'])).toEqual(first);
     expect(engine.asked).toEqual([]);
+  });
+
+  it('makes images side by side, and the base of two of them once', async () => {
+    await image('slow', 'name: slow\nbase: scratch');
+    const engine = new FakeEngine();
+    const notes: string[] = [];
+    engine.gate = { name: 'slow', opens: () => engine.asked.some((asked) => asked.includes('/preview ')) };
+    await provide(engine, ['slow', 'derived', 'preview'], ({ phase, step }) => phase === 'note' && notes.push(step));
+    expect(engine.asked.at(-1)).toMatch(/^build kube-agent-conformance\/slow /);
+    expect(engine.asked.filter((asked) => asked.startsWith('build kube-agent-conformance/base '))).toHaveLength(1);
+    expect(notes).toContain('slow is there, 3 of 3; all are there');
+    expect(notes.join()).not.toContain('waiting for process');
   });
 
   it('fails with the end of the build when a step of it fails, and goes on from there next time', async () => {

@@ -11,6 +11,7 @@ import { type Artifact, artifactsOf, type Workshop } from './artifacts.ts';
 import { buildImage } from './build.ts';
 import { Cache, explainDiskFull, freeBytes, megabytes } from './cache.ts';
 import { type ContextFile, digestOf, filesUnder, fingerprint } from './digest.ts';
+import { Overview, type Piece } from './forecast.ts';
 import { takeLock } from './lock.ts';
 import { digestFrom, pull } from './registry.ts';
 import { makeRootFileSystem, type RootFileSystem, rootFileSystem } from './rootfs.ts';
@@ -197,16 +198,18 @@ export async function provideImages<Name extends string>(
       resolved.set(name, resolvedFrom(there, present));
     }
   }
-  // The first one is minutes of compilation: the others, which are downloads, root file systems and a JVM, are made
-  // alongside.
-  const [first, ...others] = missing;
-  const lanes = [first === undefined ? [] : [first], others];
+  // All side by side: one compiles while another downloads. What several lie on is made by the first that takes its
+  // lock.
+  const overview = new Overview(
+    new Map(missing.map((index) => [names[index] as string, piecesOf(usableOf(index), present, cache)])),
+    new StepReporter('images', options.onProgress ?? (() => {})),
+  );
+  overview.begin();
   const outcomes = await Promise.allSettled(
-    lanes.map(async (lane) => {
+    missing.map(async (index) => {
       try {
-        for (const index of lane) {
-          await make(index);
-        }
+        await make(index);
+        overview.ready(names[index] as string);
       } catch (error) {
         giveUp.abort(error);
         throw error;
@@ -218,6 +221,20 @@ export async function provideImages<Name extends string>(
     throw giveUp.signal.aborted && failed.includes(giveUp.signal.reason) ? giveUp.signal.reason : failed[0];
   }
   return Object.fromEntries(names.map((name) => [name, resolved.get(name)])) as Record<Name, ResolvedImage>;
+}
+
+/** The work that an image takes which no registry has: its own and that of the bases that are not there. */
+function piecesOf(candidates: readonly Candidate[], present: Inventory, cache: Cache): Piece[] {
+  const candidate = candidates.at(-1);
+  if (candidate === undefined || present.has(candidate.reference)) {
+    return [];
+  }
+  const { image, base, artifacts } = candidate;
+  const { compile, build } = image.spec.effort ?? { compile: Number.NaN, build: Number.NaN };
+  const programs = new Set(image.spec.go.map(({ output }) => output));
+  const isCompiled = artifacts.every(({ key, output }) => !programs.has(output) || cache.has('go', key));
+  const below = base.kind === 'image' ? piecesOf([base.candidate], present, cache) : [];
+  return [...below, { name: image.name, compile: isCompiled ? 0 : compile, build }];
 }
 
 function resolvedFrom({ reference, source }: Candidate, present: Inventory): ResolvedImage {
@@ -242,6 +259,15 @@ async function checkRoom(cache: Cache, dataRoot: string): Promise<void> {
   }
 }
 
+/** Says which other process is waited for; what this one itself is making shows its own progress. */
+function tellOfOthers(report: StepReporter, what: string): (holder: string) => void {
+  return (holder) => {
+    if (holder !== String(process.pid)) {
+      report.note(`waiting for process ${holder}, which is making the same ${what}`);
+    }
+  };
+}
+
 /** Makes one of an image's candidates be in the engine: the first that can be had. */
 async function provide(docker: Docker, candidates: readonly Candidate[], workshop: Workshop): Promise<Candidate> {
   const { report, signal } = workshop;
@@ -252,7 +278,7 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
   const { name } = first.image;
   await using _lock = await takeLock(
     `${workshop.cache.folder}/image/${first.image.spec.name}`,
-    (holder) => report.note(`waiting for process ${holder}, which is making the same image`),
+    tellOfOthers(report, 'image'),
     signal,
   );
   const present = await inventory(docker);
@@ -269,7 +295,10 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
     report.note(`${pullable.reference} is not to be had (${result.reason})`);
   }
   const buildable = candidates.filter((candidate) => candidate !== pullable);
-  const candidate = await withBase(docker, buildable, workshop);
+  const [candidate] = await Promise.all([
+    withBase(docker, buildable, workshop),
+    buildable[0] === undefined ? undefined : locateAll(buildable[0].artifacts, workshop),
+  ]);
   if (candidate === undefined) {
     throw new SetUpError(`The image ${name} could not be pulled, and building it is not allowed here.`);
   }
@@ -290,6 +319,13 @@ async function provide(docker: Docker, candidates: readonly Candidate[], worksho
   return candidate;
 }
 
+/** Makes what the cache does not have: beside the base, which waits for downloads while this computes. */
+async function locateAll(artifacts: readonly Artifact[], workshop: Workshop): Promise<void> {
+  for (const artifact of artifacts) {
+    await artifact.locate(workshop);
+  }
+}
+
 /** The candidate whose base is in the engine, after that base was provided. */
 async function withBase(
   docker: Docker,
@@ -304,7 +340,7 @@ async function withBase(
     const { root } = first.base;
     await using _lock = await takeLock(
       `${workshop.cache.folder}/${root.reference}`,
-      (holder) => workshop.report.note(`waiting for process ${holder}, which is making the same root file system`),
+      tellOfOthers(workshop.report, 'root file system'),
       workshop.signal,
     );
     if (!(await inventory(docker)).has(root.reference)) {

@@ -11,7 +11,7 @@ import type { Workshop } from './artifacts.ts';
 import { removeTree } from './cache.ts';
 import { digestOf } from './digest.ts';
 import { follow } from './follow.ts';
-import { ensureProgram } from './tools.ts';
+import { ensureProgram, takeAptLock } from './tools.ts';
 
 /** A Debian root file system: the Essential packages of the host's release and the listed ones. */
 export type RootFileSystem = { readonly packages: readonly string[]; readonly reference: string };
@@ -94,6 +94,7 @@ async function mmdebstrap({ cache, report, signal }: Workshop): Promise<string> 
   if (installed !== undefined) {
     return installed;
   }
+  await using _lock = await takeAptLock(signal);
   const folder = await cache.entry('tools', 'mmdebstrap', async (temporary) => {
     const options = { cwd: temporary, ...(signal === undefined ? {} : { signal }) };
     const download = () =>

@@ -78,6 +78,13 @@ const imageSpecSchema = z.strictObject({
   npm: z.array(npmSchema).default([]),
   workloads: z.array(workloadSchema).default([]),
   podImages: z.array(podImageSchema).default([]),
+  /**
+   * Processor seconds that making it takes, for the forecast of set-up: `compile` of its Go programs, `build` of all
+   * else, its root file system included and its base image not. Absent: nobody knows.
+   */
+  effort: z
+    .strictObject({ compile: z.number().nonnegative().default(0), build: z.number().nonnegative().default(0) })
+    .optional(),
   /** Build arguments of the Dockerfile. */
   args: environment.default({}),
   /**

@@ -3,6 +3,7 @@ import { SetUpError } from '../engine/errors.ts';
 import { readHost } from '../engine/host.ts';
 import type { StepReporter } from '../engine/progress.ts';
 import { installPackages } from '../engine/start.ts';
+import { type Lock, takeLock } from './lock.ts';
 
 /**
  * Oldest Go that the modules build with, and the oldest that can fetch that one by itself (Go 1.21 release notes,
@@ -61,7 +62,7 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
         mend,
       );
     }
-    await installPackages(['golang-go'], report, signal);
+    await installOnce('go', 'golang-go', report, signal);
     return ensureGo(report, signal);
   }
   const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
@@ -93,12 +94,30 @@ export async function ensureProgram(
       'then run setup again',
     ]);
   }
-  await installPackages([debianPackage], report, signal);
+  await installOnce(program, debianPackage, report, signal);
   const installed = await which(program);
   if (installed === undefined) {
     throw new SetUpError(`The package ${debianPackage} was installed, but \`${program}\` is not on PATH.`);
   }
   return installed;
+}
+
+/** Installs a program unless somebody just did: images are made side by side, and apt works for one at a time. */
+async function installOnce(
+  program: string,
+  debianPackage: string,
+  report: StepReporter,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  await using _lock = await takeAptLock(signal);
+  if ((await which(program)) === undefined) {
+    await installPackages([debianPackage], report, signal);
+  }
+}
+
+/** Held while apt changes this host: apt's own locks make the second one fail instead of wait. */
+export function takeAptLock(signal: AbortSignal | undefined): Promise<Lock> {
+  return takeLock('apt', () => {}, signal);
 }
 
 /** Upstream version of the package that apt would install, as root on Debian; undefined when there is none. */

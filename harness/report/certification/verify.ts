@@ -41,6 +41,9 @@ const REQUIRED = [
 ];
 const KNOWN = new Set([...REQUIRED, ATTESTATION, PUBLIC_KEY, 'target.yaml']);
 
+/** The shortcoming of a bundle that may be whole, and was made by another version. */
+export const OTHER_VERSION = 'the plan of another version of the catalogue cannot be checked here';
+
 /** @throws UsageError where the folder is not there, or holds none of the files of a bundle */
 export function readFolder(folder: string): Map<string, Buffer> {
   if (!(statSync(folder, { throwIfNoEntry: false })?.isDirectory() ?? false)) {
@@ -333,10 +336,7 @@ export function verifyBundle(
         `this is ${packageVersion().version} with ${catalogue.digest.slice(0, 12)}: ` +
         'plan and renderings can only be compared by that version',
     );
-    found.shortcomings = [
-      ...shortcomings(report, { requirements: [], digest: '' }, product.role),
-      'the plan of another version of the catalogue cannot be checked here',
-    ];
+    found.shortcomings = [...shortcomings(report, { requirements: [], digest: '' }, product.role), OTHER_VERSION];
   }
   return found;
 }
