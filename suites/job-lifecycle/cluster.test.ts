@@ -1,19 +1,11 @@
-import type {
-  CoreV1Event,
-  KubernetesObject,
-  V1Job,
-  V1Pod,
-  V1PodSpec,
-  V1StorageClassList,
-} from '@kubernetes/client-node';
+import type { CoreV1Event, V1StorageClassList } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { DeadlineExceeded, describeError, expectBefore, expectWithin, Violation } from '../../harness/core/errors.ts';
 import { FollowedLog, readLog } from '../../harness/kubernetes/logs.ts';
-import { describePod, isReady } from '../../harness/kubernetes/pod-status.ts';
-import { loadRecipe, RECIPE_ISSUERS } from '../../harness/kubernetes/recipes.ts';
+import { isReady } from '../../harness/kubernetes/pod-status.ts';
 import { Recorder } from '../../harness/kubernetes/recorder.ts';
 import { START_SECONDS } from '../../harness/probes/pods.ts';
-import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
+import { requirement } from '../../harness/run/worker/requirement.ts';
 import { CronJobs } from './cronjobs.ts';
 import {
   bench,
@@ -21,7 +13,6 @@ import {
   eventsOf,
   gone,
   IGNORES_TERM,
-  jobsPath,
   podsOf,
   RUNS_UNTIL_TERM,
   ranLast,
@@ -30,6 +21,8 @@ import {
   terminationOf,
   withContainer,
 } from './jobs.ts';
+import { POD_FAULTS } from './pod-faults.ts';
+import { HOUR_MS, lastRecipeSlot, RECIPE_CACHE, runRecipes } from './recipes.ts';
 import { KILL_SLACK_SECONDS, secondsFromTerm, terminate } from './termination.ts';
 
 requirement('JL-01', async (t) => {
@@ -200,95 +193,6 @@ requirement('JL-08', async (t) => {
   expect(ends.termination?.exitCode, 'exit code of a container that ends on SIGTERM').toBe(0);
   expectBefore(`a pod is gone that ends at once, of a grace of ${GRACE.ends}`, ends.goneAfter, AT_ONCE_SECONDS);
 });
-
-/** A fault of a pod, and how its status has to tell it. */
-interface PodFault {
-  name: string;
-  spec: (image: string) => V1PodSpec;
-  /** What the status says of it, in words; undefined as long as it says nothing. */
-  told: (pod: V1Pod) => string | undefined;
-}
-
-/** No registry has this image: the top-level domain `invalid` never resolves (RFC 6761 section 6.4). */
-const NO_SUCH_IMAGE = 'registry.invalid/no/such-image:1';
-
-function waitingReason(pod: V1Pod): string | undefined {
-  return pod.status?.containerStatuses?.[0]?.state?.waiting?.reason;
-}
-
-const POD_FAULTS: PodFault[] = [
-  {
-    name: 'exit-code',
-    spec: (image) => scriptPod(image, 'exit 3'),
-    told: (pod) => (pod.status?.phase === 'Failed' && terminationOf(pod)?.exitCode === 3 ? 'exit code 3' : undefined),
-  },
-  {
-    name: 'out-of-memory',
-    spec: (image) =>
-      withContainer(scriptPod(image, 'x=$(head -c 268435456 /dev/zero | tr "\\0" x); exit 0'), {
-        resources: { requests: { cpu: '10m', memory: '32Mi' }, limits: { memory: '32Mi' } },
-      }),
-    told: (pod) => {
-      const end = terminationOf(pod);
-      return end?.reason === 'OOMKilled' ? `OOMKilled, exit code ${end.exitCode}` : undefined;
-    },
-  },
-  {
-    name: 'image-pull',
-    spec: (image) => withContainer(scriptPod(image, 'exit 0'), { image: NO_SUCH_IMAGE }),
-    told: (pod) => ['ErrImagePull', 'ImagePullBackOff'].find((reason) => reason === waitingReason(pod)),
-  },
-  {
-    name: 'configuration',
-    spec: (image) =>
-      withContainer(scriptPod(image, 'exit 0'), {
-        env: [{ name: 'KEY', valueFrom: { secretKeyRef: { name: 'no-such-secret', key: 'key' } } }],
-      }),
-    told: (pod) => (waitingReason(pod) === 'CreateContainerConfigError' ? 'CreateContainerConfigError' : undefined),
-  },
-  {
-    name: 'unschedulable',
-    spec: (image) => ({ ...scriptPod(image, 'exit 0'), nodeSelector: { 'conformance.test/no-such-node': 'true' } }),
-    told: (pod) => {
-      const condition = pod.status?.conditions?.find(
-        ({ type, status }) => type === 'PodScheduled' && status === 'False',
-      );
-      return condition?.reason === 'Unschedulable' && condition.message
-        ? `Unschedulable: ${condition.message}`
-        : undefined;
-    },
-  },
-  {
-    name: 'init',
-    spec: (image) => {
-      const spec = scriptPod(image, 'exit 0');
-      return {
-        ...spec,
-        initContainers: withContainer(spec, { name: 'init', command: ['sh', '-c', 'exit 7'] }).containers,
-      };
-    },
-    told: (pod) =>
-      pod.status?.phase === 'Failed' && pod.status.initContainerStatuses?.[0]?.state?.terminated?.exitCode === 7
-        ? 'init container ended with 7'
-        : undefined,
-  },
-  {
-    name: 'eviction',
-    // Not `exit 0` on SIGTERM: the status of an evicted pod that ends well says Succeeded, and nothing of the eviction.
-    spec: (image) =>
-      withContainer(
-        scriptPod(image, 'head -c 8388608 /dev/zero | tr "\\0" x; trap "exit 143" TERM; while :; do sleep 0.2; done'),
-        {
-          resources: {
-            requests: { cpu: '10m', memory: '32Mi' },
-            limits: { memory: '256Mi', 'ephemeral-storage': '1Mi' },
-          },
-        },
-      ),
-    told: (pod) =>
-      pod.status?.phase === 'Failed' && pod.status.reason === 'Evicted' ? `Evicted: ${pod.status.message}` : undefined,
-  },
-];
 
 /**
  * A status may take so long: the kubelet looks for evictions every ten seconds, and everything else goes on meanwhile.
@@ -513,111 +417,6 @@ requirement('JL-04', async (t) => {
   expect(left.complete, 'Jobs that are complete and left').toHaveLength(1);
   expect(left.failed, 'Jobs that are failed and left').toHaveLength(1);
 });
-
-/**
- * What runs in the pods of the recipes: it reads what the recipe gives it, and tells what it found; with `serve`, to
- * who asks.
- */
-const READS_ITS_RECIPE = `
-const fs = require('node:fs');
-const [mode, cache] = process.argv.slice(1);
-const look = () => {
-  const { provider } = JSON.parse(fs.readFileSync(process.env.OPENCODE_CONFIG_DIR + '/opencode.json', 'utf8'));
-  const providers = Object.values(provider).map(({ options: { oauth2 } }) => {
-    const path = oauth2.subjectTokenSource.tokenPath ?? '/var/run/secrets/tokens/oauth2/token';
-    const { aud, sub } = JSON.parse(Buffer.from(fs.readFileSync(path, 'utf8').split('.')[1], 'base64url'));
-    return { issuer: oauth2.issuer, aud, sub };
-  });
-  if (cache) fs.writeFileSync(cache + '/access-token', 'none');
-  return JSON.stringify({ providers });
-};
-if (mode === 'serve') {
-  require('node:http').createServer((request, response) => response.end(request.url === '/healthz' ? 'ok' : look())).listen(8080);
-  process.on('SIGTERM', () => process.exit(0));
-} else console.log(look());
-`;
-
-const RECIPE_SERVICE_ACCOUNT = 'opencode-runner';
-const RECIPE_CACHE = '/root/.cache/opencode-oauth2';
-/** Hour of the recipe's CronJob, which runs on weekdays, in UTC. */
-const RECIPE_HOUR = 9;
-const HOUR_MS = 3_600_000;
-
-/** The recipe's last slot before an instant. */
-function lastRecipeSlot(now: Date): Date {
-  const slot = new Date(now);
-  slot.setUTCHours(RECIPE_HOUR, 0, 0, 0);
-  while (slot > now || slot.getUTCDay() % 6 === 0) {
-    slot.setUTCDate(slot.getUTCDate() - 1);
-  }
-  return slot;
-}
-
-/** Applies recipes in a namespace of their own, and judges what runs by them. */
-async function runRecipes(
-  t: RequirementContext,
-  purpose: string,
-  configMap: string,
-  providers: (keyof typeof RECIPE_ISSUERS)[],
-) {
-  const cluster = await t.cluster();
-  const { name: namespace } = await t.namespaceFor(purpose, 'baseline');
-  const issuers = Object.fromEntries(
-    Object.entries(RECIPE_ISSUERS).map(([name, issuer]) => [issuer, `https://${name}.conformance.test/realms/recipe`]),
-  );
-  const seen = { signal: t.signal };
-  const jobs = await Recorder.open<V1Job>(cluster, jobsPath(namespace), seen);
-  const pods = await Recorder.open<V1Pod>(cluster, `/api/v1/namespaces/${namespace}/pods`, {
-    ...seen,
-    describe: describePod,
-  });
-  const load = (name: string, ...words: string[]): KubernetesObject[] =>
-    loadRecipe(name, {
-      namespace,
-      image: cluster.workloadImage,
-      command: ['node', '--eval', READS_ITS_RECIPE, ...words],
-      issuers,
-    });
-  await cluster.create([...load('serviceaccount'), ...load(configMap)]);
-  const expected = {
-    providers: providers.map((name) => {
-      const issuer = issuers[RECIPE_ISSUERS[name]];
-      return { issuer, aud: [issuer], sub: `system:serviceaccount:${namespace}:${RECIPE_SERVICE_ACCOUNT}` };
-    }),
-  };
-  return {
-    namespace,
-    jobs,
-    pods,
-    load,
-    judge(what: string, told: string): void {
-      const found = JSON.parse(told) as unknown;
-      t.evidence(what, found);
-      expect(found, `what the pod of ${what} found`).toEqual(expected);
-    },
-    /** Waits for a pod of a Job to end well. @throws Violation when one of them fails */
-    async ended(job: string): Promise<string> {
-      const pod = await pods.until(
-        (events) => {
-          const own = events.filter(({ object }) => object.metadata?.ownerReferences?.some(({ name }) => name === job));
-          const failed = own.find(({ object }) => object.status?.phase === 'Failed');
-          if (failed !== undefined) {
-            throw new Violation(`a pod of ${job} failed: ${describePod(failed.object)}`);
-          }
-          return own.find(({ object }) => object.status?.phase === 'Succeeded')?.object.metadata?.name;
-        },
-        { what: `a pod of ${job} to succeed`, deadlineSeconds: START_SECONDS },
-      );
-      const { end } = await ended(jobs, job);
-      expect(end.type, `the end of ${job}`).toBe('Complete');
-      const { body } = await readLog(cluster, namespace, pod);
-      return body.toString();
-    },
-    async [Symbol.asyncDispose](): Promise<void> {
-      await Promise.all([jobs.close(), pods.close()]);
-    },
-  };
-}
 
 requirement('JL-09', async (t) => {
   const cluster = await t.cluster();
