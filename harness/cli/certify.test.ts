@@ -9,7 +9,7 @@ import { loadSigner } from '../report/certification/keys.ts';
 import { canonicalPlan } from '../report/certification/plan.ts';
 import { parseProduct } from '../report/certification/product.ts';
 import { reportOf, resultOf } from '../report/report-builders.ts';
-import { commandLine } from './program.ts';
+import { printed } from './printed.ts';
 
 let folder: string;
 const inFolder = (name: string): string => join(folder, name);
@@ -27,18 +27,6 @@ afterEach(() => {
   vi.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });
-
-async function printed(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const code = await commandLine(words, (text) => {
-    err += text;
-  });
-  return { code, out, err };
-}
 
 test.each([
   ['no product file', ['--product', 'nowhere.yaml'], /product file nowhere.yaml cannot be read/],

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Outcome } from '../core/outcome.ts';
 import { reportOf, resultOf } from '../report/report-builders.ts';
-import { commandLine } from './program.ts';
+import { printed } from './printed.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -20,18 +20,6 @@ function written(name: string, outcomes: Record<string, Outcome>): string {
   const file = join(folder, name);
   writeFileSync(file, JSON.stringify(reportOf(Object.entries(outcomes).map(([id, outcome]) => resultOf(id, outcome)))));
   return file;
-}
-
-async function printed(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const code = await commandLine(words, (text) => {
-    err += text;
-  });
-  return { code, out, err };
 }
 
 test('compare: 1 where anything got worse, 2 where there is no verdict, else 0', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { sampleReport } from '../report/report-builders.ts';
-import { commandLine } from './program.ts';
+import { printed } from './printed.ts';
 import { openerOf } from './show.ts';
 
 // The first test loads every renderer, which takes seconds on a busy machine.
@@ -17,18 +17,6 @@ afterEach(() => {
   vi.restoreAllMocks();
   rmSync(folder, { recursive: true });
 });
-
-async function printed(...words: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ['', ''];
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  const code = await commandLine(words, (text) => {
-    err += text;
-  });
-  return { code, out, err };
-}
 
 test('prints where the page is, and makes it where there is none', async () => {
   writeFileSync(join(folder, 'report.json'), JSON.stringify(sampleReport(20)));

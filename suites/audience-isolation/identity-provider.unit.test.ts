@@ -1,13 +1,7 @@
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
+import { expect, test, vi } from 'vitest';
 import type { EmbeddedTwin } from '../../harness/environment/identity-provider/embedded/twin.ts';
-import {
-  applicable,
-  type Bodies,
-  evaluateInProcess,
-  type InProcessProvider,
-  type Setting,
-} from '../../harness/environment/identity-provider/in-process.ts';
+import { applicable, type Bodies, type Setting } from '../../harness/environment/identity-provider/in-process.ts';
+import { expensive, testInProcess } from '../../harness/environment/identity-provider/in-process-suite.ts';
 import { collectMatrix, renderMatrix } from '../../harness/report/matrix.ts';
 import type { EvidenceItem } from '../../harness/rpc/protocol.ts';
 
@@ -18,50 +12,14 @@ vi.mock('../../harness/run/worker/requirement.ts', () => ({
 }));
 await import('./identity-provider.test.ts');
 
-// Seconds of work in all: how long they take is the machine's affair.
-vi.setConfig({ testTimeout: 120_000 });
-beforeAll(() => void vi.useFakeTimers({ toFake: ['Date'] }));
-afterAll(() => void vi.useRealTimers());
-
-const evaluate = (started: InProcessProvider, setting?: Setting): Promise<Record<string, string>> =>
-  evaluateInProcess(bodies, started, setting);
-
-/** Declarations by which a fault shows, where the first one does not show it. */
-const SHOWN_BY: Record<string, number[]> = {
-  'grant-switched-off': [0, 2],
-  'pair-not-compared': [1],
-  'client-assertion-audience-unchecked': [3],
-  'client-id-believed': [1, 3],
-};
-
-const catalogue = loadCatalogue();
-const expensive = catalogue.requirements.flatMap(({ id, expensive: isCostly }) => (isCostly === true ? [id] : []));
-
-/** Those of the catalogue that need no container and that a row of this suite fails. */
-const twins = catalogue.twins.flatMap(({ name, mustFail, ...twin }) =>
-  twin.role === 'identity-provider' &&
-  twin.identityProvider.kind !== 'keycloak' &&
-  mustFail.some((id) => bodies.has(id))
-    ? [{ name, mustFail, ...twin.identityProvider }]
-    : [],
-);
-
-test('the reference passes every row', async () => {
-  expect(bodies.size).toBeGreaterThanOrEqual(7);
-  expect(await evaluate({ kind: 'embedded' })).toEqual({});
-});
-
-test.for(twins)('$name is red exactly where it must be', async ({ kind, variant, mustFail }) => {
-  const outcomes = await evaluate(
-    { kind, variant },
-    {
-      // By the first declaration alone, where the fault shows by it: most do, and time is short.
-      declarations: SHOWN_BY[variant ?? ''] ?? [0],
-      leftOut: expensive.filter((id) => !mustFail.includes(id)),
-    },
-  );
-  expect(Object.keys(applicable(outcomes)).sort()).toEqual(mustFail.filter((id) => bodies.has(id)).sort());
-  expect(Object.values(outcomes)).toContain(variant === 'grant-switched-off' ? 'not testable' : 'failed');
+const evaluate = testInProcess(bodies, {
+  shownBy: {
+    'grant-switched-off': [0, 2],
+    'pair-not-compared': [1],
+    'client-assertion-audience-unchecked': [3],
+    'client-id-believed': [1, 3],
+  },
+  outcome: { 'grant-switched-off': 'not testable' },
 });
 
 test('three providers with three tokens: three accepted, six refused, and the report says so', async () => {

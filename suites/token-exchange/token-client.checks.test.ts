@@ -1,35 +1,26 @@
 import { describe, expect, test } from 'vitest';
-import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import { HarnessError } from '../../harness/core/errors.ts';
-import { expectNone, type Finding, textOf } from '../../harness/core/findings.ts';
-import { type SimulatedName, simulatedProviders, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
-import type { Call, ClientSession } from '../../harness/roles/token-client/record.ts';
-import { aCall, anExchange, aRequest, aSession, iso } from '../../harness/roles/token-client/record-builders.ts';
+import { expectNone } from '../../harness/core/findings.ts';
+import { simulatedProviders } from '../../harness/fakes/simulated-providers.ts';
+import type { ClientSession } from '../../harness/roles/token-client/record.ts';
+import { iso } from '../../harness/roles/token-client/record-builders.ts';
+import {
+  call,
+  exchange,
+  failed,
+  HOSTS,
+  plain,
+  request,
+  session,
+  simulated,
+  told,
+} from '../../harness/roles/token-client/simulated-builders.ts';
 import {
   exchangesBySubjectToken,
   findsAnIssuerWithAPath,
   refusesMetadataOfAnotherIssuer,
   sendsNoTokenToStrangers,
 } from './token-client.checks.ts';
-
-const HOSTS = {
-  simulated: 'simulated.test',
-  tenants: 'tenants.test',
-  untrusted: 'untrusted.test',
-  elsewhere: 'elsewhere.test',
-};
-const simulated = simulatedSetups({ hosts: HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped/token' });
-
-const call = (provider: SimulatedName, from: number, to: number, change: Partial<Call> = {}): Call =>
-  aCall('simulated', provider, [from, to], change);
-const plain = call('plain', 0, 0.1);
-const failed = { ok: false, error: 'refused' };
-const exchange = (provider: SimulatedName, at: number, change: Partial<ExchangeRecord> = {}): ExchangeRecord =>
-  anExchange(provider, at, change);
-const request = (provider: SimulatedName, at: number, status: number): ResourceRecord => aRequest(provider, at, status);
-const session = (change: Partial<ClientSession>): ClientSession =>
-  aSession({ latePath: '', capabilities: ['resident'], simulated, timeLimitMs: 3_000, ...change });
-const told = (findings: Finding[]): string[] => findings.map(textOf);
 
 test('every provider is simulated at the issuer that the client is configured for', () => {
   const providers = simulatedProviders({ hosts: HOSTS, port: 8443 });

@@ -1,10 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import { HarnessError } from '../../harness/core/errors.ts';
-import { expectNone, type Finding, textOf } from '../../harness/core/findings.ts';
-import { type SimulatedName, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
+import { expectNone } from '../../harness/core/findings.ts';
 import type { Call, ClientSession } from '../../harness/roles/token-client/record.ts';
-import { aCall, anExchange, aRequest, aSession, iso } from '../../harness/roles/token-client/record-builders.ts';
+import { aCall, iso } from '../../harness/roles/token-client/record-builders.ts';
+import {
+  call,
+  exchange,
+  failed,
+  plain,
+  request,
+  session,
+  told,
+} from '../../harness/roles/token-client/simulated-builders.ts';
 import {
   boundsItsExchanges,
   doesNotGuessALife,
@@ -14,25 +21,6 @@ import {
   persistsAccessTokensPrivately,
   survivesAnOutage,
 } from './token-client.checks.ts';
-
-const HOSTS = {
-  simulated: 'simulated.test',
-  tenants: 'tenants.test',
-  untrusted: 'untrusted.test',
-  elsewhere: 'elsewhere.test',
-};
-const simulated = simulatedSetups({ hosts: HOSTS, port: 8443, tokenPath: '/token', swappedPath: '/swapped/token' });
-
-const call = (provider: SimulatedName, from: number, to: number, change: Partial<Call> = {}): Call =>
-  aCall('simulated', provider, [from, to], change);
-const plain = call('plain', 0, 0.1);
-const failed = { ok: false, error: 'refused' };
-const exchange = (provider: SimulatedName, at: number, change: Partial<ExchangeRecord> = {}): ExchangeRecord =>
-  anExchange(provider, at, change);
-const request = (provider: SimulatedName, at: number, status: number): ResourceRecord => aRequest(provider, at, status);
-const session = (change: Partial<ClientSession>): ClientSession =>
-  aSession({ latePath: '', capabilities: ['resident'], simulated, timeLimitMs: 3_000, ...change });
-const told = (findings: Finding[]): string[] => findings.map(textOf);
 
 test('exchanges overlap where one arrives before the other is answered', () => {
   const calls = [call('slow', 0, 2), call('slow', 0.1, 2)];
