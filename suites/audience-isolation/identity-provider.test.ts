@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt, decodeProtectedHeader, type JWK } from 'jose';
 import { HarnessError, NotTestable, Violation } from '../../harness/core/errors.ts';
-import { createForge, type TokenForge } from '../../harness/core/token.ts';
+import { createForge } from '../../harness/core/token.ts';
 import {
   makeRogueIssuer,
   publicKeyAsSecrets,
@@ -11,8 +11,6 @@ import {
   unsecured,
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey, startAdditionalIssuer } from '../../harness/fakes/additional-issuer.ts';
-import type { Fetch } from '../../harness/oauth/fetch.ts';
-import { identityOf, membersOf, tellingMembers } from '../../harness/oauth/identity.ts';
 import {
   conclude,
   type ProviderFinding,
@@ -43,6 +41,8 @@ import {
   requireGood,
 } from '../../harness/probes/token-matrix.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
+import { tokensOfOtherSubjects } from './other-subjects.ts';
+import { type Change, signedAgain } from './signed-again.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
 const TEN_MINUTES = 600;
@@ -54,13 +54,6 @@ const ISSUER_REASONS: Reason[] = ['issuer', 'signature', 'subject'];
 
 /** A key is one of an issuer's: who does not find it may name the one or the other. */
 const KEY_REASONS: Reason[] = ['signature', 'issuer'];
-
-type Change = (claims: Record<string, unknown>) => void;
-
-/** A good token with changed claims, signed again with the cluster's own key. */
-async function signedAgain(exchange: DeclaredExchange, { resign }: TokenForge, change: Change): Promise<string> {
-  return resign(await exchange.good(), change);
-}
 
 requirement('AI-01', async (t) => {
   const all = await exchangesOfAll(t, 'ai-01');
@@ -268,115 +261,12 @@ requirement('AI-08a', (t) =>
   }),
 );
 
-/**
- * Tells whether an access token is a registered ServiceAccount's, by what tells that one from another that is
- * registered, too.
- *
- * @returns undefined where the exchange refuses good tokens, which the controls of a refusal say
- */
-async function harmTo(
-  fetch: Fetch,
-  mapped: DeclaredExchange,
-  other: DeclaredExchange,
-): Promise<BadToken['harmOf'] | undefined> {
-  const known: (Record<string, unknown> | string)[] = [];
-  for (const exchange of [mapped, other, mapped]) {
-    const response = await exchange.present(await exchange.good());
-    if (!isAccepted(response)) {
-      return undefined;
-    }
-    known.push(await identityOf(fetch, exchange.provider, response.accessToken ?? ''));
-  }
-  const [before, between, after] = known;
-  return async (accessToken) => {
-    const given = await identityOf(fetch, mapped.provider, accessToken);
-    if (typeof before !== 'object' || typeof between !== 'object' || typeof after !== 'object') {
-      return { undecided: 'nobody can tell whose identity it was given' };
-    }
-    if (typeof given !== 'object') {
-      return { undecided: given };
-    }
-    const telling = tellingMembers(before, between, after);
-    const shared = membersOf(telling, before, given);
-    if (telling.length > 0 && shared.length === 0) {
-      return 'none';
-    }
-    return { harm: `it was given the identity of the one that is registered (${shared.join(', ') || 'all have one'})` };
-  };
-}
-
 requirement('AI-09', async (t) => {
-  const [exchanges, others, cluster, own, other, { fetch }] = await Promise.all([
+  const [exchanges, registered] = await Promise.all([
     declaredExchanges(t, 'ai-09'),
     declaredExchanges(t, 'ai-09-other', { second: true }),
-    t.cluster(),
-    t.namespace(),
-    t.namespaceFor('unmapped'),
-    t.identityProvider(),
   ]);
-  const name = exchanges[0]?.workload.serviceAccount ?? '';
-  const unmapped = [
-    { fault: 'the subject of another ServiceAccount', namespace: own.name, serviceAccount: `${name}-unmapped` },
-    { fault: 'the subject of the same name in another namespace', namespace: other.name, serviceAccount: name },
-  ];
-  await cluster.create(
-    unmapped.map(({ namespace, serviceAccount }) => ({
-      apiVersion: 'v1',
-      kind: 'ServiceAccount',
-      metadata: { namespace, name: serviceAccount },
-      automountServiceAccountToken: false,
-    })),
-  );
-  const { forge } = cluster;
-  const strangers = unmapped.map(
-    ({ fault, ...account }): BadToken => ({
-      fault,
-      reasons: ['subject'],
-      make: async ({ provider }) =>
-        (await cluster.createToken({ ...account, audiences: [provider.audience], expirationSeconds: 3_600 })).token,
-    }),
-  );
-  const nobody: BadToken[] =
-    forge === undefined
-      ? []
-      : [
-          {
-            fault: 'no subject',
-            reasons: ['subject'],
-            make: (exchange) =>
-              signedAgain(exchange, forge, (claims) => {
-                delete claims.sub;
-              }),
-          },
-        ];
-  const badTokens = new Map<DeclaredExchange, BadToken[]>();
-  for (const [index, exchange] of exchanges.entries()) {
-    const { provider, declaration } = exchange;
-    const registered = others[index];
-    const byClientId = declaration.grant === 'client-assertion' && declaration.omitsClientId !== true;
-    const harmOf =
-      registered !== undefined && (byClientId || provider.acceptsUnmappedSubjects === true)
-        ? await harmTo(fetch, exchange, registered)
-        : undefined;
-    const inItsOwnName = provider.acceptsUnmappedSubjects === true && harmOf !== undefined ? { harmOf } : {};
-    // A provider that finds the client by the assertion alone gives the other one its own identity, which does no harm.
-    const underTheClientId: BadToken[] =
-      byClientId && registered !== undefined && harmOf !== undefined
-        ? [
-            {
-              fault: 'the subject of another registered ServiceAccount',
-              reasons: ['subject'],
-              make: () => registered.good(),
-              harmOf,
-            },
-          ]
-        : [];
-    badTokens.set(exchange, [
-      ...strangers.map((stranger) => ({ ...stranger, ...inItsOwnName })),
-      ...nobody,
-      ...underTheClientId,
-    ]);
-  }
+  const badTokens = await tokensOfOtherSubjects(t, exchanges, registered);
   await expectRefused(t, exchanges, (exchange) => badTokens.get(exchange) ?? []);
 });
 
