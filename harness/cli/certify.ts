@@ -13,6 +13,9 @@ interface Flags extends EnvironmentFlags {
   target?: string;
   key: string[];
   signer?: string;
+  keyless?: boolean;
+  fulcioUrl?: string;
+  rekorUrl?: string;
   bundle?: string;
 }
 
@@ -32,6 +35,9 @@ export function registerCertify(program: Command): void {
       '--signer <command>',
       'sign with a command instead, e.g. of a KMS: message on stdin, base64 on stdout; --key is its public key',
     )
+    .option('--keyless', 'sign by Sigstore, with the OIDC token of the CI that this runs in; needs the network')
+    .option('--fulcio-url <url>', 'certificate authority of another instance of Sigstore')
+    .option('--rekor-url <url>', 'transparency log of another instance of Sigstore')
     .option('--bundle <folder>', 'folder or .tar.gz for the bundle (default: reports/certification/ROLE/NAME/VERSION)');
   addEnvironmentOptions(command).action(async (flags: Flags) => {
     process.exitCode = await certify(flags);
@@ -48,7 +54,8 @@ export async function certify(flags: Flags): Promise<number> {
     { loadProduct },
     { canonicalPlan },
     { commandSigner, keyIdOf, loadSigner },
-    { assertReplaceable, bundleFiles, shortcomings, writeBundle },
+    { assertReplaceable, bundleFiles, SIGSTORE_BUNDLE, shortcomings, writeBundle },
+    { statementOf },
     { folderName },
     { readReport },
     { verdictOf },
@@ -58,6 +65,7 @@ export async function certify(flags: Flags): Promise<number> {
     import('../report/certification/plan.ts'),
     import('../report/certification/keys.ts'),
     import('../report/certification/bundle.ts'),
+    import('../report/certification/statement.ts'),
     import('../report/certification/registry.ts'),
     import('../report/read.ts'),
     import('../report/verdict.ts'),
@@ -71,6 +79,7 @@ export async function certify(flags: Flags): Promise<number> {
   if (flags.signer !== undefined && keyFile === undefined) {
     throw new UsageError('--signer needs --key with its public key');
   }
+  const keyless = await keylessOf(flags);
   const signer =
     keyFile === undefined
       ? undefined
@@ -100,13 +109,17 @@ export async function certify(flags: Flags): Promise<number> {
     return EXIT.harnessError;
   }
   const files = bundleFiles({ report, product, productSource: source, targetSource, plan, signer });
+  if (keyless !== undefined) {
+    files[SIGSTORE_BUNDLE] = await keyless(statementOf(files, report, plan));
+  }
   if (isArchive(folder)) {
     await writeArchive(folder, files);
   } else {
     writeBundle(folder, files);
   }
   const lacks = shortcomings(report, plan, role);
-  const signed = signer === undefined ? 'not signed' : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`;
+  const unsigned = keyless === undefined ? 'not signed' : 'signed without a key';
+  const signed = signer === undefined ? unsigned : `signed by the key ${keyIdOf(signer.publicKey).slice(0, 16)}`;
   process.stdout.write(
     [
       '',
@@ -119,6 +132,31 @@ export async function certify(flags: Flags): Promise<number> {
     ].join('\n'),
   );
   return lacks.length === 0 ? EXIT.conformant : EXIT.notConformant;
+}
+
+/**
+ * What signs without a key, where that is asked for and can be done.
+ *
+ * @throws UsageError for options that contradict each other, and where it cannot be done from here
+ */
+async function keylessOf(flags: Flags): Promise<((statement: unknown) => Promise<string>) | undefined> {
+  const { keyless, key, signer, fulcioUrl: fulcioURL, rekorUrl: rekorURL } = flags;
+  if (keyless !== true) {
+    if ((fulcioURL ?? rekorURL) !== undefined) {
+      throw new UsageError('--fulcio-url and --rekor-url go with --keyless');
+    }
+    return undefined;
+  }
+  if (key.length > 0 || signer !== undefined) {
+    throw new UsageError('a bundle has one signature: --keyless goes neither with --key nor with --signer');
+  }
+  const servers = {
+    ...(fulcioURL === undefined ? {} : { fulcioURL }),
+    ...(rekorURL === undefined ? {} : { rekorURL }),
+  };
+  const { assertKeyless, sealKeyless } = await import('../report/certification/keyless.ts');
+  await assertKeyless(servers);
+  return (statement) => sealKeyless(statement, servers);
 }
 
 function readTarget(file: string): string {

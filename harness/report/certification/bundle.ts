@@ -20,6 +20,8 @@ import { sha256, statementOf, TEST_RESULT } from './statement.ts';
 export const CHECKSUMS = 'SHA256SUMS';
 export const ATTESTATION = 'attestation.json';
 export const PUBLIC_KEY = 'key.pub';
+/** In the place of {@link ATTESTATION} and {@link PUBLIC_KEY} where nobody keeps a key (keyless.ts). */
+export const SIGSTORE_BUNDLE = 'attestation.sigstore.json';
 
 /** Why a run does not certify its product; empty where it does. */
 export function shortcomings(report: Report, plan: CanonicalPlan, role: Role): string[] {
@@ -188,7 +190,8 @@ function readme(report: Report, product: Product, plan: CanonicalPlan): string {
     '',
     '`report.html` is the report for people, `report.json` the same as data. `results.json` and `e2e.log` have the',
     'forms of `go test -json` and `go test -v`, `junit.xml` that of JUnit. `attestation.json` is an in-toto test-result',
-    `attestation in a DSSE envelope over every other file; \`${CHECKSUMS}\` is for \`sha256sum -c\`.`,
+    `attestation in a DSSE envelope over every other file; \`${CHECKSUMS}\` is for \`sha256sum -c\`. Where the vendor signs`,
+    `without a key (Sigstore), it is \`${SIGSTORE_BUNDLE}\`.`,
     '',
     '## Verify',
     '',
@@ -196,7 +199,10 @@ function readme(report: Report, product: Product, plan: CanonicalPlan): string {
     '    cosign verify-blob-attestation --key VENDOR-KEY.pub --insecure-ignore-tlog \\',
     `      --type ${TEST_RESULT} --signature ${ATTESTATION} report.json`,
     '',
-    'Get the key from the vendor: `key.pub` in this folder shows only that the files belong together.',
+    'Get the key from the vendor: `key.pub` in this folder shows only that the files belong together. Of a bundle that is',
+    'signed without a key, get from the vendor who signs:',
+    '',
+    '    conformance verify . --certificate-identity WHO --certificate-oidc-issuer URL',
     '',
     '## Reproduce',
     '',

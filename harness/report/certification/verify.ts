@@ -9,8 +9,9 @@ import { wholeTokensIn } from '../../core/redact.ts';
 import { parseReport } from '../read.ts';
 import type { Report } from '../report.ts';
 import { judge, summarize } from '../verdict.ts';
-import { ATTESTATION, CHECKSUMS, PUBLIC_KEY, renderedFiles, shortcomings } from './bundle.ts';
+import { ATTESTATION, CHECKSUMS, PUBLIC_KEY, renderedFiles, SIGSTORE_BUNDLE, shortcomings } from './bundle.ts';
 import { firstDifference, type Opened, open } from './dsse.ts';
+import type { KeylessVerdict } from './keyless.ts';
 import { keyIdOf } from './keys.ts';
 import { type CanonicalPlan, canonicalPlan } from './plan.ts';
 import { type Product, parseProduct } from './product.ts';
@@ -39,7 +40,7 @@ const REQUIRED = [
   'results.json',
   CHECKSUMS,
 ];
-const KNOWN = new Set([...REQUIRED, ATTESTATION, PUBLIC_KEY, 'target.yaml']);
+const KNOWN = new Set([...REQUIRED, ATTESTATION, PUBLIC_KEY, SIGSTORE_BUNDLE, 'target.yaml']);
 
 /** The shortcoming of a bundle that may be whole, and was made by another version. */
 export const OTHER_VERSION = 'the plan of another version of the catalogue cannot be checked here';
@@ -88,8 +89,11 @@ function parseChecksums(text: string): Map<string, string> | undefined {
 }
 
 interface Signed {
+  /** The file that holds it. */
+  file: string;
   statement: Statement;
-  opened: Opened;
+  /** Absent where it is signed without a key. */
+  opened?: Opened;
 }
 
 class Verifier {
@@ -131,12 +135,37 @@ class Verifier {
       this.problems.push(`${ATTESTATION} was altered: ${(error as Error).message}`);
       return undefined;
     }
-    const statement = statementSchema.safeParse(opened.statement);
+    const statement = this.#statementIn(ATTESTATION, opened.statement);
+    return statement === undefined ? undefined : { file: ATTESTATION, statement, opened };
+  }
+
+  #statementIn(file: string, content: unknown): Statement | undefined {
+    const statement = statementSchema.safeParse(content);
     if (!statement.success) {
-      this.problems.push(`${ATTESTATION} holds no test-result attestation of this version`);
+      this.problems.push(`${file} holds no test-result attestation of this version`);
+    }
+    return statement.data;
+  }
+
+  /** What is signed without a key, as far as it can be read. */
+  keyless(verdict: KeylessVerdict | undefined, key: KeyObject | undefined): Signed | undefined {
+    if (this.#files.has(ATTESTATION)) {
+      this.problems.push(`it is signed with a key and without one: ${ATTESTATION} and ${SIGSTORE_BUNDLE}`);
+    }
+    if (key !== undefined) {
+      this.problems.push(`it is signed without a key (${SIGSTORE_BUNDLE}), and a key was given`);
+    }
+    if (verdict === undefined) {
+      this.problems.push(`${SIGSTORE_BUNDLE} was not checked: only \`conformance verify\` does so`);
       return undefined;
     }
-    return { statement: statement.data, opened };
+    this.problems.push(...verdict.problems.map((problem) => `${SIGSTORE_BUNDLE}: ${problem}`));
+    this.notes.push(...verdict.notes);
+    if (verdict.statement === undefined) {
+      return undefined;
+    }
+    const statement = this.#statementIn(SIGSTORE_BUNDLE, verdict.statement);
+    return statement === undefined ? undefined : { file: SIGSTORE_BUNDLE, statement };
   }
 
   signature(signed: Signed | undefined, key: KeyObject | undefined): void {
@@ -151,7 +180,7 @@ class Verifier {
       }
       return;
     }
-    const { signatures } = signed.opened;
+    const signatures = signed.opened?.signatures ?? [];
     const own = this.#bundledKey();
     const by = key ?? own;
     if (by === undefined) {
@@ -202,7 +231,7 @@ class Verifier {
     }
     const bySums = digestProblems(this.#files, listed ?? new Map(), CHECKSUMS);
     const subjects = new Map(signed?.statement.subject.map(({ name, digest }) => [name, digest.sha256]) ?? []);
-    const byAttestation = digestProblems(this.#files, subjects, ATTESTATION);
+    const byAttestation = digestProblems(this.#files, subjects, signed?.file ?? ATTESTATION);
     for (const [name, problem] of new Map([...bySums, ...byAttestation])) {
       const [content, expected] = [this.#files.get(name), rendered[name]];
       const at = content === undefined || expected === undefined ? undefined : firstDifference(content, expected);
@@ -211,11 +240,11 @@ class Verifier {
       );
     }
     for (const name of this.#files.keys()) {
-      if (name === ATTESTATION || !KNOWN.has(name)) {
+      if (name === ATTESTATION || name === SIGSTORE_BUNDLE || !KNOWN.has(name)) {
         continue;
       }
       if (signed !== undefined && !subjects.has(name)) {
-        this.problems.push(`${name} is not in ${ATTESTATION}`);
+        this.problems.push(`${name} is not in ${signed.file}`);
       }
       if (listed !== undefined && name !== CHECKSUMS && !listed.has(name)) {
         this.problems.push(`${name} is not in ${CHECKSUMS}`);
@@ -244,7 +273,7 @@ function contradictions(report: Report, product: Product, plan: CanonicalPlan, s
     ...(signed === undefined || JSON.stringify(signed.statement.predicate) === JSON.stringify(predicate)
       ? []
       : [
-          `${ATTESTATION} says ${signed.statement.predicate.result}, ` +
+          `${signed.file} says ${signed.statement.predicate.result}, ` +
             `and not what report.json comes to (${predicate.result})`,
         ]),
     ...(product.role === report.target.role || report.target.role === undefined
@@ -277,17 +306,21 @@ function readParts(verifier: Verifier): { report?: Report; product?: Product } {
  * is worked out anew from the results, the files that are made from the report are made again.
  *
  * @param key of the vendor; undefined: the one in the bundle, which shows only that the files belong together
+ * @param keyless what came of a signature without a key, where the bundle has one
  */
 export function verifyBundle(
   files: Map<string, Buffer>,
   key: KeyObject | undefined,
   catalogue: Pick<Catalogue, 'requirements' | 'digest'>,
+  keyless?: KeylessVerdict,
 ): Verification {
   const verifier = new Verifier(files);
   const { problems, notes } = verifier;
   verifier.presence();
-  const signed = verifier.attestation();
-  verifier.signature(signed, key);
+  const signed = files.has(SIGSTORE_BUNDLE) ? verifier.keyless(keyless, key) : verifier.attestation();
+  if (!files.has(SIGSTORE_BUNDLE)) {
+    verifier.signature(signed, key);
+  }
   const { report, product } = readParts(verifier);
   const plan = product === undefined ? undefined : canonicalPlan(catalogue, [product.role]);
   const isOwnVersion =
