@@ -121,13 +121,17 @@ test('logs may have a time before each line, and no more lines than were asked f
 });
 
 test('a caller’s label that replaces the owner’s is a finding, and a refusal of it is not (SM-10)', () => {
-  const labelled = (owner: string) => record({ objects: [pod('labelled', { 'managed-by': owner })] });
+  const asked = (status: number): Call => ({ ...call('createPod', status), input: { name: 'labelled' } }) as Call;
+  const labelled = (owner: string) =>
+    record({ calls: [asked(200)], objects: [pod('labelled', { 'managed-by': owner })] });
   expect(keepsItsLabel(labelled('session-manager'))).toEqual([]);
   expect(texts(keepsItsLabel(labelled('somebody-else')))).toMatch(/is to stay session-manager/);
-  const notMade = (status: number) =>
-    record({ calls: [{ ...call('createPod', status), input: { name: 'labelled' } } as Call] });
+  const notMade = (status: number) => record({ calls: [asked(status)] });
   expect(keepsItsLabel(notMade(400))).toEqual([]);
   expect(texts(keepsItsLabel(notMade(500)))).toMatch(/was answered 500/);
+  const takesNone = (owner: string) => record({ objects: [pod('agent', { 'managed-by': owner })] });
+  expect(keepsItsLabel(takesNone('session-manager'))).toEqual([]);
+  expect(texts(keepsItsLabel(takesNone('nobody')))).toMatch(/is nobody/);
 });
 
 test('who is nobody is refused (SM-13)', () => {

@@ -384,15 +384,21 @@ export function managesServices({ steps, objects, target }: WorkRecord): Finding
 /** SM-10 */
 export function keepsItsLabel(record: WorkRecord): Finding[] {
   const { ownerLabel = '', pod } = record.target.documented;
-  const made = first(record.objects, 'Pod', 'labelled');
+  const [asked] = callsOf(record, 'createPod', 'labelled');
+  // One that takes no labels of a caller has its own on every pod.
+  const made = first(record.objects, 'Pod', asked === undefined ? 'agent' : 'labelled');
   if (made === undefined) {
     // To refuse is right, too; not to be able to make a pod is not.
-    const [asked] = callsOf(record, 'createPod', 'labelled');
     return notRefused(asked, `a pod whose label ${ownerLabel} is a caller’s`, [400, 403, 409, 422]);
   }
   const is = made.metadata?.labels?.[ownerLabel];
   const owner = pod?.labels[ownerLabel];
-  return is === owner ? [] : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
+  if (is === owner) {
+    return [];
+  }
+  return asked === undefined
+    ? [`the label ${ownerLabel} of its pods is ${is}, and not ${owner}`]
+    : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
 }
 
 /** SM-12 */
