@@ -1,4 +1,4 @@
-import type { Twin } from '../catalogue/catalogue.ts';
+import type { Requirement, Twin } from '../catalogue/catalogue.ts';
 import type { EnvironmentOptions } from '../environment/environment.ts';
 import type { NodeImage, Role } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
@@ -25,6 +25,11 @@ export interface RoleDefinition {
   looksUpNames?: boolean;
   /** APIs that a cluster serves only where somebody has installed them, with how to. */
   furtherApi?: { api: string; mend: string };
+  /**
+   * What a requirement asks of a live cluster, in the words of ../run/live/measured.json, where that depends on the
+   * target; undefined: what was measured.
+   */
+  askedOnLiveClusters?(row: Requirement, targets: readonly Target[]): Record<string, number> | undefined;
   /**
    * Images of pods that its requirements start: given to the node of the harness's own cluster before the first of
    * them.

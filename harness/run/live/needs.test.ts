@@ -104,3 +104,23 @@ test('the image of a session manager is needed for SM-12 alone, that of its sess
     ['session-manager', ['SM-12']],
   ]);
 });
+
+test('sessions as custom resources need the rights on their kind, and on what is installed', () => {
+  const needed = needsOf(rows('SM-20')).rights.map(
+    ({ scope, ...right }) => `${scope} ${describeNeed({ scope, ...right })}`,
+  );
+  expect(needed).toEqual(
+    expect.arrayContaining([
+      'namespace create sandboxes.agents.x-k8s.io',
+      'namespace watch sandboxes.agents.x-k8s.io',
+      'namespace watch persistentvolumeclaims',
+      'cluster create customresourcedefinitions.apiextensions.k8s.io',
+    ]),
+  );
+  expect(needsOf(rows('SM-03')).rights.map(describeNeed)).not.toContain('create sandboxes.agents.x-k8s.io');
+});
+
+test('session operators need the kinds of Traefik', () => {
+  const needed = needsOf(rows('SR-01')).rights.map(describeNeed);
+  expect(needed).toEqual(expect.arrayContaining(['watch ingressroutes.traefik.io', 'create middlewares.traefik.io']));
+});

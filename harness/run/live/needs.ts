@@ -184,6 +184,9 @@ const WHY: Record<string, string> = {
   jobs: 'makes Jobs, and sees what becomes of them',
   cronjobs: 'makes CronJobs',
   deployments: 'makes Deployments',
+  ingressroutes: 'sees the routes that a session operator makes',
+  middlewares: 'makes the middleware that sessions are behind',
+  customresourcedefinitions: 'installs what the target file names in install.files',
   networkpolicies: 'makes NetworkPolicies in its own namespaces',
   storageclasses: 'finds the StorageClass for its claims',
   roles: 'gives the ServiceAccounts that are evaluated their rights',
@@ -344,7 +347,8 @@ const ROTATION_SECONDS = 700;
 /**
  * What the harness needs of a live cluster to evaluate these requirements. Asks nobody.
  *
- * A requirement that was never measured there is taken to need what the others of its suite and role do.
+ * A requirement that was never measured there is taken to need what the others of its suite and role do, where its role
+ * does not say what.
  */
 export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Needs {
   const { targets = [], namespaces = [], env = process.env } = options;
@@ -383,7 +387,8 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
         add(right, row.id);
       }
     }
-    for (const [text, count] of Object.entries(measured[row.id] ?? ofOthers(row, measured, all()))) {
+    const asked = roleDefinition(row.role).askedOnLiveClusters?.(row, targets);
+    for (const [text, count] of Object.entries(asked ?? measured[row.id] ?? ofOthers(row, measured, all()))) {
       const parsed = parseMeasured(text);
       // A Role in a namespace is enough to read that namespace.
       const right =

@@ -370,7 +370,7 @@ async function install(t: RequirementContext, cluster: ClusterHandle, target: Re
   const { apiVersion, plural } = target.resource;
   const { files, deployment } = target.install;
   await t.shared(`install ${target.name}`, async () => {
-    const objects = files.flatMap((file) => readObjects(target, file));
+    const objects = files.flatMap((file) => readInstalled(target, file));
     for (const image of new Set(objects.flatMap(imagesOf))) {
       await t.provideImage(image);
     }
@@ -475,7 +475,8 @@ async function waitFor(seconds: number, problem: () => Promise<string | undefine
   }
 }
 
-function readObjects(target: ResourceTarget, file: string): KubernetesObject[] {
+/** The objects in one of `install.files`. @throws UsageError that names the file and the field */
+export function readInstalled(target: ResourceTarget, file: string): KubernetesObject[] {
   const path = resolve(target.folder, file);
   let text: string;
   try {
