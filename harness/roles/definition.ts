@@ -49,6 +49,11 @@ export interface RoleDefinition {
   /** Twins of this role that are evaluated at a time, for each core; default: as many as the machine has room for. */
   twinsPerCore?: number;
   /**
+   * Twins of this role that are admitted for each core however busy the machine is: of most of their time they wait for
+   * a clock.
+   */
+  twinsAtLeastPerCore?: number;
+  /**
    * Capabilities that the implementation in the slot declares, with the words that quote the declaration; undefined
    * where the role knows none.
    */

@@ -76,6 +76,29 @@ test('those that wait longest go first; identity providers are one for each core
   expect(inside).toEqual(['identity-provider 0', 'cluster 0', 'job-runner 0']);
 });
 
+test('what is expected to take longest goes first, whatever its role', async () => {
+  const scheduler = new Scheduler({ cores: 1, load: { busy: () => 0 } });
+  const inside: string[] = [];
+  for (const [twin, seconds] of [
+    [twinOf('short', 'cluster'), 5],
+    [twinOf('long', 'job-runner'), 90],
+    [twinOf('longer', 'job-runner'), 95],
+  ] as const) {
+    scheduler.register(twin, 'A', seconds);
+    scheduler.register(twin, 'B', 1);
+    void scheduler.admit(twin, 'A').then(() => inside.push(twin.name));
+  }
+  await vi.advanceTimersByTimeAsync(5 * LOOK);
+  expect(inside, 'the first one is admitted before the others have asked').toEqual(['short', 'longer', 'long']);
+});
+
+test('sessions of token clients, which mostly wait, are some for each core however busy the machine is', async () => {
+  const scheduler = new Scheduler({ cores: 2, load: { busy: () => 1 } });
+  const { inside } = queue(scheduler, [...twinsOf('token-client', 9), ...twinsOf('cluster', 3)]);
+  await vi.advanceTimersByTimeAsync(10 * LOOK);
+  expect(inside).toEqual(twinsOf('token-client', 6).map(({ name }) => name));
+});
+
 test('of one role those with the most requirements go first', async () => {
   const scheduler = new Scheduler({ cores: 1, load: { busy: () => 0 } });
   const [first, few, many] = twinsOf('cluster', 3) as [Candidate, Candidate, Candidate];

@@ -30,6 +30,8 @@ export interface SchedulerOptions {
 
 interface WaitingTwin {
   role: Role;
+  /** Of its longest requirement. */
+  seconds: number;
   requirements: number;
   admit: () => void;
 }
@@ -92,10 +94,14 @@ export class Scheduler {
       return;
     }
     if (candidate.kind === 'twin') {
-      entry.admitted ??= this.#queueTwin(candidate.twin.role, candidate.planned.length);
+      entry.admitted ??= this.#queueTwin({
+        role: candidate.twin.role,
+        seconds: Math.max(0, ...candidate.planned.map((planned) => this.#secondsOf(candidate, planned))),
+        requirements: candidate.planned.length,
+      });
       await entry.admitted;
     } else {
-      await this.#queueRow(this.#seconds.get(`${candidate.name} ${id}`) ?? 0, observation);
+      await this.#queueRow(this.#secondsOf(candidate, id), observation);
     }
   }
 
@@ -121,10 +127,17 @@ export class Scheduler {
     return true;
   }
 
-  #queueTwin(role: Role, requirements: number): Promise<void> {
+  #secondsOf({ name }: Candidate, id: string): number {
+    return this.#seconds.get(`${name} ${id}`) ?? 0;
+  }
+
+  #queueTwin(twin: Omit<WaitingTwin, 'admit'>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#twins.push({ role, requirements, admit: resolve });
-    this.#twins.sort((one, other) => orderOf(one.role) - orderOf(other.role) || other.requirements - one.requirements);
+    this.#twins.push({ ...twin, admit: resolve });
+    this.#twins.sort(
+      (one, other) =>
+        other.seconds - one.seconds || orderOf(one.role) - orderOf(other.role) || other.requirements - one.requirements,
+    );
     this.#admitLeastTwins();
     this.#startLooking();
     return promise;
@@ -188,15 +201,25 @@ export class Scheduler {
     return [...this.#inside.values()].reduce((sum, count) => sum + count, 0);
   }
 
+  /** Admits what the machine takes however busy it is. */
   #admitLeastTwins(): void {
-    while (this.#total < Math.max(1, TWINS_AT_LEAST_PER_CORE * this.#cores) && this.#admitNextTwin()) {}
+    const least = Math.max(1, TWINS_AT_LEAST_PER_CORE * this.#cores);
+    while (this.#total < least && this.#admitNextTwin()) {}
+    const isOwed = (role: Role): boolean => {
+      const { twinsAtLeastPerCore } = roleDefinition(role);
+      return twinsAtLeastPerCore !== undefined && this.#insideOf(role) < twinsAtLeastPerCore * this.#cores;
+    };
+    while (this.#admitNextTwin(isOwed)) {}
   }
 
-  /** @returns false where nobody waits whose role has room */
-  #admitNextTwin(): boolean {
+  /**
+   * @param isMeant of which roles one is to be admitted; absent: of any
+   * @returns false where nobody waits whose role has room
+   */
+  #admitNextTwin(isMeant: (role: Role) => boolean = () => true): boolean {
     const index = this.#twins.findIndex(({ role }) => {
       const atMost = roleDefinition(role).twinsPerCore ?? TWINS_AT_MOST_PER_CORE;
-      return this.#insideOf(role) < Math.max(1, atMost * this.#cores);
+      return isMeant(role) && this.#insideOf(role) < Math.max(1, atMost * this.#cores);
     });
     const [next] = index < 0 ? [] : this.#twins.splice(index, 1);
     if (next === undefined) {

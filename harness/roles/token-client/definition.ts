@@ -13,6 +13,9 @@ export const tokenClient = {
   role: 'token-client',
   usesIdentityProvider: () => true,
   sharesOneObservation: true,
+  // A session takes two minutes and some five seconds of a processor.
+  twinsPerCore: 8,
+  twinsAtLeastPerCore: 3,
   looksUpNames: true,
   capabilities(candidate) {
     const declared = targetFor(candidate, 'token-client')?.capabilities ?? CLIENT_CAPABILITIES;
