@@ -30,6 +30,11 @@ export interface CriticalPath {
    * time.
    */
   steps: ReportResult[];
+  /**
+   * Set-up, the longest requirement and clean-up, milliseconds: what the run would have taken had no other requirement
+   * been waited for. The difference to what it took was spent waiting for a turn, or for a busy machine.
+   */
+  shortestMs: number;
 }
 
 /** What a run could not have been shorter than, without a shorter requirement or another order. */
@@ -41,7 +46,8 @@ export function criticalPath({
   const byEnd = results.toSorted((one, other) => endOf(other) - endOf(one));
   const [last] = byEnd;
   if (last === undefined) {
-    return { setUpMs: Date.parse(finishedAt) - Date.parse(startedAt), cleanUpMs: 0, steps: [] };
+    const setUpMs = Date.parse(finishedAt) - Date.parse(startedAt);
+    return { setUpMs, cleanUpMs: 0, steps: [], shortestMs: setUpMs };
   }
   const steps = [last];
   for (const result of byEnd) {
@@ -50,9 +56,8 @@ export function criticalPath({
     }
   }
   const first = Math.min(...results.map(beginOf));
-  return {
-    setUpMs: Math.max(0, first - Date.parse(startedAt)),
-    cleanUpMs: Math.max(0, Date.parse(finishedAt) - endOf(last)),
-    steps,
-  };
+  const setUpMs = Math.max(0, first - Date.parse(startedAt));
+  const cleanUpMs = Math.max(0, Date.parse(finishedAt) - endOf(last));
+  const longestMs = Math.max(...results.map(({ durationMs }) => durationMs));
+  return { setUpMs, cleanUpMs, steps, shortestMs: setUpMs + longestMs + cleanUpMs };
 }

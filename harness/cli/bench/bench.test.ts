@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { renderBenchmark } from './index.ts';
+import { UsageError } from '../../core/errors.ts';
+import { renderBenchmark, workOf } from './index.ts';
 import { figuresOf, measure, spreadOf } from './measure.ts';
 
 test('the median of an odd and of an even number of runs', () => {
@@ -23,4 +24,21 @@ test('figures stand beside those that were recorded', () => {
   const table = renderBenchmark({ at: '2026-01-02T00:00:00Z', machine: 'this one', figures: of(100) }, before);
   expect(table).toContain('certify  100 s   100–100  200 s       200 s     -50 %');
   expect(table).toContain('recorded 2026-01-01 on two processors');
+});
+
+test('work is what is named, or all that is not on request, but for what is skipped', () => {
+  const names = (named: string[], skip: string[] = []): string[] => workOf(named, skip).map(({ name }) => name);
+  expect(names([])).not.toContain('prove');
+  expect(names([], ['unit'])).toEqual(names([]).filter((name) => name !== 'unit'));
+  expect(names(['prove'])).toEqual(['prove']);
+  expect(() => names(['certfy'])).toThrow(UsageError);
+  expect(() => names([], ['certfy'])).toThrow(/unknown work certfy; known: certify, /);
+});
+
+test('the critical path of a run stands below the table', () => {
+  const paths = { certify: { setUp: 11, steps: [{ id: 'TR-22', seconds: 80 }], cleanUp: 4.5, shortest: 95.5 } };
+  const table = renderBenchmark({ at: '2026-01-02T00:00:00Z', machine: 'this one', figures: {}, paths });
+  expect(table).toContain(
+    'critical path of certify: set-up 11 s, TR-22 80 s, clean-up 4.5 s; 95.5 s were the shortest',
+  );
 });

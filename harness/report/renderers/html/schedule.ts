@@ -54,7 +54,8 @@ export function scheduleSection(report: Report): Markup | undefined {
       <h2>Schedule</h2>
       <p class="lead">
         The run took ${durationOf(axis.to - axis.from)}: ${durationOf(path.setUpMs)} until the first requirement began,
-        ${' '}${durationOf(path.cleanUpMs)} after the last one ended.${most}
+        ${' '}${durationOf(path.cleanUpMs)} after the last one ended. Set-up, the longest requirement and clean-up alone are
+        ${' '}${durationOf(path.shortestMs)}.${most}
       </p>
       ${pathOf(path)}
       <div class="lanes schedule" aria-hidden="true">${axis.ticks()}${suites}</div>
