@@ -8,6 +8,7 @@ import { describePreconditions } from '../catalogue/describe.ts';
 import { loadDocuments, resolveSource } from '../catalogue/sources.ts';
 import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
+import { evidenceOfResult } from '../report/evidence.ts';
 import type { Report, ReportResult } from '../report/report.ts';
 import { select } from '../run/plan.ts';
 
@@ -95,11 +96,12 @@ export function explainResult(
       `the run in ${folder} did not plan ${id}; run it with \`conformance run --requirement ${id} --report ${folder}\`.`,
     );
   }
+  const seen = evidenceOfResult({ results }, result);
   return redact(
     [
       part(`Result in ${folder}`, `${pc.bold(result.outcome)}, run ${runId}, ${finishedAt}`, ...reasonsOf(result)),
       ...describeFindings(result),
-      ...(result.evidence.length === 0 ? [part('Evidence', 'none')] : result.evidence.map(describeEvidence)),
+      ...(result.evidence.length === 0 ? [part('Evidence', 'none')] : seen.map(describeEvidence)),
     ].join(''),
   );
 }
@@ -125,7 +127,7 @@ function reasonsOf({ reason, disturbedBefore }: ReportResult): string[] {
   ];
 }
 
-function describeEvidence({ label, at, data }: ReportResult['evidence'][number]): string {
+function describeEvidence({ label, at, data }: ReturnType<typeof evidenceOfResult>[number]): string {
   const text = JSON.stringify(data, null, 2) ?? 'nothing';
   const rest = text.length - EVIDENCE_LIMIT;
   const shown = rest <= 0 ? text : `${text.slice(0, EVIDENCE_LIMIT)}\n… ${rest} more characters in report.json`;

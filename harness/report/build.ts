@@ -10,6 +10,7 @@ import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Execution } from '../run/execute.ts';
 import type { Session } from '../run/session.ts';
 import type { Target } from '../targets/load.ts';
+import { shareEvidence } from './evidence.ts';
 import { sentenceOf } from './failures.ts';
 import { collectIncompatibilities } from './incompatibilities.ts';
 import { collectMatrix } from './matrix.ts';
@@ -108,10 +109,12 @@ export function buildReport(
       ...(strict ? { strict } : {}),
       planned: candidate.planned,
       // What a section of its own has is not told a second time.
-      results: results.map((result) => ({
-        ...result,
-        evidence: result.evidence.filter(({ label }) => !SECTIONS.includes(label)),
-      })),
+      results: shareEvidence(
+        results.map((result) => ({
+          ...result,
+          evidence: result.evidence.filter(({ label }) => !SECTIONS.includes(label)),
+        })),
+      ),
       timeline: collectTimeline(evidence),
       ...(matrix === undefined ? {} : { matrix }),
       ...(permissions.length === 0 ? {} : { permissions }),

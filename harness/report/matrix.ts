@@ -1,8 +1,8 @@
 import { MATRIX, type Matrix, matrixSchema } from '../probes/matrix.ts';
-import type { EvidenceItem } from '../rpc/protocol.ts';
+import type { ReportResult } from './report.ts';
 
 /** The matrix of a run, of what its requirements kept of it; undefined where none did. */
-export function collectMatrix(evidence: EvidenceItem[]): Matrix | undefined {
+export function collectMatrix(evidence: ReportResult['evidence']): Matrix | undefined {
   return joinMatrices(evidence.filter(({ label }) => label === MATRIX).map(({ data }) => matrixSchema.parse(data)));
 }
 

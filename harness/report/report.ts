@@ -50,7 +50,14 @@ const resultSchema = z.strictObject({
   startedAt: instant,
   durationMs: z.number().nonnegative(),
   evidence: z
-    .array(z.strictObject({ label: z.string(), at: instant, data: z.unknown() }))
+    .array(
+      z.strictObject({
+        label: z.string(),
+        at: instant,
+        data: z.unknown().optional(),
+        sameAs: z.string().optional().describe('in the place of data: the result that has the same under this label'),
+      }),
+    )
     .describe('what was seen; the signature of every token is cut off'),
 });
 

@@ -26,7 +26,15 @@ const EXCERPT = /\b(?:log|logs|event|events|said|output|last|message|answers?|re
 /** Bytes of one item of evidence: the rest is in report.json. */
 const EVIDENCE_BYTES = { red: 24_000, other: 3_000 };
 
-function evidenceItem({ label, at, data }: ReportResult['evidence'][number], isRed: boolean, isFirst: boolean): Markup {
+function evidenceItem(
+  { label, at, data, sameAs }: ReportResult['evidence'][number],
+  isRed: boolean,
+  isFirst: boolean,
+): Markup {
+  if (sameAs !== undefined) {
+    return html`
+    <p class="evidence">${label} <time class="dim">${clockTime(at)}</time>: the same as under <a href="#${sameAs}">${sameAs}</a></p>`;
+  }
   const limit = isRed ? EVIDENCE_BYTES.red : EVIDENCE_BYTES.other;
   const shown = renderData(data);
   const isOpen = isRed && (isFirst || EXCERPT.test(label));
