@@ -6,7 +6,8 @@ import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Command, Option } from 'commander';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
-import { HarnessError, UsageError } from '../core/errors.ts';
+import { describeError, HarnessError, UsageError } from '../core/errors.ts';
+import { redact } from '../core/redact.ts';
 import {
   LIVE_IMAGE_NAMES,
   type LiveImageName,
@@ -162,15 +163,27 @@ async function load(folder: string, into: Partial<Record<Loader, string>>, run: 
   process.stdout.write(variables(saved));
 }
 
-/** `sha256:…` of what a push or a copy made, by the engine; the tag where it does not say. */
-async function pinned(reference: string): Promise<string> {
-  const { ensureEngine } = await import('../environment/engine/index.ts');
-  const { docker } = await ensureEngine({});
+/**
+ * A reference by digest, as the container engine learns it from the registry; nothing is pulled.
+ *
+ * @returns the reference itself where it has a digest already, or none is to be had: `why` says why
+ */
+export async function pinned(reference: string): Promise<{ reference: string; why?: string }> {
+  if (reference.includes('@sha256:')) {
+    return { reference };
+  }
+  const { lookForEngine } = await import('../environment/engine/index.ts');
+  const { engine } = await lookForEngine();
+  if (engine === undefined) {
+    return { reference, why: 'no container engine answers, which would ask the registry' };
+  }
   try {
-    const { Descriptor } = (await docker.getImage(reference).distribution()) as { Descriptor?: { digest?: string } };
-    return Descriptor?.digest === undefined ? reference : `${reference.replace(/:[^:/]+$/, '')}@${Descriptor.digest}`;
-  } catch {
-    return reference;
+    const { Descriptor } = (await engine.docker.getImage(reference).distribution()) as {
+      Descriptor: { digest: string };
+    };
+    return { reference: `${reference.replace(/:[^:/]+$/, '')}@${Descriptor.digest}` };
+  } catch (error) {
+    return { reference, why: describeError(error) };
   }
 }
 
@@ -182,9 +195,27 @@ async function mirror(to: string, suites: string[], run: RunProgram): Promise<vo
     for (const [file = '', ...args] of mirrorCommands(image, destination)) {
       await run(file, args);
     }
-    mirrored.push({ name: image.name, reference: await pinned(destination) });
+    mirrored.push({ name: image.name, ...(await pinned(destination)) });
   }
   process.stdout.write(`# Give --registry ${to}, or these, by digest:\n${variables(mirrored)}`);
+}
+
+interface ListFlags {
+  registry?: string;
+  digests?: boolean;
+  json?: boolean;
+}
+
+/** A reference by digest where that is asked for; what has none is told on standard error. */
+export async function withDigest(reference: string | undefined, isAsked: boolean): Promise<string | undefined> {
+  if (reference === undefined || !isAsked) {
+    return reference;
+  }
+  const found = await pinned(reference);
+  if (found.why !== undefined) {
+    process.stderr.write(redact(`${reference}: no digest is to be had: ${found.why}\n`));
+  }
+  return found.reference;
 }
 
 /** `conformance images`: the images that a live cluster needs, for networks that reach no registry. */
@@ -198,15 +229,18 @@ export function registerImages(program: Command): void {
     .description('Print the images of a selection, one a line.')
     .argument('[suite...]', 'suite names (default: all)')
     .addOption(registryOption())
+    .option('--digests', 'ask the registries for digests, through the container engine')
     .option('--json', 'print them as JSON')
-    .action(async (suites: string[], { registry, json = false }: { registry?: string; json?: boolean }) => {
+    .action(async (suites: string[], { registry, digests = false, json = false }: ListFlags) => {
       setRegistry(registry);
-      const list = (await namesFor(suites)).map(({ name, why }) => ({
-        name,
-        reference: liveImage(name),
-        variable: liveImageVariable(name),
-        why,
-      }));
+      const list = await Promise.all(
+        (await namesFor(suites)).map(async ({ name, why }) => ({
+          name,
+          reference: await withDigest(liveImage(name), digests),
+          variable: liveImageVariable(name),
+          why,
+        })),
+      );
       const lines = list.map(({ reference, variable, why }) => `${reference ?? `(${variable})`}: ${why}\n`);
       process.stdout.write(json ? `${JSON.stringify(list, null, 2)}\n` : lines.join(''));
     });

@@ -5,7 +5,7 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { type NeededRight, type Needs, rulesOf } from '../run/live/needs.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
-import { registryOption, setRegistry } from './images.ts';
+import { registryOption, setRegistry, withDigest } from './images.ts';
 import { collect, collectValue } from './run.ts';
 
 const FORMATS = ['text', 'json', 'rbac'] as const;
@@ -16,6 +16,7 @@ interface PlanFlags {
   set: Record<string, string>;
   namespace: string[];
   registry?: string;
+  digests?: boolean;
   output: (typeof FORMATS)[number];
 }
 
@@ -49,21 +50,30 @@ export function registerPlan(program: Command): void {
         .default([], 'namespaces of its own'),
     )
     .addOption(registryOption())
+    .option('--digests', 'ask the registries for the digests of images, through the container engine')
     .addOption(
       new Option('-o, --output <format>', 'rbac: the Role or ClusterRole that grants exactly what is needed')
         .choices(FORMATS)
         .default('text'),
     )
-    .action(async (suites: string[], { requirement, target, set, namespace, registry, output }: PlanFlags) => {
-      setRegistry(registry);
-      const selected = select(loadCatalogue(), { suites, requirements: requirement });
-      const targets = target.map((file) => loadTarget(file, set));
-      const bound = targets.length === 0 ? undefined : new Set(targetsCandidate(targets, selected).planned);
-      const { needsOf } = await import('../run/live/needs.ts');
-      const rows = bound === undefined ? selected : selected.filter(({ id }) => bound.has(id));
-      const needs = needsOf(rows, { targets, namespaces: namespace });
-      process.stdout.write(RENDER[output](needs, namespace));
-    });
+    .action(
+      async (
+        suites: string[],
+        { requirement, target, set, namespace, registry, digests = false, output }: PlanFlags,
+      ) => {
+        setRegistry(registry);
+        const selected = select(loadCatalogue(), { suites, requirements: requirement });
+        const targets = target.map((file) => loadTarget(file, set));
+        const bound = targets.length === 0 ? undefined : new Set(targetsCandidate(targets, selected).planned);
+        const { needsOf } = await import('../run/live/needs.ts');
+        const rows = bound === undefined ? selected : selected.filter(({ id }) => bound.has(id));
+        const needs = needsOf(rows, { targets, namespaces: namespace });
+        const images = await Promise.all(
+          needs.images.map(async (image) => ({ ...image, reference: await withDigest(image.reference, digests) })),
+        );
+        process.stdout.write(RENDER[output]({ ...needs, images }, namespace));
+      },
+    );
 }
 
 const RENDER: Record<PlanFlags['output'], (needs: Needs, namespaces: string[]) => string> = {

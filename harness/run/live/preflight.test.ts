@@ -5,7 +5,7 @@ import { json } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { type Lack, lackingOf, preflight, renderLacks } from './preflight.ts';
+import { type Lack, lackingOf, pathLacks, preflight, renderLacks } from './preflight.ts';
 
 /** A cluster of one node that allows and admits everything, but for what a test says. */
 interface Cluster {
@@ -220,4 +220,19 @@ test('a run that is kept to a namespace needs none to be made', async () => {
     images: [],
   };
   expect(await look(kept, { given: 'a' })).toEqual([]);
+});
+
+test.each([
+  ['TimeoutError: The operation was aborted due to timeout', /aborted due to timeout/],
+  ['Error: connect ECONNREFUSED 10.42.0.7:8080', /ECONNREFUSED/],
+  ['', /it wrote nothing/],
+])('pods that do not reach each other are told: %s', (log, found) => {
+  const [lack, ...others] = pathLacks(log, ['TR-21']);
+  expect(others).toEqual([]);
+  expect(lack).toMatchObject({ missing: 'a way from pods to pods', found: expect.stringMatching(found) });
+  expect(lack?.mend).toMatch(/NetworkPolicy/);
+});
+
+test('whatever a pod is answered, it has reached the other one', () => {
+  expect(pathLacks('reached 200\n', ['TR-21'])).toEqual([]);
 });

@@ -65,6 +65,10 @@ require('node:http').createServer((_, response) => seen.then((text) => response.
 /** A name that does not resolve takes so long to fail, by the usual resolv.conf. */
 const ANSWER_SECONDS = 30;
 
+/** Policies drop what they deny, and say nothing. */
+const REACH_MS = 10_000;
+const REACHED = 'reached';
+
 async function missingRights({ data, needs, given }: PreflightOptions): Promise<Lack[]> {
   const config = new KubeConfig();
   config.loadFromString(data.kubeConfig);
@@ -224,7 +228,13 @@ async function tryImage(
       },
       { what: `a pod of the image ${reference} to run`, deadlineSeconds: PULL_SECONDS },
     );
-    return isNode ? await lookAround(cluster, started, needs, onProgress) : [];
+    if (!isNode) {
+      return [];
+    }
+    return [
+      ...(await lookAround(cluster, started, needs, onProgress)),
+      ...(await reachFromPods(cluster, started, reference, needs)),
+    ];
   } catch (error) {
     if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) {
       throw error;
@@ -299,6 +309,50 @@ async function lookAround(
     });
   }
   return lacks.filter(({ requirements }) => requirements.length > 0);
+}
+
+/** A second pod asks the first one, as token clients ask the harness's identity provider. */
+async function reachFromPods(cluster: ClusterHandle, first: V1Pod, image: string, needs: Needs): Promise<Lack[]> {
+  const requirements = needs.requirements.filter(asksForNames).map(({ id }) => id);
+  const { namespace = '' } = first.metadata ?? {};
+  const address = first.status?.podIP ?? '';
+  if (requirements.length === 0) {
+    return [];
+  }
+  const name = 'preflight-reach';
+  const host = address.includes(':') ? `[${address}]` : address;
+  const script = `fetch('http://${host}:8080/', { signal: AbortSignal.timeout(${REACH_MS}) }).then(
+    (answer) => console.log('${REACHED}', answer.status), (error) => console.log(String(error.cause ?? error)))`;
+  const spec = podSpec(image, 'default', { name: 'probe', command: ['node', '--eval', script] });
+  try {
+    await cluster.core.createNamespacedPod({ namespace, body: { metadata: { name }, spec } });
+    await cluster.watchPod(namespace, name, ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated, {
+      what: 'a pod that asks another one',
+      deadlineSeconds: NODE_SECONDS,
+    });
+    return pathLacks((await readLog(cluster, namespace, name)).body.toString(), requirements);
+  } finally {
+    await cluster.core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 0 }).catch(() => undefined);
+  }
+}
+
+/**
+ * What the log of a pod that asked another one says of the way between them.
+ *
+ * @param requirements that need it
+ */
+export function pathLacks(log: string, requirements: string[]): Lack[] {
+  const said = log.trim();
+  return said.startsWith(REACHED)
+    ? []
+    : [
+        {
+          missing: 'a way from pods to pods',
+          found: `GET of one pod of the harness by another: ${said.slice(0, 200) || 'it wrote nothing'}`,
+          mend: 'let pods of the run’s namespaces reach each other (a default-deny NetworkPolicy?)',
+          requirements,
+        },
+      ];
 }
 
 /** Requirements whose pods look for others by their names. */
