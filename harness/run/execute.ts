@@ -146,6 +146,9 @@ async function runSuites(
       watch: false,
       reporters: [collector],
       silent: true,
+      // A pod cannot write to its own package: nothing is bundled into it, and nothing is kept there.
+      configLoader: 'native',
+      cache: false,
     });
     owner.listen();
     session.onBroken((why) => {

@@ -43,11 +43,12 @@ test('a run that has no identity provider of a target file runs one of its own i
   const own = needsOf(rows('TR-21')).rights;
   expect(own.map(describeNeed)).toContain(reach);
   expect(own.find((right) => describeNeed(right) === reach)?.why).toMatch(/identity provider/);
-  const file = fileURLToPath(
-    new URL('../../../fixtures/targets/identity-providers/keycloak-jwt-grant.yaml', import.meta.url),
-  );
-  const given = needsOf(rows('TR-21'), { targets: [loadTarget(file)] }).rights;
-  expect(given.map(describeNeed)).not.toContain(reach);
+  const givenBy = (name: string): string[] => {
+    const file = new URL(`../../../fixtures/targets/identity-providers/${name}.yaml`, import.meta.url);
+    return needsOf(rows('TR-21'), { targets: [loadTarget(fileURLToPath(file))] }).rights.map(describeNeed);
+  };
+  expect(givenBy('keycloak-jwt-grant')).not.toContain(reach);
+  expect(givenBy('embedded-opaque')).toContain(reach);
 });
 
 test('a requirement that was never measured is taken to need what those of its role do', () => {

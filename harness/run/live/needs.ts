@@ -319,11 +319,12 @@ function whyNot({ preconditions }: Requirement): string | undefined {
   return undefined;
 }
 
-/** Whether the harness runs its own provider inside the cluster for a requirement: none is given by a target file. */
+/** Whether the harness runs its own provider inside the cluster for a requirement: no target file gives another one. */
 function needsProvider({ role }: Requirement, targets: Target[]): boolean {
-  const isGiven = targets.some(
-    (target) => roleDefinition(target.role).environmentOptions?.(target)?.identityProviderTarget !== undefined,
-  );
+  const isGiven = targets.some((target) => {
+    const given = roleDefinition(target.role).environmentOptions?.(target)?.identityProviderTarget;
+    return given !== undefined && given.server.kind !== 'embedded';
+  });
   return roleDefinition(role).usesIdentityProvider('run') && !isGiven;
 }
 
