@@ -286,6 +286,55 @@ describe('credentials', () => {
     );
   });
 
+  test('a plugin may answer in YAML', async () => {
+    const answer = plugin(undefined);
+    const lines = ['#!/bin/sh', "cat <<'END'", 'apiVersion: client.authentication.k8s.io/v1', 'kind: ExecCredential'];
+    writeFileSync(join(folder, 'plugin.sh'), [...lines, 'status: { token: yaml }', 'END', ''].join('\n'));
+    vi.stubEnv('KUBECONFIG', fileOf({ user: { exec: answer } }));
+    expect(await expectAsKubectl()).toMatchObject({ authorization: 'Bearer yaml' });
+  });
+
+  const notPem = Buffer.from('no PEM').toString('base64');
+  test.each<[string, () => Parts, RegExp]>([
+    ['no credentials at all', () => ({ user: {} }), /holds neither a token nor a client certificate/],
+    ['a password of nobody', () => ({ user: { password: 'p' } }), /holds neither a token nor a client certificate/],
+    ['a token with a line break', () => ({ user: { token: 'a\n' } }), /no credentials of user "one".*a line break/],
+    [
+      'a certificate that is none',
+      () => ({ user: { 'client-certificate-data': notPem, 'client-key-data': notPem } }),
+      /no credentials of user "one".*the client certificate and the client key cannot be used together/,
+    ],
+    [
+      'an authority that is none',
+      () => ({ cluster: { 'certificate-authority-data': notPem } }),
+      /the certificate-authority-data of the kubeconfig holds no certificate/,
+    ],
+    [
+      'a plugin that gives no time',
+      () => ({ user: { exec: plugin(credential({ token: 'x', expirationTimestamp: 'never' })) } }),
+      /the expirationTimestamp "never", which is no time/,
+    ],
+    [
+      'a plugin that gives a certificate of nobody',
+      () => ({ user: { exec: plugin(credential({ clientCertificateData: 'a', clientKeyData: 'b' })) } }),
+      /gave a certificate and a key that cannot be used together/,
+    ],
+    [
+      'a plugin that Kubernetes has removed, beside a token',
+      () => ({ user: { token: 't', 'auth-provider': { name: 'gcp' } } }),
+      /auth-provider gcp is not supported/,
+    ],
+  ])('%s: kubectl asks nothing either', async (_, parts, message) => {
+    vi.stubEnv('KUBECONFIG', fileOf(parts()));
+    await expect(attach()).rejects.toThrow(message);
+    if (hasKubectl) {
+      const asks = run('kubectl', ['create', 'token', 'default', '-n', 'default', '--request-timeout=10s']);
+      asks.child.stdin?.end();
+      await expect(asks).rejects.toThrow();
+    }
+    expect(identity(api.seen)).toBeUndefined();
+  });
+
   test('what nobody supports any more is refused by its name', async () => {
     vi.stubEnv('KUBECONFIG', fileOf({ user: { 'auth-provider': { name: 'gcp' } } }));
     await expect(attach()).rejects.toThrow(/auth-provider gcp is not supported/);

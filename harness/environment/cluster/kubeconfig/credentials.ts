@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { decodeToken } from '../../../core/token.ts';
-import { CredentialError, type ExecCredential, type ExecOptions, runExecPlugin } from './exec-plugin.ts';
+import { CredentialError, checkPair, type ExecCredential, type ExecOptions, runExecPlugin } from './exec-plugin.ts';
 import type { ClusterEntry, UserEntry } from './file.ts';
 
 /** Who asks: what goes with each request, and the certificate of the connection. */
@@ -65,7 +65,11 @@ function certificateOf(user: UserEntry): { cert: string; key: string } | undefin
   const keyData = user['client-key-data'];
   const cert = certData === undefined ? certFile && read(certFile, 'the client certificate') : decoded(certData);
   const key = keyData === undefined ? keyFile && read(keyFile, 'the client key') : decoded(keyData);
-  return cert === undefined || key === undefined ? undefined : { cert, key };
+  if (cert === undefined || key === undefined) {
+    return undefined;
+  }
+  checkPair({ cert, key }, 'the client certificate and the client key');
+  return { cert, key };
 }
 
 /** The last content that could be read of a token file: while the file is replaced, kubectl goes on with that one. */
@@ -86,7 +90,15 @@ function tokenReader(path: string, otherwise: string | undefined): () => string 
   };
 }
 
-const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+/** What HTTP lets a header hold (RFC 9110 section 5.5): no line break, and no other control character. */
+const HEADER = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+function bearer(token: string): Record<string, string> {
+  if (!HEADER.test(token)) {
+    throw new CredentialError('the token has a line break, or another character that no header may hold');
+  }
+  return { authorization: `Bearer ${token}` };
+}
 
 /** auth-provider `oidc`: kubectl would refresh its token and write it back; the harness writes nobody's kubeconfig. */
 function oidcToken(config: Record<string, string>): string {
@@ -157,6 +169,11 @@ export function credentialsOf(
     return found === undefined ? {} : { certificate: found };
   };
   const { token, tokenFile, username, password, exec, 'auth-provider': provider } = user;
+  if (provider !== undefined && provider.name !== 'oidc') {
+    throw new CredentialError(
+      `auth-provider ${provider.name} is not supported: Kubernetes removed these plugins in 1.26; use its exec plugin`,
+    );
+  }
   if (tokenFile !== undefined) {
     const current = tokenReader(tokenFile, token);
     return fixed(`the token file ${tokenFile}`, () => ({
@@ -167,8 +184,8 @@ export function credentialsOf(
   if (token !== undefined) {
     return fixed('a token', () => ({ headers: { ...bearer(token), ...acting }, ...certificate() }));
   }
-  if (username !== undefined || password !== undefined) {
-    const words = Buffer.from(`${username ?? ''}:${password ?? ''}`).toString('base64');
+  if (username !== undefined) {
+    const words = Buffer.from(`${username}:${password ?? ''}`).toString('base64');
     return fixed('a username and a password', () => ({
       headers: { authorization: `Basic ${words}`, ...acting },
       ...certificate(),
@@ -178,11 +195,6 @@ export function credentialsOf(
     return fixed('a client certificate', () => ({ headers: acting, ...certificate() }));
   }
   if (provider !== undefined) {
-    if (provider.name !== 'oidc') {
-      throw new CredentialError(
-        `auth-provider ${provider.name} is not supported: Kubernetes removed these plugins in 1.26; use its exec plugin`,
-      );
-    }
     return fixed('auth-provider oidc', () => ({ headers: { ...bearer(oidcToken(provider.config ?? {})), ...acting } }));
   }
   if (exec !== undefined) {
@@ -207,5 +219,7 @@ export function credentialsOf(
       },
     };
   }
-  return fixed('no credentials', () => ({ headers: acting }));
+  throw new CredentialError(
+    'the kubeconfig holds neither a token nor a client certificate, a username or a plugin (kubectl would ask a person)',
+  );
 }

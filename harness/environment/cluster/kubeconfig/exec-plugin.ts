@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { redact } from '../../../core/redact.ts';
 import type { ClusterEntry, ExecEntry } from './file.ts';
@@ -15,6 +17,15 @@ export interface ExecCredential {
   certificate?: { cert: string; key: string };
   /** When it has to be asked again, in milliseconds since 1970; absent for never. */
   expiresAt?: number;
+}
+
+/** @throws CredentialError for what no TLS connection could be opened with */
+export function checkPair(pair: { cert: string; key: string }, what: string): void {
+  try {
+    createSecureContext(pair);
+  } catch (error) {
+    throw new CredentialError(`${what} cannot be used together`, { cause: error });
+  }
 }
 
 export interface ExecOptions {
@@ -79,9 +90,10 @@ function credentialOf(text: string, exec: ExecEntry): ExecCredential {
   const { command, apiVersion } = exec;
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    // JSON as a rule; client-go takes YAML, too.
+    document = parse(text);
   } catch {
-    throw new CredentialError(`the credential plugin ${command} printed no JSON on standard output`);
+    throw new CredentialError(`the credential plugin ${command} printed neither JSON nor YAML on standard output`);
   }
   const read = answerSchema.safeParse(document);
   if (!read.success) {
@@ -101,7 +113,15 @@ function credentialOf(text: string, exec: ExecEntry): ExecCredential {
   if (!cert !== !key) {
     throw new CredentialError(`the credential plugin ${command} gave a certificate or a key, and not both`);
   }
+  if (cert && key) {
+    checkPair({ cert, key }, `the credential plugin ${command} gave a certificate and a key that`);
+  }
   const expiresAt = expirationTimestamp ? Date.parse(expirationTimestamp) : undefined;
+  if (Number.isNaN(expiresAt)) {
+    throw new CredentialError(
+      `the credential plugin ${command} gave the expirationTimestamp "${expirationTimestamp}", which is no time (RFC 3339)`,
+    );
+  }
   return {
     ...(token ? { token } : {}),
     ...(cert && key ? { certificate: { cert, key } } : {}),

@@ -1,10 +1,20 @@
 import { z } from 'zod';
 
-/** Where a string is wanted, kubectl takes a number or a boolean for the word that it is written as. */
-const word = z.union([z.string(), z.number(), z.boolean()]).transform(String);
+/** kubectl takes no number and no boolean for a string either: a token of digits alone is in quotes. */
+const word = z.string({
+  error: ({ input }) => (input === undefined ? 'is missing' : 'is no string: put it in quotes'),
+});
 
 /** What Kubernetes calls an optional string: an empty one is none. */
 const text = word.nullish().transform((value) => value || undefined);
+
+/** Bytes, as Go's `encoding/json` reads them: the standard alphabet with its padding; line breaks are no part of it. */
+const bytes = text.refine(
+  (value) =>
+    value === undefined ||
+    /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(value.replace(/[\r\n]/g, '')),
+  { error: 'is no base64 (standard alphabet, with padding)' },
+);
 
 /** YAML 1.1, which kubectl reads, has more words for booleans than YAML 1.2. */
 const flag = z
@@ -29,7 +39,7 @@ const clusterSchema = z.looseObject({
   'tls-server-name': text,
   'insecure-skip-tls-verify': flag,
   'certificate-authority': text,
-  'certificate-authority-data': text,
+  'certificate-authority-data': bytes,
   'proxy-url': text,
   'disable-compression': flag,
   extensions,
@@ -50,9 +60,9 @@ const execSchema = z.looseObject({
 
 const userSchema = z.looseObject({
   'client-certificate': text,
-  'client-certificate-data': text,
+  'client-certificate-data': bytes,
   'client-key': text,
-  'client-key-data': text,
+  'client-key-data': bytes,
   token: text,
   tokenFile: text,
   as: text,
@@ -93,6 +103,8 @@ function named<T extends z.ZodType>(key: string, schema: T) {
 
 /** A kubeconfig as kubectl reads it (Kubernetes, "kubeconfig (v1)"). What it does not know it leaves alone. */
 export const kubeconfigFileSchema = z.looseObject({
+  apiVersion: z.literal('v1').nullish(),
+  kind: z.literal('Config').nullish(),
   'current-context': text,
   clusters: named('cluster', clusterSchema),
   users: named('user', userSchema),

@@ -56,17 +56,37 @@ test('a plugin is found beside the kubeconfig where it is a path, and by PATH wh
   expect(found('aws')).toBe('aws');
 });
 
-test('YAML as kubectl reads it: words for booleans, numbers for words, empty entries', () => {
-  expect(load([write('config', whole({ user: '{ token: 12345 }' }))]).user.token).toBe('12345');
+test('YAML as kubectl reads it: words for booleans, empty entries', () => {
   const text = whole({ cluster: '{ server: https://a, insecure-skip-tls-verify: yes }', user: '' });
   const { cluster, user } = load([write('config', text)]);
   expect(cluster['insecure-skip-tls-verify']).toBe(true);
   expect(user.token).toBeUndefined();
 });
 
+test('the first document, merged keys, and the last of two keys of one name', () => {
+  const { user, cluster } = load([
+    write(
+      'config',
+      `${whole({ user: '{ <<: { token: merged }, as: one, as: two }' })}---\n${whole({ user: '{ token: later }' })}`,
+    ),
+  ]);
+  expect(user).toMatchObject({ token: 'merged', as: 'two' });
+  expect(cluster.server).toBe('https://a');
+});
+
+test('a scheme has one spelling, and an address without one is plain http', () => {
+  const server = (written: string): string =>
+    load([write('config', whole({ cluster: `{ server: "${written}" }` }))]).cluster.server;
+  expect(server('HTTPS://A:6443')).toBe('https://A:6443');
+  expect(server('HTTP://a')).toBe('http://a');
+  expect(server('localhost:8001')).toBe('http://localhost:8001');
+});
+
 test('~/.kube/config where KUBECONFIG is not set', () => {
   write('.kube/config', whole({ context: ', namespace: team-a' }));
   expect(loadKubeconfig({ env: { HOME: folder } })).toMatchObject({ namespace: 'team-a' });
+  const named = { env: { HOME: folder, KUBECONFIG: delimiter }, serviceAccountFolder: folder };
+  expect(() => loadKubeconfig(named)).toThrow(/KUBECONFIG names no file/);
 });
 
 test('the ServiceAccount of a pod, where there is no kubeconfig at all', () => {
@@ -108,7 +128,35 @@ test.each<[string, string, RegExp]>([
   ['one name twice', 'users: [{ name: u }, { name: u }]', /has two users named "u"/],
   ['no current context', 'contexts: [{ name: x, context: {} }]', /no current context: give --context; it has x/],
   ['no server', whole({ cluster: '{}' }), /cluster "c" of the kubeconfig has no server/],
-  ['another scheme', whole({ cluster: '{ server: "a:6443" }' }), /"a:6443", which is no http or https URL/],
+  ['another scheme', whole({ cluster: '{ server: "ftp://a" }' }), /"ftp:\/\/a", which is no http or https URL/],
+  [
+    'a password in a server',
+    whole({ cluster: '{ server: "https://joe:secret@a" }' }),
+    /has a name or a password in its server "https:\/\/\*\*\*@a"/,
+  ],
+  ['another kind', `kind: Pod${whole()}`, /is not well-formed[\s\S]*kind/],
+  ['another version', `apiVersion: v2${whole()}`, /is not well-formed[\s\S]*apiVersion/],
+  ['a token that is a number', whole({ user: '{ token: 0123 }' }), /is no string: put it in quotes[\s\S]*token/],
+  [
+    'an authority that is no base64',
+    whole({ cluster: '{ server: https://a, certificate-authority-data: "@@" }' }),
+    /is no base64[\s\S]*certificate-authority-data/,
+  ],
+  [
+    'base64 without its padding',
+    whole({ user: '{ client-certificate-data: YQ, client-key-data: YQ== }' }),
+    /is no base64[\s\S]*client-certificate-data/,
+  ],
+  [
+    'a token file beside a username',
+    whole({ user: '{ tokenFile: t, username: u }' }),
+    /both a tokenFile and a username/,
+  ],
+  [
+    'a plugin whose variable has no name',
+    whole({ user: '{ exec: { apiVersion: client.authentication.k8s.io/v1beta1, command: c, env: [{ name: "" }] } }' }),
+    /a variable without a name/,
+  ],
   [
     'a proxy of another kind',
     whole({ cluster: '{ server: https://a, proxy-url: "ftp://p" }' }),

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { delimiter, dirname, isAbsolute, join, resolve, sep } from 'node:path';
-import { parse } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { HarnessError, UsageError } from '../../../core/errors.ts';
 import {
@@ -12,7 +12,7 @@ import {
   kubeconfigFileSchema,
   type UserEntry,
 } from './file.ts';
-import { checkProxyUrl } from './proxy.ts';
+import { checkProxyUrl, withoutPassword } from './proxy.ts';
 
 /** What a context of a kubeconfig leads to, with all relative paths made absolute. */
 export interface Attachment {
@@ -74,10 +74,23 @@ function userIn(folder: string, user: UserEntry): UserEntry {
     : found;
 }
 
+/** As Go's YAML reads it: the first document alone, `<<` merges, and of a key that stands there twice the last counts. */
+function documentOf(text: string): unknown {
+  const [document] = parseAllDocuments(text, { merge: true, uniqueKeys: false });
+  if (document === undefined || !('errors' in document)) {
+    return undefined;
+  }
+  const [error] = document.errors;
+  if (error !== undefined) {
+    throw error;
+  }
+  return document.toJS();
+}
+
 function readFile(path: string): KubeconfigFile {
   let document: unknown;
   try {
-    document = parse(readFileSync(path, 'utf8'));
+    document = documentOf(readFileSync(path, 'utf8'));
   } catch (error) {
     throw new UsageError(`the kubeconfig ${path} cannot be read: ${error instanceof Error ? error.message : error}`);
   }
@@ -161,15 +174,31 @@ function inCluster(env: NodeJS.ProcessEnv, folder: string): Attachment | undefin
   };
 }
 
+/** An address without a scheme is one of plain http (client-go, `rest.DefaultServerURL`); undefined for what is no URL. */
+function serverUrl(written: string): string | undefined {
+  const whole = written.includes('://') ? written : `http://${written}`;
+  const [, scheme = '', rest = ''] = /^(https?)(:\/\/[^\s]+)$/i.exec(whole) ?? [];
+  // What decides whether credentials may be shown looks at the scheme: it has one spelling.
+  const server = scheme.toLowerCase() + rest;
+  return scheme !== '' && URL.canParse(server) ? server : undefined;
+}
+
 /** What kubectl refuses of a cluster's entry. */
 function checkCluster(name: string, cluster: ClusterEntry): ClusterEntry & { server: string } {
-  const { server } = cluster;
-  if (server === undefined) {
+  const { server: written } = cluster;
+  if (written === undefined) {
     throw new UsageError(`cluster "${name}" of the kubeconfig has no server`);
   }
-  if (!URL.canParse(server) || !/^https?:\/\//.test(server)) {
+  const server = serverUrl(written);
+  if (server === undefined) {
     throw new UsageError(
-      `cluster "${name}" of the kubeconfig has the server "${server}", which is no http or https URL`,
+      `cluster "${name}" of the kubeconfig has the server "${withoutPassword(written)}", which is no http or https URL`,
+    );
+  }
+  const { username, password } = new URL(server);
+  if (username !== '' || password !== '') {
+    throw new UsageError(
+      `cluster "${name}" of the kubeconfig has a name or a password in its server "${withoutPassword(written)}": they belong to the user`,
     );
   }
   if (cluster['proxy-url'] !== undefined) {
@@ -203,6 +232,9 @@ function checkUser(name: string, user: UserEntry): void {
   if (user.token !== undefined && basic) {
     refuse('has both a token and a username: only one is allowed');
   }
+  if (user.tokenFile !== undefined && basic) {
+    refuse('has both a tokenFile and a username: only one is allowed');
+  }
   const certificate = user['client-certificate'] !== undefined || user['client-certificate-data'] !== undefined;
   const key = user['client-key'] !== undefined || user['client-key-data'] !== undefined;
   if (certificate && !key) {
@@ -224,6 +256,9 @@ function checkUser(name: string, user: UserEntry): void {
     }
     if (exec.command === undefined) {
       refuse('has an exec plugin without a command');
+    }
+    if (exec.env.some((variable) => variable.name === '')) {
+      refuse('has an exec plugin with a variable without a name');
     }
     const version = exec.apiVersion ?? '';
     if (!EXEC_VERSIONS.includes(version)) {
@@ -248,7 +283,8 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
   const { context, env = process.env, serviceAccountFolder = SERVICE_ACCOUNT_FOLDER } = options;
   const given = (env.KUBECONFIG ?? '').split(delimiter).filter((path) => path !== '');
   const standard = join(env.HOME || homedir(), '.kube', 'config');
-  const paths = given.length > 0 ? [...new Set(given)] : [standard];
+  // `KUBECONFIG=:` is set, and names no file.
+  const paths = env.KUBECONFIG ? [...new Set(given)] : [standard];
   const missing = paths.filter((path) => !existsSync(path));
   const present = paths.filter((path) => existsSync(path));
   const merged = merge(present);
@@ -259,8 +295,8 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
       return { ...pod, missing };
     }
     const looked =
-      given.length > 0
-        ? `KUBECONFIG names ${given.join(', ')}: ${missing.length === paths.length ? 'no such file' : 'empty'}`
+      paths.length === 0 || given.length > 0
+        ? `KUBECONFIG names ${given.join(', ') || 'no file'}: ${missing.length === paths.length ? 'no such file' : 'empty'}`
         : `KUBECONFIG is not set, and ${standard} ${missing.length > 0 ? 'does not exist' : 'is empty'}`;
     throw new UsageError(
       `no kubeconfig: ${looked}, and this is no pod of a cluster. Set KUBECONFIG to a kubeconfig of the cluster.`,

@@ -30,8 +30,9 @@ export function checkProxyUrl(url: string, where: string, schemes: readonly stri
   return parsed;
 }
 
-function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^/@]*@/, '//***@');
+/** A URL, or what was meant to be one, for messages. */
+export function withoutPassword(url: string): string {
+  return url.replace(/(\/\/|^)[^/@]*@/, '$1***@');
 }
 
 /** A proxy's URL for messages: without what it was given to know us by. */

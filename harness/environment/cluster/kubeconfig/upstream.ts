@@ -48,12 +48,23 @@ const bare = (host: string): string => host.replace(/^\[|\]$/g, '');
 function authorityOf(cluster: ClusterEntry): string | undefined {
   const data = cluster['certificate-authority-data'];
   if (data !== undefined) {
-    return Buffer.from(data, 'base64').toString();
+    return withCertificate(Buffer.from(data, 'base64').toString(), 'the certificate-authority-data');
   }
   const file = cluster['certificate-authority'];
   if (file === undefined) {
     return undefined;
   }
+  return withCertificate(readAuthority(file), `the certificate-authority ${file}`);
+}
+
+function withCertificate(text: string, what: string): string {
+  if (!text.includes('-----BEGIN CERTIFICATE-----')) {
+    throw new UsageError(`${what} of the kubeconfig holds no certificate (PEM)`);
+  }
+  return text;
+}
+
+function readAuthority(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {
