@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { HarnessError } from '../../harness/core/errors.ts';
+import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
 import { expectNone } from '../../harness/core/findings.ts';
 import type { Call, ClientSession } from '../../harness/roles/token-client/record.ts';
 import { aCall, iso } from '../../harness/roles/token-client/record-builders.ts';
@@ -20,6 +20,7 @@ import {
   neverTurnsToAPerson,
   persistsAccessTokensPrivately,
   survivesAnOutage,
+  writesNoToken,
 } from './token-client.checks.ts';
 
 test('exchanges overlap where one arrives before the other is answered', () => {
@@ -91,6 +92,16 @@ describe('nobody is asked', () => {
       { kind: 'provider' as const, at: iso(10.5), host: '', provider: 'refusing', method: 'POST', path, status: 404 },
     ];
     expect(told(neverTurnsToAPerson(session({ ...base, lookups })))).toEqual([expect.stringContaining(path)]);
+  });
+
+  test('which is not known where the client ended so often that some of its output is gone', () => {
+    const ended = (restarts: number) => session({ ...base, afterRenewals: { podUid: 'uid', restarts } });
+    expect(neverTurnsToAPerson(ended(1))).toEqual([]);
+    expect(() => neverTurnsToAPerson(ended(2))).toThrow(/ended 2 times, and what it wrote before .* is gone/);
+    expect(() => writesNoToken(ended(2))).toThrow(NotTestable);
+    const leak = { line: 1, sha256: 'a'.repeat(64), token: 'known' as const };
+    const output = { lines: 1, leaks: [leak], prompts: [] };
+    expect(writesNoToken({ ...ended(2), output })).toContainEqual(expect.stringContaining('line 1'));
   });
 
   test('by a port that is opened when a token is refused, unless ports are opened for good calls too', () => {

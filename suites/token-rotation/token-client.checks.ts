@@ -7,7 +7,7 @@ import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/observer/simulated.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
-import { NotApplicable } from '../../harness/core/errors.ts';
+import { NotApplicable, NotTestable } from '../../harness/core/errors.ts';
 import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import { SHORT_LIFE_SECONDS } from '../../harness/fakes/simulated-providers.ts';
 import {
@@ -302,8 +302,26 @@ export function namesTheMissingFile({ calls, latePath }: ClientSession): Finding
   );
 }
 
+/**
+ * The log of a container's last but one process is kept, and none before that one (Kubernetes, Logging Architecture).
+ *
+ * @throws NotTestable where the client's process was started so often that not all of its output is known
+ */
+function requireWholeOutput({ before, afterRenewals }: ClientSession): void {
+  const lost = afterRenewals.restarts - before.restarts - 1;
+  if (lost > 0) {
+    throw new NotTestable(
+      `the client ended ${lost + 1} times, and what it wrote before the last time but one is gone: nothing can be said of it`,
+    );
+  }
+}
+
 /** TR-30: nothing that the client wrote holds a token that can be used. */
-export function writesNoToken({ exchanges, output }: ClientSession): string[] {
+export function writesNoToken(session: ClientSession): string[] {
+  const { exchanges, output } = session;
+  if (output.leaks.length === 0) {
+    requireWholeOutput(session);
+  }
   return [
     ...(exchanges.some(({ accessToken }) => accessToken !== undefined) ? [] : ['no token was exchanged']),
     ...(exchanges.some(({ echoed }) => echoed) ? [] : ['no error repeated a token']),
@@ -695,6 +713,9 @@ export function neverTurnsToAPerson(session: ClientSession): Finding[] {
   const [call] = callsOfSimulated(session, 'refusing');
   if (call === undefined) {
     return ['no such call was made'];
+  }
+  if (session.output.prompts.length === 0) {
+    requireWholeOutput(session);
   }
   const [from, to] = [Date.parse(call.at), endOf(call)];
   const asked = session.lookups.filter(
