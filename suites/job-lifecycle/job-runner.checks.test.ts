@@ -388,9 +388,9 @@ describe('JL-46', () => {
 describe('JL-47', () => {
   const prints = task('prints');
   const lines = [
-    { what: '10 bytes', text: '0123456789' },
-    { what: 'wide characters', text: '任任任任' },
-    { what: 'the end', text: 'the end' },
+    { what: '10 bytes', begins: '01', text: '0123456789' },
+    { what: 'wide characters', begins: '任任任', text: '任任任任' },
+    { what: 'the end', begins: 'the', text: 'the end' },
   ];
   const found = (output: string) =>
     givesLinesWhole({ ...record({ tasks: [prints], events: [ended(9, prints, {})] }), lines, output }).map(textOf);

@@ -13,6 +13,7 @@ import {
   endsOf,
   hasBegun,
   hasFinished,
+  isOverForGood,
   jobsOf,
   leftByPreflight,
   leftOvers,
@@ -217,11 +218,7 @@ export function stillRunning(record: RunnerRecord): Finding[] {
       findings.push({ text, from: end.at, to: over ?? record.endedAt, excessMs: (over ?? record.endedAt) - limit });
     }
     for (const job of jobsOf(record, task)) {
-      const { conditions = [] } = statusOf(job.last);
-      const finished = conditions.some(
-        ({ type, status }) => ['Complete', 'Failed'].includes(type) && status === 'True',
-      );
-      if (job.goneAt === undefined && !finished && record.endedAt > end.at + SLACK_SECONDS * 1000) {
+      if (!isOverForGood(job) && record.endedAt > end.at + SLACK_SECONDS * 1000) {
         findings.push(
           `the task ${task.label} ${describeOutcome(record, task)}, but its Job ${job.name} goes on and may start pods`,
         );
@@ -1052,10 +1049,10 @@ export function givesLinesWhole(record: BytesRecord): Finding[] {
   }
   const { output } = record;
   let from = 0;
-  const findings = record.lines.flatMap(({ what, text }): Finding[] => {
+  const findings = record.lines.flatMap(({ what, begins, text }): Finding[] => {
     const at = output.indexOf(text, from);
     if (at < 0) {
-      const finding = `the line with ${what} ${describeLoss(output, text)}`;
+      const finding = `the line with ${what} ${describeLoss(output, text, begins)}`;
       return [output.includes(text) ? finding : missing(finding)];
     }
     from = at + text.length;
@@ -1069,7 +1066,7 @@ export function givesLinesWhole(record: BytesRecord): Finding[] {
  * What became of a line that is not in the output where it belongs: where it changes, what was expected there and what
  * was found.
  */
-function describeLoss(output: string, line: string): string {
+function describeLoss(output: string, line: string, begins: string): string {
   if (output.includes(line)) {
     return 'was given out of order';
   }
@@ -1083,7 +1080,8 @@ function describeLoss(output: string, line: string): string {
       lost = middle - 1;
     }
   }
-  if (known < Math.min(line.length, 4)) {
+  // A shorter beginning is that of another line.
+  if (known < begins.length) {
     return 'was not given';
   }
   const at = output.indexOf(line.slice(0, known)) + known;

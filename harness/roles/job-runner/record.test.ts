@@ -8,6 +8,7 @@ import {
   isOver,
   isRunning,
   leftOvers,
+  nothingRuns,
   type ObjectEvent,
   podsOf,
   runsOrIsOver,
@@ -57,6 +58,20 @@ describe('what is left over', () => {
   test('is nothing of a task that goes on', () => {
     expect(leftOvers(record({ tasks: [one], objects: [seen(1, 'ADDED', 'Pod', one)] }), [])).toEqual([]);
   });
+});
+
+test('a Job that has not failed may start another pod, until it is gone', () => {
+  const failed = { phase: 'Failed' };
+  const runs = (...objects: ObjectEvent[]) =>
+    !nothingRuns(record({ tasks: [one, other], objects, events: [ended(9, one, { outcome: 'failed' })] }));
+  const pod = [seen(1, 'ADDED', 'Pod', one), seen(8, 'MODIFIED', 'Pod', one, { status: failed })];
+  const job = seen(1, 'ADDED', 'Job', one);
+  const finished = seen(9, 'MODIFIED', 'Job', one, { status: { conditions: [{ type: 'Failed', status: 'True' }] } });
+  expect(runs(job, ...pod)).toBe(true);
+  expect(runs(job, ...pod, finished)).toBe(false);
+  expect(runs(job, ...pod, seen(10, 'DELETED', 'Job', one))).toBe(false);
+  expect(runs(job, finished, seen(1, 'ADDED', 'Pod', one))).toBe(true);
+  expect(runs(seen(1, 'ADDED', 'Job', other), seen(1, 'ADDED', 'Pod', other))).toBe(false);
 });
 
 test('containers are described by how they ended or why they wait', () => {

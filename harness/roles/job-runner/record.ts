@@ -313,6 +313,26 @@ export function endOfPod({ objects }: Pick<RunnerRecord, 'objects'>, { uid }: Ob
     ?.at;
 }
 
+/** True when a Job as it was last seen is gone or finished: it starts no pod any more (Kubernetes, Jobs). */
+export function isOverForGood({ goneAt, last }: ObservedObject): boolean {
+  const { conditions = [] } = statusOf(last);
+  return (
+    goneAt !== undefined ||
+    conditions.some(({ type, status }) => ['Complete', 'Failed'].includes(type) && status === 'True')
+  );
+}
+
+/** True when every task that was reported as ended has no pod that runs, and no Job that may start another one. */
+export function nothingRuns(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'events'>): boolean {
+  return record.tasks
+    .filter((task) => endsOf(record, task).length > 0)
+    .every(
+      (task) =>
+        podsOf(record, task).every((pod) => endOfPod(record, pod) !== undefined) &&
+        jobsOf(record, task).every(isOverForGood),
+    );
+}
+
 /** The pods that a runner asks for: as each task's Job has them, or as the pod itself, where no Job was seen. */
 export function specsOf(record: Pick<RunnerRecord, 'objects' | 'tasks'>): { who: string; spec: PodSpec }[] {
   return record.tasks.flatMap((task) => {

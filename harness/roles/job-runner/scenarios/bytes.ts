@@ -7,8 +7,11 @@ import { allOver, LAST_OUTPUT_SECONDS, outputOf, type RunnerRecord, summarise, T
 import { jobRunnerTarget } from '../target.ts';
 import { readLog } from './logs.ts';
 
-/** Bytes of one line, that runners and container runtimes are known to stop, split or drop at. */
-const LENGTHS = [16_384, 65_535, 65_536, 65_537, 200_000];
+/**
+ * Bytes of one line, that runners and container runtimes are known to stop, split or drop at. The longest is beyond the
+ * MiB at which readers of lines commonly give up; a runner that documents to read less is not given it.
+ */
+export const LENGTHS = [16_384, 65_535, 65_536, 65_537, 200_000, 1_100_000];
 /** A line of so many characters of three bytes each: a cut at any power of two splits one. */
 const WIDE_CHARACTERS = 30_000;
 
@@ -32,6 +35,8 @@ const BEGINNING = 7;
 /** A line as the pod's log has it, with what is odd about it. */
 export interface LoggedLine {
   what: string;
+  /** By what it is told from every other line. */
+  begins: string;
   /** As text: bytes that are no UTF-8 are replacement characters. */
   text: string;
 }
@@ -116,6 +121,6 @@ function loggedLines(log: Buffer, expected: { what: string; begins: string }[]):
     if (text === undefined) {
       throw new HarnessError(`the log of the agent, which the harness read itself, lacks the line with ${what}`);
     }
-    return { what, text };
+    return { what, begins, text };
   });
 }

@@ -19,7 +19,7 @@ import {
 import { jobRunnerTarget } from '../target.ts';
 import { evict } from './evict.ts';
 import { extraContainer } from './extra-container.ts';
-import { ENDLESS, limitsTasks, shareTasks, TIME_LIMIT_SECONDS, withEvidence } from './tasks.ts';
+import { ENDLESS, limitsTasks, shareTasks, TIME_LIMIT_SECONDS, untilNothingRuns, withEvidence } from './tasks.ts';
 
 export interface FaultRecord extends RunnerRecord {
   /** Since when each task cannot succeed. */
@@ -219,9 +219,7 @@ async function untilReported(runner: LaunchedRunner, faults: FaultRecord['faults
     }),
   );
   // A pod that is left behind is given the time that it may take.
-  const areGone = (): boolean =>
-    runner.tasks.every((task) => podsOf(runner, task).every(({ goneAt }) => goneAt !== undefined));
-  await runner.until(areGone, SLACK_SECONDS + 1);
+  await untilNothingRuns(runner);
   return { ...runner.record(), faults };
 }
 

@@ -12,6 +12,7 @@ import {
   FAULT_SECONDS,
   isOver,
   leftOvers,
+  nothingRuns,
   podsOf,
   type RunnerRecord,
   type RunnersRecord,
@@ -158,7 +159,18 @@ async function untilCleanedUp(runner: LaunchedRunner, bystanders: string[]): Pro
   const { withinSeconds } = runner.target.documented.cleanUp;
   const limit = Math.max(...ends, Date.now()) + (withinSeconds + SLACK_SECONDS) * 1000;
   await runner.until(() => leftOvers(runner, bystanders).length === 0, (limit - Date.now()) / 1000);
+  await untilNothingRuns(runner);
   await runner.watchFor(AFTERMATH_SECONDS);
+}
+
+/**
+ * Waits until nothing of what was reported as ended can run any more, for as long as it may take: a Job that is kept
+ * and has not failed starts its next pod ten seconds after the first one (Kubernetes, Jobs, Pod backoff failure policy).
+ */
+export async function untilNothingRuns(runner: LaunchedRunner): Promise<void> {
+  const ends = runner.tasks.flatMap((task) => endsOf(runner, task).map(({ at }) => at));
+  const limit = Math.max(0, ...ends) + (SLACK_SECONDS + 1) * 1000;
+  await runner.until(() => nothingRuns(runner), (limit - Date.now()) / 1000);
 }
 
 /** True where a task may have a time limit of its own. */
