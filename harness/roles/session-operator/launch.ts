@@ -1,59 +1,38 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { Heartbeat } from '../../../fixtures/workloads/lib/heartbeat.ts';
-import { bundleWorkload } from '../../core/bundle.ts';
 import { Changes } from '../../core/changes.ts';
 import { HarnessError, NotTestable } from '../../core/errors.ts';
-import { fill, type Values } from '../../core/placeholders.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
-import { DnsAndTunnelFake } from '../../fakes/dns-and-tunnel/server.ts';
-import type { DnsRecordInput, EdgeIds, TunnelConfiguration } from '../../fakes/dns-and-tunnel/zone.ts';
-import {
-  type Arrival,
-  EdgeTraffic,
-  type IngressRoute,
-  type Middleware,
-} from '../../fakes/edge-traffic/edge-traffic.ts';
+import type { DnsAndTunnelFake } from '../../fakes/dns-and-tunnel/server.ts';
+import type { DnsRecordInput, TunnelConfiguration } from '../../fakes/dns-and-tunnel/zone.ts';
+import { type Arrival, EdgeTraffic } from '../../fakes/edge-traffic/edge-traffic.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
-import { Recorder } from '../../kubernetes/recorder.ts';
-import { suitedPod } from '../../kubernetes/suited-pods.ts';
-import { podSpec } from '../../probes/pods.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
-import type { OperatorExit, SessionOperatorDriver, StartedReplica } from './driver.ts';
-import { API_HOST, inClusterDriver, provideEdge } from './drivers/in-cluster.ts';
-import { processDriver } from './drivers/process.ts';
-import { ingressRoutesPath, middlewaresPath, provideIngressApi } from './ingress-api.ts';
-import type { OperatorRecord, ReplicaRecord, Session } from './record.ts';
+import { startEdge } from './bench/edge.ts';
+import { createObject } from './bench/objects.ts';
+import { Replicas, START_SLACK_SECONDS } from './bench/replicas.ts';
+import { podsRun, SessionPods } from './bench/session-pods.ts';
+import {
+  AUTHENTICATION,
+  documentedValues,
+  INGRESS,
+  newEdgeIds,
+  putForeign,
+  ROUTER,
+  urlOf,
+} from './bench/surroundings.ts';
+import { ClusterView, Presence } from './bench/view.ts';
+import type { OperatorExit, StartedReplica } from './driver.ts';
+import { middlewaresPath, provideIngressApi } from './ingress-api.ts';
+import type { OperatorRecord, Session } from './record.ts';
 import { referenceProgram, sessionOperatorTarget } from './target.ts';
 
 /** Name of the ServiceAccount that the operator's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'session-operator';
-
-/** Beyond the time that a target documents for its start: a small machine is shared by many. */
-const START_SLACK_SECONDS = 30;
-
-/** Health cannot be watched: it is asked as a kubelet asks it, more often. */
-const HEALTH_EVERY_MS = 100;
-
-/** Reserved for examples (RFC 2606). */
-const DOMAIN = 'conformance.example';
-
-/** Names of the Services on the way of a request; nothing of that name exists in the cluster. */
-const INGRESS = { namespace: 'kube-system', name: 'traefik' };
-const ROUTER = 'session-router';
-const AUTHENTICATION = 'session-authentication';
-
-/** No pod with it is ever scheduled: it is there, and costs nothing. */
-const SCHEDULING_GATE = 'conformance.test/never-scheduled';
-
-/** More than one page of the API's. */
-const FOREIGN_RECORDS = 110;
 
 export interface LaunchOptions {
   /** Part of the namespace's name, and of nothing else. */
@@ -206,14 +185,12 @@ class Bench implements OperatorBench {
   readonly #options: LaunchOptions;
   readonly #heartbeat = new Heartbeat('the harness').start();
   readonly #changes = new Changes();
-  readonly #recorders: Recorder<KubernetesObject>[] = [];
-  readonly #routes = new Map<string, IngressRoute>();
-  readonly #middlewares = new Map<string, Middleware>();
-  readonly #running = new Map<string, StartedReplica>();
   readonly #record: OperatorRecord;
+  readonly #view: ClusterView;
+  readonly #pods: SessionPods;
+  readonly #presence: Presence;
   #edge: DnsAndTunnelFake | undefined;
-  #driver: SessionOperatorDriver | undefined;
-  #program = '';
+  #replicas: Replicas | undefined;
   #traffic: EdgeTraffic | undefined;
   #access: TargetAccess | undefined;
   #image = '';
@@ -233,33 +210,12 @@ class Bench implements OperatorBench {
     this.namespace = namespace;
     this.#workFolder = workFolder;
     this.#options = options;
-    const ids: EdgeIds = {
-      zone: randomBytes(16).toString('hex'),
-      account: randomBytes(16).toString('hex'),
-      tunnel: randomUUID(),
-      domain: DOMAIN,
-    };
-    this.#record = {
-      namespace,
-      startedAt: Date.now(),
-      endedAt: 0,
-      replicas: [],
-      sessions: [],
-      bystanders: [],
-      marks: [],
-      lines: [],
-      ids,
-      foreign: { records: [], tunnel: { ingress: [] } },
-      reconfigured: [],
-      changes: [],
-      edgeRequests: [],
-      records: [],
-      tunnel: { ingress: [] },
-      routes: [],
-      apiRequests: [],
-      arrivals: [],
-      stalls: [],
-    };
+    const record = newRecord(namespace);
+    this.#record = record;
+    const shared = { target, cluster, namespace, record };
+    this.#view = new ClusterView({ ...shared, changes: this.#changes, signal: t.signal });
+    this.#pods = new SessionPods({ ...shared, values: documentedValues(namespace, record.ids) });
+    this.#presence = new Presence(record, () => this.edge.zone, target, this.#view);
   }
 
   get edge(): DnsAndTunnelFake {
@@ -275,7 +231,7 @@ class Bench implements OperatorBench {
   }
 
   async open(): Promise<void> {
-    const { target, namespace } = this;
+    const { target, namespace, cluster } = this;
     const { rules } = target;
     const [access, image] = await Promise.all([
       this.#t.targetAccess({
@@ -284,56 +240,23 @@ class Bench implements OperatorBench {
         rules: this.#options.rules ?? [...rules.namespaced, ...rules.undocumented],
         clusterRules: rules.cluster,
       }),
-      this.#podsRun ? this.#t.image('workload') : this.cluster.workloadImage,
+      podsRun(target) ? this.#t.image('workload') : cluster.workloadImage,
     ]);
     this.#access = access;
-    const token = `edge-${randomBytes(24).toString('hex')}`;
-    const edge = 'inCluster' in target.start ? await this.#startInCluster(token) : await this.#startForProcess(token);
     this.#image = image;
     await writeFile(join(this.#workFolder, 'kubeconfig'), access.kubeConfig, { mode: 0o600 });
-    this.#putForeign();
-    edge.onChange(() => this.#changes.notify());
-    await this.#watch<IngressRoute & KubernetesObject>(ingressRoutesPath(namespace), (type, route, at) => {
-      const { managedFields: _, ...metadata } = route.metadata as KubernetesObject['metadata'] & { name: string };
-      const plain = { ...route, metadata: { ...metadata, namespace } } as IngressRoute;
-      this.#record.routes.push({ at, type, route: plain });
-      if (type === 'DELETED') {
-        this.#routes.delete(plain.metadata.name);
-      } else {
-        this.#routes.set(plain.metadata.name, plain);
-      }
-    });
-    await this.#watch<Middleware & KubernetesObject>(middlewaresPath(namespace), (type, middleware) => {
-      if (type === 'DELETED') {
-        this.#middlewares.delete(middleware.metadata.name);
-      } else {
-        this.#middlewares.set(middleware.metadata.name, middleware);
-      }
-    });
-    await this.#watch<V1Pod>(`/api/v1/namespaces/${namespace}/pods`, (type, pod, at) => {
-      const session = this.#record.sessions.find(({ hash }) => pod.metadata?.name === podName(hash));
-      if (type === 'DELETED' && session !== undefined) {
-        session.podGoneAt = at;
-      }
-    });
-    if (target.sessions.claimLabels !== undefined) {
-      await this.#watch(`/api/v1/namespaces/${namespace}/persistentvolumeclaims`, (type, claim, at) => {
-        const session = this.#record.sessions.find(({ hash }) => claim.metadata?.name === podName(hash));
-        if (type === 'DELETED' && session !== undefined) {
-          session.claimGoneAt = at;
-        }
-      });
-    }
-    await this.#create(middlewaresPath(namespace), {
+    await this.#openEdge(access);
+    await this.#view.open();
+    await createObject(cluster, middlewaresPath(namespace), {
       apiVersion: 'traefik.io/v1alpha1',
       kind: 'Middleware',
       metadata: { name: AUTHENTICATION },
       spec: { forwardAuth: { address: urlOf(AUTHENTICATION, namespace) } },
     });
     this.#traffic = await EdgeTraffic.start({
-      zone: edge.zone,
-      routes: () => [...this.#routes.values()],
-      middlewares: () => [...this.#middlewares.values()],
+      zone: this.edge.zone,
+      routes: () => this.#view.routes,
+      middlewares: () => this.#view.middlewares,
       services: {
         ingress: `${INGRESS.namespace}/${INGRESS.name}`,
         router: `${namespace}/${ROUTER}`,
@@ -343,302 +266,109 @@ class Bench implements OperatorBench {
     });
   }
 
-  async #startForProcess(token: string): Promise<DnsAndTunnelFake> {
-    const edge = await DnsAndTunnelFake.start({ ids: this.#record.ids, token });
-    this.#edge = edge;
-    this.#driver = processDriver(this.target, edge.url);
-    return edge;
-  }
-
-  async #startInCluster(token: string): Promise<DnsAndTunnelFake> {
-    const { target, cluster, namespace, access } = this;
+  /** Starts the edge, with what others have there, and what starts replicas that know it. */
+  async #openEdge(access: TargetAccess): Promise<void> {
+    const { target, namespace, cluster } = this;
     const { ids } = this.#record;
-    const host = access.inCluster?.KUBERNETES_SERVICE_HOST;
-    const { cert, key, ca } = await this.#t.certificate(API_HOST);
-    this.#program = await bundleWorkload('session-operator');
-    const edge = await DnsAndTunnelFake.start({
+    const token = `edge-${randomBytes(24).toString('hex')}`;
+    const { edge, driver, program } = await startEdge({
+      t: this.#t,
+      target,
+      cluster,
+      namespace,
+      access,
       ids,
       token,
-      tls: { cert, key },
-      ...(host === undefined ? {} : { host }),
+      onStart: (started) => {
+        this.#edge = started;
+      },
     });
-    this.#edge = edge;
-    const edgeAddress =
-      host === undefined
-        ? ''
-        : await provideEdge(cluster, namespace, { host, port: Number(new URL(edge.url).port), ca });
-    this.#driver = inClusterDriver({ target, cluster, namespace, access, edgeAddress });
-    return edge;
-  }
-
-  /** What others have at the edge: an operator that is alone there is nowhere. */
-  #putForeign(): void {
-    const { zone } = this.edge;
-    for (let index = 0; index < FOREIGN_RECORDS; index += 1) {
-      zone.seed({
-        type: 'CNAME',
-        name: `host-${index}`,
-        content: 'elsewhere.example.net',
-        comment: 'of somebody else',
-      });
-    }
-    zone.configure({
-      ingress: [
-        {
-          hostname: `www.${DOMAIN}`,
-          path: '^/static/',
-          service: 'http://www.web.svc.cluster.local',
-          originRequest: { noTLSVerify: true, httpHostHeader: 'www.internal.example' },
-        },
-        { hostname: `api.${DOMAIN}`, service: 'http://api.web.svc.cluster.local' },
-        { service: 'http_status:404' },
-      ],
-      originRequest: { connectTimeout: 10 },
-      'warp-routing': { enabled: true },
-    });
-    this.#record.foreign = { records: zone.records(), tunnel: zone.configuration() };
-  }
-
-  async #watch<T extends KubernetesObject>(
-    path: string,
-    onEvent: (type: 'ADDED' | 'MODIFIED' | 'DELETED', object: T, at: number) => void,
-  ): Promise<void> {
-    const recorder = await Recorder.open<T>(this.cluster, path, {
+    this.#record.foreign = putForeign(edge.zone);
+    edge.onChange(() => this.#changes.notify());
+    this.#replicas = new Replicas({
+      target,
+      driver,
+      workFolder: this.#workFolder,
+      values: {
+        ...documentedValues(namespace, ids),
+        'edge.token': token,
+        'edge.zone': ids.zone,
+        'edge.url': edge.url,
+        image: cluster.workloadImage,
+        'operator.main': referenceProgram(this.#t),
+        'reference.program': program,
+      },
+      token,
+      record: this.#record,
+      changes: this.#changes,
       signal: this.#t.signal,
-      onEvent: ({ type, object, at }) => {
-        onEvent(type, object, at.getTime());
-        this.#changes.notify();
-      },
     });
-    this.#recorders.push(recorder as unknown as Recorder<KubernetesObject>);
   }
 
-  async #create(path: string, object: object): Promise<void> {
-    const response = await this.cluster.request(path, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(object),
-    });
-    const answer = await response.text();
-    if (response.status !== 201) {
-      throw new HarnessError(`POST ${path} of the harness was answered ${response.status}: ${answer.slice(0, 300)}`);
-    }
+  get #started(): Replicas {
+    return existing(this.#replicas, 'the driver');
   }
 
-  async #delete(path: string): Promise<void> {
-    const response = await this.cluster.request(path, { method: 'DELETE' });
-    const answer = await response.text();
-    if (response.status !== 200 && response.status !== 202) {
-      throw new HarnessError(`DELETE ${path} of the harness was answered ${response.status}: ${answer.slice(0, 300)}`);
-    }
+  launch(replica = 'a', without: string[] = []): Promise<StartedReplica> {
+    return this.#started.launch(replica, without);
   }
 
-  get #podsRun(): boolean {
-    return this.target.sessions.pods === 'ready';
-  }
-
-  #values(replica: string, healthPort: number): Values {
-    const { ids } = this.#record;
-    return {
-      ...this.#documentedValues(),
-      'edge.token': this.edge.token,
-      'edge.zone': ids.zone,
-      'edge.url': this.edge.url,
-      'health.port': String(healthPort),
-      replica,
-      image: this.cluster.workloadImage,
-      'operator.main': referenceProgram(this.#t),
-      'reference.program': this.#program,
-    };
-  }
-
-  #documentedValues(): Values {
-    const { ids } = this.#record;
-    return {
-      namespace: this.namespace,
-      'edge.tunnel': ids.tunnel,
-      'edge.domain': ids.domain,
-      'ingress.url': urlOf(INGRESS.name, INGRESS.namespace),
-      'router.url': `${urlOf(ROUTER, this.namespace)}:80`,
-      'router.service': ROUTER,
-      middleware: AUTHENTICATION,
-    };
-  }
-
-  async launch(replica = 'a', without: string[] = []): Promise<StartedReplica> {
-    const { target } = this;
-    const healthPort = 'inCluster' in target.start ? target.start.healthPort : await freePort();
-    const workFolder = join(this.#workFolder, replica);
-    await mkdir(workFolder, { recursive: true });
-    const seen: ReplicaRecord = { replica, startedAt: Date.now() };
-    this.#record.replicas.push(seen);
-    const started = await existing(this.#driver, 'the driver').start({
-      replica,
-      values: this.#values(replica, healthPort),
-      without,
-      kubeconfig: join(this.#workFolder, 'kubeconfig'),
-      healthPort,
-      workFolder,
-      onLine: (text) => {
-        this.#record.lines.push({ at: Date.now(), replica, text: text.replaceAll(this.edge.token, '<token>') });
-        this.#changes.notify();
-      },
-    });
-    this.#running.set(replica, started);
-    void started.exited.then((exit) => {
-      seen.exit = exit;
-      this.#changes.notify();
-    });
-    return started;
-  }
-
-  async start(replica = 'a'): Promise<boolean> {
-    const started = await this.launch(replica);
-    const seen = existing(this.#record.replicas.at(-1), 'the replica');
-    const deadline = Date.now() + (this.target.startSeconds + START_SLACK_SECONDS) * 1000;
-    while (Date.now() < deadline && seen.exit === undefined) {
-      if ((await started.health()) === 200) {
-        seen.healthyAt = Date.now();
-        return true;
-      }
-      await delay(HEALTH_EVERY_MS, undefined, { signal: this.#t.signal });
-    }
-    return false;
+  start(replica = 'a'): Promise<boolean> {
+    return this.#started.start(replica);
   }
 
   async signal(name: 'SIGTERM' | 'SIGKILL', withinSeconds: number, replica = 'a'): Promise<OperatorExit | undefined> {
-    const started = existing(this.#running.get(replica), `the replica ${replica}`);
-    const seen = existing(
-      this.#record.replicas.findLast((one) => one.replica === replica),
-      `the replica ${replica}`,
-    );
-    seen.signalledAt = Date.now();
-    started.signal(name);
+    const seen = this.#started.signal(name, replica);
     await this.until(() => seen.exit !== undefined, withinSeconds);
     return seen.exit;
   }
 
   exitOf(replica: string): OperatorExit | undefined {
-    return this.#record.replicas.findLast((one) => one.replica === replica)?.exit;
+    return this.#started.exitOf(replica);
   }
 
   health(replica = 'a'): Promise<number | undefined> {
-    return existing(this.#running.get(replica), `the replica ${replica}`).health();
+    return this.#started.health(replica);
   }
 
   session(label: string): Session {
-    const hash = randomBytes(6).toString('hex');
-    const values = { ...this.#documentedValues(), 'session.hash': hash };
-    const host = String(fill(this.target.documented.host, values, `${this.target.file}: documented.host`));
-    const documented = fill(
-      this.target.documented,
-      { ...values, 'session.host': host },
-      `${this.target.file}: documented`,
-    );
-    const session = { label, hash, host, documented, begunAt: 0 };
-    this.#record.sessions.push(session);
-    return session;
+    return this.#pods.session(label);
   }
 
-  async begin(given: Session | string): Promise<Session> {
-    const session = typeof given === 'string' ? this.session(given) : given;
-    const { claimLabels } = this.target.sessions;
-    if (claimLabels !== undefined) {
-      await this.#create(`/api/v1/namespaces/${this.namespace}/persistentvolumeclaims`, {
-        apiVersion: 'v1',
-        kind: 'PersistentVolumeClaim',
-        metadata: {
-          name: podName(session.hash),
-          labels: this.#labels(session.hash, claimLabels, 'sessions.claimLabels'),
-        },
-        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Mi' } } },
-      });
-    }
-    await this.#createPod(session.hash, this.#labels(session.hash));
-    session.begunAt = Date.now();
-    return session;
+  begin(session: Session | string): Promise<Session> {
+    return this.#pods.begin(session, this.#image);
   }
 
-  #labels(hash: string, labels = this.target.sessions.labels, where = 'sessions.labels'): Record<string, string> {
-    return fill(labels, { namespace: this.namespace, 'session.hash': hash }, `${this.target.file}: ${where}`);
-  }
-
-  async #createPod(hash: string, labels: Record<string, string>, namespace = this.namespace): Promise<void> {
-    const spec = podSpec(this.#image, 'default', {
-      name: 'session',
-      command: ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 1; done'],
-    });
-    const pod = await suitedPod(this.cluster.core, namespace, {
-      apiVersion: 'v1',
-      kind: 'Pod',
-      metadata: { name: podName(hash), labels },
-      spec: {
-        ...spec,
-        automountServiceAccountToken: false,
-        ...(this.#podsRun ? {} : { schedulingGates: [{ name: SCHEDULING_GATE }] }),
-      },
-    });
-    await this.#create(`/api/v1/namespaces/${namespace}/pods`, pod);
-  }
-
-  async bystander(
-    why: string,
-    change: (labels: Record<string, string>) => void,
-    namespace = this.namespace,
-  ): Promise<void> {
-    const hash = randomBytes(6).toString('hex');
-    const labels = this.#labels(hash);
-    change(labels);
-    this.#record.bystanders.push({ why, hash });
-    await this.#createPod(hash, labels, namespace);
+  bystander(why: string, change: (labels: Record<string, string>) => void, namespace?: string): Promise<void> {
+    return this.#pods.bystander(why, change, this.#image, namespace);
   }
 
   async end(session: Session): Promise<void> {
-    await this.#delete(`/api/v1/namespaces/${this.namespace}/pods/${podName(session.hash)}`);
-    if (!(await this.until(() => session.podGoneAt !== undefined, START_SLACK_SECONDS))) {
-      throw new HarnessError(
-        `the pod of the session ${session.label} is not gone ${START_SLACK_SECONDS} s after its deletion`,
-      );
-    }
+    await this.#pods.deletePod(session);
+    await this.#untilGone(`the pod of the session ${session.label}`, () => session.podGoneAt !== undefined);
   }
 
   async endClaim(session: Session): Promise<void> {
-    await this.#delete(`/api/v1/namespaces/${this.namespace}/persistentvolumeclaims/${podName(session.hash)}`);
-    if (!(await this.until(() => session.claimGoneAt !== undefined, START_SLACK_SECONDS))) {
-      throw new HarnessError(
-        `the claim of the session ${session.label} is not gone ${START_SLACK_SECONDS} s after its deletion`,
-      );
+    await this.#pods.deleteClaim(session);
+    await this.#untilGone(`the claim of the session ${session.label}`, () => session.claimGoneAt !== undefined);
+  }
+
+  async #untilGone(what: string, isGone: () => boolean): Promise<void> {
+    if (!(await this.until(isGone, START_SLACK_SECONDS))) {
+      throw new HarnessError(`${what} is not gone ${START_SLACK_SECONDS} s after its deletion`);
     }
   }
 
-  /** How many records, rules and routes of a session there are now. */
-  #present({ hash }: Session): { records: number; rules: number; routes: number } {
-    const { zone } = this.edge;
-    const theirs = new Set(this.#record.foreign.records.map(({ id }) => id));
-    const routes = [...this.#routes.values()];
-    return {
-      records: zone.records().filter(({ id, name }) => name.includes(hash) && !theirs.has(id)).length,
-      rules: zone.rules().filter(({ hostname = '' }) => hostname.includes(hash)).length,
-      routes: routes.filter(({ metadata, spec }) => JSON.stringify([metadata.name, spec]).includes(hash)).length,
-    };
-  }
-
   isComplete(session: Session): boolean {
-    return this.#present(session).records >= 1 && this.isRouted(session);
+    return this.#presence.isComplete(session);
   }
 
   isRouted(session: Session): boolean {
-    const { rules, routes } = this.#present(session);
-    return rules >= 1 && routes >= this.target.documented.routes.length;
+    return this.#presence.isRouted(session);
   }
 
   isGone(session: Session): boolean {
-    const { records, rules, routes } = this.#present(session);
-    const stays =
-      this.target.documented.recordRemovedWith === 'claim' &&
-      this.target.sessions.claimLabels !== undefined &&
-      session.claimGoneAt === undefined;
-    return (stays || records === 0) && rules === 0 && routes === 0;
+    return this.#presence.isGone(session);
   }
 
   async until(holds: () => boolean, deadlineSeconds: number): Promise<boolean> {
@@ -696,10 +426,10 @@ class Bench implements OperatorBench {
     record.lines = [...record.lines];
     record.routes = [...record.routes];
     record.stalls = this.#heartbeat.stalls();
-    await Promise.all([...this.#running.values()].map((replica) => replica.stop()));
+    await this.#replicas?.stop();
     record.apiRequests = (await this.#access?.records()) ?? [];
     await this.#access?.close();
-    await Promise.all(this.#recorders.map((recorder) => recorder.close()));
+    await this.#view.close();
     await Promise.all([this.#edge?.close(), this.#traffic?.close()]);
     this.#heartbeat.stop();
     return record;
@@ -713,25 +443,27 @@ function existing<T>(value: T | undefined, what: string): T {
   return value;
 }
 
-function podName(hash: string): string {
-  return `session-${hash}`;
-}
-
-function urlOf(service: string, namespace: string): string {
-  return `http://${service}.${namespace}.svc.cluster.local`;
-}
-
-/** A TCP port of loopback that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') {
-    throw new HarnessError('this host gave no port');
-  }
-  return address.port;
+/** A record in which nothing was seen yet. */
+function newRecord(namespace: string): OperatorRecord {
+  return {
+    namespace,
+    startedAt: Date.now(),
+    endedAt: 0,
+    replicas: [],
+    sessions: [],
+    bystanders: [],
+    marks: [],
+    lines: [],
+    ids: newEdgeIds(),
+    foreign: { records: [], tunnel: { ingress: [] } },
+    reconfigured: [],
+    changes: [],
+    edgeRequests: [],
+    records: [],
+    tunnel: { ingress: [] },
+    routes: [],
+    apiRequests: [],
+    arrivals: [],
+    stalls: [],
+  };
 }
