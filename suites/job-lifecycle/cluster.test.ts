@@ -8,11 +8,11 @@ import { START_SECONDS } from '../../harness/probes/pods.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import { CronJobs } from './cronjobs.ts';
 import {
-  bench,
   ended,
   eventsOf,
   gone,
   IGNORES_TERM,
+  jobFixture,
   podsOf,
   RUNS_UNTIL_TERM,
   ranLast,
@@ -26,7 +26,7 @@ import { HOUR_MS, lastRecipeSlot, RECIPE_CACHE, runRecipes } from './recipes.ts'
 import { KILL_SLACK_SECONDS, secondsFromTerm, terminate } from './termination.ts';
 
 requirement('JL-01', async (t) => {
-  const own = await bench(t, 'jl-01');
+  const own = await jobFixture(t, 'jl-01');
   await using jobs = await own.recordJobs();
   await using pods = await own.recordPods();
   const cases = [
@@ -72,7 +72,7 @@ const TTL_SECONDS = 5;
 const CLEAN_UP_SECONDS = 30;
 
 requirement('JL-02', async (t) => {
-  const own = await bench(t, 'jl-02');
+  const own = await jobFixture(t, 'jl-02');
   await using jobs = await own.recordJobs();
   await using pods = await own.recordPods();
   const names = { 'jl-02-complete': 'exit 0', 'jl-02-failed': 'exit 1' };
@@ -99,7 +99,7 @@ const DEADLINE_GRACE_SECONDS = 3;
 const DEADLINE_SLACK_SECONDS = 15;
 
 requirement('JL-03', async (t) => {
-  const own = await bench(t, 'jl-03');
+  const own = await jobFixture(t, 'jl-03');
   await using jobs = await own.recordJobs();
   await using pods = await own.recordPods();
   const names = { 'jl-03-ends-on-term': RUNS_UNTIL_TERM, 'jl-03-ignores-term': IGNORES_TERM };
@@ -137,7 +137,7 @@ requirement('JL-03', async (t) => {
 
 requirement('JL-05', async (t) => {
   const cluster = await t.cluster();
-  const own = await bench(t, 'jl-05');
+  const own = await jobFixture(t, 'jl-05');
   await using jobs = await own.recordJobs();
   await using pods = await own.recordPods();
   const name = 'jl-05';
@@ -171,7 +171,7 @@ const AT_ONCE_SECONDS = 45;
 const CLEANED_UP = 42;
 
 requirement('JL-08', async (t) => {
-  const own = await bench(t, 'jl-08');
+  const own = await jobFixture(t, 'jl-08');
   // Kubernetes takes `$$` in a command for an escaped `$`.
   const onTerm = (act: string): string =>
     `echo "pid $$$$"; trap 'echo "TERM $(date +%s)"; ${act}' TERM; while :; do sleep 0.2; done`;
@@ -201,7 +201,7 @@ const STATUS_SECONDS = 120;
 
 requirement('JL-06', async (t) => {
   const cluster = await t.cluster();
-  const own = await bench(t, 'jl-06');
+  const own = await jobFixture(t, 'jl-06');
   await using pods = await own.recordPods();
   const unmounted = 'jl-06-mount';
   await using events = await Recorder.open<CoreV1Event>(cluster, `/api/v1/namespaces/${own.namespace}/events`, {
@@ -263,7 +263,7 @@ const WIDE_LINES = 2000;
 
 requirement('JL-07', async (t) => {
   const cluster = await t.cluster();
-  const own = await bench(t, 'jl-07');
+  const own = await jobFixture(t, 'jl-07');
   await using pods = await own.recordPods();
   const [printer, finished] = ['jl-07-prints', 'jl-07-finished'];
   await own.createPod(
@@ -345,7 +345,7 @@ interface Lookups {
 
 requirement('JL-10', async (t) => {
   const cluster = await t.cluster();
-  const own = await bench(t, 'jl-10');
+  const own = await jobFixture(t, 'jl-10');
   await using pods = await own.recordPods();
   const [service, pod] = ['jl-10-service', 'jl-10'];
   const made = await cluster.core.createNamespacedService({

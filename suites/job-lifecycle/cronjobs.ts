@@ -1,7 +1,7 @@
 import type { V1CronJob, V1CronJobSpec, V1Job, V1OwnerReference } from '@kubernetes/client-node';
 import type { Recorder } from '../../harness/kubernetes/recorder.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
-import { type Bench, bench, ended, eventsOf, ranLast, scriptPod } from './jobs.ts';
+import { ended, eventsOf, type JobFixture, jobFixture, ranLast, scriptPod } from './jobs.ts';
 
 /** How far back a CronJob is told that it last ran: one slot at least is due, and few enough that none is given up. */
 const LAST_RUN_SECONDS = 90;
@@ -20,11 +20,11 @@ const ENDS = {
  */
 export class CronJobs<Name extends string> implements AsyncDisposable {
   readonly #t: RequirementContext;
-  readonly #own: Bench;
+  readonly #own: JobFixture;
   readonly #jobs: Recorder<V1Job>;
   readonly #created = new Map<Name, V1CronJob>();
 
-  private constructor(t: RequirementContext, own: Bench, jobs: Recorder<V1Job>) {
+  private constructor(t: RequirementContext, own: JobFixture, jobs: Recorder<V1Job>) {
     this.#t = t;
     this.#own = own;
     this.#jobs = jobs;
@@ -32,7 +32,7 @@ export class CronJobs<Name extends string> implements AsyncDisposable {
 
   /** Creates CronJobs that ran last some time ago, so that a slot of their schedule may be due at once. */
   static async create<Name extends string>(t: RequirementContext, specs: Record<Name, Spec>): Promise<CronJobs<Name>> {
-    const own = await bench(t, 'jl-04');
+    const own = await jobFixture(t, 'jl-04');
     const cronJobs = new CronJobs<Name>(t, own, await own.recordJobs());
     try {
       await Promise.all(Object.entries<Spec>(specs).map(([name, spec]) => cronJobs.#create(name as Name, spec)));

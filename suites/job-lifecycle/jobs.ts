@@ -25,7 +25,7 @@ export const RUNS_UNTIL_TERM = 'trap "exit 0" TERM; while :; do sleep 0.2; done'
 /** A script that cannot be told to end. */
 export const IGNORES_TERM = 'trap "" TERM; while :; do sleep 0.2; done';
 
-export interface Bench {
+export interface JobFixture {
   namespace: string;
   /** What tells the objects of this requirement. */
   labels: Record<string, string>;
@@ -50,7 +50,7 @@ export function jobsPath(namespace: string): string {
 }
 
 /** Where a requirement does its work: the namespace of all of them, its own objects by a label. */
-export async function bench(t: RequirementContext, row: string): Promise<Bench> {
+export async function jobFixture(t: RequirementContext, row: string): Promise<JobFixture> {
   const cluster = await t.cluster();
   const { name: namespace } = await t.namespaceFor('jobs');
   const labels = { [ROW]: row };

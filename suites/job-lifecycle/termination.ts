@@ -3,7 +3,7 @@ import { NotTestable } from '../../harness/core/errors.ts';
 import { FollowedLog } from '../../harness/kubernetes/logs.ts';
 import { START_SECONDS } from '../../harness/probes/pods.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
-import { type Bench, eventsOf, gone, scriptPod, secondsBetween, terminationOf } from './jobs.ts';
+import { eventsOf, gone, type JobFixture, scriptPod, secondsBetween, terminationOf } from './jobs.ts';
 
 /** Beyond its grace nothing may live on; the slack is for a machine that is short of time. */
 export const KILL_SLACK_SECONDS = 30;
@@ -23,7 +23,7 @@ export interface Terminated {
 /** Runs a pod until it has written its first line, deletes it, and gives what came of it. */
 export async function terminate(
   t: RequirementContext,
-  own: Bench,
+  own: JobFixture,
   kind: string,
   { script, graceSeconds, saysTerm = false }: { script: string; graceSeconds: number; saysTerm?: boolean },
 ): Promise<Terminated> {

@@ -12,10 +12,11 @@ import { type Arrival, EdgeTraffic } from '../../fakes/edge-traffic/edge-traffic
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
-import { startEdge } from './bench/edge.ts';
-import { createObject } from './bench/objects.ts';
-import { Replicas, START_SLACK_SECONDS } from './bench/replicas.ts';
-import { podsRun, SessionPods } from './bench/session-pods.ts';
+import type { OperatorExit, StartedReplica } from './driver.ts';
+import { startEdge } from './fixture/edge.ts';
+import { createObject } from './fixture/objects.ts';
+import { Replicas, START_SLACK_SECONDS } from './fixture/replicas.ts';
+import { podsRun, SessionPods } from './fixture/session-pods.ts';
 import {
   AUTHENTICATION,
   documentedValues,
@@ -24,9 +25,8 @@ import {
   putForeign,
   ROUTER,
   urlOf,
-} from './bench/surroundings.ts';
-import { ClusterView, Presence } from './bench/view.ts';
-import type { OperatorExit, StartedReplica } from './driver.ts';
+} from './fixture/surroundings.ts';
+import { ClusterView, Presence } from './fixture/view.ts';
 import { middlewaresPath, provideIngressApi } from './ingress-api.ts';
 import type { OperatorRecord, Session } from './record.ts';
 import { referenceProgram, sessionOperatorTarget } from './target.ts';
@@ -42,7 +42,7 @@ export interface LaunchOptions {
 }
 
 /** A session operator under observation: replicas, sessions, the edge. */
-export interface OperatorBench {
+export interface OperatorFixture {
   readonly target: Target<'session-operator'>;
   readonly cluster: ClusterHandle;
   readonly namespace: string;
@@ -106,7 +106,7 @@ export interface Launched<R> {
 export function withSessionOperator<R>(
   t: RequirementContext,
   options: LaunchOptions,
-  act: (bench: OperatorBench) => Promise<R>,
+  act: (fixture: OperatorFixture) => Promise<R>,
 ): Promise<Launched<R>> {
   return t.withNamespace(`operator ${options.purpose}`, 'restricted', (namespace) =>
     launch(t, namespace, options, act),
@@ -117,7 +117,7 @@ async function launch<R>(
   t: RequirementContext,
   namespace: string,
   options: LaunchOptions,
-  act: (bench: OperatorBench) => Promise<R>,
+  act: (fixture: OperatorFixture) => Promise<R>,
 ): Promise<Launched<R>> {
   const target = sessionOperatorTarget(t);
   const [cluster, workFolder] = await Promise.all([
@@ -125,30 +125,30 @@ async function launch<R>(
     mkdtemp(join(tmpdir(), 'conformance-session-operator-')),
   ]);
   await provideIngressApi(cluster, namespace);
-  const bench = new Bench(t, target, cluster, namespace, workFolder, options);
+  const fixture = new Fixture(t, target, cluster, namespace, workFolder, options);
   try {
-    await bench.open();
-    const result = await act(bench);
-    return { record: await bench.close(), result };
+    await fixture.open();
+    const result = await act(fixture);
+    return { record: await fixture.close(), result };
   } finally {
-    await bench.close();
+    await fixture.close();
     await rm(workFolder, { recursive: true, force: true });
   }
 }
 
 /** Starts a replica. @throws NotTestable where nothing can be said of the operator, since it does not become healthy */
-export async function startHealthy(bench: OperatorBench, replica = 'a'): Promise<void> {
-  if (await bench.start(replica)) {
+export async function startHealthy(fixture: OperatorFixture, replica = 'a'): Promise<void> {
+  if (await fixture.start(replica)) {
     return;
   }
-  const { file, healthPath, startSeconds, start } = bench.target;
-  const exit = bench.exitOf(replica);
+  const { file, healthPath, startSeconds, start } = fixture.target;
+  const exit = fixture.exitOf(replica);
   const what =
     exit === undefined
-      ? `did not become healthy at \`healthPath\` ${healthPath} within ${startSeconds + START_SLACK_SECONDS} s (its last answer: ${(await bench.health(replica)) ?? 'none'})`
+      ? `did not become healthy at \`healthPath\` ${healthPath} within ${startSeconds + START_SLACK_SECONDS} s (its last answer: ${(await fixture.health(replica)) ?? 'none'})`
       : `exited with ${exit.signal ?? `code ${exit.code}`} before it was healthy`;
   const how = 'command' in start ? `\`start.command\` ${start.command.join(' ')}` : '`start.inCluster`';
-  const words = bench.lines.slice(-5).map(({ text }) => text);
+  const words = fixture.lines.slice(-5).map(({ text }) => text);
   throw new NotTestable(
     `the session operator of ${file} (${how}) ${what}: ${words.join(' / ') || 'it printed nothing'}`,
   );
@@ -165,10 +165,10 @@ const IMPATIENT_SECONDS = 5;
  *
  * @returns true where it held in time
  */
-export function patience(bench: OperatorBench, seconds: number): (holds: () => boolean) => Promise<boolean> {
+export function patience(fixture: OperatorFixture, seconds: number): (holds: () => boolean) => Promise<boolean> {
   let left = seconds;
   return async (holds) => {
-    const held = await bench.until(holds, left);
+    const held = await fixture.until(holds, left);
     if (!held) {
       left = Math.min(left, IMPATIENT_SECONDS);
     }
@@ -176,7 +176,7 @@ export function patience(bench: OperatorBench, seconds: number): (holds: () => b
   };
 }
 
-class Bench implements OperatorBench {
+class Fixture implements OperatorFixture {
   readonly target: Target<'session-operator'>;
   readonly cluster: ClusterHandle;
   readonly namespace: string;
@@ -438,7 +438,7 @@ class Bench implements OperatorBench {
 
 function existing<T>(value: T | undefined, what: string): T {
   if (value === undefined) {
-    throw new HarnessError(`${what} of the session operator's bench is not there yet`);
+    throw new HarnessError(`${what} of the session operator's fixture is not there yet`);
   }
   return value;
 }

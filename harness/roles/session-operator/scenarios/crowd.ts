@@ -1,5 +1,5 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorFixture, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, type Session, summarise } from '../record.ts';
 
 /** Sessions that come at once. */
@@ -12,44 +12,44 @@ const KILLED_SECONDS = 5;
  * one replica alone may run, it is started again.
  */
 export async function observeCrowd(t: RequirementContext): Promise<OperatorRecord> {
-  const { record } = await withSessionOperator(t, { purpose: 'crowd' }, async (bench) => {
-    const hasReplicas = bench.target.capabilities.includes('replicas');
-    const eventually = patience(bench, CROWD_SECONDS);
-    await startHealthy(bench);
+  const { record } = await withSessionOperator(t, { purpose: 'crowd' }, async (fixture) => {
+    const hasReplicas = fixture.target.capabilities.includes('replicas');
+    const eventually = patience(fixture, CROWD_SECONDS);
+    await startHealthy(fixture);
     if (hasReplicas) {
-      await startHealthy(bench, 'b');
+      await startHealthy(fixture, 'b');
     }
-    const crowd = await beginAll(bench, 'one', CROWD);
-    await eventually(() => crowd.every((session) => bench.isComplete(session)));
-    bench.mark('crowd is there');
+    const crowd = await beginAll(fixture, 'one', CROWD);
+    await eventually(() => crowd.every((session) => fixture.isComplete(session)));
+    fixture.mark('crowd is there');
 
     const ended = crowd.slice(0, CROWD / 2);
     const [others] = await Promise.all([
-      beginAll(bench, 'two', CROWD / 2),
-      ...ended.map((session) => endWhole(bench, session)),
-      bench.signal('SIGKILL', KILLED_SECONDS),
+      beginAll(fixture, 'two', CROWD / 2),
+      ...ended.map((session) => endWhole(fixture, session)),
+      fixture.signal('SIGKILL', KILLED_SECONDS),
     ]);
     if (!hasReplicas) {
-      await startHealthy(bench);
+      await startHealthy(fixture);
     }
-    bench.mark('killed');
+    fixture.mark('killed');
     const alive = [...crowd.slice(CROWD / 2), ...others];
     await eventually(
-      () => alive.every((session) => bench.isComplete(session)) && ended.every((session) => bench.isGone(session)),
+      () => alive.every((session) => fixture.isComplete(session)) && ended.every((session) => fixture.isGone(session)),
     );
-    bench.mark('settled');
+    fixture.mark('settled');
   });
   t.evidence('a crowd', summarise(record));
   return record;
 }
 
-function beginAll(bench: OperatorBench, label: string, count: number): Promise<Session[]> {
-  return Promise.all(Array.from({ length: count }, (_, index) => bench.begin(`${label} ${index + 1}`)));
+function beginAll(fixture: OperatorFixture, label: string, count: number): Promise<Session[]> {
+  return Promise.all(Array.from({ length: count }, (_, index) => fixture.begin(`${label} ${index + 1}`)));
 }
 
-async function endWhole(bench: OperatorBench, session: Session): Promise<void> {
-  await bench.end(session);
-  if (bench.target.sessions.claimLabels !== undefined) {
-    await bench.endClaim(session);
+async function endWhole(fixture: OperatorFixture, session: Session): Promise<void> {
+  await fixture.end(session);
+  if (fixture.target.sessions.claimLabels !== undefined) {
+    await fixture.endClaim(session);
   }
 }

@@ -1,6 +1,6 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { ApiFault } from '../../../rpc/target-access.ts';
-import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorFixture, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, type Session, summarise } from '../record.ts';
 import { EVENTUALLY_SECONDS } from './sessions.ts';
 
@@ -21,35 +21,35 @@ export const GOES_AMID = 'goes while it is being made';
  * come, and one as soon as something of it is there.
  */
 export async function observeEdgeFailures(t: RequirementContext): Promise<OperatorRecord> {
-  const { record } = await withSessionOperator(t, { purpose: 'edge-failures' }, async (bench) => {
-    const eventually = patience(bench, THROUGH_FAILURES_SECONDS);
-    await startHealthy(bench);
-    bench.edge.setFaults([
+  const { record } = await withSessionOperator(t, { purpose: 'edge-failures' }, async (fixture) => {
+    const eventually = patience(fixture, THROUGH_FAILURES_SECONDS);
+    await startHealthy(fixture);
+    fixture.edge.setFaults([
       { kind: 'too-many-requests', methods: ['POST'], of: ['records'], times: 2, seconds: 1 },
       { kind: 'server-error', methods: ['PUT'], of: ['tunnel'], times: 2 },
     ]);
-    const session = await bench.begin('comes through failures');
-    await eventually(() => bench.isComplete(session));
-    bench.mark('made');
-    bench.edge.setFaults([
+    const session = await fixture.begin('comes through failures');
+    await eventually(() => fixture.isComplete(session));
+    fixture.mark('made');
+    fixture.edge.setFaults([
       { kind: 'bad-gateway', methods: ['DELETE'], of: ['records'], times: 1 },
       { kind: 'too-many-requests', methods: ['PUT'], of: ['tunnel'], times: 1, seconds: 1 },
     ]);
-    await endWhole(bench, session);
-    await eventually(() => bench.isGone(session));
+    await endWhole(fixture, session);
+    await eventually(() => fixture.isGone(session));
 
     // What it may still be doing would put off what comes now.
-    await bench.watchFor(QUIET_SECONDS);
-    bench.edge.setFaults([{ kind: 'latency', seconds: 0.7 }]);
-    const short = await bench.begin(GOES_AT_ONCE);
-    await endWhole(bench, short);
-    await bench.watchFor(AFTERMATH_SECONDS);
-    const amid = await bench.begin(GOES_AMID);
-    await bench.until(() => !bench.isGone(amid), BEGUN_SECONDS);
-    await endWhole(bench, amid);
-    await bench.watchFor(AFTERMATH_SECONDS);
-    const control = await bench.begin('control');
-    await eventually(() => bench.isComplete(control) && bench.isGone(short) && bench.isGone(amid));
+    await fixture.watchFor(QUIET_SECONDS);
+    fixture.edge.setFaults([{ kind: 'latency', seconds: 0.7 }]);
+    const short = await fixture.begin(GOES_AT_ONCE);
+    await endWhole(fixture, short);
+    await fixture.watchFor(AFTERMATH_SECONDS);
+    const amid = await fixture.begin(GOES_AMID);
+    await fixture.until(() => !fixture.isGone(amid), BEGUN_SECONDS);
+    await endWhole(fixture, amid);
+    await fixture.watchFor(AFTERMATH_SECONDS);
+    const control = await fixture.begin('control');
+    await eventually(() => fixture.isComplete(control) && fixture.isGone(short) && fixture.isGone(amid));
   });
   t.evidence('failures of the edge', summarise(record));
   return record;
@@ -67,11 +67,11 @@ export function observeWatchFailures(t: RequirementContext): Promise<OperatorRec
   });
 }
 
-async function breakWatches(bench: OperatorBench): Promise<void> {
-  const eventually = patience(bench, THROUGH_FAILURES_SECONDS);
-  await startHealthy(bench);
-  let latest = await bench.begin('before');
-  await eventually(() => bench.isComplete(latest));
+async function breakWatches(fixture: OperatorFixture): Promise<void> {
+  const eventually = patience(fixture, THROUGH_FAILURES_SECONDS);
+  await startHealthy(fixture);
+  let latest = await fixture.begin('before');
+  await eventually(() => fixture.isComplete(latest));
   const failures: [string, ApiFault][] = [
     ['the API server was away', { kind: 'outage', forSeconds: OUTAGE_SECONDS }],
     ['the watch expired', { kind: 'expired', forSeconds: OUTAGE_SECONDS }],
@@ -79,26 +79,26 @@ async function breakWatches(bench: OperatorBench): Promise<void> {
   ];
   const ended: Session[] = [];
   for (const [label, fault] of failures) {
-    bench.mark(label);
-    await bench.access.setFaults([fault]);
-    await endWhole(bench, latest);
+    fixture.mark(label);
+    await fixture.access.setFaults([fault]);
+    await endWhole(fixture, latest);
     ended.push(latest);
-    latest = await bench.begin(`came while ${label}`);
-    await eventually(() => bench.isComplete(latest));
-    await bench.access.setFaults([]);
+    latest = await fixture.begin(`came while ${label}`);
+    await eventually(() => fixture.isComplete(latest));
+    await fixture.access.setFaults([]);
   }
-  await bench.until(() => ended.every((session) => bench.isGone(session)), EVENTUALLY_SECONDS);
+  await fixture.until(() => ended.every((session) => fixture.isGone(session)), EVENTUALLY_SECONDS);
   // What it may still be doing for the last one is another requirement's (SR-11).
-  await bench.watchFor(QUIET_SECONDS);
-  bench.mark('recovered');
-  await endWhole(bench, latest);
-  await bench.until(() => bench.isGone(latest), EVENTUALLY_SECONDS);
+  await fixture.watchFor(QUIET_SECONDS);
+  fixture.mark('recovered');
+  await endWhole(fixture, latest);
+  await fixture.until(() => fixture.isGone(latest), EVENTUALLY_SECONDS);
 }
 
 /** Ends a session with its claim, where it has one. */
-async function endWhole(bench: OperatorBench, session: Session): Promise<void> {
-  await bench.end(session);
-  if (bench.target.sessions.claimLabels !== undefined) {
-    await bench.endClaim(session);
+async function endWhole(fixture: OperatorFixture, session: Session): Promise<void> {
+  await fixture.end(session);
+  if (fixture.target.sessions.claimLabels !== undefined) {
+    await fixture.endClaim(session);
   }
 }

@@ -15,7 +15,7 @@ import {
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Target } from '../../../targets/load.ts';
 import { sameRights } from '../../job-runner/scenarios/permissions.ts';
-import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorFixture, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, summarise } from '../record.ts';
 import { sessionOperatorTarget } from '../target.ts';
 import { EVENTUALLY_SECONDS } from './sessions.ts';
@@ -39,24 +39,24 @@ function work(t: RequirementContext, purpose: string, rules?: PolicyRule[]): Pro
 }
 
 /** Sessions come and go, a second replica joins, the first one is replaced. What fails is for the checks to say. */
-async function doAll(bench: OperatorBench): Promise<void> {
-  const { capabilities, documented, sessions } = bench.target;
-  const eventually = patience(bench, EVENTUALLY_SECONDS);
-  await startHealthy(bench);
-  const session = await bench.begin('works');
-  await eventually(() => bench.isComplete(session));
+async function doAll(fixture: OperatorFixture): Promise<void> {
+  const { capabilities, documented, sessions } = fixture.target;
+  const eventually = patience(fixture, EVENTUALLY_SECONDS);
+  await startHealthy(fixture);
+  const session = await fixture.begin('works');
+  await eventually(() => fixture.isComplete(session));
   if (capabilities.includes('replicas')) {
-    await startHealthy(bench, 'b');
+    await startHealthy(fixture, 'b');
   }
-  await bench.end(session);
+  await fixture.end(session);
   if (sessions.claimLabels !== undefined) {
-    await bench.endClaim(session);
+    await fixture.endClaim(session);
   }
-  await eventually(() => bench.isGone(session));
-  await bench.signal('SIGTERM', documented.sigtermSeconds + EXIT_SECONDS);
-  await startHealthy(bench);
-  const after = await bench.begin('works after a restart');
-  await eventually(() => bench.isComplete(after));
+  await eventually(() => fixture.isGone(session));
+  await fixture.signal('SIGTERM', documented.sigtermSeconds + EXIT_SECONDS);
+  await startHealthy(fixture);
+  const after = await fixture.begin('works after a restart');
+  await eventually(() => fixture.isComplete(after));
 }
 
 /** The work with the documented permissions and what the target file calls undocumented. */
@@ -108,11 +108,11 @@ export async function observeMissingRights(t: RequirementContext): Promise<Missi
   const documented = [...rules.namespaced, ...rules.undocumented];
   const needed = neededActions((await observeWork(t)).requests);
   const used = rightsOf(documented).filter((right) => needed.some((action) => ruleAllows(ruleOf(right), action)));
-  const { record, result } = await withSessionOperator(t, { purpose: 'missing-rights' }, async (bench) => {
+  const { record, result } = await withSessionOperator(t, { purpose: 'missing-rights' }, async (fixture) => {
     const without: WithoutRight[] = [];
-    await startHealthy(bench);
+    await startHealthy(fixture);
     for (const right of used) {
-      without.push(await workWithout(bench, right, documented));
+      without.push(await workWithout(fixture, right, documented));
     }
     return without;
   });
@@ -130,25 +130,25 @@ export async function observeMissingRights(t: RequirementContext): Promise<Missi
 
 const READS = new Set(['get', 'list', 'watch']);
 
-async function workWithout(bench: OperatorBench, right: Right, documented: PolicyRule[]): Promise<WithoutRight> {
-  const { access, target } = bench;
+async function workWithout(fixture: OperatorFixture, right: Right, documented: PolicyRule[]): Promise<WithoutRight> {
+  const { access, target } = fixture;
   const name = `${right.verb} ${right.resource}`;
-  const ended = await bench.begin(`before the loss of ${name}`);
-  await bench.until(() => bench.isComplete(ended), REFUSAL_SECONDS);
-  const [known, printed] = [(await access.records()).length, bench.lines.length];
-  const since = (): string[] => bench.lines.slice(printed).map(({ text }) => text);
+  const ended = await fixture.begin(`before the loss of ${name}`);
+  await fixture.until(() => fixture.isComplete(ended), REFUSAL_SECONDS);
+  const [known, printed] = [(await access.records()).length, fixture.lines.length];
+  const since = (): string[] => fixture.lines.slice(printed).map(({ text }) => text);
   await access.setRules(rulesWithout(documented, right));
   try {
     if (READS.has(right.verb)) {
       // What is open stays open, whatever its Role is now.
       await access.setFaults([{ kind: 'cut-watch', forSeconds: 1 }]);
     }
-    await bench.begin(`without ${name}`);
-    await bench.end(ended);
+    await fixture.begin(`without ${name}`);
+    await fixture.end(ended);
     const isFailure = new RegExp(target.documented.errorLines, 'i');
-    await bench.until(() => since().some((line) => isFailure.test(line)), REFUSAL_SECONDS);
+    await fixture.until(() => since().some((line) => isFailure.test(line)), REFUSAL_SECONDS);
     const refused = (await access.records()).slice(known).filter(({ code }) => code === 403);
-    const status = await bench.health();
+    const status = await fixture.health();
     return { right, refused, lines: since(), gaveUp: status !== 200 };
   } finally {
     await access.setFaults([]);

@@ -1,5 +1,5 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorFixture, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, summarise } from '../record.ts';
 import { EVENTUALLY_SECONDS } from './sessions.ts';
 
@@ -22,33 +22,33 @@ export async function observeRestarts(t: RequirementContext): Promise<OperatorRe
   return record;
 }
 
-async function restart(bench: OperatorBench): Promise<void> {
-  const { documented, capabilities, sessions } = bench.target;
-  const eventually = patience(bench, EVENTUALLY_SECONDS);
-  await startHealthy(bench);
-  const gone = await bench.begin('goes meanwhile');
-  await eventually(() => bench.isComplete(gone));
-  const stays = await bench.begin('stays');
-  await eventually(() => bench.isComplete(stays));
-  if ((await bench.signal('SIGTERM', documented.sigtermSeconds + SLACK_SECONDS)) === undefined) {
-    await bench.signal('SIGKILL', SLACK_SECONDS);
+async function restart(fixture: OperatorFixture): Promise<void> {
+  const { documented, capabilities, sessions } = fixture.target;
+  const eventually = patience(fixture, EVENTUALLY_SECONDS);
+  await startHealthy(fixture);
+  const gone = await fixture.begin('goes meanwhile');
+  await eventually(() => fixture.isComplete(gone));
+  const stays = await fixture.begin('stays');
+  await eventually(() => fixture.isComplete(stays));
+  if ((await fixture.signal('SIGTERM', documented.sigtermSeconds + SLACK_SECONDS)) === undefined) {
+    await fixture.signal('SIGKILL', SLACK_SECONDS);
   }
-  await bench.watchFor(DOWN_SECONDS);
-  bench.mark('down');
-  await bench.end(gone);
+  await fixture.watchFor(DOWN_SECONDS);
+  fixture.mark('down');
+  await fixture.end(gone);
   if (sessions.claimLabels !== undefined) {
-    await bench.endClaim(gone);
+    await fixture.endClaim(gone);
   }
-  const comes = await bench.begin('comes meanwhile');
-  bench.mark('starts again');
-  await startHealthy(bench);
-  await eventually(() => bench.isComplete(comes) && bench.isComplete(stays));
+  const comes = await fixture.begin('comes meanwhile');
+  fixture.mark('starts again');
+  await startHealthy(fixture);
+  await eventually(() => fixture.isComplete(comes) && fixture.isComplete(stays));
   if (capabilities.includes('replicas')) {
-    bench.mark('second replica');
-    await startHealthy(bench, 'b');
-    await bench.watchFor(TOGETHER_SECONDS);
+    fixture.mark('second replica');
+    await startHealthy(fixture, 'b');
+    await fixture.watchFor(TOGETHER_SECONDS);
   }
-  bench.mark('settled');
+  fixture.mark('settled');
   // What has no pod any more is another requirement's, and may take its time.
-  await eventually(() => bench.isGone(gone));
+  await eventually(() => fixture.isGone(gone));
 }

@@ -1,5 +1,5 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { type OperatorBench, patience, startHealthy, withSessionOperator } from '../launch.ts';
+import { type OperatorFixture, patience, startHealthy, withSessionOperator } from '../launch.ts';
 import { type OperatorRecord, type Session, summarise } from '../record.ts';
 
 /**
@@ -18,7 +18,9 @@ const AFTERMATH_SECONDS = 2;
 export async function observeSessions(t: RequirementContext): Promise<OperatorRecord> {
   const record = await t.sharedByAllFiles('session operator: sessions', () =>
     t.withNamespace('operator elsewhere', 'restricted', async (elsewhere) => {
-      const launched = await withSessionOperator(t, { purpose: 'sessions' }, (bench) => comeAndGo(bench, elsewhere));
+      const launched = await withSessionOperator(t, { purpose: 'sessions' }, (fixture) =>
+        comeAndGo(fixture, elsewhere),
+      );
       return launched.record;
     }),
   );
@@ -26,63 +28,63 @@ export async function observeSessions(t: RequirementContext): Promise<OperatorRe
   return record;
 }
 
-async function comeAndGo(bench: OperatorBench, elsewhere: string): Promise<void> {
-  const { sessions } = bench.target;
-  const eventually = patience(bench, EVENTUALLY_SECONDS);
-  await startHealthy(bench);
-  await bench.bystander(
+async function comeAndGo(fixture: OperatorFixture, elsewhere: string): Promise<void> {
+  const { sessions } = fixture.target;
+  const eventually = patience(fixture, EVENTUALLY_SECONDS);
+  await startHealthy(fixture);
+  await fixture.bystander(
     `without the label ${sessions.selectorLabel}`,
     (labels) => delete labels[sessions.selectorLabel],
   );
-  await bench.bystander(`without the label ${sessions.hashLabel}`, (labels) => delete labels[sessions.hashLabel]);
-  await bench.bystander('in another namespace', () => undefined, elsewhere);
+  await fixture.bystander(`without the label ${sessions.hashLabel}`, (labels) => delete labels[sessions.hashLabel]);
+  await fixture.bystander('in another namespace', () => undefined, elsewhere);
   // One after the other: what becomes of many at once is another requirement's (SR-08).
-  const first = await bench.begin('first');
-  await eventually(() => bench.isComplete(first));
-  const second = await bench.begin('second');
-  await eventually(() => bench.isComplete(second));
-  await askAll(bench, first);
+  const first = await fixture.begin('first');
+  await eventually(() => fixture.isComplete(first));
+  const second = await fixture.begin('second');
+  await eventually(() => fixture.isComplete(second));
+  await askAll(fixture, first);
 
-  bench.reconfigure(({ ingress }) => {
+  fixture.reconfigure(({ ingress }) => {
     ingress.splice(-1, 0, {
-      hostname: `*.${bench.edge.zone.ids.domain}`,
+      hostname: `*.${fixture.edge.zone.ids.domain}`,
       service: 'http://wildcard.web.svc.cluster.local',
     });
   });
-  const third = await bench.begin('behind a wildcard');
-  await eventually(() => bench.isComplete(third));
+  const third = await fixture.begin('behind a wildcard');
+  await eventually(() => fixture.isComplete(third));
 
-  bench.mark('ends');
-  await bench.end(first);
-  await eventually(() => bench.isGone(first));
+  fixture.mark('ends');
+  await fixture.end(first);
+  await eventually(() => fixture.isGone(first));
   if (sessions.claimLabels !== undefined) {
-    await bench.watchFor(AFTERMATH_SECONDS);
-    await bench.endClaim(first);
-    await eventually(() => bench.isGone(first));
+    await fixture.watchFor(AFTERMATH_SECONDS);
+    await fixture.endClaim(first);
+    await eventually(() => fixture.isGone(first));
   }
 
-  const taken = bench.session('of a taken name');
-  bench.seed({ type: 'CNAME', name: taken.host, content: 'elsewhere.example.net', comment: 'of somebody else' });
-  await bench.begin(taken);
-  await eventually(() => bench.isRouted(taken));
-  await bench.watchFor(AFTERMATH_SECONDS);
-  await bench.end(taken);
-  await eventually(() => bench.isGone(taken));
+  const taken = fixture.session('of a taken name');
+  fixture.seed({ type: 'CNAME', name: taken.host, content: 'elsewhere.example.net', comment: 'of somebody else' });
+  await fixture.begin(taken);
+  await eventually(() => fixture.isRouted(taken));
+  await fixture.watchFor(AFTERMATH_SECONDS);
+  await fixture.end(taken);
+  await eventually(() => fixture.isGone(taken));
   if (sessions.claimLabels !== undefined) {
-    await bench.endClaim(taken);
+    await fixture.endClaim(taken);
   }
-  await bench.watchFor(AFTERMATH_SECONDS);
+  await fixture.watchFor(AFTERMATH_SECONDS);
 }
 
 /** Requests to a session by the name that it really has: what is wrong with the name is another requirement's. */
-async function askAll(bench: OperatorBench, session: Session): Promise<void> {
-  const theirs = bench.edge.zone.records().find(({ name }) => name.includes(session.hash));
+async function askAll(fixture: OperatorFixture, session: Session): Promise<void> {
+  const theirs = fixture.edge.zone.records().find(({ name }) => name.includes(session.hash));
   const host = theirs?.name ?? session.host;
   const signIn = session.documented.routes.find(({ open }) => open);
-  await bench.ask(session, '/', { label: 'with a session', signedIn: true, host });
-  await bench.ask(session, '/', { label: 'without a session', signedIn: false, host });
-  await bench.ask(session, '/any/path?x=1', { label: 'without a session', signedIn: false, host });
+  await fixture.ask(session, '/', { label: 'with a session', signedIn: true, host });
+  await fixture.ask(session, '/', { label: 'without a session', signedIn: false, host });
+  await fixture.ask(session, '/any/path?x=1', { label: 'without a session', signedIn: false, host });
   if (signIn !== undefined) {
-    await bench.ask(session, `${signIn.path}start`, { label: 'sign-in', signedIn: false, host });
+    await fixture.ask(session, `${signIn.path}start`, { label: 'sign-in', signedIn: false, host });
   }
 }

@@ -18,16 +18,16 @@ export interface StartsRecord extends OperatorRecord {
 
 /** Starts it once without each of its required variables, and once while the API server cannot be reached. */
 export async function observeStarts(t: RequirementContext): Promise<StartsRecord> {
-  const { record, result } = await withSessionOperator(t, { purpose: 'starts' }, async (bench) => {
-    const { required } = bench.target.start;
+  const { record, result } = await withSessionOperator(t, { purpose: 'starts' }, async (fixture) => {
+    const { required } = fixture.target.start;
     for (const variable of required) {
-      const started = await bench.launch(variable, [variable]);
+      const started = await fixture.launch(variable, [variable]);
       await Promise.race([started.exited, delay(EXIT_SECONDS * 1000, undefined, { signal: t.signal })]);
       await started.stop();
     }
-    await bench.access.setFaults([{ kind: 'outage' }]);
-    bench.mark('blind');
-    const started = await bench.launch('blind');
+    await fixture.access.setFaults([{ kind: 'outage' }]);
+    fixture.mark('blind');
+    const started = await fixture.launch('blind');
     const blind: (number | undefined)[] = [];
     for (const until = Date.now() + BLIND_SECONDS * 1000; Date.now() < until; await delay(HEALTH_EVERY_MS)) {
       blind.push(await started.health());
