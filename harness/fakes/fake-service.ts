@@ -20,6 +20,8 @@ export interface FakeRequest {
   headers: IncomingHttpHeaders;
   /** Empty where there is none. */
   body: string;
+  /** What is kept of it. */
+  record: RecordedRequest;
 }
 
 /** The answer of a fake. */
@@ -45,9 +47,12 @@ export interface RecordedRequest {
   faults?: ServiceFault['kind'][];
 }
 
-export interface FakeServiceOptions {
+/** @typeParam Subject kinds of things that requests of this service are about */
+export interface FakeServiceOptions<Subject extends string = never> {
   /** Answers what no fault has answered. */
   answer(request: FakeRequest): FakeAnswer | Promise<FakeAnswer>;
+  /** What a request is about, for faults of one subject alone. */
+  subjectOf?(path: string): Subject | undefined;
   /** The body of a 429 or a 500 in the service's own words; default: `{"error": …}`. */
   errorBody?(status: number, message: string): unknown;
   /** PEM; without it the fake speaks plain HTTP. */
@@ -68,16 +73,16 @@ const KEPT_REQUESTS = 10_000;
  * An outside service that a target calls: it records each request, fails and delays on demand, and decides nothing
  * about a target.
  */
-export class FakeService implements AsyncDisposable {
+export class FakeService<Subject extends string = never> implements AsyncDisposable {
   readonly requests: RecordedRequest[] = [];
   /** Requests that are not in `requests`, since they were too many. */
   dropped = 0;
   /** For upgrades, which a fake of another protocol answers. */
   readonly server: Server;
-  readonly #options: FakeServiceOptions;
-  readonly #faults = new ServiceFaults();
+  readonly #options: FakeServiceOptions<Subject>;
+  readonly #faults = new ServiceFaults<Subject>();
 
-  private constructor(options: FakeServiceOptions) {
+  private constructor(options: FakeServiceOptions<Subject>) {
     this.#options = options;
     const handle = (request: IncomingMessage, response: ServerResponse): void => {
       this.#handle(request, response).catch(() => response.destroy());
@@ -86,7 +91,9 @@ export class FakeService implements AsyncDisposable {
   }
 
   /** @throws Error where the address cannot be listened at */
-  static async start(options: FakeServiceOptions): Promise<FakeService> {
+  static async start<Subject extends string = never>(
+    options: FakeServiceOptions<Subject>,
+  ): Promise<FakeService<Subject>> {
     const fake = new FakeService(options);
     await new Promise<void>((resolve, reject) => {
       fake.server.once('error', reject);
@@ -103,7 +110,7 @@ export class FakeService implements AsyncDisposable {
   }
 
   /** Replaces the faults; an empty list ends them. */
-  setFaults(faults: ServiceFault[]): void {
+  setFaults(faults: ServiceFault<Subject>[]): void {
     this.#faults.set(faults);
   }
 
@@ -134,8 +141,8 @@ export class FakeService implements AsyncDisposable {
    * reset it
    */
   async meetFaults(record: RecordedRequest): Promise<FakeAnswer | 'answer' | 'lose-answer' | 'reset'> {
-    const { errorBody = (_, error) => ({ error }) } = this.#options;
-    const faults = this.#faults.take(record.method);
+    const { errorBody = (_, error) => ({ error }), subjectOf } = this.#options;
+    const faults = this.#faults.take(record.method, subjectOf?.(record.path));
     if (faults.length > 0) {
       record.faults = faults.map(({ kind }) => kind);
     }
@@ -178,7 +185,8 @@ export class FakeService implements AsyncDisposable {
       request.socket.destroy();
       return;
     }
-    const answer = typeof met === 'object' ? met : await this.#options.answer({ method, path: url, headers, body });
+    const answer =
+      typeof met === 'object' ? met : await this.#options.answer({ method, path: url, headers, body, record });
     if (met === 'lose-answer') {
       request.socket.destroy();
       return;

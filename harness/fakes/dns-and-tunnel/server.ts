@@ -1,16 +1,9 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { text } from 'node:stream/consumers';
-import { setTimeout as delay } from 'node:timers/promises';
-import { type ServiceFault, ServiceFaults } from '../service-faults.ts';
+import { type FakeAnswer, type FakeRequest, FakeService, type RecordedRequest } from '../fake-service.ts';
+import type { ServiceFault } from '../service-faults.ts';
 import { type DnsRecord, type DnsRecordInput, type EdgeChange, type EdgeIds, Refusal, Zone } from './zone.ts';
 
 /** The path of the API's base URL, which is fixed in its clients. */
 const BASE_PATH = '/client/v4';
-
-/** Longer bodies are no requests of an operator's. */
-const LONGEST_BODY = 4 * 1024 * 1024;
 
 /**
  * The API's default and the most that this fake gives in one page: so that an operator that reads one page alone is
@@ -23,18 +16,11 @@ const MAXIMUM_PER_PAGE = 5_000;
 type EdgeSubject = 'records' | 'tunnel';
 
 /** One request, as it was made. Nothing of its credential is kept. */
-export interface EdgeRequest {
-  /** When it came, in milliseconds since the epoch. */
-  at: number;
-  method: string;
+export interface EdgeRequest extends RecordedRequest {
   /** Without host and base path, with the query. */
   path: string;
-  /** True where it had the right bearer token. */
-  authorized: boolean;
-  /** JSON body; absent where there was none. */
-  body?: unknown;
-  /** HTTP status of the answer; 0: none was given. */
-  status: number;
+  /** True where it had the right bearer token; absent where a fault answered it. */
+  authorized?: boolean;
   /** Code of the API's error, where it refused. */
   code?: number;
 }
@@ -63,45 +49,64 @@ interface Result {
  */
 export class DnsAndTunnelFake implements AsyncDisposable {
   readonly zone: Zone;
-  readonly requests: EdgeRequest[] = [];
   /** The bearer token that is accepted. */
   readonly token: string;
-  readonly #server: Server;
-  readonly #isTls: boolean;
-  readonly #faults = new ServiceFaults<EdgeSubject>();
+  #service: FakeService<EdgeSubject> | undefined;
+  /** What its answers said, beside what every fake records. */
+  readonly #said = new Map<RecordedRequest, Pick<EdgeRequest, 'authorized' | 'code'>>();
   readonly #listeners = new Set<(change: EdgeChange) => void>();
 
-  private constructor({ ids, token, tls }: FakeOptions) {
+  private constructor({ ids, token }: FakeOptions) {
     this.zone = new Zone(ids, (change) => {
       for (const listener of this.#listeners) {
         listener(change);
       }
     });
     this.token = token;
-    this.#isTls = tls !== undefined;
-    const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#handle(request, response);
-    this.#server = tls === undefined ? createServer(handle) : createTlsServer(tls, handle);
   }
 
   /** @throws Error where the address is taken */
   static async start(options: FakeOptions): Promise<DnsAndTunnelFake> {
+    const { ids: _, token: __, ...rest } = options;
     const fake = new DnsAndTunnelFake(options);
-    await new Promise<void>((resolve, reject) => {
-      fake.#server.once('error', reject);
-      fake.#server.listen({ host: options.host ?? '127.0.0.1', port: options.port ?? 0 }, resolve);
+    fake.#service = await FakeService.start<EdgeSubject>({
+      ...rest,
+      subjectOf,
+      errorBody: (status, message) =>
+        refusal(
+          status === 429
+            ? new Refusal(429, 971, 'Please wait and consider throttling your request speed')
+            : new Refusal(status, 10001, message),
+        ),
+      answer: (request) => fake.#answer(request),
     });
     return fake;
   }
 
+  get #running(): FakeService<EdgeSubject> {
+    if (this.#service === undefined) {
+      throw new Error('the fake was not started');
+    }
+    return this.#service;
+  }
+
+  /** Every request so far. */
+  get requests(): EdgeRequest[] {
+    return this.#running.requests.map((record) => ({
+      ...record,
+      path: record.path.startsWith(`${BASE_PATH}/`) ? record.path.slice(BASE_PATH.length) : record.path,
+      ...this.#said.get(record),
+    }));
+  }
+
   /** Where it listens, for example `http://127.0.0.1:40123`: what stands for `https://api.cloudflare.com`. */
   get url(): string {
-    const { address, port } = this.#server.address() as AddressInfo;
-    return `${this.#isTls ? 'https' : 'http'}://${address.includes(':') ? `[${address}]` : address}:${port}`;
+    return this.#running.url;
   }
 
   /** Replaces the faults; an empty list ends them. */
   setFaults(faults: ServiceFault<EdgeSubject>[]): void {
-    this.#faults.set(faults);
+    this.#running.setFaults(faults);
   }
 
   /** Calls `listener` at each change. @returns ends that */
@@ -110,81 +115,30 @@ export class DnsAndTunnelFake implements AsyncDisposable {
     return () => void this.#listeners.delete(listener);
   }
 
-  async close(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+  close(): Promise<void> {
+    return this.#running.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const url = new URL(request.url ?? '/', 'http://localhost');
-    const path = url.pathname.startsWith(`${BASE_PATH}/`) ? url.pathname.slice(BASE_PATH.length) : undefined;
-    const record: EdgeRequest = {
-      at: Date.now(),
-      method: request.method ?? 'GET',
-      path: `${path ?? url.pathname}${url.search}`,
-      authorized: request.headers.authorization === `Bearer ${this.token}`,
-      status: 0,
-    };
-    this.requests.push(record);
-    const answer = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
-      record.status = status;
-      const isText = typeof body === 'string';
-      response.writeHead(status, { 'content-type': isText ? 'text/html' : 'application/json', ...headers });
-      response.end(isText ? body : JSON.stringify(body));
-    };
-    const refuse = ({ status, code, message }: Refusal, headers?: Record<string, string>): void => {
-      record.code = code;
-      answer(status, { success: false, errors: [{ code, message }], messages: [], result: null }, headers);
-    };
+  #answer({ method, path, headers, body, record }: FakeRequest): FakeAnswer {
+    const url = new URL(path, 'http://localhost');
+    const known = url.pathname.startsWith(`${BASE_PATH}/`) ? url.pathname.slice(BASE_PATH.length) : undefined;
+    const authorized = headers.authorization === `Bearer ${this.token}`;
     try {
-      const body = await readJson(request);
-      if (body !== undefined) {
-        record.body = body;
+      if (!authorized) {
+        throw new Refusal(403, 10000, 'Authentication error');
       }
-      const faults = this.#faults.take(record.method, subjectOf(path));
-      for (const fault of faults) {
-        if (fault.kind === 'latency') {
-          await delay((fault.seconds ?? 1) * 1000);
-        } else if (fault.kind === 'too-many-requests') {
-          refuse(new Refusal(429, 971, 'Please wait and consider throttling your request speed'), {
-            'retry-after': String(fault.seconds ?? 1),
-          });
-          return;
-        } else if (fault.kind === 'server-error') {
-          refuse(new Refusal(500, 10001, 'Internal error'));
-          return;
-        } else if (fault.kind === 'bad-gateway') {
-          answer(502, '<html><head><title>502 Bad Gateway</title></head><body>502 Bad Gateway</body></html>');
-          return;
-        } else if (fault.kind === 'outage') {
-          request.socket.destroy();
-          return;
-        }
-      }
-      if (!record.authorized) {
-        refuse(new Refusal(403, 10000, 'Authentication error'));
-        return;
-      }
-      const { result, info } = this.#route(record.method, path, url.searchParams, body);
-      if (faults.some(({ kind }) => kind === 'lost-answer')) {
-        request.socket.destroy();
-        return;
-      }
-      answer(200, {
-        success: true,
-        errors: [],
-        messages: [],
-        result,
-        ...(info === undefined ? {} : { result_info: info }),
-      });
+      const { result, info } = this.#route(method, known, url.searchParams, parsed(body));
+      this.#said.set(record, { authorized });
+      const rest = info === undefined ? {} : { result_info: info };
+      return { status: 200, body: { success: true, errors: [], messages: [], result, ...rest } };
     } catch (error) {
-      refuse(error instanceof Refusal ? error : new Refusal(500, 10001, (error as Error).message));
+      const refused = error instanceof Refusal ? error : new Refusal(500, 10001, (error as Error).message);
+      this.#said.set(record, { authorized, code: refused.code });
+      return { status: refused.status, body: refusal(refused) };
     }
   }
 
@@ -262,18 +216,19 @@ function zoneResult(id: string, account: string, domain: string): object {
   };
 }
 
-function subjectOf(path: string | undefined): EdgeSubject | undefined {
-  if (path?.includes('/dns_records') === true) {
+function subjectOf(path: string): EdgeSubject | undefined {
+  if (path.includes('/dns_records')) {
     return 'records';
   }
-  return path?.includes('/cfd_tunnel/') === true ? 'tunnel' : undefined;
+  return path.includes('/cfd_tunnel/') ? 'tunnel' : undefined;
 }
 
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  if (Number(request.headers['content-length'] ?? 0) > LONGEST_BODY) {
-    throw new Refusal(413, 10413, 'The request is too large');
-  }
-  const body = await text(request);
+/** The body of an answer that refuses. */
+function refusal({ code, message }: Refusal): object {
+  return { success: false, errors: [{ code, message }], messages: [], result: null };
+}
+
+function parsed(body: string): unknown {
   if (body === '') {
     return undefined;
   }
