@@ -49,6 +49,7 @@ export interface RunFlags extends EnvironmentFlags {
   shard?: string;
   publish?: string;
   strict?: boolean;
+  assignedUids?: boolean;
 }
 
 /** `NAME=value`, as often as it is given. */
@@ -146,6 +147,8 @@ export function registerRun(program: Command): void {
     .option('--watch', 'run again when a target file, or a file that it names, changes; goes with --env')
     .option('--publish <name>', 'in a pod: store the report in ConfigMaps of this name for `conformance collect`')
     .option('--keep', 'leave the environment running for debugging')
+    // For the project's own tests: a cluster that assigns uids to pods, as OpenShift does.
+    .addOption(new Option('--assigned-uids').hideHelp())
     .action(async (suites: string[], flags: RunFlags) => {
       process.exitCode = await (flags.watch === true ? runAgain(suites, flags) : run(suites, flags));
       if (flags.keep === true) {
@@ -278,6 +281,7 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     identityProvider: flags.idp ?? (flags.cluster === 'kubeconfig' ? 'embedded' : 'keycloak'),
     clock,
     keep: flags.keep === true,
+    assignedUids: flags.assignedUids === true,
     ...(warm === undefined ? {} : { warm }),
     ...(targets.length === 0 ? {} : { targets }),
     ...(only === undefined ? {} : { only }),

@@ -1,10 +1,4 @@
-import pc from 'picocolors';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
-import { roleDefinition } from '../../roles/index.ts';
-import { executeWithRerun } from '../../run/execute.ts';
-import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
-import { Console } from '../output.ts';
-import { type Tally, tallyOf } from './tally.ts';
 
 /**
  * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a
@@ -20,30 +14,15 @@ const EXPENSIVE = [
 const EXEMPT: Record<string, string> = {};
 
 /**
- * The references on a cluster that assigns uids as OpenShift's restricted-v2 does
+ * Ids of the requirements that are evaluated on a cluster that assigns uids as OpenShift's restricted-v2 does
  * (environment/cluster/assigned-uids.ts): every pod of the harness's must be admitted there, and work. What runs under
  * Pod Security `baseline` is somebody else's manifest, as it was written (JL-09).
  */
-export async function assignedUids(): Promise<Tally> {
-  process.stderr.write(`\n${pc.bold('a cluster that assigns uids')}\n`);
-  const requirements = loadCatalogue()
+export function rowsUnderAssignedUids(): string[] {
+  return loadCatalogue()
     .requirements.filter(
       ({ id, role, expensive }) =>
-        roleDefinition(role).needsNoPods !== true &&
-        (expensive !== true || EXPENSIVE.includes(id)) &&
-        EXEMPT[id] === undefined,
+        role !== 'identity-provider' && (expensive !== true || EXPENSIVE.includes(id)) && EXEMPT[id] === undefined,
     )
     .map(({ id }) => id);
-  const output = new Console();
-  const session = new Session(
-    { ...DEFAULT_OPTIONS, identityProvider: 'embedded', assignedUids: true, requirements },
-    output.progress,
-  );
-  const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: false }));
-  const tally = tallyOf(
-    session.planned.map(({ id }) => id),
-    session.results,
-    () => 'passed',
-  );
-  return { ...tally, faults: [...tally.faults, ...faults] };
 }

@@ -28,7 +28,7 @@ import { Console } from '../output.ts';
 import { progressPrinter } from '../progress.ts';
 import { renderMatrix, runProof } from '../prove.ts';
 import { ensureSetUp } from '../setup.ts';
-import { assignedUids } from './assigned-uids.ts';
+import { rowsUnderAssignedUids } from './assigned-uids.ts';
 import { grouped, NOTHING, type Tally, tallyOf } from './tally.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -39,34 +39,36 @@ interface Part {
   run: () => Promise<Tally>;
 }
 
-/** One after the other; parts of one line mostly wait, and go side by side. */
+/** One after the other; parts of one line mostly wait, or need no engine, and go side by side. */
 const PARTS: Part[][] = [
   [{ name: 'references with Keycloak', run: () => references('keycloak') }],
   [
     {
-      name: 'references with the embedded provider',
+      name: 'references with the embedded provider, under assigned uids',
       run: () =>
-        references(
-          'embedded',
-          idsOf((role) => role.usesIdentityProvider('run')),
-        ),
+        references('embedded', {
+          // One environment for both: what every provider must grant its client is asked of pods with assigned uids.
+          requirements: [
+            ...new Set([...idsOf((role) => role.usesIdentityProvider('run')), ...rowsUnderAssignedUids()]),
+          ],
+          flags: ['--assigned-uids'],
+        }),
     },
     { name: 'a live cluster', run: live },
   ],
-  [{ name: 'assigned uids', run: assignedUids }],
-  [{ name: 'broken-off runs', run: brokenOff }],
   [{ name: 'a sample of the twins', run: twins }],
 ];
 
 /** Runs the project's own tests and returns the exit code; the last line says `N passed, N failed`. */
 export async function runOwnTests(unitOnly: boolean): Promise<number> {
   const units: Part = { name: 'unit tests', run: () => unit(unitOnly ? ['unit'] : ['unit', 'in-process*']) };
-  const done = [await timed(units)];
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
-    for (const parts of PARTS) {
-      done.push(...(await Promise.all(parts.map(timed))));
-    }
+  }
+  const groups = unitOnly ? [[units]] : [[units, { name: 'broken-off runs', run: brokenOff }], ...PARTS];
+  const done: Awaited<ReturnType<typeof timed>>[] = [];
+  for (const parts of groups) {
+    done.push(...(await Promise.all(parts.map(timed))));
   }
   const lines = done.flatMap(({ name, passed, wrong, again, seconds }) => [
     `${name}: ${passed} passed, ${wrong.length} failed, ${seconds.toFixed(0)} s`,
@@ -159,14 +161,19 @@ const TRUE_VERDICTS: Record<IdentityProviderKind, Record<string, { outcome: Outc
  * The suites on the references, by the command line as a user has it. Every requirement must come to its true verdict,
  * the report must be as its schema says, and no artefact of the run may hold a token that is whole.
  *
- * @param requirements ids; absent: all
+ * @param more.requirements ids; absent: all
+ * @param more.flags of the command line
  */
-async function references(identityProvider: IdentityProviderKind, requirements: string[] = []): Promise<Tally> {
-  process.stderr.write(`\n${pc.bold(`the suites on the references, identity provider ${identityProvider}`)}\n`);
+async function references(
+  identityProvider: IdentityProviderKind,
+  { requirements = [], flags = [] }: { requirements?: string[]; flags?: string[] } = {},
+): Promise<Tally> {
+  const title = ['the suites on the references, identity provider', identityProvider, ...flags].join(' ');
+  process.stderr.write(`\n${pc.bold(title)}\n`);
   const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
   try {
     const named = requirements.flatMap((id) => ['--requirement', id]);
-    const written = await commandLine(['run', '--idp', identityProvider, '--report', folder, ...named]);
+    const written = await commandLine(['run', '--idp', identityProvider, '--report', folder, ...flags, ...named]);
     const artefacts: Record<string, string> = { ...written, ...readFiles(folder) };
     const report = reportSchema.parse(JSON.parse(artefacts['report.json'] ?? ''));
     const { wrong, ...tally } = tallyOf(
