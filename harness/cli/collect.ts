@@ -64,8 +64,7 @@ export function registerCollect(program: Command): void {
         import('./in-cluster/store.ts'),
       ]);
       const files = await atCluster(
-        context,
-        (message) => process.stderr.write(`${message}\n`),
+        { context, onProgress: (message) => process.stderr.write(`${message}\n`) },
         async (config) => {
           const job = await watchUntil<V1Job, V1Job>(
             config,

@@ -330,7 +330,8 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     await publishReport(flags.report, {
       name: flags.publish,
       shard: shard?.index ?? 1,
-      ...(flags.context === undefined ? {} : { context: flags.context }),
+      context: flags.context,
+      settings,
     });
   }
   const verdict = verdictOf(report);

@@ -1,10 +1,14 @@
 import { randomBytes } from 'node:crypto';
-import { BatchV1Api } from '@kubernetes/client-node';
+import { resolve } from 'node:path';
+import { BatchV1Api, CoreV1Api } from '@kubernetes/client-node';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { refusedToHarness } from '../kubernetes/refused-objects.ts';
 import { select } from '../run/plan.ts';
+import { loadTarget } from '../targets/load.ts';
+import { loadSettings } from '../targets/settings.ts';
+import { collect, collectValue } from './run.ts';
 
 interface SubmitFlags {
   image: string;
@@ -13,6 +17,9 @@ interface SubmitFlags {
   inNamespace: string;
   serviceAccount: string;
   requirement: string[];
+  target: string[];
+  set: Record<string, string>;
+  settings?: string;
   context?: string;
   output?: 'yaml';
 }
@@ -50,49 +57,75 @@ export function registerSubmit(program: Command): void {
     .option('--in-namespace <name>', 'namespace of the Job', 'kube-agent-conformance')
     .option('--service-account <name>', 'ServiceAccount of its pods', 'conformance')
     .addOption(
-      new Option('--requirement <id>', 'only this requirement; repeatable')
-        .argParser((word: string, before: string[]) => [...before, ...word.split(',')])
-        .default([], 'all'),
+      new Option('--requirement <id>', 'only this requirement; repeatable').argParser(collect).default([], 'all'),
     )
+    .addOption(
+      new Option('--target <file>', 'target file, sent along with the files that it names; repeatable, one per role')
+        .argParser(collect)
+        .default([], 'the references'),
+    )
+    .addOption(
+      new Option('--set <name=value>', 'value for `${set.name}` in a target file; anybody can read it in the Job')
+        .argParser(collectValue)
+        .default({}, 'none'),
+    )
+    .option('--settings <file>', 'settings for objects of the run and for the Job: labels, limits, tolerations, …')
     .option('--context <name>', 'kubeconfig context (default: the current one)')
     .addOption(new Option('-o, --output <format>', 'yaml: print the Job instead of creating it').choices(['yaml']))
-    .action(async (words: string[], flags: SubmitFlags) => {
-      const { image, shards, inNamespace: namespace, serviceAccount, requirement, context, output } = flags;
-      const further = words.findIndex((word) => word.startsWith('-'));
-      const suites = further < 0 ? words : words.slice(0, further);
-      // Wrong names are told here, and not by a pod.
-      select(loadCatalogue(), { suites, requirements: requirement });
-      const name = flags.name ?? `conformance-${randomBytes(3).toString('hex')}`;
-      const [{ jobOf }, { atCluster }] = await Promise.all([
-        import('./in-cluster/job.ts'),
-        import('./in-cluster/api.ts'),
-      ]);
-      const job = jobOf({
-        name,
-        namespace,
-        image,
-        serviceAccount,
-        shards,
-        words: [...words, ...requirement.flatMap((id) => ['--requirement', id])],
-        env: variables(process.env),
-      });
-      if (output === 'yaml') {
-        process.stdout.write(stringify(job));
-        return;
+    .action(submit);
+}
+
+async function submit(words: string[], flags: SubmitFlags): Promise<void> {
+  const { image, shards, inNamespace: namespace, serviceAccount, requirement, target, set, context, output } = flags;
+  const further = words.findIndex((word) => word.startsWith('-'));
+  // Wrong names are told here, and not by a pod.
+  select(loadCatalogue(), { suites: further < 0 ? words : words.slice(0, further), requirements: requirement });
+  const targets = target.map((file) => loadTarget(file, set));
+  const settings = flags.settings === undefined ? undefined : loadSettings(flags.settings);
+  const name = flags.name ?? `conformance-${randomBytes(3).toString('hex')}`;
+  const [{ jobOf }, { atCluster }, { filesAlong }, { filesOf }] = await Promise.all([
+    import('./in-cluster/job.ts'),
+    import('./in-cluster/api.ts'),
+    import('./in-cluster/files.ts'),
+    import('./watch.ts'),
+  ]);
+  const local = [...filesOf(targets), ...(flags.settings === undefined ? [] : [resolve(flags.settings)])];
+  const files = local.length === 0 ? undefined : filesAlong(local, `${name}-files`);
+  const pathOf = (file: string): string => files?.paths.get(file) ?? file;
+  const job = jobOf({
+    name,
+    namespace,
+    image,
+    serviceAccount,
+    shards,
+    words: [
+      ...words,
+      ...requirement.flatMap((id) => ['--requirement', id]),
+      ...targets.flatMap(({ file }) => ['--target', pathOf(file)]),
+      ...Object.entries(set).flatMap(([key, value]) => ['--set', `${key}=${value}`]),
+      ...(flags.settings === undefined ? [] : ['--settings', pathOf(resolve(flags.settings))]),
+    ],
+    env: variables(process.env),
+    ...(files === undefined ? {} : { files: files.volume }),
+  });
+  if (output === 'yaml') {
+    process.stdout.write(stringify(job));
+    return;
+  }
+  const onProgress = (message: string): void => void process.stderr.write(`${message}\n`);
+  await atCluster({ context, settings, onProgress }, async (config) => {
+    try {
+      const made = await config.makeApiClient(BatchV1Api).createNamespacedJob({ namespace, body: job });
+      if (files !== undefined) {
+        // Its pods wait for it.
+        const owner = { apiVersion: 'batch/v1', kind: 'Job', name, uid: made.metadata?.uid ?? '' };
+        await config.makeApiClient(CoreV1Api).createNamespacedConfigMap({ namespace, body: files.configMap(owner) });
       }
-      await atCluster(
-        context,
-        (message) => process.stderr.write(`${message}\n`),
-        (config) =>
-          config
-            .makeApiClient(BatchV1Api)
-            .createNamespacedJob({ namespace, body: job })
-            .catch((error: unknown) => {
-              throw refusedToHarness(`the Job ${namespace}/${name}`, error);
-            }),
-      );
-      process.stdout.write(
-        `The Job ${namespace}/${name} runs in ${shards} pods. Its report: conformance collect ${name} --in-namespace ${namespace}\n`,
-      );
-    });
+    } catch (error) {
+      throw refusedToHarness(`the Job ${namespace}/${name}`, error);
+    }
+  });
+  process.stdout.write(
+    `The Job ${namespace}/${name} runs in ${shards} pods. Its report: conformance collect ${name} --in-namespace ${namespace}\n`,
+  );
 }

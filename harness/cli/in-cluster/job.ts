@@ -1,5 +1,6 @@
-import type { V1Job } from '@kubernetes/client-node';
+import type { V1Job, V1Volume } from '@kubernetes/client-node';
 import { RESTRICTED_CONTAINER } from '../../probes/pods.ts';
+import { FILES_FOLDER } from './files.ts';
 
 export interface JobOptions {
   name: string;
@@ -13,6 +14,8 @@ export interface JobOptions {
   words: string[];
   /** Variables of the harness. */
   env: Record<string, string>;
+  /** Files that go along, see files.ts. */
+  files?: V1Volume;
 }
 
 /** Where the package is in the image of ci/in-cluster. */
@@ -31,7 +34,7 @@ const fieldOf = (name: string, fieldPath: string): { name: string; valueFrom: ob
  * The Indexed Job whose pods are the shards of a run. A pod that ends with a red verdict ends its own index alone
  * (`backoffLimitPerIndex`, Kubernetes 1.29), and no pod is started again: a verdict is not tried twice.
  */
-export function jobOf({ name, namespace, image, serviceAccount, shards, words, env }: JobOptions): V1Job {
+export function jobOf({ name, namespace, image, serviceAccount, shards, words, env, files }: JobOptions): V1Job {
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
@@ -70,10 +73,13 @@ export function jobOf({ name, namespace, image, serviceAccount, shards, words, e
               ],
               resources: { requests: { cpu: '500m', memory: '512Mi' }, limits: { memory: '2Gi' } },
               securityContext: RESTRICTED_CONTAINER,
-              volumeMounts: [{ name: 'tmp', mountPath: '/tmp' }],
+              volumeMounts: [
+                { name: 'tmp', mountPath: '/tmp' },
+                ...(files === undefined ? [] : [{ name: files.name, mountPath: FILES_FOLDER, readOnly: true }]),
+              ],
             },
           ],
-          volumes: [{ name: 'tmp', emptyDir: {} }],
+          volumes: [{ name: 'tmp', emptyDir: {} }, ...(files === undefined ? [] : [files])],
         },
       },
     },
