@@ -11,25 +11,19 @@ import {
 import { at, ended, record, seen, target, task } from '../../harness/roles/job-runner/record-builders.ts';
 import type { LimitRecord } from '../../harness/roles/job-runner/scenarios/ids.ts';
 import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
+import { keepsJobs, keepsToItsOwn, runsEachTaskOnce } from './job-runner.checks.ts';
 import {
-  boundsLogs,
-  boundsMemory,
   endsWithItsAgent,
-  givesLinesWhole,
-  keepsJobs,
-  keepsLimits,
-  keepsToItsOwn,
   leavesNothingRunning,
-  obeysSigterm,
   reportsEndsOnce,
   reportsNoInterruptedTaskAsSucceeded,
-  runsEachTaskOnce,
-  streamsOutput,
   timesOut,
   timesOutLate,
   waitsForTheSilent,
-  writesTheSamePod,
-} from './job-runner.checks.ts';
+} from './job-runner-ends.checks.ts';
+import { boundsLogs, boundsMemory, givesLinesWhole, streamsOutput } from './job-runner-output.checks.ts';
+import { writesTheSamePod } from './job-runner-pods.checks.ts';
+import { keepsLimits, obeysSigterm } from './job-runner-process.checks.ts';
 
 test.each([
   ['1000m', 1],

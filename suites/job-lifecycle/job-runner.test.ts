@@ -30,40 +30,48 @@ import { observeRequests, observeTasks } from '../../harness/roles/job-runner/sc
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
-  appliesResources,
+  cleansUp,
+  keepsToItsOwn,
+  namesEveryTask,
+  resumesSessions,
+  retains,
+  runsEachTaskOnce,
+} from './job-runner.checks.ts';
+import {
+  cancels,
+  endsWithItsAgent,
+  leavesNothingRunning,
+  reportsEndsOnce,
+  reportsFaults,
+  reportsNoInterruptedTaskAsSucceeded,
+  timesOut,
+  timesOutLate,
+  waitsForTheSilent,
+} from './job-runner-ends.checks.ts';
+import {
   boundsLogs,
   boundsMemory,
-  cancels,
-  cleansUp,
+  givesLinesWhole,
+  streamsOutput,
+  survivesDisruptions,
+} from './job-runner-output.checks.ts';
+import {
+  appliesResources,
   deliversOrRefusesLargePrompts,
   deliversPrompts,
-  endsWithItsAgent,
-  givesLinesWhole,
   inherits,
-  keepsLimits,
-  keepsToItsOwn,
-  leavesNothingRunning,
   mergesTemplate,
-  namesEveryTask,
+  writesTheSamePod,
+} from './job-runner-pods.checks.ts';
+import {
+  keepsLimits,
   obeysSigterm,
   provesFirst,
   refusesToStart,
   refusesWhatItCannotDo,
-  reportsEndsOnce,
-  reportsFaults,
-  reportsNoInterruptedTaskAsSucceeded,
-  resumesSessions,
-  retains,
-  runsEachTaskOnce,
-  streamsOutput,
-  survivesDisruptions,
   takesUp,
-  timesOut,
-  timesOutLate,
-  waitsForTheSilent,
   watchesRatherThanPolls,
-  writesTheSamePod,
-} from './job-runner.checks.ts';
+} from './job-runner-process.checks.ts';
 
 requirement('JL-20', check(observePreflight, provesFirst));
 
