@@ -1,7 +1,10 @@
 import type { KoaContextWithOIDC } from 'oidc-provider';
 
-/** The scopes that there are: `openid` is accepted for the sake of OpenID Connect clients. */
-export const SCOPES = ['openid'];
+/**
+ * The scopes that there are: `openid` for the sake of OpenID Connect clients, and of those of Microsoft Entra ID, which
+ * ask for everything at a resource and refuse `openid` alone.
+ */
+export const SCOPES = ['openid', 'inference/.default'];
 
 /** The steps that follow on verification; apart, as `AssertionChecks` are, so that a broken provider can be made. */
 export interface EmbeddedBehaviour {

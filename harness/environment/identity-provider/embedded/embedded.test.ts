@@ -287,6 +287,9 @@ describe('a bad request', () => {
       audience: 'somebody-else',
     };
     expect(await post(form)).toMatchObject({ status: 400, body: { error: 'invalid_target' } });
+    for (const audience of [production.accessTokenAudience, production.audience]) {
+      expect((await post({ ...form, audience })).status).toBe(200);
+    }
   });
 });
 

@@ -13,10 +13,10 @@ export interface GrantHandler {
 }
 
 /** The three grants by which a projected token becomes an access token. */
-export function grantHandlers(accessTokens: AccessTokens, accessTokenAudience: string): Record<Grant, GrantHandler> {
+export function grantHandlers(accessTokens: AccessTokens, audiences: readonly string[]): Record<Grant, GrantHandler> {
   return {
     'jwt-bearer': jwtBearer(accessTokens),
-    'token-exchange': tokenExchange(accessTokens, accessTokenAudience),
+    'token-exchange': tokenExchange(accessTokens, audiences),
     'client-assertion': clientAssertion(accessTokens),
   };
 }
@@ -34,7 +34,7 @@ function jwtBearer(accessTokens: AccessTokens): GrantHandler {
 }
 
 /** RFC 8693; without delegation, and for the one resource server. */
-function tokenExchange(accessTokens: AccessTokens, accessTokenAudience: string): GrantHandler {
+function tokenExchange(accessTokens: AccessTokens, audiences: readonly string[]): GrantHandler {
   return {
     parameters: [
       'subject_token',
@@ -57,7 +57,7 @@ function tokenExchange(accessTokens: AccessTokens, accessTokenAudience: string):
       if (actor !== undefined) {
         throw new errors.InvalidRequest('actor_token is not supported');
       }
-      if ([audience, resource].some((wanted) => wanted !== undefined && wanted !== accessTokenAudience)) {
+      if ([audience, resource].some((wanted) => wanted !== undefined && !audiences.includes(String(wanted)))) {
         throw new errors.InvalidTarget('the requested audience is unknown here');
       }
       const subject = await request.subject('subject_token', 'invalid_request', authenticated);

@@ -58,7 +58,11 @@ export async function createEmbeddedProvider(
     },
     checks,
   );
-  const handlers = grantHandlers(new AccessTokens(provider, config), config.accessTokenAudience);
+  const handlers = grantHandlers(new AccessTokens(provider, config), [
+    config.accessTokenAudience,
+    // What an STS such as Google's is asked for is its own name, which the subject token names too.
+    config.audience,
+  ]);
   for (const grant of config.grants) {
     const { parameters, handle } = handlers[grant];
     provider.registerGrantType(

@@ -11,7 +11,7 @@ test('a client is public and has the grants that are served; the resource server
   expect(await storage.find('agents.runner')).toMatchObject({
     token_endpoint_auth_method: 'none',
     grant_types: ['urn:ietf:params:oauth:grant-type:jwt-bearer', 'client_credentials'],
-    scope: 'openid',
+    scope: 'openid inference/.default',
   });
   expect(await storage.find('inference')).toMatchObject({
     token_endpoint_auth_method: 'client_secret_basic',
