@@ -48,6 +48,9 @@ const HOLD_MS = 1_500;
 
 const TOKEN_EXCHANGE_AUDIENCE = 'models';
 
+/** Those that have a token file of their own. */
+const OWN_FILES: ReadonlySet<string> = new Set(['padded', 'emptied']);
+
 interface Simulated {
   host?: keyof SimulatedHosts;
   behavior?: Behavior | ((given: { issuer: string; elsewhere: string; holdMs: number }) => Behavior);
@@ -73,6 +76,8 @@ const SIMULATED = {
   'client-assertion': { client: { authFlow: 'client_credentials' } },
   refusing: { behavior: { refuses: true } },
   padded: {},
+  // Its token file is made blank when its access token ends.
+  emptied: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS } },
   'no-expiry': { behavior: { withoutExpiresIn: true, lifeSeconds: SHORT_LIFE_SECONDS } },
   swapped: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS } },
   outage: { behavior: { lifeSeconds: SHORT_LIFE_SECONDS }, client: { impatient: true } },
@@ -142,7 +147,7 @@ export function simulatedSetups(options: {
     clientId: 'simulated-client',
     scopes: ['openid'],
     authFlow: 'jwt_bearer',
-    tokenPath: name === 'swapped' ? swappedPath : name === 'padded' ? `${tokenPath}-padded` : tokenPath,
+    tokenPath: name === 'swapped' ? swappedPath : OWN_FILES.has(name) ? `${tokenPath}-${name}` : tokenPath,
     ...client,
   }));
 }

@@ -16,6 +16,8 @@ import {
   LATE,
   observationsOf,
   presentedTokens,
+  simulatedSetup,
+  succeeded,
   tokensIn,
   withoutToken,
 } from '../../harness/roles/token-client/record.ts';
@@ -84,27 +86,33 @@ export function keepsOthersWorking(session: ClientSession): Finding[] {
   assertRoomForReload(session);
   const { calls, providers } = session;
   const blanked = calls.filter(({ phase }) => phase === 'blanked');
-  const failing = blanked.findLast(({ provider }) => provider === LATE);
+  // Where the late one has a good access token yet, one whose token has ended is called in its place.
+  const emptied = simulatedSetup(session, 'emptied')?.name;
+  const failing = blanked.findLast(({ provider }) => provider === LATE || provider === emptied);
   if (failing === undefined) {
     return ['no such calls were made'];
   }
+  const broken = failing.provider === LATE ? [] : succeeded(session, 'emptied', `a call of ${emptied}`);
+  if (broken.length > 0) {
+    return broken;
+  }
   if (failing.ok) {
-    return [`${LATE} did not fail with its token file blank, so nothing is known of the others`];
+    return [`${failing.provider} did not fail with its token file blank, so nothing is known of the others`];
   }
   const worked = providers.filter(
     ({ name }) => calls.findLast(({ phase, provider }) => phase === 'paced' && provider === name)?.ok === true,
   );
   if (worked.length === 0) {
-    return [`no other provider worked before ${LATE} failed, so nothing is known of them`];
+    return [`no other provider worked before ${failing.provider} failed, so nothing is known of them`];
   }
   return worked.flatMap(({ name }) => {
     const made = blanked.filter(({ provider }) => provider === name);
     if (made.length === 0) {
-      return [`${name} was not called while ${LATE} failed`];
+      return [`${name} was not called while ${failing.provider} failed`];
     }
     return failuresOf(
       made,
-      (call) => `while ${LATE} failed a call of another provider failed too: ${describeCall(call)}`,
+      (call) => `while ${failing.provider} failed a call of another provider failed too: ${describeCall(call)}`,
     );
   });
 }

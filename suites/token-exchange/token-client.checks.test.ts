@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import { HarnessError } from '../../harness/core/errors.ts';
 import { expectNone } from '../../harness/core/findings.ts';
 import { simulatedProviders } from '../../harness/fakes/simulated-providers.ts';
@@ -16,6 +17,7 @@ import {
   told,
 } from '../../harness/roles/token-client/simulated-builders.ts';
 import {
+  authenticatesByAssertionAlone,
   exchangesBySubjectToken,
   findsAnIssuerWithAPath,
   refusesMetadataOfAnotherIssuer,
@@ -143,6 +145,39 @@ test('that token requests are JSON is told once, and their members are compared 
     expect.stringContaining('exchange: subject_token_type'),
     'exchange: client_id is "", not "simulated-client"',
   ]);
+});
+
+test('a blank file that was presented is told by TR-28, and says nothing of the form', () => {
+  const form = (assertion: string | object): ExchangeRecord =>
+    exchange('client-assertion', 1, {
+      parameters: {
+        grant_type: ['client_credentials'],
+        client_assertion_type: ['urn:ietf:params:oauth:client-assertion-type:jwt-bearer'],
+        client_assertion: [assertion as string],
+        client_id: ['simulated-client'],
+        scope: ['openid'],
+      },
+    });
+  const good = form({ header: {}, claims: {}, sha256: 'x' });
+  const seen = (...exchanges: ExchangeRecord[]): string[] => authenticatesByAssertionAlone(session({ exchanges }));
+  expect(seen(form(''), form(' \n'), good)).toEqual([]);
+  expect(seen(form('opaque'), good)).toEqual(['client-assertion: client_assertion is not a JWT']);
+  expect(seen(form(''))).toEqual(['client-assertion: client_assertion is not a JWT']);
+});
+
+test('what stands in the URL beside the parameters of a token request is no parameter', () => {
+  const parameters = {
+    grant_type: ['client_credentials'],
+    client_assertion_type: ['urn:ietf:params:oauth:client-assertion-type:jwt-bearer'],
+    client_assertion: [{ header: {}, claims: {}, sha256: 'x' }],
+    scope: ['openid'],
+  };
+  const seen = (query: string): string[] =>
+    authenticatesByAssertionAlone(
+      session({ exchanges: [exchange('client-assertion', 1, { path: `/token?${query}`, parameters })] }),
+    );
+  expect(seen('client-request-id=1')).toEqual([]);
+  expect(seen('client-request-id=1&client_id=one')).toEqual(['client-assertion: client_id stands in the URL']);
 });
 
 test('what a client cannot be given is not asked of its token exchange', () => {

@@ -84,7 +84,10 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
     findings.add(finding);
   }
   for (const provider of asked) {
-    const exchanges = session.exchanges.filter((exchange) => exchange.provider === provider.name);
+    const made = session.exchanges.filter((exchange) => exchange.provider === provider.name);
+    // That a blank file was presented is told by TR-28; it says nothing of the form.
+    const presenting = made.filter((exchange) => !presentsNothing(exchange));
+    const exchanges = presenting.length === 0 ? made : presenting;
     if (exchanges.length === 0) {
       findings.add(`${provider.name}: no exchange was made${errorAt(session, provider.name)}`);
     }
@@ -95,6 +98,12 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
     }
   }
   return [...findings];
+}
+
+/** Whether all tokens that a request is to carry are blank. */
+function presentsNothing({ parameters }: ExchangeRecord): boolean {
+  const carried = ['assertion', 'client_assertion', 'subject_token'].flatMap((name) => parameters[name] ?? []);
+  return carried.length > 0 && carried.every((value) => typeof value === 'string' && value.trim() === '');
 }
 
 function clientIdAs({ configurable, tokenRequest }: ClientSession, clientId: string): Expected {
@@ -200,6 +209,21 @@ export const JWT = Symbol('a JWT');
 /** Stands for any value of a parameter, or none: the client cannot be told which. */
 const ANY = Symbol('anything');
 
+/** The parameters of a token request, which its body carries. */
+const PARAMETERS: ReadonlySet<string> = new Set([
+  'grant_type',
+  'assertion',
+  'client_assertion',
+  'client_assertion_type',
+  'client_id',
+  'client_secret',
+  'subject_token',
+  'subject_token_type',
+  'audience',
+  'resource',
+  'scope',
+]);
+
 /** What a parameter must be; one of several texts; '' stands for none. */
 type Expected = string | string[] | typeof JWT | typeof ANY;
 
@@ -215,8 +239,11 @@ export function requestFindings(
   if (method !== 'POST') {
     findings.push(`the token endpoint was asked by ${method}`);
   }
-  if (path.includes('?')) {
-    findings.push('parameters stand in the URL');
+  // An endpoint may have a query of its own (RFC 6749 section 3.2), and a client add an id to it.
+  for (const name of new URLSearchParams(path.split('?')[1] ?? '').keys()) {
+    if (PARAMETERS.has(name)) {
+      findings.push(`${name} stands in the URL`);
+    }
   }
   // Of JSON it is told once for all requests (dialectOf); its members are compared like parameters.
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(contentType) && !JSON_TYPE.test(contentType)) {

@@ -7,7 +7,7 @@ import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/observer/simulated.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
-import { NotApplicable, NotTestable } from '../../harness/core/errors.ts';
+import { HarnessError, NotApplicable, NotTestable } from '../../harness/core/errors.ts';
 import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import { SHORT_LIFE_SECONDS } from '../../harness/fakes/simulated-providers.ts';
 import {
@@ -260,7 +260,7 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   const tooSoon = beforeToken(session, session.exchanges, there).filter((exchange) => !isForItself(session, exchange));
   if (tooSoon[0] !== undefined) {
     findings.push(
-      `a token was presented to ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none`,
+      `a token was asked for at ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none to present`,
     );
   }
   return [
@@ -519,6 +519,9 @@ export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
       );
       const goodUntil = Date.parse(granted?.at ?? '') + 1_000 * (granted?.expiresIn ?? 0) - CLOCKS_MS;
       const judged = during.filter(({ at }) => Date.parse(at) < goodUntil);
+      if (first.ok && during.length === 0) {
+        throw new HarnessError(`the harness was too slow to call a provider that ${does} while its token was good`);
+      }
       const limitMs = session.timeLimitMs + FAIL_FAST_MS;
       return [
         ...failuresOf([first], (call) => `a call failed before the provider ${does}: ${describeCall(call)}`),

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { SIMULATED_HOSTS, simulatedSetups } from '../../../fakes/simulated-providers.ts';
 import type { SessionDriver } from '../driver.ts';
 import { FULLY_CONFIGURABLE } from '../record.ts';
-import { driveClientSession } from './session.ts';
+import { driveClientSession, untilReloaded } from './session.ts';
 
 const NOTHING_SEEN = {
   reads: 0,
@@ -73,4 +73,23 @@ test('a client without another instance is asked everything', async () => {
   const session = await driveClientSession(one, { subjectLifeSeconds: 25, paceMs: 1, patienceMs: 1_000 });
   expect([...new Set(one.asked)]).toEqual(['late', 'plain', 'outage']);
   expect(session.beforeOutage).toEqual(session.after);
+});
+
+async function waited(reloadSeconds: number | undefined, subjectLifeSeconds: number): Promise<number> {
+  let until = 0;
+  const driver = {
+    ...(reloadSeconds === undefined ? {} : { reloadSeconds }),
+    until: async (instant: Date): Promise<void> => {
+      until = Math.round((instant.getTime() - Date.now()) / 1_000);
+    },
+  };
+  await untilReloaded(driver, subjectLifeSeconds);
+  return until;
+}
+
+test('the reload interval of a client is waited for where tokens live long enough for it, and only there', async () => {
+  expect(await waited(undefined, 25)).toBe(0);
+  expect(await waited(21, 120)).toBe(24);
+  expect(await waited(300, 120)).toBe(0);
+  expect(await waited(117, 600)).toBe(120);
 });

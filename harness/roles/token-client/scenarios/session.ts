@@ -8,13 +8,14 @@ import type { FileObservations } from '../../../../fixtures/workloads/token-prob
 import { NotTestable } from '../../../core/errors.ts';
 import { redact } from '../../../core/redact.ts';
 import { limitSeconds } from '../../../core/time-limits.ts';
-import type { SimulatedSetup } from '../../../fakes/simulated-providers.ts';
+import { SHORT_LIFE_SECONDS, type SimulatedSetup } from '../../../fakes/simulated-providers.ts';
 import type { SessionDriver } from '../driver.ts';
 import {
   BURST_CALLS,
   type Call,
   type ClientSession,
   LATE,
+  leavesRoom,
   type Phase,
   type ProcessIdentity,
   rotationsSince,
@@ -160,7 +161,9 @@ export async function driveClientSession(
   const burstCalls = starts ? BURST_STARTS : BURST_CALLS;
   const call = callsOf(driver, plan, { calls, slowWays });
   const failuresBeside =
-    beside === undefined ? undefined : driveBeside(beside, callsOf(beside, plan, { calls, slowWays }));
+    beside === undefined
+      ? undefined
+      : driveBeside(beside, callsOf(beside, plan, { calls, slowWays }), plan.subjectLifeSeconds);
   // It is awaited at the end; until then nobody else looks at it.
   failuresBeside?.catch(() => undefined);
   const names = driver.providers.map(({ name }) => name);
@@ -189,7 +192,7 @@ export async function driveClientSession(
   driver.progress('calls the client at the same time and in a row');
   const cold = Array.from({ length: starts ? CONCURRENT_STARTS : CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
-  const { parts, renewals, beforeOutage, outage } = callsOfSimulatedProviders(driver, call);
+  const { parts, renewals, beforeOutage, outage } = callsOfSimulatedProviders(driver, call, plan.subjectLifeSeconds);
   // What runs once for each call is asked beside all else: it may take minutes, of which most are waits.
   const aside = starts ? beforeOutage().then(outage) : undefined;
   if (aside === undefined) {
@@ -209,13 +212,11 @@ export async function driveClientSession(
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
     // It may remember the token for so long.
-    await untilReloaded(driver);
+    await untilReloaded(driver, plan.subjectLifeSeconds);
     const { ok } = await call('blanked', LATE);
     if (ok) {
-      // It renews its access token later than it documents: its last one may be good still.
-      const last = calls.findLast(({ provider, phase }) => provider === LATE && phase === 'recovered');
-      await driver.until(new Date(Date.parse(last?.at ?? '') + 1_000 * accessLifeOf(driver) + RENEWAL_MARGIN_MS));
-      await call('blanked', LATE);
+      // Its last access token may be good for long yet, and it may go on with that (TR-38).
+      await blankOne(driver, call, goodToken);
     }
     for (const name of names) {
       await call('blanked', name);
@@ -282,9 +283,13 @@ export async function driveClientSession(
 }
 
 /** Drives another instance of the client through what it may not survive. */
-async function driveBeside(driver: SessionDriver, call: MakeCall): Promise<FailuresSurvived> {
+async function driveBeside(
+  driver: SessionDriver,
+  call: MakeCall,
+  subjectLifeSeconds: number,
+): Promise<FailuresSurvived> {
   const before = await driver.identity();
-  const { beforeOutage, ...failures } = callsOfSimulatedProviders(driver, call);
+  const { beforeOutage, ...failures } = callsOfSimulatedProviders(driver, call, subjectLifeSeconds);
   await beforeOutage();
   return driveFailures(driver, failures, before);
 }
@@ -347,6 +352,19 @@ function digestsOf(files: FileObservations[], exchanges: ExchangeRecord[]): Set<
   ]);
 }
 
+/** A good call of a provider whose access token ends soon, and one with its token file blank when it has ended. */
+async function blankOne(driver: SessionDriver, call: MakeCall, goodToken: string): Promise<void> {
+  const setup = driver.simulated.find(({ name }) => name === 'emptied');
+  if (setup === undefined) {
+    return;
+  }
+  await driver.copy(goodToken, setup.tokenPath);
+  await call('simulated', setup.name);
+  await driver.copy('/dev/null', setup.tokenPath);
+  await driver.until(new Date(Date.now() + SHORT_LIFE_SECONDS * 1_000 + RENEWAL_MARGIN_MS));
+  await call('blanked', setup.name);
+}
+
 /**
  * One call of each provider a turn, one after another, until the tokens have rotated often enough. In each turn one of
  * the further parts has its place, until none is left.
@@ -403,12 +421,15 @@ function accessLifeOf({ providers }: SessionDriver): number {
   return Math.max(0, ...providers.map(({ accessTokenLifetimeSeconds }) => accessTokenLifetimeSeconds));
 }
 
-/** Lets the time pass for which a client may remember what it read, where it declares one. */
-export async function untilReloaded({
-  reloadSeconds,
-  until,
-}: Pick<SessionDriver, 'reloadSeconds' | 'until'>): Promise<void> {
-  if (reloadSeconds !== undefined) {
+/**
+ * Lets the time pass for which a client may remember what it read, where it declares one. Where tokens live too short
+ * for that nothing is judged by it, and nobody waits.
+ */
+export async function untilReloaded(
+  { reloadSeconds, until }: Pick<SessionDriver, 'reloadSeconds' | 'until'>,
+  subjectLifeSeconds: number,
+): Promise<void> {
+  if (reloadSeconds !== undefined && leavesRoom(reloadSeconds, subjectLifeSeconds)) {
     await until(new Date(Date.now() + 1_000 * reloadSeconds + RENEWAL_MARGIN_MS));
   }
 }

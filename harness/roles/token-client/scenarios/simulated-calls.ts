@@ -27,6 +27,9 @@ const PAUSE_CALLS = 10;
 /** How long providers fail while tokens are about to be renewed. */
 const RENEWAL_SECONDS = 9;
 
+/** Calls of a provider that does not answer the renewal of a token that is good. */
+const SILENT_CALLS = 2;
+
 const HANGING_POLL_MS = 250;
 
 /** What befalls the renewal of a token, and how many calls come at once then. */
@@ -76,8 +79,16 @@ export interface SimulatedCalls {
   outage(): Promise<void>;
 }
 
-/** The calls of the simulated providers that the client is configured for. */
-export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall): SimulatedCalls {
+/**
+ * The calls of the simulated providers that the client is configured for.
+ *
+ * @param subjectLifeSeconds seconds that the subject tokens live
+ */
+export function callsOfSimulatedProviders(
+  driver: SessionDriver,
+  call: MakeCall,
+  subjectLifeSeconds: number,
+): SimulatedCalls {
   const [first, second] = driver.providers.map(({ tokenPath }) => tokenPath);
   const setupOf = (name: SimulatedName): SimulatedSetup | undefined =>
     driver.simulated.find((setup) => setup.name === name);
@@ -100,7 +111,7 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
     forSimulated('swapped', async () => {
       await untilExpired('swapped');
       await driver.project(from, setupOf('swapped')?.tokenPath ?? '');
-      await untilReloaded(driver);
+      await untilReloaded(driver, subjectLifeSeconds);
       await shortLived('swapped')();
     });
   /**
@@ -246,17 +257,37 @@ export function callsOfSimulatedProviders(driver: SessionDriver, call: MakeCall)
       await driver.act(name, act);
     }
     const end = Math.min(begun + (lifeSeconds - 1) * 1_000, Date.now() + RENEWAL_SECONDS * 1_000);
-    for (let turn = 0; turn < RENEWAL_SECONDS && Date.now() < end; turn += 1) {
-      for (const { name, act, atOnce = 1 } of asked) {
-        // All at one moment, as an agent's calls come; a client that waits for its time limit is not called again and
-        // again.
-        const times = turn === 0 ? atOnce : act === 'silent' && turn > 1 ? 0 : 1;
-        for (let count = 0; count < times && Date.now() < end; count += 1) {
+    const failing = asked.filter(({ act }) => act !== 'silent');
+    const silent = asked.filter(({ act }) => act === 'silent');
+    // Each is called at once, while its token is good for certain, and what may take long is called beside the others.
+    for (const { name, act } of failing) {
+      await call('renewal', name, { act });
+    }
+    const held = (async () => {
+      // A client that waits for its time limit is not called again and again.
+      for (let count = 0; count < SILENT_CALLS && Date.now() < end; count += 1) {
+        for (const { name, act } of silent) {
           await call('renewal', name, { act });
         }
       }
-      await driver.until(new Date(Date.now() + 1_000));
+    })();
+    // It is awaited below; until then nobody else looks at it.
+    held.catch(() => undefined);
+    // All at one moment, as an agent's calls come.
+    for (const { name, act, atOnce = 1 } of failing) {
+      for (let count = 1; count < atOnce && Date.now() < end; count += 1) {
+        await call('renewal', name, { act });
+      }
     }
+    for (let turn = 1; turn < RENEWAL_SECONDS && Date.now() < end; turn += 1) {
+      await driver.until(new Date(Date.now() + 1_000));
+      for (const { name, act } of failing) {
+        if (Date.now() < end) {
+          await call('renewal', name, { act });
+        }
+      }
+    }
+    await held;
     for (const { name } of asked) {
       await driver.act(name, 'good');
     }
