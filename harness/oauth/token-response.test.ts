@@ -23,10 +23,17 @@ test.for<[string, string[]]>([
   [',"token_type":"bearer"', ['answers with token_type more than once (RFC 6749 section 3.2)']],
   [',"scope":"a","scope":"b"', ['answers with scope more than once (RFC 6749 section 3.2)']],
   [',"a":{"b":1,"b":2}', []],
+  [',"expires_in":-1', ['answers with a negative expires_in, which is no lifetime (RFC 6749 section 5.1)']],
 ])('%s: the form is a finding of its own', ([members, findings]) => {
   const response = token(members);
   expect(isAccepted(response)).toBe(true);
   expect(formFindings(response)).toEqual(findings);
+});
+
+test('a token that stands in no header is a finding', () => {
+  expect(formFindings(answer('{"access_token":"x\\ny","token_type":"Bearer"}'))).toEqual([
+    'answers an access_token with characters that no header can carry (RFC 6749 appendix A.12)',
+  ]);
 });
 
 test('the case of token_type does not matter (RFC 6749 section 5.1)', () => {
@@ -70,6 +77,8 @@ test.for<[string, number, string, { accepted?: true; refused?: true; access?: tr
   ['{"access_token":{"token":"x"}}', 200, '200 whose access_token is no string (object)', { access: true }],
   ['{"access_token":"x"}', 200, '200 with an access token', { accepted: true, access: true }],
   ['{"access_token":"x"}', 400, '400 with an access token', { access: true }],
+  ['{"access_token":"x","error":"a"}', 400, '400 with an access token: a', { access: true }],
+  ['{"access_token":null}', 200, '200 whose access_token is no string (null)', { access: true }],
   ['{"error":"invalid_grant"}', 200, '200 invalid_grant', {}],
   ['{"error":{"message":"no"}}', 400, '400 without an OAuth error', { refused: true }],
   ['{"error":"invalid_grant","error_description":"no"}', 400, '400 invalid_grant: no', { refused: true }],

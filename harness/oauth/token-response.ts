@@ -114,7 +114,7 @@ function kindOf({ text: body, headers, body: members, accessToken }: TokenRespon
   }
   if (members.access_token !== undefined) {
     const { access_token: token } = members;
-    return `whose access_token is ${token === '' ? 'empty' : `no string (${Array.isArray(token) ? 'array' : typeof token})`}`;
+    return `whose access_token is ${token === '' ? 'empty' : `no string (${typeName(token).replace(/^an? /, '')})`}`;
   }
   return 'without an OAuth error';
 }
@@ -130,7 +130,8 @@ export function describeResponse(response: TokenResponse): string {
   if (isAccepted(response)) {
     return '200 with an access token';
   }
-  const stated = [response.error, response.errorDescription].filter((part) => part !== undefined).join(': ');
+  const parts = [response.accessToken === undefined ? undefined : kindOf(response), response.error];
+  const stated = [...parts, response.errorDescription].filter((part) => part !== undefined).join(': ');
   return redact(`${response.status} ${stated === '' ? kindOf(response) : stated}`);
 }
 
@@ -183,7 +184,7 @@ const typeName = (value: unknown): string =>
  * grantedScopes} and {@link statedLifeSeconds}.
  */
 export function formFindings(response: TokenResponse): string[] {
-  const { body, headers, repeated } = response;
+  const { accessToken, body, headers, repeated } = response;
   const findings = Object.keys(repeated).map((name) => `answers with ${name} more than once (RFC 6749 section 3.2)`);
   const mediaType = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
   if (mediaType !== 'application/json') {
@@ -195,8 +196,17 @@ export function formFindings(response: TokenResponse): string[] {
       findings.push(`answers ${name} as ${typeName(value)}, where a ${expected} must be (RFC 6749 section 5.1)`);
     }
   }
+  if (typeof body.expires_in === 'number' && body.expires_in < 0) {
+    findings.push('answers with a negative expires_in, which is no lifetime (RFC 6749 section 5.1)');
+  }
+  if (accessToken !== undefined && !VISIBLE.test(accessToken)) {
+    findings.push('answers an access_token with characters that no header can carry (RFC 6749 appendix A.12)');
+  }
   return findings;
 }
+
+/** What an access token is made of (RFC 6749 appendix A.12): nothing else can stand in an Authorization header. */
+const VISIBLE = /^[\x20-\x7e]+$/;
 
 /** Types of the members of an answer: RFC 6749 section 5.1, RFC 8693 section 2.2.1. */
 const MEMBER_TYPES = {
