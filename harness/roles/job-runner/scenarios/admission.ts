@@ -1,11 +1,12 @@
 /** Whether the pods of tasks are admitted where Pod Security is enforced (WH-02). */
 
+import { refusalByPodSecurity } from '../../../kubernetes/pod-security.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { type PodSpec, specsOf } from '../record.ts';
 import { shareTasks, type TasksRecord } from './tasks.ts';
 
 export interface AdmissionRecord extends TasksRecord {
-  /** Each pod that was tried under `restricted`, with the API server's message where it refused it. */
+  /** Each pod that was tried under `restricted`, with what Pod Security said where it refused it. */
   tried: { who: string; refused?: string }[];
 }
 
@@ -27,13 +28,8 @@ async function tryIn(t: RequirementContext, namespace: string, record: TasksReco
   return Promise.all(
     specsOf(record).map(async ({ who, spec }, index): Promise<AdmissionRecord['tried'][number]> => {
       const { serviceAccountName: _, nodeName: __, serviceAccount: ___, ...rest } = spec as AdmittedPodSpec;
-      const response = await cluster.request(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: `dry-run-${index}` }, spec: rest }),
-      });
-      const { message } = (await response.json()) as { message?: string };
-      return response.status === 201 ? { who } : { who, refused: `${response.status}: ${message}` };
+      const refused = await refusalByPodSecurity(cluster, namespace, { name: `dry-run-${index}`, spec: rest });
+      return { who, ...(refused === undefined ? {} : { refused }) };
     }),
   );
 }

@@ -3,10 +3,11 @@
  */
 
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
-import { DeadlineExceeded } from '../../../core/errors.ts';
+import { DeadlineExceeded, HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
+import { refuserOf } from '../../../kubernetes/refused-objects.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
@@ -85,7 +86,12 @@ async function install(t: RequirementContext, target: Target<'job-runner'>, name
   };
 }
 
-/** A workload, and a pod of its template, as the API server would store them: by dry runs. */
+/**
+ * A workload, and a pod of its template, as the API server would store them: by dry runs. `refused` is what it says of
+ * manifests that are not well-formed.
+ *
+ * @throws HarnessError where a policy of the cluster, or its authorizer, says no: that is nothing about the manifests
+ */
 export async function admit(
   cluster: Pick<ClusterHandle, 'request'>,
   namespace: string,
@@ -98,7 +104,14 @@ export async function admit(
       body: JSON.stringify(body),
     });
     const answer = (await response.json()) as KubernetesObject & { message?: string };
-    return response.status === 201 ? { object: answer } : { refused: answer.message ?? `${response.status}` };
+    if (response.status === 201) {
+      return { object: answer };
+    }
+    const refused = answer.message ?? `${response.status}`;
+    if (response.status >= 500 || refuserOf(response.status, refused) !== undefined) {
+      throw new HarnessError(`the cluster refused a dry run of the manifests, which says nothing of them: ${refused}`);
+    }
+    return { refused };
   };
   const metadata = { ...workload.metadata, namespace };
   const { serviceAccount: _, ...spec } = workload.spec.template.spec;

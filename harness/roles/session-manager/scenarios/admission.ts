@@ -1,3 +1,4 @@
+import { refusalByPodSecurity } from '../../../kubernetes/pod-security.ts';
 import { firstAssignedUid, withoutAssignedIds } from '../../../kubernetes/uid-range.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { first } from '../record.ts';
@@ -30,12 +31,7 @@ export async function observeAdmission(t: RequirementContext): Promise<Admission
       ...withoutAssignedIds(spec, assigned),
       ...{ serviceAccountName: undefined, serviceAccount: undefined, nodeName: undefined },
     };
-    const response = await cluster.request(`/api/v1/namespaces/${namespace}/pods?dryRun=All`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: who }, spec: own }),
-    });
-    const { message } = (await response.json()) as { message?: string };
-    return response.status === 201 ? { who } : { who, refused: `${response.status}: ${message}` };
+    const refused = await refusalByPodSecurity(cluster, namespace, { name: who, spec: own });
+    return { who, ...(refused === undefined ? {} : { refused }) };
   }
 }
