@@ -40,7 +40,7 @@ async function shell(
   const calls = join(folder, 'calls');
   writeFileSync(calls, '');
   const cases = Object.entries(answers).map(([word, code]) => `    ${word}) exit ${code} ;;\n`);
-  for (const name of ['node', 'npm', 'npx', 'git']) {
+  for (const name of ['node', 'npm', 'npx', 'git', 'docker']) {
     const at = name === 'node' ? '$2' : name === 'npm' ? '$4' : name === 'npx' ? '$5' : '$1';
     const file = join(folder, name);
     // Words are written with their ends, so that a space in one of them shows.
@@ -196,6 +196,29 @@ describe('the sharded workflow', () => {
     const ran = await shell(step('verdict', 'Merge'), { answers: { merge: code } });
     expect({ code: ran.code, words: ran.calls.map(commandOf)[0]?.slice(0, 1) }).toEqual({ code, words: ['merge'] });
     expect(optionsOf('merge')).toContain('--report');
+  });
+});
+
+describe('the workflow that makes images', () => {
+  const { jobs } = read('./github-actions-images.yaml') as { jobs: { images: { steps: Step[] } } };
+  const script = (name: string): string => jobs.images.steps.find((one) => one.name === name)?.run ?? '';
+  const env = { REGISTRY: 'registry.test/suite', GITHUB_SHA: 'abc' };
+
+  test('packs the harness beside its Dockerfile, and builds it for both architectures', async () => {
+    const { code, calls } = await shell(script('Build and push the harness'), { env });
+    expect(code).toBe(0);
+    expect(calls).toEqual([
+      ['npm', 'pack', '--pack-destination', 'ci/in-cluster'],
+      [
+        ...['docker', 'buildx', 'build', '--platform', 'linux/amd64,linux/arm64', '--push'],
+        ...['--tag', 'registry.test/suite/kube-agent-conformance:abc', 'ci/in-cluster'],
+      ],
+    ]);
+  });
+
+  test('mirrors what live clusters pull to the same registry', async () => {
+    const { calls } = await shell(script('Mirror what its pods run'), { env });
+    expect(calls.map(commandOf)).toEqual([['images', 'mirror', '--to', 'registry.test/suite']]);
   });
 });
 
