@@ -48,6 +48,11 @@ function isKey(key: string): boolean {
 
 const isValue = (value: string): boolean => value === '' || NAME.test(value);
 
+function int64(text: string): bigint | undefined {
+  const integer = /^[-+]?\d+$/.test(text) ? BigInt(text.replace('+', '')) : undefined;
+  return integer !== undefined && BigInt.asIntN(64, integer) === integer ? integer : undefined;
+}
+
 type Requirement = (labels: Record<string, string>) => boolean;
 
 class Parser {
@@ -115,13 +120,14 @@ class Parser {
     return this.#value(token.text);
   }
 
-  #integer(): number {
+  #integer(): bigint {
     const value = this.#one();
-    if (/^[-+]?\d+$/.test(value)) {
-      return Number(value);
+    const integer = int64(value);
+    if (integer !== undefined) {
+      return integer;
     }
     throw new LabelSelectorError(
-      `the label selector "${this.#text}" compares with "${value}", which is no whole number`,
+      `the label selector "${this.#text}" compares with "${value}", which is no whole number of 64 bits`,
     );
   }
 
@@ -170,8 +176,8 @@ class Parser {
       case '<': {
         const bound = this.#integer();
         return (labels) => {
-          const value = /^[-+]?\d+$/.test(labels[key] ?? '') ? Number(labels[key]) : Number.NaN;
-          return operator.kind === '>' ? value > bound : value < bound;
+          const value = int64(labels[key] ?? '');
+          return value !== undefined && (operator.kind === '>' ? value > bound : value < bound);
         };
       }
       default:
