@@ -35,6 +35,7 @@ test.each([
   ['API.Example.ORG', true],
   ['a.b, example.org:6443', true],
   ['example.org:443', false],
+  ['example.org:', true],
   [', ,', false],
 ])('NO_PROXY=%s', (NO_PROXY, direct) => {
   expect(found(https, { HTTPS_PROXY: proxy, NO_PROXY }) === undefined).toBe(direct);
@@ -50,7 +51,12 @@ test.each([
   ['https://[fd00::1]:6443', 'fd00::1', true],
   ['https://[fd00::1]:6443', '[fd00::1]:6443', true],
   ['https://[fd00::1]:6443', '[fd00::1]:443', false],
+  ['https://[fd00::1]:6443', '[fd00::1]', false],
   ['https://api.example.org', '10.0.0.0/8', false],
+  // Neither a range of the other family, nor one that is none.
+  ['https://10.1.2.3:6443', '::/0', false],
+  ['https://[fd00::1]:6443', '0.0.0.0/0', false],
+  ['https://10.1.2.3:6443', '10.1.2.3/33', false],
 ])('%s by NO_PROXY=%s', (server, no_proxy, direct) => {
   expect(found(new URL(server), { https_proxy: proxy, no_proxy }) === undefined).toBe(direct);
 });

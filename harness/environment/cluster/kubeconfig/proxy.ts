@@ -50,13 +50,11 @@ function portOf(url: URL): string {
   return url.port || (url.protocol === 'https:' ? '443' : '80');
 }
 
-/** `host:port`, `[address]:port` or either without a port; an IPv6 address alone has no brackets. */
+/** `host:port` or `[address]:port`; whatever has no port is an address or a name as a whole. */
 function splitPort(word: string): [string, string | undefined] {
-  const [, address, port] = /^(?:\[([^\]]*)\]|[^:]*)(?::(\d+))?$/.exec(word) ?? [];
-  if (address !== undefined) {
-    return [address, port];
-  }
-  return port === undefined ? [word, undefined] : [word.slice(0, -port.length - 1), port];
+  const [, address, name, port] = /^(?:\[([^\]]*)\]|([^:[\]]*)):(\d*)$/.exec(word) ?? [];
+  // `example.org:` is about every port.
+  return port === undefined ? [word, undefined] : [address ?? name ?? '', port || undefined];
 }
 
 /**
@@ -69,12 +67,13 @@ function isExcepted(word: string, host: string, port: string): boolean {
   const range = /^(.+)\/(\d+)$/.exec(word);
   if (range !== null) {
     const [, network = '', bits = ''] = range;
-    if (isIP(network) === 0 || isIP(host) === 0) {
+    const family = isIP(network);
+    if (family === 0 || family !== isIP(host) || Number(bits) > (family === 4 ? 32 : 128)) {
       return false;
     }
     const list = new BlockList();
-    list.addSubnet(network, Number(bits), isIPv6(network) ? 'ipv6' : 'ipv4');
-    return list.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+    list.addSubnet(network, Number(bits), family === 4 ? 'ipv4' : 'ipv6');
+    return list.check(host, family === 4 ? 'ipv4' : 'ipv6');
   }
   const [address, only] = splitPort(word);
   if (address === '' || (only !== undefined && only !== port)) {
