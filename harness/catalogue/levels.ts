@@ -1,3 +1,4 @@
+import { capabilitiesOfForms } from '../role-data/index.ts';
 import type { Requirement } from './catalogue.ts';
 
 /**
@@ -7,13 +8,7 @@ import type { Requirement } from './catalogue.ts';
  */
 export type Support = 'core' | 'extended';
 
-/**
- * What makes an implementation one of its role, where that has several forms: a session manager makes pods when it is
- * called, or sessions from objects.
- */
-const OF_A_FORM: Partial<Record<Requirement['role'], readonly string[]>> = { 'session-manager': ['pods', 'sessions'] };
-
 export function supportOf({ role, preconditions }: Pick<Requirement, 'role' | 'preconditions'>): Support {
-  const ofForm = OF_A_FORM[role] ?? [];
+  const ofForm = capabilitiesOfForms(role);
   return (preconditions?.capabilities ?? []).every((capability) => ofForm.includes(capability)) ? 'core' : 'extended';
 }

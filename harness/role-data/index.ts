@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { cluster } from './cluster/index.ts';
 import { identityProvider } from './identity-provider/index.ts';
 import { jobRunner } from './job-runner/index.ts';
+import type { RoleData } from './role-data.ts';
 import { sessionManager } from './session-manager/index.ts';
 import { sessionOperator } from './session-operator/index.ts';
 import { tokenClient } from './token-client/index.ts';
@@ -27,6 +28,12 @@ export const targetSchema = z.discriminatedUnion('role', [
 
 /** The ways in which a twin is broken, by its role: data for the part of the environment that starts it. */
 export const twinSchema = z.discriminatedUnion('role', [first.twin, ...others.map(({ twin }) => twin)]);
+
+/** See {@link RoleData.capabilitiesOfForms}; none where the role has one form alone. */
+export function capabilitiesOfForms(role: Role): readonly string[] {
+  const data: RoleData | undefined = ROLE_DATA.find((one) => one.role === role);
+  return data?.capabilitiesOfForms ?? [];
+}
 
 type ReferenceImage = Extract<(typeof ROLE_DATA)[number], { image: string }>['image'];
 

@@ -9,4 +9,9 @@ export interface RoleData {
   twin: z.core.$ZodTypeDiscriminable;
   /** Name of the image of the reference in fixtures/images, where its pods run one. */
   image?: string;
+  /**
+   * Capabilities that make an implementation one of its role, each in a form of the role: what needs no other binds all
+   * of that form.
+   */
+  capabilitiesOfForms?: readonly string[];
 }

@@ -1,4 +1,5 @@
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
+import { roleDefinition } from '../../roles/index.ts';
 
 /**
  * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a
@@ -22,7 +23,9 @@ export function rowsUnderAssignedUids(): string[] {
   return loadCatalogue()
     .requirements.filter(
       ({ id, role, expensive }) =>
-        role !== 'identity-provider' && (expensive !== true || EXPENSIVE.includes(id)) && EXEMPT[id] === undefined,
+        roleDefinition(role).needsNoPods !== true &&
+        (expensive !== true || EXPENSIVE.includes(id)) &&
+        EXEMPT[id] === undefined,
     )
     .map(({ id }) => id);
 }

@@ -7,4 +7,6 @@ export const sessionManager = {
   targetFile: sessionManagerTargetSchema,
   twin: sessionManagerTwinSchema,
   image: 'session-manager',
+  // It makes pods when it is called, or sessions from objects.
+  capabilitiesOfForms: ['pods', 'sessions'],
 } as const satisfies RoleData;

@@ -9,15 +9,15 @@ import { text } from 'node:stream/consumers';
 import { fulcioHandler, initializeCA, initializeCTLog, initializeTLog, rekorHandler } from '@sigstore/mock';
 import { HashAlgorithm, PublicKeyDetails, TrustedRoot } from '@sigstore/protobuf-specs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { loadCatalogue } from '../../catalogue/catalogue.ts';
-import { commandLine } from '../../cli/program.ts';
-import { reportOf, resultOf } from '../report-builders.ts';
-import { bundleFiles, SIGSTORE_BUNDLE, writeBundle } from './bundle.ts';
-import { assertKeyless, sealKeyless, verifyKeyless } from './keyless.ts';
-import { canonicalPlan } from './plan.ts';
-import { parseProduct } from './product.ts';
-import { statementOf } from './statement.ts';
-import { readFolder, verifyBundle } from './verify.ts';
+import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { bundleFiles, SIGSTORE_BUNDLE, writeBundle } from '../report/certification/bundle.ts';
+import { assertKeyless, sealKeyless, verifyKeyless } from '../report/certification/keyless.ts';
+import { canonicalPlan } from '../report/certification/plan.ts';
+import { parseProduct } from '../report/certification/product.ts';
+import { statementOf } from '../report/certification/statement.ts';
+import { readFolder, verifyBundle } from '../report/certification/verify.ts';
+import { reportOf, resultOf } from '../report/report-builders.ts';
+import { commandLine } from './program.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 

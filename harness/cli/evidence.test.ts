@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { explainResult } from '../cli/explain.ts';
-import { evidenceOfResult, shareEvidence } from './evidence.ts';
-import { htmlRenderer } from './renderers/html/html.ts';
-import { reportOf, resultOf } from './report-builders.ts';
+import { evidenceOfResult, shareEvidence } from '../report/evidence.ts';
+import { htmlRenderer } from '../report/renderers/html/html.ts';
+import { reportOf, resultOf } from '../report/report-builders.ts';
+import { explainResult } from './explain.ts';
 
 const at = '2026-03-02T09:00:01.000Z';
 const session = { calls: Array.from({ length: 40 }, (_, call) => ({ call, status: 200 })) };
