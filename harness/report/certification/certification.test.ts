@@ -327,6 +327,13 @@ describe('bundles that are not whole', () => {
     expect(() => verify()).toThrow(/is no folder/);
     expect(() => readFolder(folder)).toThrow(/holds no file of a bundle/);
   });
+
+  test('the report of a run is none', () => {
+    for (const name of ['report.json', 'report.html', 'junit.xml']) {
+      writeFileSync(inFolder(name), '{}');
+    }
+    expect(() => readFolder(folder)).toThrow(/is the report of a run and no bundle: `conformance certify` writes/);
+  });
 });
 
 describe('a bundle in one file', () => {

@@ -42,6 +42,9 @@ const REQUIRED = [
 ];
 const KNOWN = new Set([...REQUIRED, ATTESTATION, PUBLIC_KEY, SIGSTORE_BUNDLE, 'target.yaml']);
 
+/** What a run does not write. */
+const ONLY_IN_BUNDLES = ['plan.json', 'product.yaml', CHECKSUMS, ATTESTATION, SIGSTORE_BUNDLE];
+
 /** The shortcoming of a bundle that may be whole, and was made by another version. */
 export const OTHER_VERSION = 'the plan of another version of the catalogue cannot be checked here';
 
@@ -53,6 +56,11 @@ export function readFolder(folder: string): Map<string, Buffer> {
   const names = readdirSync(folder).sort();
   if (!names.some((name) => REQUIRED.includes(name))) {
     throw new UsageError(`${folder} holds no file of a bundle: give the folder that \`conformance certify\` wrote`);
+  }
+  if (names.includes('report.json') && !names.some((name) => ONLY_IN_BUNDLES.includes(name))) {
+    throw new UsageError(
+      `${folder} is the report of a run and no bundle: \`conformance certify\` writes bundles, \`conformance show\` shows it`,
+    );
   }
   return new Map(
     names.map((name) => {

@@ -228,6 +228,43 @@ test.each([158, 2000])('%i results stay below 2 MB; what is left out is said to 
   ).toBe(true);
 });
 
+test('the life of tokens is not lost among many uses, nor among providers that are shown one token', () => {
+  const at = (seconds: number): string => new Date(Date.UTC(2026, 2, 2, 9, 0, seconds)).toISOString();
+  const busy = { token: 'a'.repeat(12), kind: 'subject token', where: '/var/run/token' } as const;
+  const uses = Array.from({ length: 90 }, (_, use) => ({ ...busy, at: at(2 + use), event: 'exchanged' as const }));
+  const rotated = Array.from({ length: 20 }, (_, turn) => ({
+    ...busy,
+    token: `${turn}`.padStart(12, 'b'),
+    at: at(turn),
+    event: 'mounted' as const,
+  }));
+  const simulated = Array.from({ length: 40 }, (_, one) => ({
+    token: `${one}`.padStart(12, 'c'),
+    kind: 'access token' as const,
+    where: `simulated-${one}`,
+    at: at(one),
+    event: 'issued' as const,
+  }));
+  const { timeline } = reportOf([], {
+    timeline: [
+      { ...busy, at: at(0), event: 'minted' },
+      ...uses.slice(0, 45),
+      { ...busy, at: at(48), event: 'expired' },
+      ...uses.slice(45),
+      ...rotated,
+      ...simulated,
+    ],
+  });
+  const drawn = parse(htmlRenderer.render(reportOf([resultOf('TR-23', 'passed')], { timeline })));
+  const lanes = drawn.querySelectorAll('#tokens .lanes > .lane > .track[role="img"]');
+  expect(lanes).toHaveLength(21);
+  const [first] = lanes;
+  expect(first?.querySelectorAll('.m.minted, .m.expired')).toHaveLength(2);
+  expect(first?.querySelectorAll('.m.exchanged').length).toBeLessThan(30);
+  expect(drawn.querySelectorAll('.further .track')).toHaveLength(40);
+  expect(drawn.querySelector('.further summary')?.textContent).toContain('40 providers with few tokens');
+});
+
 test('a run of very many tokens and providers stays below 2 MB, too', () => {
   const report = sampleReport(400);
   const { timeline, matrix } = report;

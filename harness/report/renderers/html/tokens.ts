@@ -7,6 +7,8 @@ import { clockTime, html, type Markup, plural, table } from './markup.ts';
 const TOKENS = 24;
 const LANES = 160;
 const MARKS = 24;
+/** So many tokens show no life of a client. */
+const FEW = 3;
 const EVENTS = 400;
 
 interface TokenLane {
@@ -48,7 +50,7 @@ function mark(event: TimelineEvent, axis: Axis): Markup {
 
 function drawn(lane: TokenLane, axis: Axis): Markup {
   const { token, kind, events, from, to } = lane;
-  const marks = events.length <= MARKS ? events : [...events.slice(0, MARKS - 8), ...events.slice(-8)];
+  const marks = marksOf(events);
   const place = `left:${axis.at(from)}%;width:${axis.width(from, to)}%`;
   return html`
     <div class="lane">
@@ -58,6 +60,19 @@ function drawn(lane: TokenLane, axis: Axis): Markup {
         ${marks.map((event) => mark(event, axis))}
       </div>
     </div>`;
+}
+
+/** What bounds a token's life is always drawn; of its uses, the first and the last. */
+const BOUNDS: readonly TimelineEvent['event'][] = ['minted', 'mounted', 'replaced', 'expired'];
+
+function marksOf(events: TimelineEvent[]): TimelineEvent[] {
+  if (events.length <= MARKS) {
+    return events;
+  }
+  const bounds = events.filter(({ event }) => BOUNDS.includes(event)).slice(0, MARKS);
+  const uses = events.filter(({ event }) => !BOUNDS.includes(event));
+  const last = Math.floor(MARKS / 3);
+  return [...bounds, ...uses.slice(0, MARKS - last), ...uses.slice(Math.max(MARKS - last, uses.length - last))];
 }
 
 function homeOfTokens(home: string, tokens: TokenLane[], axis: Axis, most: number): Markup {
@@ -111,7 +126,7 @@ export function tokensSection({ timeline }: Report): Markup | undefined {
   const byToken = Map.groupBy(timeline, ({ token }) => token);
   const lanes = [...byToken].map(([token, events]) => laneOf(token, events)).toSorted((a, b) => a.from - b.from);
   const homes = Map.groupBy(lanes, homeOf);
-  const perHome = Math.max(1, Math.min(TOKENS, Math.floor(LANES / homes.size)));
+  const [main, further] = mainAndFurther([...homes]);
   const axis = axisOf(timeline);
   const used = new Set(timeline.map(({ event }) => event));
   const refusals = timeline.filter(({ event }) => event === 'refused').length;
@@ -129,11 +144,36 @@ export function tokensSection({ timeline }: Report): Markup | undefined {
       <ul class="legend">${legend}</ul>
       <div class="lanes">
         ${axis.ticks()}
-        ${[...homes].slice(0, LANES).map(([home, tokens]) => homeOfTokens(home, tokens, axis, perHome))}
+        ${main.map(([home, tokens]) => homeOfTokens(home, tokens, axis, mostIn(main)))}
+        ${
+          further.length > 0 &&
+          html`
+          <details class="further">
+            <summary>${plural(further.length, 'provider')} with few tokens, such as those that one requirement asks for</summary>
+            ${further.slice(0, LANES).map(([home, tokens]) => homeOfTokens(home, tokens, axis, FEW))}
+          </details>`
+        }
       </div>
       ${eventsTable(timeline)}
     </section>`;
 }
+
+type Home = [home: string, tokens: TokenLane[]];
+
+/**
+ * The files and providers that tokens come and go in; and the others, where a client was shown one thing and a token or
+ * two tell all. Where there are only such, they are what there is to see.
+ */
+function mainAndFurther(homes: Home[]): [main: Home[], further: Home[]] {
+  const isMain = ([, tokens]: Home): boolean =>
+    tokens.length > FEW || tokens.some(({ kind }) => kind === 'subject token');
+  const main = homes.filter(isMain);
+  return main.length === 0
+    ? [homes.slice(0, LANES), []]
+    : [main.slice(0, LANES), homes.filter((home) => !isMain(home))];
+}
+
+const mostIn = (homes: Home[]): number => Math.max(1, Math.min(TOKENS, Math.floor(LANES / homes.length)));
 
 /** A token's mint may be long before the run: the picture begins not far before the run first met one. */
 function axisOf(timeline: TimelineEvent[]): Axis {
