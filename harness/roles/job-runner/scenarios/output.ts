@@ -64,6 +64,8 @@ export async function observeLongOutput(t: RequirementContext): Promise<OutputRe
         },
       });
       await runner.until(() => allOver(runner), TASK_SECONDS);
+      // A runner may read on after it has reported the end.
+      await runner.watchFor(LAST_OUTPUT_SECONDS);
       return { ...runner.record(), lines, logs: await logRequestsOf(runner) };
     }),
   );
