@@ -1,4 +1,6 @@
+import type { IncomingMessage } from 'node:http';
 import { expect, test } from 'vitest';
+import { HarnessError } from '../core/errors.ts';
 import { makePki } from '../core/pki.ts';
 import { FakeService } from './fake-service.ts';
 
@@ -80,4 +82,15 @@ test('it speaks TLS with the certificate that it is given', async () => {
   const pki = await makePki('test');
   await using service = await FakeService.start({ answer: () => ({ status: 204 }), tls: await pki.issue('127.0.0.1') });
   expect(service.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
+});
+
+test('requests that are not kept are no requests that were not made', async () => {
+  await using fake = await start();
+  const request = { method: 'GET', url: '/' } as IncomingMessage;
+  for (let count = 0; count < 10_000; count += 1) {
+    fake.record(request);
+  }
+  expect(fake.requests).toHaveLength(10_000);
+  fake.record(request);
+  expect(() => fake.requests).toThrow(HarnessError);
 });

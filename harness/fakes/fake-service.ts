@@ -9,6 +9,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as delay } from 'node:timers/promises';
+import { HarnessError } from '../core/errors.ts';
 import { redact, redactData } from '../core/redact.ts';
 import { type ServiceFault, ServiceFaults } from './service-faults.ts';
 
@@ -66,7 +67,7 @@ export interface FakeServiceOptions<Subject extends string = never> {
 /** Longer bodies are refused with 413. */
 const LONGEST_BODY = 4 * 1024 * 1024;
 
-/** What a target can make the harness hold has a bound; the rest is counted. */
+/** What a target can make the harness hold has a bound. */
 const KEPT_REQUESTS = 10_000;
 
 /**
@@ -74,9 +75,8 @@ const KEPT_REQUESTS = 10_000;
  * about a target.
  */
 export class FakeService<Subject extends string = never> implements AsyncDisposable {
-  readonly requests: RecordedRequest[] = [];
-  /** Requests that are not in `requests`, since they were too many. */
-  dropped = 0;
+  readonly #kept: RecordedRequest[] = [];
+  #dropped = 0;
   /** For upgrades, which a fake of another protocol answers. */
   readonly server: Server;
   readonly #options: FakeServiceOptions<Subject>;
@@ -100,6 +100,14 @@ export class FakeService<Subject extends string = never> implements AsyncDisposa
       fake.server.listen({ host: options.host ?? '127.0.0.1', port: options.port ?? 0 }, resolve);
     });
     return fake;
+  }
+
+  /** @throws HarnessError where there were more than are kept: what is not among them may have been there */
+  get requests(): RecordedRequest[] {
+    if (this.#dropped > 0) {
+      throw new HarnessError(`${this.#dropped} requests beyond the first ${KEPT_REQUESTS} were not kept`);
+    }
+    return this.#kept;
   }
 
   /** Where it listens, for example `http://127.0.0.1:40123`. */
@@ -128,10 +136,10 @@ export class FakeService<Subject extends string = never> implements AsyncDisposa
   /** Begins the record of a request; for an upgrade, the fake that answers it fills the status in. */
   record({ method = 'GET', url = '/' }: IncomingMessage): RecordedRequest {
     const record: RecordedRequest = { at: Date.now(), method, path: redact(url), status: 0 };
-    if (this.requests.length < KEPT_REQUESTS) {
-      this.requests.push(record);
+    if (this.#kept.length < KEPT_REQUESTS) {
+      this.#kept.push(record);
     } else {
-      this.dropped += 1;
+      this.#dropped += 1;
     }
     return record;
   }
