@@ -10,4 +10,9 @@ export const twinBase = {
   name: twinName,
   /** What is broken, in a whole sentence. */
   fault: text,
+  /**
+   * How long the longest requirement takes with it, in seconds, where its fault makes one take longer than on the
+   * references (what must happen does not, until a deadline): what takes longest is started first.
+   */
+  expectedSeconds: z.number().positive().optional(),
 };

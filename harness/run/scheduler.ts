@@ -96,7 +96,10 @@ export class Scheduler {
     if (candidate.kind === 'twin') {
       entry.admitted ??= this.#queueTwin({
         role: candidate.twin.role,
-        seconds: Math.max(0, ...candidate.planned.map((planned) => this.#secondsOf(candidate, planned))),
+        seconds: Math.max(
+          candidate.twin.expectedSeconds ?? 0,
+          ...candidate.planned.map((planned) => this.#secondsOf(candidate, planned)),
+        ),
         requirements: candidate.planned.length,
       });
       await entry.admitted;

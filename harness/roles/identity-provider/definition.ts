@@ -7,5 +7,7 @@ export const identityProvider = {
   needsNoPods: true,
   // One process serves all embedded providers, and a JVM those of Keycloak.
   twinsPerCore: 1,
+  // They need no pod: on two cores one after another, from the start, beside those that wait.
+  twinsAtLeastPerCore: 0.5,
   environmentOptions: (target) => (target.role === 'identity-provider' ? { identityProviderTarget: target } : {}),
 } satisfies RoleDefinition;
