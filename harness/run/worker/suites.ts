@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import * as modules from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { inject, test } from 'vitest';
 import { SUITES_FOLDER } from '../../catalogue/catalogue.ts';
@@ -16,5 +17,7 @@ for (const suite of suites) {
     await import(/* @vite-ignore */ pathToFileURL(file).href);
   }
 }
+// A worker is ended, and does not exit: the next run would compile all of it again. Node 20 has no such cache.
+modules.flushCompileCache?.();
 // Vitest takes a file without any test for a fault.
 test.skip('(the role has nothing planned)');
