@@ -27,6 +27,27 @@ const IN_PROCESS = {
   sequence: { groupOrder: 1 },
 };
 
+/** Beside the suites two processors are shared by many: only what hangs is ended. */
+const UNIT = { testTimeout: 30_000, maxWorkers: '100%' };
+
+/**
+ * Unit tests that change the process (its environment, its signals, the state of a module), and those that take
+ * longest: a free worker takes the next one, while the others come in the order of their shares.
+ */
+const IN_PROCESSES_OF_THEIR_OWN = [
+  'ci/templates.test.ts',
+  'fixtures/workloads/token-client/client.test.ts',
+  'harness/cli/{cli,live,reports}.test.ts',
+  'harness/core/{process-group,time-limits}.test.ts',
+  'harness/environment/cluster/kubeconfig/attach.test.ts',
+  'harness/environment/images/{go,index}.test.ts',
+  'harness/environment/{live-runs,warm}.test.ts',
+  'harness/exports/package.test.ts',
+  'harness/report/certification/{keyless,registry}.test.ts',
+  'harness/report/renderers/html/{chromium,html}.test.ts',
+  'harness/targets/mutations.test.ts',
+];
+
 /** One session after another, a minute and more of waiting. */
 const CLIENT_SESSIONS = 'suites/token-rotation/token-client.in-process.test.ts';
 const CLIENT_PARTS = 4;
@@ -37,14 +58,18 @@ export default defineConfig({
     projects: [
       {
         test: {
+          ...UNIT,
           name: 'unit',
-          // Beside the suites two processors are shared by many: only what hangs is ended.
-          testTimeout: 30_000,
-          maxWorkers: '100%',
-          exclude: ['**/*.in-process.test.ts'],
           include: ['harness/**/*.test.ts', 'suites/**/*.checks.test.ts', 'fixtures/**/*.test.ts', 'ci/**/*.test.ts'],
+          exclude: ['**/*.in-process.test.ts', ...IN_PROCESSES_OF_THEIR_OWN],
+          // A process for each of two hundred files takes longer to start than most of them take.
+          isolate: false,
+          restoreMocks: true,
+          unstubEnvs: true,
+          unstubGlobals: true,
         },
       },
+      { test: { ...UNIT, name: 'unit-isolated', include: IN_PROCESSES_OF_THEIR_OWN } },
       {
         test: {
           ...IN_PROCESS,

@@ -61,7 +61,7 @@ const PARTS: Part[][] = [
 
 /** Runs the project's own tests and returns the exit code; the last line says `N passed, N failed`. */
 export async function runOwnTests(unitOnly: boolean): Promise<number> {
-  const units: Part = { name: 'unit tests', run: () => unit(unitOnly ? ['unit'] : ['unit', 'in-process*']) };
+  const units: Part = { name: 'unit tests', run: () => unit(unitOnly ? ['unit*'] : ['unit*', 'in-process*']) };
   if (!unitOnly) {
     await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   }
