@@ -153,7 +153,10 @@ function describeFailure({ id, outcome, reason = outcome, findings = [], ...abou
     outcome === 'not testable' ? `not testable: ${reason}` : reason,
     ...(causes.length > 1 ? ['Everything that was found:', ...causes] : []),
     ...(rationale === undefined ? [] : [`Why it matters: ${rationale}`]),
-    ...(remedy === undefined ? [] : [`How to fix it: ${remedy}`]),
+    ...(outcome === 'not testable' ? ['How to fix it: make what is missing work first'] : []),
+    ...(remedy === undefined
+      ? []
+      : [`${outcome === 'not testable' ? 'If it fails then' : 'How to fix it'}: ${remedy}`]),
     ...(source.length === 0 ? [] : [`Source: ${source.join('; ')}`]),
     `Evidence: npx kube-agent-conformance explain ${id} --report FOLDER, or report.html there`,
   ].join('\n');

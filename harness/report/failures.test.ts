@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { groupByCause, shapeOf } from '../core/causes.ts';
-import { causesOf, failuresOf, followsFrom, repeatCommand, sentenceOf } from './failures.ts';
+import { causesOf, failuresOf, followsFrom, repeatCommand, sentenceOf, whatToDo } from './failures.ts';
 import { reportOf, resultOf } from './report-builders.ts';
 
 test('findings that differ in times, numbers and digests are one cause; statuses and ids tell causes apart', () => {
@@ -61,4 +61,14 @@ test('the command that repeats a requirement, as a shell takes it', () => {
   expect(repeatCommand(report, 'TR-01')).toBe(
     "npx kube-agent-conformance run --target 'my agent'\\''s.yaml' --clock real --requirement TR-01",
   );
+});
+
+test('what is not testable has to be made testable before its remedy is of use', () => {
+  const remedy = 'Handle the rejection.';
+  expect(whatToDo({ outcome: 'failed', remedy })).toEqual([['How to fix it', remedy]]);
+  expect(whatToDo({ outcome: 'not testable', remedy })).toEqual([
+    ['How to fix it', expect.stringContaining('Make what is missing work first')],
+    ['If it fails then', remedy],
+  ]);
+  expect(whatToDo({ outcome: 'failed' })).toEqual([]);
 });

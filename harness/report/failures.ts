@@ -73,3 +73,25 @@ export function repeatCommand({ invocation }: Pick<Report, 'invocation'>, id: st
   const { program, options } = invocation ?? { program: 'npm run conformance --', options: [] };
   return [program, 'run', ...options.map(quoted), '--requirement', id].join(' ');
 }
+
+/** What somebody does about a result that counts against an implementation: what it is called, and what it is. */
+export function whatToDo({
+  outcome,
+  remedy,
+}: Pick<ReportResult, 'outcome' | 'remedy'>): [term: string, text: string][] {
+  const own = (term: string): [string, string][] => (remedy === undefined ? [] : [[term, remedy]]);
+  return outcome === 'not testable'
+    ? [
+        [
+          'How to fix it',
+          'Make what is missing work first. Until then the requirement cannot be looked at, which counts as failed.',
+        ],
+        ...own('If it fails then'),
+      ]
+    : own('How to fix it');
+}
+
+/** A source in words: `project` stands for a rule that no published document has. */
+export function sourceInWords(source: string): string {
+  return source === 'project' ? 'a rule of the suite itself' : source;
+}

@@ -1,6 +1,6 @@
 import { OUTCOMES } from '../../core/outcome.ts';
 import { standingOf } from '../../kubernetes/permissions.ts';
-import { causesOf, failuresOf, repeatCommand } from '../failures.ts';
+import { causesOf, failuresOf, repeatCommand, sourceInWords, whatToDo } from '../failures.ts';
 import type { Report, ReportResult } from '../report.ts';
 import { verdictOf } from '../verdict.ts';
 import { headlineOf } from './headline.ts';
@@ -40,7 +40,7 @@ function fenced(text: string): string[] {
 }
 
 function detail(report: Report, result: ReportResult): string[] {
-  const { id, statement, rationale, remedy, source } = result;
+  const { id, statement, rationale, source } = result;
   const causes = causesOf(result);
   const fact = (term: string, text: string | undefined): string[] =>
     text === undefined ? [] : ['', `**${term}**: ${prose(text)}`];
@@ -52,8 +52,8 @@ function detail(report: Report, result: ReportResult): string[] {
     '',
     ...causes.slice(0, 10).map(({ cause, count }) => `- ${plain(cut(cause))}${count > 1 ? ` (${count} times)` : ''}`),
     ...fact('Why it matters', rationale),
-    ...fact('How to fix it', remedy),
-    ...fact('Source', source?.join('; ')),
+    ...whatToDo(result).flatMap(([term, text]) => fact(term, text)),
+    ...fact('Source', source?.map(sourceInWords).join('; ')),
     '',
     '**Run it again**',
     '',

@@ -1,6 +1,6 @@
 import type { Cause } from '../../../core/causes.ts';
 import type { Outcome } from '../../../core/outcome.ts';
-import { causesOf, countsAgainst, repeatCommand } from '../../failures.ts';
+import { causesOf, countsAgainst, repeatCommand, sourceInWords, whatToDo } from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
 import { renderData } from './data.ts';
 import { bytesOf, clockTime, durationOf, html, Markup, prose, shortened } from './markup.ts';
@@ -103,7 +103,7 @@ export function commandBox(command: string): Markup {
 function sourceLink({ sources = {} }: Report, source: string): Markup {
   const url = sources[source];
   return url === undefined || !url.startsWith('https://')
-    ? html`${source}`
+    ? html`${sourceInWords(source)}`
     : html`<a href="${url}" rel="noreferrer">${source}</a>`;
 }
 
@@ -123,7 +123,7 @@ function knownFailure({ baseline }: Report, id: string): Markup | undefined {
 
 /** What there is to say of one result beside its line: the statement, what was seen, and for red ones how to fix it. */
 export function detailOf(report: Report, result: ReportResult): Markup {
-  const { id, outcome, rationale, observed, remedy, source, disturbedBefore } = result;
+  const { id, outcome, rationale, observed, source, disturbedBefore } = result;
   const ids = new Set(report.planned);
   const isRed = countsAgainst(result);
   const text = (content: string | undefined): Markup | undefined =>
@@ -134,9 +134,9 @@ export function detailOf(report: Report, result: ReportResult): Markup {
     ${fact('Known failure', knownFailure(report, id))}
     ${outcome !== 'passed' && fact(SEEN[outcome], findings(result, ids))}
     ${isRed && fact('Why it matters', text(rationale))}
-    ${isRed && fact('How to fix it', text(remedy))}
+    ${isRed && whatToDo(result).map(([term, content]) => fact(term, text(content)))}
     ${fact('Source', sources && html`${sources}`)}
-    ${fact('Judged twice', text(disturbedBefore))}
+    ${fact('Evaluated twice', text(disturbedBefore))}
     ${fact('Run it again', again)}
     ${isRed && fact('How it is tested', text(observed))}
     <p class="permalink"><a href="#${id}">Link to ${id}</a></p>`;
