@@ -12,6 +12,8 @@ interface Cluster {
   forbidden: string[];
   /** Answers to objects that are to be made, by resource. */
   refused: Record<string, { code: number; message: string }>;
+  /** Answers to objects of a resource that do not have some text in them. */
+  refusedUnless?: { resource: string; has: string; code: number; message: string };
   nodes: object[] | 'forbidden';
   classes: object[];
   date: Date;
@@ -71,6 +73,10 @@ beforeEach(async () => {
     const refused = cluster.refused[resource];
     if (refused !== undefined) {
       return answer(refused.code, { message: refused.message });
+    }
+    const { refusedUnless } = cluster;
+    if (refusedUnless?.resource === resource && !JSON.stringify(body).includes(refusedUnless.has)) {
+      return answer(refusedUnless.code, { message: refusedUnless.message });
     }
     if (!url.searchParams.has('dryRun')) {
       made.push(resource);
@@ -220,6 +226,14 @@ test('a run that is kept to a namespace needs none to be made', async () => {
     images: [],
   };
   expect(await look(kept, { given: 'a' })).toEqual([]);
+});
+
+test('a quota that takes one kind of pod and refuses another is told', async () => {
+  const message = 'pods "preflight" is forbidden: failed quota: compute: must specify limits.memory for: server';
+  cluster.refusedUnless = { resource: 'pods', has: '"limits"', code: 403, message };
+  expect(await look(needs('RB-01'))).toMatchObject([
+    { missing: 'admission of a pod', found: expect.stringContaining(message) },
+  ]);
 });
 
 test.each([

@@ -15,6 +15,7 @@ import { describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.t
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
 import { defaultOf } from '../../probes/storage.ts';
+import { workloadPod } from '../../probes/workload-pod.ts';
 import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
 import { describeNeed, type NeededImage, type NeededRight, type Needs } from './needs.ts';
 
@@ -104,6 +105,12 @@ function idle(image: string, name: string): V1Pod {
   return { metadata: { name }, spec: podSpec(image, 'default', { name: 'probe', command: ['true'] }) };
 }
 
+/** A pod as those of the harness that serve something: observers, probes, the identity provider. */
+function server(image: string, namespace: string): V1Pod {
+  const container = { name: 'server', workload: 'token-probe', port: 8080 };
+  return workloadPod({ namespace, name: 'preflight', image, serviceAccount: 'default', containers: [container] });
+}
+
 /** APIs that a cluster serves only where somebody has installed them, by the role that is seen by them. */
 const FURTHER_APIS = ROLE_DEFINITIONS.flatMap(({ role, furtherApi }) =>
   furtherApi === undefined ? [] : [{ role, ...furtherApi }],
@@ -168,8 +175,14 @@ async function refusedObjects(
   const { spec = { containers: [] } } = pod;
   const job = { metadata: { name: 'preflight' }, spec: { template: { spec } } };
   const makesJobs = needs.objects.some(({ resource }) => resource === 'jobs.batch');
+  // Its kinds of pods ask for different resources, and a quota may say no to one of them.
+  const kinds = [pod, server(data.workloadImage, namespace)];
   return [
-    ...(await attempt('a pod', () => core.createNamespacedPod({ namespace, body: pod, dryRun: 'All' }))),
+    ...(await attempt('a pod', async () => {
+      for (const body of kinds) {
+        await core.createNamespacedPod({ namespace, body, dryRun: 'All' });
+      }
+    })),
     ...(makesJobs
       ? await attempt('a Job', () =>
           config.makeApiClient(BatchV1Api).createNamespacedJob({ namespace, body: job, dryRun: 'All' }),
