@@ -162,3 +162,15 @@ test('a namespace that does not go says what it waits for', () => {
     'namespace kac-1 is Terminating; its finalizers: kubernetes; NamespaceFinalizersRemaining: Some content in the namespace has finalizers remaining: example.test/hold in 1 resource instances',
   );
 });
+
+test('a second run in the same namespace is told which one is there, until that has ended', async () => {
+  const first = new GivenNamespaces(handle(), 'first', ['one']);
+  await first.take(asking('a'));
+  await first.giveBack('a');
+  const second = new GivenNamespaces(handle(), 'second', ['one']);
+  await expect(second.take(asking('b'))).rejects.toThrow(
+    /namespace one is in use by the run first .*conformance clean/,
+  );
+  await first.clean();
+  expect(await new GivenNamespaces(handle(), 'third', ['one']).take(asking('c'))).toBe('one');
+});

@@ -1,6 +1,6 @@
 import type { KubernetesObject, V1Namespace, V1Status } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError, NotApplicable } from '../../core/errors.ts';
-import { LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
+import { annotationOfThisPod, LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
@@ -29,6 +29,9 @@ const LOOK_SECONDS = 5;
 
 const STRICTNESS: Record<PodSecurity, number> = { privileged: 0, baseline: 1, restricted: 2 };
 const ENFORCED = 'pod-security.kubernetes.io/enforce';
+
+/** Name of the ConfigMap by which a run holds a namespace of somebody else. */
+const CLAIM = 'kube-agent-conformance-run';
 
 /** Somebody who asks for a namespace. */
 export interface NamespaceRequest {
@@ -61,6 +64,7 @@ export class GivenNamespaces {
   readonly #names: string[];
   readonly #holders = new Map<string, NamespaceRequest>();
   readonly #waiting: Waiter[] = [];
+  readonly #claims = new Map<string, Promise<void>>();
 
   constructor(cluster: ClusterHandle, runId: string, names: string[]) {
     this.#cluster = cluster;
@@ -82,6 +86,7 @@ export class GivenNamespaces {
     if (this.#isHopeless(fitting, owner)) {
       throw this.#noneIsLeft(request);
     }
+    await Promise.all(fitting.map((name) => this.#claim(name)));
     const free = fitting.find((name) => !this.#holders.has(name));
     if (free !== undefined) {
       this.#holders.set(free, request);
@@ -93,6 +98,35 @@ export class GivenNamespaces {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#waiting.push({ request, fitting, resolve, reject });
     return promise;
+  }
+
+  /**
+   * Two runs in one namespace would make objects of the same names: the first one says that it is there.
+   *
+   * @throws HarnessError where another run has said so
+   */
+  #claim(namespace: string): Promise<void> {
+    const claimed = this.#claims.get(namespace) ?? this.#makeClaim(namespace);
+    this.#claims.set(namespace, claimed);
+    return claimed;
+  }
+
+  async #makeClaim(namespace: string): Promise<void> {
+    const path = `/api/v1/namespaces/${namespace}/configmaps`;
+    const labels = { [RUN_OBJECT_LABEL]: this.#runId, ...LASTS_FOR_THE_RUN };
+    const metadata = { name: CLAIM, labels, annotations: annotationOfThisPod() };
+    // Who may not make ConfigMaps makes no pods of the harness either.
+    const { status } = await this.#ask('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata });
+    if (status !== 409) {
+      return;
+    }
+    const { body } = await this.#ask('GET', `${path}/${CLAIM}`);
+    const other = (body as KubernetesObject).metadata?.labels?.[RUN_OBJECT_LABEL];
+    if (other !== this.#runId) {
+      throw new HarnessError(
+        `the namespace ${namespace} is in use by the run ${other ?? 'that made the ConfigMap'} (ConfigMap ${CLAIM}): wait for its end, or give another one; \`conformance clean --cluster kubeconfig --namespace ${namespace}\` removes what a dead run left`,
+      );
+    }
   }
 
   #isHopeless(fitting: string[], owner: string): boolean {

@@ -254,7 +254,9 @@ function ofTheRun(given: boolean): Pick<NeededRight, 'verb' | 'group' | 'resourc
     scope: 'namespace' as const,
   }));
   const token = { verb: 'create', group: '', resource: 'serviceaccounts/token', scope: 'namespace' as const };
-  return [...(given ? [] : namespaces), ...serviceAccounts, token];
+  // By a ConfigMap it holds a namespace of somebody else.
+  const claim = { verb: 'create', group: '', resource: 'configmaps', scope: 'namespace' as const };
+  return [...(given ? [claim, { ...claim, verb: 'get' }] : namespaces), ...serviceAccounts, token];
 }
 
 /**
