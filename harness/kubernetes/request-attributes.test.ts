@@ -23,7 +23,7 @@ test.each([
   [
     'GET',
     '/api/v1/namespaces/a/pods/p:80/proxy/healthz?x=1',
-    { verb: 'get', group: '', resource: 'pods', subresource: 'proxy/healthz', namespace: 'a', name: 'p:80' },
+    { verb: 'get', group: '', resource: 'pods', subresource: 'proxy', namespace: 'a', name: 'p:80' },
   ],
   ['GET', '/api/v1/namespaces/a', { verb: 'get', group: '', resource: 'namespaces', namespace: 'a', name: 'a' }],
   ['GET', '/api/v1/namespaces', { verb: 'list', group: '', resource: 'namespaces' }],

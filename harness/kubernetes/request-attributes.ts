@@ -47,12 +47,13 @@ export function attributesOf(method: string, path: string): RequestAttributes | 
   // `namespaces/NAME` is the namespace itself, `namespaces/NAME/pods` something in it.
   const namespaced = segments[0] === 'namespaces' && segments.length > 2 && segments[2] !== 'status';
   const namespace = namespaced ? segments[1] : segments[0] === 'namespaces' ? segments[1] : undefined;
-  const [resource = '', name, ...subresource] = namespaced ? segments.slice(2) : segments;
+  // What comes behind a subresource is for the server behind it, and no authorizer sees it (`pods/proxy`).
+  const [resource = '', name, subresource] = namespaced ? segments.slice(2) : segments;
   return {
     verb: verbOf(method, name !== undefined, searchParams),
     group,
     resource,
-    ...(subresource.length === 0 ? {} : { subresource: subresource.join('/') }),
+    ...(subresource === undefined ? {} : { subresource }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(name === undefined ? {} : { name }),
   };

@@ -77,10 +77,12 @@ function once<T>(make: () => T): () => T {
 
 /**
  * What was measured of requirements of the same suite and role, else of the same role: for one that was never measured.
+ * Where all requirements of a role share one observation, any of them may be the one that makes it.
  */
 function ofOthers(row: Requirement, measured: Measured, requirements: readonly Requirement[]): Record<string, number> {
   const measuredRows = requirements.filter(({ id, role }) => role === row.role && measured[id] !== undefined);
-  const near = measuredRows.filter(({ suite }) => suite === row.suite);
+  const isShared = roleDefinition(row.role).sharesOneObservation === true;
+  const near = isShared ? [] : measuredRows.filter(({ suite }) => suite === row.suite);
   // How often cannot be told from others.
   return Object.fromEntries(
     (near.length > 0 ? near : measuredRows).flatMap(({ id }) =>
