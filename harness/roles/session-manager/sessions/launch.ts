@@ -1,19 +1,18 @@
-import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import type { KubernetesObject, V1Deployment, V1Pod, V1PodSpec } from '@kubernetes/client-node';
-import { parseAllDocuments } from 'yaml';
+import { join } from 'node:path';
+import type { KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, type Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import { Changes } from '../../../core/changes.ts';
-import { HarnessError, NotTestable, UsageError } from '../../../core/errors.ts';
+import { NotTestable } from '../../../core/errors.ts';
 import { fill } from '../../../core/placeholders.ts';
-import { describeExit, type ProcessGroup, startTargetProcess } from '../../../core/process-group.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
-import { describePod } from '../../../kubernetes/pod-status.ts';
 import { Recorder } from '../../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../../rpc/context.ts';
 import { type ResourceTarget, resourceTarget, workloadOf } from '../target.ts';
+import { install } from './install.ts';
+import { deployedReplicas, ProcessReplicas, type Replicas } from './replicas.ts';
+import { type SessionOptions, sessionObject } from './session-object.ts';
 
 /** Name of the ServiceAccount that the controller's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'session-controller';
@@ -60,14 +59,6 @@ export interface SessionsRecord {
   stalls: Stall[];
 }
 
-export interface SessionOptions {
-  podSpec?: Partial<V1PodSpec>;
-  /** Names of volumes that are claims, mounted at `/NAME`. */
-  claims?: string[];
-  /** Fields by JSON Pointer, set beside the template. */
-  fields?: Record<string, unknown>;
-}
-
 /** Sessions under a controller that is observed. */
 export interface LaunchedSessions {
   readonly target: ResourceTarget;
@@ -89,35 +80,10 @@ export interface LaunchedSessions {
    * Kills one replica of the controller at once, as a node that is lost does. Absent on a cluster that is not the
    * harness's own.
    */
-  readonly replicas?: {
-    kill(index: number): Promise<void>;
-    start(index: number): Promise<void>;
-    readonly count: number;
-  };
+  readonly replicas?: Replicas;
   /** The name of a session's pod, service or claim, as documented; undefined where none is. */
   nameOf(kind: OwnedKind, session: string, claim?: string): string | undefined;
   record(): SessionsRecord;
-}
-
-const LAST_LINES = 20;
-
-/** The smallest container that runs, under Pod Security `restricted`. */
-export function podSpec(image: string, rest: Partial<V1PodSpec> = {}, command = ['sleep', '3600']): V1PodSpec {
-  return {
-    terminationGracePeriodSeconds: 1,
-    securityContext: { runAsNonRoot: true, fsGroup: 65532, seccompProfile: { type: 'RuntimeDefault' } },
-    ...rest,
-    containers: rest.containers ?? [
-      {
-        name: 'agent',
-        image,
-        imagePullPolicy: 'IfNotPresent',
-        command,
-        resources: { requests: { cpu: '5m', memory: '8Mi' }, limits: { memory: '32Mi' } },
-        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
-      },
-    ],
-  };
 }
 
 /**
@@ -141,7 +107,6 @@ async function launched<R>(
   act: (sessions: LaunchedSessions) => Promise<R>,
 ): Promise<R> {
   const target = resourceTarget(t);
-  const { resource, documented } = target;
   await using stack = new AsyncDisposableStack();
   const [cluster, image, folder] = await Promise.all([
     t.cluster(),
@@ -161,9 +126,75 @@ async function launched<R>(
   stack.defer(() => access.close());
   const changes = new Changes();
   const events: SessionEvent[] = [];
-  const sessionsPath = `/apis/${resource.apiVersion}/namespaces/${namespace}/${resource.plural}`;
+  await watchAll({ t, cluster, target, namespace, stack }, (event) => {
+    events.push(event);
+    changes.notify();
+  });
+  const deaths: string[] = [];
+  const onDeath = (what: string): void => {
+    deaths.push(what);
+    changes.notify();
+  };
+  const replicas =
+    target.start === undefined
+      ? deployedIn(cluster, target, stack)
+      : await startProcesses(t, { target, folder, namespace, image, access, stack, onDeath });
+  const createdAt: Record<string, number> = {};
+  const sessionsPath = pathOfSessions(target, namespace);
+  const request = (method: string, path: string, body?: object): Promise<void> =>
+    requestSession(cluster, target, method, path, body);
+  return await act({
+    target,
+    cluster,
+    namespace,
+    image,
+    access,
+    events,
+    async create(name, options = {}) {
+      const object = sessionObject(target, { name, namespace, image }, options);
+      createdAt[name] = Date.now();
+      await request('POST', sessionsPath, object);
+    },
+    set: (name, field, value) => request('PATCH', `${sessionsPath}/${name}`, [{ op: 'add', path: field, value }]),
+    end: (name) => request('DELETE', `${sessionsPath}/${name}`),
+    latest(kind, name) {
+      const last = events.findLast((event) => event.kind === kind && event.object.metadata?.name === name);
+      return last === undefined || last.type === 'DELETED' ? undefined : last.object;
+    },
+    until: async (isMet, deadlineSeconds) =>
+      (await changes.until(() => isMet() || undefined, deadlineSeconds, t.signal)) === true,
+    async watchFor(seconds) {
+      await changes.until(() => undefined, seconds, t.signal);
+    },
+    ...(replicas === undefined ? {} : { replicas }),
+    nameOf: (kind, session, claim = '') => documentedName(target, kind, { name: session, namespace, claim }),
+    record: () => ({ target, namespace, events, createdAt, deaths, stalls: heartbeat.stalls() }),
+  });
+}
+
+function pathOfSessions({ resource: { apiVersion, plural } }: ResourceTarget, namespace: string): string {
+  return `/apis/${apiVersion}/namespaces/${namespace}/${plural}`;
+}
+
+/** Watches sessions, and the objects that they may need. */
+async function watchAll(
+  {
+    t,
+    cluster,
+    target,
+    namespace,
+    stack,
+  }: {
+    t: RequirementContext;
+    cluster: ClusterHandle;
+    target: ResourceTarget;
+    namespace: string;
+    stack: AsyncDisposableStack;
+  },
+  onEvent: (event: SessionEvent) => void,
+): Promise<void> {
   const paths: [SessionEvent['kind'], string][] = [
-    ['Session', sessionsPath],
+    ['Session', pathOfSessions(target, namespace)],
     ...(Object.keys(KINDS) as OwnedKind[]).map((kind): [OwnedKind, string] => [
       kind,
       `/api/v1/namespaces/${namespace}/${KINDS[kind]}`,
@@ -174,335 +205,82 @@ async function launched<R>(
       signal: t.signal,
       onEvent: ({ at, type, object }) => {
         const { managedFields: _, ...metadata } = object.metadata ?? {};
-        events.push({ at: at.getTime(), type, kind, object: { ...object, metadata } as SessionObject });
-        changes.notify();
+        onEvent({ at: at.getTime(), type, kind, object: { ...object, metadata } as SessionObject });
       },
     });
     stack.defer(() => recorder.close());
   }
-  const deaths: string[] = [];
-  const deployed = target.start === undefined ? deployedReplicas(cluster, target) : undefined;
-  stack.defer(async () => deployed?.restore());
-  const replicas = target.start === undefined ? deployed : await startReplicas();
-  const createdAt: Record<string, number> = {};
-  const request = async (method: string, path: string, body?: object): Promise<void> => {
-    const response = await cluster.request(path, {
-      method,
-      headers: { 'content-type': method === 'PATCH' ? 'application/json-patch+json' : 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await response.text();
-    if (response.status >= 300) {
-      throw new NotTestable(
-        `the API server does not take the session (resource of ${target.file}): ${method} ${path}: ${response.status} ${text.slice(0, 300)}`,
-      );
-    }
-  };
-  const latest: LaunchedSessions['latest'] = (kind, name) => {
-    const last = events.findLast((event) => event.kind === kind && event.object.metadata?.name === name);
-    return last === undefined || last.type === 'DELETED' ? undefined : last.object;
-  };
-  return await act({
+}
+
+function deployedIn(cluster: ClusterHandle, target: ResourceTarget, stack: AsyncDisposableStack): Replicas | undefined {
+  const replicas = deployedReplicas(cluster, target);
+  stack.defer(async () => replicas?.restore());
+  return replicas;
+}
+
+async function startProcesses(
+  t: RequirementContext,
+  {
     target,
-    cluster,
+    folder,
     namespace,
     image,
     access,
-    events,
-    async create(name, { podSpec: rest = {}, claims = [], fields = {} } = {}) {
-      const mounts = claims.map((claim) => ({ name: claim, mountPath: `/${claim}` }));
-      const spec = podSpec(image, rest);
-      const [container] = spec.containers;
-      const whole = {
-        ...spec,
-        containers:
-          container === undefined
-            ? []
-            : [{ ...container, volumeMounts: [...(container.volumeMounts ?? []), ...mounts] }],
-      };
-      const templates = claims.map((claim) => ({
-        metadata: { name: claim },
-        spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '16Mi' } } },
-      }));
-      const values = {
-        ...{ name, namespace, podSpec: whole, labels: { 'conformance.test/session': name } },
-        claims: templates.length === 0 ? undefined : templates,
-      };
-      const filled = fill(resource.template, values, `${target.file}: resource.template`) as Record<string, unknown>;
-      const object = { ...filled, apiVersion: resource.apiVersion, kind: resource.kind, metadata: { name, namespace } };
-      for (const [field, value] of Object.entries(fields)) {
-        put(object, field, value);
-      }
-      createdAt[name] = Date.now();
-      await request('POST', sessionsPath, object);
+    stack,
+    onDeath,
+  }: {
+    target: ResourceTarget;
+    folder: string;
+    namespace: string;
+    image: string;
+    access: TargetAccess;
+    stack: AsyncDisposableStack;
+    onDeath: (what: string) => void;
+  },
+): Promise<Replicas> {
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
+  const replicas = new ProcessReplicas({
+    target,
+    folder,
+    values: {
+      ...{ namespace, kubeconfig, folder, image },
+      ...{ 'target.folder': target.folder, workload: workloadOf(t, 'custom-resource') },
     },
-    set: (name, field, value) => request('PATCH', `${sessionsPath}/${name}`, [{ op: 'add', path: field, value }]),
-    end: (name) => request('DELETE', `${sessionsPath}/${name}`),
-    latest,
-    until: async (isMet, deadlineSeconds) =>
-      (await changes.until(() => isMet() || undefined, deadlineSeconds, t.signal)) === true,
-    async watchFor(seconds) {
-      await changes.until(() => undefined, seconds, t.signal);
-    },
-    ...(replicas === undefined ? {} : { replicas }),
-    nameOf(kind, session, claim = '') {
-      const { names } = documented;
-      const template = { Pod: names.pod, Service: names.service, PersistentVolumeClaim: names.claim }[kind];
-      return template === undefined
-        ? undefined
-        : fill(template, { name: session, namespace, claim }, `${target.file}: documented.names`);
-    },
-    record: () => ({ target, namespace, events, createdAt, deaths, stalls: heartbeat.stalls() }),
+    onDeath,
   });
-
-  async function startReplicas(): Promise<NonNullable<LaunchedSessions['replicas']>> {
-    const { command, env, replicas: count } = target.start ?? { command: [], env: {}, replicas: 0 };
-    const kubeconfig = join(folder, 'kubeconfig');
-    await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
-    const groups: ProcessGroup[] = [];
-    const expected = new Set<ProcessGroup>();
-    stack.defer(async () => {
-      await Promise.all(groups.map((group) => group.stop()));
-    });
-    const start = async (index: number): Promise<void> => {
-      const values = {
-        ...{ namespace, kubeconfig, folder, replica: `replica-${index}`, image },
-        ...{ 'target.folder': target.folder, workload: workloadOf(t, 'custom-resource') },
-      };
-      const located = (fill(command, values, `${target.file}: start.command`) as string[]).map((part) =>
-        /^\.{1,2}\//.test(part) ? resolve(target.folder, part) : part,
-      );
-      const group = startTargetProcess(located, {
-        cwd: folder,
-        env: fill(env, values, `${target.file}: start.env`) as Record<string, string>,
-      });
-      const lines: string[] = [];
-      for (const stream of [group.child.stdout, group.child.stderr]) {
-        stream?.on('data', (chunk: Buffer) => {
-          lines.push(...chunk.toString().split('\n').filter(Boolean));
-          lines.splice(0, Math.max(0, lines.length - LAST_LINES));
-        });
-      }
-      void group.exited.then((exit) => {
-        if (!expected.has(group) && groups[index] === group) {
-          deaths.push(`replica ${index} ${describeExit(exit)}; its last output: ${lines.join(' / ')}`);
-          changes.notify();
-        }
-      });
-      groups[index] = group;
-    };
-    stack.defer(() => {
-      for (const group of groups) {
-        expected.add(group);
-      }
-    });
-    for (let index = 0; index < count; index += 1) {
-      await start(index);
-    }
-    return {
-      count,
-      start,
-      async kill(index) {
-        const group = groups[index];
-        if (group === undefined) {
-          throw new HarnessError(`there is no replica ${index}`);
-        }
-        expected.add(group);
-        await group.stop();
-      },
-    };
-  }
+  stack.defer(() => replicas.stop());
+  await replicas.startAll();
+  return replicas;
 }
 
-/**
- * All replicas of a controller that is deployed count as one: they are scaled away, and back. `restore` brings back what
- * is away still.
- */
-function deployedReplicas(
+/** @throws NotTestable where the API server does not take it */
+async function requestSession(
   cluster: ClusterHandle,
   target: ResourceTarget,
-): (NonNullable<LaunchedSessions['replicas']> & { restore(): Promise<void> }) | undefined {
-  const { deployment } = target.install;
-  if (deployment === undefined || !cluster.owned) {
-    return undefined;
-  }
-  const path = deploymentPath(deployment);
-  /** Pods before it was taken away; undefined: it is there. */
-  let wanted: number | undefined;
-  const scale = async (replicas: number): Promise<void> => {
-    const response = await cluster.request(path, {
-      method: 'PATCH',
-      headers: { 'content-type': 'application/merge-patch+json' },
-      body: JSON.stringify({ spec: { replicas } }),
-    });
-    if (response.status !== 200) {
-      throw new HarnessError(
-        `the Deployment ${deployment.name} was not scaled: ${response.status} ${await response.text()}`,
-      );
-    }
-  };
-  const restore = async (): Promise<void> => {
-    if (wanted !== undefined) {
-      await scale(wanted);
-      wanted = undefined;
-      await untilAvailable(cluster, target, deployment);
-    }
-  };
-  return {
-    count: 1,
-    async kill() {
-      const { spec } = (await (await cluster.request(path)).json()) as V1Deployment;
-      wanted = spec?.replicas ?? 1;
-      await scale(0);
-      const pods = podsPath(deployment.namespace, spec?.selector.matchLabels ?? {});
-      await cluster.request(`${pods}&gracePeriodSeconds=0`, { method: 'DELETE' });
-    },
-    start: restore,
-    restore,
-  };
-}
-
-const ESTABLISHED_SECONDS = 30;
-const LOOK_EVERY_MS = 200;
-
-/** Applies what the target brings, once for a cluster, and sees that its custom resource is served. */
-async function install(t: RequirementContext, cluster: ClusterHandle, target: ResourceTarget): Promise<void> {
-  const { apiVersion, plural } = target.resource;
-  const { files, deployment } = target.install;
-  await t.shared(`install ${target.name}`, async () => {
-    const objects = files.flatMap((file) => readInstalled(target, file));
-    for (const image of new Set(objects.flatMap(imagesOf))) {
-      await t.provideImage(image);
-    }
-    for (const object of objects) {
-      const { status, text } = await post(cluster, object);
-      // 409: it is there already, from another candidate of the same run or by its owner's hand.
-      if (status >= 300 && status !== 409) {
-        throw new NotTestable(
-          `install.files of ${target.file}: ${object.kind} ${object.metadata?.name}: ${status} ${text.slice(0, 300)}`,
-        );
-      }
-    }
-    await waitFor(ESTABLISHED_SECONDS, async () => {
-      const response = await cluster.request(`/apis/${apiVersion}`);
-      const { resources = [] } = (await response.json().catch(() => ({}))) as { resources?: { name: string }[] };
-      return resources.some(({ name }) => name === plural)
-        ? undefined
-        : `the cluster serves no ${plural} of ${apiVersion} (resource of ${target.file}): install its CRD, or name it in install.files`;
-    });
-    if (deployment !== undefined) {
-      await untilAvailable(cluster, target, deployment);
-    }
+  method: string,
+  path: string,
+  body?: object,
+): Promise<void> {
+  const response = await cluster.request(path, {
+    method,
+    headers: { 'content-type': method === 'PATCH' ? 'application/json-patch+json' : 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-}
-
-interface Deployment {
-  namespace: string;
-  name: string;
-}
-
-const deploymentPath = ({ namespace, name }: Deployment): string =>
-  `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
-
-/** @throws NotTestable with what its pods lack */
-async function untilAvailable(cluster: ClusterHandle, target: ResourceTarget, deployment: Deployment): Promise<void> {
-  await waitFor(target.install.seconds, async () => {
-    const response = await cluster.request(deploymentPath(deployment));
-    const { status, spec } = (await response.json()) as V1Deployment;
-    if ((status?.availableReplicas ?? 0) > 0) {
-      return undefined;
-    }
-    const pods =
-      response.status === 200
-        ? await podsOf(cluster, deployment.namespace, spec?.selector.matchLabels ?? {})
-        : `there is none (${response.status})`;
-    return `the Deployment ${deployment.name} in ${deployment.namespace} is not available (install.deployment of ${target.file}): ${pods}`;
-  });
-}
-
-/**
- * Creates an object as it is written. The Kubernetes client knows the kinds of the API by its own types, and leaves out
- * what these spell in another way: `x-kubernetes-preserve-unknown-fields` in the schema of a CRD, without which every
- * session would lose its fields.
- */
-async function post(cluster: ClusterHandle, object: KubernetesObject): Promise<{ status: number; text: string }> {
-  const { apiVersion = 'v1', kind = '', metadata = {} } = object;
-  const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const discovery = await cluster.request(base);
-  const { resources = [] } = (await discovery.json().catch(() => ({}))) as {
-    resources?: { name: string; kind: string; namespaced: boolean }[];
-  };
-  const resource = resources.find((one) => one.kind === kind && !one.name.includes('/'));
-  if (resource === undefined) {
-    return { status: 404, text: `the cluster knows no ${kind} of ${apiVersion}` };
-  }
-  const scope = resource.namespaced ? `/namespaces/${metadata.namespace ?? 'default'}` : '';
-  const response = await cluster.request(`${base}${scope}/${resource.name}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(object),
-  });
-  return { status: response.status, text: await response.text() };
-}
-
-/** The images of the pods that an object describes. */
-export function imagesOf(object: KubernetesObject): string[] {
-  const { template } = ((object as { spec?: object }).spec ?? {}) as { template?: { spec?: Partial<V1PodSpec> } };
-  const { initContainers = [], containers = [] } = template?.spec ?? {};
-  return [...initContainers, ...containers].flatMap(({ image }) => image ?? []);
-}
-
-function podsPath(namespace: string, labels: Record<string, string>): string {
-  const selector = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
-  return `/api/v1/namespaces/${namespace}/pods?labelSelector=${encodeURIComponent(selector.join(','))}`;
-}
-
-/** How the pods of a Deployment are, for a message. */
-async function podsOf(cluster: ClusterHandle, namespace: string, labels: Record<string, string>): Promise<string> {
-  const response = await cluster.request(podsPath(namespace, labels));
-  const { items = [] } = (await response.json()) as { items?: V1Pod[] };
-  return items.map((pod) => `${pod.metadata?.name}: ${describePod(pod)}`).join('; ') || 'it has no pods';
-}
-
-/** Asks until there is nothing more to say. @throws NotTestable with what was said last */
-async function waitFor(seconds: number, problem: () => Promise<string | undefined>): Promise<void> {
-  const deadline = Date.now() + seconds * 1000;
-  for (let said = await problem(); said !== undefined; said = await problem()) {
-    if (Date.now() > deadline) {
-      throw new NotTestable(said);
-    }
-    await new Promise((done) => setTimeout(done, LOOK_EVERY_MS));
-  }
-}
-
-/** The objects in one of `install.files`. @throws UsageError that names the file and the field */
-export function readInstalled(target: ResourceTarget, file: string): KubernetesObject[] {
-  const path = resolve(target.folder, file);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(
-      `${path}, an entry of install.files of ${target.file}, cannot be read: ${(error as Error).message}`,
+  const text = await response.text();
+  if (response.status >= 300) {
+    throw new NotTestable(
+      `the API server does not take the session (resource of ${target.file}): ${method} ${path}: ${response.status} ${text.slice(0, 300)}`,
     );
   }
-  return parseAllDocuments(text).flatMap((document) => {
-    const object = document.toJS() as KubernetesObject | null;
-    return object === null ? [] : [object];
-  });
 }
 
-/** Sets the value at a JSON Pointer (RFC 6901), making the objects on the way. */
-function put(tree: Record<string, unknown>, pointer: string, value: unknown): void {
-  const keys = pointer
-    .split('/')
-    .slice(1)
-    .map((key) => key.replaceAll('~1', '/').replaceAll('~0', '~'));
-  const last = keys.pop() ?? '';
-  let at = tree;
-  for (const key of keys) {
-    at[key] ??= {};
-    at = at[key] as Record<string, unknown>;
-  }
-  at[last] = value;
+/** The name of a session's pod, service or claim, as documented; undefined where none is. */
+function documentedName(
+  { documented: { names }, file }: ResourceTarget,
+  kind: OwnedKind,
+  values: { name: string; namespace: string; claim: string },
+): string | undefined {
+  const template = { Pod: names.pod, Service: names.service, PersistentVolumeClaim: names.claim }[kind];
+  return template === undefined ? undefined : fill(template, values, `${file}: documented.names`);
 }

@@ -1,6 +1,6 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { ResourceTarget } from '../target.ts';
-import { readInstalled } from './launch.ts';
+import { readInstalled } from './install.ts';
 
 const OBSERVED = ['pods', 'services', 'persistentvolumeclaims'];
 

@@ -2,8 +2,9 @@ import type { KubernetesObject, V1PodSpec } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { resourceTarget, takeoverSeconds } from '../target.ts';
-import { type LaunchedSessions, podSpec, type SessionsRecord, withSessions } from './launch.ts';
+import { type LaunchedSessions, type SessionsRecord, withSessions } from './launch.ts';
 import { GONE_SECONDS, has, isPodReady, READY_SECONDS, secondsToReady } from './record.ts';
+import { podSpec } from './session-object.ts';
 
 /** What the page of the session `web` says, when it has been up for a while. */
 export const PAGE = 'served by name';

@@ -1,0 +1,141 @@
+import { resolve } from 'node:path';
+import type { V1Deployment } from '@kubernetes/client-node';
+import { HarnessError } from '../../../core/errors.ts';
+import { fill, type Values } from '../../../core/placeholders.ts';
+import { describeExit, type ProcessGroup, startTargetProcess } from '../../../core/process-group.ts';
+import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
+import type { ResourceTarget } from '../target.ts';
+import { deploymentPath, podsPath, untilAvailable } from './install.ts';
+
+/** Lines of a replica's output that are told with its death. */
+const LAST_LINES = 20;
+
+/** The controller's processes, or pods, which a scenario may kill. */
+export interface Replicas {
+  /** At once, as a node that is lost does. */
+  kill(index: number): Promise<void>;
+  start(index: number): Promise<void>;
+  readonly count: number;
+}
+
+export interface ProcessOptions {
+  target: ResourceTarget;
+  /** Works in it, and has its kubeconfig there. */
+  folder: string;
+  /** What placeholders of its command stand for, whichever replica it is. */
+  values: Values;
+  /** Is told of ends that nobody asked for, with the last output. */
+  onDeath(what: string): void;
+}
+
+/** Replicas of a controller that are processes of this host. */
+export class ProcessReplicas implements Replicas {
+  readonly #options: ProcessOptions;
+  readonly #groups: ProcessGroup[] = [];
+  /** Those whose end was asked for. */
+  readonly #ended = new Set<ProcessGroup>();
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#options.target.start?.replicas ?? 0;
+  }
+
+  async startAll(): Promise<void> {
+    for (let index = 0; index < this.count; index += 1) {
+      await this.start(index);
+    }
+  }
+
+  async start(index: number): Promise<void> {
+    const { target, folder, onDeath } = this.#options;
+    const { command, env } = target.start ?? { command: [], env: {} };
+    const values = { ...this.#options.values, replica: `replica-${index}` };
+    const located = (fill(command, values, `${target.file}: start.command`) as string[]).map((part) =>
+      /^\.{1,2}\//.test(part) ? resolve(target.folder, part) : part,
+    );
+    const group = startTargetProcess(located, {
+      cwd: folder,
+      env: fill(env, values, `${target.file}: start.env`) as Record<string, string>,
+    });
+    const lines: string[] = [];
+    for (const stream of [group.child.stdout, group.child.stderr]) {
+      stream?.on('data', (chunk: Buffer) => {
+        lines.push(...chunk.toString().split('\n').filter(Boolean));
+        lines.splice(0, Math.max(0, lines.length - LAST_LINES));
+      });
+    }
+    void group.exited.then((exit) => {
+      if (!this.#ended.has(group) && this.#groups[index] === group) {
+        onDeath(`replica ${index} ${describeExit(exit)}; its last output: ${lines.join(' / ')}`);
+      }
+    });
+    this.#groups[index] = group;
+  }
+
+  async kill(index: number): Promise<void> {
+    const group = this.#groups[index];
+    if (group === undefined) {
+      throw new HarnessError(`there is no replica ${index}`);
+    }
+    this.#ended.add(group);
+    await group.stop();
+  }
+
+  async stop(): Promise<void> {
+    for (const group of this.#groups) {
+      this.#ended.add(group);
+    }
+    await Promise.all(this.#groups.map((group) => group.stop()));
+  }
+}
+
+/**
+ * All replicas of a controller that is deployed count as one: they are scaled away, and back. `restore` brings back what
+ * is away still.
+ */
+export function deployedReplicas(
+  cluster: ClusterHandle,
+  target: ResourceTarget,
+): (Replicas & { restore(): Promise<void> }) | undefined {
+  const { deployment } = target.install;
+  if (deployment === undefined || !cluster.owned) {
+    return undefined;
+  }
+  const path = deploymentPath(deployment);
+  /** Pods before it was taken away; undefined: it is there. */
+  let wanted: number | undefined;
+  const scale = async (replicas: number): Promise<void> => {
+    const response = await cluster.request(path, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/merge-patch+json' },
+      body: JSON.stringify({ spec: { replicas } }),
+    });
+    if (response.status !== 200) {
+      throw new HarnessError(
+        `the Deployment ${deployment.name} was not scaled: ${response.status} ${await response.text()}`,
+      );
+    }
+  };
+  const restore = async (): Promise<void> => {
+    if (wanted !== undefined) {
+      await scale(wanted);
+      wanted = undefined;
+      await untilAvailable(cluster, target, deployment);
+    }
+  };
+  return {
+    count: 1,
+    async kill() {
+      const { spec } = (await (await cluster.request(path)).json()) as V1Deployment;
+      wanted = spec?.replicas ?? 1;
+      await scale(0);
+      const pods = podsPath(deployment.namespace, spec?.selector.matchLabels ?? {});
+      await cluster.request(`${pods}&gracePeriodSeconds=0`, { method: 'DELETE' });
+    },
+    start: restore,
+    restore,
+  };
+}
