@@ -2,29 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { Changes } from '../../core/changes.ts';
-import { HarnessError, NotTestable } from '../../core/errors.ts';
+import { NotTestable } from '../../core/errors.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../kubernetes/recorder.ts';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
+import { CalledManager } from './called-manager.ts';
 import { type Call, type CallOptions, describeCall, type Inputs, isSuccess } from './driver.ts';
 import { httpClient } from './drivers/http.ts';
-import { type Death, freePort, type ManagerProcess, startProcess } from './drivers/process.ts';
+import { type Death, freePort, startProcess } from './drivers/process.ts';
 import { type HttpTarget, sessionManagerTarget, workloadOf } from './target.ts';
 
 /** Name of the ServiceAccount that the manager's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'session-manager';
-
-/** Beyond the time that a target documents for its start: a small machine is shared by many. */
-const START_SLACK_SECONDS = 30;
-
-/** After an answer that did not come its process may be about to end. */
-const DYING_MS = 1_500;
 
 /** One event of an object in the manager's namespace, as plain data, without managed fields. */
 export interface ObjectEvent {
@@ -132,18 +126,10 @@ async function launched<R>(
   stack.defer(() => access.close());
   const changes = new Changes();
   const objects: ObjectEvent[] = [];
-  for (const kind of Object.keys(KINDS) as ObservedKind[]) {
-    const path = `/api/v1/namespaces/${namespace}/${KINDS[kind]}`;
-    const recorder = await Recorder.open<KubernetesObject>(cluster, path, {
-      signal: t.signal,
-      onEvent: ({ at, type, object }) => {
-        const { managedFields: _, ...metadata } = object.metadata ?? {};
-        objects.push({ at: at.getTime(), type, kind, object: { ...object, metadata } });
-        changes.notify();
-      },
-    });
-    stack.defer(() => recorder.close());
-  }
+  await watchObjects(t, cluster, namespace, stack, (event) => {
+    objects.push(event);
+    changes.notify();
+  });
   const kubeconfig = join(folder, 'kubeconfig');
   await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
   const clusterCa = join(folder, 'ca.crt');
@@ -154,43 +140,13 @@ async function launched<R>(
     ...{ workload: workloadOf(t, 'http'), 'target.folder': target.folder },
   };
   const client = httpClient({ target, address: `http://127.0.0.1:${port}`, values: { token }, signal: t.signal });
-  const calls: Call[] = [];
-  const deaths: Death[] = [];
-  const output: string[] = [];
   const startedAt = Date.now();
-  let running: ManagerProcess | undefined;
-  const start = async (): Promise<boolean> => {
-    running = startProcess(target, folder, values);
-    return running.ready(client, target.startSeconds + START_SLACK_SECONDS);
-  };
-  /** What it said is kept; an end that nobody asked for is, too. */
-  const bury = (): void => {
-    output.push(...(running?.output ?? []));
-    running = undefined;
-  };
-  stack.defer(async () => {
-    await running?.stop();
-  });
-  const call: LaunchedManager['call'] = async (name, input, callOptions) => {
-    if (running?.death !== undefined) {
-      bury();
-      await start();
-    }
-    const made = await client.call(name, input, callOptions);
-    if (made.silence !== undefined && callOptions?.signal?.aborted !== true) {
-      await Promise.race([running?.exited, delay(DYING_MS)]);
-    }
-    const death = running?.death;
-    if (death !== undefined) {
-      deaths.push(death);
-      made.died = `its process ${death.how}; its last output: ${death.lastOutput.join(' / ')}`;
-    }
-    calls.push(made);
-    return made;
-  };
-  if (!(await start())) {
-    throw new NotTestable(`the session manager cannot be called: ${whyNotReady(target, running)}`);
+  const manager = new CalledManager(target, client, () => startProcess(target, folder, values));
+  stack.defer(() => manager.stop());
+  if (!(await manager.start())) {
+    throw new NotTestable(`the session manager cannot be called: ${manager.whyNotReady()}`);
   }
+  const call: LaunchedManager['call'] = (name, input, callOptions) => manager.call(name, input, callOptions);
   if (options.unconfigured !== true && target.http.operations.configure !== undefined) {
     const configured = await call('configure', { enabled: true, namespace, kubeconfig });
     if (configured.status === undefined || configured.status >= 300) {
@@ -207,26 +163,43 @@ async function launched<R>(
     kubeconfig,
     folder,
     objects,
-    calls,
+    calls: manager.calls,
     access,
     call,
     until: (accept, deadlineSeconds) => changes.until(accept, deadlineSeconds, t.signal),
-    async restart() {
-      await running?.stop();
-      bury();
-      return start();
-    },
+    restart: () => manager.restart(),
     record: () => ({
       target,
       namespace,
       startedAt,
-      calls,
+      calls: manager.calls,
       objects,
-      deaths,
-      output: [...output, ...(running?.output ?? [])],
+      deaths: manager.deaths,
+      output: manager.output(),
       stalls: heartbeat.stalls(),
     }),
   });
+}
+
+/** Watches the objects of the kinds that a manager makes. */
+async function watchObjects(
+  t: RequirementContext,
+  cluster: ClusterHandle,
+  namespace: string,
+  stack: AsyncDisposableStack,
+  onEvent: (event: ObjectEvent) => void,
+): Promise<void> {
+  for (const kind of Object.keys(KINDS) as ObservedKind[]) {
+    const path = `/api/v1/namespaces/${namespace}/${KINDS[kind]}`;
+    const recorder = await Recorder.open<KubernetesObject>(cluster, path, {
+      signal: t.signal,
+      onEvent: ({ at, type, object }) => {
+        const { managedFields: _, ...metadata } = object.metadata ?? {};
+        onEvent({ at: at.getTime(), type, kind, object: { ...object, metadata } });
+      },
+    });
+    stack.defer(() => recorder.close());
+  }
 }
 
 /** PEM of the certificates by which the API server of a kubeconfig is known; empty where it names none. */
@@ -247,15 +220,4 @@ export async function createPods({ call }: Pick<LaunchedManager, 'call'>, pods: 
   if (failed !== undefined) {
     throw new NotTestable(`the session manager does not create the pod that this is about: ${describeCall(failed)}`);
   }
-}
-
-function whyNotReady(target: HttpTarget, running: ManagerProcess | undefined): string {
-  if (running === undefined) {
-    throw new HarnessError('the session manager was not started');
-  }
-  const said = running.output.slice(-5).join(' / ') || 'nothing';
-  const { death } = running;
-  return death === undefined
-    ? `GET ${target.start.ready} (start.ready of ${target.file}) was not answered 2xx within ${target.startSeconds + START_SLACK_SECONDS} s; its last output: ${said}`
-    : `its process ${death.how} (start.command of ${target.file}); its last output: ${said}`;
 }

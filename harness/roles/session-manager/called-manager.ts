@@ -1,0 +1,88 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { HarnessError } from '../../core/errors.ts';
+import type { OperationName } from '../../role-data/session-manager/target-file.ts';
+import type { Call, CallOptions, Inputs, SessionManagerClient } from './driver.ts';
+import type { Death, ManagerProcess } from './drivers/process.ts';
+import type { HttpTarget } from './target.ts';
+
+/** Beyond the time that a target documents for its start: a small machine is shared by many. */
+const START_SLACK_SECONDS = 30;
+
+/** After an answer that did not come its process may be about to end. */
+const DYING_MS = 1_500;
+
+/** A manager that is called: its process is started again where it has died, and what came of each call is kept. */
+export class CalledManager {
+  readonly calls: Call[] = [];
+  /** Ends of its process that nobody had asked for. */
+  readonly deaths: Death[] = [];
+  readonly #target: HttpTarget;
+  readonly #client: SessionManagerClient;
+  readonly #startProcess: () => ManagerProcess;
+  /** What processes that have ended wrote. */
+  readonly #output: string[] = [];
+  #running: ManagerProcess | undefined;
+
+  constructor(target: HttpTarget, client: SessionManagerClient, startProcess: () => ManagerProcess) {
+    this.#target = target;
+    this.#client = client;
+    this.#startProcess = startProcess;
+  }
+
+  /** Starts its process. @returns false when it did not become ready */
+  async start(): Promise<boolean> {
+    this.#running = this.#startProcess();
+    return this.#running.ready(this.#client, this.#target.startSeconds + START_SLACK_SECONDS);
+  }
+
+  async restart(): Promise<boolean> {
+    await this.stop();
+    this.#forgetProcess();
+    return this.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#running?.stop();
+  }
+
+  async call<Name extends OperationName>(name: Name, input: Inputs[Name], options?: CallOptions): Promise<Call<Name>> {
+    if (this.#running?.death !== undefined) {
+      this.#forgetProcess();
+      await this.start();
+    }
+    const made = await this.#client.call(name, input, options);
+    if (made.silence !== undefined && options?.signal?.aborted !== true) {
+      await Promise.race([this.#running?.exited, delay(DYING_MS)]);
+    }
+    const death = this.#running?.death;
+    if (death !== undefined) {
+      this.deaths.push(death);
+      made.died = `its process ${death.how}; its last output: ${death.lastOutput.join(' / ')}`;
+    }
+    this.calls.push(made);
+    return made;
+  }
+
+  /** All that it wrote. */
+  output(): string[] {
+    return [...this.#output, ...(this.#running?.output ?? [])];
+  }
+
+  /** Why it cannot be called, for a message. @throws HarnessError where it was not started */
+  whyNotReady(): string {
+    const { file, start, startSeconds } = this.#target;
+    if (this.#running === undefined) {
+      throw new HarnessError('the session manager was not started');
+    }
+    const { death, output } = this.#running;
+    const said = output.slice(-5).join(' / ') || 'nothing';
+    return death === undefined
+      ? `GET ${start.ready} (start.ready of ${file}) was not answered 2xx within ${startSeconds + START_SLACK_SECONDS} s; its last output: ${said}`
+      : `its process ${death.how} (start.command of ${file}); its last output: ${said}`;
+  }
+
+  #forgetProcess(): void {
+    this.#output.push(...(this.#running?.output ?? []));
+    this.#running = undefined;
+  }
+}
