@@ -111,8 +111,8 @@ async function ensured(
   return names.map((name) => ({
     name,
     reference: images[name].reference,
-    // Those on a base that was pulled are built here all the same.
-    isBuilt: images[name].digest === undefined,
+    // What was built here has a name of ours, on whatever base, and a digest once it has been pushed.
+    isBuilt: images[name].reference.startsWith('kube-agent-conformance/'),
   }));
 }
 
