@@ -134,8 +134,9 @@ function newerNode() {
   const program = join(dirname(require.resolve('node/package.json')), 'bin', 'node');
   if (!existsSync(program)) {
     fail(
-      `Node ${process.versions.node} is too old, and the npm package \`node\` has no program for this platform.`,
-      'install Node.js 22.18 or newer',
+      `Node ${process.versions.node} is too old, and the npm package \`node\` has no program: it was installed with ` +
+        '--ignore-scripts, or there is none for this platform.',
+      'npm rebuild node, or install Node.js 22.18 or newer',
     );
   }
   return program;

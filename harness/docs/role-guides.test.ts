@@ -25,6 +25,19 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
+/** Holds words against the command line, and runs nothing. */
+async function typed(words: string[]): Promise<void> {
+  const program = createProgram();
+  let ran = false;
+  for (const each of program.commands) {
+    each.action(() => {
+      ran = true;
+    });
+  }
+  await program.parseAsync(words, { from: 'user' });
+  expect(ran, words.join(' ')).toBe(true);
+}
+
 describe.each(ROLES)('the page of the role %s', (role) => {
   const text = readFileSync(join(ROOT, guideFile(role)), 'utf8');
   const block = (language: string): string[] =>
@@ -38,15 +51,7 @@ describe.each(ROLES)('the page of the role %s', (role) => {
     expect(commands.length).toBeGreaterThan(4);
     for (const words of commands) {
       if (NOT_HERE.includes(words[0] ?? '')) {
-        const program = createProgram();
-        let ran = false;
-        for (const each of program.commands) {
-          each.action(() => {
-            ran = true;
-          });
-        }
-        await program.parseAsync(words, { from: 'user' });
-        expect(ran, words.join(' ')).toBe(true);
+        await typed(words);
       } else {
         const given = words.map((word) => (word === `${role}.yaml` ? join(folder, word) : word));
         expect(await commandLine(given, () => undefined), words.join(' ')).toBe(0);
@@ -63,4 +68,13 @@ describe.each(ROLES)('the page of the role %s', (role) => {
       target: join(folder, `${role}.yaml`),
     });
   });
+});
+
+test('the commands of the page on publishing are taken as they are written', async () => {
+  const text = readFileSync(join(ROOT, 'harness/docs/publish-results.md'), 'utf8');
+  const commands = [...text.matchAll(/`(?:npx kube-agent-)?conformance ((?:certify|results) [^`]+)`/g)];
+  expect(commands.map(([, words = '']) => words)).toHaveLength(4);
+  for (const [, words = ''] of commands) {
+    await typed(words.split(' '));
+  }
 });
