@@ -270,8 +270,10 @@ const customResourceSchema = z.strictObject({
    */
   install: z.strictObject({
     files: z.array(text).default([]),
-    /** The Deployment that is to be available. Absent: the controller is a process (`start`). */
-    deployment: z.strictObject({ namespace: text, name: text }).optional(),
+    /** The Deployment that is to be available, or the StatefulSet. Absent: the controller is a process (`start`). */
+    deployment: z
+      .strictObject({ namespace: text, name: text, kind: z.enum(['Deployment', 'StatefulSet']).default('Deployment') })
+      .optional(),
     /** Longest time until it is. */
     seconds: seconds.default(120),
     /** Longest time until one of its pods leads when the leader was killed. */

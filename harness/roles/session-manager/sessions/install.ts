@@ -43,13 +43,10 @@ export async function install(t: RequirementContext, cluster: ClusterHandle, tar
   });
 }
 
-export interface Deployment {
-  namespace: string;
-  name: string;
-}
+export type Deployment = NonNullable<ResourceTarget['install']['deployment']>;
 
-export const deploymentPath = ({ namespace, name }: Deployment): string =>
-  `/apis/apps/v1/namespaces/${namespace}/deployments/${name}`;
+export const deploymentPath = ({ namespace, name, kind }: Deployment): string =>
+  `/apis/apps/v1/namespaces/${namespace}/${kind.toLowerCase()}s/${name}`;
 
 /** @throws NotTestable with what its pods lack */
 export async function untilAvailable(
@@ -67,7 +64,7 @@ export async function untilAvailable(
       response.status === 200
         ? await podsOf(cluster, deployment.namespace, spec?.selector.matchLabels ?? {})
         : `there is none (${response.status})`;
-    return `the Deployment ${deployment.name} in ${deployment.namespace} is not available (install.deployment of ${target.file}): ${pods}`;
+    return `the ${deployment.kind} ${deployment.name} in ${deployment.namespace} is not available (install.deployment of ${target.file}): ${pods}`;
   });
 }
 

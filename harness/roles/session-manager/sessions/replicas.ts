@@ -115,7 +115,7 @@ export function deployedReplicas(
     });
     if (response.status !== 200) {
       throw new HarnessError(
-        `the Deployment ${deployment.name} was not scaled: ${response.status} ${await response.text()}`,
+        `the ${deployment.kind} ${deployment.name} was not scaled: ${response.status} ${await response.text()}`,
       );
     }
   };

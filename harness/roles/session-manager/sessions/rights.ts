@@ -16,7 +16,7 @@ export function rightsForSessions(target: ResourceTarget): Record<string, number
     ...['create', 'delete', 'list', 'patch', 'watch'].map((verb) => `${verb} ${sessions}`),
     ...OBSERVED.flatMap((observed) => ['create', 'get', 'list', 'watch'].map((verb) => `${verb} ${observed}`)),
     ...['delete pods', 'get pods/exec', 'create serviceaccounts', 'get /api/v1'],
-    ...(install.deployment === undefined ? [] : ['get deployments.apps', 'list pods']),
+    ...(install.deployment === undefined ? [] : [`get ${install.deployment.kind.toLowerCase()}s.apps`, 'list pods']),
     ...install.files.flatMap((file) => readInstalled(target, file)).map(creationOf),
   ];
   return Object.fromEntries(rights.map((right) => [right, 1]));
