@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { StepReporter } from '../engine/progress.ts';
 
-/** Work that making one image takes where no registry has it, processor seconds (`effort` in its image.yaml). */
+/** Work that making one image takes where no registry has it, processor seconds (fixtures/images/effort.yaml). */
 export type Piece = {
   /** Of the image, or of the base that it lies on. */
   readonly name: string;

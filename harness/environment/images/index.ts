@@ -230,7 +230,7 @@ function piecesOf(candidates: readonly Candidate[], present: Inventory, cache: C
     return [];
   }
   const { image, base, artifacts } = candidate;
-  const { compile, build } = image.spec.effort ?? { compile: Number.NaN, build: Number.NaN };
+  const { compile, build } = image.effort ?? { compile: Number.NaN, build: Number.NaN };
   const programs = new Set(image.spec.go.map(({ output }) => output));
   const isCompiled = artifacts.every(({ key, output }) => !programs.has(output) || cache.has('go', key));
   const below = base.kind === 'image' ? piecesOf([base.candidate], present, cache) : [];

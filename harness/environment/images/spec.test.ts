@@ -54,6 +54,24 @@ describe('loadImages', () => {
     await writeFile(join(root, folder, 'image.yaml'), text);
   };
 
+  it('knows what an image takes where effort.yaml says it, and refuses what that may not say', async () => {
+    await image('a', 'name: a\nvariants: {b: {args: {}}}');
+    await writeFile(join(root, 'effort.yaml'), 'a: { compile: 20 }');
+    const images = await loadImages(root);
+    expect(images.get('a')?.effort).toEqual({ compile: 20, build: 0 });
+    expect(images.get('b')?.effort).toBeUndefined();
+    await writeFile(join(root, 'effort.yaml'), 'a: { seconds: 20 }');
+    await expect(loadImages(root)).rejects.toThrow(/effort\.yaml is not a valid list of efforts:[\s\S]*seconds/);
+  });
+
+  it('knows every image of the set-up', async () => {
+    for (const { name, effort } of (await loadImages()).values()) {
+      if (name !== 'hydra') {
+        expect(effort, name).toBeDefined();
+      }
+    }
+  });
+
   it('gives variants their own arguments over the common ones', async () => {
     await image('a', 'name: a\nargs: {X: "1", Y: "1"}\nvariants: {a-two: {args: {Y: "2"}}}');
     const images = await loadImages(root);

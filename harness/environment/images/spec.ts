@@ -78,13 +78,6 @@ const imageSpecSchema = z.strictObject({
   npm: z.array(npmSchema).default([]),
   workloads: z.array(workloadSchema).default([]),
   podImages: z.array(podImageSchema).default([]),
-  /**
-   * Processor seconds that making it takes, for the forecast of set-up: `compile` of its Go programs, `build` of all
-   * else, its root file system included and its base image not. Absent: nobody knows.
-   */
-  effort: z
-    .strictObject({ compile: z.number().nonnegative().default(0), build: z.number().nonnegative().default(0) })
-    .optional(),
   /** Build arguments of the Dockerfile. */
   args: environment.default({}),
   /**
@@ -98,6 +91,14 @@ const imageSpecSchema = z.strictObject({
   pull: z.string().min(1).optional(),
 });
 
+const effortSchema = z.strictObject({
+  /** Of its Go programs, processor seconds. */
+  compile: z.number().nonnegative().default(0),
+  /** Of all else, processor seconds: its root file system included, its base image not. */
+  build: z.number().nonnegative().default(0),
+});
+
+export type Effort = z.infer<typeof effortSchema>;
 export type ImageSpec = z.infer<typeof imageSpecSchema>;
 export type GoSpec = z.infer<typeof goSchema>;
 export type MavenSpec = z.infer<typeof mavenSchema>;
@@ -114,6 +115,8 @@ export type ImageDefinition = {
   readonly args: Readonly<Record<string, string>>;
   /** Debian packages, sorted; undefined when the image has no root file system of its own. */
   readonly packages: readonly string[] | undefined;
+  /** What making it takes, by effort.yaml; undefined where nobody knows. */
+  readonly effort: Effort | undefined;
 };
 
 /**
@@ -122,21 +125,37 @@ export type ImageDefinition = {
  * @throws SetUpError with the file, the place and what is wrong with it
  */
 export function parseImageSpec(text: string, path: string): ImageSpec {
-  let data: unknown;
+  return validated(imageSpecSchema, parseYaml(text, path), path, 'image description');
+}
+
+function parseYaml(text: string, path: string): unknown {
   try {
-    data = parse(text);
+    return parse(text);
   } catch (error) {
     if (!(error instanceof YAMLParseError)) {
       throw error;
     }
     throw new SetUpError(`${path} is not YAML: ${error.message}`);
   }
-  const result = imageSpecSchema.safeParse(data);
+}
+
+/**
+ * Reads effort.yaml: what making each image takes, by the image's name.
+ *
+ * @throws SetUpError with the file, the place and what is wrong with it
+ */
+async function loadEfforts(path: string): Promise<Readonly<Record<string, Effort>>> {
+  const text = await readFile(path, 'utf8').catch(() => '{}');
+  return validated(z.record(name, effortSchema), parseYaml(text, path), path, 'list of efforts');
+}
+
+function validated<T>(schema: z.ZodType<T>, data: unknown, path: string, what: string): T {
+  const result = schema.safeParse(data);
   if (result.success) {
     return result.data;
   }
   const problems = result.error.issues.map((issue) => `${issue.path.join('.') || '(top level)'}: ${issue.message}`);
-  throw new SetUpError(`${path} is not a valid image description:\n${problems.map((line) => `  ${line}`).join('\n')}`);
+  throw new SetUpError(`${path} is not a valid ${what}:\n${problems.map((line) => `  ${line}`).join('\n')}`);
 }
 
 /** The words of a packages file: one package a line, `#` starts a comment. */
@@ -152,12 +171,13 @@ export function parsePackages(text: string): string[] {
  */
 export async function loadImages(root: string = IMAGES_FOLDER): Promise<Map<string, ImageDefinition>> {
   const images = new Map<string, ImageDefinition>();
-  const add = (image: ImageDefinition) => {
+  const efforts = await loadEfforts(join(root, 'effort.yaml'));
+  const add = (image: Omit<ImageDefinition, 'effort'>) => {
     const other = images.get(image.name);
     if (other !== undefined) {
       throw new SetUpError(`The image name ${image.name} is used by ${other.folder} and by ${image.folder}.`);
     }
-    images.set(image.name, image);
+    images.set(image.name, { ...image, effort: efforts[image.name] });
   };
   for (const entry of (await readdir(root, { withFileTypes: true })).sort((a, b) => a.name.localeCompare(b.name))) {
     if (!entry.isDirectory()) {
