@@ -3,7 +3,6 @@
 //   1. node_modules is what package-lock.json says, else `npm ci`
 //   2. main.ts runs on a Node that strips types by itself: this one, or the one that npm installed
 
-import './compile-cache.mjs';
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
@@ -18,7 +17,6 @@ const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const MAIN = join(ROOT, 'harness', 'cli', 'main.ts');
 /** Node strips the types of nothing that is installed as a package. */
 const STRIP_TYPES = new URL('./strip-types.mjs', import.meta.url).href;
-const COMPILE_CACHE = new URL('./compile-cache.mjs', import.meta.url).href;
 const IS_INSTALLED = ROOT.includes(`${sep}node_modules${sep}`);
 /** Exit code of a harness error, as everywhere in this program. */
 const HARNESS_ERROR = 2;
@@ -145,7 +143,7 @@ function newerNode() {
 /** Runs main.ts on another Node: its terminal, its signals and its exit code are ours. */
 function runOn(/** @type {string} */ node) {
   const hook = IS_INSTALLED ? ['--import', STRIP_TYPES] : [];
-  const flags = ['--disable-warning=ExperimentalWarning', '--import', COMPILE_CACHE, ...hook];
+  const flags = ['--disable-warning=ExperimentalWarning', ...hook];
   const child = spawn(node, [...flags, MAIN, ...process.argv.slice(2)], {
     // The channel carries nothing: its end tells the child that this process was killed without a word.
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
