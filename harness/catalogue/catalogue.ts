@@ -71,7 +71,7 @@ const requirementSchema = z.strictObject({
   remedy: text,
   /** The broken implementations that must fail it. */
   twins: z.array(name).min(1, 'a requirement that no twin fails is a check that was never seen to fail'),
-  /** True where the check takes long or starts several pods: it judges the twins that must fail it, and no other. */
+  /** True where the check takes long or starts several pods: it evaluates the twins that must fail it, and no other. */
   expensive: z.boolean().optional(),
   preconditions: preconditionsSchema.optional(),
   /**
@@ -103,7 +103,7 @@ export interface Catalogue {
   suites: string[];
   /** What each suite is about, in a sentence. */
   about: Record<string, string>;
-  /** SHA-256 over every requirement in order, hexadecimal: a report names the contract that it was judged by. */
+  /** SHA-256 over every requirement in order, hexadecimal: a report names the contract that it was evaluated by. */
   digest: string;
 }
 

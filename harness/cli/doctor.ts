@@ -7,7 +7,7 @@ import { command, which } from '../environment/engine/command.ts';
 import type { Engine } from '../environment/engine/engine.ts';
 import { type Host, readHost } from '../environment/engine/host.ts';
 import { lookForEngine } from '../environment/engine/index.ts';
-import { judgeInotify, readInotify } from '../environment/engine/inotify.ts';
+import { evaluateInotify, readInotify } from '../environment/engine/inotify.ts';
 import { planEngine } from '../environment/engine/plan.ts';
 import { cacheFolder, freeBytes, megabytes } from '../environment/images/cache.ts';
 import { imageStates } from '../environment/images/index.ts';
@@ -150,7 +150,7 @@ async function inotifyFindings(engine: Engine | undefined): Promise<Diagnosis[]>
   if (inotify === undefined) {
     return [];
   }
-  const { value, mend } = judgeInotify(inotify);
+  const { value, mend } = evaluateInotify(inotify);
   const name = 'inotify';
   return [mend === undefined ? { name, state: 'ok', value } : { name, state: 'advice', value, mend }];
 }

@@ -30,7 +30,7 @@ const SHORT_REASON = 80;
 /**
  * Prints what goes on, a line each, with the seconds since the start; all of it redacted. On a terminal what
  * requirements are at (what they wait for, and until when) stands in a last line that is written over, behind the
- * number of those that are judged.
+ * number of those that are evaluated.
  */
 export class Console {
   readonly #begun = Date.now();
@@ -39,8 +39,8 @@ export class Console {
   readonly #at = new Map<string, string>();
   /** Reasons that were told, and of which requirement first. */
   readonly #told = new Map<string, string>();
-  #judged = 0;
-  /** Seconds that each requirement takes as far as the catalogue knows, of those that are not judged yet. */
+  #evaluated = 0;
+  /** Seconds that each requirement takes as far as the catalogue knows, of those that are not evaluated yet. */
   #expected = new Map<string, number>();
   #working: number | undefined;
   #planned: number | undefined;
@@ -63,13 +63,13 @@ export class Console {
   }
 
   #status(): void {
-    if (this.#output.isTTY !== true || this.#planned === undefined || this.#judged >= this.#planned) {
+    if (this.#output.isTTY !== true || this.#planned === undefined || this.#evaluated >= this.#planned) {
       return;
     }
     const last = [...this.#at].at(-1);
     const others = this.#at.size > 1 ? ` (and ${this.#at.size - 1} more)` : '';
     const now = last === undefined ? '' : `: ${last[0]} ${last[1]}${others}`;
-    const text = redact(`${this.#judged} of ${this.#planned} done${this.#left()}${now}`);
+    const text = redact(`${this.#evaluated} of ${this.#planned} done${this.#left()}${now}`);
     this.#output.write(text.slice(0, (this.#output.columns ?? WITHOUT_COLUMNS) - 1));
   }
 
@@ -98,7 +98,7 @@ export class Console {
     const who = several ? `${id} [${candidate}]` : id;
     const why = reason === undefined || outcome === 'passed' ? '' : `: ${this.#once(id, reason)}`;
     this.#at.delete(who);
-    this.#judged += 1;
+    this.#evaluated += 1;
     this.#working ??= Date.now();
     this.#expected.delete(who);
     this.#line(`${pc.bold(who)} ${MARKS[outcome]} ${pc.dim(`(${(durationMs / 1000).toFixed(1)} s)`)}${why}`);
@@ -120,7 +120,7 @@ export class Console {
   /**
    * What {@link Progress} tells.
    *
-   * @param planned how many requirements are to be judged
+   * @param planned how many requirements are to be evaluated
    * @param several whether they are of several candidates
    * @param expected how long each of them takes on an idle machine, seconds
    */

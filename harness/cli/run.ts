@@ -123,7 +123,7 @@ export function addEnvironmentOptions(command: Command): Command {
     );
 }
 
-/** `conformance run`: judges the references, or a target in their place. */
+/** `conformance run`: evaluates the references, or a target in their place. */
 export function registerRun(program: Command): void {
   const command = program
     .command('run')

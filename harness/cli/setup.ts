@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { SetUpError } from '../environment/engine/errors.ts';
 import { type Engine, ensureEngine } from '../environment/engine/index.ts';
-import { judgeInotify, readInotify } from '../environment/engine/inotify.ts';
+import { evaluateInotify, readInotify } from '../environment/engine/inotify.ts';
 import type { OnProgress } from '../environment/engine/progress.ts';
 import { ensureImages, IMAGE_NAMES, type ResolvedImage } from '../environment/images/index.ts';
 import { progressPrinter } from './progress.ts';
@@ -57,7 +57,7 @@ export function registerSetup(program: Command): void {
       process.stdout.write(`engine             Docker ${engine.version} at ${engine.endpoint.host}\n`);
       process.stdout.write(`${lines.join('\n')}\nSet up in ${seconds} s.\n`);
       const inotify = engine.endpoint.host.startsWith('unix:') ? await readInotify() : undefined;
-      const advice = inotify === undefined ? undefined : judgeInotify(inotify);
+      const advice = inotify === undefined ? undefined : evaluateInotify(inotify);
       if (advice?.mend !== undefined) {
         process.stdout.write(`Few inotify instances are left: ${advice.value}\n  ${advice.mend}\n`);
       }

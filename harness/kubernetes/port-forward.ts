@@ -13,9 +13,9 @@ export interface ForwardedPort {
 }
 
 /**
- * Leads connections to a port of loopback to a port in a pod, as `kubectl port-forward` does: each by a WebSocket of its
- * own. It takes `create pods/portforward` (and `get`, before Kubernetes 1.35). A connection that cannot be led there is
- * closed, and {@link ForwardedPort.trouble} says why.
+ * Leads connections to a port of loopback to a port in a pod, as `kubectl port-forward` does: each by a WebSocket of
+ * its own. It takes `create pods/portforward` (and `get`, before Kubernetes 1.35). A connection that cannot be led
+ * there is closed, and {@link ForwardedPort.trouble} says why.
  */
 export async function forwardPort(
   kubeConfig: KubeConfig,

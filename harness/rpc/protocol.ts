@@ -79,8 +79,8 @@ export interface RequirementResult {
   /** Of what is red on the harness's own cluster: what else than the target may be the cause of it. */
   doubt?: string;
   /**
-   * Where it was judged a second time: what kept the harness from judging it the first time, or why that verdict was in
-   * doubt.
+   * Where it was evaluated a second time: what kept the harness from evaluating it the first time, or why that verdict
+   * was in doubt.
    */
   disturbedBefore?: string;
   /** RFC 3339. */

@@ -24,7 +24,7 @@ export interface Execution {
   requests: Requests[];
 }
 
-/** More rows than this, or than this share of all, that the harness could not judge are no accident. */
+/** More rows than this, or than this share of all, that the harness could not evaluate are no accident. */
 const RERUN_AT_MOST = { rows: 20, share: 0.1 };
 
 export interface Progress {

@@ -66,7 +66,7 @@ test('what was not executed is a surprise, and no twin at all proves nothing', (
   expect(isProven(killMatrix([], []))).toBe(false);
 });
 
-test('a row that was judged again says what went wrong the first time', () => {
+test('a row that was evaluated again says what went wrong the first time', () => {
   const again = results({ 'TR-01': 'passed', 'TR-03': 'failed', 'TR-05': 'failed' });
   const [first] = again;
   if (first !== undefined) {

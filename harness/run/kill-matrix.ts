@@ -14,7 +14,7 @@ export interface TwinRow {
   failed: string[];
   /** Every requirement that came out otherwise than it must, with why; also what was planned and never executed. */
   surprises: { id: string; outcome: Outcome | 'not executed'; reason: string }[];
-  /** Requirements that were judged a second time: what kept the harness from judging them the first time. */
+  /** Requirements that were evaluated a second time: what kept the harness from evaluating them the first time. */
   disturbedBefore?: { id: string; reason: string }[];
 }
 

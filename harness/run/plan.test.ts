@@ -37,7 +37,7 @@ test('the error for an unknown requirement does not list all of them', () => {
   expect(() => select(catalogue, { requirements: ['TR-999'] })).toThrow(/^.{1,120}$/);
 });
 
-test('a twin is judged by the requirements of its role in the suites that it must fail, and by no other', () => {
+test('a twin is evaluated by the requirements of its role in the suites that it must fail, and by no other', () => {
   const [candidate] = twinCandidates(catalogue, { twins: ['never-rotates'] });
   const rows = catalogue.requirements.filter(
     ({ role, suite, expensive, twins }) =>
@@ -46,7 +46,7 @@ test('a twin is judged by the requirements of its role in the suites that it mus
   expect(candidate?.planned).toEqual(rows.map(({ id }) => id));
 });
 
-test('a expensive requirement judges the twins that must fail it, and no other', () => {
+test('an expensive requirement evaluates the twins that must fail it, and no other', () => {
   const requirements = catalogue.requirements.map((row) =>
     row.suite === 'token-rotation' ? { ...row, expensive: true } : row,
   );
@@ -54,7 +54,7 @@ test('a expensive requirement judges the twins that must fail it, and no other',
   expect(candidate?.planned).toEqual(['TR-03', 'TR-04', 'TR-05', 'TR-06']);
 });
 
-test('a twin that is a target is judged by what it must fail, and by nothing else', () => {
+test('a twin that is a target is evaluated by what it must fail, and by nothing else', () => {
   const [candidate] = twinCandidates(catalogue, { twins: ['needs-a-good-cache-as-target'] });
   expect(candidate).toMatchObject({
     planned: ['TR-34'],

@@ -19,7 +19,7 @@ function sessionOf(requirements: string[]): Session {
   return new Session({ ...DEFAULT_OPTIONS, requirements }, () => undefined);
 }
 
-test('what the harness could not judge, or never came to, is unevaluated; a verdict is not, whatever it is', () => {
+test('what the harness could not evaluate, or never came to, is unevaluated; a verdict is not, whatever it is', () => {
   const session = sessionOf(['TR-01', 'TR-02', 'TR-03', 'TR-07']);
   session.results.push(result('TR-01', 'passed'), result('TR-02', 'failed'), result('TR-03', 'harness error'));
   expect(session.unevaluated).toEqual([row('TR-03'), row('TR-07')]);

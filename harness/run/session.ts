@@ -36,7 +36,7 @@ import { callsByName, ownEnvironment, type RunEnvironment } from './run-environm
 import { Scheduler } from './scheduler.ts';
 
 export interface RunOptions extends Selection {
-  /** `run` judges the references, `prove` the twins. */
+  /** `run` evaluates the references, `prove` the twins. */
   mode: 'run' | 'prove';
   cluster: ClusterKind;
   context?: string;
@@ -69,7 +69,7 @@ export const DEFAULT_OPTIONS: RunOptions = {
 };
 
 /**
- * The lives and frequencies of the two clocks in seconds. Where rotation times are judged a token lives 60 s: the
+ * The lives and frequencies of the two clocks in seconds. Where rotation times are evaluated a token lives 60 s: the
  * kubelet's jitter is 10 s. A token client's tokens live shorter, so that its run crosses two rotations and an expiry.
  * The real clock has Kubernetes' minimum and the kubelet's default.
  */
@@ -335,7 +335,7 @@ export class Session {
   }
 
   /**
-   * One requirement of a candidate is done. After its last one, what it alone used is taken away: others are judged
+   * One requirement of a candidate is done. After its last one, what it alone used is taken away: others are evaluated
    * beside it.
    */
   leave(candidate: Candidate): void {
@@ -347,7 +347,7 @@ export class Session {
     });
   }
 
-  /** What was planned and the harness itself could not judge, or never came to. */
+  /** What was planned and the harness itself could not evaluate, or never came to. */
   get unevaluated(): PlannedRow[] {
     return this.planned.filter(({ candidate, id }) => {
       const result = this.results.find((one) => one.id === id && one.candidate === candidate);

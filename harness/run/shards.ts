@@ -58,8 +58,8 @@ interface Unit {
  * Rows of one role and suite share fixtures and what was observed of an implementation
  * (`shared` of the worker), those of a role with `sharesOneObservation` even across suites. Apart, each shard would
  * observe the same thing anew, so that more machines would save nothing, and requirements of one observation would be
- * judged by two different ones. A twin stays whole: it is set up once, and whether it fails where it must and nowhere
- * else is one statement.
+ * evaluated by two different ones. A twin stays whole: it is set up once, and whether it fails where it must and
+ * nowhere else is one statement.
  */
 function unitsOf(catalogue: Pick<Catalogue, 'requirements'>, candidates: readonly Candidate[]): Unit[] {
   const rows = new Map(catalogue.requirements.map((row) => [row.id, row]));

@@ -107,7 +107,7 @@ requirement('AI-23', async (t) => {
   expect(answers.managesAccounts.message, 'the reason').toContain('serviceaccounts/token');
 
   if (!owned) {
-    t.evidence('nodes', 'not judged: the harness impersonates a node on clusters of its own only');
+    t.evidence('nodes', 'not evaluated: the harness impersonates a node on clusters of its own only');
     return;
   }
   const nodes = await requestTokensAsNodes(t, namespace);

@@ -297,12 +297,15 @@ requirement('AI-10', async (t) => {
 
 requirement('AI-11', async (t) => {
   const [all, slot, beside] = await Promise.all([exchangesOfAll(t, 'ai-11'), t.identityProvider(), t.peerProviders()]);
-  const judged = providersOf(all.evaluated);
-  if (judged.length === 1 && all.peers.length === 0) {
+  const evaluated = providersOf(all.evaluated);
+  if (evaluated.length === 1 && all.peers.length === 0) {
     return t.notApplicable('there is one provider alone, and so no other provider whose tokens could be taken');
   }
   const servers = await Promise.all([
-    ...judged.map(async (provider) => ({ name: provider.name, refusal: await resourceServerOf(slot.fetch, provider) })),
+    ...evaluated.map(async (provider) => ({
+      name: provider.name,
+      refusal: await resourceServerOf(slot.fetch, provider),
+    })),
     ...(beside?.providers ?? []).map(async (provider) => ({
       name: provider.name,
       refusal: await resourceServerOf(beside?.fetch ?? slot.fetch, provider),
@@ -388,7 +391,7 @@ requirement('AI-12', async (t) => {
 
 requirement('AI-13', async (t) => {
   const [exchanges, { additionalIssuer }] = await Promise.all([declaredExchanges(t, 'ai-13'), t.identityProvider()]);
-  // Where the provider reaches it, or nobody does: then it is judged by what it accepts alone.
+  // Where the provider reaches it, or nobody does: then it is evaluated by what it accepts alone.
   const address = additionalIssuer?.address ?? '127.0.0.1';
   const { cert, key } = await t.certificate(address);
   const { alg } = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');

@@ -257,7 +257,7 @@ require('node:http').createServer((request, response) => {
 process.on('SIGTERM', () => process.exit(0));
 `;
 
-/** What a pod has printed that is judged by its length: three bytes a character, so that a limit falls into one. */
+/** What a pod has printed that is evaluated by its length: three bytes a character, so that a limit falls into one. */
 const WIDE_LINE = '€'.repeat(33);
 const WIDE_LINES = 2000;
 
@@ -428,7 +428,7 @@ requirement('JL-09', async (t) => {
   const job = async (recipes: typeof single, recipe: string, ...words: string[]): Promise<void> => {
     const objects = recipes.load(recipe, 'once', ...words);
     await cluster.create(objects);
-    recipes.judge(recipe, await recipes.ended(objects.at(-1)?.metadata?.name ?? ''));
+    recipes.evaluate(recipe, await recipes.ended(objects.at(-1)?.metadata?.name ?? ''));
   };
   const cronJob = async (): Promise<void> => {
     const objects = single.load('cronjob', 'once', RECIPE_CACHE);
@@ -442,7 +442,7 @@ requirement('JL-09', async (t) => {
           .metadata?.name,
       { what: `CronJob ${name} to start the Job of its last slot`, deadlineSeconds: DUE_SECONDS },
     );
-    single.judge('cronjob', await single.ended(started));
+    single.evaluate('cronjob', await single.ended(started));
   };
   const deployment = async (): Promise<void> => {
     const objects = single.load('deployment', 'serve');
@@ -460,7 +460,7 @@ requirement('JL-09', async (t) => {
     for (const pod of ready) {
       const answer = await cluster.podFetch(single.namespace, pod, 8080, '/');
       expect(answer.status, `the answer of ${pod}`).toBe(200);
-      single.judge(`deployment, ${pod}`, await answer.text());
+      single.evaluate(`deployment, ${pod}`, await answer.text());
     }
   };
   const { items: classes } = (await (

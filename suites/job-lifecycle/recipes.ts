@@ -48,7 +48,7 @@ export function lastRecipeSlot(now: Date): Date {
   return slot;
 }
 
-/** Applies recipes in a namespace of their own, and judges what runs by them. */
+/** Applies recipes in a namespace of their own, and evaluates what runs by them. */
 export async function runRecipes(
   t: RequirementContext,
   purpose: string,
@@ -85,7 +85,7 @@ export async function runRecipes(
     jobs,
     pods,
     load,
-    judge(what: string, told: string): void {
+    evaluate(what: string, told: string): void {
       const found = JSON.parse(told) as unknown;
       t.evidence(what, found);
       expect(found, `what the pod of ${what} found`).toEqual(expected);

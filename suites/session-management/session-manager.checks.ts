@@ -301,9 +301,9 @@ export function runsCommands({ execs }: WorkRecord): Finding[] {
   const text = (call: Call | undefined, key: string): string => String(call?.value?.[key] ?? '');
   const wanted = `${ARGUMENTS.map((argument) => `[${argument}]`).join('\n')}\n`;
   const longest = digestOf(LONG_LINE.repeat(LONG_LINES));
-  const answered = (what: string, seen: { call: Call } | undefined, judge: (call: Call) => Finding[]): Finding[] => {
+  const answered = (what: string, seen: { call: Call } | undefined, evaluate: (call: Call) => Finding[]): Finding[] => {
     const failures = failed(seen?.call.value === undefined ? seen?.call : { ...seen.call, value: {} }, what);
-    return failures.length > 0 || seen === undefined ? failures : judge(seen.call);
+    return failures.length > 0 || seen === undefined ? failures : evaluate(seen.call);
   };
   return [
     ...answered('a command with difficult arguments', execs.arguments, (call) =>

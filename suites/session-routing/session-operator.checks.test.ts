@@ -266,7 +266,7 @@ test('SR-03a: ahead of a wildcard', () => {
 });
 
 test('SR-04: only who is signed in arrives, through the ingress', () => {
-  const judge = (withSession: Arrival['passed'], without: Arrival['passed'], signIn: Arrival['passed']): string => {
+  const evaluate = (withSession: Arrival['passed'], without: Arrival['passed'], signIn: Arrival['passed']): string => {
     const story = new Story();
     const arrival = (label: string, passed: Arrival['passed']): void => {
       story.record.arrivals.push({
@@ -285,13 +285,13 @@ test('SR-04: only who is signed in arrives, through the ingress', () => {
   const good: Arrival['passed'] = ['ingress', 'authentication', 'router'];
   const refused: Arrival['passed'] = ['ingress', 'authentication'];
   const signIn: Arrival['passed'] = ['ingress', 'sign-in'];
-  expect(judge(good, refused, signIn)).toBe('');
-  expect(judge(['router'], ['router'], signIn)).toContain('past the ingress');
-  expect(judge(['ingress', 'router'], ['ingress', 'router'], signIn)).toContain(
+  expect(evaluate(good, refused, signIn)).toBe('');
+  expect(evaluate(['router'], ['router'], signIn)).toContain('past the ingress');
+  expect(evaluate(['ingress', 'router'], ['ingress', 'router'], signIn)).toContain(
     'came to the session (by ingress, router)',
   );
-  expect(judge(refused, refused, signIn)).toContain('did not come to the session');
-  expect(judge(good, refused, refused)).toContain('sign-in page');
+  expect(evaluate(refused, refused, signIn)).toContain('did not come to the session');
+  expect(evaluate(good, refused, refused)).toContain('sign-in page');
   expect(guardsTheSession(new Story().record)).toEqual(['no request was made']);
 });
 

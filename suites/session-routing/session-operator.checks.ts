@@ -1,5 +1,6 @@
 /**
- * What a session operator has to have done, judged from what was recorded. Pure functions; each finding is a sentence.
+ * What a session operator has to have done, evaluated from what was recorded. Pure functions; each finding is a
+ * sentence.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { type Finding, unlessStalled } from '../../harness/core/findings.ts';

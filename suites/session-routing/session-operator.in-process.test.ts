@@ -48,7 +48,7 @@ async function findings<R extends OperatorRecord>(
   all: Record<string, Check<R>>,
 ): Promise<Record<string, string[]>> {
   const record = await inProcess(candidate, observe);
-  const found = Object.entries(all).map(([id, judge]) => [id, judge(record).map(textOf)] as const);
+  const found = Object.entries(all).map(([id, evaluate]) => [id, evaluate(record).map(textOf)] as const);
   return Object.fromEntries(found.filter(([, texts]) => texts.length > 0));
 }
 

@@ -8,8 +8,8 @@ interface Answer {
   response: TokenResponse;
 }
 
-/** One answer to a good token by every exchange; `judge` says what is wrong with one that holds an access token. */
-export async function judgeAnswers(t: RequirementContext, judge: (answer: Answer) => string[]): Promise<void> {
+/** One answer to a good token by every exchange; `evaluate` says what is wrong with one that holds an access token. */
+export async function evaluateAnswers(t: RequirementContext, evaluate: (answer: Answer) => string[]): Promise<void> {
   const answers = await t.shared('answers to a good token', async () => {
     const exchanges = await declaredExchanges(t, 'tx-12');
     return Promise.all(
@@ -34,7 +34,7 @@ export async function judgeAnswers(t: RequirementContext, judge: (answer: Answer
   const good = answers.filter(({ response }) => isAccepted(response));
   const bad = answers.filter(({ response }) => !isAccepted(response));
   conclude(
-    good.flatMap((answer) => judge(answer).map((finding) => ({ finding, where: answer.exchange.label }))),
+    good.flatMap((answer) => evaluate(answer).map((finding) => ({ finding, where: answer.exchange.label }))),
     bad.map(({ exchange, response }) => refusesGood(exchange, response)),
   );
 }

@@ -25,8 +25,8 @@ import {
   presentations,
 } from '../../harness/probes/declared-exchanges.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
-import { judgeAnswers } from './answers.ts';
-import { judgeFaults } from './malformed-tokens.ts';
+import { evaluateAnswers } from './answers.ts';
+import { evaluateFaults } from './malformed-tokens.ts';
 
 requirement('TX-10', async (t) => {
   const exchanges = await declaredExchanges(t, 'tx-10');
@@ -269,7 +269,7 @@ requirement('TX-17', async (t) => {
 });
 
 requirement('TX-12', (t) =>
-  judgeAnswers(t, ({ exchange, response: { headers, body } }) => {
+  evaluateAnswers(t, ({ exchange, response: { headers, body } }) => {
     const cacheControl = headers['cache-control'] ?? '';
     const directives = cacheControl.split(',').map((directive) => directive.trim().toLowerCase());
     return [
@@ -285,7 +285,7 @@ requirement('TX-12', (t) =>
 );
 
 requirement('TX-12a', (t) =>
-  judgeAnswers(t, ({ exchange, response }) => [
+  evaluateAnswers(t, ({ exchange, response }) => [
     ...(exchange.declaration.encoding === 'json'
       ? [
           'declares that it takes token requests as JSON, where a form must be (RFC 6749 section 4, RFC 8693 section 2.1)',
@@ -298,7 +298,7 @@ requirement('TX-12a', (t) =>
 );
 
 requirement('TX-13', (t) =>
-  judgeFaults(t, ({ fault, response }) => {
+  evaluateFaults(t, ({ fault, response }) => {
     if (response.unanswered !== undefined) {
       return `gives ${fault} no answer (${response.unanswered})`;
     }
@@ -310,7 +310,7 @@ requirement('TX-13', (t) =>
 const LIMITS = [413, 414, 429, 431];
 
 requirement('TX-13a', (t) =>
-  judgeFaults(t, ({ fault, exchange, asClient, response }) => {
+  evaluateFaults(t, ({ fault, exchange, asClient, response }) => {
     // What is not answered, or with no refusal, is the matter of TX-13.
     if (response.status === undefined || LIMITS.includes(response.status)) {
       return undefined;
@@ -379,7 +379,7 @@ requirement('TX-18', async (t) => {
   const seen: Record<string, unknown> = {};
   const violations: ProviderFinding[] = [];
   const untestable: ProviderFinding[] = [];
-  const judge = async (one: DeclaredExchange, other: DeclaredExchange): Promise<void> => {
+  const evaluate = async (one: DeclaredExchange, other: DeclaredExchange): Promise<void> => {
     const claims: Record<string, unknown>[] = [];
     // The other one between two of the same: what tells them apart is then neither a time nor a number of the token.
     for (const exchange of [one, other, one]) {
@@ -403,7 +403,7 @@ requirement('TX-18', async (t) => {
   await Promise.all(
     first.map((one, index) => {
       const other = second[index];
-      return other === undefined ? undefined : judge(one, other);
+      return other === undefined ? undefined : evaluate(one, other);
     }),
   );
   t.evidence('what tells two ServiceAccounts apart', seen);
@@ -421,7 +421,7 @@ requirement('TX-19', async (t) => {
   const seen: Record<string, unknown> = {};
   const violations: ProviderFinding[] = [];
   const untestable: ProviderFinding[] = [];
-  const judge = async (exchange: DeclaredExchange): Promise<void> => {
+  const evaluate = async (exchange: DeclaredExchange): Promise<void> => {
     const { label: where, provider } = exchange;
     const declared = provider.accessTokenLifetimeSeconds;
     const token =
@@ -451,7 +451,7 @@ requirement('TX-19', async (t) => {
       violations.push({ finding, where });
     }
   };
-  await Promise.all(exchanges.map(judge));
+  await Promise.all(exchanges.map(evaluate));
   t.evidence('access tokens and the subject token that they were issued for', seen);
   conclude(violations, untestable);
 });
@@ -499,7 +499,7 @@ requirement('TX-20', async (t) => {
       violations.push({ finding: `answers ${answer} to a scope that it does not grant`, where });
     }
   };
-  const judge = async (exchange: DeclaredExchange): Promise<void> => {
+  const evaluate = async (exchange: DeclaredExchange): Promise<void> => {
     const control = await exchange.present(await exchange.good());
     if (!isAccepted(control)) {
       return void untestable.push(refusesGood(exchange, control));
@@ -511,7 +511,7 @@ requirement('TX-20', async (t) => {
     }
   };
   for (const exchange of exchanges) {
-    await judge(exchange);
+    await evaluate(exchange);
   }
   t.evidence('answers to foreign scopes', seen);
   conclude(violations, untestable);

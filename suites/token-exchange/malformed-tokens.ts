@@ -122,7 +122,10 @@ const answersToFaults = (t: RequirementContext): Promise<Malformed> =>
     return all;
   });
 
-export async function judgeFaults(t: RequirementContext, judge: (fault: Fault) => string | undefined): Promise<void> {
+export async function evaluateFaults(
+  t: RequirementContext,
+  evaluate: (fault: Fault) => string | undefined,
+): Promise<void> {
   const { faults, untestable } = await answersToFaults(t);
   t.evidence(
     'answers to malformed input',
@@ -133,7 +136,7 @@ export async function judgeFaults(t: RequirementContext, judge: (fault: Fault) =
     })),
   );
   const violations = faults.flatMap((fault) => {
-    const finding = judge(fault);
+    const finding = evaluate(fault);
     return finding === undefined ? [] : [{ finding, where: fault.where }];
   });
   conclude(violations, untestable);

@@ -9,7 +9,7 @@ import { ASKED_SECONDS } from '../../harness/probes/token-probe.ts';
 import { postTokenRequest, type TokenRequestAnswer } from '../../harness/probes/token-requests.ts';
 import { assertClusterDeclared } from '../../harness/rpc/preconditions.ts';
 import { type RequirementContext, requirement } from '../../harness/run/worker/requirement.ts';
-import { ACCEPTED, judgeAll, type MintOptions, mintPair, REFUSED, type TokenPair } from './judged-tokens.ts';
+import { ACCEPTED, evaluateAll, type MintOptions, mintPair, REFUSED, type TokenPair } from './evaluated-tokens.ts';
 import {
   observeGuardedPods,
   observeRotation,
@@ -176,13 +176,13 @@ requirement('TR-07', async (t) => {
   const { name: namespace } = await t.namespaceFor('expiry');
   await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
   const pairs = await expiringPair(t, { namespace, serviceAccount: SERVICE_ACCOUNT });
-  const before = await judgeAll(t, pairs);
+  const before = await evaluateAll(t, pairs);
   t.evidence('before exp', before);
   expect(before, 'control: both tokens before one expires').toMatchObject({ expiring: ACCEPTED, control: ACCEPTED });
 
   const exp = Math.max(...Object.values(pairs.expiring).map((token) => decodeToken(token).claims.exp ?? 0));
   await t.clock.until(new Date((exp + REFUSED_AFTER_SECONDS) * 1000), 'exp + 60 s leeway + 10 s cache + 5 s');
-  const after = await judgeAll(t, pairs);
+  const after = await evaluateAll(t, pairs);
   t.evidence(`${REFUSED_AFTER_SECONDS} s after exp`, { exp, ...after });
   expect(after.control, 'control: the token that lives longer').toMatchObject(ACCEPTED);
   expect(after.expiring, `${REFUSED_AFTER_SECONDS} s after exp`).toMatchObject(REFUSED);
@@ -192,7 +192,7 @@ requirement('TR-07', async (t) => {
 /** Seconds after a pod is gone at which its tokens must be refused: the API server's cache of successes, and slack. */
 const INVALID_AFTER_SECONDS = 15;
 
-async function judgeDeletedPod(t: RequirementContext, namespace: string): Promise<void> {
+async function evaluateDeletedPod(t: RequirementContext, namespace: string): Promise<void> {
   const cluster = await t.cluster();
   /** Tokens that the API binds to a running pod. */
   const boundTo = async (name: string): Promise<TokenPair> => {
@@ -201,7 +201,7 @@ async function judgeDeletedPod(t: RequirementContext, namespace: string): Promis
     return mintPair(t, { namespace, serviceAccount: SERVICE_ACCOUNT, boundPod });
   };
   const [deleted, kept] = await Promise.all([boundTo('deleted'), boundTo('kept')]);
-  const before = await judgeAll(t, { deleted, kept });
+  const before = await evaluateAll(t, { deleted, kept });
   t.evidence('before', before);
   expect(before.deleted, 'control: while the pod is there').toMatchObject(ACCEPTED);
 
@@ -212,7 +212,7 @@ async function judgeDeletedPod(t: RequirementContext, namespace: string): Promis
   await cluster.core.deleteNamespacedPod({ name: 'deleted', namespace });
   const goneAt = await gone;
   await t.clock.until(new Date(goneAt.getTime() + INVALID_AFTER_SECONDS * 1000), 'the pod is gone + 10 s cache + 5 s');
-  const after = await judgeAll(t, { deleted, kept });
+  const after = await evaluateAll(t, { deleted, kept });
   t.evidence(`${INVALID_AFTER_SECONDS} s after the pod is gone`, { goneAt, ...after });
   expect(after.kept, 'control: the token of the pod that is still there').toMatchObject(ACCEPTED);
   expect(after.deleted, 'the token of the pod that is gone').toMatchObject(REFUSED);
@@ -226,7 +226,7 @@ async function judgeDeletedPod(t: RequirementContext, namespace: string): Promis
 const INVALID_AFTER_DELETION_SECONDS = 70;
 
 /** A pod that a finalizer keeps after it was deleted. It never runs: its tokens are bound to the object. */
-async function judgeLingeringPod(t: RequirementContext, namespace: string): Promise<void> {
+async function evaluateLingeringPod(t: RequirementContext, namespace: string): Promise<void> {
   const { core } = await t.cluster();
   const name = 'lingering';
   const boundPod = await unscheduledPod(t, namespace, name, SERVICE_ACCOUNT, ['conformance.test/lingers']);
@@ -235,7 +235,7 @@ async function judgeLingeringPod(t: RequirementContext, namespace: string): Prom
     const pairs = { bound: await mintPair(t, { ...base, boundPod }), free: await mintPair(t, base) };
     await core.deleteNamespacedPod({ name, namespace, gracePeriodSeconds: 0 });
     const deletedAt = new Date();
-    const before = await judgeAll(t, pairs);
+    const before = await evaluateAll(t, pairs);
     t.evidence('a pod that lingers, as soon as it was deleted', before);
     expect(before, 'control: tokens as soon as the pod was deleted, which a finalizer keeps').toMatchObject({
       bound: ACCEPTED,
@@ -245,7 +245,7 @@ async function judgeLingeringPod(t: RequirementContext, namespace: string): Prom
       new Date(deletedAt.getTime() + INVALID_AFTER_DELETION_SECONDS * 1000),
       'deletionTimestamp + 60 s + 10 s cache',
     );
-    const after = await judgeAll(t, pairs);
+    const after = await evaluateAll(t, pairs);
     t.evidence(`a pod that lingers, ${INVALID_AFTER_DELETION_SECONDS} s after it was deleted`, after);
     expect(after.free, 'control: a token that is bound to no pod').toMatchObject(ACCEPTED);
     expect(after.bound, 'the token of the pod that was deleted and lingers').toMatchObject(REFUSED);
@@ -284,13 +284,16 @@ requirement('TR-08', async (t) => {
   const { owned } = await t.cluster();
   const { name: namespace } = await t.namespaceFor('bound');
   await createServiceAccount(t, namespace, SERVICE_ACCOUNT, false);
-  const judged = [judgeDeletedPod(t, namespace)];
+  const evaluated = [evaluateDeletedPod(t, namespace)];
   if (owned) {
-    judged.push(judgeLingeringPod(t, namespace));
+    evaluated.push(evaluateLingeringPod(t, namespace));
   } else {
-    t.evidence('a pod that lingers', 'not judged: the finalizer of a run that was broken off would hold the namespace');
+    t.evidence(
+      'a pod that lingers',
+      'not evaluated: the finalizer of a run that was broken off would hold the namespace',
+    );
   }
-  const outcomes = await Promise.allSettled(judged);
+  const outcomes = await Promise.allSettled(evaluated);
   const failed = outcomes.find((outcome) => outcome.status === 'rejected');
   if (failed !== undefined) {
     throw failed.reason;
@@ -366,7 +369,7 @@ requirement('TR-11', async (t) => {
   const unknownKey = createForge(privateKey.export({ type: 'sec1', format: 'pem' }).toString());
   const pairs = { current, previous: await signedBy(previousForge), unknown: await signedBy(unknownKey) };
   const published = (await getJson<JSONWebKeySet>(t, '/openid/v1/jwks')).keys.map(({ kid }) => kid);
-  const seen = await judgeAll(t, pairs);
+  const seen = await evaluateAll(t, pairs);
   const kidOf = (name: keyof typeof pairs): unknown => decodeToken(pairs[name].provider).header.kid;
   t.evidence('published key ids', published);
   t.evidence('tokens by the key that signed them', {
@@ -458,7 +461,7 @@ requirement('TR-14', async (t) => {
     pod: await ofPod('made-again'),
     keptPod: await ofPod('kept'),
   };
-  const before = await judgeAll(t, first);
+  const before = await evaluateAll(t, first);
   t.evidence('before', before);
   expect(before, 'control: before anything is deleted').toMatchObject({
     account: ACCEPTED,
@@ -472,7 +475,7 @@ requirement('TR-14', async (t) => {
   await createServiceAccount(t, namespace, 'made-again', false);
   const all = { ...first, newAccount: await ofAccount('made-again'), newPod: await ofPod('made-again') };
   await t.clock.until(new Date(Date.now() + INVALID_AFTER_SECONDS * 1000), 'made again + 10 s cache + 5 s');
-  const after = await judgeAll(t, all);
+  const after = await evaluateAll(t, all);
   t.evidence(`${INVALID_AFTER_SECONDS} s after both were made again`, after);
   expect(after, 'control: what was kept, and the new tokens').toMatchObject({
     keptAccount: ACCEPTED,

@@ -126,7 +126,9 @@ function fileOf(files: FileObservations[], path: string): FileObservations {
   return file;
 }
 
-/** Waits until the first token of a pod's volume `production` must have been replaced: when that was, and what it was. */
+/**
+ * Waits until the first token of a pod's volume `production` must have been replaced: when that was, and what it was.
+ */
 async function dueOf(
   t: RequirementContext,
   probe: ProbePod,
@@ -175,17 +177,17 @@ function restartsOf(pod: V1Pod): number {
 }
 
 /**
- * The files that were watched, the one that is judged first.
+ * The files that were watched, the one that is evaluated first.
  *
  * @throws NotTestable where the pod or its container was replaced, so that the probe in it knows nothing of what was
  *   before
  */
 export function watchedFiles({ files }: Rotation): [FileObservations, ...FileObservations[]] {
-  const [judged, ...others] = files ?? [];
-  if (judged === undefined) {
+  const [evaluated, ...others] = files ?? [];
+  if (evaluated === undefined) {
     throw new NotTestable('the pod was replaced or restarted while its token was watched (see TR-06)');
   }
-  return [judged, ...others];
+  return [evaluated, ...others];
 }
 
 /** The tokens before and after the first rotation. @throws NotTestable where nothing rotated */

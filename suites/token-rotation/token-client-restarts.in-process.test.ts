@@ -160,7 +160,7 @@ test.each(CLIENTS)('$name fails $mustFail and nothing else', { timeout: 120_000 
   const session = await restartClient(create);
   const findings = Object.fromEntries(
     Object.entries(ROWS)
-      .map(([id, judge]) => [id, judge(session)] as const)
+      .map(([id, evaluate]) => [id, evaluate(session)] as const)
       .filter(([, found]) => found.length > 0),
   );
   expect(Object.keys(findings), JSON.stringify({ findings, calls: session.calls }, undefined, 1)).toEqual(mustFail);
@@ -207,7 +207,7 @@ test('a session that saw nothing satisfies no row', () => {
     resources: [],
     stalls: [],
   };
-  for (const [id, judge] of Object.entries(ROWS)) {
-    expect(judge(nothing), id).not.toEqual([]);
+  for (const [id, evaluate] of Object.entries(ROWS)) {
+    expect(evaluate(nothing), id).not.toEqual([]);
   }
 });

@@ -179,7 +179,7 @@ export function neverPresentsAnExpiredToken(session: ClientSession): Finding[] {
  */
 export function reusesAccessTokens(session: ClientSession): Finding[] {
   const findings: Finding[] = [];
-  let judged = 0;
+  let evaluated = 0;
   for (const { name, skewSeconds = 0 } of session.providers) {
     // Half of its life, or so long before its end as the client documents.
     const usableMs = (seconds = Number.POSITIVE_INFINITY): number =>
@@ -188,7 +188,7 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
     if (burst.length < (session.burstCalls ?? BURST_CALLS) || burst.some(({ ok }) => !ok)) {
       continue;
     }
-    judged += 1;
+    evaluated += 1;
     const from = Date.parse(burst[0]?.at ?? '');
     const last = burst.at(-1);
     const to = last === undefined ? from : endOf(last);
@@ -224,7 +224,7 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
       findings.push({ text, from: asked, to: at, excessMs });
     }
   }
-  return judged === 0 ? ['no provider answered a series of calls'] : findings;
+  return evaluated === 0 ? ['no provider answered a series of calls'] : findings;
 }
 
 /**
@@ -518,23 +518,23 @@ export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
         ({ at, accessToken }) => accessToken !== undefined && Date.parse(at) <= endOf(first) + CLOCKS_MS,
       );
       const goodUntil = Date.parse(granted?.at ?? '') + 1_000 * (granted?.expiresIn ?? 0) - CLOCKS_MS;
-      const judged = during.filter(({ at }) => Date.parse(at) < goodUntil);
+      const evaluated = during.filter(({ at }) => Date.parse(at) < goodUntil);
       if (first.ok && during.length === 0) {
         throw new HarnessError(`the harness was too slow to call a provider that ${does} while its token was good`);
       }
       const limitMs = session.timeLimitMs + FAIL_FAST_MS;
       return [
         ...failuresOf([first], (call) => `a call failed before the provider ${does}: ${describeCall(call)}`),
-        ...(judged.length > 0
+        ...(evaluated.length > 0
           ? []
           : unseen(during, `no call was made while the provider ${does} and the token was good`)),
         ...once(
-          failuresOf(judged, (call) => {
+          failuresOf(evaluated, (call) => {
             const left = Math.round((goodUntil - Date.parse(call.at)) / 1000);
             return `while the provider ${does} a call failed, though its access token was good for another ${left} s: ${describeCall(call)}`;
           }),
         ),
-        ...judged
+        ...evaluated
           .filter(({ ok, durationMs }) => ok && durationMs > limitMs)
           .map((call) => ({
             text: `while the provider ${does} a call took ${(call.durationMs / 1000).toFixed(1)} s, though its access token was good: ${describeCall(call)}`,

@@ -95,7 +95,7 @@ vi.mock('../../fixtures/workloads/token-client/config.ts', async (original) => (
   DEFAULT_TOKEN_PATH: `${folder}/token`,
 }));
 
-// As where the harness deploys the reference: TR-30 is judged at the level at which most is written.
+// As where the harness deploys the reference: TR-30 is evaluated at the level at which most is written.
 vi.stubEnv('LOG_LEVEL', 'debug');
 
 /** As on the accelerated clock; but time stands still while something happens, and is set from one call to the next. */
@@ -487,9 +487,9 @@ async function watchClient(
 }
 
 /** The findings of a row; none where it is not applicable to the client. */
-function applicable(judge: (session: ClientSession) => Finding[], session: ClientSession): Finding[] {
+function applicable(evaluate: (session: ClientSession) => Finding[], session: ClientSession): Finding[] {
   try {
-    return judge(session);
+    return evaluate(session);
   } catch (error) {
     if (error instanceof NotApplicable) {
       return [];
@@ -505,11 +505,11 @@ describe('a session with', () => {
     async (client) => {
       const index = CLIENTS.indexOf(client);
       const session = await watchClient(index);
-      const judged = rowsOf(client.mustFail);
+      const evaluated = rowsOf(client.mustFail);
       const findings = Object.fromEntries(
         Object.entries(ROWS)
-          .filter(([id]) => judged.has(id))
-          .map(([id, judge]) => [id, applicable(judge, session)] as const)
+          .filter(([id]) => evaluated.has(id))
+          .map(([id, evaluate]) => [id, applicable(evaluate, session)] as const)
           .filter(([, found]) => found.length > 0),
       );
       expect(
@@ -550,7 +550,7 @@ describe.runIf(isMine(1))('a client that declares a reload interval', { timeout:
         sourceOf: ({ subjectTokenSource }) => new OnSchedule(subjectTokenSource.tokenPath, seconds * 1_000),
       });
   const failed = (session: ClientSession): string[] =>
-    Object.entries(ROWS).flatMap(([id, judge]) => (applicable(judge, session).length > 0 ? [id] : []));
+    Object.entries(ROWS).flatMap(([id, evaluate]) => (applicable(evaluate, session).length > 0 ? [id] : []));
 
   test('and keeps it fails nothing; TR-22 quotes it', async () => {
     const session = await watchClient(0, undefined, { create: onSchedule(2), reloadSeconds: 2 });
@@ -572,8 +572,13 @@ describe.runIf(isMine(1))('a client that declares a reload interval', { timeout:
 
   test('for which the tokens of the clock leave no room is told which clock it needs', async () => {
     const session = aSession({ reloadSeconds: 60, subjectLifeSeconds: 120 });
-    for (const judge of [neverPresentsAnExpiredToken, followsTheSymlinkSwap, rereadsOnSchedule, keepsOthersWorking]) {
-      expect(() => judge(session)).toThrow(/^not applicable on this clock: .* every 60 s .* run with --clock real$/);
+    for (const evaluate of [
+      neverPresentsAnExpiredToken,
+      followsTheSymlinkSwap,
+      rereadsOnSchedule,
+      keepsOthersWorking,
+    ]) {
+      expect(() => evaluate(session)).toThrow(/^not applicable on this clock: .* every 60 s .* run with --clock real$/);
     }
     const room = aSession({ reloadSeconds: 21, subjectLifeSeconds: 120 });
     expect(rereadsOnSchedule(room)).toEqual(['no provider was presented a second token']);
@@ -605,8 +610,8 @@ test.runIf(isMine(2)).each([120, 225, 300, 1_200].map((skewSeconds, index) => ({
       const create: CreateClient = (config) =>
         new TokenClient(config, referenceParts(config, undefined, new EarlyRenewal(skewSeconds * 1_000)));
       const session = await watchClient(index + 1, undefined, { create, skewSeconds });
-      const findings = Object.entries(ROWS).flatMap(([id, judge]) =>
-        applicable(judge, session).map((each) => [id, each]),
+      const findings = Object.entries(ROWS).flatMap(([id, evaluate]) =>
+        applicable(evaluate, session).map((each) => [id, each]),
       );
       // Its cache is in memory alone.
       expect(findings.filter(([id]) => id !== 'TR-31')).toEqual([]);
@@ -628,7 +633,7 @@ test.runIf(isMine(3))(
   { timeout: 120_000 },
   async () => {
     const session = await watchClient(0, {});
-    const failed = Object.entries(ROWS).filter(([, judge]) => applicable(judge, session).length > 0);
+    const failed = Object.entries(ROWS).filter(([, evaluate]) => applicable(evaluate, session).length > 0);
     // How many rotations it crosses by chance depends on how long its other parts take.
     expect(failed.map(([id]) => id)).toEqual(expect.arrayContaining(['AI-32', 'TR-22']));
     expect(failed.filter(([id]) => preconditionsOf(id).rotations !== true)).toEqual([]);
@@ -644,15 +649,15 @@ test.runIf(isMine(3))(
     const session = await watchClient(0);
     // What a twin of TX-05 does wrong happens at this provider, and is seen wherever it happens.
     const seenElsewhere = ['TX-05 revoking'];
-    for (const [id, judge] of Object.entries(ROWS)) {
+    for (const [id, evaluate] of Object.entries(ROWS)) {
       const { simulatedProviders = [] } = preconditionsOf(id);
-      expect(() => applicable(judge, forRequirement(session, simulatedProviders)), id).not.toThrow();
+      expect(() => applicable(evaluate, forRequirement(session, simulatedProviders)), id).not.toThrow();
       for (const name of simulatedProviders) {
         if (seenElsewhere.includes(`${id} ${name}`)) {
           continue;
         }
         const others = simulatedProviders.filter((other) => other !== name);
-        expect(() => judge(forRequirement(session, others)), `${id} without ${name}`).toThrow(HarnessError);
+        expect(() => evaluate(forRequirement(session, others)), `${id} without ${name}`).toThrow(HarnessError);
       }
     }
   },
@@ -689,7 +694,7 @@ test.runIf(isMine(3))('what the clients of the catalogue do not do', { timeout: 
   }
 });
 
-test.runIf(isMine(0))('every row of the role has a judgement, and every variant a twin', () => {
+test.runIf(isMine(0))('every row of the role has a verdict, and every variant a twin', () => {
   // Those of the cache, and those of other suites, are seen elsewhere.
   const rows = requirements.filter(
     ({ role, id, suite }) =>
@@ -706,8 +711,8 @@ test.runIf(isMine(0))('every row of the role has a judgement, and every variant 
 
 test.runIf(isMine(0))('a session that saw nothing satisfies no row', () => {
   const nothing = aSession({ latePath: '', remaining: [] });
-  for (const [id, judge] of Object.entries(ROWS)) {
+  for (const [id, evaluate] of Object.entries(ROWS)) {
     const own = id === 'TR-37' ? { ...nothing, reloadSeconds: 2 } : nothing;
-    expect(judge(own), id).not.toEqual([]);
+    expect(evaluate(own), id).not.toEqual([]);
   }
 });

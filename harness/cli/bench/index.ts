@@ -75,7 +75,7 @@ interface Path {
   shortest: number;
 }
 
-/** `conformance bench`: how long the work takes that people wait for. No test: it judges nothing. */
+/** `conformance bench`: how long the work takes that people wait for. No test: it evaluates nothing. */
 export function registerBench(program: Command): void {
   program
     .command('bench')

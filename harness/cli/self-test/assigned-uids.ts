@@ -11,7 +11,7 @@ const EXPENSIVE = [
   ...['JL-20', 'JL-33', 'JL-40', 'JL-43', 'PV-20', 'PV-21', 'PV-25'],
 ];
 
-/** Rows whose pods must not be judged under assigned uids, each with why. */
+/** Rows whose pods must not be evaluated under assigned uids, each with why. */
 const EXEMPT: Record<string, string> = {};
 
 /**

@@ -15,7 +15,7 @@ test('what is not as it must be, or was not executed, is wrong, and the line say
   });
 });
 
-test('what was judged a second time is told, where it is right', () => {
+test('what was evaluated a second time is told, where it is right', () => {
   const disturbedBefore = 'the machine stalled';
   const results = [
     { id: 'A-1', outcome: 'passed' as const, disturbedBefore },
@@ -27,11 +27,11 @@ test('what was judged a second time is told, where it is right', () => {
   });
 });
 
-test('what the harness could not judge, and did not judge a second time, is a fault', () => {
-  const unjudged = { outcome: 'harness error' as const, reason: 'the provider did not answer' };
+test('what the harness could not evaluate, and did not evaluate a second time, is a fault', () => {
+  const unevaluated = { outcome: 'harness error' as const, reason: 'the provider did not answer' };
   const results = [
-    { id: 'A-1', ...unjudged },
-    { id: 'A-2', ...unjudged, disturbedBefore: 'the machine stalled' },
+    { id: 'A-1', ...unevaluated },
+    { id: 'A-2', ...unevaluated, disturbedBefore: 'the machine stalled' },
   ];
   expect(tallyOf(['A-1', 'A-2'], results, () => 'passed')).toMatchObject({
     passed: 0,

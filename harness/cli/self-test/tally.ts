@@ -5,7 +5,7 @@ export interface Tally {
   passed: number;
   /** What is wrong, a line each: repeated behind everything else, since what a log keeps is its end. */
   wrong: string[];
-  /** What was judged a second time and is right now, and why, a line each. */
+  /** What was evaluated a second time and is right now, and why, a line each. */
   again: string[];
   /** What kept this part of the tests from being done as it should. */
   faults: string[];
@@ -20,8 +20,8 @@ export function tallyOf(
   expectedOf: (id: string) => Outcome,
 ): Tally {
   const resultOf = new Map(results.map((result) => [result.id, result]));
-  const judged = planned.flatMap((id) => resultOf.get(id) ?? []);
-  const isRight = ({ id, outcome }: (typeof judged)[number]): boolean => outcome === expectedOf(id);
+  const evaluated = planned.flatMap((id) => resultOf.get(id) ?? []);
+  const isRight = ({ id, outcome }: (typeof evaluated)[number]): boolean => outcome === expectedOf(id);
   const wrong = planned.flatMap((id) => {
     const result = resultOf.get(id);
     if (result === undefined) {
@@ -30,15 +30,15 @@ export function tallyOf(
     const { outcome, reason = '' } = result;
     return isRight(result) ? [] : [`${id}: ${outcome}, and must be ${expectedOf(id)}: ${reason}`];
   });
-  const right = judged.filter(isRight);
+  const right = evaluated.filter(isRight);
   const again = right.flatMap(({ id, disturbedBefore: before }) => (before === undefined ? [] : [`${id}: ${before}`]));
-  const unjudged = judged.filter(
+  const unevaluated = evaluated.filter(
     ({ outcome, disturbedBefore }) => outcome === 'harness error' && disturbedBefore === undefined,
   );
   const faults =
-    unjudged.length === 0
+    unevaluated.length === 0
       ? []
-      : [`${unjudged.length} could not be evaluated, too many to re-run: ${unjudged[0]?.reason}`];
+      : [`${unevaluated.length} could not be evaluated, too many to re-run: ${unevaluated[0]?.reason}`];
   return { passed: right.length, wrong, again, faults };
 }
 

@@ -1,19 +1,19 @@
 import { watch } from 'node:fs';
 import { platform, tmpdir } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { judgeInotify, readInotify, roomForClusters } from './inotify.ts';
+import { evaluateInotify, readInotify, roomForClusters } from './inotify.ts';
 
-describe('judgeInotify', () => {
+describe('evaluateInotify', () => {
   it('is content where the clusters of a run have room', () => {
-    expect(judgeInotify({ limit: 128, used: 30 })).toEqual({
+    expect(evaluateInotify({ limit: 128, used: 30 })).toEqual({
       value: 'max_user_instances 128, 30 in use: room for 4 clusters',
     });
   });
 
   it('says how to raise the limit where they have not', () => {
-    const judged = judgeInotify({ limit: 128, used: 101 });
-    expect(judged.value).toBe('max_user_instances 128, 101 in use: room for 1 cluster');
-    expect(judged.mend).toMatch(/^sysctl -w fs\.inotify\.max_user_instances=512/);
+    const evaluated = evaluateInotify({ limit: 128, used: 101 });
+    expect(evaluated.value).toBe('max_user_instances 128, 101 in use: room for 1 cluster');
+    expect(evaluated.mend).toMatch(/^sysctl -w fs\.inotify\.max_user_instances=512/);
   });
 
   it('never speaks of a negative room', () => {

@@ -35,7 +35,7 @@ export function roomForClusters({ limit, used }: Inotify): number {
 }
 
 /** What is said of it, and how it is mended where a run could meet the limit; `mend` is absent where there is room. */
-export function judgeInotify(inotify: Inotify): { readonly value: string; readonly mend?: string } {
+export function evaluateInotify(inotify: Inotify): { readonly value: string; readonly mend?: string } {
   const room = roomForClusters(inotify);
   const value = `max_user_instances ${inotify.limit}, ${inotify.used} in use: room for ${room} cluster${room === 1 ? '' : 's'}`;
   return room >= CLUSTERS_AT_ONCE

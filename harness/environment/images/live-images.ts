@@ -22,8 +22,8 @@ export function mirroredName(name: LiveImageName): string {
 }
 
 /**
- * Where the nodes of a live cluster pull an image: by its own variable, else below the prefix of `--registry`, else from
- * where everybody gets it. Nothing else is pulled for the harness.
+ * Where the nodes of a live cluster pull an image: by its own variable, else below the prefix of `--registry`, else
+ * from where everybody gets it. Nothing else is pulled for the harness.
  *
  * @returns undefined for an image of the harness's that nobody has said a place of
  */

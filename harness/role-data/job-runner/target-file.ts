@@ -5,7 +5,7 @@ import { labelSelector, targetBase } from '../target-base.ts';
 const text = z.string().trim().min(1);
 const seconds = z.number().positive();
 
-/** Abilities that requirements ask for. A runner that does not declare one is not judged by them. */
+/** Abilities that requirements ask for. A runner that does not declare one is not evaluated by them. */
 export const JOB_RUNNER_CAPABILITIES = [
   /** Proves at its start that it can create what it needs. */
   'preflight',
@@ -102,8 +102,8 @@ const shape = z.strictObject({
   podSecurity: z.enum(['restricted', 'baseline', 'privileged']).default('restricted'),
   /**
    * The runner's own deployment, as its agents see it (capabilities `inherit`, `shared-claim`, `session`): a pod among
-   * `objects`, there or here. Those rows are judged in a namespace with the objects, rights and settings of this part
-   * beside all others.
+   * `objects`, there or here. Those rows are evaluated in a namespace with the objects, rights and settings of this
+   * part beside all others.
    */
   deployment: z
     .strictObject({
@@ -166,8 +166,8 @@ const shape = z.strictObject({
     /** A ClusterRole, where it needs one. */
     cluster: z.array(policyRuleSchema).default([]),
     /**
-     * What it needs beyond that and does not document: given in its namespace wherever something else is judged than
-     * its documentation, which would end every session otherwise. RB-20 is judged without.
+     * What it needs beyond that and does not document: given in its namespace wherever something else is evaluated than
+     * its documentation, which would end every session otherwise. RB-20 is evaluated without.
      */
     undocumented: z.array(policyRuleSchema).default([]),
     /** Documented rights of modes and settings that this file does not use: not exercised, and no surplus (RB-21). */

@@ -116,8 +116,8 @@ const common = {
     /** A ClusterRole, where it needs one. */
     cluster: z.array(policyRuleSchema).default([]),
     /**
-     * What it needs beyond that and does not document: given wherever something else is judged than its documentation
-     * (RB-20).
+     * What it needs beyond that and does not document: given wherever something else is evaluated than its
+     * documentation (RB-20).
      */
     undocumented: z.array(policyRuleSchema).default([]),
     /** What of these reaches further than a session does, and why it is needed (RB-22). */
@@ -133,7 +133,8 @@ const common = {
  * A manager that is called by HTTP. Everywhere in `start` these stand for what a run knows: `${port}` and
  * `${secondPort}` (free, on loopback), `${folder}` (a folder of its own, the same after a restart),
  * `${target.folder}` (of this file), `${kubeconfig}` (a path), `${clusterCa}` (the path of the API server's certificate
- * authority, PEM), `${namespace}`, `${token}` (a secret of the run), `${image}` (the workload image). In `http` there are `${token}` and the input of the operation ({@link OPERATIONS}).
+ * authority, PEM), `${namespace}`, `${token}` (a secret of the run), `${image}` (the workload image). In `http` there
+ * are `${token}` and the input of the operation ({@link OPERATIONS}).
  */
 const httpSchema = z.strictObject({
   ...common,

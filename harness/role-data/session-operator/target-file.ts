@@ -7,7 +7,7 @@ const seconds = z.number().positive();
 const labels = z.record(z.string(), z.string()).refine((given) => Object.keys(given).length > 0, 'at least one label');
 const environment = z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string());
 
-/** Abilities that requirements ask for. An operator that does not declare one is not judged by them. */
+/** Abilities that requirements ask for. An operator that does not declare one is not evaluated by them. */
 export const SESSION_OPERATOR_CAPABILITIES = [
   /** Several replicas may run at once. */
   'replicas',
@@ -90,8 +90,8 @@ const shape = z.strictObject({
     namespaced: z.array(policyRuleSchema).default([]),
     cluster: z.array(policyRuleSchema).default([]),
     /**
-     * What it needs beyond that and does not document: given wherever something else is judged than its documentation.
-     * RB-20 is judged without.
+     * What it needs beyond that and does not document: given wherever something else is evaluated than its
+     * documentation. RB-20 is evaluated without.
      */
     undocumented: z.array(policyRuleSchema).default([]),
     /** What of these reaches further than its work does, and why it is needed (RB-22). */

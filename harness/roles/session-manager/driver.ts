@@ -1,6 +1,6 @@
 /**
  * What the harness and a session manager under test say to each other, in neutral words. A driver translates them into
- * the manager's own protocol; it judges nothing, hides nothing and repeats nothing.
+ * the manager's own protocol; it evaluates nothing, hides nothing and repeats nothing.
  */
 
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';

@@ -1,4 +1,4 @@
-/** What was seen of a session operator, as plain data, and questions to it. Nothing here judges. */
+/** What was seen of a session operator, as plain data, and questions to it. Nothing here evaluates. */
 import type { Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import type { EdgeRequest } from '../../fakes/dns-and-tunnel/server.ts';
 import type { DnsRecord, EdgeChange, EdgeIds, TunnelConfiguration } from '../../fakes/dns-and-tunnel/zone.ts';

@@ -69,7 +69,7 @@ export async function observeRestartedClient(t: RequirementContext): Promise<Cac
   return session;
 }
 
-/** Why a client of a target file cannot be judged by its cache; undefined where it can. */
+/** Why a client of a target file cannot be evaluated by its cache; undefined where it can. */
 export function whyNoCache({
   capabilities,
   run,

@@ -77,9 +77,9 @@ export const LATE = 'late';
  * (`recovered`); from a cold cache with calls of all providers at the same time (`concurrent`); many in a row
  * (`burst`); one after another, about one a second, while tokens rotate (`paced`); each provider once, the late one
  * first, with its token file blank again and its access token expired, or where that is good for longer a simulated one
- * in its place (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as its part
- * needs (`simulated`), the ones that fail while a token of theirs is about to be renewed (`renewal`), the one whose
- * answer to a cold call never comes (`hanging`), the one with an outage at the very end (`outage`).
+ * in its place (`blanked`), and the late one once more with its token (`restored`); each simulated provider as often as
+ * its part needs (`simulated`), the ones that fail while a token of theirs is about to be renewed (`renewal`), the one
+ * whose answer to a cold call never comes (`hanging`), the one with an outage at the very end (`outage`).
  */
 export type Phase =
   | 'missing'

@@ -74,7 +74,9 @@ function userIn(folder: string, user: UserEntry): UserEntry {
     : found;
 }
 
-/** As Go's YAML reads it: the first document alone, `<<` merges, and of a key that stands there twice the last counts. */
+/**
+ * As Go's YAML reads it: the first document alone, `<<` merges, and of a key that stands there twice the last counts.
+ */
 function documentOf(text: string): unknown {
   const [document] = parseAllDocuments(text, { merge: true, uniqueKeys: false });
   if (document === undefined || !('errors' in document)) {
@@ -174,7 +176,9 @@ function inCluster(env: NodeJS.ProcessEnv, folder: string): Attachment | undefin
   };
 }
 
-/** An address without a scheme is one of plain http (client-go, `rest.DefaultServerURL`); undefined for what is no URL. */
+/**
+ * An address without a scheme is one of plain http (client-go, `rest.DefaultServerURL`); undefined for what is no URL.
+ */
 function serverUrl(written: string): string | undefined {
   const whole = written.includes('://') ? written : `http://${written}`;
   const [, scheme = '', rest = ''] = /^(https?)(:\/\/[^\s]+)$/i.exec(whole) ?? [];

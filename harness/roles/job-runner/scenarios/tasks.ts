@@ -165,7 +165,8 @@ async function untilCleanedUp(runner: LaunchedRunner, bystanders: string[]): Pro
 
 /**
  * Waits until nothing of what was reported as ended can run any more, for as long as it may take: a Job that is kept
- * and has not failed starts its next pod ten seconds after the first one (Kubernetes, Jobs, Pod backoff failure policy).
+ * and has not failed starts its next pod ten seconds after the first one (Kubernetes, Jobs, Pod backoff failure
+ * policy).
  */
 export async function untilNothingRuns(runner: LaunchedRunner): Promise<void> {
   const ends = runner.tasks.flatMap((task) => endsOf(runner, task).map(({ at }) => at));

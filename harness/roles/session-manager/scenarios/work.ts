@@ -145,7 +145,7 @@ export function useManager(t: RequirementContext, purpose: string, rules?: Polic
   });
 }
 
-/** The same of the documented rights, which most rows are judged from. */
+/** The same of the documented rights, which most rows are evaluated from. */
 export function observeWork(t: RequirementContext): Promise<WorkRecord> {
   return observed(t, 'work', () => useManager(t, 'work'));
 }

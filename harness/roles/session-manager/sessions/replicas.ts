@@ -93,8 +93,8 @@ export class ProcessReplicas implements Replicas {
 }
 
 /**
- * All replicas of a controller that is deployed count as one: they are scaled away, and back. `restore` brings back what
- * is away still.
+ * All replicas of a controller that is deployed count as one: they are scaled away, and back. `restore` brings back
+ * what is away still.
  */
 export function deployedReplicas(
   cluster: ClusterHandle,

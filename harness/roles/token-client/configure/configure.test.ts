@@ -62,7 +62,7 @@ describe('the cache of a pod', () => {
     return loadTarget(file);
   }
 
-  test('is judged where the file says on which volume it is', () => {
+  test('is evaluated where the file says on which volume it is', () => {
     expect(whyNoCache(load('reference/target.yaml'))).toBeUndefined();
     const unsaid = changed('  cacheVolume: cache\n', '');
     expect(unsaid.role === 'token-client' && whyNoCache(unsaid)).toMatch(/run\.cacheVolume.*emptyDir in run\.pod/);

@@ -18,7 +18,7 @@ export interface TargetClient extends SessionDriver {
 }
 
 /**
- * Makes the target's ServiceAccount known to the two providers that it is judged with, and says how it is to be
+ * Makes the target's ServiceAccount known to the two providers that it is evaluated with, and says how it is to be
  * configured for them.
  *
  * @param options.tokenPath where the token file of a provider is; the first provider's comes first

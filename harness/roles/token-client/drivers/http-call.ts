@@ -22,7 +22,7 @@ export interface WrittenCall extends WrittenRequest {
   success?: string | undefined;
 }
 
-/** An answer as far as a call is judged by it. */
+/** An answer as far as a call is evaluated by it. */
 export interface Answered {
   ok: boolean;
   status: number;

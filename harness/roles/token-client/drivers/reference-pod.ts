@@ -87,7 +87,7 @@ export function clientPod(
         env: {
           TOKEN_CLIENT_CONFIG: `${CONFIG_FOLDER}/config.json`,
           NODE_EXTRA_CA_CERTS: `${CONFIG_FOLDER}/ca.crt`,
-          // What it writes is judged at the level at which it writes most (TR-30).
+          // What it writes is evaluated at the level at which it writes most (TR-30).
           LOG_LEVEL: 'debug',
         },
         volumeMounts: [{ name: 'config', mountPath: CONFIG_FOLDER, readOnly: true }, ...shared, ...own],

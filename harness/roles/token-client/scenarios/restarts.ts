@@ -67,7 +67,7 @@ export interface CacheDriver {
 const CALLS = 2;
 
 /**
- * The providers that are called after each start: those that are judged by it, since a call may be the start of a
+ * The providers that are called after each start: those that are evaluated by it, since a call may be the start of a
  * process.
  */
 const CALLED: Record<Start, readonly string[]> = {

@@ -45,7 +45,7 @@ describe('a process that is one call', () => {
   });
   const node = (script: string): string[] => [process.execPath, '-e', script];
 
-  test('is judged by its exit code and by what its output says', async () => {
+  test('is evaluated by its exit code and by what its output says', async () => {
     const seen: string[] = [];
     const script = 'console.log(process.env.WORD); console.error("and more"); process.exitCode = 3;';
     const ended = await runToCompletion(node(script), options(20_000), (text) => seen.push(text));

@@ -9,7 +9,7 @@ export interface TokenPair {
 }
 
 /** What the API server makes of a pair: the status of a call, and a TokenReview. */
-export interface Judged {
+export interface Evaluated {
   call: number;
   review: TokenReviewResult;
 }
@@ -36,14 +36,14 @@ export async function mintPair(t: RequirementContext, options: MintOptions): Pro
 }
 
 /** Uses every pair once, one after another. */
-export async function judgeAll<Name extends string>(
+export async function evaluateAll<Name extends string>(
   t: RequirementContext,
   pairs: Record<Name, TokenPair>,
-): Promise<Record<Name, Judged>> {
+): Promise<Record<Name, Evaluated>> {
   const { callWithToken, reviewToken } = await t.cluster();
-  const judged: Partial<Record<Name, Judged>> = {};
+  const evaluated: Partial<Record<Name, Evaluated>> = {};
   for (const [name, { provider, api }] of Object.entries<TokenPair>(pairs)) {
-    judged[name as Name] = { call: await callWithToken(api), review: await reviewToken(provider, [PRODUCTION]) };
+    evaluated[name as Name] = { call: await callWithToken(api), review: await reviewToken(provider, [PRODUCTION]) };
   }
-  return judged as Record<Name, Judged>;
+  return evaluated as Record<Name, Evaluated>;
 }
