@@ -80,7 +80,7 @@ test.each([
   ['an unknown requirement', ['run', '--requirement', 'TR-999'], 'Did you mean TR-09'],
   ['a requirement given as a suite', ['run', 'TR-04'], 'TR-04 is a requirement; use --requirement TR-04.'],
   ['an unknown id to explain', ['explain', 'XX-01'], 'unknown requirement XX-01'],
-  ['a report that does not exist', ['explain', 'TR-04', '--report', '/nonexistent'], '/nonexistent cannot be read'],
+  ['a report that does not exist', ['explain', 'TR-04', '--report', '/nonexistent'], 'there is no report /nonexistent'],
   ['an unknown twin', ['prove', 'never-rotate'], 'Did you mean never-rotates?'],
   [
     'a clock that a live cluster does not have',

@@ -14,7 +14,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 test.each([
-  ['not there', undefined, 'report.json cannot be read: ENOENT'],
+  ['not there', undefined, /there is no report .*: `conformance run` writes one/],
   ['no JSON', '{', 'report.json cannot be read'],
   ['of another shape', '{"apiVersion":"conformance/v0"}', 'is not a report of this version'],
 ])('a report that is %s is a usage error that names the file', (_, content, message) => {

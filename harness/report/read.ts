@@ -21,7 +21,12 @@ export function readReport(path: string): Report {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new UsageError(`the report ${file} cannot be read: ${(error as Error).message}. ${GIVE}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new UsageError(
+      code === 'ENOENT'
+        ? `there is no report ${file}: \`conformance run\` writes one. ${GIVE}`
+        : `the report ${file} cannot be read: ${message}. ${GIVE}`,
+    );
   }
   return parseReport(text, file);
 }
