@@ -9,7 +9,7 @@ import { ROLES } from '../role-data/index.ts';
 import { ROLE_DEFINITIONS } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import { candidatesOf, DEFAULT_OPTIONS } from './session.ts';
-import { parseShard, planDigest, rowsOfShard } from './shards.ts';
+import { parseShard, planDigest, ROW_SECONDS, rowsOfShard } from './shards.ts';
 
 const ONE_OBSERVATION = ROLE_DEFINITIONS.filter((role) => role.sharesOneObservation === true).map(({ role }) => role);
 
@@ -131,8 +131,11 @@ describe('prove', () => {
   test('a twin is whole, and each is in one shard', () => {
     const shards = splitOf(twins, 3).map((rows) => [...new Set(rows.map((row) => row.split(' ')[0] ?? ''))]);
     expect(shards.flat().toSorted()).toEqual(twins.map(({ name }) => name).toSorted());
-    const sizes = splitOf(twins, 3).map((rows) => rows.length);
-    expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThan(60);
+    const expected = new Map(catalogue.requirements.map(({ id, expectedSeconds = 0 }) => [id, expectedSeconds]));
+    const seconds = splitOf(twins, 3).map((rows) =>
+      rows.reduce((sum, row) => sum + ROW_SECONDS + (expected.get(row.split(' ')[1] ?? '') ?? 0), 0),
+    );
+    expect(Math.min(...seconds)).toBeGreaterThan(0.95 * Math.max(...seconds));
   });
 
   test('more shards than twins', () => {

@@ -42,7 +42,7 @@ export function parseShard(text: string): Shard {
  * What a row costs beside its waiting, in seconds: a namespace and a few pods. It also spreads rows of which nothing is
  * known, which count as 0 s.
  */
-const ROW_SECONDS = 1;
+export const ROW_SECONDS = 1;
 
 /** Rows that stay together. */
 interface Unit {
