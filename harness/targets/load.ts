@@ -25,6 +25,19 @@ interface TargetFile {
   digest: string;
 }
 
+const references = new Map<string, Target>();
+
+/**
+ * The target file of a reference, which does not change while a run goes on and is asked for at each requirement.
+ *
+ * @param path absolute
+ */
+export function loadReference(path: string): Target {
+  const known = references.get(path) ?? loadTarget(path);
+  references.set(path, known);
+  return structuredClone(known);
+}
+
 /**
  * Reads a target file. `${env.NAME}` and `${set.NAME}` in it are replaced; what only a run knows (`${cluster.issuer}`
  * …) stays.

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
-import { loadTarget, type Target } from '../../targets/load.ts';
+import { loadReference, type Target } from '../../targets/load.ts';
 
 const FIXTURES = new URL('../../../fixtures/', import.meta.url);
 const REFERENCE = fileURLToPath(new URL('targets/job-runners/reference/target.yaml', FIXTURES));
@@ -11,7 +11,7 @@ export function jobRunnerTarget({ candidate }: { candidate: Candidate }): Target
   if (given !== undefined) {
     return given;
   }
-  const reference = loadTarget(REFERENCE) as Target<'job-runner'>;
+  const reference = loadReference(REFERENCE) as Target<'job-runner'>;
   const { documents = [], podSecurity = reference.podSecurity } = twinFor(candidate, 'job-runner')?.jobRunner ?? {};
   const rules = { ...reference.rules, namespaced: [...reference.rules.namespaced, ...documents] };
   return { ...reference, rules, podSecurity };

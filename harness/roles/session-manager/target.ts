@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { HarnessError } from '../../core/errors.ts';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
-import { loadTarget, type Target } from '../../targets/load.ts';
+import { loadReference, type Target } from '../../targets/load.ts';
 
 type Form = Target<'session-manager'>['form'];
 type TargetOf<F extends Form> = Extract<Target<'session-manager'>, { form: F }>;
@@ -36,11 +36,12 @@ export function declaredCapabilities(candidate: Candidate): readonly string[] {
   }
   const form = formOf(candidate);
   const forms = form === undefined ? (Object.keys(REFERENCES) as Form[]) : [form];
-  return forms.flatMap((one): readonly string[] => loadTarget(REFERENCES[one]).capabilities);
+  return forms.flatMap((one): readonly string[] => loadReference(REFERENCES[one]).capabilities);
 }
 
 function targetOfForm<F extends Form>({ candidate }: { candidate: Candidate }, form: F): TargetOf<F> {
-  const given = targetFor(candidate, 'session-manager') ?? (loadTarget(REFERENCES[form]) as Target<'session-manager'>);
+  const given =
+    targetFor(candidate, 'session-manager') ?? (loadReference(REFERENCES[form]) as Target<'session-manager'>);
   if (given.form !== form) {
     throw new HarnessError(`${given.file} has the form ${given.form}, and ${form} was asked for`);
   }

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { HarnessError } from '../../core/errors.ts';
 import { type Candidate, targetFor, twinFor } from '../../rpc/candidate.ts';
-import { loadTarget, type Target } from '../../targets/load.ts';
+import { loadReference, type Target } from '../../targets/load.ts';
 
 const FIXTURES = new URL('../../../fixtures/', import.meta.url);
 const REFERENCE = fileURLToPath(new URL('targets/session-operators/reference/target.yaml', FIXTURES));
@@ -12,7 +12,7 @@ export function sessionOperatorTarget({ candidate }: { candidate: Candidate }): 
   if (given !== undefined) {
     return given;
   }
-  const reference = loadTarget(REFERENCE) as Target<'session-operator'>;
+  const reference = loadReference(REFERENCE) as Target<'session-operator'>;
   const {
     env = {},
     documents = [],

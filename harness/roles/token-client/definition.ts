@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { CLIENT_CAPABILITIES } from '../../role-data/token-client/target-file.ts';
 import { targetFor } from '../../rpc/candidate.ts';
-import { loadTarget, type Target } from '../../targets/load.ts';
+import { loadReference, type Target } from '../../targets/load.ts';
 import type { RoleDefinition } from '../definition.ts';
 import { lifetimeForReload } from './reload.ts';
 
@@ -39,6 +39,6 @@ export const tokenClient = {
     if (twin.role !== 'token-client' || twin.tokenClient.asTarget !== true) {
       return undefined;
     }
-    return [{ ...loadTarget(REFERENCE), ...twin.tokenClient.declares } as Target];
+    return [{ ...loadReference(REFERENCE), ...twin.tokenClient.declares } as Target];
   },
 } satisfies RoleDefinition;
