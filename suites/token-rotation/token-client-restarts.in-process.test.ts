@@ -13,7 +13,7 @@ import { Resolver } from '../../harness/core/resolver.ts';
 import { type SimulatedHosts, simulatedProviders, simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
 import type { CacheSession } from '../../harness/roles/token-client/cache-record.ts';
 import { driveCacheSession } from '../../harness/roles/token-client/scenarios/restarts.ts';
-import { keepsConfigurationsApart, reusesTheKeptCache, survivesABadCache } from './token-client.checks.ts';
+import { keepsConfigurationsApart, reusesTheKeptCache, survivesABadCache } from './token-client-cache.checks.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 

@@ -13,15 +13,12 @@ import {
   told,
 } from '../../harness/roles/token-client/simulated-builders.ts';
 import {
-  boundsItsExchanges,
   doesNotGuessALife,
   exchangesOnceForManyCalls,
   exchangesOnceMoreWhenRefused,
-  neverTurnsToAPerson,
-  persistsAccessTokensPrivately,
-  survivesAnOutage,
-  writesNoToken,
-} from './token-client.checks.ts';
+} from './token-client-exchanges.checks.ts';
+import { boundsItsExchanges, neverTurnsToAPerson, survivesAnOutage } from './token-client-failures.checks.ts';
+import { persistsAccessTokensPrivately, writesNoToken } from './token-client-secrets.checks.ts';
 
 test('exchanges overlap where one arrives before the other is answered', () => {
   const calls = [call('slow', 0, 2), call('slow', 0.1, 2)];

@@ -9,9 +9,9 @@ import { neverFallsBack } from '../audience-isolation/token-client.checks.ts';
 import {
   neverPresentsAnExpiredToken,
   rereadsAtEveryExchange,
-  reusesAccessTokens,
   survivesAMissingTokenFile,
 } from './token-client.checks.ts';
+import { reusesAccessTokens } from './token-client-exchanges.checks.ts';
 
 const call = (phase: Call['phase'], from: number, to: number, change: Partial<Call> = {}): Call =>
   aCall(phase, 'production', [from, to], change);

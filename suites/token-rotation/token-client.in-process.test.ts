@@ -56,27 +56,30 @@ import {
   sendsNoTokenToStrangers,
 } from '../token-exchange/token-client.checks.ts';
 import {
-  boundsItsExchanges,
-  doesNotGuessALife,
-  exchangesOnceForManyCalls,
-  exchangesOnceMoreWhenRefused,
   followsTheSymlinkSwap,
-  goesOnWithAGoodToken,
   namesTheMissingFile,
   neverPresentsAnExpiredToken,
-  neverTurnsToAPerson,
-  persistsAccessTokensPrivately,
   readsConfiguredTokenFile,
   readsDefaultTokenFile,
   rereadsAtEveryExchange,
   rereadsOnSchedule,
-  reusesAccessTokens,
   sendsNoWhiteSpace,
-  survivesAHangingRequest,
   survivesAMissingTokenFile,
-  survivesAnOutage,
-  writesNoToken,
 } from './token-client.checks.ts';
+import {
+  doesNotGuessALife,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  reusesAccessTokens,
+} from './token-client-exchanges.checks.ts';
+import {
+  boundsItsExchanges,
+  goesOnWithAGoodToken,
+  neverTurnsToAPerson,
+  survivesAHangingRequest,
+  survivesAnOutage,
+} from './token-client-failures.checks.ts';
+import { persistsAccessTokensPrivately, writesNoToken } from './token-client-secrets.checks.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 

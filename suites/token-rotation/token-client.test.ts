@@ -3,30 +3,31 @@ import { observeRestartedClient } from '../../harness/roles/token-client/observe
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
-  boundsItsExchanges,
-  doesNotGuessALife,
-  exchangesOnceForManyCalls,
-  exchangesOnceMoreWhenRefused,
   followsTheSymlinkSwap,
-  goesOnWithAGoodToken,
-  keepsConfigurationsApart,
   namesTheMissingFile,
   neverPresentsAnExpiredToken,
-  neverTurnsToAPerson,
-  persistsAccessTokensPrivately,
   readsConfiguredTokenFile,
   readsDefaultTokenFile,
   rereadsAtEveryExchange,
   rereadsOnSchedule,
-  reusesAccessTokens,
-  reusesTheKeptCache,
   sendsNoWhiteSpace,
-  survivesABadCache,
-  survivesAHangingRequest,
   survivesAMissingTokenFile,
-  survivesAnOutage,
-  writesNoToken,
 } from './token-client.checks.ts';
+import { keepsConfigurationsApart, reusesTheKeptCache, survivesABadCache } from './token-client-cache.checks.ts';
+import {
+  doesNotGuessALife,
+  exchangesOnceForManyCalls,
+  exchangesOnceMoreWhenRefused,
+  reusesAccessTokens,
+} from './token-client-exchanges.checks.ts';
+import {
+  boundsItsExchanges,
+  goesOnWithAGoodToken,
+  neverTurnsToAPerson,
+  survivesAHangingRequest,
+  survivesAnOutage,
+} from './token-client-failures.checks.ts';
+import { persistsAccessTokensPrivately, writesNoToken } from './token-client-secrets.checks.ts';
 
 requirement('TR-20', check(observeClient, readsDefaultTokenFile));
 requirement('TR-21', check(observeClient, readsConfiguredTokenFile));
