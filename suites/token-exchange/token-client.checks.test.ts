@@ -77,6 +77,8 @@ describe('a refusal needs a control and evidence', () => {
 test('an endpoint at the bare origin is that of a neighbour', () => {
   const calls = [plain, call('tenant', 1, 1.1)];
   expect(findsAnIssuerWithAPath(session({ calls, exchanges: [exchange('tenant', 1)] }))).toEqual([]);
+  const withQuery = exchange('tenant', 1, { path: '/realms/tenant/token?client-request-id=1' });
+  expect(findsAnIssuerWithAPath(session({ calls, exchanges: [withQuery] }))).toEqual([]);
   const astray = session({ calls, exchanges: [exchange('tenant', 1, { path: '/token' })] });
   expect(told(findsAnIssuerWithAPath(astray))).toEqual([expect.stringContaining('was asked for at /token')]);
 });
@@ -148,21 +150,21 @@ test('that token requests are JSON is told once, and their members are compared 
 });
 
 test('a blank file that was presented is told by TR-28, and says nothing of the form', () => {
-  const form = (assertion: string | object): ExchangeRecord =>
+  const form = (assertion?: string | object): ExchangeRecord =>
     exchange('client-assertion', 1, {
       parameters: {
         grant_type: ['client_credentials'],
         client_assertion_type: ['urn:ietf:params:oauth:client-assertion-type:jwt-bearer'],
-        client_assertion: [assertion as string],
+        ...(assertion === undefined ? {} : { client_assertion: [assertion as string] }),
         client_id: ['simulated-client'],
         scope: ['openid'],
       },
     });
   const good = form({ header: {}, claims: {}, sha256: 'x' });
   const seen = (...exchanges: ExchangeRecord[]): string[] => authenticatesByAssertionAlone(session({ exchanges }));
-  expect(seen(form(''), form(' \n'), good)).toEqual([]);
+  expect(seen(form(''), form(' \n'), form(), good)).toEqual([]);
   expect(seen(form('opaque'), good)).toEqual(['client-assertion: client_assertion is not a JWT']);
-  expect(seen(form(''))).toEqual(['client-assertion: client_assertion is not a JWT']);
+  expect(seen(form())).toEqual(['client-assertion: client_assertion is not a JWT']);
 });
 
 test('what stands in the URL beside the parameters of a token request is no parameter', () => {

@@ -100,10 +100,15 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
   return [...findings];
 }
 
-/** Whether all tokens that a request is to carry are blank. */
+/** Whether all tokens that a request is to carry are blank, or left out for that reason. */
 function presentsNothing({ parameters }: ExchangeRecord): boolean {
   const carried = ['assertion', 'client_assertion', 'subject_token'].flatMap((name) => parameters[name] ?? []);
-  return carried.length > 0 && carried.every((value) => typeof value === 'string' && value.trim() === '');
+  return carried.every((value) => typeof value === 'string' && value.trim() === '');
+}
+
+/** Where a request goes, without a query that a client adds to it. */
+function pathOf(path: string): string {
+  return path.split('?')[0] ?? '';
 }
 
 function clientIdAs({ configurable, tokenRequest }: ClientSession, clientId: string): Expected {
@@ -316,7 +321,7 @@ export function exchangesBySubjectToken(session: ClientSession): Finding[] {
 export function findsAnIssuerWithAPath(session: ClientSession): Finding[] {
   const issuer = simulatedSetup(session, 'tenant')?.issuer ?? '';
   const own = issuer === '' ? '' : `${new URL(issuer).pathname}/token`;
-  const astray = exchangesAtSimulated(session, 'tenant').filter(({ path }) => path !== own);
+  const astray = exchangesAtSimulated(session, 'tenant').filter(({ path }) => pathOf(path) !== own);
   return [
     ...control(session),
     ...astray.map(({ at, path }) => `a token for the issuer ${issuer} was asked for at ${path} of its origin at ${at}`),

@@ -75,6 +75,14 @@ test('a client without another instance is asked everything', async () => {
   expect(session.beforeOutage).toEqual(session.after);
 });
 
+test('a client whose reload interval has no room is not called across rotations, which nothing is judged by', async () => {
+  const client = { ...clientIn('one', ['plain']), reloadSeconds: 300 };
+  const plan = { subjectLifeSeconds: 120, paceMs: 1, patienceMs: 1_000, rotations: { each: 2, total: 4 } };
+  const { calls } = await driveClientSession(client, plan);
+  expect(calls.map(({ phase }) => phase)).not.toContain('blanked');
+  expect(client.asked).toContain('plain');
+});
+
 async function waited(reloadSeconds: number | undefined, subjectLifeSeconds: number): Promise<number> {
   let until = 0;
   const driver = {

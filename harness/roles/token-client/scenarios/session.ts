@@ -208,7 +208,8 @@ export async function driveClientSession(
   for (const name of names) {
     await call('paced', name);
   }
-  if (plan.rotations !== undefined) {
+  // A client whose reload interval has no room here would meet refusals that it does not meet on a real clock.
+  if (plan.rotations !== undefined && hasRoom(driver, plan)) {
     await pace(driver, plan, plan.rotations, call, parts);
     await driver.copy('/dev/null', driver.latePath);
     // It may remember the token for so long.
@@ -419,6 +420,11 @@ function deadlineSeconds(driver: SessionDriver, subjectLifeSeconds: number, { ea
 /** The longest life of an access token of the providers. */
 function accessLifeOf({ providers }: SessionDriver): number {
   return Math.max(0, ...providers.map(({ accessTokenLifetimeSeconds }) => accessTokenLifetimeSeconds));
+}
+
+/** Whether tokens live long enough for the reload interval that a client declares, if it declares one. */
+function hasRoom({ reloadSeconds }: SessionDriver, { subjectLifeSeconds }: SessionPlan): boolean {
+  return reloadSeconds === undefined || leavesRoom(reloadSeconds, subjectLifeSeconds);
 }
 
 /**
