@@ -3,8 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { isRed } from '../core/outcome.ts';
 import type { Report } from '../report/report.ts';
-import { keep, RECORDED_PROVIDERS, readRecorded, recordOf } from './recorded.ts';
+import { causesOf, keep, RECORDED, type RecordedKind, readRecorded, recordOf } from './recorded.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -29,7 +30,7 @@ const report = (changes: object = {}): Report =>
   }) as unknown as Report;
 
 test('what is kept of a report does not differ from run to run', () => {
-  expect(recordOf(report())).toEqual({
+  expect(recordOf('provider', report())).toEqual({
     target: 'one',
     version: 'hydra v2.3.0',
     date: '2026-11-29',
@@ -43,14 +44,14 @@ test('what is kept of a report does not differ from run to run', () => {
 });
 
 test('a report without a verdict, or on something else, is not kept', () => {
-  expect(() => recordOf(report({ harnessError: true }))).toThrow(/run it again/);
-  expect(() => recordOf(report({ target: { name: 'references' } }))).toThrow(/identity-provider/);
+  expect(() => recordOf('provider', report({ harnessError: true }))).toThrow(/run it again/);
+  expect(() => recordOf('provider', report({ target: { name: 'references' } }))).toThrow(/identity-provider/);
 });
 
 test('a record takes the place of an earlier one of its target', () => {
   const file = join(folder, 'recorded.json');
   writeFileSync(file, '[]');
-  const [one, two] = ['one', 'two'].map((target) => ({ ...recordOf(report()), target }));
+  const [one, two] = ['one', 'two'].map((target) => ({ ...recordOf('provider', report()), target }));
   if (one === undefined || two === undefined) {
     throw new Error('there are two');
   }
@@ -62,9 +63,28 @@ test('a record takes the place of an earlier one of its target', () => {
   ]);
 });
 
-test('what is kept names requirements that there are', () => {
-  const ids = loadCatalogue().requirements.map(({ id }) => id);
-  for (const { target, results } of readRecorded(RECORDED_PROVIDERS)) {
-    expect(ids, target).toEqual(expect.arrayContaining(Object.keys(results)));
-  }
+test('a report on an SDK is kept with the version of its target file', () => {
+  const files = [{ name: 'one', role: 'token-client', version: '1.2.3', capabilities: [], digest: '' }];
+  const client = report({ target: { name: 'one', role: 'token-client', files } });
+  expect(recordOf('sdk', client)).toMatchObject({ target: 'one', version: '1.2.3' });
+  expect(() => recordOf('sdk', report())).toThrow(/token-client/);
+});
+
+test.for(Object.keys(RECORDED) as RecordedKind[])(
+  'what is kept of each %s names requirements that there are',
+  (kind) => {
+    const ids = loadCatalogue().requirements.flatMap(({ id, role }) => (role === RECORDED[kind].role ? [id] : []));
+    for (const { target, results } of readRecorded(RECORDED[kind].file)) {
+      expect(ids, target).toEqual(expect.arrayContaining(Object.keys(results)));
+    }
+  },
+);
+
+test('each red row of an SDK has its cause in the source, and nothing else has one', () => {
+  const red = readRecorded(RECORDED.sdk.file).map(({ target, results }) => [
+    target,
+    Object.keys(results).filter((id) => isRed(results[id]?.outcome ?? 'passed')),
+  ]);
+  const explained = Object.entries(causesOf('sdk')).map(([target, causes]) => [target, Object.keys(causes).sort()]);
+  expect(Object.fromEntries(explained)).toEqual(Object.fromEntries(red));
 });
