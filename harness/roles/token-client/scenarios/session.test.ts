@@ -57,6 +57,9 @@ test('another instance is asked what a client may not survive, and the session h
   expect([...new Set(one.asked)]).toEqual(['late', 'plain']);
   expect([...new Set(other.asked)]).toEqual(['outage']);
   expect(session.simulated.map(({ name }) => name)).toEqual(['plain', 'outage']);
+  const firstOf = (called: string): number => session.calls.findIndex(({ provider }) => provider === called);
+  const lastWithoutToken = session.calls.findLastIndex(({ phase }) => phase === 'recovered');
+  expect(firstOf('outage'), 'no other token is asked for while a file has none').toBeGreaterThan(lastWithoutToken);
   expect(session.before.podUid).toBe('one');
   expect([session.beforeOutage, session.afterOutage, session.afterRenewals].map(({ podUid }) => podUid)).toEqual([
     'other',

@@ -160,12 +160,6 @@ export async function driveClientSession(
   const starts = driver.startsForEachCall === true;
   const burstCalls = starts ? BURST_STARTS : BURST_CALLS;
   const call = callsOf(driver, plan, { calls, slowWays });
-  const failuresBeside =
-    beside === undefined
-      ? undefined
-      : driveBeside(beside, callsOf(beside, plan, { calls, slowWays }), plan.subjectLifeSeconds);
-  // It is awaited at the end; until then nobody else looks at it.
-  failuresBeside?.catch(() => undefined);
   const names = driver.providers.map(({ name }) => name);
   const before = await driver.identity();
   const goodToken = driver.providers[0]?.tokenPath ?? '';
@@ -189,6 +183,13 @@ export async function driveClientSession(
     }
     await driver.until(new Date(Date.now() + 2_000));
   }
+  // Only now: whatever asks for a token before this one is there is taken for a fault (TR-28, AI-33).
+  const failuresBeside =
+    beside === undefined
+      ? undefined
+      : driveBeside(beside, callsOf(beside, plan, { calls, slowWays }), plan.subjectLifeSeconds);
+  // It is awaited at the end; until then nobody else looks at it.
+  failuresBeside?.catch(() => undefined);
   driver.progress('calls the client at the same time and in a row');
   const cold = Array.from({ length: starts ? CONCURRENT_STARTS : CONCURRENT_CALLS }, () => names).flat();
   await Promise.all(cold.map((name) => call('concurrent', name)));
