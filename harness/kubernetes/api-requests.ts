@@ -1,6 +1,7 @@
-import { HttpMethod, KubeConfig, RequestContext } from '@kubernetes/client-node';
+import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node';
 import { fetch, type RequestInit, type Response } from 'undici';
 import { HarnessError } from '../core/errors.ts';
+import { SharedConnections } from './shared-connections.ts';
 
 /** A request to the API server. @param path begins with a slash */
 export type ApiRequest = (path: string, init?: RequestInit) => Promise<Response>;
@@ -32,7 +33,7 @@ export function apiRequests(kubeConfig: KubeConfig, signal?: AbortSignal): ApiRe
   if (cluster === null) {
     throw new HarnessError('the kubeconfig has no current context');
   }
-  const anonymous = new KubeConfig();
+  const anonymous = new SharedConnections();
   anonymous.loadFromClusterAndUser(cluster, { name: 'anonymous' });
   const requestAs =
     (config: KubeConfig): ApiRequest =>

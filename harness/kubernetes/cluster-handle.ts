@@ -1,7 +1,7 @@
 import {
   AuthenticationV1Api,
   type CoreV1Api,
-  KubeConfig,
+  type KubeConfig,
   type KubernetesObject,
   KubernetesObjectApi,
   type V1Job,
@@ -21,6 +21,7 @@ import {
 } from './cluster-tokens.ts';
 import { type ExecResult, execInPod } from './exec.ts';
 import { PodWatch, type PodWatchOptions } from './pod-watch.ts';
+import { SharedConnections } from './shared-connections.ts';
 import { suitedClient, suitedJob } from './suited-pods.ts';
 import type { WatchEvent } from './watch.ts';
 
@@ -77,7 +78,7 @@ const TAKES_NO_TOKENS =
 
 /** Builds the handle from the plain data of the main process. */
 export function createClusterHandle(data: ClusterData, signal?: AbortSignal): ClusterHandle {
-  const kubeConfig = new KubeConfig();
+  const kubeConfig = new SharedConnections();
   kubeConfig.loadFromString(data.kubeConfig);
   const core = suitedClient(kubeConfig);
   const authentication = kubeConfig.makeApiClient(AuthenticationV1Api);

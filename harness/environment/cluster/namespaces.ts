@@ -1,6 +1,6 @@
 import {
   CoreV1Api,
-  KubeConfig,
+  type KubeConfig,
   type KubernetesObject,
   KubernetesObjectApi,
   type V1Namespace,
@@ -8,6 +8,7 @@ import {
 } from '@kubernetes/client-node';
 import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { refusedToHarness } from '../../kubernetes/refused-objects.ts';
+import { SharedConnections } from '../../kubernetes/shared-connections.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
 import type { Settings } from '../../targets/settings.ts';
@@ -23,7 +24,7 @@ type PullSecret = Settings['pods']['imagePullSecrets'][number];
 
 /** The namespaces of one run in one cluster. Nothing of a run is put anywhere else. */
 export class Namespaces {
-  readonly #config = new KubeConfig();
+  readonly #config = new SharedConnections();
   readonly #core: CoreV1Api;
   readonly #objects: KubernetesObjectApi;
   readonly #runId: string;

@@ -1,6 +1,7 @@
-import { ApiException, AuthorizationV1Api, KubeConfig, type V1ResourceAttributes } from '@kubernetes/client-node';
+import { ApiException, AuthorizationV1Api, type KubeConfig, type V1ResourceAttributes } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { Right } from '../../../kubernetes/rbac.ts';
+import { SharedConnections } from '../../../kubernetes/shared-connections.ts';
 
 /**
  * Whether a ServiceAccount has a right, in a namespace or in the whole cluster, as the API server's authorizer knows it
@@ -44,7 +45,7 @@ function reviewByItself({ config, user, token }: AccessReviewOptions): IsAllowed
   if (cluster === null) {
     throw new HarnessError('the kubeconfig has no current context');
   }
-  const ownConfig = new KubeConfig();
+  const ownConfig = new SharedConnections();
   ownConfig.loadFromClusterAndUser(cluster, { name: user, token });
   const authorization = ownConfig.makeApiClient(AuthorizationV1Api);
   return async (right, scope) => {

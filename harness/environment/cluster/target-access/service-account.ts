@@ -1,7 +1,7 @@
 import {
   ApiException,
   CoreV1Api,
-  KubeConfig,
+  type KubeConfig,
   RbacAuthorizationV1Api,
   type V1PolicyRule,
 } from '@kubernetes/client-node';
@@ -9,6 +9,7 @@ import { HarnessError } from '../../../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../../../core/names.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { rightsOf } from '../../../kubernetes/rbac.ts';
+import { SharedConnections } from '../../../kubernetes/shared-connections.ts';
 import type { TargetAccessOptions } from '../../../rpc/target-access.ts';
 import type { StartedCluster } from '../cluster.ts';
 import { accessReview, type IsAllowed } from './access-review.ts';
@@ -68,7 +69,7 @@ export class BoundServiceAccount {
     { id, runId }: { id: string; runId: string },
   ): Promise<BoundServiceAccount> {
     const { namespace, serviceAccount: name = `target-${id}`, rules, elsewhere = {}, clusterRules = [] } = options;
-    const config = new KubeConfig();
+    const config = new SharedConnections();
     config.loadFromString(cluster.data.kubeConfig);
     const core = config.makeApiClient(CoreV1Api);
     const labels = { [RUN_OBJECT_LABEL]: runId };
