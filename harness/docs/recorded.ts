@@ -109,7 +109,10 @@ export function keptResults(
   );
 }
 
-/** Keeps records in a file, with their results in the order of their ids: each takes the place of an earlier one of the same target. */
+/**
+ * Keeps records in a file, with their results in the order of their ids: each takes the place of an earlier one of the
+ * same target.
+ */
 export function keep(file: string, records: Recorded[]): void {
   const names = new Set(records.map(({ target }) => target));
   const sorted = records.map((record) => ({

@@ -38,8 +38,8 @@ export interface StartedCluster extends AsyncDisposable {
    */
   createToken(request: ServiceAccountReference & { audience?: string; expirationSeconds?: number }): Promise<string>;
   /**
-   * Starts a pod that mounts a projected token, as an agent's pod does, and waits until it is Ready. Without a namespace
-   * it makes one; the ServiceAccount is `agent`, if nothing else is said, and is made where there is none.
+   * Starts a pod that mounts a projected token, as an agent's pod does, and waits until it is Ready. Without a
+   * namespace it makes one; the ServiceAccount is `agent`, if nothing else is said, and is made where there is none.
    *
    * @throws Error when the pod does not get Ready, with what was seen last
    */

@@ -353,11 +353,11 @@ requirement('AI-11', async (t) => {
 });
 
 requirement('AI-12', async (t) => {
-  const [all, strangers] = await Promise.all([
+  const [all, others] = await Promise.all([
     declaredExchanges(t, 'ai-12'),
-    declaredExchanges(t, 'ai-12-stranger', { second: true }),
+    declaredExchanges(t, 'ai-12-other', { second: true }),
   ]);
-  const strangerOf = new Map(all.map((exchange, index) => [exchange, strangers[index]]));
+  const otherOf = new Map(all.map((exchange, index) => [exchange, others[index]]));
   const exchanges = all.filter(
     ({ declaration: { grant, clientAuthentication } }) =>
       grant !== 'client-assertion' && clientAuthentication === 'subject-token',
@@ -366,25 +366,25 @@ requirement('AI-12', async (t) => {
     return t.notApplicable('no grant is declared whose requests hold two projected tokens');
   }
   for (const exchange of exchanges) {
-    const stranger = strangerOf.get(exchange);
-    const response = await stranger?.present(await stranger.good());
+    const other = otherOf.get(exchange);
+    const response = await other?.present(await other.good());
     if (response !== undefined && !isAccepted(response)) {
       throw new NotTestable(
-        `${exchange.label} refuses the stranger's own pair (${describeResponse(response)}), see TX-10`,
+        `${exchange.label} refuses another registered ServiceAccount's own pair (${describeResponse(response)}), see TX-10`,
       );
     }
   }
   await expectRefusals(t, exchanges, (exchange) => {
     const own = (): Promise<string> => exchange.good();
-    const strangers = async (): Promise<string> => (await strangerOf.get(exchange)?.good()) ?? '';
+    const ofOther = async (): Promise<string> => (await otherOf.get(exchange)?.good()) ?? '';
     const pair = (fault: string, token: () => Promise<string>, assertion: () => Promise<string>): Refusal => ({
       fault,
       reasons: ['subject'],
       attempt: async () => exchange.present(await token(), await assertion()),
     });
     return [
-      pair("another registered ServiceAccount's subject beside its own client assertion", strangers, own),
-      pair("its own subject beside another registered ServiceAccount's client assertion", own, strangers),
+      pair("another registered ServiceAccount's subject beside its own client assertion", ofOther, own),
+      pair("its own subject beside another registered ServiceAccount's client assertion", own, ofOther),
     ];
   });
 });

@@ -380,8 +380,8 @@ const FAR_ZONE = 'Asia/Tokyo';
 const SLOT_SECONDS = 60;
 /** A slot that is due is started within so many seconds. */
 const DUE_SECONDS = 60;
-/** How much later than a neighbour's slot a CronJob may still be seen to start its own. */
-const NEIGHBOUR_SECONDS = 5;
+/** How much later than another's slot a CronJob may still be seen to start its own. */
+const LATER_SECONDS = 5;
 
 requirement('JL-04', async (t) => {
   const hour =
@@ -401,9 +401,9 @@ requirement('JL-04', async (t) => {
     cronJobs.haveStarted('far', 1, DUE_SECONDS),
     cronJobs.historyOf('suspended', DUE_SECONDS),
   ]);
-  // The neighbour that allows it shows that the next slot has come.
+  // The CronJob that allows it shows that the next slot has come.
   await cronJobs.haveStarted('allows', 2, SLOT_SECONDS + DUE_SECONDS);
-  await cronJobs.haveStarted('forbids', 2, NEIGHBOUR_SECONDS).catch((error: unknown) => {
+  await cronJobs.haveStarted('forbids', 2, LATER_SECONDS).catch((error: unknown) => {
     if (!(error instanceof DeadlineExceeded)) {
       throw error;
     }

@@ -195,17 +195,17 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
 export function sendsNoWhiteSpace(session: ClientSession): Finding[] {
   const exchanges = exchangesAtSimulated(session, 'padded');
   const calls = callsOfSimulated(session, 'padded');
-  const spoilt = exchanges.find(({ parameters }) =>
+  const padded = exchanges.find(({ parameters }) =>
     TOKEN_PARAMETERS.some((name) => (parameters[name] ?? []).some((value) => typeof value === 'string')),
   );
   return [
     ...(exchanges.length > 0
       ? []
       : unseen(calls, 'with white space around the token in its file nothing was presented')),
-    ...(spoilt === undefined
+    ...(padded === undefined
       ? succeeded(session, 'padded', 'a call with white space around the token in its file')
       : [
-          `at ${spoilt.at} what was presented is not the token: its file has white space around it, which was sent too`,
+          `at ${padded.at} what was presented is not the token: its file has white space around it, which was sent too`,
         ]),
   ];
 }

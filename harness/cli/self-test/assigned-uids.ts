@@ -2,7 +2,7 @@ import { loadCatalogue } from '../../catalogue/catalogue.ts';
 import { roleDefinition } from '../../roles/index.ts';
 
 /**
- * Costly rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a
+ * Expensive rows that start pods of the harness's which no cheap one starts: Jobs, volume workers, a token client on a
  * claim and with two providers, the deployment of the reference job runner and its preflight, prompts and templates.
  */
 const EXPENSIVE = [

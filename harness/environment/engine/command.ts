@@ -12,7 +12,7 @@ export type CommandOptions = {
 };
 
 const KEPT_LINES = 40;
-/** A broken-off command that has not ended by then is killed, milliseconds. */
+/** An aborted command that has not ended by then is killed, milliseconds. */
 const KILL_AFTER = 5_000;
 
 /**

@@ -45,7 +45,10 @@ const ACCESS_TOKEN_SECONDS = 12;
 /** Part of a token's life after which a kubelet replaces it. */
 const REPLACED_AFTER = 0.8;
 
-/** The issuers of the evaluations that are going on, by their namespaces: {@link startProbeWithoutPod} is given no other. */
+/**
+ * The issuers of the evaluations that are going on, by their namespaces: {@link startProbeWithoutPod} is given no
+ * other.
+ */
 const issuers = new Map<string, { issuer: TestIssuer; lifetimeSeconds: number }>();
 
 /** Takes the place of `startProbePod`: tokens of the test's issuer, replaced at 80 % of their life. */
