@@ -2,7 +2,7 @@
 
 import type { Finding } from '../../harness/core/findings.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
-import { describeRight, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
+import { describeRight, ruleAllows, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
 import { namesRight, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { describeCall, isSuccess } from '../../harness/roles/session-manager/driver.ts';
 import type {
@@ -11,6 +11,8 @@ import type {
   SmallestRoleRecord,
 } from '../../harness/roles/session-manager/scenarios/permissions.ts';
 import type { WorkRecord } from '../../harness/roles/session-manager/scenarios/work.ts';
+import type { SessionRightsRecord } from '../../harness/roles/session-manager/sessions/permissions.ts';
+import { declaresSensitiveRights, documentsKnownVerbs, staysInItsNamespace } from './job-runner.checks.ts';
 
 /** What the harness's own quota refuses is no missing right. */
 const OVER_QUOTA = /exceeded quota/i;
@@ -43,7 +45,10 @@ export function worksUnderItsRules(record: WorkRecord): Finding[] {
 }
 
 /** RB-21m: no documented right is one that nothing needed; verbs that do not exist are RB-23m's. */
-export function documentsOnlyWhatItUses({ target: { rules }, requests }: WorkRecord): Finding[] {
+export function documentsOnlyWhatItUses({
+  target: { rules },
+  requests,
+}: Pick<WorkRecord, 'requests'> & { target: Pick<WorkRecord['target'], 'rules'> }): Finding[] {
   const documented = [...rules.namespaced, ...rules.cluster];
   const unknown = new Set(unknownVerbs(documented).map(describeRight));
   return surplusRights(documented, requests)
@@ -92,3 +97,47 @@ export function choosesNoServiceAccount({ accounts, call, target }: ServiceAccou
     .filter((name) => name !== undefined && !declared.includes(name))
     .map((name) => `a pod runs as the ServiceAccount ${name}; declared: ${declared.join(', ')}; ${describeCall(call)}`);
 }
+
+/** RB-20s: nothing that it asks for is refused, or allowed by rules alone that are not documented. */
+export function sessionsNeedNoMore({ observations }: SessionRightsRecord): Finding[] {
+  return [
+    ...(observations.every(({ requests }) => requests.length === 0) ? ['it asked the API server for nothing'] : []),
+    ...observations.flatMap((record) => {
+      const { namespaced, cluster, undocumented } = record.target.rules;
+      const beyond = record.requests.filter(
+        (request) =>
+          undocumented.some((rule) => ruleAllows(rule, request)) &&
+          ![...namespaced, ...cluster].some((rule) => ruleAllows(rule, request)),
+      );
+      return [
+        ...[...refusedKinds(record)].map(
+          ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
+        ),
+        ...new Set(
+          beyond.map(
+            ({ name: _, ...kind }) =>
+              `it needs ${describeRecord(kind).replaceAll(record.namespace, 'its namespace')}, which is not documented`,
+          ),
+        ),
+      ];
+    }),
+  ];
+}
+
+/** RB-21s: no documented right is one that none of the observations needed. */
+export function sessionsUseWhatIsDocumented({ observations }: SessionRightsRecord): Finding[] {
+  const [first] = observations;
+  const requests = observations.flatMap((record) => record.requests);
+  return first === undefined ? ['nothing was observed'] : documentsOnlyWhatItUses({ target: first.target, requests });
+}
+
+/** RB-22s, RB-23s and RB-26s: as for every other role. */
+export const sessionsDeclareSensitiveRights = ({ observations }: SessionRightsRecord): Finding[] => [
+  ...new Set(observations.flatMap(declaresSensitiveRights)),
+];
+export const sessionsDocumentKnownVerbs = ({ observations }: SessionRightsRecord): Finding[] => [
+  ...new Set(observations.flatMap(documentsKnownVerbs)),
+];
+export const sessionsStayInTheirNamespace = ({ observations }: SessionRightsRecord): Finding[] => [
+  ...new Set(observations.flatMap(staysInItsNamespace)),
+];

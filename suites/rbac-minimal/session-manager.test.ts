@@ -5,6 +5,7 @@ import {
   observeSmallestRole,
 } from '../../harness/roles/session-manager/scenarios/permissions.ts';
 import { observeWork } from '../../harness/roles/session-manager/scenarios/work.ts';
+import { observeSessionRights } from '../../harness/roles/session-manager/sessions/permissions.ts';
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import { declaresSensitiveRights, documentsKnownVerbs, staysInItsNamespace } from './job-runner.checks.ts';
@@ -12,6 +13,11 @@ import {
   choosesNoServiceAccount,
   documentsOnlyWhatItUses,
   namesMissingRights,
+  sessionsDeclareSensitiveRights,
+  sessionsDocumentKnownVerbs,
+  sessionsNeedNoMore,
+  sessionsStayInTheirNamespace,
+  sessionsUseWhatIsDocumented,
   tellsRefusals,
   worksUnderItsRules,
   worksUnderTheSmallestRole,
@@ -32,3 +38,13 @@ requirement('RB-25m', check(observeMissingRights, namesMissingRights));
 requirement('RB-26m', check(observeWork, staysInItsNamespace));
 
 requirement('RB-31m', check(observeServiceAccounts, choosesNoServiceAccount));
+
+requirement('RB-20s', check(observeSessionRights, sessionsNeedNoMore));
+
+requirement('RB-21s', check(observeSessionRights, sessionsUseWhatIsDocumented));
+
+requirement('RB-22s', check(observeSessionRights, sessionsDeclareSensitiveRights));
+
+requirement('RB-23s', check(observeSessionRights, sessionsDocumentKnownVerbs));
+
+requirement('RB-26s', check(observeSessionRights, sessionsStayInTheirNamespace));

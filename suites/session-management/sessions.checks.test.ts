@@ -45,7 +45,7 @@ function event(
 const READY = { status: { conditions: [condition('Ready', 'True')] } };
 const NOT_READY = { status: { conditions: [condition('Ready', 'False')] } };
 
-const base = { target, namespace: 'n', createdAt: {}, deaths: [], stalls: [] };
+const base = { target, namespace: 'n', createdAt: {}, deaths: [], requests: [], stalls: [] };
 const texts = (findings: Parameters<typeof textOf>[0][]): string => findings.map(textOf).join('; ');
 
 function life(events: SessionEvent[], rest: Partial<LifeRecord> = {}): LifeRecord {

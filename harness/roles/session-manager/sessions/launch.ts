@@ -6,6 +6,7 @@ import { Heartbeat, type Stall } from '../../../../fixtures/workloads/lib/heartb
 import { Changes } from '../../../core/changes.ts';
 import { NotTestable } from '../../../core/errors.ts';
 import { fill } from '../../../core/placeholders.ts';
+import type { ApiRecord } from '../../../kubernetes/api-record.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../../rpc/context.ts';
@@ -56,6 +57,8 @@ export interface SessionsRecord {
   createdAt: Record<string, number>;
   /** Ends of its processes that nobody had asked for, with their last output. */
   deaths: string[];
+  /** What it asked of the API server; nothing where it is deployed, and so does not go through the recording proxy. */
+  requests: ApiRecord[];
   stalls: Stall[];
 }
 
@@ -168,7 +171,7 @@ async function launched<R>(
     },
     ...(replicas === undefined ? {} : { replicas }),
     nameOf: (kind, session, claim = '') => documentedName(target, kind, { name: session, namespace, claim }),
-    record: () => ({ target, namespace, events, createdAt, deaths, stalls: heartbeat.stalls() }),
+    record: () => ({ target, namespace, events, createdAt, deaths, requests: [], stalls: heartbeat.stalls() }),
   });
 }
 

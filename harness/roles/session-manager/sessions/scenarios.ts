@@ -32,7 +32,11 @@ async function observed<R extends SessionsRecord>(
   what: string,
   act: (sessions: LaunchedSessions) => Promise<R>,
 ): Promise<R> {
-  const observe = (): Promise<R> => withSessions(t, what, act);
+  const observe = (): Promise<R> =>
+    withSessions(t, what, async (sessions) => {
+      const seen = await act(sessions);
+      return { ...seen, requests: await sessions.access.records() };
+    });
   const isDeployed = resourceTarget(t).start === undefined;
   const record = await t.sharedByAllFiles(`sessions: ${what}`, () => (isDeployed ? inTurn(observe) : observe()));
   const names = Object.keys(record.createdAt);
@@ -381,7 +385,7 @@ export interface ManySessionsRecord extends SessionsRecord {
   names: string[];
   /** Requests to the API server that the harness answered with an error, and all of them. */
   refused: number;
-  requests: number;
+  asked: number;
 }
 
 export const SESSIONS_AT_ONCE = 50;
@@ -405,7 +409,7 @@ export async function observeManySessions(t: RequirementContext): Promise<ManySe
     await sessions.until(() => names.every((name) => isReady(sessions, name)), MANY_READY_SECONDS);
     const requests = await sessions.access.records();
     const refused = requests.filter(({ fault }) => fault !== undefined).length;
-    return { ...sessions.record(), names, refused, requests: requests.length };
+    return { ...sessions.record(), names, refused, asked: requests.length };
   });
   const seconds = record.names
     .map((name) => secondsToReady(record, name) ?? Number.POSITIVE_INFINITY)
@@ -413,7 +417,7 @@ export async function observeManySessions(t: RequirementContext): Promise<ManySe
   t.evidence('seconds from creation to ready', {
     one: secondsToReady(record, 'first'),
     [`of ${seconds.length} at once`]: { median: seconds[Math.floor(seconds.length / 2)], last: seconds.at(-1) },
-    requests: record.requests,
+    requests: record.asked,
     refused: record.refused,
   });
   return record;
