@@ -31,6 +31,8 @@ export const END_SECONDS = 60;
 
 /** Seconds that the agent works: one other container ends long before it, another one after it. */
 const AGENT_SECONDS = 8;
+/** The agent starts once the kubelet has seen a native sidecar run, and is still at work when that one ends. */
+const CRASH_SECONDS = 5;
 /** Long enough to put an ephemeral container into the pod of an agent that runs. */
 const AGENT_SECONDS_WITH_EPHEMERAL = 20;
 
@@ -62,7 +64,10 @@ function templatesOf(image: string): Template[] {
     },
     {
       purpose: 'other-codes',
-      alongside: 'a container that ended with 5 before the agent, and one that ends with 6 after it',
+      alongside:
+        'a native sidecar that ends with 4 and starts again, a container that ended with 5 before the agent, ' +
+        'and one that ends with 6 after it',
+      initContainers: [{ ...container('a-crashes', `sleep ${CRASH_SECONDS}; exit 4`), restartPolicy: 'Always' }],
       containers: [container('a-ends-before', 'exit 5'), container('ends-after', `sleep ${2 * AGENT_SECONDS}; exit 6`)],
     },
   ];
