@@ -92,13 +92,13 @@ describe('nobody is asked', () => {
   });
 
   test('which is not known where the client ended so often that some of its output is gone', () => {
-    const ended = (restarts: number) => session({ ...base, afterRenewals: { podUid: 'uid', restarts } });
-    expect(neverTurnsToAPerson(ended(1))).toEqual([]);
-    expect(() => neverTurnsToAPerson(ended(2))).toThrow(/ended 2 times, and what it wrote before .* is gone/);
-    expect(() => writesNoToken(ended(2))).toThrow(NotTestable);
+    const without = (lost: number) => session({ ...base, output: { lines: 0, leaks: [], prompts: [], lost } });
+    expect(neverTurnsToAPerson(without(0))).toEqual([]);
+    expect(() => neverTurnsToAPerson(without(2))).toThrow(/what 2 of its processes wrote is gone/);
+    expect(() => writesNoToken(without(2))).toThrow(NotTestable);
     const leak = { line: 1, sha256: 'a'.repeat(64), token: 'known' as const };
-    const output = { lines: 1, leaks: [leak], prompts: [] };
-    expect(writesNoToken({ ...ended(2), output })).toContainEqual(expect.stringContaining('line 1'));
+    const output = { lines: 1, leaks: [leak], prompts: [], lost: 2 };
+    expect(writesNoToken(session({ ...base, output }))).toContainEqual(expect.stringContaining('line 1'));
   });
 
   test('by a port that is opened when a token is refused, unless ports are opened for good calls too', () => {

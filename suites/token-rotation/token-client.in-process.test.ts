@@ -461,7 +461,7 @@ async function watchClient(
         remaining: async () => remainingFiles(cacheDir),
         identity: async () => ({ podUid: 'uid', restarts }),
         identityAfter: async () => ({ podUid: 'uid', restarts }),
-        output: async () => written.join(''),
+        output: async () => ({ text: written.join('') }),
         secrets: async () => [],
         stalls: async () => [],
         async until(instant) {

@@ -55,8 +55,8 @@ export interface SessionDriver {
    * before.
    */
   identityAfter(known: ProcessIdentity): Promise<ProcessIdentity>;
-  /** All that the client wrote since it started; not kept. */
-  output(): Promise<string>;
+  /** All that the client wrote since it started, not kept, and of how many of its processes that is gone. */
+  output(): Promise<{ text: string; lost?: number }>;
   /** Secrets that the client's pod is given, with where. */
   secrets(): Promise<string[]>;
   /**

@@ -66,7 +66,7 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   simulated: [],
   timeLimitMs: 0,
   subjectLifeSeconds: 25,
-  output: { lines: 0, leaks: [], prompts: [] },
+  output: { lines: 0, leaks: [], prompts: [], lost: 0 },
   secrets: [],
   before: { podUid: 'uid', restarts: 0 },
   after: { podUid: 'uid', restarts: 0 },

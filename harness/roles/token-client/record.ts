@@ -190,9 +190,9 @@ export interface ClientSession {
   listeners?: Listener[];
   /**
    * Lines of the client's output, the tokens found in it, and the lines that ask somebody to log in at a simulated
-   * provider.
+   * provider; and of how many of its processes the output is gone.
    */
-  output: { lines: number; leaks: TokenLeak[]; prompts: number[] };
+  output: { lines: number; leaks: TokenLeak[]; prompts: number[]; lost: number };
   /** Secrets that the client's pod is given, with where. */
   secrets: string[];
   before: ProcessIdentity;
@@ -240,7 +240,12 @@ export function summarise(session: ClientSession): object {
       failed: failed.slice(0, 20),
       failedTotal: failed.length,
     },
-    output: { lines: output.lines, tokens: output.leaks.slice(0, 20), tokensTotal: output.leaks.length },
+    output: {
+      lines: output.lines,
+      lost: output.lost,
+      tokens: output.leaks.slice(0, 20),
+      tokensTotal: output.leaks.length,
+    },
     secrets,
     capabilities: session.capabilities,
     stalls,

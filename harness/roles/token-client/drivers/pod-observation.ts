@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ApiException, type V1Pod } from '@kubernetes/client-node';
+import type { V1Pod } from '@kubernetes/client-node';
 import type { Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import type { RemainingFile } from '../../../../fixtures/workloads/token-probe/files.ts';
 import type { Listener } from '../../../../fixtures/workloads/token-probe/listeners.ts';
@@ -10,6 +10,7 @@ import type { Observer } from '../../../probes/observer.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { SessionDriver } from '../driver.ts';
 import { type ClientPodFacts, isSameProcess, type ProcessIdentity } from '../record.ts';
+import { ContainerLog } from './container-log.ts';
 import type { SendRequest } from './http-call.ts';
 import { secretsOf } from './pod-secrets.ts';
 
@@ -127,8 +128,7 @@ export function podDriver(
     return response.json();
   };
   const read = (): Promise<V1Pod> => cluster.core.readNamespacedPod({ namespace, name });
-  const restartsOf = (pod: V1Pod): number =>
-    pod.status?.containerStatuses?.find((status) => status.name === container)?.restartCount ?? 0;
+  const log = new ContainerLog(cluster, client).follow();
   return {
     async observations() {
       return ((await probe('/observations')) as { files: FileObservations[] }).files;
@@ -175,20 +175,7 @@ export function podDriver(
       t.progress(`watches the pod ${name} for a restart that the kubelet has not reported yet`);
       return identityAfter(cluster, client, known);
     },
-    async output() {
-      const log = { namespace, name, container };
-      const parts =
-        restartsOf(await read()) > 0 ? [await cluster.core.readNamespacedPodLog({ ...log, previous: true })] : [];
-      // The client of the API gives an empty log as undefined.
-      const last = await cluster.core.readNamespacedPodLog(log).catch((error: unknown) => {
-        // A container that waits for its restart has no log yet.
-        if (error instanceof ApiException && error.code === 400) {
-          return '';
-        }
-        throw error;
-      });
-      return [...parts, last].map((part) => part ?? '').join('\n');
-    },
+    output: () => log.read(),
     async secrets() {
       return secretsOf(await read());
     },

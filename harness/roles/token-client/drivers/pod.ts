@@ -343,7 +343,10 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
       await link(from, to);
       sets.copied(from, to);
     },
-    output: async () => [await output(), ...outputs].join('\n'),
+    async output() {
+      const { text, ...log } = await output();
+      return { ...log, text: [text, ...outputs].join('\n') };
+    },
     stop: async () => undefined,
   };
 }

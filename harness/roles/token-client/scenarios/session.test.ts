@@ -43,7 +43,7 @@ function clientIn(pod: string, simulated: string[]): SessionDriver & { asked: st
     project: done,
     identity: async () => ({ podUid: pod, restarts: 0 }),
     identityAfter: async (known) => known,
-    output: async () => `written in ${pod}`,
+    output: async () => ({ text: `written in ${pod}` }),
     secrets: async () => [`of ${pod}`],
     stalls: async () => [],
     until: done,

@@ -269,9 +269,10 @@ export async function driveClientSession(
     ...(remaining === undefined ? {} : { remaining }),
     ...(listeners === undefined ? {} : { listeners }),
     output: {
-      lines: output.split('\n').filter((line) => line !== '').length,
-      leaks: findTokenLeaks(output, digestsOf(files, exchanges)),
-      prompts: promptsIn(output, simulated),
+      lines: output.text.split('\n').filter((line) => line !== '').length,
+      leaks: findTokenLeaks(output.text, digestsOf(files, exchanges)),
+      prompts: promptsIn(output.text, simulated),
+      lost: output.lost ?? 0,
     },
     secrets,
     before,
@@ -299,7 +300,7 @@ async function driveBeside(
 /** What those see of an instance of the client who watch it. */
 interface Left {
   files: FileObservations[];
-  output: string;
+  output: { text: string; lost?: number };
   secrets: string[];
   stalls: Stall[];
   remaining: RemainingFile[] | undefined;
@@ -327,7 +328,10 @@ function together(one: Left, other: Left | undefined): Left {
     some === undefined && more === undefined ? undefined : [...(some ?? []), ...(more ?? [])];
   return {
     files: [...one.files, ...other.files],
-    output: `${one.output}\n${other.output}`,
+    output: {
+      text: `${one.output.text}\n${other.output.text}`,
+      lost: (one.output.lost ?? 0) + (other.output.lost ?? 0),
+    },
     secrets: [...one.secrets, ...other.secrets],
     stalls: [...one.stalls, ...other.stalls],
     remaining: both(one.remaining, other.remaining),

@@ -86,7 +86,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       listeners: sandbox.listeners,
       identity: async () => client.identity(),
       identityAfter: () => client.settledIdentity(),
-      output: async () => client.output(),
+      output: async () => ({ text: client.output() }),
       secrets: async () => [],
       until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
       progress: (message) => t.progress(message),

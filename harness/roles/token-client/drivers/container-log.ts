@@ -1,0 +1,101 @@
+import { ApiException, type V1ContainerStatus, type V1Pod } from '@kubernetes/client-node';
+import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
+import type { WatchEvent } from '../../../kubernetes/watch.ts';
+
+/** What is asked of a cluster. */
+export type LogCluster = Pick<ClusterHandle, 'watchPod'> & {
+  core: Pick<ClusterHandle['core'], 'readNamespacedPod' | 'readNamespacedPodLog'>;
+};
+
+/** Longest time, in seconds, for which the processes of one container are followed. */
+const FOLLOWED_SECONDS = 3_600;
+
+/**
+ * What a container wrote, by all of its processes. The kubelet keeps the log of the process that runs and of the one
+ * before it (Kubernetes, Logging Architecture): those of a container that ends again and again are gone after the next
+ * restart. So each is read when the pod's status says that the process ended, from the first call of `follow` on.
+ */
+export class ContainerLog {
+  readonly #cluster: LogCluster;
+  readonly #log: { namespace: string; name: string; container: string };
+  /** By the id of the container: the log of a process that ended. */
+  readonly #ended = new Map<string, string>();
+  #reading: Promise<void> = Promise.resolve();
+  #restartsBefore: number | undefined;
+  #done = false;
+
+  constructor(
+    cluster: LogCluster,
+    { namespace, name, container }: { namespace: string; name: string; container: string },
+  ) {
+    this.#cluster = cluster;
+    this.#log = { namespace, name, container };
+  }
+
+  /** Keeps the log of every process that ends from now on, until {@link read} or until the pod is deleted. */
+  follow(): this {
+    const { namespace, name, container } = this.#log;
+    const accept = ({ type, object }: WatchEvent<V1Pod>): true | undefined => {
+      if (this.#done || type === 'DELETED') {
+        return true;
+      }
+      this.#restartsBefore ??= this.#statusOf(object)?.restartCount ?? 0;
+      this.#reading = this.#reading.then(() => this.#keep(object)).catch(() => undefined);
+      return undefined;
+    };
+    this.#cluster
+      .watchPod(namespace, name, accept, {
+        what: `an end of the container ${container} of pod ${namespace}/${name}`,
+        deadlineSeconds: FOLLOWED_SECONDS,
+      })
+      // What a broken watch has missed is lost, and counted as such.
+      .catch(() => undefined);
+    return this;
+  }
+
+  /**
+   * Everything that is known, in the order of the processes. Ends the watch.
+   *
+   * @returns the text, and of how many processes the log is gone
+   */
+  async read(): Promise<{ text: string; lost: number }> {
+    this.#done = true;
+    await this.#reading;
+    const pod = await this.#cluster.core.readNamespacedPod(this.#log);
+    await this.#keep(pod);
+    const last = await this.#cluster.core.readNamespacedPodLog(this.#log).catch((error: unknown) => {
+      // A container that waits for its restart has no log yet.
+      if (error instanceof ApiException && error.code === 400) {
+        return '';
+      }
+      throw error;
+    });
+    const status = this.#statusOf(pod);
+    const waits = status?.state?.waiting !== undefined && status.lastState?.terminated !== undefined;
+    const ended = (status?.restartCount ?? 0) + (waits ? 1 : 0) - (this.#restartsBefore ?? 0);
+    // The client of the API gives an empty log as undefined.
+    return { text: [...this.#ended.values(), last ?? ''].join('\n'), lost: Math.max(0, ended - this.#ended.size) };
+  }
+
+  async #keep(pod: V1Pod): Promise<void> {
+    const status = this.#statusOf(pod);
+    const id = endedBefore(status);
+    if (id === undefined || this.#ended.has(id)) {
+      return;
+    }
+    const text = await this.#cluster.core.readNamespacedPodLog({ ...this.#log, previous: true });
+    // Another process may have ended meanwhile; then this is its log.
+    const now = endedBefore(this.#statusOf(await this.#cluster.core.readNamespacedPod(this.#log)));
+    if (now === id) {
+      this.#ended.set(id, text ?? '');
+    }
+  }
+
+  #statusOf(pod: V1Pod): V1ContainerStatus | undefined {
+    return pod.status?.containerStatuses?.find(({ name }) => name === this.#log.container);
+  }
+}
+
+function endedBefore(status: V1ContainerStatus | undefined): string | undefined {
+  return status?.lastState?.terminated?.containerID;
+}
