@@ -28,8 +28,8 @@ import type { Parts } from './parts.ts';
 type ClusterFault = Extract<Twin, { cluster: unknown }>['cluster'];
 
 /**
- * Many twins share a node: a kubelet takes 110 pods by itself, and a node's range of addresses (/24) has room for
- * these.
+ * Many requirements, and twins, share a node, and some of them have 50 sessions at once: a kubelet takes 110 pods by
+ * itself, and a node's range of addresses (/24) has room for these.
  */
 const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
@@ -98,7 +98,7 @@ export class Clusters {
       ...(archive === undefined ? {} : { workloadImageArchive: archive }),
       admissionPolicies: this.#options.evaluatesTwins || this.#options.assignedUids === true,
       serverArguments: [
-        ...(this.#options.evaluatesTwins ? [MANY_PODS_ARGUMENT] : []),
+        MANY_PODS_ARGUMENT,
         ...(networkPolicies ? [] : [NO_NETWORK_POLICIES_ARGUMENT]),
         ...serverArguments,
       ],

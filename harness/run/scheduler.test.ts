@@ -158,8 +158,8 @@ describe('requirements of the references', () => {
     );
     await vi.advanceTimersByTimeAsync(LOOK_ROWS);
     expect(begun).toHaveLength(4);
-    await vi.advanceTimersByTimeAsync(8 * LOOK_ROWS);
-    expect(begun, 'one a second').toHaveLength(6);
+    await vi.advanceTimersByTimeAsync(12 * LOOK_ROWS);
+    expect(begun, 'one in a second and a half').toHaveLength(6);
     busy = 0.2;
     await vi.advanceTimersByTimeAsync(2 * LOOK_ROWS);
     expect(begun).toHaveLength(12);

@@ -12,7 +12,7 @@ const TWINS_AT_MOST_PER_CORE = 12;
 const ROWS_AT_ONCE_PER_CORE = 4;
 /** So many more are admitted at each look while there is room, and at least one every so many looks. */
 const ROWS_PER_LOOK = 3;
-const LOOKS_PER_ROW = 4;
+const LOOKS_PER_ROW = 6;
 
 /** There is room for more while this share of the machine, or less, is used. */
 const ROOM_BELOW = 0.7;
