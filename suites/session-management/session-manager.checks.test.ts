@@ -154,6 +154,10 @@ test('a command that cannot be run has an answer, and the manager lives (SM-07)'
   expect(texts(answersFailedCommands({ ...record(), commands: [{ what: 'in a pod', call: silent, next }] }))).toMatch(
     /was not answered/,
   );
+  const late = { ...silent, late: true as const };
+  expect(answersFailedCommands({ ...record(), commands: [{ what: 'in a pod', call: late, next }] })).toEqual([
+    { text: expect.stringContaining('no whole answer'), missing: true },
+  ]);
   const died = { ...exec({}), status: 404, died: 'its process ended (code 1)' };
   expect(texts(answersFailedCommands({ ...seen({ status: 404 }), calls: [died] }))).toMatch(
     /during exec its process ended/,

@@ -1,7 +1,7 @@
 /** The requirements of session managers, as functions of what was seen; nothing wrong is an empty list. */
 
 import type { V1Pod } from '@kubernetes/client-node';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { type Call, describeCall, isRefusal, isSuccess } from '../../harness/roles/session-manager/driver.ts';
 import type { ManagerRecord } from '../../harness/roles/session-manager/launch.ts';
@@ -59,22 +59,22 @@ export function keepsItsConfiguration(record: ConfigurationRecord): Finding[] {
 /** SM-02 */
 export function testsItsConnection({ full, none, unreachable }: ConnectionRecord): Finding[] {
   const answered = (call: Call, what: string): Finding[] => {
-    const failures =
-      call.status === undefined || call.unreadable !== undefined ? [`${what}: ${describeCall(call)}`] : [];
+    const failures: Finding[] =
+      call.status === undefined || call.unreadable !== undefined ? [withAnswer(call, what)] : [];
     // A test that failed may be answered by an error, too.
     return failures;
   };
   const isConnected = (call: Call): boolean => isSuccess(call) && call.value?.connected === true;
   return [
     ...answered(full, 'a test with every documented right'),
-    ...(isConnected(full) ? [] : [`with every documented right it is not connected: ${describeCall(full)}`]),
+    ...(isConnected(full) ? [] : [withAnswer(full, `with every documented right it is not connected`)]),
     ...answered(none, 'a test without any right'),
-    ...(isConnected(none) ? [`without any right it is connected: ${describeCall(none)}`] : []),
+    ...(isConnected(none) ? [withAnswer(none, `without any right it is connected`)] : []),
     ...(isConnected(none) || tellsOfRefusal(none.text)
       ? []
-      : [`it does not say that it was refused: ${describeCall(none)}`]),
+      : [withAnswer(none, `it does not say that it was refused`)]),
     ...answered(unreachable, 'a test while the API server is away'),
-    ...(isConnected(unreachable) ? [`while the API server is away it is connected: ${describeCall(unreachable)}`] : []),
+    ...(isConnected(unreachable) ? [withAnswer(unreachable, `while the API server is away it is connected`)] : []),
   ];
 }
 
@@ -85,7 +85,7 @@ export function answersFailedCommands(record: FailedCommandsRecord): Finding[] {
       ...(abandoned === true ? [] : answersFailure(what, call)),
       ...(String(next.value?.stdout ?? '').includes('still here')
         ? []
-        : [`after a command ${what} the next one failed: ${describeCall(next)}`]),
+        : [withAnswer(next, `after a command ${what} the next one failed`)]),
     ]),
     ...deaths(record),
   ];
@@ -94,10 +94,10 @@ export function answersFailedCommands(record: FailedCommandsRecord): Finding[] {
 /** An error, or what a command that was killed gives: an exit code other than 0. */
 function answersFailure(what: string, call: Call): Finding[] {
   if (call.status === undefined) {
-    return [`a command ${what} was not answered: ${describeCall(call)}`];
+    return [withAnswer(call, `a command ${what} was not answered`)];
   }
   const isTold = isRefusal(call) || (typeof call.value?.exitCode === 'number' && call.value.exitCode !== 0);
-  return isTold ? [] : [`a command ${what} was answered as a success: ${describeCall(call)}`];
+  return isTold ? [] : [withAnswer(call, `a command ${what} was answered as a success`)];
 }
 
 /** SM-08 */
@@ -126,7 +126,7 @@ export function survivesBadKubeconfigs(record: ConfigurationRecord): Finding[] {
       ...(answersAfter ? [] : [`with ${what} for a kubeconfig it does not answer any more`]),
       ...(startsAgain ? [] : [`with ${what} for a kubeconfig it does not start again`]),
       ...(test !== undefined && test.status === undefined
-        ? [`with ${what} the connection test gave no answer: ${describeCall(test)}`]
+        ? [withAnswer(test, `with ${what} the connection test gave no answer`)]
         : []),
       ...(test?.value?.connected === true ? [`with ${what} for a kubeconfig it says that it is connected`] : []),
     ]),
@@ -143,15 +143,21 @@ export function answersManyAtOnce(record: ManyRecord): Finding[] {
     ...record.execs.flatMap((call, number) => {
       const { exitCode, stdout, stderr } = call.value ?? {};
       const right = exitCode === 0 && stdout === `out-${number}\n` && stderr === `err-${number}\n`;
-      return right ? [] : [`of ${AT_ONCE} requests at once: command ${number}: ${describeCall(call)}`];
+      return right ? [] : [withAnswer(call, `of ${AT_ONCE} requests at once: command ${number}`)];
     }),
     ...record.gets.flatMap((call) => {
       const { name } = call.input;
       const right = name === 'agent' ? isSuccess(call) && call.value?.name === name : isRefusal(call);
-      return right ? [] : [`of ${AT_ONCE} requests at once: ${describeCall(call)}`];
+      return right ? [] : [withAnswer(call, `of ${AT_ONCE} requests at once`)];
     }),
     ...deaths(record),
   ];
+}
+
+/** What is wrong with a call, and its answer. One that did not come in time may be the machine's fault. */
+function withAnswer(call: Call, what: string): Finding {
+  const text = `${what}: ${describeCall(call)}`;
+  return call.late === true ? missing(text) : text;
 }
 
 /** A process that ended though nobody had asked for it. */
@@ -164,7 +170,7 @@ function failed(call: Call | undefined, what: string): Finding[] {
   if (call === undefined) {
     return [`${what}: it was not asked`];
   }
-  return isSuccess(call) ? [] : [`${what} did not succeed: ${describeCall(call)}`];
+  return isSuccess(call) ? [] : [withAnswer(call, `${what} did not succeed`)];
 }
 
 /** What is wrong with a call that should have been refused, with a status and perhaps certain words. */
@@ -178,14 +184,12 @@ function notRefused(
     return [`${what}: it was not asked`];
   }
   if (!isRefusal(call)) {
-    return [`${what} was not refused: ${describeCall(call)}`];
+    return [withAnswer(call, `${what} was not refused`)];
   }
   if (statuses !== undefined && !statuses.includes(call.status ?? 0)) {
-    return [`${what} was answered ${call.status}, and not ${statuses.join(' or ')}: ${describeCall(call)}`];
+    return [withAnswer(call, `${what} was answered ${call.status}, and not ${statuses.join(' or ')}`)];
   }
-  return words === undefined || words.test(call.text)
-    ? []
-    : [`${what}: the answer does not say why: ${describeCall(call)}`];
+  return words === undefined || words.test(call.text) ? [] : [withAnswer(call, `${what}: the answer does not say why`)];
 }
 
 /** SM-03 */
@@ -373,7 +377,7 @@ export function managesServices({ steps, objects, target }: WorkRecord): Finding
       ? ['the list of services is without the one that was made']
       : []),
     ...(page !== undefined && !String(page.value?.stdout ?? '').includes(PAGE)
-      ? [`a pod does not reach another by the service’s name: ${describeCall(page)}`]
+      ? [withAnswer(page, `a pod does not reach another by the service’s name`)]
       : []),
     ...failed(steps['delete service'], 'deleting a service'),
     ...(deletedAt(objects, 'Service', 'pages') === undefined ? ['the service was not deleted'] : []),

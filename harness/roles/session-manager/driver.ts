@@ -64,6 +64,8 @@ export interface Call<Name extends OperationName = OperationName> {
   unreadable?: string;
   /** Why there was no answer: refused, cut, endless, too late. */
   silence?: string;
+  /** The answer did not come in time, for which the machine may be to blame. */
+  late?: true;
   /** The manager's process ended during the call: how, and its last output. */
   died?: string;
 }

@@ -107,5 +107,5 @@ test('an endless answer ends at the time limit', async () => {
     response.on('close', () => clearInterval(timer));
   });
   const call = await calls.call('getPod', GET, { timeoutSeconds: 0.1 });
-  expect(call.silence).toBe('no whole answer within 0.1 s');
+  expect(call).toMatchObject({ silence: 'no whole answer within 0.1 s', late: true });
 });

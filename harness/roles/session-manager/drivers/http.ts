@@ -59,8 +59,14 @@ export function httpClient({ target, address, values, send = fetch, signal }: Ht
         if (signal.aborted) {
           throw signal.reason;
         }
-        const silence = late.aborted ? `no whole answer within ${seconds} s` : describeError(error);
-        return ended({ silence: options.signal?.aborted === true ? 'the caller went away' : silence });
+        if (options.signal?.aborted === true) {
+          return ended({ silence: 'the caller went away' });
+        }
+        return ended(
+          late.aborted
+            ? { silence: `no whole answer within ${seconds} s`, late: true }
+            : { silence: describeError(error) },
+        );
       }
     },
   };
