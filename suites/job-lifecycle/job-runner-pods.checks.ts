@@ -1,6 +1,6 @@
 /** What a job runner puts into the pods of tasks. No check is content with having seen nothing. */
 
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { parseQuantity } from '../../harness/core/quantity.ts';
 import {
   assumes,
@@ -144,7 +144,8 @@ export function mergesTemplate(record: RunnerRecord): Finding[] {
       agent?.env?.some(({ name, valueFrom }) => name === 'FROM_SECRET' && valueFrom?.secretKeyRef !== undefined) ===
         true,
     ),
-    ...(endsOf(record, task)[0]?.outcome === 'succeeded' ? [] : [`the task ${describeOutcome(record, task)}`]),
+    // On a busy machine its pod may start later than the runner waits for.
+    ...(endsOf(record, task)[0]?.outcome === 'succeeded' ? [] : [missing(`the task ${describeOutcome(record, task)}`)]),
   ];
 }
 
