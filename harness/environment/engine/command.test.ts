@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { command } from './command.ts';
 
 it('gives the standard output and hands out both streams line by line', async () => {
@@ -27,5 +27,6 @@ it('ends a command with its children when it is aborted', async () => {
     },
   });
   await expect(running).rejects.toThrow('enough');
-  expect(() => process.kill(child, 0)).toThrow(/ESRCH/);
+  // It has ended, and may be a zombie until init has read its status.
+  await vi.waitFor(() => expect(() => process.kill(child, 0)).toThrow(/ESRCH/), { timeout: 5_000 });
 });
