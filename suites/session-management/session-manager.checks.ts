@@ -67,14 +67,14 @@ export function testsItsConnection({ full, none, unreachable }: ConnectionRecord
   const isConnected = (call: Call): boolean => isSuccess(call) && call.value?.connected === true;
   return [
     ...answered(full, 'a test with every documented right'),
-    ...(isConnected(full) ? [] : [withAnswer(full, `with every documented right it is not connected`)]),
+    ...(isConnected(full) ? [] : [withAnswer(full, 'with every documented right it is not connected')]),
     ...answered(none, 'a test without any right'),
-    ...(isConnected(none) ? [withAnswer(none, `without any right it is connected`)] : []),
+    ...(isConnected(none) ? [withAnswer(none, 'without any right it is connected')] : []),
     ...(isConnected(none) || tellsOfRefusal(none.text)
       ? []
-      : [withAnswer(none, `it does not say that it was refused`)]),
+      : [withAnswer(none, 'it does not say that it was refused')]),
     ...answered(unreachable, 'a test while the API server is away'),
-    ...(isConnected(unreachable) ? [withAnswer(unreachable, `while the API server is away it is connected`)] : []),
+    ...(isConnected(unreachable) ? [withAnswer(unreachable, 'while the API server is away it is connected')] : []),
   ];
 }
 
@@ -377,7 +377,7 @@ export function managesServices({ steps, objects, target }: WorkRecord): Finding
       ? ['the list of services is without the one that was made']
       : []),
     ...(page !== undefined && !String(page.value?.stdout ?? '').includes(PAGE)
-      ? [withAnswer(page, `a pod does not reach another by the service’s name`)]
+      ? [withAnswer(page, 'a pod does not reach another by the service’s name')]
       : []),
     ...failed(steps['delete service'], 'deleting a service'),
     ...(deletedAt(objects, 'Service', 'pages') === undefined ? ['the service was not deleted'] : []),

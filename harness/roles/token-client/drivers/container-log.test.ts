@@ -73,3 +73,14 @@ test('a process that ends while another one’s log is read has no part in it', 
   pod.end();
   expect(await log.read()).toEqual({ text: 'written by 1\nwritten by 2', lost: 1 });
 });
+
+test('a process that ended before it is followed stands for none that is lost later', async () => {
+  const pod = new EndingPod();
+  pod.end();
+  const log = new ContainerLog(pod.cluster, CLIENT).follow();
+  await settled();
+  pod.watched = false;
+  pod.end();
+  pod.end();
+  expect(await log.read()).toEqual({ text: 'written by 0\nwritten by 2\nwritten by 3', lost: 1 });
+});

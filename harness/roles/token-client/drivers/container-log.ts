@@ -21,7 +21,8 @@ export class ContainerLog {
   /** By the id of the container: the log of a process that ended. */
   readonly #ended = new Map<string, string>();
   #reading: Promise<void> = Promise.resolve();
-  #restartsBefore: number | undefined;
+  /** Of so many processes, which ended before the watch began, nothing is expected. */
+  #goneBefore: number | undefined;
   #done = false;
 
   constructor(
@@ -39,7 +40,8 @@ export class ContainerLog {
       if (this.#done || type === 'DELETED') {
         return true;
       }
-      this.#restartsBefore ??= this.#statusOf(object)?.restartCount ?? 0;
+      const status = this.#statusOf(object);
+      this.#goneBefore ??= endsOf(status) - (endedBefore(status) === undefined ? 0 : 1);
       this.#reading = this.#reading.then(() => this.#keep(object)).catch(() => undefined);
       return undefined;
     };
@@ -70,16 +72,13 @@ export class ContainerLog {
       }
       throw error;
     });
-    const status = this.#statusOf(pod);
-    const waits = status?.state?.waiting !== undefined && status.lastState?.terminated !== undefined;
-    const ended = (status?.restartCount ?? 0) + (waits ? 1 : 0) - (this.#restartsBefore ?? 0);
+    const lost = endsOf(this.#statusOf(pod)) - (this.#goneBefore ?? 0) - this.#ended.size;
     // The client of the API gives an empty log as undefined.
-    return { text: [...this.#ended.values(), last ?? ''].join('\n'), lost: Math.max(0, ended - this.#ended.size) };
+    return { text: [...this.#ended.values(), last ?? ''].join('\n'), lost: Math.max(0, lost) };
   }
 
   async #keep(pod: V1Pod): Promise<void> {
-    const status = this.#statusOf(pod);
-    const id = endedBefore(status);
+    const id = endedBefore(this.#statusOf(pod));
     if (id === undefined || this.#ended.has(id)) {
       return;
     }
@@ -98,4 +97,10 @@ export class ContainerLog {
 
 function endedBefore(status: V1ContainerStatus | undefined): string | undefined {
   return status?.lastState?.terminated?.containerID;
+}
+
+/** How often the container's process ended; one that waits for its restart has ended once more than it restarted. */
+function endsOf(status: V1ContainerStatus | undefined): number {
+  const waits = status?.state?.waiting !== undefined && endedBefore(status) !== undefined;
+  return (status?.restartCount ?? 0) + (waits ? 1 : 0);
 }
