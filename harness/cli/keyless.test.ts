@@ -14,6 +14,7 @@ import { bundleFiles, SIGSTORE_BUNDLE, writeBundle } from '../report/certificati
 import { assertKeyless, sealKeyless, verifyKeyless } from '../report/certification/keyless.ts';
 import { canonicalPlan } from '../report/certification/plan.ts';
 import { parseProduct } from '../report/certification/product.ts';
+import { productOfVersion } from '../report/certification/product-builders.ts';
 import { statementOf } from '../report/certification/statement.ts';
 import { readFolder, verifyBundle } from '../report/certification/verify.ts';
 import { reportOf, resultOf } from '../report/report-builders.ts';
@@ -25,13 +26,7 @@ const WHO = 'https://github.com/example/client/.github/workflows/certify.yaml@re
 const ISSUER = 'https://token.actions.githubusercontent.com';
 const catalogue = loadCatalogue();
 const plan = canonicalPlan(catalogue, ['token-client']);
-const PRODUCT = `apiVersion: conformance-product/v1
-vendor: Example Ltd
-name: Example Client
-version: 2.4.1
-role: token-client
-target: target.yaml
-`;
+const PRODUCT = productOfVersion('2.4.1');
 
 /** A token as a CI gives it; the mock reads its claims and does not look at its signature, which is none. */
 function identityToken(): string {

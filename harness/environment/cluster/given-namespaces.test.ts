@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { FakeApiServer } from '../../../fixtures/workloads/lib/fake-api-server.ts';
 import { HarnessError, NotApplicable } from '../../core/errors.ts';
 import { LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
+import { liveClusterOf } from '../../kubernetes/cluster-data-builders.ts';
 import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
 import { GivenNamespaces, type NamespaceRequest, runsSeenIn } from './given-namespaces.ts';
@@ -19,20 +20,7 @@ beforeEach(async () => {
 afterEach(() => api.close());
 
 function handle(): ClusterHandle {
-  const { kubeconfig } = api;
-  const config = JSON.parse(kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
-  for (const { cluster } of config.clusters) {
-    cluster['insecure-skip-tls-verify'] = true;
-  }
-  const real = createClusterHandle({
-    kind: 'kubeconfig',
-    kubeConfig: JSON.stringify(config),
-    issuer: '',
-    apiAudiences: [],
-    owned: false,
-    workloadImage: 'image',
-    resolver: { routes: {}, ca: '' },
-  });
+  const real = createClusterHandle(liveClusterOf(api.kubeconfig));
   return {
     ...real,
     // The fake knows what is in namespaces, and not these themselves.

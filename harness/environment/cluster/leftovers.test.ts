@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { FakeApiServer } from '../../../fixtures/workloads/lib/fake-api-server.ts';
 import { RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
+import { liveClusterOf } from '../../kubernetes/cluster-data-builders.ts';
 import { enterRun, newRunId } from '../live-runs.ts';
 import { removeLeftovers } from './leftovers.ts';
 
@@ -16,19 +17,7 @@ beforeEach(async () => {
   cache = mkdtempSync(join(tmpdir(), 'conformance-leftovers-'));
   vi.stubEnv('XDG_CACHE_HOME', cache);
   api = await FakeApiServer.start();
-  const config = JSON.parse(api.kubeconfig) as { clusters: { cluster: Record<string, unknown> }[] };
-  for (const { cluster } of config.clusters) {
-    cluster['insecure-skip-tls-verify'] = true;
-  }
-  data = {
-    kind: 'kubeconfig',
-    kubeConfig: JSON.stringify(config),
-    issuer: '',
-    apiAudiences: [],
-    owned: false,
-    workloadImage: 'image',
-    resolver: { routes: {}, ca: '' },
-  };
+  data = liveClusterOf(api.kubeconfig);
 });
 afterEach(async () => {
   await api.close();

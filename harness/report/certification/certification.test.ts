@@ -16,6 +16,7 @@ import { open, preAuthenticationEncoding } from './dsse.ts';
 import { commandSigner, keyIdOf, loadPublicKey, loadSigner } from './keys.ts';
 import { canonicalPlan } from './plan.ts';
 import { parseProduct } from './product.ts';
+import { productOfVersion } from './product-builders.ts';
 import { sha256 } from './statement.ts';
 import { readFolder, verifyBundle } from './verify.ts';
 
@@ -23,13 +24,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const catalogue = loadCatalogue();
 const plan = canonicalPlan(catalogue, ['token-client']);
-const PRODUCT = `apiVersion: conformance-product/v1
-vendor: Example Ltd
-name: Example Client
-version: 2.4.1
-role: token-client
-target: target.yaml
-`;
+const PRODUCT = productOfVersion('2.4.1');
 const TARGET = 'apiVersion: conformance/v1\nrole: token-client\nname: example\n';
 
 /** A report of the whole plan of a token client, in which some requirements did not pass. */

@@ -11,6 +11,7 @@ import { bundleFiles, writeBundle } from './bundle.ts';
 import { publicPem, type Signer } from './keys.ts';
 import { canonicalPlan } from './plan.ts';
 import { parseProduct } from './product.ts';
+import { productOfVersion } from './product-builders.ts';
 import { changesIn, checkResults, folderName, RESULTS_PAGE, type ResultChange, resultsPage } from './registry.ts';
 
 const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
@@ -40,13 +41,7 @@ function publish({
   signer?: Signer;
   signed?: boolean;
 } = {}): void {
-  const source = `apiVersion: conformance-product/v1
-vendor: Example Ltd
-name: Example Client
-version: ${version}
-role: token-client
-target: target.yaml
-`;
+  const source = productOfVersion(version);
   const results = plan.requirements.map(({ id, level }) =>
     resultOf(id, id === failed ? 'failed' : 'passed', { level, role: 'token-client' }),
   );
