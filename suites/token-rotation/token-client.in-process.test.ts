@@ -38,7 +38,8 @@ import {
   summarise,
 } from '../../harness/roles/token-client/record.ts';
 import { aSession } from '../../harness/roles/token-client/record-builders.ts';
-import { driveClientSession, type SessionPlan } from '../../harness/roles/token-client/scenarios/session.ts';
+import { driveClientSession } from '../../harness/roles/token-client/scenarios/session.ts';
+import type { SessionPlan } from '../../harness/roles/token-client/scenarios/session-plan.ts';
 import {
   keepsOthersWorking,
   neverFallsBack,

@@ -28,7 +28,8 @@ import {
   type SessionProvider,
   summarise,
 } from './record.ts';
-import { driveClientSession, type SessionPlan } from './scenarios/session.ts';
+import { driveClientSession } from './scenarios/session.ts';
+import type { SessionPlan } from './scenarios/session-plan.ts';
 import { startTargetClient } from './start.ts';
 
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { SIMULATED_HOSTS, simulatedSetups } from '../../../fakes/simulated-providers.ts';
 import type { SessionDriver } from '../driver.ts';
 import { FULLY_CONFIGURABLE } from '../record.ts';
-import { driveClientSession, untilReloaded } from './session.ts';
+import { driveClientSession } from './session.ts';
+import { untilReloaded } from './session-plan.ts';
 
 const NOTHING_SEEN = {
   reads: 0,

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renewalTimes } from './simulated-calls.ts';
+import { renewalTimes } from './simulated-failures.ts';
 
 test.each([
   [0, { lifeSeconds: 28, dueSeconds: 15 }],
