@@ -6,7 +6,8 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { HarnessError, UsageError } from '../core/errors.ts';
 import { DEFAULT_FOLDER } from '../report/renderers/console.ts';
 import { EXIT } from './exit.ts';
-import { addEnvironmentOptions, type EnvironmentFlags, run } from './run.ts';
+import { addEnvironmentOptions, type EnvironmentFlags } from './options.ts';
+import { run } from './run.ts';
 
 interface Flags extends EnvironmentFlags {
   product: string;

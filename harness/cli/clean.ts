@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { Option } from 'commander';
 import { redact } from '../core/redact.ts';
 import { EXIT } from './exit.ts';
-import { collect } from './run.ts';
+import { namespaceOption } from './options.ts';
 
 /** A namespace with pods in it takes half a minute, by their grace periods. */
 const GONE_SECONDS = 120;
@@ -17,9 +16,7 @@ export function registerClean(program: Command): void {
     .option('--cluster <kind>', 'kubeconfig: also remove the namespaces in the live cluster of KUBECONFIG')
     .option('--context <name>', 'kubeconfig context (default: the current one)')
     .addOption(
-      new Option('--namespace <name>', 'remove what runs left in this namespace instead; repeatable')
-        .argParser(collect)
-        .default([], 'namespaces that runs have made'),
+      namespaceOption('remove what runs left in this namespace instead; repeatable', 'namespaces that runs have made'),
     )
     .action(async ({ cluster, context, namespace }: { cluster?: string; context?: string; namespace: string[] }) => {
       // Loaded here, so that the small commands start at once.

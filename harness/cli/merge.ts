@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { redact } from '../core/redact.ts';
 import { EXIT } from './exit.ts';
-import { baselineOf } from './run.ts';
+import { baselineOf } from './run-request.ts';
 
 /** `conformance merge REPORT...`: one report of the shards of a run. */
 export function registerMerge(program: Command): void {

@@ -6,7 +6,7 @@ import { type NeededRight, type Needs, rulesOf } from '../run/live/needs.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
 import { registryOption, setRegistry, withDigest } from './images.ts';
-import { collect, collectValue } from './run.ts';
+import { namespaceOption, requirementOption, setOption, targetOption } from './options.ts';
 
 const FORMATS = ['text', 'json', 'rbac'] as const;
 
@@ -31,24 +31,10 @@ export function registerPlan(program: Command): void {
       'Show what a run would make and need on a live cluster: objects, rights, images, time. Touches nothing.',
     )
     .argument('[suite...]', 'suite names (default: all)')
-    .addOption(
-      new Option('--target <file>', 'target file of an implementation under test; repeatable, one per role')
-        .argParser(collect)
-        .default([], 'the references'),
-    )
-    .addOption(
-      new Option('--set <name=value>', 'value for `${set.name}` in a target file; repeatable')
-        .argParser(collectValue)
-        .default({}, 'none'),
-    )
-    .addOption(
-      new Option('--requirement <id>', 'only this requirement; repeatable').argParser(collect).default([], 'all'),
-    )
-    .addOption(
-      new Option('--namespace <name>', 'for a run that is kept to this existing namespace; repeatable')
-        .argParser(collect)
-        .default([], 'namespaces of its own'),
-    )
+    .addOption(targetOption())
+    .addOption(setOption())
+    .addOption(requirementOption('only this requirement; repeatable'))
+    .addOption(namespaceOption('for a run that is kept to this existing namespace; repeatable'))
     .addOption(registryOption())
     .option('--digests', 'ask the registries for the digests of images, through the container engine')
     .addOption(

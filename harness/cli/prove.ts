@@ -7,9 +7,9 @@ import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/ki
 import { twinCandidates } from '../run/plan.ts';
 import { parseShard, rowsOfShard } from '../run/shards.ts';
 import { EXIT } from './exit.ts';
+import { shardOption, timeoutFactorOption } from './options.ts';
 import { Console } from './output.ts';
 import { progressPrinter } from './progress.ts';
-import { shardOption, timeoutFactorOption } from './run.ts';
 
 interface ProveFlags {
   timeoutFactor: number;

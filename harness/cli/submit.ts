@@ -8,7 +8,7 @@ import { refusedToHarness } from '../kubernetes/refused-objects.ts';
 import { select } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
 import { loadSettings } from '../targets/settings.ts';
-import { collect, collectValue } from './run.ts';
+import { requirementOption, setOption, targetOption } from './options.ts';
 
 interface SubmitFlags {
   image: string;
@@ -56,19 +56,9 @@ export function registerSubmit(program: Command): void {
     .option('--name <name>', 'name of the Job (default: conformance-…)')
     .option('--in-namespace <name>', 'namespace of the Job', 'kube-agent-conformance')
     .option('--service-account <name>', 'ServiceAccount of its pods', 'conformance')
-    .addOption(
-      new Option('--requirement <id>', 'only this requirement; repeatable').argParser(collect).default([], 'all'),
-    )
-    .addOption(
-      new Option('--target <file>', 'target file, sent along with the files that it names; repeatable, one per role')
-        .argParser(collect)
-        .default([], 'the references'),
-    )
-    .addOption(
-      new Option('--set <name=value>', 'value for `${set.name}` in a target file; anybody can read it in the Job')
-        .argParser(collectValue)
-        .default({}, 'none'),
-    )
+    .addOption(requirementOption('only this requirement; repeatable'))
+    .addOption(targetOption('target file, sent along with the files that it names; repeatable, one per role'))
+    .addOption(setOption('value for `${set.name}` in a target file; anybody can read it in the Job'))
     .option('--settings <file>', 'settings for objects of the run and for the Job: labels, limits, tolerations, …')
     .option('--context <name>', 'kubeconfig context (default: the current one)')
     .addOption(new Option('-o, --output <format>', 'yaml: print the Job instead of creating it').choices(['yaml']))

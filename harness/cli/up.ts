@@ -7,7 +7,7 @@ import { HarnessError, UsageError } from '../core/errors.ts';
 import { findWarm, type WarmEnvironment, waitForWarm, warmCalled, warmFile, warmFolder } from '../environment/warm.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
 import { loadTarget } from '../targets/load.ts';
-import { collect, collectValue } from './run.ts';
+import { setOption, targetOption } from './options.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
@@ -44,19 +44,8 @@ export function registerUp(program: Command): void {
         .choices(['accelerated', 'real'])
         .default('accelerated'),
     )
-    .addOption(
-      new Option(
-        '--target <file>',
-        'target file of an identity provider that it shall hold, or of a client with a skew',
-      )
-        .argParser(collect)
-        .default([], 'the references'),
-    )
-    .addOption(
-      new Option('--set <name=value>', 'value for `${set.name}` in a target file; repeatable')
-        .argParser(collectValue)
-        .default({}, 'none'),
-    )
+    .addOption(targetOption('target file of an identity provider that it shall hold, or of a client with a skew'))
+    .addOption(setOption())
     .addOption(new Option('--foreground', 'hold the environment in this process').hideHelp())
     .action(async (name: string, flags: UpFlags) => {
       await (flags.foreground === true ? hold(name, flags) : up(name, flags));
