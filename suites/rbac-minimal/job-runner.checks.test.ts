@@ -121,6 +121,15 @@ it('RB-26 names what is asked for elsewhere, whatever came of it', () => {
   expect(outside(rules([], [rule('', 'nodes', 'list')]), nodes)).toEqual([]);
 });
 
+it('RB-22 and RB-26 say nothing of a runner that did no work', () => {
+  const self = request('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', 201);
+  const idle = record([self, request('GET', '/version')], { target: rules([]) });
+  expect(() => declaresSensitiveRights(idle)).toThrow(/did none of its work/);
+  expect(() => staysInItsNamespace(idle)).toThrow(/did none of its work/);
+  const wildcard = record([self], { target: rules([rule('', 'secrets', 'get')]) });
+  expect(declaresSensitiveRights(wildcard)).toHaveLength(1);
+});
+
 describe('RB-25', () => {
   const right = { verb: 'get', group: '', resource: 'pods/log' };
   const found = (start: Omit<StartWithout, 'right'>) =>

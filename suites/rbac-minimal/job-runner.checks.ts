@@ -1,5 +1,6 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
+import { NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import type { SensitiveRight } from '../../harness/core/policy-rule.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
@@ -116,7 +117,20 @@ export function declaresSensitiveRights({ target: { rules }, requests }: Omit<As
       .filter((kind) => !declared.has(kind))
       .map((kind) => `it asked for ${kindOf(request)}, which is ${CALLED[kind]}, and does not declare \`${kind}\``),
   );
-  return [...new Set([...documented, ...asked])];
+  return ofItsWork(requests, [...new Set([...documented, ...asked])]);
+}
+
+/**
+ * Findings about the requests of a candidate. Having found nothing says nothing of one that did no work: one that does
+ * not start asks for its own rights at the most.
+ *
+ * @throws NotTestable where there are no findings and no request of its work
+ */
+function ofItsWork(requests: ApiRecord[], findings: Finding[]): Finding[] {
+  if (findings.length === 0 && requests.every((request) => request.resource === undefined || isSelfReview(request))) {
+    throw new NotTestable('it asked the API server for nothing but its own rights: it did none of its work');
+  }
+  return findings;
 }
 
 const CALLED: Record<SensitiveRight, string> = {
@@ -146,7 +160,8 @@ export function staysInItsNamespace({ target: { rules }, requests, namespace }: 
       !rules.cluster.some((rule) => ruleAllows(rule, request)),
   );
   const where = (request: ApiRecord): string => (request.namespace === undefined ? ' in no namespace or all' : '');
-  return [...new Set(outside.map((request) => `it asked for ${kindOf(request)}${where(request)} (${request.code})`))];
+  const asked = outside.map((request) => `it asked for ${kindOf(request)}${where(request)} (${request.code})`);
+  return ofItsWork(requests, [...new Set(asked)]);
 }
 
 /** RB-25: before it accepts work it names a right that it uses and lacks; what it can do without, it may warn of. */

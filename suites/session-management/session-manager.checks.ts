@@ -123,12 +123,13 @@ export function cleansUp({ early, goneEarly, call, gone }: CleanUpRecord): Findi
 export function survivesBadKubeconfigs(record: ConfigurationRecord): Finding[] {
   return [
     ...record.bad.flatMap(({ what, test, answersAfter, startsAgain }) => [
-      ...(answersAfter ? [] : [`with ${what} for a kubeconfig it does not answer any more`]),
-      ...(startsAgain ? [] : [`with ${what} for a kubeconfig it does not start again`]),
-      ...(test !== undefined && test.status === undefined
-        ? [withAnswer(test, `with ${what} the connection test gave no answer`)]
+      ...(answersAfter ? [] : [`after it was given ${what} as kubeconfig it stopped answering`]),
+      ...(startsAgain ? [] : [`after it was given ${what} as kubeconfig it does not start again`]),
+      // A manager that answers nothing is said above; here only this answer is missing.
+      ...(answersAfter && test !== undefined && test.status === undefined
+        ? [withAnswer(test, `with ${what} as kubeconfig the connection test gave no answer`)]
         : []),
-      ...(test?.value?.connected === true ? [`with ${what} for a kubeconfig it says that it is connected`] : []),
+      ...(test?.value?.connected === true ? [`with ${what} as kubeconfig it says that it is connected`] : []),
     ]),
     ...(record.listAtTheEnd === undefined
       ? []

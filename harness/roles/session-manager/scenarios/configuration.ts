@@ -28,7 +28,7 @@ export interface ConfigurationRecord extends ManagerRecord {
   listAfterRestart?: Call;
   disabled: Call;
   bad: BadKubeconfig[];
-  /** A list of pods when it had been told a good kubeconfig again. */
+  /** A list of pods when it had been told a good kubeconfig again; absent where it did not start again before that. */
   listAtTheEnd?: Call;
 }
 
@@ -67,18 +67,46 @@ export function observeConfiguration(t: RequirementContext): Promise<Configurati
         : {};
       await manager.call('configure', { enabled: false, namespace, kubeconfig });
       const disabled = await report();
-      const bad: BadKubeconfig[] = [];
-      for (const [what, content] of Object.entries(BAD_KUBECONFIGS)) {
-        bad.push(await useBadKubeconfig(manager, what, content));
-      }
-      await manager.call('configure', { enabled: true, namespace, kubeconfig });
-      const atTheEnd = lists ? { listAtTheEnd: await list() } : {};
+      const afterwards = await useBadKubeconfigs(t, manager, Object.entries(BAD_KUBECONFIGS));
+      const record = manager.record();
       return {
-        ...manager.record(),
-        ...{ kubeconfig, initial, configured, changed, startsAgain, ...kept, disabled, bad, ...atTheEnd },
+        ...record,
+        ...{ kubeconfig, initial, configured, changed, startsAgain, ...kept, disabled, ...afterwards },
+        calls: [...record.calls, ...afterwards.calls],
       };
     }),
   );
+}
+
+/**
+ * Gives a manager one kubeconfig that cannot work after another, and a good one at the end. One that does not start
+ * again says nothing of the kubeconfigs that are left: another one is asked then.
+ *
+ * @returns with the calls of the others
+ */
+async function useBadKubeconfigs(
+  t: RequirementContext,
+  manager: LaunchedManager,
+  [next, ...rest]: [what: string, content: string | undefined][],
+): Promise<Pick<ConfigurationRecord, 'bad' | 'listAtTheEnd' | 'calls'>> {
+  if (next === undefined) {
+    const { namespace, kubeconfig, target } = manager;
+    await manager.call('configure', { enabled: true, namespace, kubeconfig });
+    const lists = target.capabilities.includes('pods');
+    return { bad: [], calls: [], ...(lists ? { listAtTheEnd: await manager.call('listPods', { namespace }) } : {}) };
+  }
+  const used = await useBadKubeconfig(manager, ...next);
+  if (used.startsAgain) {
+    const afterwards = await useBadKubeconfigs(t, manager, rest);
+    return { ...afterwards, bad: [used, ...afterwards.bad] };
+  }
+  if (rest.length === 0) {
+    return { bad: [used], calls: [] };
+  }
+  return await withSessionManager(t, { purpose: 'configuration', unconfigured: true }, async (another) => {
+    const afterwards = await useBadKubeconfigs(t, another, rest);
+    return { ...afterwards, bad: [used, ...afterwards.bad], calls: [...another.calls, ...afterwards.calls] };
+  });
 }
 
 async function useBadKubeconfig(
