@@ -5,7 +5,7 @@ import { redact } from '../core/redact.ts';
 import type { Report } from '../report/report.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { Execution } from '../run/execute.ts';
-import type { Lack } from '../run/live/preflight.ts';
+import type { Lack } from '../run/live/lacks.ts';
 import type { Session } from '../run/session.ts';
 import { planDigest } from '../run/shards.ts';
 import { loadTarget } from '../targets/load.ts';
@@ -129,7 +129,7 @@ async function isFit(session: Session, { whatWorks = false }: RunFlags, output: 
     output.progress('preflight', `nothing is missing (${seconds} s)`);
     return true;
   }
-  const { renderLacks } = await import('../run/live/preflight.ts');
+  const { renderLacks } = await import('../run/live/lacks.ts');
   const title = `This cluster lacks for the harness (${seconds} s):`;
   process.stderr.write(`${redact([title, ...renderLacks(lacks)].join('\n'))}\n`);
   if (whatWorks) {

@@ -22,8 +22,9 @@ import { type ControlServer, claimHandlers, startControlServer } from '../rpc/se
 import type { Target } from '../targets/load.ts';
 import type { Settings } from '../targets/settings.ts';
 import { attachTo } from './attached-environment.ts';
+import { type Lack, lackingOf } from './live/lacks.ts';
 import { type Needs, needsOf } from './live/needs.ts';
-import { type Lack, lackingOf, preflight } from './live/preflight.ts';
+import { preflight } from './live/preflight.ts';
 import {
   checkCombination,
   referencesCandidate,

@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { executeWithRerun } from '../../run/execute.ts';
-import { measuredOf, readMeasured } from '../../run/live/needs.ts';
+import { measuredOf, readMeasured } from '../../run/live/measured.ts';
 import { DEFAULT_OPTIONS, Session } from '../../run/session.ts';
 import { Console } from '../output.ts';
 

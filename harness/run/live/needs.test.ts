@@ -2,7 +2,9 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import { loadTarget } from '../../targets/load.ts';
-import { describeNeed, measuredOf, type NeededRight, needsOf, rulesOf, unmeasured } from './needs.ts';
+import { measuredOf, unmeasured } from './measured.ts';
+import { needsOf } from './needs.ts';
+import { describeNeed, type NeededRight, rulesOf } from './rights.ts';
 
 const { requirements } = loadCatalogue();
 const rows = (...ids: string[]): Requirement[] => requirements.filter(({ id }) => ids.includes(id));

@@ -4,8 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
+import { type Lack, lackingOf, renderLacks } from './lacks.ts';
 import { type Needs, needsOf } from './needs.ts';
-import { type Lack, lackingOf, pathLacks, preflight, renderLacks } from './preflight.ts';
+import { preflight } from './preflight.ts';
+import { pathLacks } from './preflight-pods.ts';
 
 /** A cluster of one node that allows and admits everything, but for what a test says. */
 interface Cluster {

@@ -1,0 +1,234 @@
+import type { V1Pod } from '@kubernetes/client-node';
+import { DeadlineExceeded, describeError, HarnessError } from '../../core/errors.ts';
+import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import { readLog } from '../../kubernetes/logs.ts';
+import { describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.ts';
+import { podSpec } from '../../probes/pods.ts';
+import { roleDefinition } from '../../roles/index.ts';
+import { clockLack, idsOf, type Lack, type PreflightOptions } from './lacks.ts';
+import type { NeededImage, Needs } from './needs.ts';
+
+/** An image that a node has not got in so long it is taken to have not at all. */
+const PULL_SECONDS = 120;
+
+/** Clusters that grow by themselves need about so long for a first node. */
+const NODE_SECONDS = 60;
+
+/**
+ * Tells what a pod of the harness sees, to whoever asks and in its log: its clock, and whether names of the cluster
+ * resolve.
+ */
+const LOOK = `
+const at = Date.now();
+const seen = new Promise((resolve) => require('node:dns').lookup('kubernetes.default.svc', (error) =>
+  resolve(JSON.stringify({ arch: process.arch, at, dns: error === null ? 'yes' : error.code }))));
+seen.then(console.log);
+require('node:http').createServer((_, response) => seen.then((text) => response.end(text))).listen(8080);
+`;
+
+/** A name that does not resolve takes so long to fail, by the usual resolv.conf. */
+const ANSWER_SECONDS = 30;
+
+/** Policies drop what they deny, and say nothing. */
+const REACH_MS = 10_000;
+const REACHED = 'reached';
+
+/** Starts a pod of each image once: whether it can be pulled, and what a pod sees. */
+export async function missingImages(options: PreflightOptions, namespace: string): Promise<Lack[]> {
+  const lacks = await Promise.all(options.needs.images.map((image) => tryImage(options, namespace, image)));
+  return lacks.flat();
+}
+
+async function tryImage(
+  { data, needs, onProgress }: PreflightOptions,
+  namespace: string,
+  image: NeededImage,
+): Promise<Lack[]> {
+  const { name, reference, variable, why, requirements } = image;
+  if (reference === undefined) {
+    const mend = `push it to a registry that the nodes can reach, and name it in ${variable}`;
+    return [{ missing: `image: ${why}`, found: `${variable} is not set`, mend, requirements }];
+  }
+  const cluster = createClusterHandle(data);
+  const pod = `preflight-${name}`;
+  try {
+    await cluster.core.createNamespacedPod({ namespace, body: podOf(pod, reference, isNode(image)) });
+  } catch (error) {
+    const mend = 'see the rights and --settings';
+    return [{ missing: 'a pod of the harness', found: describeError(error), mend, requirements }];
+  }
+  try {
+    const started = await untilStarted(cluster, { namespace, pod, reference, isServer: isNode(image) });
+    if (!isNode(image)) {
+      return [];
+    }
+    return [
+      ...(await lookAround(cluster, started, needs, onProgress)),
+      ...(await reachFromPods(cluster, started, reference, needs)),
+    ];
+  } catch (error) {
+    if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) {
+      throw error;
+    }
+    const mend = `let the nodes pull it, or name another one in ${variable}; for room, tolerations and selectors see --settings`;
+    return [{ missing: `image ${reference}: ${why}`, found: describeError(error), mend, requirements }];
+  } finally {
+    // What is left goes with the run.
+    await cluster.core.deleteNamespacedPod({ namespace, name: pod, gracePeriodSeconds: 0 }).catch(() => undefined);
+  }
+}
+
+/** The stock Node is the image whose pod serves what it sees; of the others it is enough that they start. */
+function isNode({ name }: NeededImage): boolean {
+  return name === 'node';
+}
+
+function podOf(name: string, image: string, isServer: boolean): V1Pod {
+  const spec = podSpec(image, 'default', {
+    name: 'probe',
+    command: isServer ? ['node', '--eval', LOOK] : ['true'],
+    ...(isServer
+      ? { readinessProbe: { httpGet: { port: 8080 }, periodSeconds: 1, timeoutSeconds: ANSWER_SECONDS } }
+      : {}),
+  });
+  return { metadata: { name }, spec };
+}
+
+/**
+ * Waits until a pod has a node and runs there, or has run.
+ *
+ * @throws HarnessError where it cannot, DeadlineExceeded where it does not
+ */
+async function untilStarted(
+  cluster: ClusterHandle,
+  { namespace, pod, reference, isServer }: { namespace: string; pod: string; reference: string; isServer: boolean },
+): Promise<V1Pod> {
+  await cluster.watchPod(namespace, pod, ({ object }) => (object.spec?.nodeName === undefined ? undefined : true), {
+    what: `a node for a pod of the image ${reference}`,
+    deadlineSeconds: NODE_SECONDS,
+  });
+  return cluster.watchPod(
+    namespace,
+    pod,
+    ({ object }) => {
+      const state = object.status?.containerStatuses?.[0]?.state;
+      // One pull may fail; a kubelet that waits before the next one has seen it fail again.
+      const lacked = state?.waiting?.reason === 'ErrImagePull' ? undefined : lackedByPod(object, [reference]);
+      if (lacked !== undefined && !/no node takes it/.test(lacked)) {
+        throw new HarnessError(lacked);
+      }
+      return state?.terminated !== undefined || (isServer && isReady(object)) ? object : undefined;
+    },
+    { what: `a pod of the image ${reference} to run`, deadlineSeconds: PULL_SECONDS },
+  );
+}
+
+/** What the first pod of a run sees: its clock, and whether names of the cluster resolve. */
+async function lookAround(
+  cluster: ClusterHandle,
+  pod: V1Pod,
+  needs: Needs,
+  onProgress: (message: string) => void,
+): Promise<Lack[]> {
+  const { text, lacks } = await askPod(cluster, pod, needs);
+  let seen: { arch: string; at: number; dns: string };
+  try {
+    seen = JSON.parse(text) as typeof seen;
+  } catch {
+    const found = `${describePod(pod)}; it told: ${text.slice(0, 200) || 'nothing'}`;
+    const mend = 'name an image of Node 22 or later, and see DNS in pods';
+    return needed([...lacks, { missing: 'a stock Node in a pod', found, mend, requirements: idsOf(needs) }]);
+  }
+  onProgress(`a pod runs (${seen.arch}), DNS ${seen.dns === 'yes' ? 'answers' : `fails: ${seen.dns}`}`);
+  if (seen.dns !== 'yes') {
+    lacks.push({
+      missing: 'DNS in pods',
+      found: `kubernetes.default.svc: ${seen.dns}`,
+      mend: 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)',
+      requirements: needs.requirements.filter(asksForNames).map(({ id }) => id),
+    });
+  }
+  const startedAt = pod.status?.containerStatuses?.[0]?.state?.running?.startedAt;
+  const difference = startedAt === undefined ? 0 : (new Date(startedAt).getTime() - seen.at) / 1_000;
+  lacks.push(...clockLack('a node and of a pod on it', difference, 'synchronise the clocks of the nodes', needs));
+  return needed(lacks);
+}
+
+function needed(lacks: Lack[]): Lack[] {
+  return lacks.filter(({ requirements }) => requirements.length > 0);
+}
+
+/** What a pod tells, through the API server as the requirements ask their pods, else by its log. */
+async function askPod(cluster: ClusterHandle, pod: V1Pod, needs: Needs): Promise<{ text: string; lacks: Lack[] }> {
+  const { namespace = '', name = '' } = pod.metadata ?? {};
+  try {
+    const answer = await cluster.podFetch(namespace, name, 8080, '/', {
+      signal: AbortSignal.timeout(ANSWER_SECONDS * 1000),
+    });
+    const text = await answer.text();
+    if (!answer.ok) {
+      throw new Error(`${answer.status} ${text}`);
+    }
+    return { text, lacks: [] };
+  } catch (error) {
+    const proxied = needs.rights
+      .filter(({ resource }) => resource === 'pods/proxy')
+      .flatMap(({ requirements }) => requirements);
+    const lack = {
+      missing: 'a way from the API server to pods',
+      found: `GET of a pod through its proxy: ${describeError(error).slice(0, 300)}`,
+      mend: 'let the API server reach pods of the run’s namespaces (a default-deny NetworkPolicy?), and grant pods/proxy',
+      requirements: [...new Set(proxied)],
+    };
+    return { text: (await readLog(cluster, namespace, name)).body.toString(), lacks: [lack] };
+  }
+}
+
+/** A second pod asks the first one, as token clients ask the harness's identity provider. */
+async function reachFromPods(cluster: ClusterHandle, first: V1Pod, image: string, needs: Needs): Promise<Lack[]> {
+  const requirements = needs.requirements.filter(asksForNames).map(({ id }) => id);
+  const { namespace = '' } = first.metadata ?? {};
+  const address = first.status?.podIP ?? '';
+  if (requirements.length === 0) {
+    return [];
+  }
+  const name = 'preflight-reach';
+  const host = address.includes(':') ? `[${address}]` : address;
+  const script = `fetch('http://${host}:8080/', { signal: AbortSignal.timeout(${REACH_MS}) }).then(
+    (answer) => console.log('${REACHED}', answer.status), (error) => console.log(String(error.cause ?? error)))`;
+  const spec = podSpec(image, 'default', { name: 'probe', command: ['node', '--eval', script] });
+  try {
+    await cluster.core.createNamespacedPod({ namespace, body: { metadata: { name }, spec } });
+    await cluster.watchPod(namespace, name, ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated, {
+      what: 'a pod that asks another one',
+      deadlineSeconds: NODE_SECONDS,
+    });
+    return pathLacks((await readLog(cluster, namespace, name)).body.toString(), requirements);
+  } finally {
+    await cluster.core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 0 }).catch(() => undefined);
+  }
+}
+
+/**
+ * What the log of a pod that asked another one says of the way between them.
+ *
+ * @param requirements that need it
+ */
+export function pathLacks(log: string, requirements: string[]): Lack[] {
+  const said = log.trim();
+  return said.startsWith(REACHED)
+    ? []
+    : [
+        {
+          missing: 'a way from pods to pods',
+          found: `GET of one pod of the harness by another: ${said.slice(0, 200) || 'it wrote nothing'}`,
+          mend: 'let pods of the run’s namespaces reach each other (a default-deny NetworkPolicy?)',
+          requirements,
+        },
+      ];
+}
+
+/** Requirements whose pods look for others by their names. */
+function asksForNames({ role, preconditions }: Needs['requirements'][number]): boolean {
+  return roleDefinition(role).looksUpNames === true || preconditions?.cluster?.includes('network-policies') === true;
+}
