@@ -1,6 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
 import type { V1Pod } from '@kubernetes/client-node';
 import { Response } from 'undici';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { DeadlineExceeded, HarnessError } from '../core/errors.ts';
 import { Recorder } from './recorder.ts';
 
@@ -53,4 +54,46 @@ test.each([
 ])('%s is a harness error, never a verdict', async (_, text) => {
   const recorder = await Recorder.open<V1Pod>(fakeCluster(text), '/api/v1/pods');
   await expect(recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 5 })).rejects.toThrow(HarnessError);
+});
+
+/** A body that gives a text and then breaks off, as a connection that is reset does. */
+function brokenOff(text: string): ReadableStream {
+  return new ReadableStream({
+    async start(controller) {
+      controller.enqueue(Buffer.from(text));
+      // What has arrived is read before the connection breaks.
+      await setImmediate();
+      await setImmediate();
+      controller.error(new TypeError('terminated'));
+    },
+  });
+}
+
+test('a connection that breaks off is taken up where it was', async () => {
+  const bodies: (ReadableStream | string)[] = [brokenOff(FIRST), event('DELETED', 'a', '21')];
+  const asked: (string | null)[] = [];
+  const cluster = {
+    async request(path: string): Promise<Response> {
+      const parameters = new URL(path, 'http://api.test').searchParams;
+      if (!parameters.has('watch')) {
+        return Response.json({ metadata: { resourceVersion: '10' } });
+      }
+      asked.push(parameters.get('resourceVersion'));
+      return new Response(bodies.shift() ?? new ReadableStream({}));
+    },
+  };
+  const recorder = await Recorder.open<V1Pod>(cluster, '/api/v1/pods');
+  await vi.waitFor(() => expect(recorder.events.map(({ type }) => type)).toEqual(['ADDED', 'MODIFIED', 'DELETED']));
+  expect(asked.slice(0, 2)).toEqual(['10', '12']);
+});
+
+test.each([
+  ['has lost events', (): Response => new Response(event('ERROR', '', ''))],
+  ['breaks off again and again', (): Response => new Response(brokenOff(''))],
+])('whoever closes a watch that %s is told: what was not seen may have been there', async (_, watch) => {
+  const request = async (path: string): Promise<Response> =>
+    path.includes('watch=true') ? watch() : Response.json({ metadata: { resourceVersion: '10' } });
+  const recorder = await Recorder.open<V1Pod>({ request }, '/api/v1/pods');
+  await expect(recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 5 })).rejects.toThrow('broke');
+  await expect(recorder.close()).rejects.toThrow('the watch of /api/v1/pods broke');
 });

@@ -77,6 +77,8 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
 
   async #record(cluster: Pick<ClusterHandle, 'request'>, path: string, from: string): Promise<void> {
     let version = from;
+    /** The version at which the connection broke last. */
+    let brokeAt: string | undefined;
     const { signal } = this.#closed;
     while (!this.#hasEnded()) {
       const asked = `${path}?${query(this.#options)}&watch=true&allowWatchBookmarks=true&timeoutSeconds=${WATCH_SECONDS}&resourceVersion=${version}`;
@@ -106,7 +108,12 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
         if (this.#hasEnded()) {
           return;
         }
-        throw error;
+        // A connection that breaks loses nothing: from the last version on the server has it all (Kubernetes API
+        // concepts, "Efficient detection of changes"). One that breaks twice at the same version does not come back.
+        if (error instanceof HarnessError || error instanceof SyntaxError || brokeAt === version) {
+          throw error;
+        }
+        brokeAt = version;
       }
     }
   }
@@ -165,9 +172,18 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
     return states.join('; ') || 'nothing';
   }
 
+  /**
+   * Ends the watch.
+   *
+   * @throws HarnessError where it broke before: what was not seen may have been there all the same, so that nothing can
+   *   be said of it
+   */
   async close(): Promise<void> {
     this.#closed.abort();
     await this.#done;
+    if (this.#broken !== undefined) {
+      throw this.#broken;
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
