@@ -35,7 +35,17 @@ const exec = (value: Value): Call<'exec'> => call('exec', 200, value) as Call<'e
 
 function record(rest: Partial<WorkRecord> = {}): WorkRecord {
   return {
-    ...{ target, namespace: 'n', startedAt: 0, calls: [], objects: [], deaths: [], output: [], stalls: [] },
+    ...{
+      target,
+      namespace: 'n',
+      startedAt: 0,
+      calls: [],
+      objects: [],
+      deaths: [],
+      output: [],
+      outputLost: 0,
+      stalls: [],
+    },
     ...{ image: 'i', secret: 's', asked: {}, steps: {}, execs: {}, requests: [] },
     ...rest,
   };

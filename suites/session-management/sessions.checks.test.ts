@@ -7,6 +7,7 @@ import type {
   SessionObject,
 } from '../../harness/roles/session-manager/sessions/launch.ts';
 import type {
+  ExpiryRecord,
   LifeRecord,
   RestartRecord,
   SuspendRecord,
@@ -14,9 +15,11 @@ import type {
 import type { ResourceTarget } from '../../harness/roles/session-manager/target.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
 import {
+  endsAtItsTime,
   givesIdentityAsAsked,
   leavesForeignObjects,
   makesNothingTwice,
+  removesAllOfASession,
   reportsByConditions,
   saysWhenReady,
   survivesALostPod,
@@ -96,6 +99,47 @@ test('a lost pod comes back, and the session was not ready meanwhile (SM-24)', (
   expect(survivesALostPod(life([...running, gone, next, ...said]))).toEqual([]);
   expect(texts(survivesALostPod(life([...running, gone])))).toMatch(/never came back; it was ready all the time/);
   expect(texts(survivesALostPod(life([...running, gone, next, ...said], { marker: '' })))).toMatch(/found "nothing"/);
+});
+
+const going = { metadata: { deletionTimestamp: new Date('2026-01-01T00:00:00Z') } } as Partial<SessionObject>;
+
+test('what is asked to go is deleted, though a claim waits for its pod and a pod has its grace (SM-21)', () => {
+  const gone = (kind: SessionEvent['kind'], name: string): SessionEvent => ({
+    ...event(95_000, kind, name),
+    type: 'DELETED',
+  });
+  const claim = (session: string): string => `data-${session}`;
+  const ended = [gone('Session', 'ended'), gone('Pod', 'ended'), gone('Service', 'ended')];
+  const claims = ['lost', 'ended'].map((session) => event(9_000, 'PersistentVolumeClaim', claim(session)));
+  const all = [...running, ...claims, ...ended];
+  const findings = (more: SessionEvent[]): string => texts(removesAllOfASession(life([...all, ...more])));
+  const usual = findings([]);
+  expect(usual).not.toMatch(/another session/);
+  expect(findings([event(96_000, 'PersistentVolumeClaim', claim('lost'), going)])).toMatch(
+    /the claim of another session was deleted/,
+  );
+  expect(findings([event(96_000, 'Pod', 'web', going)])).toMatch(/the pod of another session was deleted/);
+});
+
+test('a record that is to be kept is deleted, too, where a finalizer holds it yet (SM-23)', () => {
+  const over = { status: { conditions: [condition('Ready', 'False', { reason: 'SandboxExpired' })] } };
+  const record = (more: SessionEvent[]): ExpiryRecord => ({
+    ...base,
+    endsAt: 20_000,
+    events: [
+      ...['kept', 'dropped'].flatMap((name) => [
+        event(1_000, 'Pod', name),
+        { ...event(21_000, 'Pod', name), type: 'DELETED' as const },
+      ]),
+      event(21_000, 'Session', 'kept', over),
+      { ...event(21_000, 'Session', 'dropped'), type: 'DELETED' as const },
+      ...more,
+    ],
+  });
+  expect(endsAtItsTime(record([]))).toEqual([]);
+  expect(texts(endsAtItsTime(record([event(22_000, 'Session', 'kept', { ...over, ...going })])))).toMatch(
+    /was to be kept, and was deleted/,
+  );
 });
 
 test('what has the right name and another owner stays as it was, and the session says so (SM-25)', () => {

@@ -5,6 +5,7 @@ import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import type { SessionsRecord } from '../../harness/roles/session-manager/sessions/launch.ts';
 import {
   conditionsOf,
+  deletedAt,
   eventsOf,
   everOf,
   firstAt,
@@ -81,6 +82,8 @@ export function removesAllOfASession(record: LifeRecord): Finding[] {
   const claim = claimName(record, 'ended');
   const neighbour = claimName(record, 'lost');
   const claimGone = claim !== undefined && gone('PersistentVolumeClaim', claim);
+  const deleted = (kind: 'Pod' | 'PersistentVolumeClaim', name: string): boolean =>
+    deletedAt(eventsOf(record, kind, name)) !== undefined;
   const wasThere = eventsOf(record, 'Pod', podName(record, 'ended')).length > 0;
   return [
     ...(wasThere ? [] : ['the session to be ended never had a pod']),
@@ -96,10 +99,10 @@ export function removesAllOfASession(record: LifeRecord): Finding[] {
       : [
           `the claim of an ended session was ${claimGone ? 'deleted' : 'kept'}, and is documented to be ${claimsAtEnd}`,
         ]),
-    ...(neighbour !== undefined && gone('PersistentVolumeClaim', neighbour)
+    ...(neighbour !== undefined && deleted('PersistentVolumeClaim', neighbour)
       ? ['the claim of another session was deleted']
       : []),
-    ...(gone('Pod', podName(record, 'web')) ? ['the pod of another session was deleted'] : []),
+    ...(deleted('Pod', podName(record, 'web')) ? ['the pod of another session was deleted'] : []),
   ];
 }
 
@@ -124,7 +127,7 @@ export function suspendsAndResumes(record: SuspendRecord): Finding[] {
       : [`${GONE_SECONDS} s after it was suspended its pod was still there`]),
     ...(saidSuspended(record.suspendedAt, record.resumedAt) ? [] : ['it never said that it is suspended']),
     ...(between.length > 0 ? ['suspended twice, it had a pod again'] : []),
-    ...(claim !== undefined && eventsOf(record, 'PersistentVolumeClaim', claim).some(({ type }) => type === 'DELETED')
+    ...(claim !== undefined && deletedAt(eventsOf(record, 'PersistentVolumeClaim', claim)) !== undefined
       ? ['its claim was deleted']
       : []),
     ...(record.marker === MARKER_TEXT ? [] : [`resumed, its data was ${JSON.stringify(record.marker || 'not there')}`]),
@@ -161,10 +164,7 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
   const { expiry, conditions } = record.target.resource;
   const torn = (session: string, from: number, due: number): Finding[] => {
     const pods = eventsOf(record, 'Pod', podName(record, session));
-    const goesAt = firstAt(
-      pods,
-      ({ type, object }) => type === 'DELETED' || object.metadata?.deletionTimestamp !== undefined,
-    );
+    const goesAt = deletedAt(pods);
     if (pods.length === 0) {
       return [`the session ${session} never had a pod`];
     }
@@ -178,11 +178,12 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
       : [];
   };
   const due = TEARDOWN_SECONDS * 1000;
-  const kept = eventsOf(record, 'Session', 'kept').at(-1);
+  const keptEvents = eventsOf(record, 'Session', 'kept');
+  const kept = keptEvents.at(-1);
   const takeover = takeoverSeconds(record.target) * 1000;
   return [
     ...torn('kept', record.endsAt, record.endsAt + due),
-    ...(kept?.type === 'DELETED' ? ['its record was to be kept, and was deleted'] : []),
+    ...(deletedAt(keptEvents) === undefined ? [] : ['its record was to be kept, and was deleted']),
     ...(conditions.expired === undefined || has(kept?.object, conditions.expired)
       ? []
       : [`kept, it does not say that its time was over: ${JSON.stringify(conditionsOf(kept?.object))}`]),

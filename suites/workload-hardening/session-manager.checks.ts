@@ -4,6 +4,7 @@
  */
 
 import type { V1PodSpec } from '@kubernetes/client-node';
+import { NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import { first } from '../../harness/roles/session-manager/record.ts';
 import type { AdmissionRecord } from '../../harness/roles/session-manager/scenarios/admission.ts';
@@ -44,12 +45,19 @@ export function mountsNoApiToken(record: Pick<WorkRecord, 'asked' | 'objects' | 
 }
 
 /** WH-04m: the value of a secret variable stands in no pod and in no line of the manager's own output. */
-export function hidesSecrets(record: Pick<WorkRecord, 'asked' | 'objects' | 'output' | 'secret'>): Finding[] {
-  const { objects, output, secret } = record;
+export function hidesSecrets(
+  record: Pick<WorkRecord, 'asked' | 'objects' | 'output' | 'outputLost' | 'secret'>,
+): Finding[] {
+  const { objects, output, outputLost, secret } = record;
   const pods = new Set(
     objects.filter(({ object }) => JSON.stringify(object).includes(secret)).map(({ object }) => object.metadata?.name),
   );
   const lines = output.filter((line) => line.includes(secret)).length;
+  if (lines === 0 && pods.size === 0 && outputLost > 0) {
+    throw new NotTestable(
+      `the session manager wrote so much that ${outputLost} lines of its output are not kept: nothing can be said of those`,
+    );
+  }
   return [
     ...eachPod(record, () => []),
     ...[...pods].map((name) => `the value of the secret variable AGENT_KEY stands in the pod ${name}`),

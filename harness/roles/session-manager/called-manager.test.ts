@@ -17,6 +17,7 @@ function fakeProcess(line: string, isReady = true): ManagerProcess & { die(): vo
     },
     exited,
     output: [line],
+    outputLost: 0,
     ready: async () => isReady,
     stop: async () => undefined,
     die() {
@@ -54,6 +55,27 @@ test('a process that dies under a call is told with it, and the next call finds 
   expect(started).toBe(2);
   expect(manager.calls).toHaveLength(2);
   expect(manager.output()).toEqual(['first', 'second']);
+});
+
+test('an end that comes after the answer is not lost: it is told with the call before it', async () => {
+  const processes = [fakeProcess('first'), fakeProcess('second'), fakeProcess('third')];
+  let started = 0;
+  const manager = new CalledManager(
+    target,
+    clientOf(() => ({ status: 200 })),
+    () => processes[started++] ?? fakeProcess('none'),
+  );
+  await manager.start();
+  const before = await manager.call('testConnection', { namespace: 'n' });
+  processes[0]?.die();
+  const after = await manager.call('testConnection', { namespace: 'n' });
+  expect([before.died, after.died]).toEqual([expect.stringContaining('ended with code 1'), undefined]);
+  expect(manager.deaths).toEqual([death]);
+  setTimeout(() => processes[1]?.die(), 20);
+  await manager.settle();
+  expect(after.died).toContain('ended with code 1');
+  await manager.settle();
+  expect(manager.deaths).toEqual([death, death]);
 });
 
 test('why it cannot be called: it is not ready in time, or has ended', async () => {

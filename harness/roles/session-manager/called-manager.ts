@@ -21,7 +21,11 @@ export class CalledManager {
   readonly #startProcess: () => ManagerProcess;
   /** What processes that have ended wrote. */
   readonly #output: string[] = [];
+  /** How many lines they wrote that are not kept. */
+  #outputLost = 0;
   #running: ManagerProcess | undefined;
+  /** The end of the process that runs is written down. */
+  #isNoted = false;
 
   constructor(target: HttpTarget, client: SessionManagerClient, startProcess: () => ManagerProcess) {
     this.#target = target;
@@ -36,6 +40,7 @@ export class CalledManager {
   }
 
   async restart(): Promise<boolean> {
+    this.#noteDeath(this.calls.at(-1));
     await this.stop();
     this.#forgetProcess();
     return this.start();
@@ -47,6 +52,7 @@ export class CalledManager {
 
   async call<Name extends OperationName>(name: Name, input: Inputs[Name], options?: CallOptions): Promise<Call<Name>> {
     if (this.#running?.death !== undefined) {
+      this.#noteDeath(this.calls.at(-1));
       this.#forgetProcess();
       await this.start();
     }
@@ -54,18 +60,41 @@ export class CalledManager {
     if (made.silence !== undefined && options?.signal?.aborted !== true) {
       await Promise.race([this.#running?.exited, delay(DYING_MS)]);
     }
-    const death = this.#running?.death;
-    if (death !== undefined) {
-      this.deaths.push(death);
-      made.died = `its process ${death.how}; its last output: ${death.lastOutput.join(' / ')}`;
-    }
+    this.#noteDeath(made);
     this.calls.push(made);
     return made;
   }
 
-  /** All that it wrote. */
+  /**
+   * Waits for an end of the process that its last call may have brought about: one that has answered may end a moment
+   * later.
+   */
+  async settle(): Promise<void> {
+    await Promise.race([this.#running?.exited, delay(DYING_MS)]);
+    this.#noteDeath(this.calls.at(-1));
+  }
+
+  /** Writes the end of the process down, once, and with the call after which it came. */
+  #noteDeath(call: Call | undefined): void {
+    const death = this.#running?.death;
+    if (death === undefined || this.#isNoted) {
+      return;
+    }
+    this.#isNoted = true;
+    this.deaths.push(death);
+    if (call !== undefined) {
+      call.died = `its process ${death.how}; its last output: ${death.lastOutput.join(' / ')}`;
+    }
+  }
+
+  /** What it wrote, as far as it is kept. */
   output(): string[] {
     return [...this.#output, ...(this.#running?.output ?? [])];
+  }
+
+  /** How many lines it wrote that are not kept. */
+  outputLost(): number {
+    return this.#outputLost + (this.#running?.outputLost ?? 0);
   }
 
   /** Why it cannot be called, for a message. @throws HarnessError where it was not started */
@@ -83,6 +112,8 @@ export class CalledManager {
 
   #forgetProcess(): void {
     this.#output.push(...(this.#running?.output ?? []));
+    this.#outputLost += this.#running?.outputLost ?? 0;
     this.#running = undefined;
+    this.#isNoted = false;
   }
 }

@@ -41,8 +41,9 @@ export interface ManagerRecord {
   objects: ObjectEvent[];
   /** Ends of its process that nobody had asked for. */
   deaths: Death[];
-  /** The manager's own output. */
+  /** The manager's own output, as far as it is kept, and how many lines are not. */
   output: string[];
+  outputLost: number;
   /** When the harness stalled. */
   stalls: Stall[];
 }
@@ -79,6 +80,8 @@ export interface LaunchedManager {
   until<R>(accept: () => R | undefined, deadlineSeconds: number): Promise<R | undefined>;
   /** Ends its process as a kubelet does, and starts it again. @returns false when it did not become ready */
   restart(): Promise<boolean>;
+  /** Waits for an end of its process that the last call may have brought about. */
+  settle(): Promise<void>;
   record(): ManagerRecord;
 }
 
@@ -168,6 +171,7 @@ async function launched<R>(
     call,
     until: (accept, deadlineSeconds) => changes.until(accept, deadlineSeconds, t.signal),
     restart: () => manager.restart(),
+    settle: () => manager.settle(),
     record: () => ({
       target,
       namespace,
@@ -176,6 +180,7 @@ async function launched<R>(
       objects,
       deaths: manager.deaths,
       output: manager.output(),
+      outputLost: manager.outputLost(),
       stalls: heartbeat.stalls(),
     }),
   });

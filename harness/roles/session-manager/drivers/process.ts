@@ -20,7 +20,10 @@ export interface ManagerProcess {
   /** Undefined while it runs. */
   readonly death: Death | undefined;
   readonly exited: Promise<Death>;
+  /** The last lines that it wrote. */
   readonly output: string[];
+  /** How many lines before those are not kept. */
+  readonly outputLost: number;
   /** Waits until it can be called; a death, or the deadline, says that it cannot. */
   ready(client: SessionManagerClient, deadlineSeconds: number): Promise<boolean>;
   /** SIGTERM to the process alone, as a kubelet does, then an end to its group. */
@@ -44,12 +47,14 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
     env: fill(env, values, `${target.file}: start.env`) as Record<string, string>,
   });
   const output: string[] = [];
+  let outputLost = 0;
   for (const stream of [group.child.stdout, group.child.stderr]) {
     if (stream !== null) {
       createInterface({ input: stream }).on('line', (line) => {
         output.push(line);
         if (output.length > KEPT_LINES) {
           output.shift();
+          outputLost += 1;
         }
       });
     }
@@ -65,6 +70,9 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
     },
     exited,
     output,
+    get outputLost() {
+      return outputLost;
+    },
     async ready(client, deadlineSeconds) {
       for (const deadline = Date.now() + deadlineSeconds * 1000; Date.now() < deadline; await delay(LOOK_EVERY_MS)) {
         if (death !== undefined) {

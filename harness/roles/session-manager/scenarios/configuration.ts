@@ -93,7 +93,9 @@ async function useBadKubeconfigs(
     const { namespace, kubeconfig, target } = manager;
     await manager.call('configure', { enabled: true, namespace, kubeconfig });
     const lists = target.capabilities.includes('pods');
-    return { bad: [], calls: [], ...(lists ? { listAtTheEnd: await manager.call('listPods', { namespace }) } : {}) };
+    const atTheEnd = lists ? { listAtTheEnd: await manager.call('listPods', { namespace }) } : {};
+    await manager.settle();
+    return { bad: [], calls: [], ...atTheEnd };
   }
   const used = await useBadKubeconfig(manager, ...next);
   if (used.startsAgain) {

@@ -58,6 +58,7 @@ export function observeFailedCommands(t: RequirementContext): Promise<FailedComm
       await manager.until(() => undefined, UNDER_WAY_SECONDS);
       await removeAtOnce(manager, 'victim');
       await add('whose pod goes away', await during);
+      await manager.settle();
       return { ...manager.record(), commands };
     }),
   );

@@ -31,7 +31,10 @@ export function observeMany(t: RequirementContext): Promise<ManyRecord> {
       const gets = numbers.map((number) =>
         manager.call('getPod', { name: number % 2 === 0 ? 'agent' : `unknown-${number}`, namespace }),
       );
-      return { ...manager.record(), execs: await Promise.all(execs), gets: await Promise.all(gets) };
+      const answers = { execs: await Promise.all(execs), gets: await Promise.all(gets) };
+      await manager.settle();
+      // Only now: it has the stalls up to here.
+      return { ...manager.record(), ...answers };
     }),
   );
 }

@@ -238,6 +238,8 @@ async function useServices(manager: LaunchedManager, steps: WorkRecord['steps'])
     }
   }
   steps['delete service'] = await manager.call('deleteService', { name, namespace });
+  // Its watch may report that later than the answer comes.
+  await manager.until(() => deletedAt(manager.objects, 'Service', name), GONE_SECONDS);
   steps['get deleted service'] = await manager.call('getService', { name, namespace });
 }
 

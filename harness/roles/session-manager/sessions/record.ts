@@ -53,6 +53,14 @@ export function firstAt(events: SessionEvent[], is: (event: SessionEvent) => boo
   return events.find(is)?.at;
 }
 
+/**
+ * When an object was first seen to be gone, or asked to go: a pod has its grace, and a claim stays as long as a pod
+ * uses it (Kubernetes, Storage Object in Use Protection).
+ */
+export function deletedAt(events: SessionEvent[]): number | undefined {
+  return firstAt(events, ({ type, object }) => type === 'DELETED' || object.metadata?.deletionTimestamp !== undefined);
+}
+
 export function isPodReady({ object, type }: Pick<SessionEvent, 'object' | 'type'>): boolean {
   return (
     type !== 'DELETED' &&

@@ -303,7 +303,7 @@ export const TEARDOWN_SECONDS = 30;
 /** Sessions that end at a time, with their record kept or deleted; and one whose controller is away at its time. */
 export function observeExpiry(t: RequirementContext): Promise<ExpiryRecord> {
   return observed(t, 'expiry', async (sessions) => {
-    const { expiry } = sessions.target.resource;
+    const { expiry, conditions } = sessions.target.resource;
     if (expiry === undefined) {
       throw new HarnessError(`${sessions.target.file} says nothing of resource.expiry`);
     }
@@ -324,8 +324,12 @@ export function observeExpiry(t: RequirementContext): Promise<ExpiryRecord> {
     }
     const areGone = (names: string[]) => (): boolean => names.every((name) => podOf(sessions, name) === undefined);
     await t.clock.until(new Date(endsAt), 'two sessions end then');
-    await sessions.until(areGone(['kept', 'dropped']), TEARDOWN_SECONDS);
-    await sessions.watchFor(1);
+    const isKeptOver = (): boolean =>
+      conditions.expired === undefined || has(sessions.latest('Session', 'kept'), conditions.expired);
+    const isDropped = (): boolean => policy === undefined || sessions.latest('Session', 'dropped') === undefined;
+    // A record follows its pod: it is deleted, or says that its time was over, when the pod is gone.
+    await sessions.until(() => areGone(['kept', 'dropped'])() && isKeptOver() && isDropped(), TEARDOWN_SECONDS);
+    await sessions.watchFor(SETTLED_SECONDS);
     if (replicas === undefined) {
       return { ...sessions.record(), endsAt };
     }
@@ -407,6 +411,8 @@ export async function observeManySessions(t: RequirementContext): Promise<ManySe
     ]);
     await Promise.all(names.map((name) => sessions.create(name)));
     await sessions.until(() => names.every((name) => isReady(sessions, name)), MANY_READY_SECONDS);
+    // What is made twice comes when the first one is there.
+    await sessions.watchFor(SETTLED_SECONDS);
     const requests = await sessions.access.records();
     const refused = requests.filter(({ fault }) => fault !== undefined).length;
     return { ...sessions.record(), names, refused, asked: requests.length };
