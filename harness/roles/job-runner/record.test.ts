@@ -7,6 +7,7 @@ import {
   describeOutcome,
   isOver,
   isRunning,
+  leftByPreflight,
   leftOvers,
   nothingRuns,
   type ObjectEvent,
@@ -57,6 +58,23 @@ describe('what is left over', () => {
 
   test('is nothing of a task that goes on', () => {
     expect(leftOvers(record({ tasks: [one], objects: [seen(1, 'ADDED', 'Pod', one)] }), [])).toEqual([]);
+  });
+});
+
+describe('what a preflight left', () => {
+  const ready = { ready: true as const, at: at(1) };
+  const proof = { ...seen(2, 'ADDED', 'Job', one, { name: 'proof' }), markers: [] };
+
+  test('came before the first Job of a task, however late the watch told of it', () => {
+    const seenLate = record({ readiness: ready, tasks: [one], objects: [proof, seen(3, 'ADDED', 'Job', one)] });
+    expect(leftByPreflight(seenLate)).toEqual(['Job proof']);
+    const after = { ...seenLate, objects: [seen(2, 'ADDED', 'Job', one), { ...proof, at: at(3) }] };
+    expect(leftByPreflight(after)).toEqual([]);
+  });
+
+  test('is all that was made by one which never accepted work', () => {
+    const refused = { ready: false as const, at: at(1), reason: 'no rights' };
+    expect(leftByPreflight(record({ readiness: refused, objects: [proof] }))).toEqual(['Job proof']);
   });
 });
 

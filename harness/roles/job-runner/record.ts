@@ -13,6 +13,9 @@ export const TASK_SECONDS = 90;
 /** Seconds after a task's end in which its last output may still arrive. */
 export const LAST_OUTPUT_SECONDS = 3;
 
+/** Seconds after the report of an end in which another one may still come. */
+export const SECOND_REPORT_SECONDS = 3;
+
 /** Seconds beyond a documented time: what the harness sees of it arrives by two ways. */
 export const SLACK_SECONDS = 15;
 
@@ -416,15 +419,24 @@ function describeContainer(kind: string, { name, state }: ContainerStatus): stri
 
 /** What the runner made before it reported that it is ready, or that it is not, and what is still there of that. */
 export function leftByPreflight(record: RunnerRecord): string[] {
-  const readyAt = record.readiness?.at ?? record.endedAt;
+  // One that never accepted work made nothing but its preflight.
+  const readyAt = record.readiness?.ready === true ? record.readiness.at : record.endedAt;
   const own = new Set(
     record.tasks.flatMap((task) => [...jobsOf(record, task), ...podsOf(record, task)].map(({ uid }) => uid)),
   );
-  return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) =>
-    ofKind(record, kind)
-      .filter(({ uid, isNew, firstAt, goneAt }) => isNew && firstAt < readyAt && goneAt === undefined && !own.has(uid))
-      .map(({ name }) => `${kind} ${name}`),
-  );
+  return (['Job', 'Pod', 'Secret', 'ConfigMap'] as const).flatMap((kind) => {
+    const all = ofKind(record, kind);
+    // One watch keeps the order in which objects were made, however late it tells of them: what came before the first
+    // Job or pod of a task was made before that task came.
+    const firstOfTasks = all.findIndex(({ uid }) => own.has(uid));
+    const before = new Set((firstOfTasks < 0 ? [] : all.slice(0, firstOfTasks)).map(({ uid }) => uid));
+    return all
+      .filter(
+        ({ uid, isNew, firstAt, goneAt }) =>
+          isNew && (firstAt < readyAt || before.has(uid)) && goneAt === undefined && !own.has(uid),
+      )
+      .map(({ name }) => `${kind} ${name}`);
+  });
 }
 
 /** What a runner said at its start and since: its warnings, why it is not ready, and its own output. */

@@ -9,6 +9,7 @@ import {
   podsOf,
   type RunnerRecord,
   runsOrIsOver,
+  SECOND_REPORT_SECONDS,
   SLACK_SECONDS,
   type SubmittedTask,
   secondsText,
@@ -160,6 +161,7 @@ function shareSignal(t: RequirementContext): Promise<SignalRecord> {
         const readiness = await runner.restart();
         restarted = { ready: readiness?.ready === true, at: Date.now() };
         await runner.until(() => allOver(runner), TASK_SECONDS);
+        await runner.watchFor(SECOND_REPORT_SECONDS);
       }
       return {
         ...runner.record(),

@@ -7,12 +7,15 @@ import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
 import {
   allOver,
   type ContainerStatus,
+  endOfPod,
+  GRACE_SECONDS,
   isOver,
   isRunning,
   podsOf,
   type RunnerRecord,
   type RunnersRecord,
   runsOrIsOver,
+  SECOND_REPORT_SECONDS,
   SLACK_SECONDS,
   type SubmittedTask,
   statusOf,
@@ -187,7 +190,8 @@ export function statusAfterShutdown(pod: KubernetesObject, container: string, at
 }
 
 /**
- * Waits until every task is over, or its documented time has passed.
+ * Waits until every task is over, or its documented time has passed; then until the agents have ended, too, and for a
+ * report that comes of that.
  *
  * @param without a task that nothing ends
  */
@@ -196,4 +200,9 @@ async function untilReported(runner: LaunchedRunner, limitSeconds: number, witho
   const seconds = Math.max(faultSeconds(target, 'eviction'), faultSeconds(target, 'deadline'));
   const tasks = runner.tasks.filter((task) => task !== without);
   await runner.until(() => allOver({ events: runner.events, tasks }), limitSeconds + seconds + 2 * SLACK_SECONDS);
+  // An agent may end when its task was reported to have: what the runner makes of that code is the question.
+  const haveEnded = (): boolean =>
+    tasks.every((task) => podsOf(runner, task).every((pod) => endOfPod(runner, pod) !== undefined));
+  await runner.until(haveEnded, GRACE_SECONDS + SLACK_SECONDS);
+  await runner.watchFor(SECOND_REPORT_SECONDS);
 }

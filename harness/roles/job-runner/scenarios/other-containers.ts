@@ -11,6 +11,7 @@ import {
   type RunnerRecord,
   type RunnersRecord,
   runsOrIsOver,
+  SECOND_REPORT_SECONDS,
   type SubmittedTask,
   TASK_SECONDS,
 } from '../record.ts';
@@ -120,6 +121,7 @@ async function submitBoth(runner: LaunchedRunner, seconds: number): Promise<Subm
 
 async function untilReported(runner: LaunchedRunner, seconds: number): Promise<void> {
   await runner.until(() => allOver(runner), TASK_SECONDS + seconds + END_SECONDS);
+  await runner.watchFor(SECOND_REPORT_SECONDS);
 }
 
 /** @returns undefined where the harness may not add ephemeral containers */

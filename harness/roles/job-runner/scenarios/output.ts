@@ -2,7 +2,14 @@
 
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { withReadyJobRunner } from '../launch.ts';
-import { allOver, LAST_OUTPUT_SECONDS, type RunnerRecord, summarise, TASK_SECONDS } from '../record.ts';
+import {
+  allOver,
+  LAST_OUTPUT_SECONDS,
+  type RunnerRecord,
+  SECOND_REPORT_SECONDS,
+  summarise,
+  TASK_SECONDS,
+} from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
 import { type LogRequest, logRequestsOf } from './logs.ts';
 import { limitsTasks } from './tasks.ts';
@@ -94,6 +101,7 @@ export async function observeSilence(t: RequirementContext): Promise<RunnerRecor
         await runner.submit('thinks-within-its-limit', { env, timeoutSeconds: AMPLE_LIMIT_SECONDS });
       }
       await runner.until(() => allOver(runner), SILENT_SECONDS + TASK_SECONDS);
+      await runner.watchFor(SECOND_REPORT_SECONDS);
       return runner.record();
     }),
   );

@@ -32,6 +32,7 @@ import {
   endsOf,
   FAULT_SECONDS,
   isOver,
+  LAST_OUTPUT_SECONDS,
   podsOf,
   type RunnerRecord,
   type RunnersRecord,
@@ -369,11 +370,14 @@ function startWithoutEach(t: RequirementContext, rights: Right[]): Promise<Start
   return sideBySide(rights, STARTS_AT_ONCE, (right, index) =>
     withJobRunner(t, { purpose: `without ${index}`, rules: rulesWithout(rules, right) }, async (runner) => {
       const { readiness } = runner.record();
-      const said = [
-        ...runner.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])),
-        ...(readiness?.ready === false ? [readiness.reason] : (readiness?.warnings ?? [])),
-      ];
-      return { right, ...(readiness === undefined ? {} : { readiness }), said: said.join('\n') };
+      const said = (): string =>
+        [
+          ...runner.events.flatMap((event) => (event.type === 'log' ? [event.text] : [])),
+          ...(readiness?.ready === false ? [readiness.reason] : (readiness?.warnings ?? [])),
+        ].join('\n');
+      // A line that it wrote before it was ready may come later than its report, which takes another way.
+      await runner.until(() => namesRight(right, said()), LAST_OUTPUT_SECONDS);
+      return { right, ...(readiness === undefined ? {} : { readiness }), said: said() };
     }),
   );
 }

@@ -3,8 +3,15 @@
 import { NotApplicable } from '../../../core/errors.ts';
 import { mayMakeQuotas, podQuota } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { withJobRunner } from '../launch.ts';
-import { escaped, leftByPreflight, type RunnerRecord, type RunnersRecord, saidBy } from '../record.ts';
+import { type LaunchedRunner, withJobRunner } from '../launch.ts';
+import {
+  escaped,
+  LAST_OUTPUT_SECONDS,
+  leftByPreflight,
+  type RunnerRecord,
+  type RunnersRecord,
+  saidBy,
+} from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
 import { shareTasks, withEvidence } from './tasks.ts';
 
@@ -57,6 +64,7 @@ function shareRefusals(t: RequirementContext): Promise<RefusalRecord[]> {
         if (seen?.ready === true) {
           await runner.until(() => runner.record().exit !== undefined, SECOND_THOUGHTS_SECONDS);
         }
+        await untilNamed(runner, cause, named);
         // A watch reports a deletion a little later, and a runner may report what is wrong before it cleans up.
         await runner.until(() => leftByPreflight(runner.record()).length === 0, CLEAN_UP_SECONDS);
         return { ...runner.record(), cause, named };
@@ -111,11 +119,10 @@ function shareBadSettings(t: RequirementContext): Promise<RefusalRecord[]> {
       named: string,
       extra: Record<string, unknown>,
     ): Promise<RefusalRecord> =>
-      withJobRunner(t, { purpose, settings: { extra } }, async (runner) => ({
-        ...runner.record(),
-        cause,
-        named: escaped(named),
-      }));
+      withJobRunner(t, { purpose, settings: { extra } }, async (runner) => {
+        await untilNamed(runner, cause, escaped(named));
+        return { ...runner.record(), cause, named: escaped(named) };
+      });
     return Promise.all([
       ...contradictions.map(({ settings, field }, index) =>
         started(`settings-${index}`, `contradicting settings ${JSON.stringify(settings)}`, field, settings),
@@ -129,6 +136,20 @@ function shareBadSettings(t: RequirementContext): Promise<RefusalRecord[]> {
         : []),
     ]);
   });
+}
+
+/**
+ * Waits for what a runner that does not start writes of it: its log and its report come by two ways, and the one that
+ * holds the cause may be the later one.
+ */
+async function untilNamed(runner: LaunchedRunner, cause: string, named: string): Promise<void> {
+  const isRefused = (): boolean => {
+    const { readiness, exit } = runner.record();
+    return readiness !== undefined && (!readiness.ready || exit !== undefined);
+  };
+  if (isRefused()) {
+    await runner.until(() => describeStart({ ...runner.record(), cause, named }) === undefined, LAST_OUTPUT_SECONDS);
+  }
 }
 
 /** How a start went that should have been refused with its cause named; undefined: it was. */
