@@ -420,11 +420,13 @@ test('SR-12: settings, health and SIGTERM', () => {
     const { record } = new Story();
     record.replicas.push({ replica: 'TOKEN', startedAt: 0, exit: { at: 1, code: 1, signal: null } });
     record.lines.push({ at: 1, replica: 'TOKEN', text: 'TOKEN is not set' });
-    return { ...record, without: ['TOKEN'], blind: [undefined, 503], ...change };
+    return { ...record, without: ['TOKEN'], wentOn: [], blind: [undefined, 503], ...change };
   };
   expect(startsHonestly(starts())).toEqual([]);
   expect(texts(startsHonestly(starts({ lines: [] })))).toContain('does not name it');
   expect(texts(startsHonestly(starts({ replicas: [] })))).toContain('goes on');
+  // It named what is missing, and the harness ended it.
+  expect(texts(startsHonestly(starts({ wentOn: ['TOKEN'] })))).toContain('goes on');
   expect(texts(startsHonestly(starts({ blind: [503, 200] })))).toContain('1 of 2 times');
 
   const story = (exitAt: number, signal: string | null = null): Story => {

@@ -439,10 +439,10 @@ export function getsOverFailures(record: OperatorRecord): Finding[] {
 }
 
 /** SR-12: it names a setting that is missing, and says that it is healthy only where it can see sessions. */
-export function startsHonestly({ replicas, lines, without, blind }: StartsRecord): Finding[] {
+export function startsHonestly({ replicas, lines, without, wentOn, blind }: StartsRecord): Finding[] {
   const settings = without.flatMap((variable) => {
     const exit = replicas.find(({ replica }) => replica === variable)?.exit;
-    if (exit === undefined) {
+    if (exit === undefined || wentOn.includes(variable)) {
       return [`without ${variable} it goes on`];
     }
     const said = lines.filter(({ replica, text }) => replica === variable && text.includes(variable));
