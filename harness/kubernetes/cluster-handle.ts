@@ -59,7 +59,13 @@ export interface ClusterHandle {
   serviceFetch: ProxiedRequest;
   /** The same to a pod. */
   podFetch: ProxiedRequest;
-  exec(namespace: string, pod: string, container: string, command: string[]): Promise<ExecResult>;
+  exec(
+    namespace: string,
+    pod: string,
+    container: string,
+    command: string[],
+    onText?: (text: string) => void,
+  ): Promise<ExecResult>;
   /** Creates objects in the given order. */
   create(objects: KubernetesObject[]): Promise<void>;
   /** Watches one pod by its name until `accept` answers something. */
@@ -105,7 +111,8 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
       }
       return callWithToken(requests.requestWithoutCredentials, token);
     },
-    exec: (namespace, pod, container, command) => execInPod(kubeConfig, namespace, pod, container, command),
+    exec: (namespace, pod, container, command, onText) =>
+      execInPod(kubeConfig, { namespace, pod, container }, command, onText),
     async create(list) {
       for (const object of list) {
         await objects.create(object.kind === 'Job' ? await suitedJob(core, object as V1Job) : object);

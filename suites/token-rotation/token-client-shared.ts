@@ -2,11 +2,14 @@ import { NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import type { ClientSession } from '../../harness/roles/token-client/record.ts';
 
-/** @throws NotTestable where the client's process ended so often that not all of its output could be kept */
+/**
+ * @throws NotTestable where the client's process ended so often, or wrote so much, that not all of its output could be
+ *   kept
+ */
 export function requireWholeOutput({ output: { lost } }: ClientSession): void {
   if (lost > 0) {
     throw new NotTestable(
-      `the client ended so often that what ${lost} of its processes wrote is gone: nothing can be said of that`,
+      `the client ended so often, or wrote so much, that the node kept not all that ${lost} of its processes wrote: nothing can be said of that`,
     );
   }
 }

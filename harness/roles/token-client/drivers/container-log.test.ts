@@ -23,6 +23,11 @@ class EndingPod {
     return { core, watchPod } as unknown as LogCluster;
   }
 
+  /** The kubelet begins a new file. */
+  rotate(): void {
+    this.#processes[this.#processes.length - 1] = 'what came last';
+  }
+
   end(): void {
     this.#processes.push(`written by ${this.#processes.length}`);
     if (this.watched) {
@@ -35,6 +40,7 @@ class EndingPod {
     const status = {
       name: 'client',
       restartCount,
+      containerID: `id-${restartCount}`,
       state: { running: {} },
       ...(restartCount === 0 ? {} : { lastState: { terminated: { containerID: `id-${restartCount - 1}` } } }),
     };
@@ -83,4 +89,22 @@ test('a process that ended before it is followed stands for none that is lost la
   pod.end();
   pod.end();
   expect(await log.read()).toEqual({ text: 'written by 0\nwritten by 2\nwritten by 3', lost: 1 });
+});
+
+test('a log whose file was replaced meanwhile has lost its beginning', async () => {
+  const pod = new EndingPod();
+  const log = new ContainerLog(pod.cluster, CLIENT).follow();
+  await log.look();
+  pod.rotate();
+  expect(await log.read()).toEqual({ text: 'what came last', lost: 1 });
+});
+
+test('the same of a process that ended', async () => {
+  const pod = new EndingPod();
+  const log = new ContainerLog(pod.cluster, CLIENT).follow();
+  await log.look();
+  pod.rotate();
+  pod.end();
+  await settled();
+  expect(await log.read()).toEqual({ text: 'written by 1', lost: 1 });
 });

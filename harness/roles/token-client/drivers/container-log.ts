@@ -7,6 +7,13 @@ export type LogCluster = Pick<ClusterHandle, 'watchPod'> & {
   core: Pick<ClusterHandle['core'], 'readNamespacedPod' | 'readNamespacedPodLog'>;
 };
 
+/**
+ * How much of the beginning of a log is remembered. A kubelet replaces the file of a log that has grown to its limit
+ * (`containerLogMaxSize`, 10 MiB), and the API gives the newest file alone (Kubernetes, Logging Architecture): one that
+ * begins otherwise than before has lost what came first.
+ */
+const HEAD_BYTES = 256;
+
 /** Longest time, in seconds, for which the processes of one container are followed. */
 const FOLLOWED_SECONDS = 3_600;
 
@@ -20,6 +27,8 @@ export class ContainerLog {
   readonly #log: { namespace: string; name: string; container: string };
   /** By the id of the container: the log of a process that ended. */
   readonly #ended = new Map<string, string>();
+  /** By the id of the container: how its log begins. */
+  readonly #heads = new Map<string, string>();
   #reading: Promise<void> = Promise.resolve();
   /** Of so many processes, which ended before the watch began, nothing is expected. */
   #goneBefore: number | undefined;
@@ -42,7 +51,10 @@ export class ContainerLog {
       }
       const status = this.#statusOf(object);
       this.#goneBefore ??= endsOf(status) - (endedBefore(status) === undefined ? 0 : 1);
-      this.#reading = this.#reading.then(() => this.#keep(object)).catch(() => undefined);
+      this.#reading = this.#reading
+        .then(() => this.#keep(object))
+        .then(() => this.look())
+        .catch(() => undefined);
       return undefined;
     };
     this.#cluster
@@ -53,6 +65,30 @@ export class ContainerLog {
       // What a broken watch has missed is lost, and counted as such.
       .catch(() => undefined);
     return this;
+  }
+
+  /**
+   * Remembers how the log of the process that runs begins, once it has begun: to be called while it is short. What
+   * cannot be read now is not remembered.
+   */
+  async look(): Promise<void> {
+    const id = await this.#runningId().catch(() => undefined);
+    if (id === undefined || this.#heads.has(id)) {
+      return;
+    }
+    const head = await this.#cluster.core
+      .readNamespacedPodLog({ ...this.#log, limitBytes: HEAD_BYTES })
+      .catch(() => undefined);
+    // A cut within a character ends by a replacement character.
+    const text = (head ?? '').replace(/\uFFFD+$/, '');
+    if (text !== '' && (await this.#runningId().catch(() => undefined)) === id) {
+      this.#heads.set(id, text);
+    }
+  }
+
+  async #runningId(): Promise<string | undefined> {
+    const status = this.#statusOf(await this.#cluster.core.readNamespacedPod(this.#log));
+    return status?.state?.running === undefined ? undefined : status.containerID;
   }
 
   /**
@@ -73,8 +109,9 @@ export class ContainerLog {
       throw error;
     });
     const lost = endsOf(this.#statusOf(pod)) - (this.#goneBefore ?? 0) - this.#ended.size;
+    const isCut = !this.#beginsAsBefore(this.#statusOf(pod)?.containerID, last ?? '');
     // The client of the API gives an empty log as undefined.
-    return { text: [...this.#ended.values(), last ?? ''].join('\n'), lost: Math.max(0, lost) };
+    return { text: [...this.#ended.values(), last ?? ''].join('\n'), lost: Math.max(0, lost) + (isCut ? 1 : 0) };
   }
 
   async #keep(pod: V1Pod): Promise<void> {
@@ -85,9 +122,13 @@ export class ContainerLog {
     const text = await this.#cluster.core.readNamespacedPodLog({ ...this.#log, previous: true });
     // Another process may have ended meanwhile; then this is its log.
     const now = endedBefore(this.#statusOf(await this.#cluster.core.readNamespacedPod(this.#log)));
-    if (now === id) {
+    if (now === id && this.#beginsAsBefore(id, text ?? '')) {
       this.#ended.set(id, text ?? '');
     }
+  }
+
+  #beginsAsBefore(id: string | undefined, text: string): boolean {
+    return text.startsWith(this.#heads.get(id ?? '') ?? '');
   }
 
   #statusOf(pod: V1Pod): V1ContainerStatus | undefined {

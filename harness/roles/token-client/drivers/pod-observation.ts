@@ -148,7 +148,8 @@ export function podDriver(
     refuseNext: (provider) => observer.refuseNext(provider),
     act: (provider, act, lifeSeconds) => observer.act(provider, act, lifeSeconds),
     async copy(from, to) {
-      await probe('/copy', { from, to });
+      // It is early in the session, and the log is short.
+      await Promise.all([probe('/copy', { from, to }), log.look()]);
     },
     async pad(from, to) {
       await probe('/pad', { from, to });

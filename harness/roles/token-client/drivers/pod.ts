@@ -217,14 +217,14 @@ export async function provideImagesOf(t: RequirementContext, pod: V1Pod): Promis
  * Lets the client in a pod make one call, as the target file says.
  *
  * @param call.set the set of providers whose configuration it is given, where the call starts it
- * @param onOutput is given what a command wrote
+ * @param onOutput is given what a command writes, as it comes, also when nobody waits for its end any more
  */
 export async function callPod(
   cluster: ClusterHandle,
   { file, run }: PodTarget,
   pod: { namespace: string; name: string },
   { provider, set, values, patienceMs }: { provider: string; set: string; values: Values; patienceMs: number },
-  onOutput: (...written: string[]) => void = () => {},
+  onOutput: (written: string) => void = () => {},
 ): Promise<CallAnswer | undefined> {
   const { trigger, container, configFolder } = run;
   const where = `${file}: run.trigger`;
@@ -237,11 +237,8 @@ export async function callPod(
     return callByRequest(requestsTo(cluster, pod, port), request, { values: known, where, patienceMs });
   }
   const running = cluster
-    .exec(pod.namespace, pod.name, container, fill(trigger.command, known, where))
-    .then(({ exitCode, stdout, stderr }): CommandEnded => {
-      onOutput(stdout, stderr);
-      return { exitCode, signal: null, output: `${stdout}\n${stderr}` };
-    });
+    .exec(pod.namespace, pod.name, container, fill(trigger.command, known, where), onOutput)
+    .then(({ exitCode, stdout, stderr }): CommandEnded => ({ exitCode, signal: null, output: `${stdout}\n${stderr}` }));
   const patience = Promise.withResolvers<undefined>();
   const timer = setTimeout(() => patience.resolve(undefined), patienceMs);
   const ended = await Promise.race([running, patience.promise]).finally(() => clearTimeout(timer));
@@ -323,14 +320,13 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     providers,
     simulated,
     latePath,
-    call: (provider, patienceMs) =>
-      callPod(
-        cluster,
-        target,
-        client,
-        { provider, set: sets.setFor(provider), values: known, patienceMs },
-        (...written) => outputs.push(...written),
-      ),
+    call(provider, patienceMs) {
+      const index = outputs.push('') - 1;
+      const how = { provider, set: sets.setFor(provider), values: known, patienceMs };
+      return callPod(cluster, target, client, how, (written) => {
+        outputs[index] += written;
+      });
+    },
     async copy(from, to) {
       await copy(from, to);
       sets.copied(from, to);

@@ -120,6 +120,7 @@ export class ProcessClient {
 
   #environment(values: Values): Record<string, string> {
     const { run, where } = this.#options;
-    return { PATH: process.env.PATH ?? '', ...asText(fill(run.env, values, `${where}.env`)) };
+    // Python keeps what it prints to a pipe until there are some KiB: what has not come would count as not written.
+    return { PATH: process.env.PATH ?? '', PYTHONUNBUFFERED: '1', ...asText(fill(run.env, values, `${where}.env`)) };
   }
 }
