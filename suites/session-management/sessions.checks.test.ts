@@ -6,11 +6,12 @@ import type {
   SessionEvent,
   SessionObject,
 } from '../../harness/roles/session-manager/sessions/launch.ts';
-import type {
-  ExpiryRecord,
-  LifeRecord,
-  RestartRecord,
-  SuspendRecord,
+import {
+  type ExpiryRecord,
+  LIVING,
+  type LifeRecord,
+  type RestartRecord,
+  type SuspendRecord,
 } from '../../harness/roles/session-manager/sessions/scenarios.ts';
 import type { ResourceTarget } from '../../harness/roles/session-manager/target.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
@@ -52,10 +53,9 @@ const base = { target, namespace: 'n', createdAt: {}, deaths: [], requests: [], 
 const texts = (findings: Parameters<typeof textOf>[0][]): string => findings.map(textOf).join('; ');
 
 function life(events: SessionEvent[], rest: Partial<LifeRecord> = {}): LifeRecord {
-  const names = ['web', 'client', 'lost', 'ended', 'identified'];
   return {
     ...base,
-    createdAt: Object.fromEntries(names.map((name) => [name, 0])),
+    createdAt: Object.fromEntries(LIVING.map((name) => [name, 0])),
     ...{
       events,
       page: 'served by name',
@@ -63,16 +63,15 @@ function life(events: SessionEvent[], rest: Partial<LifeRecord> = {}): LifeRecor
       lostAt: 50_000,
       lostUid: 'Pod lost',
       endedAt: 90_000,
+      secret: 'a value',
+      output: [],
     },
     foreign: [],
     ...rest,
   };
 }
 
-const running = ['web', 'client', 'lost', 'ended', 'identified'].flatMap((name) => [
-  event(10_000, 'Pod', name, READY),
-  event(10_100, 'Session', name, READY),
-]);
+const running = LIVING.flatMap((name) => [event(10_000, 'Pod', name, READY), event(10_100, 'Session', name, READY)]);
 const broken = event(10_000, 'Session', 'broken', NOT_READY);
 
 describe('readiness (SM-20)', () => {

@@ -18,6 +18,7 @@ import {
   AUDIENCE,
   type ExpiryRecord,
   IDENTITY,
+  LIVING,
   type LifeRecord,
   MARKER_TEXT,
   type ManySessionsRecord,
@@ -51,7 +52,7 @@ function notReady(record: SessionsRecord, session: string): Finding[] {
 /** SM-20 */
 export function saysWhenReady(record: LifeRecord): Finding[] {
   const { ready } = record.target.resource.conditions;
-  const serving = ['web', 'client', 'lost', 'ended', 'identified'];
+  const serving = [...LIVING];
   const early = serving.flatMap((session) => {
     const at = firstAt(eventsOf(record, 'Session', session), ({ object }) => has(object, ready));
     const podAt = firstAt(eventsOf(record, 'Pod', podName(record, session)), isPodReady);

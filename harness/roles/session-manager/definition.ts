@@ -13,11 +13,14 @@ export const sessionManager = {
   sharesOneObservation: true,
   nodeImages: ['workload'],
   referenceImage: { name: 'session-manager', requirements: ['SM-12'] },
-  askedOnLiveClusters({ preconditions }, targets) {
+  askedOnLiveClusters({ id, preconditions }, targets) {
     const given = targetOf(targets, 'session-manager');
-    return preconditions?.capabilities?.includes('sessions') === true && given?.form !== 'http'
-      ? rightsForSessions(given ?? resourceTarget({ candidate: REFERENCES }))
-      : undefined;
+    if (preconditions?.capabilities?.includes('sessions') !== true || given?.form === 'http') {
+      return undefined;
+    }
+    const rights = rightsForSessions(given ?? resourceTarget({ candidate: REFERENCES }));
+    // It looks whether the cluster assigns uids to the namespace.
+    return id === 'WH-02s' ? { ...rights, 'cluster get namespaces': 1 } : rights;
   },
   capabilities(candidate) {
     const declared = declaredCapabilities(candidate);

@@ -5,15 +5,14 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, type Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import { Changes } from '../../../core/changes.ts';
 import { NotTestable } from '../../../core/errors.ts';
-import { fill } from '../../../core/placeholders.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../../rpc/context.ts';
 import { type ResourceTarget, resourceTarget, workloadOf } from '../target.ts';
 import { install } from './install.ts';
-import { deployedReplicas, ProcessReplicas, type Replicas } from './replicas.ts';
-import { type SessionOptions, sessionObject } from './session-object.ts';
+import { deployedReplicas, outputOfDeployment, ProcessReplicas, type Replicas } from './replicas.ts';
+import { documentedName, type SessionOptions, sessionObject } from './session-object.ts';
 
 /** Name of the ServiceAccount that the controller's kubeconfig is for. */
 const SERVICE_ACCOUNT = 'session-controller';
@@ -86,6 +85,8 @@ export interface LaunchedSessions {
   readonly replicas?: Replicas;
   /** The name of a session's pod, service or claim, as documented; undefined where none is. */
   nameOf(kind: OwnedKind, session: string, claim?: string): string | undefined;
+  /** Lines that the controller has written since the observation began. */
+  output(): Promise<string[]>;
   record(): SessionsRecord;
 }
 
@@ -138,10 +139,12 @@ async function launched<R>(
     deaths.push(what);
     changes.notify();
   };
-  const replicas =
+  const begin = new Date();
+  const processes =
     target.start === undefined
-      ? deployedIn(cluster, target, stack)
+      ? undefined
       : await startProcesses(t, { target, folder, namespace, image, access, stack, onDeath });
+  const replicas = processes ?? deployedIn(cluster, target, stack);
   const createdAt: Record<string, number> = {};
   const sessionsPath = pathOfSessions(target, namespace);
   const request = (method: string, path: string, body?: object): Promise<void> =>
@@ -171,6 +174,7 @@ async function launched<R>(
     },
     ...(replicas === undefined ? {} : { replicas }),
     nameOf: (kind, session, claim = '') => documentedName(target, kind, { name: session, namespace, claim }),
+    output: async () => processes?.output() ?? (await outputOfDeployment(cluster, target, begin)),
     record: () => ({ target, namespace, events, createdAt, deaths, requests: [], stalls: heartbeat.stalls() }),
   });
 }
@@ -240,7 +244,7 @@ async function startProcesses(
     stack: AsyncDisposableStack;
     onDeath: (what: string) => void;
   },
-): Promise<Replicas> {
+): Promise<ProcessReplicas> {
   const kubeconfig = join(folder, 'kubeconfig');
   await writeFile(kubeconfig, access.kubeConfig, { mode: 0o600 });
   const replicas = new ProcessReplicas({
@@ -276,14 +280,4 @@ async function requestSession(
       `the API server does not take the session (resource of ${target.file}): ${method} ${path}: ${response.status} ${text.slice(0, 300)}`,
     );
   }
-}
-
-/** The name of a session's pod, service or claim, as documented; undefined where none is. */
-function documentedName(
-  { documented: { names }, file }: ResourceTarget,
-  kind: OwnedKind,
-  values: { name: string; namespace: string; claim: string },
-): string | undefined {
-  const template = { Pod: names.pod, Service: names.service, PersistentVolumeClaim: names.claim }[kind];
-  return template === undefined ? undefined : fill(template, values, `${file}: documented.names`);
 }

@@ -1,7 +1,9 @@
 /** What the scenarios and the checks of sessions as custom resources look up in what was seen. */
 
+import type { V1PodSpec } from '@kubernetes/client-node';
 import type { ResourceTarget } from '../target.ts';
 import type { OwnedKind, SessionCondition, SessionEvent, SessionObject, SessionsRecord } from './launch.ts';
+import { documentedName } from './session-object.ts';
 
 /**
  * From its creation to Ready of a session that does nothing, with a claim to be provisioned, on a small machine that
@@ -35,6 +37,19 @@ export function eventsOf(
   name: string,
 ): SessionEvent[] {
   return events.filter((event) => event.kind === kind && event.object.metadata?.name === name);
+}
+
+/** The pods of sessions as they were first seen, after admission; a session that had none is not there. */
+export function podsOfSessions(
+  record: Pick<SessionsRecord, 'target' | 'namespace' | 'events'>,
+  sessions: readonly string[],
+): [name: string, spec: V1PodSpec][] {
+  const { target, namespace } = record;
+  return sessions.flatMap((session) => {
+    const name = documentedName(target, 'Pod', { name: session, namespace, claim: '' }) ?? session;
+    const spec = eventsOf(record, 'Pod', name)[0]?.object.spec;
+    return spec === undefined ? [] : [[name, spec as V1PodSpec] as [string, V1PodSpec]];
+  });
 }
 
 /** Uids of all objects of a kind that were ever there and have a label or an owner of this session. */

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import type { V1Deployment } from '@kubernetes/client-node';
+import type { V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { describeExit, type ProcessGroup, startTargetProcess } from '../../../core/process-group.ts';
@@ -34,6 +34,7 @@ export class ProcessReplicas implements Replicas {
   readonly #groups: ProcessGroup[] = [];
   /** Those whose end was asked for. */
   readonly #ended = new Set<ProcessGroup>();
+  readonly #output: string[] = [];
 
   constructor(options: ProcessOptions) {
     this.#options = options;
@@ -63,7 +64,9 @@ export class ProcessReplicas implements Replicas {
     const lines: string[] = [];
     for (const stream of [group.child.stdout, group.child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
-        lines.push(...chunk.toString().split('\n').filter(Boolean));
+        const more = chunk.toString().split('\n').filter(Boolean);
+        this.#output.push(...more);
+        lines.push(...more);
         lines.splice(0, Math.max(0, lines.length - LAST_LINES));
       });
     }
@@ -73,6 +76,11 @@ export class ProcessReplicas implements Replicas {
       }
     });
     this.#groups[index] = group;
+  }
+
+  /** Lines that any of its processes has written so far. */
+  output(): string[] {
+    return [...this.#output];
   }
 
   async kill(index: number): Promise<void> {
@@ -138,4 +146,37 @@ export function deployedReplicas(
     start: restore,
     restore,
   };
+}
+
+/**
+ * Lines that the pods of a controller that is deployed have written since a moment.
+ *
+ * @throws HarnessError where they cannot be read
+ */
+export async function outputOfDeployment(
+  cluster: ClusterHandle,
+  { install: { deployment } }: ResourceTarget,
+  since: Date,
+): Promise<string[]> {
+  if (deployment === undefined) {
+    return [];
+  }
+  const read = async (path: string): Promise<string> => {
+    const response = await cluster.request(path);
+    const text = await response.text();
+    if (response.status !== 200) {
+      throw new HarnessError(`GET ${path} was answered ${response.status}: ${text.slice(0, 300)}`);
+    }
+    return text;
+  };
+  const { spec } = JSON.parse(await read(deploymentPath(deployment))) as V1Deployment;
+  const pods = await read(podsPath(deployment.namespace, spec?.selector.matchLabels ?? {}));
+  const { items } = JSON.parse(pods) as { items: V1Pod[] };
+  const containers = items.flatMap(({ metadata, status }) =>
+    (status?.containerStatuses ?? [])
+      .filter(({ state }) => state?.running !== undefined)
+      .map(({ name }) => `/api/v1/namespaces/${deployment.namespace}/pods/${metadata?.name}/log?container=${name}`),
+  );
+  const logs = await Promise.all(containers.map((path) => read(`${path}&sinceTime=${since.toISOString()}`)));
+  return logs.flatMap((text) => text.split('\n').filter(Boolean));
 }

@@ -15,8 +15,10 @@ export function rightsForSessions(target: ResourceTarget): Record<string, number
   const rights = [
     ...['create', 'delete', 'list', 'patch', 'watch'].map((verb) => `${verb} ${sessions}`),
     ...OBSERVED.flatMap((observed) => ['create', 'get', 'list', 'watch'].map((verb) => `${verb} ${observed}`)),
-    ...['delete pods', 'get pods/exec', 'create serviceaccounts', 'get /api/v1'],
-    ...(install.deployment === undefined ? [] : [`get ${install.deployment.kind.toLowerCase()}s.apps`, 'list pods']),
+    ...['delete pods', 'get pods/exec', 'create secrets', 'create serviceaccounts', 'get /api/v1'],
+    ...(install.deployment === undefined
+      ? []
+      : [`get ${install.deployment.kind.toLowerCase()}s.apps`, 'list pods', 'get pods/log']),
     ...install.files.flatMap((file) => readInstalled(target, file)).map(creationOf),
   ];
   return Object.fromEntries(rights.map((right) => [right, 1]));

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { KubernetesObject, V1PodSpec } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
@@ -84,7 +85,14 @@ export interface LifeRecord extends SessionsRecord {
   endedAt: number;
   /** Objects of the harness's own that have the names of sessions, before and after. */
   foreign: { kind: string; name: string; before: string; after: string }[];
+  /** The value of a Secret that the session `keyed` refers to by a variable. */
+  secret: string;
+  /** The controller's own output. */
+  output: string[];
 }
+
+/** Sessions that get a pod of their own, whatever becomes of it. */
+export const LIVING = ['web', 'client', 'lost', 'ended', 'identified', 'keyed'] as const;
 
 /** Names whose pod, Service or claim is somebody else's. */
 export const TAKEN = { Pod: 'taken-pod', Service: 'taken-service', PersistentVolumeClaim: 'taken-claim' } as const;
@@ -96,6 +104,9 @@ export function observeLife(t: RequirementContext): Promise<LifeRecord> {
   return observed(t, 'life', async (sessions) => {
     const { cluster, namespace, image } = sessions;
     const foreign = await createForeign(sessions);
+    const secret = randomBytes(16).toString('hex');
+    const keys = { metadata: { name: KEYS, namespace }, stringData: { [KEY_VARIABLE]: secret } };
+    await cluster.create([{ apiVersion: 'v1', kind: 'Secret', ...keys }]);
     const page = `sleep ${SLOW_START_SECONDS}; mkdir -p /tmp/www && echo '${PAGE}' >/tmp/www/index.html && exec busybox httpd -f -p ${PAGE_PORT} -h /tmp/www`;
     const [server] = podSpec(image, {}, ['/bin/sh', '-c', page]).containers;
     const probe = { httpGet: { path: '/', port: PAGE_PORT }, periodSeconds: 1, failureThreshold: 1 };
@@ -107,9 +118,10 @@ export function observeLife(t: RequirementContext): Promise<LifeRecord> {
       sessions.create('ended', { claims: ['data'] }),
       sessions.create('broken', { podSpec: { nodeSelector: { 'conformance.test/no-such-node': 'true' } } }),
       sessions.create('identified', { podSpec: withToken(image) }),
+      sessions.create('keyed', { podSpec: withKey(image) }),
       ...foreign.map(({ session, claims }) => sessions.create(session, { claims })),
     ]);
-    await untilReady(sessions, ['web', 'client', 'lost', 'ended', 'identified']);
+    await untilReady(sessions, [...LIVING]);
     const service = sessions.nameOf('Service', 'web');
     let got = '';
     // A name that has just been made needs some time until cluster DNS knows it, and nothing says when.
@@ -152,7 +164,7 @@ export function observeLife(t: RequirementContext): Promise<LifeRecord> {
     const after = await Promise.all(foreign.map(({ path }) => describe(sessions, path)));
     return {
       ...sessions.record(),
-      ...{ page: got, marker, lostAt, lostUid, endedAt },
+      ...{ page: got, marker, lostAt, lostUid, endedAt, secret, output: await sessions.output() },
       foreign: foreign.map(({ kind, name, before }, index) => ({ kind, name, before, after: after[index] ?? '' })),
     };
   });
@@ -176,6 +188,17 @@ function withToken(image: string): Partial<V1PodSpec> {
       },
     ],
   };
+}
+
+/** Secret, key and variable that the session `keyed` refers to. */
+const KEYS = 'conformance-keys';
+export const KEY_VARIABLE = 'AGENT_KEY';
+
+/** A pod with a variable from a Secret. */
+function withKey(image: string): Partial<V1PodSpec> {
+  const [container] = podSpec(image).containers;
+  const env = [{ name: KEY_VARIABLE, valueFrom: { secretKeyRef: { name: KEYS, key: KEY_VARIABLE } } }];
+  return { containers: container === undefined ? [] : [{ ...container, env }] };
 }
 
 /** ServiceAccount and audience that the session `identified` asks for. */

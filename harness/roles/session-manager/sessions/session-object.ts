@@ -1,6 +1,7 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
 import { fill } from '../../../core/placeholders.ts';
 import type { ResourceTarget } from '../target.ts';
+import type { OwnedKind } from './launch.ts';
 
 export interface SessionOptions {
   podSpec?: Partial<V1PodSpec>;
@@ -72,4 +73,14 @@ function put(tree: Record<string, unknown>, pointer: string, value: unknown): vo
     at = at[key] as Record<string, unknown>;
   }
   at[last] = value;
+}
+
+/** The name of a session's pod, service or claim, as documented; undefined where none is. */
+export function documentedName(
+  { documented: { names }, file }: ResourceTarget,
+  kind: OwnedKind,
+  values: { name: string; namespace: string; claim: string },
+): string | undefined {
+  const template = { Pod: names.pod, Service: names.service, PersistentVolumeClaim: names.claim }[kind];
+  return template === undefined ? undefined : fill(template, values, `${file}: documented.names`);
 }
