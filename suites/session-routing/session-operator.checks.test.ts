@@ -239,6 +239,20 @@ test('SR-03: the rest of the document stays, and no rule is behind the catch-all
   expect(leavesTheTunnelAsItWas(new Story().record)).not.toEqual([]);
 });
 
+test('SR-03: a rule for a session of another namespace is SR-06’s, and any other rule is a finding', () => {
+  const written = (hostname: string): string => {
+    const story = new Story();
+    const { host } = story.session('first');
+    const rules = [host, hostname].map((name) => ({ hostname: name, service: INGRESS }));
+    story.rules([], 2, { ...story.record.foreign.tunnel, ingress: [...rules, THEIRS, CATCH_ALL] });
+    return texts(leavesTheTunnelAsItWas(story.record));
+  };
+  expect(written(`0123456789ab-s.${DOMAIN}`)).toBe('');
+  expect(written(`0123456789ab.${DOMAIN}`)).toContain('or more of them');
+  expect(written(`blog-s.${DOMAIN}`)).toContain('or more of them');
+  expect(written(`www.${DOMAIN}`)).toContain('or more of them');
+});
+
 test('SR-03: what others write while it writes is theirs', () => {
   const story = new Story();
   const wildcard = { hostname: `*.${DOMAIN}`, service: 'http://wildcard' };
