@@ -4,6 +4,7 @@ import type { NodeImage, Role } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockSettings } from '../rpc/protocol.ts';
 import type { Target } from '../targets/load.ts';
+import type { NamedFiles } from './manifest-files.ts';
 
 /**
  * What the rest of the harness has to know of a role. Everything that is optional has a default that suits most roles.
@@ -58,6 +59,8 @@ export interface RoleDefinition {
    * where the role knows none.
    */
   capabilities?(candidate: Candidate): { declared: readonly string[]; quoted: string };
+  /** Files that a target file of this role names, which are read before anything is started. */
+  filesOf?(target: Target): NamedFiles;
   /** Installs what a target needs before anything is started. */
   install?(target: Target, onProgress: (message: string) => void): Promise<void>;
   /** True where a target file says which StorageClass ordinary claims have. */

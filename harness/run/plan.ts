@@ -4,6 +4,7 @@ import { UsageError } from '../core/errors.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type { Role } from '../role-data/index.ts';
 import { roleDefinition } from '../roles/index.ts';
+import { checkFiles } from '../roles/manifest-files.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockKind } from '../rpc/protocol.ts';
 import type { Target } from '../targets/load.ts';
@@ -82,7 +83,8 @@ export function referencesCandidate(requirements: Requirement[]): Candidate {
 /**
  * The candidate of `conformance run` with targets: each evaluated in its role, references in every other.
  *
- * @throws UsageError for two targets of one role, or a selection that binds none of them
+ * @throws UsageError for two targets of one role, a selection that binds none of them, or a file that one of them names
+ *   and that cannot be read
  */
 export function targetsCandidate(targets: Target[], requirements: Requirement[]): Candidate {
   const roles: Role[] = targets.map(({ role }) => role);
@@ -93,6 +95,9 @@ export function targetsCandidate(targets: Target[], requirements: Requirement[])
   const planned = requirements.filter(({ role }) => roles.includes(role)).map(({ id }) => id);
   if (planned.length === 0) {
     throw new UsageError(`what is selected binds no ${roles.join(' or ')}`);
+  }
+  for (const target of targets) {
+    checkFiles(target, roleDefinition(target.role).filesOf?.(target) ?? {});
   }
   return { kind: 'targets', name: targets.map(({ name }) => name).join(' with '), targets, planned };
 }

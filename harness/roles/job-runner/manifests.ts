@@ -3,14 +3,13 @@
  * the harness's.
  */
 
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { parseAllDocuments } from 'yaml';
 import { NotTestable, UsageError } from '../../core/errors.ts';
 import { fill, type Values } from '../../core/placeholders.ts';
 import type { ManifestChange } from '../../role-data/manifest-change.ts';
 import type { Target } from '../../targets/load.ts';
+import { readObjects } from '../manifest-files.ts';
 
 /** Label of the runner's own deployment and its pods, which are none of its tasks'. */
 export const OWN_LABEL = 'conformance.test/runner-deployment';
@@ -72,23 +71,11 @@ export function readManifests(
   changes: ManifestChange[] = [],
 ): OwnManifests {
   const manifests = manifestsOf(target);
-  const objects = manifests.files.flatMap((name) => {
-    const path = resolve(target.folder, name);
-    let text: string;
-    try {
-      text = readFileSync(path, 'utf8');
-    } catch (error) {
-      throw new UsageError(`the manifests ${path} of ${target.file} cannot be read: ${(error as Error).message}`);
-    }
-    return parseAllDocuments(text).flatMap((document) => {
-      const [wrong] = document.errors;
-      if (wrong !== undefined) {
-        throw new UsageError(`the manifests ${path} are not YAML: ${wrong.message}`);
-      }
-      const object = document.toJS() as KubernetesObject | null;
-      return object === null ? [] : [fill(object, values, path)];
-    });
-  });
+  const objects = manifests.files.flatMap((name) =>
+    readObjects(target, { field: 'manifests.files', names: [name] }).map((object) =>
+      fill(object, values, resolve(target.folder, name)),
+    ),
+  );
   const isWorkload = ({ kind, metadata }: KubernetesObject): boolean =>
     (kind === 'Deployment' || kind === 'StatefulSet') && metadata?.name === manifests.workload;
   const workload = objects.find(isWorkload) as Workload | undefined;

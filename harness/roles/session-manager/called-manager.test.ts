@@ -18,6 +18,7 @@ function fakeProcess(line: string, isReady = true): ManagerProcess & { die(): vo
     exited,
     output: [line],
     outputLost: 0,
+    lastSeen: 'it answered 404',
     ready: async () => isReady,
     stop: async () => undefined,
     die() {
@@ -88,7 +89,7 @@ test('why it cannot be called: it is not ready in time, or has ended', async () 
   expect(() => manager.whyNotReady()).toThrow('was not started');
   expect(await manager.start()).toBe(false);
   expect(manager.whyNotReady()).toMatch(
-    /^GET \/healthz .* was not answered 2xx within 35 s; its last output: loading$/,
+    /^GET \/healthz .* was not answered 2xx within 35 s \(it answered 404\): .* Its last output: loading$/,
   );
   silent.die();
   expect(manager.whyNotReady()).toMatch(/^its process ended with code 1 \(start.command of target.yaml\)/);

@@ -103,10 +103,10 @@ export class CalledManager {
     if (this.#running === undefined) {
       throw new HarnessError('the session manager was not started');
     }
-    const { death, output } = this.#running;
+    const { death, output, lastSeen } = this.#running;
     const said = output.slice(-5).join(' / ') || 'nothing';
     return death === undefined
-      ? `GET ${start.ready} (start.ready of ${file}) was not answered 2xx within ${startSeconds + START_SLACK_SECONDS} s; its last output: ${said}`
+      ? `GET ${start.ready} (start.ready of ${file}) was not answered 2xx within ${startSeconds + START_SLACK_SECONDS} s (${lastSeen ?? 'it was never asked'}): does it listen on \${port}, and is the path right? Its last output: ${said}`
       : `its process ${death.how} (start.command of ${file}); its last output: ${said}`;
   }
 

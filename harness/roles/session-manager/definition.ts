@@ -22,6 +22,16 @@ export const sessionManager = {
     // It looks whether the cluster assigns uids to the namespace.
     return id === 'WH-02s' ? { ...rights, 'cluster get namespaces': 1 } : rights;
   },
+  filesOf(target) {
+    if (target.role !== 'session-manager') {
+      return {};
+    }
+    const manifests =
+      target.form === 'http'
+        ? { field: 'manifests.files', names: target.manifests?.files ?? [] }
+        : { field: 'install.files', names: target.install.files };
+    return { manifests, command: target.start?.command };
+  },
   capabilities(candidate) {
     const declared = declaredCapabilities(candidate);
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };

@@ -62,6 +62,8 @@ export interface Call<Name extends OperationName = OperationName> {
   value?: Value;
   /** Why a success could not be read: it names the field of the target file. */
   unreadable?: string;
+  /** What an error may come of that is the target file's: it names the field. */
+  hint?: string;
   /** Why there was no answer: refused, cut, endless, too late. */
   silence?: string;
   /** The answer did not come in time, for which the machine may be to blame. */
@@ -82,8 +84,8 @@ export interface CallOptions {
 /** A way to call a manager, wherever it runs. */
 export interface SessionManagerClient {
   call<Name extends OperationName>(name: Name, input: Inputs[Name], options?: CallOptions): Promise<Call<Name>>;
-  /** True when the path answers 2xx. */
-  isReady(): Promise<boolean>;
+  /** Undefined when `start.ready` answers 2xx; else what it did. */
+  whyNotReady(): Promise<string | undefined>;
 }
 
 /** True for an answer that says that it was done. */
@@ -99,9 +101,9 @@ export function isRefusal(call: Call): boolean {
 }
 
 /** A call and its answer in one line, for reasons and evidence. */
-export function describeCall({ operation, input, status, text, unreadable, silence, died }: Call): string {
+export function describeCall({ operation, input, status, text, unreadable, hint, silence, died }: Call): string {
   const { name } = input as { name?: string };
   const what = name === undefined ? operation : `${operation} ${name}`;
   const answer = silence ?? `${status} ${text.slice(0, 300)}`;
-  return [`${what}: ${answer}`, unreadable, died].filter((part) => part !== undefined).join('; ');
+  return [`${what}: ${answer}`, unreadable, hint, died].filter((part) => part !== undefined).join('; ');
 }

@@ -219,10 +219,15 @@ function certificateAuthorityOf(kubeConfig: string): string {
  *
  * @throws NotTestable where the manager does not make one: without it there is nothing to be seen
  */
-export async function createPods({ call }: Pick<LaunchedManager, 'call'>, pods: Inputs['createPod'][]): Promise<void> {
+export async function createPods(
+  { call, target }: Pick<LaunchedManager, 'call' | 'target'>,
+  pods: Inputs['createPod'][],
+): Promise<void> {
   const made = await Promise.all(pods.map((pod) => call('createPod', pod)));
   const failed = made.find((one) => !isSuccess(one));
   if (failed !== undefined) {
-    throw new NotTestable(`the session manager does not create the pod that this is about: ${describeCall(failed)}`);
+    throw new NotTestable(
+      `the session manager does not create the pod that this is about (http.operations.createPod of ${target.file}): ${describeCall(failed)}`,
+    );
   }
 }

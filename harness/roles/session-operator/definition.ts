@@ -21,6 +21,15 @@ export const sessionOperator = {
     mend: 'install Traefik’s CustomResourceDefinitions: kubectl apply -f fixtures/manifests/traefik-crds.yaml',
   },
   askedOnLiveClusters: () => ASKED,
+  filesOf(target) {
+    if (target.role !== 'session-operator') {
+      return {};
+    }
+    return {
+      manifests: { field: 'manifests.files', names: target.manifests?.files ?? [] },
+      command: 'command' in target.start ? target.start.command : undefined,
+    };
+  },
   capabilities(candidate) {
     const declared = sessionOperatorTarget({ candidate }).capabilities;
     return { declared, quoted: `the target file declares the capabilities [${declared.join(', ')}]` };

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { close, listen } from '../../../../fixtures/workloads/lib/http.ts';
 import { loadTarget } from '../../../targets/load.ts';
-import { isRefusal, isSuccess } from '../driver.ts';
+import { describeCall, isRefusal, isSuccess } from '../driver.ts';
 import type { HttpTarget } from '../target.ts';
 import { httpClient } from './http.ts';
 
@@ -83,6 +83,28 @@ test.each([
   const call = await calls.call('getPod', GET);
   expect(call.unreadable).toMatch(message);
   expect(isSuccess(call)).toBe(false);
+});
+
+test('an error of a server that knows no such path names the field of the target file', async () => {
+  let [type, body] = ['text/html', '<h1>Not Found</h1>'];
+  const calls = await client((_request, response) => response.writeHead(404, { 'content-type': type }).end(body));
+  const call = await calls.call('getPod', GET);
+  expect(isRefusal(call)).toBe(true);
+  expect(describeCall(call)).toMatch(
+    /http\.operations\.getPod: 404 with text\/html, which is not JSON; are its method GET and its path .* right\?/,
+  );
+  [type, body] = ['application/json', '{"error":"Pod not found"}'];
+  expect((await calls.call('getPod', GET)).hint).toBeUndefined();
+});
+
+test('why it is not ready yet: an error, nobody who listens, and 2xx', async () => {
+  let status = 503;
+  const calls = await client((_request, response) => response.writeHead(status).end());
+  expect(await calls.whyNotReady()).toBe('it answered 503');
+  status = 204;
+  expect(await calls.whyNotReady()).toBeUndefined();
+  const nobody = httpClient({ target, address: 'http://127.0.0.1:1', values: {}, signal });
+  expect(await nobody.whyNotReady()).toMatch(/ECONNREFUSED|bad port/);
 });
 
 test('an error, a silence and a success that says no are told apart', async () => {

@@ -21,16 +21,23 @@ export interface HttpClientOptions {
 /** More than any answer of the suite has: 10 MiB of output, escaped. */
 const LIMIT_BYTES = 64 * 1024 * 1024;
 const TEXT_CHARACTERS = 2_000;
+/** One look at whether it can be called: a server that is about to listen may accept and never answer. */
+const READY_TIMEOUT_MS = 5_000;
 
 /** Calls a manager by the operations of its target file. */
 export function httpClient({ target, address, values, send = fetch, signal }: HttpClientOptions): SessionManagerClient {
   const { http, start, file } = target;
   const base = address + http.basePath;
   return {
-    async isReady() {
-      const response = await send(address + start.ready, { signal }).catch(() => undefined);
-      await response?.body?.cancel();
-      return response?.ok === true;
+    async whyNotReady() {
+      const late = AbortSignal.timeout(READY_TIMEOUT_MS);
+      try {
+        const response = await send(address + start.ready, { signal: AbortSignal.any([signal, late]) });
+        await response.body?.cancel();
+        return response.ok ? undefined : `it answered ${response.status}`;
+      } catch (error) {
+        return late.aborted ? `no answer within ${READY_TIMEOUT_MS / 1000} s` : describeError(error);
+      }
     },
     async call(name, input, options = {}) {
       const operation = http.operations[name];
@@ -54,6 +61,7 @@ export function httpClient({ target, address, values, send = fetch, signal }: Ht
           status: response.status,
           text: text.slice(0, TEXT_CHARACTERS),
           ...readValue(name, operation, response, text),
+          ...hintOf(name, operation, response, text),
         });
       } catch (error) {
         if (signal.aborted) {
@@ -117,6 +125,34 @@ async function readText(response: Response): Promise<string> {
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Statuses of a server that knows no such path, or not with this method. */
+const NO_SUCH_PATH = [404, 405, 501];
+
+/** Where an error has no JSON it is perhaps not the manager's own, but that of a server that knows no such path. */
+function hintOf(
+  name: OperationName,
+  { method, path }: HttpOperation,
+  { status, headers }: Response,
+  text: string,
+): Pick<Call, 'hint'> {
+  if (!NO_SUCH_PATH.includes(status) || isJson(text)) {
+    return {};
+  }
+  const type = headers.get('content-type') ?? 'no content type';
+  return {
+    hint: `http.operations.${name}: ${status} with ${type}, which is not JSON; are its method ${method} and its path ${path} right?`,
+  };
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -24,6 +24,8 @@ export interface ManagerProcess {
   readonly output: string[];
   /** How many lines before those are not kept. */
   readonly outputLost: number;
+  /** What it did last when it could not be called yet; undefined where it was never asked. */
+  readonly lastSeen: string | undefined;
   /** Waits until it can be called; a death, or the deadline, says that it cannot. */
   ready(client: SessionManagerClient, deadlineSeconds: number): Promise<boolean>;
   /** SIGTERM to the process alone, as a kubelet does, then an end to its group. */
@@ -60,6 +62,7 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
     }
   }
   let death: Death | undefined;
+  let lastSeen: string | undefined;
   const exited = group.exited.then((exit) => {
     death = { at: exit.at, how: describeExit(exit), lastOutput: output.slice(-LAST_LINES) };
     return death;
@@ -67,6 +70,9 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
   return {
     get death() {
       return death;
+    },
+    get lastSeen() {
+      return lastSeen;
     },
     exited,
     output,
@@ -78,7 +84,8 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
         if (death !== undefined) {
           return false;
         }
-        if (await client.isReady()) {
+        lastSeen = await client.whyNotReady();
+        if (lastSeen === undefined) {
           return true;
         }
       }

@@ -1,12 +1,10 @@
 /** How a controller of sessions is installed: what the target brings, and what of it runs in the cluster. */
-import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import type { KubernetesObject, V1Deployment, V1Pod, V1PodSpec } from '@kubernetes/client-node';
-import { parseAllDocuments } from 'yaml';
-import { NotTestable, UsageError } from '../../../core/errors.ts';
+import { NotTestable } from '../../../core/errors.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { describePod } from '../../../kubernetes/pod-status.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
+import { readObjects } from '../../manifest-files.ts';
 import type { ResourceTarget } from '../target.ts';
 
 const ESTABLISHED_SECONDS = 30;
@@ -14,10 +12,9 @@ const LOOK_EVERY_MS = 200;
 
 /** Applies what the target brings, once for a cluster, and sees that its custom resource is served. */
 export async function install(t: RequirementContext, cluster: ClusterHandle, target: ResourceTarget): Promise<void> {
-  const { apiVersion, plural } = target.resource;
-  const { files, deployment } = target.install;
+  const { deployment } = target.install;
   await t.shared(`install ${target.name}`, async () => {
-    const objects = files.flatMap((file) => readInstalled(target, file));
+    const objects = readInstalled(target);
     for (const image of new Set(objects.flatMap(imagesOf))) {
       await t.provideImage(image);
     }
@@ -30,17 +27,40 @@ export async function install(t: RequirementContext, cluster: ClusterHandle, tar
         );
       }
     }
-    await waitFor(ESTABLISHED_SECONDS, async () => {
-      const response = await cluster.request(`/apis/${apiVersion}`);
-      const { resources = [] } = (await response.json().catch(() => ({}))) as { resources?: { name: string }[] };
-      return resources.some(({ name }) => name === plural)
-        ? undefined
-        : `the cluster serves no ${plural} of ${apiVersion} (resource of ${target.file}): install its CRD, or name it in install.files`;
-    });
+    await waitFor(ESTABLISHED_SECONDS, () => whatIsNotServed(cluster, target));
     if (deployment !== undefined) {
       await untilAvailable(cluster, target, deployment);
     }
   });
+}
+
+/** What the cluster lacks of the custom resource, and what it serves instead; undefined: nothing. */
+export async function whatIsNotServed(
+  cluster: Pick<ClusterHandle, 'request'>,
+  { resource: { apiVersion, kind, plural }, file }: Pick<ResourceTarget, 'resource' | 'file'>,
+): Promise<string | undefined> {
+  const read = async <T>(path: string): Promise<Partial<T>> => {
+    const response = await cluster.request(path);
+    return response.status === 200 ? ((await response.json()) as T) : {};
+  };
+  const { resources } = await read<{ resources: { name: string; kind: string }[] }>(`/apis/${apiVersion}`);
+  const served = resources?.find(({ name }) => name === plural);
+  if (served?.kind === kind) {
+    return undefined;
+  }
+  const what = `the cluster serves no ${plural} of ${apiVersion}`;
+  if (served !== undefined) {
+    return `${plural} of ${apiVersion} are of the kind ${served.kind}, and \`resource.kind\` of ${file} says ${kind}`;
+  }
+  if (resources !== undefined) {
+    const names = resources.map(({ name }) => name).filter((name) => !name.includes('/'));
+    return `${what}, but ${names.join(', ') || 'nothing'}: is \`resource.plural\` of ${file} right?`;
+  }
+  const [group] = apiVersion.split('/');
+  const { versions = [] } = await read<{ versions: { version: string }[] }>(`/apis/${group}`);
+  return versions.length === 0
+    ? `${what}: install its CRD, or name the file with it in \`install.files\` of ${file}`
+    : `${what}, but ${group} in ${versions.map(({ version }) => version).join(', ')}: is \`resource.apiVersion\` of ${file} right?`;
 }
 
 export type Deployment = NonNullable<ResourceTarget['install']['deployment']>;
@@ -123,19 +143,7 @@ async function waitFor(seconds: number, problem: () => Promise<string | undefine
   }
 }
 
-/** The objects in one of `install.files`. @throws UsageError that names the file and the field */
-export function readInstalled(target: ResourceTarget, file: string): KubernetesObject[] {
-  const path = resolve(target.folder, file);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new UsageError(
-      `${path}, an entry of install.files of ${target.file}, cannot be read: ${(error as Error).message}`,
-    );
-  }
-  return parseAllDocuments(text).flatMap((document) => {
-    const object = document.toJS() as KubernetesObject | null;
-    return object === null ? [] : [object];
-  });
+/** The objects in `install.files`. @throws UsageError that names the file and the field */
+export function readInstalled(target: ResourceTarget): KubernetesObject[] {
+  return readObjects(target, { field: 'install.files', names: target.install.files });
 }

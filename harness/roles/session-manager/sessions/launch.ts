@@ -11,6 +11,7 @@ import { Recorder } from '../../../kubernetes/recorder.ts';
 import type { RequirementContext, TargetAccess } from '../../../rpc/context.ts';
 import { type ResourceTarget, resourceTarget, workloadOf } from '../target.ts';
 import { install } from './install.ts';
+import { conditionsOf } from './record.ts';
 import { deployedReplicas, outputOfDeployment, ProcessReplicas, type Replicas } from './replicas.ts';
 import { documentedName, type SessionOptions, sessionObject } from './session-object.ts';
 
@@ -167,8 +168,20 @@ async function launched<R>(
       const last = events.findLast((event) => event.kind === kind && event.object.metadata?.name === name);
       return last === undefined || last.type === 'DELETED' ? undefined : last.object;
     },
-    until: async (isMet, deadlineSeconds) =>
-      (await changes.until(() => isMet() || undefined, deadlineSeconds, t.signal)) === true,
+    async until(isMet, deadlineSeconds) {
+      // Nothing comes any more of a controller that has ended.
+      const met = await changes.until(
+        () => isMet() || (processes?.haveDied === true ? false : undefined),
+        deadlineSeconds,
+        t.signal,
+      );
+      if (met === false && !events.some(({ kind, object }) => kind === 'Session' && conditionsOf(object).length > 0)) {
+        throw new NotTestable(
+          `the controller of sessions does not run (start.command of ${target.file}): ${deaths.join('; ')}`,
+        );
+      }
+      return met === true;
+    },
     async watchFor(seconds) {
       await changes.until(() => undefined, seconds, t.signal);
     },

@@ -34,6 +34,7 @@ export class ProcessReplicas implements Replicas {
   readonly #groups: ProcessGroup[] = [];
   /** Those whose end was asked for. */
   readonly #ended = new Set<ProcessGroup>();
+  readonly #died = new Set<ProcessGroup>();
   readonly #output: string[] = [];
 
   constructor(options: ProcessOptions) {
@@ -72,10 +73,16 @@ export class ProcessReplicas implements Replicas {
     }
     void group.exited.then((exit) => {
       if (!this.#ended.has(group) && this.#groups[index] === group) {
+        this.#died.add(group);
         onDeath(`replica ${index} ${describeExit(exit)}; its last output: ${lines.join(' / ')}`);
       }
     });
     this.#groups[index] = group;
+  }
+
+  /** True when none of its replicas runs, and nobody asked for that. */
+  get haveDied(): boolean {
+    return this.#groups.length > 0 && this.#groups.every((group) => this.#died.has(group));
   }
 
   /** Lines that any of its processes has written so far. */

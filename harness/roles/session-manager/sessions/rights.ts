@@ -19,7 +19,7 @@ export function rightsForSessions(target: ResourceTarget): Record<string, number
     ...(install.deployment === undefined
       ? []
       : [`get ${install.deployment.kind.toLowerCase()}s.apps`, 'list pods', 'get pods/log']),
-    ...install.files.flatMap((file) => readInstalled(target, file)).map(creationOf),
+    ...readInstalled(target).map(creationOf),
   ];
   return Object.fromEntries(rights.map((right) => [right, 1]));
 }
