@@ -167,8 +167,8 @@ const httpSchema = z.strictObject({
     operations: operationsSchema,
   }),
   /**
-   * As it is installed in a cluster (capability `in-cluster`): YAML files, relative to this file. ServiceAccounts,
-   * Roles and bindings in them are passed over.
+   * As it is installed in a cluster (capability `in-cluster`, WH-07m): YAML files, relative to this file.
+   * ServiceAccounts, Roles and bindings in them are passed over.
    */
   manifests: z
     .strictObject({
@@ -181,6 +181,12 @@ const httpSchema = z.strictObject({
       port: z.number().int().positive(),
       /** Objects beside them, for example the Secret with its token. */
       objects: z.array(z.record(z.string(), z.unknown())).default([]),
+      /** How many replicas it documents; absent: nothing, and as many as there are is right. */
+      replicas: z.number().int().positive().optional(),
+      /** Variables of that container that are credentials. */
+      credentials: z.array(text).default([]),
+      /** Why its root file system is writable; absent: it is to be read-only. */
+      writableRootFilesystem: text.optional(),
     })
     .optional(),
   documented: z.strictObject({
