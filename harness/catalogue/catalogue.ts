@@ -136,7 +136,7 @@ function duplicatesOf(values: string[]): string[] {
  * Reads every suite below `folder`: `SUITE/requirements.yaml` and, where there is one, `SUITE/twins.yaml`.
  *
  * @throws HarnessError that names the file and what is wrong in it: unreadable, wrong shape, an id given twice,
- *   a requirement that names a twin that does not exist or plays another role, a twin that no requirement names.
+ *   a requirement that names a twin that does not exist or has another role, a twin that no requirement names.
  */
 export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
   const suites = readdirSync(folder, { withFileTypes: true })
@@ -178,7 +178,9 @@ export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
         throw new HarnessError(`${row.id} names the twin ${twin}, which no twins.yaml defines`);
       }
       if (definition.role !== row.role) {
-        throw new HarnessError(`${row.id} binds the role ${row.role}, but its twin ${twin} plays ${definition.role}`);
+        throw new HarnessError(
+          `${row.id} binds the role ${row.role}, but its twin ${twin} is one of the role ${definition.role}`,
+        );
       }
     }
   }

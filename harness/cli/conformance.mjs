@@ -186,11 +186,11 @@ function inForeground() {
 
 /**
  * @param {string} problem
- * @param {string} mend
+ * @param {string} fix
  * @returns {never}
  */
-function fail(problem, mend) {
-  process.stderr.write(`conformance: ${problem}\nTo fix it:\n  ${mend}\n`);
+function fail(problem, fix) {
+  process.stderr.write(`conformance: ${problem}\nTo fix it:\n  ${fix}\n`);
   process.exit(HARNESS_ERROR);
 }
 

@@ -22,8 +22,8 @@ export type Diagnosis = {
   /** `missing` keeps a run from starting at once; `advice` does not. */
   readonly state: 'ok' | 'missing' | 'advice';
   readonly value: string;
-  /** How to mend it; absent when it is ok. */
-  readonly mend?: string;
+  /** How to fix it; absent when it is ok. */
+  readonly fix?: string;
 };
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -71,7 +71,7 @@ function nodeFinding(): Diagnosis {
         name: 'node',
         state: 'missing',
         value: node,
-        mend: 'run `npm run conformance -- doctor`, which installs a newer Node',
+        fix: 'run `npm run conformance -- doctor`, which installs a newer Node',
       };
 }
 
@@ -85,21 +85,21 @@ async function dependenciesFinding(): Promise<Diagnosis> {
   if (why === undefined) {
     return { name: 'dependencies', state: 'ok', value: 'as in package-lock.json' };
   }
-  return { name: 'dependencies', state: 'missing', value: why, mend: 'npm ci' };
+  return { name: 'dependencies', state: 'missing', value: why, fix: 'npm ci' };
 }
 
 async function programFinding(
   program: string,
   args: string[],
   missing: 'missing' | 'advice',
-  mend: string,
+  fix: string,
   wanted = true,
 ): Promise<Diagnosis> {
   if ((await which(program)) === undefined) {
     if (!wanted) {
       return { name: program, state: 'ok', value: 'not needed: the images are present' };
     }
-    return { name: program, state: missing, value: 'not on PATH', mend };
+    return { name: program, state: missing, value: 'not on PATH', fix };
   }
   const version = await command(program, args).catch(() => 'version unknown');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: Maven colours its version even in a pipe
@@ -122,7 +122,7 @@ function engineMissing(host: Host, silent: Awaited<ReturnType<typeof lookForEngi
     name: 'engine',
     state: 'missing',
     value: first === undefined ? 'none' : `no answer at ${first.endpoint.host}: ${first.reason}`,
-    mend: plan.kind === 'refuse' ? plan.mend.join('; ') : SETUP,
+    fix: plan.kind === 'refuse' ? plan.fix.join('; ') : SETUP,
   };
 }
 
@@ -139,7 +139,7 @@ function hostFindings(host: Host, engine: Engine | undefined): Diagnosis[] {
           name: 'CAP_SYS_RESOURCE',
           state: 'advice',
           value: 'missing, and the engine uses runc, which needs it',
-          mend: 'if privileged containers do not start, register ci/runc-without-sys-resource as the default runtime of the engine',
+          fix: 'if privileged containers do not start, register ci/runc-without-sys-resource as the default runtime of the engine',
         };
   return [capability, { name: 'control groups', state: 'ok', value: host.cgroup }];
 }
@@ -150,9 +150,9 @@ async function inotifyFindings(engine: Engine | undefined): Promise<Diagnosis[]>
   if (inotify === undefined) {
     return [];
   }
-  const { value, mend } = evaluateInotify(inotify);
+  const { value, fix } = evaluateInotify(inotify);
   const name = 'inotify';
-  return [mend === undefined ? { name, state: 'ok', value } : { name, state: 'advice', value, mend }];
+  return [fix === undefined ? { name, state: 'ok', value } : { name, state: 'advice', value, fix }];
 }
 
 /** Asks the engine to ask the registry; nothing is pulled. */
@@ -170,7 +170,7 @@ async function registryFinding({ docker }: Engine, wanted: boolean): Promise<Dia
       name,
       state: 'advice',
       value,
-      mend: 'nothing to do: setup builds the images; a registry mirror for the engine would be faster',
+      fix: 'nothing to do: setup builds the images; a registry mirror for the engine would be faster',
     };
   }
 }
@@ -180,7 +180,7 @@ async function imageFindings(engine: Engine): Promise<Diagnosis[]> {
   return states.map(({ name, present }): Diagnosis => {
     const label = `image ${name}`;
     if (present === undefined) {
-      return { name: label, state: 'missing', value: 'not in the engine', mend: SETUP };
+      return { name: label, state: 'missing', value: 'not in the engine', fix: SETUP };
     }
     return { name: label, state: 'ok', value: `${present.reference} (${present.digest ?? present.source})` };
   });
@@ -188,17 +188,17 @@ async function imageFindings(engine: Engine): Promise<Diagnosis[]> {
 
 async function goFinding(wanted: boolean): Promise<Diagnosis> {
   const go = await which('go');
-  const mend = 'needed only if no registry answers: put Go 1.25 or newer on PATH';
+  const fix = 'needed only if no registry answers: put Go 1.25 or newer on PATH';
   if (go === undefined) {
     if (!wanted) {
       return { name: 'go', state: 'ok', value: 'not needed: the images are present' };
     }
-    return { name: 'go', state: 'advice', value: 'not on PATH', mend };
+    return { name: 'go', state: 'advice', value: 'not on PATH', fix };
   }
   const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
   return verdict.ok
     ? { name: 'go', state: 'ok', value: verdict.version }
-    : { name: 'go', state: wanted ? 'advice' : 'ok', value: verdict.problem, ...(wanted ? { mend } : {}) };
+    : { name: 'go', state: wanted ? 'advice' : 'ok', value: verdict.problem, ...(wanted ? { fix } : {}) };
 }
 
 async function diskFindings(engine: Engine | undefined): Promise<Diagnosis[]> {
@@ -209,7 +209,7 @@ async function diskFindings(engine: Engine | undefined): Promise<Diagnosis[]> {
       const value = `${megabytes(free)} free at ${path}`;
       return free >= ROOM
         ? { name: `disk of ${name}`, state: 'ok', value }
-        : { name: `disk of ${name}`, state: 'advice', value, mend: `building images takes up to ${megabytes(ROOM)}` };
+        : { name: `disk of ${name}`, state: 'advice', value, fix: `building images takes up to ${megabytes(ROOM)}` };
     }),
   );
 }
@@ -227,7 +227,7 @@ async function leftoversFinding({ docker }: Engine): Promise<Diagnosis> {
         name: 'leftovers',
         state: 'advice',
         value: `${left.length} containers of dead runs`,
-        mend: 'conformance clean (the next run does it too)',
+        fix: 'conformance clean (the next run does it too)',
       };
 }
 
@@ -235,11 +235,16 @@ async function leftoversFinding({ docker }: Engine): Promise<Diagnosis> {
 export function render(findings: readonly Diagnosis[]): string {
   const width = Math.max(...findings.map(({ name }) => name.length));
   const marks = { ok: pc.green('ok     '), missing: pc.red('missing'), advice: pc.yellow('advice ') };
-  const lines = findings.flatMap(({ name, state, value, mend }) => [
+  const lines = findings.flatMap(({ name, state, value, fix }) => [
     `${marks[state]}  ${name.padEnd(width)}  ${value}`,
-    ...(mend === undefined ? [] : [`${' '.repeat(9)}${' '.repeat(width)}  → ${mend}`]),
+    ...(fix === undefined ? [] : [`${' '.repeat(9)}${' '.repeat(width)}  → ${fix}`]),
   ]);
   return `${lines.join('\n')}\n`;
+}
+
+/** A finding as `--json` prints it: a versioned interface, in which `fix` keeps its first name. */
+function published({ fix, ...finding }: Diagnosis): object {
+  return fix === undefined ? finding : { ...finding, mend: fix };
 }
 
 /** `conformance doctor`: exit 0 when `run` would start at once, 2 otherwise. */
@@ -252,7 +257,7 @@ export function registerDoctor(program: Command): void {
       const findings = await examine();
       const ready = !findings.some(({ state }) => state === 'missing');
       if (json === true) {
-        process.stdout.write(`${JSON.stringify({ ready, findings }, null, 2)}\n`);
+        process.stdout.write(`${JSON.stringify({ ready, findings: findings.map(published) }, null, 2)}\n`);
       } else {
         process.stdout.write(
           `${render(findings)}${ready ? 'A run would start immediately.' : 'A run would first set up what is missing.'}\n`,

@@ -55,7 +55,7 @@ async function runAgain(suites: string[], flags: RunFlags): Promise<number> {
   const { changeOf, filesOf } = await import('./watch.ts');
   const files = filesOf(flags.target.map((file) => loadTarget(file, flags.set)));
   for (;;) {
-    // What is wrong with a target file is told, and may be mended in the next moment.
+    // An error in a target file is reported, and may be fixed in the next moment.
     await run(suites, flags).catch((error: unknown) => process.stderr.write(`error: ${describeError(error)}\n`));
     process.stderr.write(`waiting for a change of ${files.length} files (Ctrl-C ends it)\n`);
     process.stderr.write(`${await changeOf(files)} has changed\n`);

@@ -20,7 +20,7 @@ export type SetUpOptions = { readonly onProgress?: OnProgress };
  *
  * SIGINT and SIGTERM break it off in good order: what it started is ended, and the next set-up goes on from there.
  *
- * @throws SetUpError saying what is missing and how to mend it, or by which signal it was broken off
+ * @throws SetUpError saying what is missing and how to fix it, or by which signal it was broken off
  */
 export async function ensureSetUp({ onProgress }: SetUpOptions = {}): Promise<SetUp> {
   const interrupt = new AbortController();
@@ -58,8 +58,8 @@ export function registerSetup(program: Command): void {
       process.stdout.write(`${lines.join('\n')}\nSet up in ${seconds} s.\n`);
       const inotify = engine.endpoint.host.startsWith('unix:') ? await readInotify() : undefined;
       const advice = inotify === undefined ? undefined : evaluateInotify(inotify);
-      if (advice?.mend !== undefined) {
-        process.stdout.write(`Few inotify instances are left: ${advice.value}\n  ${advice.mend}\n`);
+      if (advice?.fix !== undefined) {
+        process.stdout.write(`Few inotify instances are left: ${advice.value}\n  ${advice.fix}\n`);
       }
     });
 }

@@ -3,7 +3,7 @@ const TOLERANCE = 0.4;
 const AT_MOST = 3;
 
 /**
- * Edit distance of two words: the number of characters to insert, delete, replace or swap with their neighbour
+ * Edit distance of two words: the number of characters to insert, delete, replace or swap with the next one
  * (optimal string alignment).
  */
 function distance(from: string, to: string): number {

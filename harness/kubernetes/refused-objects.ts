@@ -31,9 +31,9 @@ export function refusedToHarness(what: string, error: unknown): unknown {
   if (refuser === undefined) {
     return new HarnessError(`${what} could not be made`, { cause: error });
   }
-  const mend =
+  const fix =
     refuser === 'rights'
       ? 'the harness needs the right (see conformance plan)'
       : 'give the harness’s objects what the policy asks for by --settings';
-  return new HarnessError(`${what} was refused to the harness; ${mend}`, { cause: error });
+  return new HarnessError(`${what} was refused to the harness; ${fix}`, { cause: error });
 }

@@ -17,7 +17,7 @@ import { collectMatrix } from './matrix.ts';
 import { collectPermissions } from './permissions.ts';
 import { type Report, type ReportResult, reportSchema } from './report.ts';
 import { collectTimeline } from './timeline.ts';
-import { judge, summarize } from './verdict.ts';
+import { assess, summarize } from './verdict.ts';
 
 /** Labels of the evidence that has a section of its own. */
 const SECTIONS = [TIMELINE, MATRIX, PERMISSIONS];
@@ -87,7 +87,7 @@ export function buildReport(
   const evidence = results.flatMap((result) => result.evidence);
   const matrix = collectMatrix(evidence);
   const permissions = collectPermissions(evidence);
-  const { conformant, harnessError, reasons } = judge(candidate.planned, results, faults, strict);
+  const { conformant, harnessError, reasons } = assess(candidate.planned, results, faults, strict);
   return reportSchema.parse(
     redactData({
       apiVersion: 'conformance/v1',

@@ -68,7 +68,7 @@ function quoted(argument: string): string {
   return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", "'\\''")}'`;
 }
 
-/** The command that judges one requirement once more, in the way of the run that the report is of. */
+/** The command that evaluates one requirement again, as the run that the report is of did. */
 export function repeatCommand({ invocation }: Pick<Report, 'invocation'>, id: string): string {
   const { program, options } = invocation ?? { program: 'npm run conformance --', options: [] };
   return [program, 'run', ...options.map(quoted), '--requirement', id].join(' ');

@@ -8,14 +8,14 @@ import { reportOf, resultOf, sampleReport } from './report-builders.ts';
 test('an error for a MUST, a warning for a SHOULD, each in one line', () => {
   const told = annotations(
     reportOf([
-      resultOf('TR-01', 'failed', { reason: 'a: 50 %\nb, c', remedy: 'mend it' }),
+      resultOf('TR-01', 'failed', { reason: 'a: 50 %\nb, c', remedy: 'repair it' }),
       resultOf('TR-02', 'failed', { level: 'SHOULD' }),
       resultOf('TR-03', 'passed'),
       resultOf('TR-04', 'harness error', { level: 'MAY' }),
     ]),
   );
   expect(told).toEqual([
-    '::error title=TR-01 failed (MUST)::a: 50 %25%0Ab, c%0AHow to fix it: mend it',
+    '::error title=TR-01 failed (MUST)::a: 50 %25%0Ab, c%0AHow to fix it: repair it',
     '::warning title=TR-02 failed (SHOULD)::TR-02 is failed for a reason',
     '::error title=TR-04 harness error (MAY)::TR-04 is harness error for a reason',
   ]);

@@ -154,6 +154,6 @@ test('the sections of a run come together', () => {
 test('a shard is not called conformant as a run is', () => {
   expect(headlineOf(part(1).report)).toEqual({
     title: 'Shard 1/3: conformant',
-    sentence: expect.stringContaining('This is shard 1 of 3; `conformance merge` judges all of them.'),
+    sentence: expect.stringContaining('This is shard 1 of 3; `conformance merge` evaluates all of them.'),
   });
 });

@@ -3,7 +3,7 @@ import { collectIncompatibilities } from './incompatibilities.ts';
 import { joinMatrices } from './matrix.ts';
 import { type Report, reportSchema } from './report.ts';
 import { joinTimelines } from './timeline.ts';
-import { judge, summarize } from './verdict.ts';
+import { assess, summarize } from './verdict.ts';
 
 /** A report with where it was read from, for messages. */
 export interface Part {
@@ -60,13 +60,13 @@ function assertSameRun(parts: ShardPart[]): void {
     throw new UsageError('there is no report to merge');
   }
   for (const other of others) {
-    for (const [what, read, mend] of COMMON) {
+    for (const [what, read, fix] of COMMON) {
       const [one, two] = [read(first), read(other)];
       if (one === two) {
         continue;
       }
       throw new UsageError(
-        `these are parts of different runs: the ${what} of ${first.file} is ${one}, of ${other.file} it is ${two}. ${mend}`,
+        `these are parts of different runs: the ${what} of ${first.file} is ${one}, of ${other.file} it is ${two}. ${fix}`,
       );
     }
   }
@@ -182,6 +182,6 @@ export function mergeReports(parts: readonly Part[]): Report {
     incompatibilities: incompatibilities.length === 0 ? undefined : incompatibilities,
     faults,
     summary: summarize(results),
-    ...judge(planned, results, faults, first.report.strict),
+    ...assess(planned, results, faults, first.report.strict),
   });
 }

@@ -9,7 +9,7 @@ import type { Matrix } from '../probes/matrix.ts';
 import type { TimelineEvent } from '../probes/timeline.ts';
 import { sentenceOf } from './failures.ts';
 import { type Report, type ReportResult, reportSchema } from './report.ts';
-import { judge, summarize } from './verdict.ts';
+import { assess, summarize } from './verdict.ts';
 
 const BEGIN = Date.parse('2026-03-02T09:00:00.000Z');
 const at = (seconds: number): string => new Date(BEGIN + seconds * 1000).toISOString();
@@ -51,7 +51,7 @@ export function reportOf(results: ReportResult[], more: Partial<Report> = {}): R
     timeline: [],
     faults,
     summary: summarize(results),
-    ...judge(planned, results, faults, more.strict),
+    ...assess(planned, results, faults, more.strict),
     ...more,
   });
 }

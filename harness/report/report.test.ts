@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { OUTCOMES, type Outcome } from '../core/outcome.ts';
 import { junitRenderer } from './renderers/junit.ts';
 import { type Report, type ReportResult, reportJsonSchema, reportSchema } from './report.ts';
-import { judge, summarize } from './verdict.ts';
+import { assess, summarize } from './verdict.ts';
 
 function result(id: string, outcome: Outcome, level: ReportResult['level'] = 'MUST'): ReportResult {
   const reason = outcome === 'passed' ? {} : { reason: `<${outcome}> "because" \u001b[31m&` };
@@ -22,7 +22,7 @@ function result(id: string, outcome: Outcome, level: ReportResult['level'] = 'MU
 }
 
 function report(results: ReportResult[], planned = results.map(({ id }) => id)): Report {
-  const { conformant, reasons } = judge(planned, results, []);
+  const { conformant, reasons } = assess(planned, results, []);
   return reportSchema.parse({
     apiVersion: 'conformance/v1',
     tool: { name: 'kube-agent-conformance', version: '0.1.0', node: 'v24.0.0' },
@@ -45,29 +45,29 @@ function report(results: ReportResult[], planned = results.map(({ id }) => id)):
 }
 
 test('conformant: everything planned was executed and no MUST is broken', () => {
-  const verdict = judge(['TR-01', 'TR-02'], [result('TR-01', 'passed'), result('TR-02', 'not applicable')], []);
+  const verdict = assess(['TR-01', 'TR-02'], [result('TR-01', 'passed'), result('TR-02', 'not applicable')], []);
   expect(verdict).toEqual({ conformant: true, harnessError: false, reasons: [] });
 });
 
 test.each(['failed', 'not testable', 'disabled'] as const)('a MUST that is %s: not conformant', (outcome) => {
-  const verdict = judge(['TR-01', 'TR-02'], [result('TR-01', 'passed'), result('TR-02', outcome)], []);
+  const verdict = assess(['TR-01', 'TR-02'], [result('TR-01', 'passed'), result('TR-02', outcome)], []);
   expect(verdict).toMatchObject({ conformant: false, harnessError: false });
   expect(verdict.reasons.join()).toContain('TR-02');
 });
 
 test.each(['failed', 'not testable'] as const)('a strict run is not conformant where a SHOULD is %s', (outcome) => {
   const results = [result('A', 'passed'), result('B', outcome, 'SHOULD'), result('C', 'failed', 'MAY')];
-  expect(judge(['A', 'B', 'C'], results, [], true)).toEqual({
+  expect(assess(['A', 'B', 'C'], results, [], true)).toEqual({
     conformant: false,
     harnessError: false,
     reasons: [`SHOULD not kept, and the run is strict: B (${outcome})`],
   });
-  expect(judge(['A', 'B', 'C'], results, []).conformant).toBe(true);
-  expect(judge(['A', 'C'], [result('A', 'passed'), result('C', 'failed', 'MAY')], [], true).conformant).toBe(true);
+  expect(assess(['A', 'B', 'C'], results, []).conformant).toBe(true);
+  expect(assess(['A', 'C'], [result('A', 'passed'), result('C', 'failed', 'MAY')], [], true).conformant).toBe(true);
 });
 
 test('a SHOULD that failed does not change the verdict', () => {
-  expect(judge(['A', 'B'], [result('A', 'passed'), result('B', 'failed', 'SHOULD')], []).conformant).toBe(true);
+  expect(assess(['A', 'B'], [result('A', 'passed'), result('B', 'failed', 'SHOULD')], []).conformant).toBe(true);
 });
 
 test.each([
@@ -77,12 +77,12 @@ test.each([
   ['two results for one requirement', ['A'], [result('A', 'passed'), result('A', 'passed')], []],
   ['a fault outside of any requirement', ['A'], [result('A', 'passed')], ['a worker died']],
 ])('%s: no verdict', (_, planned, results, faults) => {
-  expect(judge(planned, results, faults)).toMatchObject({ conformant: false, harnessError: true });
+  expect(assess(planned, results, faults)).toMatchObject({ conformant: false, harnessError: true });
 });
 
 test('nothing green ran nothing', () => {
-  expect(judge([], [], []).conformant).toBe(false);
-  expect(judge(['A'], [result('A', 'not applicable')], []).conformant).toBe(false);
+  expect(assess([], [], []).conformant).toBe(false);
+  expect(assess(['A'], [result('A', 'not applicable')], []).conformant).toBe(false);
 });
 
 test('the published schema is the one of the code, and takes a report', () => {

@@ -44,7 +44,7 @@ const resultSchema = z.strictObject({
     .string()
     .optional()
     .describe(
-      'it was judged a second time, alone: what kept the harness from judging it the first time, ' +
+      'it was evaluated a second time, alone: what kept the harness from evaluating it the first time, ' +
         'or why that verdict was in doubt',
     ),
   startedAt: instant,
@@ -78,7 +78,7 @@ export const reportSchema = z
     }),
     target: z.strictObject({
       name: z.string(),
-      role: z.enum(ROLES).optional().describe('absent where the references are judged in every role'),
+      role: z.enum(ROLES).optional().describe('absent where the references are evaluated in every role'),
       files: z
         .array(
           z.strictObject({
@@ -98,16 +98,18 @@ export const reportSchema = z
         program: z.string().describe('how the command line was started'),
         options: z
           .array(z.string())
-          .describe('options of `run` that change what is judged; values of --set are left out'),
+          .describe('options of `run` that change what is evaluated; values of --set are left out'),
       })
       .optional()
-      .describe('how to judge once more in the same way'),
+      .describe('how to evaluate once more in the same way'),
     environment: z
       .record(z.string(), z.unknown())
       .describe('what the parts say of themselves, read and not copied from flags'),
     requests: z
       .array(requestsSchema)
-      .describe('requests to each component, as far as they were recorded; what was judged once more is not counted'),
+      .describe(
+        'requests to each component, as far as they were recorded; what was evaluated once more is not counted',
+      ),
     clock: z.strictObject({
       kind: z.enum(['accelerated', 'real']),
       lifetimeSeconds: z.number(),

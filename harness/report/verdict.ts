@@ -17,11 +17,10 @@ export function decides(level: ReportResult['level'], strict = false): boolean {
  * The verdict over the results of one candidate.
  *
  * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled,
- * the harness made no error,
- * and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119),
+ * the harness made no error, and at least one requirement passed. A SHOULD that failed is reported and does not change the verdict (RFC 2119),
  * unless the run is strict. A MAY never changes it.
  */
-export function judge(planned: string[], results: ReportResult[], faults: string[], strict = false): Verdict {
+export function assess(planned: string[], results: ReportResult[], faults: string[], strict = false): Verdict {
   const reasons: string[] = [];
   const executed = new Set(results.map(({ id }) => id));
   const missing = planned.filter((id) => !executed.has(id));
@@ -65,7 +64,7 @@ export function judge(planned: string[], results: ReportResult[], faults: string
 export function verdictOf({ conformant, harnessError, reasons, planned, results, faults, strict }: Report): Verdict {
   return {
     conformant,
-    harnessError: harnessError ?? judge(planned, results, faults, strict).harnessError,
+    harnessError: harnessError ?? assess(planned, results, faults, strict).harnessError,
     reasons,
   };
 }

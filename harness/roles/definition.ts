@@ -25,7 +25,7 @@ export interface RoleDefinition {
   sharesOneObservation?: boolean;
   looksUpNames?: boolean;
   /** APIs that a cluster serves only where somebody has installed them, with how to. */
-  furtherApi?: { api: string; mend: string };
+  furtherApi?: { api: string; fix: string };
   /**
    * What a requirement asks of a live cluster, in the words of ../run/live/measured.json, where that depends on the
    * target; undefined: what was measured.

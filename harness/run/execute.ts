@@ -73,7 +73,7 @@ function executionOf({ faults, environment, requests }: SuiteRun, owner: Environ
   return { faults: owner.isInterrupted ? [...faults, 'the run was aborted'] : faults, environment, requests };
 }
 
-/** Rows that say nothing yet, and that another try can mend. */
+/** Rows that say nothing yet, and that another try can settle. */
 function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): PlannedRow[] {
   const { suspect, planned, options } = session;
   // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another

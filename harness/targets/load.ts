@@ -21,7 +21,7 @@ interface TargetFile {
   /** The file's absolute path; other paths in it are relative to its folder. */
   file: string;
   folder: string;
-  /** SHA-256 of the file, hexadecimal: a report names what it judged. */
+  /** SHA-256 of the file, hexadecimal: a report names what was evaluated. */
   digest: string;
 }
 

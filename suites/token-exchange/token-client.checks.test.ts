@@ -35,8 +35,8 @@ test('every provider is simulated at the issuer that the client is configured fo
 describe('a refusal needs a control and evidence', () => {
   test('a client that works with no simulated provider passes none of these rows', () => {
     const calls = simulated.map(({ name }) => call(name, 1, 1.1, failed));
-    for (const judge of [refusesMetadataOfAnotherIssuer, sendsNoTokenToStrangers, findsAnIssuerWithAPath]) {
-      expect(told(judge(session({ calls })))).toContainEqual(expect.stringContaining('the control'));
+    for (const check of [refusesMetadataOfAnotherIssuer, sendsNoTokenToStrangers, findsAnIssuerWithAPath]) {
+      expect(told(check(session({ calls })))).toContainEqual(expect.stringContaining('the control'));
     }
   });
 
@@ -74,7 +74,7 @@ describe('a refusal needs a control and evidence', () => {
   });
 });
 
-test('an endpoint at the bare origin is that of a neighbour', () => {
+test('an endpoint at the bare origin is that of another issuer', () => {
   const calls = [plain, call('tenant', 1, 1.1)];
   expect(findsAnIssuerWithAPath(session({ calls, exchanges: [exchange('tenant', 1)] }))).toEqual([]);
   const withQuery = exchange('tenant', 1, { path: '/realms/tenant/token?client-request-id=1' });

@@ -317,7 +317,7 @@ export function exchangesBySubjectToken(session: ClientSession): Finding[] {
   return [...dialectOf(session, asked), ...findings];
 }
 
-/** TX-04: the metadata of an issuer with a path is found, not that of its neighbour without one. */
+/** TX-04: the metadata of an issuer with a path is found, not that of the issuer without one at the same origin. */
 export function findsAnIssuerWithAPath(session: ClientSession): Finding[] {
   const issuer = simulatedSetup(session, 'tenant')?.issuer ?? '';
   const own = issuer === '' ? '' : `${new URL(issuer).pathname}/token`;

@@ -6,9 +6,9 @@ import type { RequirementContext } from '../../harness/rpc/context.ts';
 /** Ports on which every server pod listens. */
 export const SERVER_PORTS = { allowed: 8080, other: 8081 } as const;
 
-/** How long one knock may take, its name's look-up included: longer than a SYN that is sent once more. */
-const KNOCK_MS = 3_000;
-/** Between two rounds of knocks. */
+/** How long one connection may take, its name's look-up included: longer than a SYN that is sent once more. */
+const CONNECT_MS = 3_000;
+/** Between two rounds of connections. */
 const ROUND_MS = 200;
 
 const SERVER = `
@@ -20,19 +20,19 @@ for (const port of ${JSON.stringify(Object.values(SERVER_PORTS))}) {
 `;
 
 /**
- * Knocks at every door, by new connections, until each answers as it is expected to in two rounds one after the other,
+ * Connects to every endpoint anew until each answers as it is expected to in two rounds one after the other,
  * or the time is over. Writes what the last round saw.
  */
-const KNOCK = `
+const CONNECT = `
 // Look-ups that nobody answers must not keep the others waiting.
 process.env.UV_THREADPOOL_SIZE = '32';
 const net = require('node:net');
-const [doors, expected, until] = JSON.parse(process.argv[1]);
-const knock = (door) => new Promise((resolve) => {
-  const [host, port] = door.split(':');
+const [endpoints, expected, until] = JSON.parse(process.argv[1]);
+const connect = (endpoint) => new Promise((resolve) => {
+  const [host, port] = endpoint.split(':');
   let heard = false;
   const socket = net.connect({ host, port });
-  const late = setTimeout(() => done('no answer in ${KNOCK_MS / 1000} s'), ${KNOCK_MS});
+  const late = setTimeout(() => done('no answer in ${CONNECT_MS / 1000} s'), ${CONNECT_MS});
   const done = (what) => { clearTimeout(late); socket.destroy(); resolve(what); };
   socket.on('data', () => { heard = true; done('open'); });
   socket.on('error', ({ code }) => done(code));
@@ -41,8 +41,9 @@ const knock = (door) => new Promise((resolve) => {
 (async () => {
   const begun = Date.now();
   for (let right = 0; ; ) {
-    const seen = Object.fromEntries(await Promise.all(doors.map(async (door) => [door, await knock(door)])));
-    right = doors.every((door) => (seen[door] === 'open') === expected[door]) ? right + 1 : 0;
+    const answers = await Promise.all(endpoints.map(async (endpoint) => [endpoint, await connect(endpoint)]));
+    const seen = Object.fromEntries(answers);
+    right = endpoints.every((endpoint) => (seen[endpoint] === 'open') === expected[endpoint]) ? right + 1 : 0;
     if (right === 2 || Date.now() - begun > until) {
       process.stdout.write(JSON.stringify({ seen, seconds: (Date.now() - begun) / 1000 }), () => process.exit());
       return;
@@ -52,8 +53,8 @@ const knock = (door) => new Promise((resolve) => {
 })();
 `;
 
-/** What was seen behind each door (`host:port`): `open`, or why not. */
-export interface Knocks {
+/** What was seen of each endpoint (`host:port`): `open`, or why not. */
+export interface Reached {
   seen: Record<string, string>;
   seconds: number;
 }
@@ -72,22 +73,22 @@ export async function startServerPod(t: RequirementContext, namespace: string, n
 }
 
 /**
- * Lets a server pod knock at doors until they answer as expected.
+ * Lets a server pod connect to endpoints until they answer as expected.
  *
  * @param expected of each `host:port`, whether it is to be open
  * @param seconds how long to go on at most; what was seen last is given all the same
  */
-export async function knockUntil(
+export async function connectUntil(
   t: RequirementContext,
   { namespace, pod }: { namespace: string; pod: string },
   expected: Record<string, boolean>,
   seconds: number,
-): Promise<Knocks> {
+): Promise<Reached> {
   const cluster = await t.cluster();
   const order = JSON.stringify([Object.keys(expected), expected, seconds * 1000]);
-  const { exitCode, stdout, stderr } = await cluster.exec(namespace, pod, 'server', ['node', '--eval', KNOCK, order]);
+  const { exitCode, stdout, stderr } = await cluster.exec(namespace, pod, 'server', ['node', '--eval', CONNECT, order]);
   if (exitCode !== 0) {
-    throw new HarnessError(`the knocks of ${namespace}/${pod} ended with ${exitCode}: ${stderr}`);
+    throw new HarnessError(`the connections of ${namespace}/${pod} ended with ${exitCode}: ${stderr}`);
   }
-  return JSON.parse(stdout) as Knocks;
+  return JSON.parse(stdout) as Reached;
 }

@@ -3,7 +3,7 @@ import { NetworkingV1Api, type V1NetworkPolicy } from '@kubernetes/client-node';
 import { parse } from 'yaml';
 import { fill } from '../../harness/core/placeholders.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
-import { type Knocks, knockUntil, SERVER_PORTS, startServerPod } from './network.ts';
+import { connectUntil, type Reached, SERVER_PORTS, startServerPod } from './network.ts';
 
 const POLICY = new URL('./manifests/agent-policy.yaml', import.meta.url);
 
@@ -27,8 +27,8 @@ export interface Platform {
   allOpen: Record<Agent, Endpoints>;
   /** What each agent reaches under the policy. */
   underPolicy: Record<Agent, Endpoints>;
-  /** Lets both agents knock until what they see is what is expected, or the time is over. */
-  endpointsSeen(expected: Record<Agent, Endpoints>, seconds?: number): Promise<Record<Agent, Knocks>>;
+  /** Lets both agents connect until what they see is what is expected, or the time is over. */
+  endpointsSeen(expected: Record<Agent, Endpoints>, seconds?: number): Promise<Record<Agent, Reached>>;
   /** Makes the policy of manifests/agent-policy.yaml. */
   applyAgentPolicy(): Promise<V1NetworkPolicy>;
 }
@@ -37,7 +37,7 @@ export async function startPlatform(t: RequirementContext): Promise<Platform> {
   const cluster = await t.cluster();
   const { name: platform } = await t.namespaceFor('platform');
   const { name: namespace } = await t.namespaceFor('agents');
-  const [, other] = await Promise.all([
+  const [, otherPod] = await Promise.all([
     ...AGENTS.map((name) => startServerPod(t, namespace, name)),
     ...SERVERS.map((name) => startServerPod(t, platform, name)),
   ]);
@@ -48,19 +48,19 @@ export async function startPlatform(t: RequirementContext): Promise<Platform> {
   }
   const endpoint = (server: string, port: number): string => `${server}.${platform}.svc:${port}`;
   const ofServers = SERVERS.flatMap((server) => Object.values(SERVER_PORTS).map((port) => endpoint(server, port)));
-  const neighbour = `${other?.status?.podIP}:${SERVER_PORTS.allowed}`;
+  const otherAgent = `${otherPod?.status?.podIP}:${SERVER_PORTS.allowed}`;
   const open = new Set(ALLOWED.map((server) => endpoint(server, SERVER_PORTS.allowed)));
   const endpoints = (names: string[], isOpen: (name: string) => boolean): Endpoints =>
     Object.fromEntries(names.map((name) => [name, isOpen(name)]));
   const ofOther = endpoints(ofServers, () => true);
   return {
-    allOpen: { agent: endpoints([...ofServers, neighbour], () => true), 'other-agent': ofOther },
-    underPolicy: { agent: endpoints([...ofServers, neighbour], (name) => open.has(name)), 'other-agent': ofOther },
+    allOpen: { agent: endpoints([...ofServers, otherAgent], () => true), 'other-agent': ofOther },
+    underPolicy: { agent: endpoints([...ofServers, otherAgent], (name) => open.has(name)), 'other-agent': ofOther },
     async endpointsSeen(expected, seconds = SERVICES_SECONDS) {
-      const [agent, otherAgent] = await Promise.all(
-        AGENTS.map((pod) => knockUntil(t, { namespace, pod }, expected[pod], seconds)),
+      const [agent, other] = await Promise.all(
+        AGENTS.map((pod) => connectUntil(t, { namespace, pod }, expected[pod], seconds)),
       );
-      return { agent, 'other-agent': otherAgent } as Record<Agent, Knocks>;
+      return { agent, 'other-agent': other } as Record<Agent, Reached>;
     },
     async applyAgentPolicy() {
       const body = fill(parse(readFileSync(POLICY, 'utf8')) as V1NetworkPolicy, { platform }, 'agent-policy.yaml');

@@ -38,7 +38,7 @@ export async function ensureEngine(options: EnsureEngineOptions = {}): Promise<E
   const chosen = tried.find((endpoint) => endpoint.chosen)?.host;
   const plan = planEngine(host, false, chosen);
   if (plan.kind === 'refuse') {
-    throw new SetUpError(plan.problem, plan.mend);
+    throw new SetUpError(plan.problem, plan.fix);
   }
   if (plan.kind === 'use') {
     throw new SetUpError('the plan uses an engine that does not answer');

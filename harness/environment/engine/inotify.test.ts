@@ -13,7 +13,7 @@ describe('evaluateInotify', () => {
   it('says how to raise the limit where they have not', () => {
     const evaluated = evaluateInotify({ limit: 128, used: 101 });
     expect(evaluated.value).toBe('max_user_instances 128, 101 in use: room for 1 cluster');
-    expect(evaluated.mend).toMatch(/^sysctl -w fs\.inotify\.max_user_instances=512/);
+    expect(evaluated.fix).toMatch(/^sysctl -w fs\.inotify\.max_user_instances=512/);
   });
 
   it('never speaks of a negative room', () => {

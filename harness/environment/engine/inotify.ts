@@ -34,15 +34,15 @@ export function roomForClusters({ limit, used }: Inotify): number {
   return Math.max(0, Math.floor((limit - used) / INSTANCES_PER_CLUSTER));
 }
 
-/** What is said of it, and how it is mended where a run could meet the limit; `mend` is absent where there is room. */
-export function evaluateInotify(inotify: Inotify): { readonly value: string; readonly mend?: string } {
+/** What is said of it, and how to fix it where a run could meet the limit; `fix` is absent where there is room. */
+export function evaluateInotify(inotify: Inotify): { readonly value: string; readonly fix?: string } {
   const room = roomForClusters(inotify);
   const value = `max_user_instances ${inotify.limit}, ${inotify.used} in use: room for ${room} cluster${room === 1 ? '' : 's'}`;
   return room >= CLUSTERS_AT_ONCE
     ? { value }
     : {
         value,
-        mend: `sysctl -w fs.inotify.max_user_instances=512 (a run has up to ${CLUSTERS_AT_ONCE} clusters, of about ${INSTANCES_PER_CLUSTER} instances each)`,
+        fix: `sysctl -w fs.inotify.max_user_instances=512 (a run has up to ${CLUSTERS_AT_ONCE} clusters, of about ${INSTANCES_PER_CLUSTER} instances each)`,
       };
 }
 

@@ -48,13 +48,13 @@ describe('planEngine', () => {
   ])('stops with the commands %s', (_, host, command) => {
     const plan = planEngine({ ...debian, ...host }, false, undefined);
     expect(plan.kind).toBe('refuse');
-    expect(plan.kind === 'refuse' && plan.mend.join('\n')).toMatch(command);
+    expect(plan.kind === 'refuse' && plan.fix.join('\n')).toMatch(command);
   });
 
   it('does not tell a user without root to install what is there', () => {
     const plan = planEngine({ ...debian, root: false, dockerd: '/usr/sbin/dockerd', systemd: true }, false, undefined);
-    expect(plan.kind === 'refuse' && plan.mend.join('\n')).not.toMatch(/apt-get/);
-    expect(plan.kind === 'refuse' && plan.mend[0]).toBe('sudo systemctl start docker');
+    expect(plan.kind === 'refuse' && plan.fix.join('\n')).not.toMatch(/apt-get/);
+    expect(plan.kind === 'refuse' && plan.fix[0]).toBe('sudo systemctl start docker');
   });
 
   it('starts nothing behind the back of a user who named an endpoint', () => {

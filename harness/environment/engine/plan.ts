@@ -16,7 +16,7 @@ export type EnginePlan =
       /** Register the runtime that drops CAP_SYS_RESOURCE. */
       readonly wrapRuntime: boolean;
     }
-  | { readonly kind: 'refuse'; readonly problem: string; readonly mend: readonly string[] };
+  | { readonly kind: 'refuse'; readonly problem: string; readonly fix: readonly string[] };
 
 /**
  * Decides what set-up does about the engine.
@@ -33,7 +33,7 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
     return {
       kind: 'refuse',
       problem: `No container engine answers at ${dockerHost}, the endpoint that DOCKER_HOST or the docker context names.`,
-      mend: ['start that engine, or', 'unset DOCKER_HOST   (docker context use default)   and run setup again'],
+      fix: ['start that engine, or', 'unset DOCKER_HOST   (docker context use default)   and run setup again'],
     };
   }
   const again = 'then run setup again';
@@ -41,14 +41,14 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
     return {
       kind: 'refuse',
       problem: 'No container engine is running. On macOS, setup does not install one.',
-      mend: ['brew install colima docker && colima start --cpu 2 --memory 4', `(or start Docker Desktop), ${again}`],
+      fix: ['brew install colima docker && colima start --cpu 2 --memory 4', `(or start Docker Desktop), ${again}`],
     };
   }
   if (host.platform !== 'linux') {
     return {
       kind: 'refuse',
       problem: `No container engine is running. On ${host.platform}, setup does not install one.`,
-      mend: [`start Docker Desktop (WSL 2 back end), ${again}`],
+      fix: [`start Docker Desktop (WSL 2 back end), ${again}`],
     };
   }
   const by = host.systemd ? 'systemd' : 'detached';
@@ -61,7 +61,7 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
       kind: 'refuse',
       problem:
         'No container engine answers, and setup is not running as root, so it can neither install nor start one.',
-      mend: [
+      fix: [
         ...(host.dockerd === undefined ? install : []),
         start,
         'sudo usermod -aG docker "$USER"   (log in again afterwards)',
@@ -78,7 +78,7 @@ export function planEngine(host: Host, running: boolean, dockerHost: string | un
   return {
     kind: 'refuse',
     problem: `No container engine is installed. Set-up installs one on Debian and Ubuntu alone; this is ${host.distributions[0] ?? 'an unknown Linux'}.`,
-    mend: [...(installElsewhere(host) ?? ['install Docker Engine with the package manager of this system']), again],
+    fix: [...(installElsewhere(host) ?? ['install Docker Engine with the package manager of this system']), again],
   };
 }
 

@@ -49,7 +49,7 @@ export function checkGo(version: string, toolchain: string): GoVerdict {
  * @throws SetUpError naming what is there and what is needed
  */
 export async function ensureGo(report: StepReporter, signal?: AbortSignal): Promise<string> {
-  const mend = [
+  const fix = [
     `put Go ${GO_NEEDED.join('.')} or newer on PATH, and run setup again`,
     '(or make an image registry reachable: then nothing is compiled here)',
   ];
@@ -59,7 +59,7 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
     if (debian === undefined || !checkGo(`go${debian}`, 'auto').ok) {
       throw new SetUpError(
         `Go is not on PATH, and this system's package golang-go is ${debian === undefined ? 'not available' : `too old (${debian})`}, so the node image cannot be built.`,
-        mend,
+        fix,
       );
     }
     await installOnce('go', 'golang-go', report, signal);
@@ -67,7 +67,7 @@ export async function ensureGo(report: StepReporter, signal?: AbortSignal): Prom
   }
   const verdict = checkGo(await command(go, ['version']), await command(go, ['env', 'GOTOOLCHAIN']));
   if (!verdict.ok) {
-    throw new SetUpError(`${verdict.problem} (${go}).`, mend);
+    throw new SetUpError(`${verdict.problem} (${go}).`, fix);
   }
   return go;
 }

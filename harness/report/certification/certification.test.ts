@@ -259,8 +259,8 @@ describe('who knows how bundles are made', () => {
 
 describe('what certifies nothing', () => {
   test('a partial run', () => {
-    const { results, catalogue: judgedBy, target } = reportWith();
-    const key = certified({ report: reportOf(results.slice(0, 3), { catalogue: judgedBy, target }) });
+    const { results, catalogue: evaluatedBy, target } = reportWith();
+    const key = certified({ report: reportOf(results.slice(0, 3), { catalogue: evaluatedBy, target }) });
     const { problems, shortcomings } = verify(key);
     expect(problems).toEqual([]);
     expect(shortcomings).toEqual([

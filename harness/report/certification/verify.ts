@@ -8,7 +8,7 @@ import { packageVersion } from '../../core/package.ts';
 import { wholeTokensIn } from '../../core/redact.ts';
 import { parseReport } from '../read.ts';
 import type { Report } from '../report.ts';
-import { judge, summarize } from '../verdict.ts';
+import { assess, summarize } from '../verdict.ts';
 import { ATTESTATION, CHECKSUMS, PUBLIC_KEY, renderedFiles, SIGSTORE_BUNDLE, shortcomings } from './bundle.ts';
 import { firstDifference, type Opened, open } from './dsse.ts';
 import type { KeylessVerdict } from './keyless.ts';
@@ -265,7 +265,7 @@ const wordOf = (conformant: boolean): string => (conformant ? 'conformant' : 'no
 
 function contradictions(report: Report, product: Product, plan: CanonicalPlan, signed: Signed | undefined): string[] {
   const { planned, results, faults, strict } = report;
-  const verdict = judge(planned, results, faults, strict);
+  const verdict = assess(planned, results, faults, strict);
   const says = (what: string): string => `report.json contradicts itself: ${what}`;
   const predicate = predicateOf(report, plan);
   return [

@@ -20,7 +20,7 @@ export function headlineOf(report: Report): Headline {
   const part =
     shard === undefined
       ? ''
-      : ` This is shard ${shard.index} of ${shard.count}; \`conformance merge\` judges all of them.`;
+      : ` This is shard ${shard.index} of ${shard.count}; \`conformance merge\` evaluates all of them.`;
   const beside = `${
     should === 0
       ? ''

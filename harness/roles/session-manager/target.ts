@@ -64,7 +64,7 @@ export function resourceTarget(t: { candidate: Candidate }): ResourceTarget {
   return targetOfForm(t, 'custom-resource');
 }
 
-/** True where a call of an operation passes an input on: what cannot be asked for is not judged. */
+/** True where a call of an operation passes an input on: what cannot be asked for is not evaluated. */
 export function takes(target: HttpTarget, operation: OperationName, input: string): boolean {
   const { path, query, body } = target.http.operations[operation] ?? {};
   return JSON.stringify([path, query, body]).includes(`\${${input}}`);

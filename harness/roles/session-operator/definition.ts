@@ -18,7 +18,7 @@ export const sessionOperator = {
   sharesOneObservation: true,
   furtherApi: {
     api: 'traefik.io/v1alpha1',
-    mend: 'install Traefik’s CustomResourceDefinitions: kubectl apply -f fixtures/manifests/traefik-crds.yaml',
+    fix: 'install Traefik’s CustomResourceDefinitions: kubectl apply -f fixtures/manifests/traefik-crds.yaml',
   },
   askedOnLiveClusters: () => ASKED,
   filesOf(target) {

@@ -8,7 +8,7 @@ import type { SimulatedSetup } from '../../fakes/simulated-providers.ts';
  * One start of the client: with a cache that is new and `kept` for the next starts; in a pod that `replaced` the first
  * one, where some providers are configured otherwise under the same name; with a cache of its pod's own
  * (`emptied`); with the kept one, which cannot be written (`unwritable`); with the kept one, of which every file was
- * made `corrupt`: last, since nobody mends it.
+ * made `corrupt`: last, since nobody repairs it.
  */
 export const STARTS = ['kept', 'replaced', 'emptied', 'unwritable', 'corrupt'] as const;
 

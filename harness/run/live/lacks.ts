@@ -7,7 +7,7 @@ export interface Lack {
   missing: string;
   /** What the cluster said. */
   found: string;
-  mend: string;
+  fix: string;
   /** Ids of the requirements that need it. */
   requirements: string[];
 }
@@ -30,13 +30,13 @@ const CLOCK_SECONDS = 5;
  *
  * @param whose the two clocks, for the message
  */
-export function clockLack(whose: string, seconds: number, mend: string, needs: Needs): Lack[] {
+export function clockLack(whose: string, seconds: number, fix: string, needs: Needs): Lack[] {
   return Math.abs(seconds) > CLOCK_SECONDS
     ? [
         {
           missing: 'clocks that agree',
           found: `the clocks of ${whose} differ by ${Math.abs(seconds).toFixed(0)} s`,
-          mend,
+          fix,
           requirements: idsOf(needs),
         },
       ]
@@ -48,13 +48,13 @@ export function idsOf({ requirements }: Needs): string[] {
   return requirements.map(({ id }) => id);
 }
 
-/** One line for each thing that is missing, with what it is for and how to mend it. */
+/** One line for each thing that is missing, with what it is for and how to fix it. */
 export function renderLacks(lacks: readonly Lack[]): string[] {
-  return lacks.flatMap(({ missing, found, mend, requirements }) => [
+  return lacks.flatMap(({ missing, found, fix, requirements }) => [
     `  ${missing}`,
     `      found: ${found}`,
     `      needed by: ${requirements.length > 8 ? `${requirements.length} requirements (${requirements.slice(0, 5).join(', ')}, …)` : requirements.join(', ')}`,
-    `      mend: ${mend}`,
+    `      fix: ${fix}`,
   ]);
 }
 

@@ -46,7 +46,7 @@ export async function missingRights({ data, needs, given }: PreflightOptions): P
     .map(({ right }) => ({
       missing: `right: ${describeNeed(right)}`,
       found: 'SelfSubjectAccessReview: not allowed',
-      mend: 'conformance plan --output rbac shows the Role that grants it',
+      fix: 'conformance plan --output rbac shows the Role that grants it',
       requirements: right.requirements,
     }));
 }
@@ -68,7 +68,7 @@ const FURTHER_APIS = ROLE_DEFINITIONS.flatMap(({ role, furtherApi }) =>
 
 export async function missingApis({ data, needs }: PreflightOptions): Promise<Lack[]> {
   const lacks = await Promise.all(
-    FURTHER_APIS.map(async ({ role, api, mend }): Promise<Lack[]> => {
+    FURTHER_APIS.map(async ({ role, api, fix }): Promise<Lack[]> => {
       const requirements = needs.requirements.filter((row) => row.role === role).map(({ id }) => id);
       if (requirements.length === 0) {
         return [];
@@ -76,7 +76,7 @@ export async function missingApis({ data, needs }: PreflightOptions): Promise<La
       const response = await createClusterHandle(data).request(`/apis/${api}`);
       await response.arrayBuffer();
       const found = `GET /apis/${api}: ${response.status}`;
-      return response.ok ? [] : [{ missing: `the API ${api}`, found, mend, requirements }];
+      return response.ok ? [] : [{ missing: `the API ${api}`, found, fix, requirements }];
     }),
   );
   return lacks.flat();
@@ -108,7 +108,7 @@ export async function refusedObjects(
         {
           missing: `admission of ${what}`,
           found: answer,
-          mend: 'give the harness’s objects what the policy asks for by --settings',
+          fix: 'give the harness’s objects what the policy asks for by --settings',
           requirements: everything,
         },
       ];
@@ -184,7 +184,7 @@ export async function unfitNodes({ data, needs, onProgress }: PreflightOptions):
     {
       missing: 'a node',
       found: `of ${nodes.length} nodes none is Ready, schedulable, Linux and of ${ARCHITECTURES.join(' or ')}`,
-      mend: 'add one, or uncordon one',
+      fix: 'add one, or uncordon one',
       requirements: idsOf(needs),
     },
   ];
@@ -204,7 +204,7 @@ export async function missingStorage({ data, needs }: PreflightOptions): Promise
     {
       missing: 'a StorageClass to use',
       found: `none is the default one; there are ${names}`,
-      mend: 'storageClassName in --settings, or storage.readWriteOnce (a name, or `false`) in a target file of role cluster',
+      fix: 'storageClassName in --settings, or storage.readWriteOnce (a name, or `false`) in a target file of role cluster',
       requirements: ids,
     },
   ];

@@ -46,16 +46,16 @@ async function tryImage(
 ): Promise<Lack[]> {
   const { name, reference, variable, why, requirements } = image;
   if (reference === undefined) {
-    const mend = `push it to a registry that the nodes can reach, and name it in ${variable}`;
-    return [{ missing: `image: ${why}`, found: `${variable} is not set`, mend, requirements }];
+    const fix = `push it to a registry that the nodes can reach, and name it in ${variable}`;
+    return [{ missing: `image: ${why}`, found: `${variable} is not set`, fix, requirements }];
   }
   const cluster = createClusterHandle(data);
   const pod = `preflight-${name}`;
   try {
     await cluster.core.createNamespacedPod({ namespace, body: podOf(pod, reference, isNode(image)) });
   } catch (error) {
-    const mend = 'see the rights and --settings';
-    return [{ missing: 'a pod of the harness', found: describeError(error), mend, requirements }];
+    const fix = 'see the rights and --settings';
+    return [{ missing: 'a pod of the harness', found: describeError(error), fix, requirements }];
   }
   try {
     const started = await untilStarted(cluster, { namespace, pod, reference, isServer: isNode(image) });
@@ -70,8 +70,8 @@ async function tryImage(
     if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) {
       throw error;
     }
-    const mend = `let the nodes pull it, or name another one in ${variable}; for room, tolerations and selectors see --settings`;
-    return [{ missing: `image ${reference}: ${why}`, found: describeError(error), mend, requirements }];
+    const fix = `let the nodes pull it, or name another one in ${variable}; for room, tolerations and selectors see --settings`;
+    return [{ missing: `image ${reference}: ${why}`, found: describeError(error), fix, requirements }];
   } finally {
     // What is left goes with the run.
     await cluster.core.deleteNamespacedPod({ namespace, name: pod, gracePeriodSeconds: 0 }).catch(() => undefined);
@@ -136,15 +136,15 @@ async function lookAround(
     seen = JSON.parse(text) as typeof seen;
   } catch {
     const found = `${describePod(pod)}; it told: ${text.slice(0, 200) || 'nothing'}`;
-    const mend = 'name an image of Node 22 or later, and see DNS in pods';
-    return needed([...lacks, { missing: 'a stock Node in a pod', found, mend, requirements: idsOf(needs) }]);
+    const fix = 'name an image of Node 22 or later, and see DNS in pods';
+    return needed([...lacks, { missing: 'a stock Node in a pod', found, fix, requirements: idsOf(needs) }]);
   }
   onProgress(`a pod runs (${seen.arch}), DNS ${seen.dns === 'yes' ? 'answers' : `fails: ${seen.dns}`}`);
   if (seen.dns !== 'yes') {
     lacks.push({
       missing: 'DNS in pods',
       found: `kubernetes.default.svc: ${seen.dns}`,
-      mend: 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)',
+      fix: 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)',
       requirements: needs.requirements.filter(asksForNames).map(({ id }) => id),
     });
   }
@@ -177,7 +177,7 @@ async function askPod(cluster: ClusterHandle, pod: V1Pod, needs: Needs): Promise
     const lack = {
       missing: 'a way from the API server to pods',
       found: `GET of a pod through its proxy: ${describeError(error).slice(0, 300)}`,
-      mend: 'let the API server reach pods of the run’s namespaces (a default-deny NetworkPolicy?), and grant pods/proxy',
+      fix: 'let the API server reach pods of the run’s namespaces (a default-deny NetworkPolicy?), and grant pods/proxy',
       requirements: [...new Set(proxied)],
     };
     return { text: (await readLog(cluster, namespace, name)).body.toString(), lacks: [lack] };
@@ -222,7 +222,7 @@ export function pathLacks(log: string, requirements: string[]): Lack[] {
         {
           missing: 'a way from pods to pods',
           found: `GET of one pod of the harness by another: ${said.slice(0, 200) || 'it wrote nothing'}`,
-          mend: 'let pods of the run’s namespaces reach each other (a default-deny NetworkPolicy?)',
+          fix: 'let pods of the run’s namespaces reach each other (a default-deny NetworkPolicy?)',
           requirements,
         },
       ];

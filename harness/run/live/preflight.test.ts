@@ -246,7 +246,7 @@ test.each([
   const [lack, ...others] = pathLacks(log, ['TR-21']);
   expect(others).toEqual([]);
   expect(lack).toMatchObject({ missing: 'a way from pods to pods', found: expect.stringMatching(found) });
-  expect(lack?.mend).toMatch(/NetworkPolicy/);
+  expect(lack?.fix).toMatch(/NetworkPolicy/);
 });
 
 test('whatever a pod is answered, it has reached the other one', () => {

@@ -32,7 +32,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     lacks.push({
       missing: 'an API server that takes ServiceAccount tokens',
       found: 'a fresh token of a ServiceAccount is answered with 401 at the server of the kubeconfig',
-      mend: 'use a kubeconfig that leads to the API server itself, and not to a front of it',
+      fix: 'use a kubeconfig that leads to the API server itself, and not to a front of it',
       requirements: needs.requirements.filter(presentsTokens).map(({ id }) => id),
     });
   }

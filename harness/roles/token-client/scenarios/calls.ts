@@ -11,7 +11,7 @@ const START_PATIENCE_MS = limitSeconds('processStart') * 1_000;
 /** Lets the client make one call, and writes it down. */
 export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst' | 'act'>) => Promise<Call>;
 
-/** Calls that are judged by how long they take. */
+/** Calls of which it counts how long they take. */
 const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'white-space', 'renewal', 'hanging', 'outage']);
 
 /** Calls that may take as long as the client's time limit. */

@@ -26,7 +26,7 @@ export function simulatedSetupBy(port: number, tokenPath: string): CacheDriver['
   return (simulated) => {
     const setup = setups.find(({ name }) => name === simulated);
     if (setup === undefined) {
-      throw new HarnessError(`nobody plays the provider ${simulated}`);
+      throw new HarnessError(`nobody simulates the provider ${simulated}`);
     }
     return setup;
   };

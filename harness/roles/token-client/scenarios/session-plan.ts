@@ -28,7 +28,7 @@ export function hasRoom({ reloadSeconds }: SessionDriver, { subjectLifeSeconds }
 
 /**
  * Lets the time pass for which a client may remember what it read, where it declares one. Where tokens live too short
- * for that nothing is judged by it, and nobody waits.
+ * for that no check reads it, and nobody waits.
  */
 export async function untilReloaded(
   { reloadSeconds, until }: Pick<SessionDriver, 'reloadSeconds' | 'until'>,

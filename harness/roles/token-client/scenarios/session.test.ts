@@ -79,7 +79,7 @@ test('a client without another instance is asked everything', async () => {
   expect(session.beforeOutage).toEqual(session.after);
 });
 
-test('a client whose reload interval has no room is not called across rotations, which nothing is judged by', async () => {
+test('a client whose reload interval has no room is not called across rotations, which no check reads', async () => {
   const client = { ...clientIn('one', ['plain']), reloadSeconds: 300 };
   const plan = { subjectLifeSeconds: 120, paceMs: 1, patienceMs: 1_000, rotations: { each: 2, total: 4 } };
   const { calls } = await driveClientSession(client, plan);
