@@ -9,22 +9,30 @@ export function podQuota(name: string, pods = 0): KubernetesObject {
   return quota;
 }
 
+/** What it takes to make a quota, to know when it is in force, and to take it away again. */
+const QUOTA_VERBS = ['create', 'watch', 'delete'];
+
 /**
- * Whether the harness may make quotas: an administrator of one namespace may not (Kubernetes, "Default roles and role
- * bindings").
+ * Whether the harness may make quotas and see that they are in force: an administrator of one namespace may not
+ * (Kubernetes, "Default roles and role bindings").
  */
 export async function mayMakeQuotas({ kubeConfig, owned }: ClusterHandle, namespace?: string): Promise<boolean> {
   if (owned) {
     return true;
   }
-  const resourceAttributes = {
-    verb: 'create',
-    group: '',
-    resource: 'resourcequotas',
-    ...(namespace === undefined ? {} : { namespace }),
-  };
   const api = kubeConfig.makeApiClient(AuthorizationV1Api);
-  return (await api.createSelfSubjectAccessReview({ body: { spec: { resourceAttributes } } })).status?.allowed === true;
+  const isAllowed = async (verb: string): Promise<boolean> => {
+    const resourceAttributes = {
+      verb,
+      group: '',
+      resource: 'resourcequotas',
+      ...(namespace === undefined ? {} : { namespace }),
+    };
+    return (
+      (await api.createSelfSubjectAccessReview({ body: { spec: { resourceAttributes } } })).status?.allowed === true
+    );
+  };
+  return (await Promise.all(QUOTA_VERBS.map(isAllowed))).every(Boolean);
 }
 
 /**
@@ -42,10 +50,7 @@ export async function whileNoPodsAreMade(
   }
   const quota = podQuota('conformance-no-room');
   await cluster.create([{ ...quota, metadata: { ...quota.metadata, namespace } }]);
-  // With rights that are documented one by one, the harness may make quotas and not watch them.
-  if (cluster.owned) {
-    await untilInForce(cluster, namespace, quota.metadata?.name ?? '');
-  }
+  await quotaInForce(cluster, namespace, quota);
   await act();
   const path = `/api/v1/namespaces/${namespace}/resourcequotas/${quota.metadata?.name}`;
   const { status } = await cluster.request(path, { method: 'DELETE' });
@@ -56,11 +61,17 @@ export async function whileNoPodsAreMade(
 }
 
 /**
- * A quota limits nothing until its controller has written `status.hard`: the admission plugin reads that.
+ * Waits until a quota is in force: it limits nothing until its controller has written `status.hard`, which the
+ * admission plugin reads.
  *
  * @throws HarnessError when that takes too long
  */
-async function untilInForce({ kubeConfig }: ClusterHandle, namespace: string, name: string): Promise<void> {
+export async function quotaInForce(
+  { kubeConfig }: Pick<ClusterHandle, 'kubeConfig'>,
+  namespace: string,
+  { metadata }: KubernetesObject,
+): Promise<void> {
+  const name = metadata?.name ?? '';
   try {
     await watchUntil<V1ResourceQuota, true>(
       kubeConfig,

@@ -12,6 +12,7 @@ import { withoutHeaders } from '../../core/findings.ts';
 import { fill, type Values } from '../../core/placeholders.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import { quotaInForce } from '../../probes/quotas.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
 import { SeenChanges } from './changes.ts';
@@ -200,6 +201,10 @@ async function prepare(
   });
   cleanUp.defer(() => access.close());
   await cluster.create(objectsFor(target, options, values).map((object) => inNamespace(object, namespace)));
+  // A quota of the scenario has to stand in the way of the very first pod.
+  for (const quota of (options.objects ?? []).filter(({ kind }) => kind === 'ResourceQuota')) {
+    await quotaInForce(cluster, namespace, quota);
+  }
   const watch = await ObjectWatch.open(cluster, namespace, { signal: t.signal, onChange: () => changes.notify() });
   cleanUp.defer(() => watch.close());
   const kubeconfig = join(workFolder, 'kubeconfig');

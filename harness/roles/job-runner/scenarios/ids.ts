@@ -2,7 +2,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { mayMakeQuotas, podQuota } from '../../../probes/quotas.ts';
+import { mayMakeQuotas, podQuota, quotaInForce } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { RunnerSettings } from '../driver.ts';
 import { withReadyJobRunner } from '../launch.ts';
@@ -74,6 +74,7 @@ export async function observeIds(t: RequirementContext): Promise<IdsRecord> {
       }
       const quota = podQuota('no-pods');
       await runner.cluster.create([{ ...quota, metadata: { ...quota.metadata, namespace: runner.namespace } }]);
+      await quotaInForce(runner.cluster, runner.namespace, quota);
       for (const [index, id] of ids.entries()) {
         await runner.submit(`id-${index}`, { id, agent: id });
       }
