@@ -54,6 +54,28 @@ test('opens a watch again that the server closes', async () => {
   );
 });
 
+test('opens a watch again that is cut in the middle of an event', async () => {
+  const config = await apiServer((response, connection) => {
+    if (connection > 1) {
+      response.end(event('MODIFIED', 'Running'));
+      return;
+    }
+    const pending = event('ADDED', 'Pending');
+    response.write(pending + pending.slice(0, 20), () => response.destroy());
+  });
+  await expect(watchUntil(config, '/api/v1/pods', running, { what: 'the pod', deadlineSeconds: 5 })).resolves.toBe(
+    'running',
+  );
+});
+
+test('tells how often a watch was cut', async () => {
+  const config = await apiServer((response, connection) => {
+    response.write(event('ADDED', 'Pending'), () => (connection < 3 ? response.destroy() : undefined));
+  });
+  const wait = watchUntil(config, '/api/v1/pods', running, { what: 'the pod to run', deadlineSeconds: 0.5 });
+  await expect(wait).rejects.toThrow(/Pending.*; the watch was cut 2 times/);
+});
+
 test('ends at its deadline and reports what it last saw', async () => {
   const config = await apiServer((response) => {
     response.write(event('ADDED', 'Pending'));

@@ -18,14 +18,22 @@ export interface WatchOptions<T> {
   signal?: AbortSignal;
 }
 
+/**
+ * Whether an answer that had begun was cut: its connection was closed under it, by an API server that restarts or by a
+ * proxy or load balancer on the way. `fetch` has no code for it (Fetch standard, "terminated").
+ */
+export function isCut(error: unknown): boolean {
+  return error instanceof TypeError && error.message === 'terminated';
+}
+
 function describeStatus(object: KubernetesObject & { status?: unknown }): string {
   return `${object.metadata?.name}: ${JSON.stringify(object.status ?? {}).slice(0, 600)}`;
 }
 
 /**
  * Watches `path` (for example `/api/v1/namespaces/default/pods`) from its present state on until `accept` answers
- * something else than undefined, and gives that back. A watch that the server closes (they all end after some minutes)
- * is opened again.
+ * something else than undefined, and gives that back. A watch that the server closes (they all end after some minutes),
+ * or that is cut on the way, is opened again.
  *
  * @throws DeadlineExceeded with what was seen last; HarnessError-like errors of the API server as they come
  */
@@ -38,10 +46,12 @@ export async function watchUntil<T extends KubernetesObject, R>(
   const started = Date.now();
   const deadline = started + options.deadlineSeconds * 1000;
   let lastSeen = 'nothing';
+  let cuts = 0;
   for (;;) {
     const remaining = deadline - Date.now();
     if (remaining <= 0) {
-      throw new DeadlineExceeded(options.what, (Date.now() - started) / 1000, lastSeen);
+      const cut = cuts === 0 ? '' : `; the watch was cut ${cuts} times`;
+      throw new DeadlineExceeded(options.what, (Date.now() - started) / 1000, lastSeen + cut);
     }
     const result = await watchOnce<T, R>(kubeConfig, path, accept, options, remaining, (text) => {
       lastSeen = text;
@@ -49,10 +59,11 @@ export async function watchUntil<T extends KubernetesObject, R>(
     if (result.found) {
       return result.value;
     }
+    cuts += result.cut ? 1 : 0;
   }
 }
 
-type Found<R> = { found: true; value: R } | { found: false };
+type Found<R> = { found: true; value: R } | { found: false; cut: boolean };
 
 async function watchOnce<T extends KubernetesObject, R>(
   kubeConfig: KubeConfig,
@@ -65,7 +76,7 @@ async function watchOnce<T extends KubernetesObject, R>(
   const { promise, resolve, reject } = Promise.withResolvers<Found<R>>();
   // It may be rejected while the watch is still being opened, before anybody waits for it.
   promise.catch(() => undefined);
-  const timer = setTimeout(() => resolve({ found: false }), remainingMs);
+  const timer = setTimeout(() => resolve({ found: false, cut: false }), remainingMs);
   const aborted = (): void => reject(options.signal?.reason);
   options.signal?.addEventListener('abort', aborted, { once: true });
   const controller = await new Watch(kubeConfig).watch(
@@ -93,8 +104,8 @@ async function watchOnce<T extends KubernetesObject, R>(
     (error: unknown) => {
       // Closed by the server or idle for too long: the caller opens it again until the deadline.
       const closed = error === null || error === undefined || (error as Error).name === 'TimeoutError';
-      if (closed || (error as Error).name === 'AbortError') {
-        resolve({ found: false });
+      if (closed || (error as Error).name === 'AbortError' || isCut(error)) {
+        resolve({ found: false, cut: isCut(error) });
       } else {
         reject(error);
       }

@@ -256,6 +256,7 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
       upstream,
       credentials,
       explain: (error) => explainNoAnswer(error, way),
+      onAskedAgain: options.onProgress,
       ...(settings === undefined && namespaces.length === 0 ? {} : { rewrite: rewriteFor(options) }),
     });
     return {

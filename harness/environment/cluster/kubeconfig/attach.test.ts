@@ -442,6 +442,30 @@ describe('the way', () => {
     await cluster.request('/version', { headers: { 'Impersonate-User': 'somebody' } });
     expect(api.seen.at(-1)).toMatchObject({ certificate: 'a-user', acting: { 'impersonate-user': ['somebody'] } });
   });
+
+  test('a question into an idle connection that was just closed is asked again, and said so; an order is not', async () => {
+    vi.stubEnv('KUBECONFIG', fileOf({}));
+    const said: string[] = [];
+    const cluster = await attachKubeconfig({ runId: 'test', onProgress: (message) => said.push(message) });
+    attached.push(cluster);
+    const handle = createClusterHandle(cluster.data);
+    api.closesIdle = true;
+    expect((await handle.request('/version')).status).toBe(200);
+    expect(said.at(-1)).toBe('GET /version is asked again: an idle connection to the API server was closed');
+    api.closesIdle = false;
+    expect((await handle.request('/version')).status).toBe(200);
+    api.closesIdle = true;
+    const seen = api.seen.length;
+    const order = await handle.request('/api/v1/namespaces', { method: 'POST', body: '{}' });
+    expect([order.status, await order.json()]).toMatchObject([502, { reason: 'NoWayToTheApiServer' }]);
+    expect(api.seen.length, 'nothing was asked a second time').toBe(seen);
+    api.closesIdle = false;
+    await handle.request('/version');
+    api.closesIdle = true;
+    expect(await handle.exec('n', 'p', 'c', ['true']), 'a command has a connection of its own').toMatchObject({
+      exitCode: 0,
+    });
+  });
 });
 
 describe('what the harness makes', () => {

@@ -35,6 +35,8 @@ export interface FakeApiServer extends AsyncDisposable {
   answers: { status: number; body?: unknown }[];
   /** Answers 401 to whoever shows one of its tokens, as a front does that knows its own users alone. */
   refusesServiceAccounts: boolean;
+  /** Hangs up on each request by a connection that it has answered on before, as if it had just been closed as idle. */
+  closesIdle: boolean;
 }
 
 export interface FakeApiServerOptions {
@@ -91,7 +93,8 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
   const { privateKey } = await generateKeyPair('ES256');
   const seen: Seen[] = [];
   const answers: FakeApiServer['answers'] = [];
-  const state = { refusesServiceAccounts: false };
+  const state = { refusesServiceAccounts: false, closesIdle: false };
+  const used = new WeakSet<Socket>();
   const issuer = 'https://issuer.example';
   const serve = async (request: IncomingMessage): Promise<{ status: number; body: unknown }> => {
     let body = '';
@@ -132,6 +135,11 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
     return { status: 200, body: { kind: 'Status', apiVersion: 'v1', status: 'Success' } };
   };
   const listener: RequestListener = (request, response) => {
+    if (state.closesIdle && used.has(request.socket)) {
+      request.socket.destroy();
+      return;
+    }
+    used.add(request.socket);
     serve(request).then(({ status, body }) => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });

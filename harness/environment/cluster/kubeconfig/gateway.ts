@@ -40,6 +40,8 @@ export interface GatewayOptions {
   /** Says why a request could not be asked. */
   explain(error: unknown): string;
   rewrite?: Rewrite;
+  /** Told of each request that was asked again, since an idle connection was closed under it. */
+  onAskedAgain?(message: string): void;
 }
 
 /** Starts it at a free port of loopback. */

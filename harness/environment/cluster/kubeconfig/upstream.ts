@@ -17,6 +17,8 @@ export interface UpstreamRequest {
   headers: OutgoingHttpHeaders;
   /** Of the connection; without one nobody in particular connects. */
   certificate?: { cert: string; key: string };
+  /** By a connection of its own: none that was idle, and may be closed under the request. */
+  ownConnection?: boolean;
 }
 
 /**
@@ -122,13 +124,14 @@ export function createUpstream(
   }
   // One for whoever connects: a connection with a certificate must not carry the requests of somebody else.
   const agents = new Map<string, HttpAgent>();
-  const agentOf = (certificate: UpstreamRequest['certificate']): HttpAgent => {
-    const key = certificate === undefined ? '' : createHash('sha256').update(certificate.cert).digest('hex');
+  const agentOf = ({ certificate, ownConnection = false }: UpstreamRequest): HttpAgent => {
+    const owner = certificate === undefined ? '' : createHash('sha256').update(certificate.cert).digest('hex');
+    const key = `${owner} ${ownConnection}`;
     const known = agents.get(key);
     if (known !== undefined) {
       return known;
     }
-    const options = { keepAlive: true, timeout: IDLE_MS };
+    const options = ownConnection ? { keepAlive: false } : { keepAlive: true, timeout: IDLE_MS };
     const agent = secure ? new Https(options, certificate) : new Http(options);
     agents.set(key, agent);
     return agent;
@@ -138,14 +141,14 @@ export function createUpstream(
     server: cluster.server.replace(/\/+$/, ''),
     proxy,
     ca: ca ?? '',
-    request: ({ method, path, headers, certificate }) =>
+    request: (options) =>
       ask({
         host,
         port,
-        method,
-        path: prefix + path,
-        headers: { ...headers, host: url.host },
-        agent: agentOf(certificate),
+        method: options.method,
+        path: prefix + options.path,
+        headers: { ...options.headers, host: url.host },
+        agent: agentOf(options),
       }),
     close() {
       for (const agent of agents.values()) {

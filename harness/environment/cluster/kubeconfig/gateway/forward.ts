@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import type { Ledger } from '../ledger.ts';
 import type { Upstream } from '../upstream.ts';
@@ -14,6 +14,8 @@ export interface Way {
   /** Says why a request could not be asked. */
   explain(error: unknown): string;
   rewrite?: Rewrite;
+  /** Told of each request that was asked a second time, see {@link isStale}. */
+  onAskedAgain?(message: string): void;
 }
 
 /** The first word of a Status that no API server gives: the gateway itself could not ask it. */
@@ -41,31 +43,59 @@ export async function forward(way: Way, request: IncomingMessage, response: Serv
     const { presented, headers } = identified;
     const change = callers.isOwn(request, identified) ? rewrite?.own : rewrite?.foreign;
     const body = await rewrittenBody(change, request, headers);
-    const outgoing = upstream.request({
-      method,
-      path,
-      headers: body === undefined ? headers : { ...headers, 'content-length': String(body.length) },
-      ...(presented?.certificate === undefined ? {} : { certificate: presented.certificate }),
-    });
-    response.on('close', () => outgoing.destroy());
-    outgoing.on('error', fail);
-    outgoing.on('response', (answer) => {
-      if (answer.statusCode === 401 && presented !== undefined) {
-        callers.refused(presented);
+    const send = (ownConnection: boolean): void => {
+      const outgoing = upstream.request({
+        method,
+        path,
+        headers: body === undefined ? headers : { ...headers, 'content-length': String(body.length) },
+        ...(presented?.certificate === undefined ? {} : { certificate: presented.certificate }),
+        ownConnection,
+      });
+      response.on('close', () => outgoing.destroy());
+      outgoing.on('error', (error) => {
+        if (isStale(outgoing, error) && mayAskAgain(request) && !response.headersSent && !response.destroyed) {
+          way.onAskedAgain?.(`${method} ${path} is asked again: an idle connection to the API server was closed`);
+          send(true);
+        } else {
+          fail(error);
+        }
+      });
+      outgoing.on('response', (answer) => {
+        if (answer.statusCode === 401 && presented !== undefined) {
+          callers.refused(presented);
+        }
+        if (harness !== undefined) {
+          noteRefusal(way.ledger, request, harness, identified, answer);
+        }
+        passBack(answer, response);
+      });
+      if (body === undefined) {
+        request.pipe(outgoing);
+      } else {
+        outgoing.end(body);
       }
-      if (harness !== undefined) {
-        noteRefusal(way.ledger, request, harness, identified, answer);
-      }
-      passBack(answer, response);
-    });
-    if (body === undefined) {
-      request.pipe(outgoing);
-    } else {
-      outgoing.end(body);
-    }
+    };
+    send(false);
   } catch (error) {
     fail(error);
   }
+}
+
+/** Methods that change nothing (RFC 9110 section 9.2.1); what may have been done is not asked for again. */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/** Whether a request is the same a second time, as Go's HTTP client, and with it kubectl, has it. */
+function mayAskAgain({ method = '', headers }: IncomingMessage): boolean {
+  const hasBody = Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
+  return SAFE.has(method) && !hasBody;
+}
+
+/**
+ * Whether a request went into a connection that the server, or a load balancer before it, was closing as idle: it had
+ * been used before, and no answer came (RFC 9112 section 9.3.1).
+ */
+function isStale(outgoing: ClientRequest, error: NodeJS.ErrnoException): boolean {
+  return outgoing.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
 function passBack(answer: IncomingMessage, response: ServerResponse): void {

@@ -21,6 +21,8 @@ export async function forwardUpgrade(
     path: request.url ?? '/',
     headers: { ...headers, connection: 'Upgrade', upgrade: request.headers.upgrade ?? '' },
     ...(presented?.certificate === undefined ? {} : { certificate: presented.certificate }),
+    // It becomes its own in any case, and a command must not be asked for twice.
+    ownConnection: true,
   });
   socket.on('close', () => outgoing.destroy());
   outgoing.on('upgrade', (answer, other: Socket, first: Buffer) => {
