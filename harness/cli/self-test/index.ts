@@ -233,14 +233,6 @@ async function watchPulls(kubeConfig: string): Promise<{ images: Set<string>; st
   return { images, stop: () => controller.abort() };
 }
 
-const NO_KEY = 'it signs tokens with the key of the cluster, which a live one keeps to itself';
-
-/** What only shows as not applicable when it is asked, each with why. */
-const NOT_ON_LIVE: Record<string, string> = {
-  ...Object.fromEntries(['AI-03', 'AI-05', 'AI-08', 'AI-08a', 'AI-13a'].map((id) => [id, NO_KEY])),
-  'AI-14': 'it serves an issuer on the host of the harness, which the provider does not reach from its pod',
-};
-
 /**
  * The driver for live clusters, against a cluster that it knows by its kubeconfig alone, with the rights that are
  * documented for it and no others. What passes there is what needs nothing of the harness's own clusters; the rest must
@@ -256,7 +248,7 @@ async function live(): Promise<Tally> {
     ...idsOf(({ isReachedByKubeconfig }) => isReachedByKubeconfig === true, 'rbac-minimal'),
   ];
   const needs = needsOf(loadCatalogue().requirements.filter(({ id }) => requirements.includes(id)));
-  const applicable = needs.requirements.map(({ id }) => id).filter((id) => !(id in NOT_ON_LIVE));
+  const applicable = needs.requirements.map(({ id }) => id);
   const host = new Session({ ...DEFAULT_OPTIONS, clock: 'real', requirements: ['RB-01'] }, output.progress);
   const folder = mkdtempSync(join(tmpdir(), 'kube-agent-conformance-'));
   const { KUBECONFIG: before } = process.env;

@@ -1,11 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { KubeConfig } from '@kubernetes/client-node';
-import type {
-  IdentityProviderConfig,
-  IdentityProviderState,
+import {
+  type AdditionalTrust,
+  type IdentityProviderConfig,
+  type IdentityProviderState,
+  REGISTER,
+  STATE,
+  TRUST,
 } from '../../../../fixtures/workloads/identity-provider/config.ts';
-import { REGISTER, STATE } from '../../../../fixtures/workloads/identity-provider/config.ts';
 import { describeError, HarnessError } from '../../../core/errors.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
@@ -17,6 +20,7 @@ import { START_SECONDS } from '../../../probes/pods.ts';
 import { bundleConfigMap, workloadPod } from '../../../probes/workload-pod.ts';
 import { DEFAULT_ACCESS_TOKEN_LIFETIME_SECONDS, DEFAULT_PROVIDERS, type IdentityProviderContext } from '../context.ts';
 import { describeEmbedded } from './description.ts';
+import { Relays } from './relays.ts';
 
 const NAME = 'identity-provider';
 const PORTS = { https: IDENTITY_PROVIDER_PORT, health: 8080, control: 8081 };
@@ -108,7 +112,7 @@ async function deploy(cluster: ClusterHandle, objects: object[], labels: Record<
 /**
  * Starts the embedded identity provider as a pod of a live cluster, with a certificate of the run's CA. It has the
  * cluster's keys from the API server, by the token of its own ServiceAccount. Pods find it by its Service; the harness
- * reaches it by a port-forward. It takes no additional issuer: those are served by this host.
+ * reaches it by a port-forward, by which it reaches the additional issuers that this host serves in turn.
  *
  * @throws HarnessError where the cluster does not let it run
  */
@@ -129,6 +133,7 @@ export async function startEmbeddedPod(
   const config: IdentityProviderConfig = {
     ports: PORTS,
     tls: { certificateFile: `${CONFIG_FOLDER}/tls.crt`, keyFile: `${CONFIG_FOLDER}/tls.key` },
+    ca: context.pki.ca,
     cluster: {
       issuer,
       keysUrl: KEYS_URL,
@@ -159,12 +164,15 @@ export async function startEmbeddedPod(
   const { version } = createRequire(import.meta.url)('oidc-provider/package.json') as { version: string };
   const state = async (): Promise<IdentityProviderState> => (await ask(control, 'GET', STATE)) as IdentityProviderState;
   const { instance } = await state();
+  const relays = new Relays(control);
+  let additional = 0;
 
   return {
     description: {
       kind: 'embedded',
       version: `oidc-provider ${version}`,
       providers,
+      keySources: ['key-url', 'static-keys'],
       host: HOSTS.embedded,
       port: IDENTITY_PROVIDER_PORT,
       upstream: { address: `${NAME}.${namespace}.svc`, port: IDENTITY_PROVIDER_PORT },
@@ -177,6 +185,17 @@ export async function startEmbeddedPod(
       });
       return (await ask(control, 'POST', `${REGISTER}?${query}`)) as { clientId: string };
     },
+    async trusting({ issuer: url, algorithms: allowed, keys }) {
+      additional += 1;
+      const description = describeEmbedded(`additional-issuer-${additional}`, lifetime, secret);
+      const trust = { issuer: url, algorithms: allowed, ...(keys === undefined ? {} : { keys }) };
+      await ask(control, 'POST', TRUST, { provider: description, trust } satisfies AdditionalTrust);
+      relays.serve(url);
+      if (keys !== undefined && 'url' in keys) {
+        relays.serve(keys.url);
+      }
+      return description;
+    },
     requests: async () => ({ counts: (await state()).requests, countedBy: 'the server itself' }),
     async assertAlive() {
       if ((await state()).instance !== instance) {
@@ -184,22 +203,27 @@ export async function startEmbeddedPod(
           `the identity provider of the harness (pod ${namespace}/${NAME}) was restarted, and has forgotten its clients`,
         );
       }
+      if (relays.trouble !== undefined) {
+        throw new HarnessError(relays.trouble);
+      }
     },
     async stop() {
       // Its objects go with the namespace, or by their label.
+      relays.close();
       await Promise.all([https.close(), control.close()]);
     },
   };
 }
 
 /** One request to its control port. @throws HarnessError that says what became of it */
-async function ask(control: ForwardedPort, method: 'GET' | 'POST', path: string): Promise<unknown> {
+async function ask(control: ForwardedPort, method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
   const what = `${method} ${path} of the identity provider of the harness`;
   let response: Response;
   try {
     response = await fetch(`http://${control.host}:${control.port}${path}`, {
       method,
       headers: { connection: 'close' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(ANSWER_MS),
     });
   } catch (error) {
