@@ -20,7 +20,8 @@ import { describeNeed, type NeededRight } from './rights.ts';
 
 const ARCHITECTURES = ['amd64', 'arm64'];
 
-export async function missingRights({ data, needs, given }: PreflightOptions): Promise<Lack[]> {
+/** Rights that the harness needs and does not have. */
+export async function missingRights({ data, needs, given }: PreflightOptions): Promise<NeededRight[]> {
   const config = new KubeConfig();
   config.loadFromString(data.kubeConfig);
   const api = config.makeApiClient(AuthorizationV1Api);
@@ -41,14 +42,17 @@ export async function missingRights({ data, needs, given }: PreflightOptions): P
     return (await api.createSelfSubjectAccessReview({ body: { spec } })).status?.allowed === true;
   };
   const answers = await Promise.all(needs.rights.map(async (right) => ({ right, allowed: await isAllowed(right) })));
-  return answers
-    .filter(({ allowed }) => !allowed)
-    .map(({ right }) => ({
-      missing: `right: ${describeNeed(right)}`,
-      found: 'SelfSubjectAccessReview: not allowed',
-      fix: 'conformance plan --output rbac shows the Role that grants it',
-      requirements: right.requirements,
-    }));
+  return answers.filter(({ allowed }) => !allowed).map(({ right }) => right);
+}
+
+/** A right that is missing, as something that the cluster lacks for the harness. */
+export function rightLack(right: NeededRight): Lack {
+  return {
+    missing: `right: ${describeNeed(right)}`,
+    found: 'SelfSubjectAccessReview: not allowed',
+    fix: 'conformance plan --output rbac shows the Role that grants it',
+    requirements: right.requirements,
+  };
 }
 
 function idle(image: string, name: string): V1Pod {

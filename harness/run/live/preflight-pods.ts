@@ -3,6 +3,7 @@ import { DeadlineExceeded, describeError, HarnessError } from '../../core/errors
 import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { readLog } from '../../kubernetes/logs.ts';
 import { describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.ts';
+import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
 import { roleDefinition } from '../../roles/index.ts';
 import { clockLack, idsOf, type Lack, type PreflightOptions } from './lacks.ts';
@@ -64,7 +65,7 @@ async function tryImage(
     }
     return [
       ...(await lookAround(cluster, started, needs, onProgress)),
-      ...(await reachFromPods(cluster, started, reference, needs)),
+      ...(await reachFromPods(cluster, started, reference, { needs, onProgress })),
     ];
   } catch (error) {
     if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) {
@@ -131,6 +132,10 @@ async function lookAround(
   onProgress: (message: string) => void,
 ): Promise<Lack[]> {
   const { text, lacks } = await askPod(cluster, pod, needs);
+  if (text === undefined) {
+    onProgress('a pod runs; without get pods/proxy and pods/log it tells nothing of DNS and clocks');
+    return needed(lacks);
+  }
   let seen: { arch: string; at: number; dns: string };
   try {
     seen = JSON.parse(text) as typeof seen;
@@ -158,14 +163,38 @@ function needed(lacks: Lack[]): Lack[] {
   return lacks.filter(({ requirements }) => requirements.length > 0);
 }
 
-/** What a pod tells, through the API server as the requirements ask their pods, else by its log. */
-async function askPod(cluster: ClusterHandle, pod: V1Pod, needs: Needs): Promise<{ text: string; lacks: Lack[] }> {
+/** The log of a pod; undefined where the harness may not read it: no requirement that is planned does. */
+async function logOf(cluster: ClusterHandle, namespace: string, pod: string): Promise<string | undefined> {
+  const { status, body } = await readLog(cluster, namespace, pod);
+  return status === 200 ? body.toString() : undefined;
+}
+
+/** Whether an answer is a Status by which the authorizer says no. */
+function isRefusedByRights(text: string): boolean {
+  try {
+    const { message } = JSON.parse(text) as { message?: unknown };
+    return typeof message === 'string' && refuserOf(403, message) === 'rights';
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * What a pod tells, through the API server as the requirements ask their pods, else by its log; undefined where neither
+ * is allowed.
+ */
+async function askPod(
+  cluster: ClusterHandle,
+  pod: V1Pod,
+  needs: Needs,
+): Promise<{ text: string | undefined; lacks: Lack[] }> {
   const { namespace = '', name = '' } = pod.metadata ?? {};
+  let text = '';
   try {
     const answer = await cluster.podFetch(namespace, name, 8080, '/', {
       signal: AbortSignal.timeout(ANSWER_SECONDS * 1000),
     });
-    const text = await answer.text();
+    text = await answer.text();
     if (!answer.ok) {
       throw new Error(`${answer.status} ${text}`);
     }
@@ -180,12 +209,19 @@ async function askPod(cluster: ClusterHandle, pod: V1Pod, needs: Needs): Promise
       fix: 'let the API server reach pods of the run’s namespaces (a default-deny NetworkPolicy?), and grant pods/proxy',
       requirements: [...new Set(proxied)],
     };
-    return { text: (await readLog(cluster, namespace, name)).body.toString(), lacks: [lack] };
+    // Where it may not be asked at all, that is told as a right already.
+    const lacks = isRefusedByRights(text) ? [] : [lack];
+    return { text: await logOf(cluster, namespace, name), lacks };
   }
 }
 
 /** A second pod asks the first one, as token clients ask the harness's identity provider. */
-async function reachFromPods(cluster: ClusterHandle, first: V1Pod, image: string, needs: Needs): Promise<Lack[]> {
+async function reachFromPods(
+  cluster: ClusterHandle,
+  first: V1Pod,
+  image: string,
+  { needs, onProgress }: Pick<PreflightOptions, 'needs' | 'onProgress'>,
+): Promise<Lack[]> {
   const requirements = needs.requirements.filter(asksForNames).map(({ id }) => id);
   const { namespace = '' } = first.metadata ?? {};
   const address = first.status?.podIP ?? '';
@@ -203,7 +239,12 @@ async function reachFromPods(cluster: ClusterHandle, first: V1Pod, image: string
       what: 'a pod that asks another one',
       deadlineSeconds: NODE_SECONDS,
     });
-    return pathLacks((await readLog(cluster, namespace, name)).body.toString(), requirements);
+    const log = await logOf(cluster, namespace, name);
+    if (log === undefined) {
+      onProgress('without get pods/log it is not known whether pods reach each other');
+      return [];
+    }
+    return pathLacks(log, requirements);
   } finally {
     await cluster.core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 0 }).catch(() => undefined);
   }

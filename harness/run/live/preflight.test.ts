@@ -2,15 +2,17 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
 import { type Lack, lackingOf, renderLacks } from './lacks.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { preflight } from './preflight.ts';
 import { pathLacks } from './preflight-pods.ts';
+import { describeNeed } from './rights.ts';
 
 /** A cluster of one node that allows and admits everything, but for what a test says. */
 interface Cluster {
+  /** Rights that the harness does not have, as `create pods/exec` or `get /version`. */
   forbidden: string[];
   /** Answers to objects that are to be made, by resource. */
   refused: Record<string, { code: number; message: string }>;
@@ -36,7 +38,33 @@ let cluster: Cluster;
 let made: string[];
 
 interface Review {
-  spec: { resourceAttributes?: { verb: string; resource: string; subresource?: string } };
+  spec: {
+    resourceAttributes?: { verb: string; resource: string; subresource?: string };
+    nonResourceAttributes?: { verb: string; path: string };
+  };
+}
+
+/** The right that a request takes, as an authorizer reads it, where it is about an object. */
+function rightOf(method: string, { pathname, searchParams }: URL): string | undefined {
+  const [, resource, name, subresource] =
+    /^\/(?:api|apis\/[^/]+)\/v1\/(?:namespaces\/n\/)?([a-z]+)(?:\/([^/]+))?(?:\/([a-z]+))?/.exec(pathname) ?? [];
+  if (resource === undefined) {
+    return undefined;
+  }
+  const read = searchParams.get('watch') === 'true' ? 'watch' : name === undefined ? 'list' : 'get';
+  const verb = { POST: 'create', DELETE: 'delete' }[method] ?? read;
+  return `${verb} ${resource}${subresource === undefined ? '' : `/${subresource}`}`;
+}
+
+/** A pod of the preflight, as it is seen once it has started: all run, and the one that asks another has ended. */
+function started(name: string): object {
+  const startedAt = new Date().toISOString();
+  const state = name === 'preflight-reach' ? { terminated: { exitCode: 0 } } : { running: { startedAt } };
+  return {
+    metadata: { name, namespace: 'n' },
+    spec: { nodeName: 'n' },
+    status: { podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True' }], containerStatuses: [{ state }] },
+  };
 }
 
 beforeEach(async () => {
@@ -55,6 +83,27 @@ beforeEach(async () => {
       response.end(JSON.stringify(body));
     };
     const resource = url.pathname.split('/').at(-1) ?? '';
+    const needed = rightOf(request.method ?? '', url);
+    if (needed !== undefined && cluster.forbidden.includes(needed)) {
+      return answer(403, {
+        message: `pods is forbidden: User "x" cannot ${needed.split(' ')[0]} resource "${resource}"`,
+      });
+    }
+    if (url.searchParams.get('watch') === 'true') {
+      const [, name = ''] = /^metadata.name=(.*)$/.exec(url.searchParams.get('fieldSelector') ?? '') ?? [];
+      response.end(`${JSON.stringify({ type: 'ADDED', object: started(name) })}\n`);
+      return;
+    }
+    if (url.pathname.endsWith('/proxy/')) {
+      return answer(200, { arch: 'x64', at: Date.now(), dns: 'yes' });
+    }
+    if (resource === 'log') {
+      response.end(url.pathname.includes('-reach') ? 'reached 200' : JSON.stringify({ at: Date.now(), dns: 'yes' }));
+      return;
+    }
+    if (request.method === 'DELETE') {
+      return answer(200, {});
+    }
     if (request.method !== 'POST') {
       if (resource === 'nodes' && cluster.nodes === 'forbidden') {
         return answer(403, { message: 'no' });
@@ -64,12 +113,12 @@ beforeEach(async () => {
     }
     const body = await json(request);
     if (resource === 'selfsubjectaccessreviews') {
-      const {
-        verb,
-        resource: of,
-        subresource,
-      } = (body as Review).spec.resourceAttributes ?? { verb: '', resource: '' };
-      const right = `${verb} ${of}${subresource === undefined ? '' : `/${subresource}`}`;
+      const { resourceAttributes, nonResourceAttributes } = (body as Review).spec;
+      const { verb, resource: of = '', subresource } = resourceAttributes ?? { verb: '' };
+      const right =
+        nonResourceAttributes === undefined
+          ? `${verb} ${of}${subresource === undefined ? '' : `/${subresource}`}`
+          : `${nonResourceAttributes.verb} ${nonResourceAttributes.path}`;
       return answer(201, { status: { allowed: !cluster.forbidden.includes(right) } });
     }
     const refused = cluster.refused[resource];
@@ -155,6 +204,55 @@ test('a right that is missing is told with the requirements that need it, and wi
   expect(lackingOf(lacks)).toEqual({
     'WH-08': expect.stringMatching(/lacks for the harness: right: create networkpolicies/),
   });
+});
+
+/** What a selection needs, with one image, so that pods are started. */
+function withPods(isSelected: (row: (typeof requirements)[number]) => boolean, namespaces: string[] = []): Needs {
+  const selected = needsOf(requirements.filter(isSelected), { namespaces });
+  const ids = selected.requirements.map(({ id }) => id);
+  const image = { name: 'node', reference: 'image', variable: 'V', why: 'pods', requirements: ids } as const;
+  return { ...selected, images: [image] };
+}
+
+describe.each([
+  ['RB-01 to RB-09', withPods(({ id }) => /^RB-0/.test(id)), undefined],
+  ['a job runner', withPods(({ id }) => /^JL-0[1-9]$/.test(id)), undefined],
+  ['a job runner in one namespace', withPods(({ id }) => id === 'JL-21', ['n']), 'n'],
+])('of the rights that %s needs', (_, selected, given) => {
+  const kept = given === undefined ? {} : { given };
+
+  test('none is missing: nothing is told', async () => {
+    expect(await look(selected, kept)).toEqual([]);
+    expect(made).toContain('pods');
+  });
+
+  test.each(selected.rights.map((right) => [describeNeed(right), right] as const))(
+    '%s is missing: that alone is told, with whom it is for and how to fix it',
+    async (name, { verb, resource, requirements: ids }) => {
+      cluster.forbidden = [`${verb} ${resource}`];
+      expect(await look(selected, kept)).toEqual([
+        {
+          missing: `right: ${name}`,
+          found: 'SelfSubjectAccessReview: not allowed',
+          fix: expect.stringContaining('plan --output rbac'),
+          requirements: ids,
+        },
+      ]);
+    },
+  );
+});
+
+test('rights that the preflight alone would use are not asked of anybody', async () => {
+  cluster.forbidden = ['get pods/proxy', 'get pods/log'];
+  const selected = withPods(({ id }) => id === 'RB-05');
+  expect(selected.rights.map(describeNeed)).not.toContain('get pods/log');
+  expect(await look(selected)).toEqual([]);
+});
+
+test('without the rights to remove what it makes, it makes nothing', async () => {
+  cluster.forbidden = ['delete namespaces'];
+  await look(withPods(({ id }) => id === 'RB-01'));
+  expect(made).toEqual([]);
 });
 
 test.each([

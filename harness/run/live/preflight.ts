@@ -7,9 +7,11 @@ import {
   missingRights,
   missingStorage,
   refusedObjects,
+  rightLack,
   unfitNodes,
 } from './preflight-cluster.ts';
 import { missingImages } from './preflight-pods.ts';
+import type { NeededRight } from './rights.ts';
 
 /**
  * Finds out in seconds, before the first requirement, what a live cluster lacks for the harness: rights, admission,
@@ -19,7 +21,7 @@ import { missingImages } from './preflight-pods.ts';
  */
 export async function preflight(options: PreflightOptions): Promise<Lack[]> {
   const { needs, data } = options;
-  const before = await Promise.all([
+  const [missing, ...before] = await Promise.all([
     missingRights(options),
     refusedObjects(options, undefined),
     unfitNodes(options),
@@ -27,7 +29,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     missingApis(options),
     clockDifference(options),
   ]);
-  const lacks = before.flat();
+  const lacks = [...missing.map(rightLack), ...before.flat()];
   if (data.refusesServiceAccounts === true) {
     lacks.push({
       missing: 'an API server that takes ServiceAccount tokens',
@@ -36,12 +38,8 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
       requirements: needs.requirements.filter(presentsTokens).map(({ id }) => id),
     });
   }
-  const blocked = (resource: string): boolean =>
-    lacks.some(
-      ({ missing }) =>
-        missing === `right: create ${resource}` || missing === 'admission of a namespace' || missing === 'a node',
-    );
-  if (needs.requirements.length === 0 || blocked('pods') || (options.given === undefined && blocked('namespaces'))) {
+  const isBlocked = lacks.some((lack) => lack.missing === 'admission of a namespace' || lack.missing === 'a node');
+  if (needs.requirements.length === 0 || isBlocked || keepOutside(missing, needs)) {
     return lacks;
   }
   const namespace = await options.namespace();
@@ -51,6 +49,14 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     lacks.push(...(await missingImages(options, namespace)));
   }
   return lacks;
+}
+
+/**
+ * Whether without these rights the harness cannot look into the cluster, or could not remove what it makes for that:
+ * those of the run itself, and those to its pods.
+ */
+function keepOutside(missing: readonly NeededRight[], { requirements }: Needs): boolean {
+  return missing.some(({ resource, requirements: ids }) => resource === 'pods' || ids.length === requirements.length);
 }
 
 /** Roles and suites whose requirements show a ServiceAccount's token to the API server. */
