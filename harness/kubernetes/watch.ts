@@ -22,7 +22,7 @@ export interface WatchOptions<T> {
  * Whether an answer that had begun was cut: its connection was closed under it, by an API server that restarts or by a
  * proxy or load balancer on the way. `fetch` has no code for it (Fetch standard, "terminated").
  */
-export function isCut(error: unknown): boolean {
+function isCut(error: unknown): boolean {
   return error instanceof TypeError && error.message === 'terminated';
 }
 
