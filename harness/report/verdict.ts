@@ -16,9 +16,9 @@ export function decides(level: ReportResult['level'], strict = false): boolean {
 /**
  * The verdict over the results of one candidate.
  *
- * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled, the
- * harness made no error, and at least one requirement passed. A SHOULD that failed is reported and does not change the
- * verdict (RFC 2119), unless the run is strict. A MAY never changes it.
+ * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled,
+ * the harness made no error, and at least one requirement passed. A SHOULD that failed is reported and does not change
+ * the verdict (RFC 2119), unless the run is strict. A MAY never changes it.
  */
 export function assess(planned: string[], results: ReportResult[], faults: string[], strict = false): Verdict {
   const reasons: string[] = [];
