@@ -48,6 +48,17 @@ test('JL-22: a second pod of a task is one too many, and a task without any is o
   ]);
 });
 
+test('JL-22: an agent that is started again in its pod ran twice, though the pod is one', () => {
+  const fails = task('fails');
+  const pod = (second: number, restartCount: number) =>
+    seen(second, 'MODIFIED', 'Pod', fails, { status: { containerStatuses: [{ name: 'agent', restartCount }] } });
+  const job = seen(1, 'ADDED', 'Job', fails);
+  const found = (...pods: ObjectEvent[]) =>
+    runsEachTaskOnce(record({ tasks: [fails], objects: [job, seen(1, 'ADDED', 'Pod', fails), ...pods] }));
+  expect(found(pod(2, 0))).toEqual([]);
+  expect(found(pod(2, 1), pod(3, 0))).toEqual([expect.stringContaining('was started 2 times in its pod')]);
+});
+
 test('JL-25: an end that is reported twice, one that is reported wrong, and one without its exit code', () => {
   const [first, second, fails] = [task('first'), task('second'), task('fails')];
   const tasks = [first, second, fails];

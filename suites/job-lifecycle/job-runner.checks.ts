@@ -8,23 +8,29 @@ import {
   endsOf,
   jobsOf,
   leftOvers,
+  type ObservedObject,
   ofKind,
   podsOf,
   type RunnerRecord,
   type SubmittedTask,
   secondsText,
+  statusOf,
 } from '../../harness/roles/job-runner/record.ts';
 import type { IdsRecord } from '../../harness/roles/job-runner/scenarios/ids.ts';
 import { describeResumption, type ParentPodRecord } from '../../harness/roles/job-runner/scenarios/parent-pod.ts';
 import type { CleanUpRecord } from '../../harness/roles/job-runner/scenarios/settings.ts';
 import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
 
-/** JL-22: one Job and one pod for each task, never a second pod, also for one that failed. */
+/**
+ * JL-22: one Job and one pod for each task, never a second pod, also for one that failed; and in its pod the agent
+ * starts once.
+ */
 export function runsEachTaskOnce(record: RunnerRecord): Finding[] {
   return record.tasks.flatMap((task) => {
     const jobs = jobsOf(record, task);
     const pods = podsOf(record, task);
     const named = pods.map(({ name }) => name).join(', ');
+    const restarts = restartsOf(record, pods);
     return [
       ...(jobs.length === 1
         ? []
@@ -32,8 +38,21 @@ export function runsEachTaskOnce(record: RunnerRecord): Finding[] {
       ...(pods.length === 1
         ? []
         : [`the task ${task.label} had ${pods.length} pods (${named}); it ${describeOutcome(record, task)}`]),
+      ...(restarts === 0
+        ? []
+        : [`the agent of the task ${task.label} was started ${restarts + 1} times in its pod (${named})`]),
     ];
   });
+}
+
+/** How often the agent's container was started again, at most, in one of some pods. */
+function restartsOf({ objects, target }: RunnerRecord, pods: ObservedObject[]): number {
+  const uids = new Set(pods.map(({ uid }) => uid));
+  const counts = objects
+    .filter(({ kind, object }) => kind === 'Pod' && uids.has(object.metadata?.uid ?? ''))
+    .map(({ object }) => statusOf(object).containerStatuses?.find(({ name }) => name === target.container))
+    .map((status) => status?.restartCount ?? 0);
+  return Math.max(0, ...counts);
 }
 
 /** JL-24: its Jobs and pods, and only they, are found by the declared selectors, and others' Jobs are left alone. */

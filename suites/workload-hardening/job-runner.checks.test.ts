@@ -3,10 +3,16 @@ import { describe, expect, it } from 'vitest';
 import { textOf } from '../../harness/core/findings.ts';
 import type { ManifestChange } from '../../harness/role-data/manifest-change.ts';
 import { readManifests } from '../../harness/roles/job-runner/manifests.ts';
-import { record } from '../../harness/roles/job-runner/record-builders.ts';
+import { record, seen, task as taskOf } from '../../harness/roles/job-runner/record-builders.ts';
 import type { InstallationRecord } from '../../harness/roles/job-runner/scenarios/installation.ts';
 import { loadTarget, type Target } from '../../harness/targets/load.ts';
-import { isAdmittedUnderRestricted, isInstalledSafely } from './job-runner.checks.ts';
+import {
+  isAdmittedUnderRestricted,
+  isInstalledSafely,
+  mountsNoApiToken,
+  runsUnprivileged,
+  setsResources,
+} from './job-runner.checks.ts';
 
 const FILE = fileURLToPath(new URL('../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url));
 const target = loadTarget(FILE) as Target<'job-runner'>;
@@ -34,6 +40,42 @@ it('WH-02 names each pod that is refused, and is not content without any', () =>
     'the pod of Job a is refused (403: violates PodSecurity)',
   ]);
   expect(found([])).toHaveLength(1);
+});
+
+describe('what a cluster adds to a pod', () => {
+  const task = taskOf('one');
+  const resources = { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '1Gi' } };
+  const securityContext = { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } };
+  const agent = (change: object = {}) => ({ name: 'agent', resources, securityContext, ...change });
+  const pod = { securityContext: { fsGroup: 1000, runAsNonRoot: true } };
+  const token = { projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } };
+  const seenOf = (asked: object, admitted: object) =>
+    record({
+      tasks: [task],
+      objects: [
+        seen(1, 'ADDED', 'Job', task, { spec: { template: { spec: { ...pod, containers: [agent(asked)] } } } }),
+        seen(2, 'ADDED', 'Pod', task, { spec: { ...pod, ...admitted } }),
+      ],
+    });
+  const injected = { name: 'proxy', volumeMounts: [{ name: 'proxy-token' }] };
+  const withProxy = { containers: [agent(), injected], volumes: [{ name: 'proxy-token', ...token }] };
+
+  it('is not the runner’s: an injected container, and its token (WH-01, WH-03, WH-05)', () => {
+    const seenWith = seenOf({}, withProxy);
+    expect([runsUnprivileged(seenWith), mountsNoApiToken(seenWith), setsResources(seenWith)]).toEqual([[], [], []]);
+  });
+
+  it('is no excuse: defaults of a LimitRange, a context that is set right, a token in its own container', () => {
+    const defaulted = seenOf({ resources: {}, securityContext: {} }, { containers: [agent()] });
+    expect(setsResources(defaulted)).toEqual([expect.stringContaining('sets no requests.cpu')]);
+    expect(runsUnprivileged(defaulted)).toEqual([expect.stringContaining('allows privilege escalation')]);
+    const api = 'kube-api-access-x2x4z';
+    const mounted = seenOf(
+      {},
+      { containers: [agent({ volumeMounts: [{ name: api }] })], volumes: [{ name: api, ...token }] },
+    );
+    expect(mountsNoApiToken(mounted)).toEqual([expect.stringContaining('has a ServiceAccount token')]);
+  });
 });
 
 describe('WH-07', () => {

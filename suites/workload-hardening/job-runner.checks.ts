@@ -9,6 +9,7 @@ import {
   ofKind,
   type PodSpec,
   type RunnerRecord,
+  specsOf,
 } from '../../harness/roles/job-runner/record.ts';
 import type { AdmissionRecord } from '../../harness/roles/job-runner/scenarios/admission.ts';
 import type { InstallationRecord } from '../../harness/roles/job-runner/scenarios/installation.ts';
@@ -16,10 +17,11 @@ import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks
 
 /**
  * WH-01: non-root, no privilege escalation, no capabilities, fsGroup set; init containers that are declared may differ.
+ * What a cluster adds to a pod, or sets right in it, is not the runner's: its Job counts.
  */
 export function runsUnprivileged(record: RunnerRecord): Finding[] {
-  return eachPod(record, (pod, spec) => [
-    ...(spec.securityContext?.fsGroup === undefined ? [`pod ${pod} has no fsGroup`] : []),
+  return eachSpec(record, (who, spec) => [
+    ...(spec.securityContext?.fsGroup === undefined ? [`${who} has no fsGroup`] : []),
     ...containersOf(spec, record.target.privilegedInitContainers).flatMap(({ name, securityContext: own = {} }) => {
       const { runAsNonRoot, runAsUser } = { ...spec.securityContext, ...own };
       const wrong = [
@@ -28,7 +30,7 @@ export function runsUnprivileged(record: RunnerRecord): Finding[] {
         ...(own.privileged === true ? ['is privileged'] : []),
         ...(own.capabilities?.drop?.includes('ALL') === true ? [] : ['does not drop all capabilities']),
       ];
-      return wrong.length === 0 ? [] : [`pod ${pod}: container ${name} ${wrong.join(', ')}`];
+      return wrong.length === 0 ? [] : [`${who}: container ${name} ${wrong.join(', ')}`];
     }),
   ]);
 }
@@ -43,16 +45,27 @@ export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[]
   );
 }
 
-/** WH-03: no API token in agents' pods. */
+/** WH-03: no API token in agents' pods, but for one that a cluster gives to a container of its own. */
 export function mountsNoApiToken(record: RunnerRecord): Finding[] {
   if (record.target.apiTokenInPods) {
     return [];
   }
-  return eachPod(record, (pod, { volumes = [] }) =>
-    /"serviceAccountToken":/.test(JSON.stringify(volumes))
-      ? [`pod ${pod} has a ServiceAccount token: the volumes ${JSON.stringify(volumes).slice(0, 200)}`]
-      : [],
+  const own = new Set(
+    specsOf(record).flatMap(({ spec }) => [...spec.containers, ...(spec.initContainers ?? [])].map(({ name }) => name)),
   );
+  return eachPod(record, (pod, { volumes = [], containers, initContainers = [] }) => {
+    const mounted = new Set(
+      [...containers, ...initContainers]
+        .filter(({ name }) => own.has(name))
+        .flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)),
+    );
+    const tokens = volumes.filter(
+      (volume) => mounted.has(String(volume.name)) && /"serviceAccountToken":/.test(JSON.stringify(volume)),
+    );
+    return tokens.length === 0
+      ? []
+      : [`pod ${pod} has a ServiceAccount token: the volumes ${JSON.stringify(tokens).slice(0, 200)}`];
+  });
 }
 
 /** WH-04: the value of a secret variable stands in no specification and in no line of the runner's own output. */
@@ -74,16 +87,16 @@ export function hidesSecrets(record: TasksRecord): Finding[] {
   ];
 }
 
-/** WH-05: requests and limits of CPU and memory. */
+/** WH-05: requests and limits of CPU and memory, by itself: a LimitRange gives its defaults to every pod. */
 export function setsResources(record: RunnerRecord): Finding[] {
-  return eachPod(record, (pod, spec) =>
+  return eachSpec(record, (who, spec) =>
     spec.containers.flatMap(({ name, resources = {} }) => {
       const missing = [
         ...(resources.requests?.cpu === undefined ? ['requests.cpu'] : []),
         ...(resources.requests?.memory === undefined ? ['requests.memory'] : []),
         ...(resources.limits?.memory === undefined ? ['limits.memory'] : []),
       ];
-      return missing.length === 0 ? [] : [`pod ${pod}: container ${name} sets no ${missing.join(', ')}`];
+      return missing.length === 0 ? [] : [`${who}: container ${name} sets no ${missing.join(', ')}`];
     }),
   );
 }

@@ -223,6 +223,7 @@ export interface Container {
   env?: { name: string; value?: string; valueFrom?: { secretKeyRef?: object } }[];
   resources?: { requests?: Record<string, string>; limits?: Record<string, string> };
   securityContext?: SecurityContext;
+  volumeMounts?: { name: string; mountPath?: string }[];
 }
 
 interface SecurityContext {
@@ -255,6 +256,7 @@ export interface ContainerStatus {
     running?: object;
     terminated?: { exitCode?: number; reason?: string; startedAt?: string; finishedAt?: string };
   };
+  restartCount?: number;
 }
 
 /** The parts of the status of a pod or Job that checks look at. */
