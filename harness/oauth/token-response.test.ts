@@ -30,6 +30,13 @@ test.for<[string, string[]]>([
   expect(formFindings(response)).toEqual(findings);
 });
 
+test('a byte order mark, and an error beside a token, are findings', () => {
+  const text = '{"access_token":"x","token_type":"Bearer"}';
+  const marked = readTokenResponse({ status: 200, headers: JSON_TYPE, text, hasByteOrderMark: true });
+  expect([isAccepted(marked), formFindings(marked)]).toEqual([true, [expect.stringContaining('byte order mark')]]);
+  expect(formFindings(token(',"error":"invalid_grant"'))).toEqual([expect.stringContaining('an error beside')]);
+});
+
 test('a token that stands in no header is a finding', () => {
   expect(formFindings(answer('{"access_token":"x\\ny","token_type":"Bearer"}'))).toEqual([
     'answers an access_token with characters that no header can carry (RFC 6749 appendix A.12)',
@@ -65,6 +72,7 @@ test.for<[string, number | undefined]>([
   [',"expires_in":60', 60],
   [',"expires_in":"3600"', 3_600],
   [',"expires_in":"soon"', undefined],
+  [',"expires_in":1e999', Number.POSITIVE_INFINITY],
   [',"expires_in":60,"expires_in":"86400"', 86_400],
 ])('%s: the life in it counts', ([members, seconds]) => {
   expect(statedLifeSeconds(token(members))).toBe(seconds);

@@ -10,8 +10,9 @@ export interface TokenResponse {
   unanswered?: string;
   /** Names in lower case. */
   headers: Record<string, string>;
-  /** The body as it came. */
+  /** The body as it came, but for a byte order mark. */
   text: string;
+  hasByteOrderMark?: true;
   /** The JSON object of the body; empty if the body is none. */
   body: Record<string, unknown>;
   accessToken?: string;
@@ -159,12 +160,12 @@ export function grantedScopes(response: TokenResponse): string[] | undefined {
 
 /**
  * The life that an answer states in `expires_in`, in seconds, also where it is written as a string; the longest if
- * there are several.
+ * there are several. A number that is too large to be held is infinite.
  */
 export function statedLifeSeconds(response: TokenResponse): number | undefined {
   const seconds = valuesOf(response, 'expires_in')
     .map((value) => (typeof value === 'string' && value.trim() !== '' ? Number(value) : value))
-    .filter((value): value is number => typeof value === 'number' && Number.isFinite(value));
+    .filter((value): value is number => typeof value === 'number' && !Number.isNaN(value));
   return seconds.length === 0 ? undefined : Math.max(...seconds);
 }
 
@@ -184,7 +185,7 @@ const typeName = (value: unknown): string =>
  * grantedScopes} and {@link statedLifeSeconds}.
  */
 export function formFindings(response: TokenResponse): string[] {
-  const { accessToken, body, headers, repeated } = response;
+  const { accessToken, body, error, hasByteOrderMark, headers, repeated } = response;
   const findings = Object.keys(repeated).map((name) => `answers with ${name} more than once (RFC 6749 section 3.2)`);
   const mediaType = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
   if (mediaType !== 'application/json') {
@@ -195,6 +196,14 @@ export function formFindings(response: TokenResponse): string[] {
     if (value !== undefined && typeof value !== expected) {
       findings.push(`answers ${name} as ${typeName(value)}, where a ${expected} must be (RFC 6749 section 5.1)`);
     }
+  }
+  if (hasByteOrderMark === true) {
+    findings.push(
+      'answers with a byte order mark before the JSON, which clients need not ignore (RFC 8259 section 8.1)',
+    );
+  }
+  if (accessToken !== undefined && error !== undefined) {
+    findings.push('answers with an error beside an access_token: it is either (RFC 6749 sections 5.1 and 5.2)');
   }
   if (typeof body.expires_in === 'number' && body.expires_in < 0) {
     findings.push('answers with a negative expires_in, which is no lifetime (RFC 6749 section 5.1)');

@@ -60,6 +60,11 @@ test.for<[string, (socket: Socket) => void, RegExp]>([
   expect(await postForm(fetch, await serve(treat), FORM)).toEqual({ unanswered: expect.stringMatching(unanswered) });
 });
 
+test('a byte order mark is no part of the text, and is told', async () => {
+  const url = await serve((socket) => socket.end(`${head(5)}\uFEFF{}`));
+  expect(await postForm(fetch, url, FORM)).toMatchObject({ status: 200, text: '{}', hasByteOrderMark: true });
+});
+
 test('an endpoint that aborts the TLS handshake gave no answer', async () => {
   const plain = await serve((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'));
   const alert = await serve((socket) => socket.end(Buffer.from([0x15, 3, 3, 0, 2, 2, 40])));

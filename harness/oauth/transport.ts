@@ -13,7 +13,10 @@ export interface Answer {
   status: number;
   /** Names in lower case. */
   headers: Record<string, string>;
+  /** Without a byte order mark. */
   text: string;
+  /** The body began with one. */
+  hasByteOrderMark?: true;
 }
 
 /** The endpoint was reached, and gave no complete HTTP answer. */
@@ -109,7 +112,7 @@ async function readText(response: FetchedResponse): Promise<string | undefined> 
   if (response.body === null || response.body === undefined) {
     return response.text();
   }
-  const decoder = new TextDecoder();
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   let text = '';
   let bytes = 0;
   for await (const chunk of response.body) {
@@ -166,6 +169,8 @@ export function getText(fetch: Fetch, url: string): Promise<Answer | NoAnswer> {
   return ask(fetch, url, { headers: { accept: 'application/json' }, redirect: 'follow' });
 }
 
+const BYTE_ORDER_MARK = '\uFEFF';
+
 const FORM_TYPE = 'application/x-www-form-urlencoded';
 
 async function ask(fetch: Fetch, url: string, request: FetchInit, signal?: AbortSignal): Promise<Answer | NoAnswer> {
@@ -187,7 +192,9 @@ async function ask(fetch: Fetch, url: string, request: FetchInit, signal?: Abort
     response.headers.forEach((value, name) => {
       names[name.toLowerCase()] = value;
     });
-    return { status: response.status, headers: names, text };
+    return text.startsWith(BYTE_ORDER_MARK)
+      ? { status: response.status, headers: names, text: text.slice(1), hasByteOrderMark: true }
+      : { status: response.status, headers: names, text };
   } catch (error) {
     if (signal?.aborted === true) {
       throw error;

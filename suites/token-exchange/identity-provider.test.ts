@@ -440,7 +440,7 @@ requirement('TX-19', async (t) => {
     const expiries = [
       ...(claims !== undefined && 'exp' in claims ? [Number(claims.exp)] : []),
       ...(says === undefined ? [] : [Math.floor(Date.now() / 1_000) + says]),
-    ];
+    ].filter((expiry) => !Number.isNaN(expiry));
     if (expiries.length === 0) {
       return void untestable.push({ finding: 'says nowhere when its access tokens expire', where });
     }
