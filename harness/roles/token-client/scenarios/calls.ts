@@ -14,8 +14,20 @@ export type MakeCall = (phase: Phase, provider: string, more?: Pick<Call, 'burst
 /** Calls of which it counts how long they take. */
 const TIMED: ReadonlySet<Phase> = new Set(['missing', 'blank', 'white-space', 'renewal', 'hanging', 'outage']);
 
-/** Calls that may take as long as the client's time limit. */
-const WAITS_FOR_LIMIT: ReadonlySet<Phase> = new Set(['renewal', 'hanging', 'outage']);
+/**
+ * Calls that may take as long as the client's time limit: of providers that do not behave, where it may try again until
+ * then.
+ */
+const WAITS_FOR_LIMIT: ReadonlySet<Phase> = new Set([
+  'refused',
+  'recovered',
+  'blanked',
+  'restored',
+  'simulated',
+  'renewal',
+  'hanging',
+  'outage',
+]);
 
 const PULSE_MS = 500;
 

@@ -10,6 +10,9 @@ const RENEWAL_SECONDS = 9;
 /** Calls of a provider that does not answer the renewal of a token that is good. */
 const SILENT_CALLS = 2;
 
+/** So long a client that does one thing at a time has for the other calls before one that may hold it up. */
+const HEAD_START_MS = 1_000;
+
 const HANGING_POLL_MS = 250;
 
 /** How a provider fails when a token is about to be renewed, and how many calls come at once then. */
@@ -152,10 +155,10 @@ async function callWhileGood(
 ): Promise<void> {
   const failing = renewals.filter(({ act }) => act !== 'silent');
   const silent = renewals.filter(({ act }) => act === 'silent');
-  // Each is called at once, while its token is good for certain; calls that may take long are made beside the others.
-  for (const { name, act } of failing) {
-    await call('renewal', name, { act });
-  }
+  // All are called at once, while their tokens are good for certain: a client may be busy with each of them for as long
+  // as its time limit. The call that may take longest comes a moment later, and is made beside the others.
+  const first = Promise.all(failing.map(({ name, act }) => call('renewal', name, { act })));
+  await Promise.race([first, driver.until(new Date(Date.now() + HEAD_START_MS))]);
   const unanswered = (async () => {
     // A client that waits for its time limit is not called again and again.
     for (let count = 0; count < SILENT_CALLS && Date.now() < end; count += 1) {
@@ -166,6 +169,7 @@ async function callWhileGood(
   })();
   // It is awaited below; until then nobody else looks at it.
   unanswered.catch(() => undefined);
+  await first;
   // All at one moment, as an agent's calls come.
   for (const { name, act, atOnce = 1 } of failing) {
     for (let count = 1; count < atOnce && Date.now() < end; count += 1) {
