@@ -2,7 +2,7 @@
 
 import type { V1Pod, V1Service } from '@kubernetes/client-node';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
-import type { Call } from './driver.ts';
+import { type Call, isSuccess } from './driver.ts';
 import type { LaunchedManager, ManagerRecord, ObjectEvent } from './launch.ts';
 
 /** From its creation to the start of a pod that does nothing, on a small machine that many share. */
@@ -45,21 +45,40 @@ export function isReady(pod: V1Pod | undefined): boolean {
   return pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 }
 
+/** A pod whose creation was answered by an error may be there all the same: it is then seen within so long. */
+const REFUSED_SECONDS = 3;
+
+/** Longest time that a pod is waited for. */
+function patienceFor(manager: Pick<LaunchedManager, 'calls'>, name: string): number {
+  const created = callsOf(manager, 'createPod', name).at(0);
+  return created === undefined || isSuccess(created) ? POD_SECONDS : REFUSED_SECONDS;
+}
+
 /** Waits until a pod is Ready; false when it has not become so in time, or cannot any more. */
 export async function untilReady(manager: LaunchedManager, name: string): Promise<boolean> {
-  const seen = await manager.until(() => {
+  const seen = (): boolean | undefined => {
     const pod = latest(manager.objects, 'Pod', name);
     return isReady(pod) || hasEnded(pod) ? isReady(pod) : undefined;
-  }, POD_SECONDS);
-  return seen === true;
+  };
+  return (await untilSeen(manager, name, seen)) === true;
 }
 
 /** Waits until pods have come to their end. */
 export async function untilEnded(manager: LaunchedManager, names: string[]): Promise<void> {
-  await manager.until(
-    () => (names.every((name) => hasEnded(latest(manager.objects, 'Pod', name))) ? true : undefined),
-    POD_SECONDS,
-  );
+  const ended = (name: string) => (): true | undefined =>
+    hasEnded(latest(manager.objects, 'Pod', name)) ? true : undefined;
+  await Promise.all(names.map((name) => untilSeen(manager, name, ended(name))));
+}
+
+/** Waits for a pod to be as it is wanted, and not for long where nobody has ever seen it. */
+async function untilSeen<R>(
+  manager: LaunchedManager,
+  name: string,
+  accept: () => R | undefined,
+): Promise<R | undefined> {
+  const isThere = (): true | undefined => (first(manager.objects, 'Pod', name) === undefined ? undefined : true);
+  const there = await manager.until(isThere, patienceFor(manager, name));
+  return there === undefined ? undefined : manager.until(accept, POD_SECONDS);
 }
 
 /** Calls of one operation, those for one name if it is given. */

@@ -6,7 +6,7 @@ import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call, PodInput } from '../driver.ts';
 import { observed } from '../evidence.ts';
 import { type LaunchedManager, type ManagerRecord, withSessionManager } from '../launch.ts';
-import { deletedAt, GONE_SECONDS, latest, untilEnded, untilReady } from '../record.ts';
+import { deletedAt, first, GONE_SECONDS, latest, untilEnded, untilReady } from '../record.ts';
 import { takes } from '../target.ts';
 
 /** Arguments that a shell, a query string or a line would change. */
@@ -239,7 +239,9 @@ async function useServices(manager: LaunchedManager, steps: WorkRecord['steps'])
   }
   steps['delete service'] = await manager.call('deleteService', { name, namespace });
   // Its watch may report that later than the answer comes.
-  await manager.until(() => deletedAt(manager.objects, 'Service', name), GONE_SECONDS);
+  if (first(manager.objects, 'Service', name) !== undefined) {
+    await manager.until(() => deletedAt(manager.objects, 'Service', name), GONE_SECONDS);
+  }
   steps['get deleted service'] = await manager.call('getService', { name, namespace });
 }
 
