@@ -14,6 +14,7 @@ import type { HttpTarget } from '../../harness/roles/session-manager/target.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
 import {
   answersFailedCommands,
+  answersManyAtOnce,
   cleansUp,
   keepsItsLabel,
   knowsItsCallers,
@@ -202,4 +203,12 @@ test('a kubeconfig that cannot work ends nothing, now or at the next start (SM-1
   expect(texts(survivesBadKubeconfigs(seen({ startsAgain: false })))).toMatch(/does not start again/);
   const test = call('testConnection', 200, { connected: true });
   expect(texts(survivesBadKubeconfigs(seen({ test })))).toMatch(/says that it is connected/);
+});
+
+test('of many at once, an error that took long may be the machine’s fault, and one that came at once is not (SM-14)', () => {
+  const execs = [{ ...exec({}), status: 503, text: 'the cluster cannot be reached' }];
+  const many = (endedAt: number) =>
+    answersManyAtOnce({ ...record(), execs: execs.map((one) => ({ ...one, endedAt })), gets: [] });
+  expect(many(20)).toEqual([expect.stringContaining('command 0')]);
+  expect(many(10_000)).toEqual([{ text: expect.stringContaining('cannot be reached'), missing: true }]);
 });

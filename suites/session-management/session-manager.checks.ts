@@ -155,10 +155,17 @@ export function answersManyAtOnce(record: ManyRecord): Finding[] {
   ];
 }
 
-/** What is wrong with a call, and its answer. One that did not come in time may be the machine's fault. */
+/** An answer that takes so long had a time limit of its own on the way: the manager's to the API server, for example. */
+const SLOW_MS = 5_000;
+
+/**
+ * What is wrong with a call, and its answer. One that did not come in time, or an error that took long to come, may be
+ * the machine's fault.
+ */
 function withAnswer(call: Call, what: string): Finding {
   const text = `${what}: ${describeCall(call)}`;
-  return call.late === true ? missing(text) : text;
+  const isSlowError = (call.status ?? 0) >= 500 && call.endedAt - call.at > SLOW_MS;
+  return call.late === true || isSlowError ? missing(text) : text;
 }
 
 /** A process that ended though nobody had asked for it. */
