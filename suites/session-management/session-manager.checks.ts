@@ -155,7 +155,7 @@ export function answersManyAtOnce(record: ManyRecord): Finding[] {
   ];
 }
 
-/** An answer that takes so long had a time limit of its own on the way: the manager's to the API server, for example. */
+/** An answer that takes so long met a time limit on its way: the manager’s own to the API server, for example. */
 const SLOW_MS = 5_000;
 
 /**
