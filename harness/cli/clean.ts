@@ -47,14 +47,14 @@ async function cleanCluster(context: string | undefined, given: string[]): Promi
     onProgress: (message) => process.stdout.write(`${message}\n`),
   });
   try {
-    const { namespaces, objects, stuck } = await removeLeftovers(cluster.data, {
+    const { namespaces, clusterObjects, objects, stuck } = await removeLeftovers(cluster.data, {
       given,
       deadlineSeconds: GONE_SECONDS,
     });
     process.stdout.write(
       given.length > 0
         ? `removed what ${objects.length} dead runs left in ${given.join(', ')}\n`
-        : `removed ${namespaces.length} namespaces of dead runs\n`,
+        : `removed ${namespaces.length} namespaces, and ${clusterObjects.length} cluster roles and bindings, of dead runs\n`,
     );
     if (stuck.length > 0) {
       process.stderr.write(redact(`could not be removed:\n${stuck.map((line) => `  ${line}\n`).join('')}`));

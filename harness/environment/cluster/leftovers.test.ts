@@ -67,3 +67,29 @@ test('what may not be deleted is told', async () => {
   expect(objects).toEqual([]);
   expect(stuck).toEqual([expect.stringMatching(/^c in given: .*pods\/of-gone is left behind/)]);
 });
+
+const RBAC = '/apis/rbac.authorization.k8s.io/v1';
+const leaveRights = (resource: string, runId: string): void => {
+  const labels = { [RUN_OBJECT_LABEL]: runId };
+  api.create(`${RBAC}/${resource}`, { metadata: { name: `kac-${runId}-target-1`, labels } });
+};
+
+test('rights that a dead run gave to a target in the whole cluster go with its namespaces, and nobody else’s', async () => {
+  const alive = newRunId();
+  enterRun(alive);
+  const dead = newRunId();
+  for (const resource of ['clusterroles', 'clusterrolebindings']) {
+    leaveRights(resource, alive);
+    leaveRights(resource, dead);
+    api.create(`${RBAC}/${resource}`, { metadata: { name: 'of-somebody-else' } });
+  }
+  const { clusterObjects, stuck } = await removeLeftovers(data, { given: [], deadlineSeconds: 5 });
+  expect(stuck).toEqual([]);
+  expect(clusterObjects).toEqual([`clusterrolebindings kac-${dead}-target-1`, `clusterroles kac-${dead}-target-1`]);
+  for (const resource of ['clusterroles', 'clusterrolebindings']) {
+    expect(api.list(`${RBAC}/${resource}`).map(({ metadata }) => metadata.name)).toEqual([
+      `kac-${alive}-target-1`,
+      'of-somebody-else',
+    ]);
+  }
+});

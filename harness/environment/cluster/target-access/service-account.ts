@@ -6,7 +6,7 @@ import {
   type V1PolicyRule,
 } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
-import { RUN_OBJECT_LABEL } from '../../../core/names.ts';
+import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../../core/names.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { rightsOf } from '../../../kubernetes/rbac.ts';
 import { SharedConnections } from '../../../kubernetes/shared-connections.ts';
@@ -135,7 +135,8 @@ export class BoundServiceAccount {
 
   async #bindCluster(rules: PolicyRule[]): Promise<void> {
     this.#hasClusterRole = true;
-    const metadata = { name: this.#clusterName, labels: this.#labels };
+    // By these a clean-up knows whose it is when the run was killed.
+    const metadata = { name: this.#clusterName, labels: this.#labels, annotations: annotationOfThisPod() };
     const roleRef = { apiGroup: ROLE_GROUP, kind: 'ClusterRole', name: this.#clusterName };
     await granted(rules, () => this.#rbac.createClusterRole({ body: { metadata, rules: plain(rules) } }));
     await this.#rbac.createClusterRoleBinding({ body: { metadata, roleRef, subjects: this.#subjects } });
