@@ -62,9 +62,9 @@ async function isAtWork(core: CoreV1Api, pod: string): Promise<boolean> {
 }
 
 /**
- * Removes what dead runs left on a live cluster: their namespaces and what they gave to targets in the whole cluster, or
- * their objects in given namespaces. A run in a pod is dead when its pod is; any other was started by this user on this host, and its process is gone: of the rest nobody
- * here can say.
+ * Removes what dead runs left on a live cluster: their namespaces and what they gave to targets in the whole cluster,
+ * or their objects in given namespaces. A run in a pod is dead when its pod is; any other was started by this user on
+ * this host, and its process is gone: of the rest nobody here can say.
  *
  * @param options.given namespaces of somebody else to look through
  */
