@@ -17,8 +17,10 @@ const request = (verb: string, group: string, resource: string, code = 200): Mad
 
 test('each right is needed, surplus or missing, with its requests', () => {
   const diff = permissionDiff(
-    'runner',
-    { namespaced: [rule('batch', 'jobs', 'create', 'delete')], cluster: [rule('', 'nodes', 'list')] },
+    {
+      name: 'runner',
+      rules: { namespaced: [rule('batch', 'jobs', 'create', 'delete')], cluster: [rule('', 'nodes', 'list')] },
+    },
     [
       request('create', 'batch', 'jobs', 201),
       request('create', 'batch', 'jobs', 409),
@@ -47,8 +49,9 @@ test('each right is needed, surplus or missing, with its requests', () => {
 
 test('exec over WebSocket needs create as well as get', () => {
   const exec: MadeRequest = { ...request('get', '', 'pods'), subresource: 'exec', upgrade: 'websocket' };
-  const { rights } = permissionDiff('runner', { namespaced: [rule('', 'pods/exec', 'get', 'create')], cluster: [] }, [
-    exec,
-  ]);
+  const { rights } = permissionDiff(
+    { name: 'runner', rules: { namespaced: [rule('', 'pods/exec', 'get', 'create')], cluster: [] } },
+    [exec],
+  );
   expect(rights.map(standingOf)).toEqual(['needed', 'needed']);
 });

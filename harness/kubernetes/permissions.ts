@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { relative } from 'node:path';
 import { z } from 'zod';
 import type { PolicyRule } from '../core/policy-rule.ts';
 import {
@@ -35,6 +37,7 @@ export const permissionsSchema = z.strictObject({
   of: z.string().describe('name of the implementation'),
   rights: z.array(rightSchema),
   smallest: z.string().describe('the smallest Role for what it did, YAML'),
+  documentedIn: z.string().optional().describe('where the documented rights are: file and field'),
 });
 
 export type Permissions = z.infer<typeof permissionsSchema>;
@@ -78,19 +81,48 @@ function requestsOf(right: Right, requests: readonly MadeRequest[]): { requests:
   };
 }
 
+/** An implementation as its target file documents it. */
+export interface Documented {
+  name: string;
+  rules: { namespaced: readonly PolicyRule[]; cluster: readonly PolicyRule[] };
+  /** Path of the target file. */
+  file?: string;
+}
+
+/** Where a target file has its rules: `agent.yaml:12 (rules)`; without the line where the file cannot be read. */
+export function placeOfRules(file: string): string {
+  let line = -1;
+  try {
+    line = readFileSync(file, 'utf8')
+      .split('\n')
+      .findIndex((text) => /^rules:/.test(text));
+  } catch {
+    // The rules were read; where they stand is a help only.
+  }
+  return `${relative(process.cwd(), file)}${line === -1 ? '' : `:${line + 1}`} (rules)`;
+}
+
+/** What an implementation documents, as evidence: where, and the Role. */
+export function documentedRole({ name, rules, file }: Documented): Record<string, string> {
+  return {
+    ...(file === undefined ? {} : { documentedIn: placeOfRules(file) }),
+    role: roleYaml(name, '<namespace>', rules.namespaced),
+    ...(rules.cluster.length === 0 ? {} : { clusterRole: roleYaml(name, '<namespace>', rules.cluster) }),
+  };
+}
+
 /**
  * Documented rules held against requests: each right that is documented, and each that was asked for beyond these.
  *
- * @param of name of the implementation
- * @param rules what its target file documents, in its namespace and for the whole cluster
+ * @param of the implementation: its name, and what its target file documents, in its namespace and for the cluster
  * @param unused documented rights that no request used although they are needed, with the reason
  */
 export function permissionDiff(
-  of: string,
-  rules: { namespaced: readonly PolicyRule[]; cluster: readonly PolicyRule[] },
+  of: Documented,
   requests: readonly MadeRequest[],
   unused: readonly UnusedRight[] = [],
 ): Permissions {
+  const { name: implementation, rules, file } = of;
   const documented = [...rules.namespaced, ...rules.cluster];
   const entry = (
     { verb, group, resource, name }: Right,
@@ -119,7 +151,7 @@ export function permissionDiff(
       ),
   );
   return {
-    of,
+    of: implementation,
     rights: [
       ...rightsOf(rules.namespaced).map((right) => entry(right, true, true)),
       ...rightsOf(rules.cluster).map((right) => entry(right, false, true)),
@@ -128,6 +160,7 @@ export function permissionDiff(
       ({ verb, apiGroup: group, resource, documented: isDocumented }) =>
         isDocumented || !isSelfReview({ verb, group, resource }),
     ),
-    smallest: roleYaml(of, '<namespace>', smallestRules(requests, documented)),
+    smallest: roleYaml(implementation, '<namespace>', smallestRules(requests, documented)),
+    ...(file === undefined ? {} : { documentedIn: placeOfRules(file) }),
   };
 }

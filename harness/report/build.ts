@@ -1,6 +1,6 @@
 import type { Requirement } from '../catalogue/catalogue.ts';
 import { loadDocuments, resolveSource } from '../catalogue/sources.ts';
-import { packageVersion } from '../core/package.ts';
+import { packageVersion, sourceCommit } from '../core/package.ts';
 import { redactData } from '../core/redact.ts';
 import { PERMISSIONS } from '../kubernetes/permissions.ts';
 import { MATRIX } from '../probes/matrix.ts';
@@ -87,11 +87,12 @@ export function buildReport(
   const evidence = results.flatMap((result) => result.evidence);
   const matrix = collectMatrix(evidence);
   const permissions = collectPermissions(evidence);
+  const commit = sourceCommit();
   const { conformant, harnessError, reasons } = assess(candidate.planned, results, faults, strict);
   return reportSchema.parse(
     redactData({
       apiVersion: 'conformance/v1',
-      tool: { ...packageVersion(), node: process.version },
+      tool: { ...packageVersion(), node: process.version, ...(commit === undefined ? {} : { commit }) },
       runId: session.runId,
       startedAt: session.startedAt.toISOString(),
       finishedAt: new Date().toISOString(),

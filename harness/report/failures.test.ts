@@ -1,6 +1,18 @@
 import { expect, test } from 'vitest';
 import { groupByCause, shapeOf } from '../core/causes.ts';
-import { causesOf, failuresOf, followsFrom, repeatCommand, sentenceOf, whatToDo } from './failures.ts';
+import { quoting } from '../core/quotation.ts';
+import {
+  causesOf,
+  failuresOf,
+  firstFinding,
+  followsFrom,
+  idsByLevel,
+  prerequisites,
+  repeatCommand,
+  sentenceOf,
+  sourcesByKind,
+  whatToDo,
+} from './failures.ts';
 import { reportOf, resultOf } from './report-builders.ts';
 
 test('findings that differ in times, numbers and digests are one cause; statuses and ids tell causes apart', () => {
@@ -71,4 +83,65 @@ test('what is not testable has to be made testable before its remedy is of use',
     ['If it fails then', remedy],
   ]);
   expect(whatToDo({ outcome: 'failed' })).toEqual([]);
+});
+
+test('what a product printed makes one group of a failure and of what it keeps from being tested', () => {
+  const printed = (namespace: string) => `not allowed in namespace kac-a93757009abc87-${namespace}: list events`;
+  const blocked = quoting('the job runner does not accept work', printed('2-b'));
+  const started = quoting('with exactly the documented Role bound, the runner refused to start', printed('3-a'));
+  const results = [
+    resultOf('RB-21', 'not testable', { level: 'SHOULD', role: 'job-runner', reason: blocked }),
+    resultOf('RB-24', 'not testable', { role: 'job-runner', reason: blocked }),
+    resultOf('RB-20', 'failed', {
+      role: 'job-runner',
+      reason: 'in one line',
+      findings: [{ cause: started, count: 1, texts: [started] }],
+    }),
+  ];
+  const [group, ...others] = failuresOf({ results });
+  expect(others).toEqual([]);
+  expect(group?.results.map(({ id }) => id)).toEqual(['RB-20', 'RB-24', 'RB-21']);
+  expect(group && idsByLevel(group)).toEqual([
+    ['MUST', ['RB-20', 'RB-24']],
+    ['SHOULD', ['RB-21']],
+  ]);
+  expect(group?.results.map(firstFinding)[0]).toBe(
+    'with exactly the documented Role bound, the runner refused to start. ' +
+      'It printed: “not allowed in the runner’s namespace: list events”',
+  );
+  const [, second] = results;
+  expect(second && followsFrom(second, { results })).toEqual(['RB-20']);
+  expect(whatToDo({ outcome: 'not testable' }, ['RB-20'])[0]?.[1]).toMatch(
+    /^Fix RB-20 first; this was blocked by it\./,
+  );
+});
+
+test('within a level, what opens a door is first and what is only documented wrongly last', () => {
+  const of = (id: string, statement: string) => resultOf(id, 'failed', { statement, reason: id });
+  const results = [
+    of('A-1', 'The runner documents no rule that it never uses.'),
+    of('A-2', 'The runner reports the exit code.'),
+    of('A-3', 'The manager lets no unauthenticated caller on the network run commands.'),
+  ];
+  expect(failuresOf({ results }).flatMap((group) => group.results.map(({ id }) => id))).toEqual(['A-3', 'A-2', 'A-1']);
+});
+
+test('what was withheld is asked for, and the prerequisites name it', () => {
+  const report = reportOf([], {
+    invocation: { program: 'npm run conformance --', options: ['--target', 'a.yaml', '--set', 'clientSecret=…'] },
+    tool: { name: 'kube-agent-conformance', version: '0.1.0', node: 'v24.0.0', commit: '0123456789ab' },
+  });
+  expect(repeatCommand(report, 'TR-01')).toContain("--set 'clientSecret=<your value of clientSecret>'");
+  const text = prerequisites(report).join('\n');
+  expect(text).toMatch(/kube-agent-conformance 0\.1\.0, commit 0123456789ab: a clone/);
+  expect(text).toMatch(/target file of the run: `a\.yaml`/);
+  expect(text).toMatch(/value of `clientSecret`: it is not in the report/);
+});
+
+test('sources are standards, promises of products, or rules of the suite', () => {
+  expect(sourcesByKind(['OpenCode Manager, Kubernetes integration', 'project', 'RFC 9700 section 2.6'])).toEqual([
+    ['', ['RFC 9700 section 2.6']],
+    ['the behaviour promised by ', ['OpenCode Manager, Kubernetes integration']],
+    ['', ['a rule of the suite itself']],
+  ]);
 });

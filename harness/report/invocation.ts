@@ -1,3 +1,4 @@
+import { redact } from '../core/redact.ts';
 import type { Report } from './report.ts';
 
 /** How somebody starts the command line: by npm in a clone, by npx where it is installed as a package. */
@@ -17,7 +18,13 @@ export interface RunChoices {
   strict?: boolean;
 }
 
-/** How a run is repeated. Values of `--set` may be secrets: only their names are written down. */
+/** Names of what nobody else is to know. */
+const SECRET = /secret|passw|token|credential|api[-_]?key|private|^key$/i;
+
+/**
+ * How a run is repeated. A value of `--set` that may be a secret, by its name or because it is a token, is not written
+ * down: `…` stands for it.
+ */
 export function invocationOf({
   target,
   set,
@@ -33,7 +40,7 @@ export function invocationOf({
     program: PROGRAM,
     options: [
       ...target.flatMap((file) => ['--target', file]),
-      ...Object.keys(set).flatMap((name) => ['--set', `${name}=…`]),
+      ...Object.entries(set).flatMap(([name, value]) => ['--set', `${name}=${isSecret(name, value) ? '…' : value}`]),
       ...pair('--cluster', cluster === 'k3s' ? undefined : cluster),
       ...pair('--context', context),
       ...pair('--idp', idp),
@@ -42,4 +49,8 @@ export function invocationOf({
       ...(strict ? ['--strict'] : []),
     ],
   };
+}
+
+function isSecret(name: string, value: string): boolean {
+  return SECRET.test(name) || redact(value) !== value || /^\w+:\/\/[^/@]*:[^/@]*@/.test(value);
 }

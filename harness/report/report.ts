@@ -65,7 +65,12 @@ const resultSchema = z.strictObject({
 export const reportSchema = z
   .strictObject({
     apiVersion: z.literal('conformance/v1'),
-    tool: z.strictObject({ name: z.string(), version: z.string(), node: z.string() }),
+    tool: z.strictObject({
+      name: z.string(),
+      version: z.string(),
+      node: z.string(),
+      commit: z.string().optional().describe('of the sources that ran, where they were a clone'),
+    }),
     runId: z.string(),
     startedAt: instant,
     finishedAt: instant,
@@ -98,7 +103,7 @@ export const reportSchema = z
         program: z.string().describe('how the command line was started'),
         options: z
           .array(z.string())
-          .describe('options of `run` that change what is evaluated; values of --set are left out'),
+          .describe('options of `run` that change what is evaluated; values of --set that may be secrets are `…`'),
       })
       .optional()
       .describe('how to evaluate once more in the same way'),

@@ -1,12 +1,13 @@
 import pc from 'picocolors';
 import { OUTCOMES, type Outcome } from '../../core/outcome.ts';
+import { cutMiddle } from '../../core/quotation.ts';
 import { describeBaseline } from '../baseline.ts';
-import { causesOf, failuresOf } from '../failures.ts';
+import { causesOf, type FailureGroup, failuresOf, firstFinding } from '../failures.ts';
 import { PROGRAM } from '../invocation.ts';
 import { renderMatrix } from '../matrix.ts';
 import type { Report, ReportResult } from '../report.ts';
 import { verdictOf } from '../verdict.ts';
-import { headlineOf } from './headline.ts';
+import { countsOf, headlineOf } from './headline.ts';
 import type { Renderer } from './renderer.ts';
 
 const SIGNS: Record<Outcome, string> = {
@@ -24,11 +25,9 @@ const LINES = 60;
 const WITHOUT_TERMINAL = 240;
 const NARROWEST = 40;
 
-/** The begin of a text that fits into some columns; never nothing. */
+/** A text that fits into some columns, its middle cut; never nothing. */
 function fitted(text: string, columns: number): string {
-  const line = text.replace(/\s+/g, ' ').trim();
-  const room = Math.max(columns, 8);
-  return line.length <= room ? line : `${line.slice(0, room - 1)}…`;
+  return cutMiddle(text.replace(/\s+/g, ' ').trim(), Math.max(columns, 8));
 }
 
 function line(result: ReportResult, width: number): string {
@@ -38,18 +37,58 @@ function line(result: ReportResult, width: number): string {
   const counted = [...(cause !== undefined && cause.count > 1 ? [`${cause.count} times`] : []), ...more];
   const times = counted.length === 0 ? '' : ` (${counted.join(', ')})`;
   const head = `${id.padEnd(7)} ${level.padEnd(6)} `;
-  const text = fitted(`${cause?.texts[0] ?? outcome}`, width - head.length - 4 - times.length);
+  const text = fitted(firstFinding(result), width - head.length - 4 - times.length);
   return `  ${SIGNS[outcome]} ${pc.bold(id.padEnd(7))} ${level.padEnd(6)} ${text}${pc.dim(times)}`;
+}
+
+/** The cause of a group in one line, and below it what shares it. */
+function group({ results: [first, ...others] }: FailureGroup, width: number): string[] {
+  if (first === undefined) {
+    return [];
+  }
+  const shared = Map.groupBy(others, ({ level, outcome }) => `${level}, ${outcome}`);
+  const items = [...shared].flatMap(([kind, own]) =>
+    own.map(({ id }, index) => (index === own.length - 1 ? `${id} (${kind})` : id)),
+  );
+  return [line(first, width), ...wrapped('same cause: ', items, width)];
+}
+
+/** Items in as few lines as a width allows, indented below what they belong to. */
+function wrapped(title: string, items: readonly string[], width: number): string[] {
+  const indent = '    ';
+  const lines: string[] = [];
+  for (const item of items) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + item.length + 2 <= width - indent.length) {
+      lines[lines.length - 1] = `${last}, ${item}`;
+    } else {
+      lines.push(lines.length === 0 ? `${title}${item}` : item);
+    }
+  }
+  return lines.map((text) => pc.dim(`${indent}${text}`));
 }
 
 function failures(report: Report, width: number): string[] {
   const errors = report.results.filter(({ outcome }) => outcome === 'harness error');
-  const red = [...failuresOf(report).flatMap(({ results }) => results), ...errors];
+  const groups = failuresOf(report);
+  const shown = groups.slice(0, LINES);
+  const left = groups.slice(LINES).reduce((sum, { results }) => sum + results.length, 0);
   return [
-    ...red.slice(0, LINES).map((result) => line(result, width)),
-    ...(red.length > LINES ? [pc.dim(`    and ${red.length - LINES} more`)] : []),
+    ...shown.flatMap((one) => group(one, width)),
+    ...(left > 0 ? [pc.dim(`    and ${left} more`)] : []),
+    ...errors.slice(0, LINES).map((result) => line(result, width)),
+    ...(errors.length > LINES ? [pc.dim(`    and ${errors.length - LINES} more harness errors`)] : []),
     ...report.faults.map((fault) => `  ${SIGNS['harness error']} ${fitted(`harness: ${fault}`, width - 4)}`),
   ];
+}
+
+/** `MUST: 22 passed, 2 failed`, a line for each level. */
+function levels(report: Report): string[] {
+  const { outcomes, rows } = countsOf(report);
+  return rows.map(({ level, counts }) => {
+    const named = counts.flatMap((count, index) => (count === 0 ? [] : [`${count} ${outcomes[index]}`]));
+    return `  ${level.padEnd(6)} ${named.join(', ')}`;
+  });
 }
 
 function incompatibilities({ incompatibilities: pairs = [] }: Report): string[] {
@@ -115,6 +154,7 @@ export function consoleSummary(
     ...incompatibilities(report),
     '',
     `${planned.length} requirements planned: ${counts.join(', ') || 'none executed'}; clock ${clock.kind}`,
+    ...levels(report),
     sentence,
     ...(report.baseline === undefined ? [] : describeBaseline(report.baseline)),
     '',

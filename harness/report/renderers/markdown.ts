@@ -1,9 +1,22 @@
-import { OUTCOMES } from '../../core/outcome.ts';
+import type { Cause } from '../../core/causes.ts';
+import { cutMiddle, quotedIn } from '../../core/quotation.ts';
 import { standingOf } from '../../kubernetes/permissions.ts';
-import { causesOf, failuresOf, repeatCommand, sourceInWords, whatToDo } from '../failures.ts';
+import {
+  causesOf,
+  type FailureGroup,
+  failuresOf,
+  firstFinding,
+  followsFrom,
+  idsByLevel,
+  prerequisites,
+  repeatCommand,
+  sourcesByKind,
+  whatToDo,
+} from '../failures.ts';
 import type { Report, ReportResult } from '../report.ts';
 import { verdictOf } from '../verdict.ts';
-import { headlineOf } from './headline.ts';
+import { describeClock, describeRepeat, readable } from '../words.ts';
+import { countsOf, headlineOf, ORDER } from './headline.ts';
 import { escapeHtml } from './html/markup.ts';
 import type { Renderer } from './renderer.ts';
 
@@ -13,8 +26,10 @@ const LENGTH = 300;
 
 /** Text in a paragraph or a field of a table: nothing in it is Markdown or HTML. */
 function plain(text: string): string {
-  return htmlText(text.replace(/[\\`*_[\]|~#]/g, (character) => `\\${character}`));
+  return htmlText(escaped(text));
 }
+
+const escaped = (text: string): string => text.replace(/[\\`*_[\]|~#]/g, (character) => `\\${character}`);
 
 /** Text in an HTML element, where Markdown does not reach. */
 function htmlText(text: string): string {
@@ -24,14 +39,14 @@ function htmlText(text: string): string {
 /** Prose of the catalogue: what stands in backticks stays code. */
 function prose(text: string): string {
   return text
+    .replace(/\s+/g, ' ')
+    .trim()
     .split(/(`[^`]+`)/)
-    .map((part) => (/^`[^`]+`$/.test(part) ? part.replaceAll('|', '\\|') : plain(` ${part} `)))
-    .join(' ');
+    .map((part) => (/^`[^`]+`$/.test(part) ? part.replaceAll('|', '\\|') : escapeHtml(escaped(part))))
+    .join('');
 }
 
-function cut(text: string): string {
-  return text.length <= LENGTH ? text : `${text.slice(0, LENGTH - 1)}…`;
-}
+const cut = (text: string): string => cutMiddle(text, LENGTH);
 
 function fenced(text: string): string[] {
   const longest = Math.max(2, ...[...text.matchAll(/`+/g)].map(([ticks]) => ticks.length));
@@ -39,21 +54,51 @@ function fenced(text: string): string[] {
   return [fence, text, fence];
 }
 
-function detail(report: Report, result: ReportResult): string[] {
-  const { id, statement, rationale, source } = result;
+/** Findings of one result, and lines of a quotation, that are written out. */
+const FINDINGS = 10;
+const LINES = 20;
+
+/** A finding, and apart from it the product's own words. */
+function finding({ cause, count, texts }: Cause, role: ReportResult['role']): string[] {
+  const { fact, how, lines } = quotedIn(texts[0] ?? cause);
+  const times = count > 1 ? ` (${count} times)` : '';
+  if (lines.length === 0) {
+    return [`- ${prose(cut(readable(fact, role)))}${times}`];
+  }
+  const shown = lines.slice(-LINES).map((line) => readable(line, role));
+  const left = lines.length - shown.length;
+  const words = [...(left > 0 ? [`… ${left} lines before`] : []), ...shown];
+  return [
+    `- ${prose(cut(readable(fact, role)))}${times}. ${how}:`,
+    '',
+    ...fenced(words.join('\n')).map((line) => `  ${line}`),
+  ];
+}
+
+function detail(report: Report, result: ReportResult, groups: FailureGroup[]): string[] {
+  const { id, level, outcome, statement, rationale, source, role, disturbedBefore } = result;
   const causes = causesOf(result);
   const fact = (term: string, text: string | undefined): string[] =>
     text === undefined ? [] : ['', `**${term}**: ${prose(text)}`];
+  const more = causes.length - FINDINGS;
   return [
-    `<details><summary>${id}: ${htmlText(cut(causes[0]?.cause ?? result.outcome))}</summary>`,
+    `<details><summary>${id} (${level}, ${outcome}): ${htmlText(cut(firstFinding(result)))}</summary>`,
     ...fact('Requirement', statement),
     '',
-    '**What was seen**',
+    outcome === 'not testable' ? '**What is missing**' : '**What was seen**',
     '',
-    ...causes.slice(0, 10).map(({ cause, count }) => `- ${plain(cut(cause))}${count > 1 ? ` (${count} times)` : ''}`),
+    ...causes.slice(0, FINDINGS).flatMap((cause) => finding(cause, role)),
+    ...(more > 0 ? [`- and ${more} more in report.html`] : []),
     ...fact('Why it matters', rationale),
-    ...whatToDo(result).flatMap(([term, text]) => fact(term, text)),
-    ...fact('Source', source?.map(sourceInWords).join('; ')),
+    ...whatToDo(result, followsFrom(result, report, groups)).flatMap(([term, text]) => fact(term, text)),
+    ...fact(
+      'Source',
+      source &&
+        sourcesByKind(source)
+          .map(([how, own]) => how + own.join('; '))
+          .join('; '),
+    ),
+    ...fact('Evaluated twice', disturbedBefore === undefined ? undefined : describeRepeat(disturbedBefore, outcome)),
     '',
     '**Run it again**',
     '',
@@ -66,27 +111,37 @@ function detail(report: Report, result: ReportResult): string[] {
 
 function failures(report: Report): string[] {
   const groups = failuresOf(report);
-  if (groups.length === 0) {
+  const all = groups.flatMap(({ results }) => results);
+  const [first] = all;
+  if (first === undefined) {
     return [];
   }
-  const rows = groups.map(({ results }) => {
-    const [first] = results;
-    if (first === undefined) {
-      return '';
-    }
-    const more = results.length > 1 ? ` and ${results.length - 1} more` : '';
-    const [cause] = causesOf(first);
-    return `| ${first.id}${more} | ${first.level} | ${first.outcome} | ${plain(cut(cause?.texts[0] ?? ''))} |`;
+  const rows = groups.map((group) => {
+    const levels = idsByLevel(group);
+    const outcomes = [...new Set(group.results.map(({ outcome }) => outcome))].join(', ');
+    const [head] = group.results;
+    const ids = levels.map(([level, own]) => (levels.length > 1 ? `${own.join(', ')} (${level})` : own.join(', ')));
+    const seen = head === undefined ? '' : prose(cut(firstFinding(head)));
+    return `| ${ids.join('; ')} | ${levels.map(([level]) => level).join(', ')} | ${outcomes} | ${seen.replaceAll('\n', ' ')} |`;
   });
-  const all = groups.flatMap(({ results }) => results);
   return [
-    '### What to fix',
+    `### What to fix (${all.length})`,
+    '',
+    plain(`${all.length} requirements, ${groups.length} ${groups.length === 1 ? 'cause' : 'causes'}. ${ORDER}`),
     '',
     '| requirement | level | outcome | what was seen |',
     '| --- | --- | --- | --- |',
     ...rows,
     '',
-    ...all.slice(0, DETAILS).flatMap((result) => detail(report, result)),
+    '<details><summary>Prerequisites to repeat</summary>',
+    '',
+    ...prerequisites(report).map((line) => `- ${prose(line)}`),
+    '',
+    ...fenced(repeatCommand(report, first.id)),
+    '',
+    '</details>',
+    '',
+    ...all.slice(0, DETAILS).flatMap((result) => detail(report, result, groups)),
     ...(all.length > DETAILS ? [`and ${all.length - DETAILS} more in report.html`, ''] : []),
   ];
 }
@@ -133,21 +188,22 @@ export const markdownRenderer: Renderer = {
     const { conformant, harnessError } = verdictOf(report);
     const { title, sentence } = headlineOf(report);
     const sign = conformant ? '✅' : harnessError ? '⚠️' : '❌';
-    const counted = OUTCOMES.filter((outcome) => report.summary[outcome] > 0);
+    const { outcomes, rows } = countsOf(report);
     const { tool, clock, catalogue, runId } = report;
     return [
       `## ${sign} ${title}: ${plain(report.target.name)}`,
       '',
       plain(sentence),
       '',
-      `| ${counted.join(' | ')} |`,
-      `| ${counted.map(() => '---:').join(' | ')} |`,
-      `| ${counted.map((outcome) => report.summary[outcome]).join(' | ')} |`,
+      `| level | ${outcomes.join(' | ')} | all |`,
+      `| --- | ${outcomes.map(() => '---:').join(' | ')} | ---: |`,
+      ...rows.map(({ level, counts, total }) => `| ${level} | ${counts.join(' | ')} | ${total} |`),
       '',
       ...harness(report),
       ...failures(report),
       ...permissions(report),
-      `${tool.name} ${tool.version}, run ${runId}, clock ${clock.kind}, catalogue ${catalogue.digest.slice(0, 12)}`,
+      `${tool.name} ${tool.version}, run ${runId}, catalogue ${catalogue.digest.slice(0, 12)}`,
+      `Clock ${plain(describeClock(clock))}.`,
       '',
     ].join('\n');
   },

@@ -35,14 +35,19 @@ function scalar(value: string | number | boolean | null | undefined): Markup {
     }
     return value.includes('\n') || value.length > LINE ? html`<pre>${value}</pre>` : html`${value}`;
   }
-  return html`<span class="num">${String(value)}</span>`;
+  return html`<span class="num">${isEpoch(value) ? new Date(value).toISOString() : String(value)}</span>`;
 }
 
-function tableOf(rows: Record<string, unknown>[], columns: string[]): Markup {
+/** Milliseconds since the epoch, of these decades: nobody reads them as a time. */
+function isEpoch(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 1.5e12 && (value as number) < 4e12;
+}
+
+function tableOf(rows: Record<string, unknown>[], columns: string[], label: string): Markup {
   const lines = rows
     .slice(0, ROWS)
     .map((row) => html`<tr>${columns.map((column) => html`<td>${inline(row[column])}</td>`)}</tr>`);
-  return html`${table('table', columns, lines)}${more(rows.length - ROWS)}`;
+  return html`${table(label, columns, lines)}${more(rows.length - ROWS)}`;
 }
 
 function inline(value: unknown): Markup {
@@ -58,8 +63,10 @@ function inline(value: unknown): Markup {
 /**
  * Data as a person reads it: an object as terms and values, a list of like objects as a table, text of several lines as
  * it is.
+ *
+ * @param label what it is of: the name of a table that scrolls
  */
-export function renderData(value: unknown, depth = 0): Markup {
+export function renderData(value: unknown, label: string, depth = 0): Markup {
   if (isScalar(value)) {
     return scalar(value);
   }
@@ -76,9 +83,9 @@ export function renderData(value: unknown, depth = 0): Markup {
     const columns = [...new Set(value.flatMap((row) => (isPlain(row) ? Object.keys(row) : [])))];
     const isFlat = value.every((row) => isPlain(row) && Object.values(row).every(isShort));
     if (isFlat && columns.length > 0 && columns.length <= COLUMNS) {
-      return tableOf(value as Record<string, unknown>[], columns);
+      return tableOf(value as Record<string, unknown>[], columns, label);
     }
-    const items = value.slice(0, ROWS).map((item) => html`<li>${renderData(item, depth + 1)}</li>`);
+    const items = value.slice(0, ROWS).map((item) => html`<li>${renderData(item, label, depth + 1)}</li>`);
     return html`<ol class="list">${items}</ol>${more(value.length - ROWS)}`;
   }
   const entries = Object.entries(value);
@@ -88,7 +95,7 @@ export function renderData(value: unknown, depth = 0): Markup {
   const terms = entries.slice(0, ROWS).map(([key, item]) => {
     const isDeep = !isScalar(item) && !isEnumeration(item);
     return html`
-      <div${isDeep && new Markup(' class="deep"')}><dt>${key}</dt><dd>${renderData(item, depth + 1)}</dd></div>`;
+      <div${isDeep && new Markup(' class="deep"')}><dt>${key}</dt><dd>${renderData(item, `${label}, ${key}`, depth + 1)}</dd></div>`;
   });
   return html`<dl class="data">${terms}</dl>${more(entries.length - ROWS)}`;
 }

@@ -65,9 +65,7 @@ describe('what the page says without its script', () => {
         expect(text).toContain(one);
       }
     }
-    expect(row?.querySelector('details.evidence[open] pre')?.textContent).toContain(
-      'exchange failed: 400 invalid_grant',
-    );
+    expect(row?.querySelector('.evidence pre')?.textContent).toContain('exchange failed: 400 invalid_grant');
   });
 
   test('requirements that fail for one reason stand under it', () => {

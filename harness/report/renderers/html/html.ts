@@ -1,17 +1,29 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { isRed, OUTCOMES, type Outcome } from '../../../core/outcome.ts';
+import { OUTCOMES, type Outcome } from '../../../core/outcome.ts';
+import { cutMiddle } from '../../../core/quotation.ts';
 import { describeBaseline } from '../../baseline.ts';
-import { causesOf, countsAgainst, type FailureGroup, failuresOf, followsFrom } from '../../failures.ts';
+import { evidenceOfResult, shareEvidence } from '../../evidence.ts';
+import {
+  causesOf,
+  countsAgainst,
+  type FailureGroup,
+  failuresOf,
+  firstFinding,
+  followsFrom,
+  idsByLevel,
+  prerequisites,
+} from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
 import { verdictOf } from '../../verdict.ts';
-import { headlineOf } from '../headline.ts';
+import { describeClock, GLOSSARY } from '../../words.ts';
+import { countsOf, headlineOf, ORDER } from '../headline.ts';
 import type { Renderer } from '../renderer.ts';
 import { audiencesSection } from './audiences.ts';
 import { renderData } from './data.ts';
-import { bytesOf, durationOf, html, Markup, plural, shortened } from './markup.ts';
+import { bytesOf, durationOf, html, Markup, plural, prose, shortened } from './markup.ts';
 import { permissionsSection } from './permissions.ts';
-import { detailOf, evidenceOf, outcomeMark, resultRow, SIGNS } from './results.ts';
+import { detailOf, evidenceOf, type HeadingLevel, outcomeMark, resultRow, SIGNS } from './results.ts';
 import { scheduleSection } from './schedule.ts';
 import { tokensSection } from './tokens.ts';
 
@@ -34,15 +46,19 @@ const POLICY = [
 
 type Content = Parameters<typeof resultRow>[1];
 
+/** Level of the headings in a result: those of what needs a hand stand in no suite. */
+const levelOf = (result: ReportResult): HeadingLevel =>
+  countsAgainst(result) || result.outcome === 'harness error' ? 4 : 5;
+
 /** What fits of each result into the page, the heaviest results first: details of all before evidence of any. */
-function contents(report: Report, budget: number): Map<string, Content> {
+function contents(report: Report, groups: FailureGroup[], budget: number): Map<string, Content> {
   const order = [
-    ...failuresOf(report).flatMap(({ results }) => results),
+    ...groups.flatMap(({ results }) => results),
     ...report.results.filter(({ outcome }) => outcome === 'harness error'),
     ...report.results.filter((result) => !countsAgainst(result) && result.outcome !== 'harness error'),
   ];
   const lines = (isShort: boolean): number =>
-    report.results.reduce((sum, result) => sum + bytesOf(resultRow(result, { isShort })), 0);
+    report.results.reduce((sum, result) => sum + bytesOf(resultRow(result, { isShort }, levelOf(result))), 0);
   // The lines alone may be most of it: the statements of what needs no hand are cut first.
   const isShort = lines(false) > budget / 2;
   let left = budget - lines(isShort);
@@ -59,8 +75,8 @@ function contents(report: Report, budget: number): Map<string, Content> {
       taken.set(result.id, { ...taken.get(result.id), [part]: markup });
     }
   };
-  take('detail', (result) => detailOf(report, result));
-  take('evidence', evidenceOf);
+  take('detail', (result) => detailOf(report, result, followsFrom(result, report, groups), levelOf(result)));
+  take('evidence', (result) => evidenceOf(result, evidenceOfResult(report, result), levelOf(result)));
   return taken;
 }
 
@@ -75,8 +91,8 @@ function verdictHeader(report: Report): Markup {
     ['Run', html`<code>${report.runId}</code>`],
     ['Started', report.startedAt.replace('T', ' ').replace(/\.\d+Z$/, ' UTC')],
     ['Took', durationOf(Date.parse(report.finishedAt) - Date.parse(report.startedAt))],
-    ['Clock', `${clock.kind} (tokens live ${clock.lifetimeSeconds} s)`],
-    ['Harness', `${tool.name} ${tool.version}`],
+    ['Clock', describeClock(clock)],
+    ['Harness', `${tool.name} ${tool.version}${tool.commit === undefined ? '' : `, commit ${tool.commit}`}`],
     [
       'Catalogue',
       html`${plural(catalogue.requirements, 'requirement')}, <code>${catalogue.digest.slice(0, 12)}</code>`,
@@ -86,7 +102,6 @@ function verdictHeader(report: Report): Markup {
       html`${name}${version !== undefined && ` ${version}`} (${role}), <code>${digest.slice(0, 12)}</code>`,
     ]),
   ];
-  const counts = counted.map(({ outcome, count }) => html`<li>${outcomeMark(outcome)} <strong>${count}</strong></li>`);
   return html`
     <header class="verdict ${style}">
       <div class="wrap">
@@ -96,10 +111,36 @@ function verdictHeader(report: Report): Markup {
         <div class="share" aria-hidden="true">
           ${counted.map(({ outcome, count }) => html`<i class="${SIGNS[outcome].style}" style="flex:${count}"></i>`)}
         </div>
-        <ul class="counts">${counts}</ul>
+        ${countsTable(report)}
         <dl class="facts">${facts.map(([term, value]) => html`<div><dt>${term}</dt><dd>${value}</dd></div>`)}</dl>
       </div>
     </header>`;
+}
+
+/** How many requirements of each level had each outcome. */
+function countsTable(report: Report): Markup {
+  const { outcomes, rows } = countsOf(report);
+  const lines = rows.map(
+    ({ level, counts, total }) => html`
+      <tr>
+        <th scope="row">${level}</th>
+        ${counts.map((count) => html`<td class="num">${count}</td>`)}
+        <td class="num">${total}</td>
+      </tr>`,
+  );
+  return html`
+    <div class="scroll" role="group" aria-label="results by level and outcome" tabindex="0">
+      <table class="counts">
+        <thead>
+          <tr>
+            <th scope="col">level</th>
+            ${outcomes.map((outcome) => html`<th scope="col">${outcomeMark(outcome)}</th>`)}
+            <th scope="col">all</th>
+          </tr>
+        </thead>
+        <tbody>${lines}</tbody>
+      </table>
+    </div>`;
 }
 
 function filterBy(name: 'outcome' | 'level' | 'role' | 'suite', { results }: Report): Markup {
@@ -126,9 +167,9 @@ function toolbar(report: Report, sections: [string, string][]): Markup {
           ${filterBy('suite', report)}
           <button type="button" id="clear" hidden>Clear</button>
           <span class="found" id="found" role="status"></span>
-          <button type="button" id="expand">Open or close all</button>
-          <button type="button" id="theme">Light or dark</button>
-          <button type="button" id="show-help">Keys</button>
+          <button type="button" id="expand">Expand all</button>
+          <button type="button" id="theme">Theme</button>
+          <button type="button" id="show-help">Keyboard shortcuts</button>
         </div>
       </div>
     </div>`;
@@ -136,7 +177,7 @@ function toolbar(report: Report, sections: [string, string][]): Markup {
 
 const HELP = html`
   <dialog id="help" aria-labelledby="help-title">
-    <h2 id="help-title">Keys</h2>
+    <h2 id="help-title">Keyboard shortcuts</h2>
     <ul>
       <li><kbd>/</kbd> search, <kbd>Esc</kbd> clear</li>
       <li><kbd>j</kbd> <kbd>k</kbd> next and previous result</li>
@@ -145,7 +186,7 @@ const HELP = html`
       <li><kbd>t</kbd> light or dark</li>
       <li><kbd>?</kbd> this help</li>
     </ul>
-    <p><label><input type="checkbox" id="keys" checked> keys are on</label></p>
+    <p><label><input type="checkbox" id="keys" checked> shortcuts are on</label></p>
     <p class="dim">
       The address of the page names what is shown: <code>#TR-04</code> opens a requirement,${' '}
       <code>#/outcome=failed&amp;q=token</code> is a filter.
@@ -153,63 +194,81 @@ const HELP = html`
     <form method="dialog"><button>Close</button></form>
   </dialog>`;
 
-const SHORT = 180;
+/** Characters of a line of the overview. */
+const SHORT = 220;
 
-function glanceLine(report: Report, { results }: FailureGroup): Markup | undefined {
-  const [first] = results;
+function linked(ids: readonly string[]): Markup {
+  return html`${ids.map((id, index) => html`${index > 0 && ', '}<a href="#${id}">${id}</a>`)}`;
+}
+
+function glanceLine(report: Report, group: FailureGroup, groups: FailureGroup[]): Markup | undefined {
+  const [first] = group.results;
   if (first === undefined) {
     return undefined;
   }
-  const { id, level, outcome } = first;
   const [cause] = causesOf(first);
-  const more = results.length > 1 && ` and ${results.length - 1} more`;
   const times = cause !== undefined && cause.count > 1 && html` <span class="times">${cause.count} times</span>`;
-  const before = followsFrom(first, report).map(
-    (other, index) => html`${index > 0 && ', '}<a href="#${other}">${other}</a>`,
+  const own = new Set(group.results.map(({ id }) => id));
+  const before = followsFrom(first, report, groups).filter((id) => !own.has(id));
+  const levels = idsByLevel(group).map(
+    ([level, ids], index) => html`${index > 0 && '; '}${linked(ids)} <span class="level">${level}</span>`,
   );
+  const outcomes = [...new Set(group.results.map(({ outcome }) => outcome))].map(outcomeMark);
   return html`
-    <li>
-      <a href="#${id}">${id}</a>${more} <span class="level">${level}</span> ${outcomeMark(outcome)}${' '}
-      ${shortened(cause?.texts[0] ?? outcome, SHORT)}${times}
-      ${before.length > 0 && html` <span class="dim">follows from ${before}</span>`}
+    <li data-ids="${[...own].join(' ')}">
+      ${levels} ${outcomes}${' '}
+      ${prose(cutMiddle(firstFinding(first), SHORT))}${times}
+      ${before.length > 0 && html` <span class="dim">follows from ${linked(before)}</span>`}
     </li>`;
 }
 
-/** What is open when the page is opened: more than these would hide the overview of what else there is. */
-const OPEN_AT_FIRST = 12;
+/** More failures than these are all closed: the overview names each. */
+const OPEN_AT_FIRST = 60;
 
-function failuresSection(report: Report, taken: Map<string, Content>): Markup | undefined {
-  const groups = failuresOf(report);
+function prerequisitesBox(report: Report): Markup {
+  const lines = prerequisites(report).map((line) => html`<li>${prose(line)}</li>`);
+  return html`
+    <details class="table prerequisites">
+      <summary>Prerequisites to repeat</summary>
+      <ul>${lines}</ul>
+    </details>`;
+}
+
+function failuresSection(report: Report, groups: FailureGroup[], taken: Map<string, Content>): Markup | undefined {
   if (groups.length === 0) {
     return undefined;
   }
-  const hasMust = groups.some(({ results }) => results.some(({ level }) => level === 'MUST'));
-  const weight = hasMust
-    ? 'a MUST decides about conformance, a SHOULD is a recommendation.'
-    : 'no MUST is broken; these are recommendations and do not change the verdict.';
+  const all = groups.flatMap(({ results }) => results);
+  const hasMust = all.some(({ level }) => level === 'MUST');
+  const order = hasMust ? ORDER : 'No MUST is broken; these are recommendations and do not change the verdict.';
   const baseline =
     report.baseline !== undefined && html`<p class="lead">${describeBaseline(report.baseline).join('; ')}</p>`;
   const overview =
-    groups.length > 1 && html`<ol class="glance">${groups.map((group) => glanceLine(report, group))}</ol>`;
-  const details = groups.map(({ cause, results }, index) => {
-    const rows = results.map((result, place) =>
-      resultRow(result, { ...taken.get(result.id), isOpen: place === 0 && index < OPEN_AT_FIRST }),
-    );
+    groups.length > 1 && html`<ol class="glance">${groups.map((group) => glanceLine(report, group, groups))}</ol>`;
+  const isOpen = all.length <= OPEN_AT_FIRST;
+  const details = groups.map(({ cause, results }) => {
+    const rows = results.map((result) => resultRow(result, { ...taken.get(result.id), isOpen }, levelOf(result)));
     if (results.length === 1) {
       return html`<div class="group">${rows}</div>`;
     }
-    const title = `${plural(results.length, 'requirement')} for one reason: ${cause}`;
+    const title = prose(`${plural(results.length, 'requirement')} for one reason: ${cutMiddle(cause, CAUSE)}`);
     return html`<div class="group shared"><p class="cause">${title}</p>${rows}</div>`;
   });
   return html`
     <section id="failures" class="results loud">
-      <h2>What to fix</h2>
-      <p class="lead">In order of weight: ${weight}</p>
+      <h2>What to fix (${all.length})</h2>
+      <p class="lead">
+        ${plural(all.length, 'requirement')}, ${plural(groups.length, 'cause')}. ${order}
+      </p>
       ${baseline}
       ${overview}
+      ${prerequisitesBox(report)}
       ${details}
     </section>`;
 }
+
+/** Characters of what the requirements of a group share. */
+const CAUSE = 300;
 
 function harnessSection(report: Report, taken: Map<string, Content>): Markup | undefined {
   const { results, planned, faults } = report;
@@ -219,7 +278,9 @@ function harnessSection(report: Report, taken: Map<string, Content>): Markup | u
   if (errors.length + missing.length + faults.length === 0) {
     return undefined;
   }
-  const rows = errors.map((result, index) => resultRow(result, { ...taken.get(result.id), isOpen: index < 5 }));
+  const rows = errors.map((result, index) =>
+    resultRow(result, { ...taken.get(result.id), isOpen: index < 5 }, levelOf(result)),
+  );
   return html`
     <section id="harness" class="results loud">
       <h2>What went wrong in the harness</h2>
@@ -259,7 +320,7 @@ function restSection(report: Report, taken: Map<string, Content>): Markup | unde
     const members = rest
       .filter((result) => result.suite === suite)
       .toSorted((one, other) => REST.indexOf(one.outcome) - REST.indexOf(other.outcome));
-    const rows = members.map((result) => resultRow(result, taken.get(result.id) ?? {}));
+    const rows = members.map((result) => resultRow(result, taken.get(result.id) ?? {}, levelOf(result)));
     return html`<div class="suite"><h3>${suite} <span class="dim">${members.length}</span></h3>${rows}</div>`;
   });
   return html`<section id="results" class="results quiet"><h2>All other results</h2>${parts}</section>`;
@@ -277,13 +338,13 @@ function requestsOf({ component, counts, countedBy, notCounted }: Report['reques
   return html`
     <details class="table">
       <summary>${component}: ${total.toLocaleString('en')} <span class="dim">(${countedBy}${without})</span></summary>
-      ${renderData(rows)}
+      ${renderData(rows, `requests to ${component}`)}
     </details>`;
 }
 
 function environmentSection({ environment, requests }: Report): Markup {
-  const shown = renderData(environment);
-  const excerpt = JSON.stringify(environment, null, 1).slice(0, ENVIRONMENT_BYTES / 2);
+  const shown = renderData(environment, 'environment');
+  const excerpt = shortened(JSON.stringify(environment, null, 1), ENVIRONMENT_BYTES / 2);
   const content =
     bytesOf(shown) <= ENVIRONMENT_BYTES
       ? shown
@@ -309,22 +370,39 @@ function styleOf(report: Report): keyof typeof COLOURS {
   return conformant ? 'pass' : harnessError ? 'harness' : 'fail';
 }
 
+function glossarySection(): Markup {
+  const terms = GLOSSARY.map(([term, meaning]) => html`<div><dt>${term}</dt><dd>${prose(meaning)}</dd></div>`);
+  return html`
+    <section id="glossary">
+      <h2>Glossary</h2>
+      <details class="table"><summary>Words and ids of this report</summary><dl class="data">${terms}</dl></details>
+    </section>`;
+}
+
 type Section = [id: string, title: string, content: Markup | undefined];
 
 /** The sections of the page, in their order; what each result says is what the others leave room for. */
 function sectionsOf(report: Report, budget: number): Section[] {
   const pictures: Section[] = [
     ['incompatibilities', 'Incompatible parts', incompatibilitiesSection(report)],
-    ['tokens', 'Tokens', tokensSection(report)],
     ['audiences', 'Audiences', audiencesSection(report)],
     ['permissions', 'Permissions', permissionsSection(report)],
+  ];
+  // Pictures of time explain a run to its owner, not a failure to somebody who reads of it first.
+  const times: Section[] = [
+    ['tokens', 'Tokens', tokensSection(report)],
     ['schedule', 'Schedule', scheduleSection(report)],
+    ['glossary', 'Glossary', glossarySection()],
   ];
   const environment: Section = ['environment', 'Environment', environmentSection(report)];
-  const size = [...pictures, environment].reduce((sum, [, , markup]) => sum + (markup ? bytesOf(markup) : 0), 0);
-  const taken = contents(report, budget - size);
-  const red = report.results.filter(({ outcome }) => isRed(outcome)).length;
-  const failures: Section = ['failures', `What to fix (${red})`, failuresSection(report, taken)];
+  const size = [...pictures, ...times, environment].reduce(
+    (sum, [, , markup]) => sum + (markup ? bytesOf(markup) : 0),
+    0,
+  );
+  const groups = failuresOf(report);
+  const taken = contents(report, groups, budget - size);
+  const count = groups.reduce((sum, { results }) => sum + results.length, 0);
+  const failures: Section = ['failures', `What to fix (${count})`, failuresSection(report, groups, taken)];
   const harness: Section = ['harness', 'Harness', harnessSection(report, taken)];
   const all: Section[] = [
     // Without a verdict the harness is what has to be fixed first.
@@ -332,6 +410,7 @@ function sectionsOf(report: Report, budget: number): Section[] {
     ...pictures,
     ['results', 'All other results', restSection(report, taken)],
     environment,
+    ...times,
   ];
   return all.filter(([, , markup]) => markup !== undefined);
 }
@@ -343,7 +422,9 @@ function sectionsOf(report: Report, budget: number): Section[] {
 export const htmlRenderer: Renderer = {
   format: 'html',
   file: 'report.html',
-  render(report) {
+  render(given) {
+    // A report of an older version may have written the same evidence several times.
+    const report = { ...given, results: shareEvidence(given.results) };
     const { tool, target } = report;
     const header = verdictHeader(report);
     const sections = sectionsOf(report, BUDGET - STYLE.length - SCRIPT.length - bytesOf(header));

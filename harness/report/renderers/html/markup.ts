@@ -104,6 +104,14 @@ export function plural(count: number, noun: string): string {
 }
 
 const ID = /\b([A-Z]{2}-\d{2}[a-z]?)\b/;
+const SECTION = 'section Permissions';
+
+/** A section of the page that the catalogue names is a link. */
+function withSections(text: string): Content[] {
+  return text
+    .split(SECTION)
+    .flatMap((part, index) => (index === 0 ? [part] : [html`<a href="#permissions">${SECTION}</a>`, part]));
+}
 
 /**
  * Prose of the catalogue: what stands in backticks is code, the id of a requirement is a link.
@@ -112,13 +120,13 @@ const ID = /\b([A-Z]{2}-\d{2}[a-z]?)\b/;
  */
 export function prose(text: string, ids: ReadonlySet<string> = new Set()): Markup {
   const linked = (part: string): Content[] =>
-    part.split(ID).map((word) => (ids.has(word) ? html`<a href="#${word}">${word}</a>` : word));
+    part.split(ID).map((word) => (ids.has(word) ? html`<a href="#${word}">${word}</a>` : html`${withSections(word)}`));
   return html`${text
     .split(/(`[^`]+`)/)
     .map((part) => (/^`[^`]+`$/.test(part) ? html`<code>${part.slice(1, -1)}</code>` : linked(part)))}`;
 }
 
-/** Of a long sentence, the beginning. */
+/** Of a long sentence, the beginning; the cut is seen. */
 export function shortened(text: string, length: number): string {
   return text.length <= length ? text : `${text.slice(0, length - 1)}…`;
 }

@@ -50,6 +50,11 @@ function filter({ keepsAddress = false } = {}) {
       shown += 1;
     }
   }
+  // The overview of what to fix says what its results say.
+  for (const line of all('.glance li')) {
+    line.hidden = !line.dataset.ids.split(' ').some((id) => document.getElementById(id)?.hidden === false);
+  }
+  mark(words);
   for (const part of all('.group, .suite, section.results')) {
     part.hidden = part.querySelector('.result') !== null && part.querySelector('.result:not([hidden])') === null;
   }
@@ -65,6 +70,32 @@ function filter({ keepsAddress = false } = {}) {
     state.set('q', search.value);
   }
   history.replaceState(null, '', isFiltered ? `#/${state}` : location.pathname + location.search);
+}
+
+/** Marks what was searched for, without a change to the page; a browser that cannot does without. */
+function mark(words) {
+  const highlights = globalThis.CSS?.highlights;
+  if (highlights === undefined) {
+    return;
+  }
+  highlights.delete('found');
+  if (words.length === 0) {
+    return;
+  }
+  const ranges = [];
+  const walker = document.createTreeWalker(find('#main'), NodeFilter.SHOW_TEXT);
+  for (let node = walker.nextNode(); node !== null && ranges.length < 2000; node = walker.nextNode()) {
+    const text = node.data.toLowerCase();
+    for (const word of words) {
+      for (let at = text.indexOf(word); at !== -1; at = text.indexOf(word, at + word.length)) {
+        const range = new Range();
+        range.setStart(node, at);
+        range.setEnd(node, at + word.length);
+        ranges.push(range);
+      }
+    }
+  }
+  highlights.set('found', new Highlight(...ranges));
 }
 
 /** Opens what the address names: a requirement (#TR-04), or a filter (#/outcome=failed&q=token). */
@@ -210,6 +241,7 @@ find('#expand').addEventListener('click', () => {
   for (const row of visible) {
     row.open = !isOpen;
   }
+  find('#expand').textContent = isOpen ? 'Expand all' : 'Collapse all';
 });
 keysOn.checked = stored.get('keys') !== 'off';
 keysOn.addEventListener('change', () => stored.set('keys', keysOn.checked ? 'on' : 'off'));

@@ -1,4 +1,5 @@
 import { type PermissionRight, type Permissions, standingOf } from '../../../kubernetes/permissions.ts';
+import { roleYaml } from '../../../kubernetes/rbac.ts';
 import type { Report } from '../../report.ts';
 import { html, type Markup, plural, table } from './markup.ts';
 
@@ -9,7 +10,7 @@ const STANDING = {
   needed: { style: 'pass', sign: '✓', text: 'needed', order: 3 },
 } as const;
 
-const HEAD = ['right', 'documented', 'requests', 'refused', 'standing'];
+const HEAD = ['right', 'standing', 'requests', 'refused', 'documented'];
 
 function nameOf({ verb, apiGroup, resource, name, namespaced }: PermissionRight): Markup {
   const group = apiGroup === '' ? '' : `.${apiGroup}`;
@@ -25,14 +26,33 @@ function row(right: PermissionRight): Markup {
   return html`
     <tr>
       <th scope="row">${nameOf(right)}</th>
-      <td>${right.documented ? 'yes' : 'no'}</td>
+      <td><span class="mark ${style}"><span aria-hidden="true">${sign}</span> ${text}</span>${why}</td>
       <td class="num">${right.requests}</td>
       <td class="num">${right.refused}</td>
-      <td><span class="mark ${style}"><span aria-hidden="true">${sign}</span> ${text}</span>${why}</td>
+      <td>${right.documented ? 'yes' : 'no'}</td>
     </tr>`;
 }
 
-function diff({ of, rights, smallest }: Permissions): Markup {
+/** The documented rights as a Role: one rule for each resource. */
+function documentedRole(rights: PermissionRight[], of: string): string {
+  const documented = rights.filter((right) => right.documented);
+  const resources = Map.groupBy(documented, ({ apiGroup, resource, name = '' }) => `${apiGroup} ${resource} ${name}`);
+  const rules = [...resources.values()].flatMap(([first, ...others]) =>
+    first === undefined
+      ? []
+      : [
+          {
+            apiGroups: [first.apiGroup],
+            resources: [first.resource],
+            ...(first.name === undefined ? {} : { resourceNames: [first.name] }),
+            verbs: [first, ...others].map(({ verb }) => verb),
+          },
+        ],
+  );
+  return roleYaml(of, '<namespace>', rules);
+}
+
+function diff({ of, rights, smallest, documentedIn }: Permissions): Markup {
   const order = (right: PermissionRight): number => STANDING[standingOf(right)].order;
   const sorted = rights.toSorted((one, other) => order(one) - order(other));
   const count = (standing: keyof typeof STANDING): number =>
@@ -42,14 +62,24 @@ function diff({ of, rights, smallest }: Permissions): Markup {
       <strong>${of}</strong>: ${plural(count('needed'), 'right')} documented and used,
       ${' '}${count('surplus')} documented and never used, ${count('missing')} used and not documented.
     </p>
+    <p class="more">
+      Documented: in ${documentedIn === undefined ? html`<code>rules</code> of the target file` : html`<code>${documentedIn}</code>`}.
+      ${' '}Refused: answered 403, for want of a right or by a quota; the message in the evidence says which.
+      ${' '}Running a command by WebSocket is one request that needs <code>get</code> and <code>create</code> on
+      ${' '}<code>pods/exec</code>, and counts at both.
+    </p>
     <div class="sides">
       ${table(`permissions of ${of}`, HEAD, sorted.map(row))}
       <div>
         <h3>The smallest Role for what it did</h3>
         <div class="command block">
           <pre>${smallest}</pre>
-          <button type="button" class="copy" data-copy="${smallest}">Copy</button>
+          <button type="button" class="copy" data-copy="${smallest}" aria-label="Copy the smallest Role of ${of}">Copy</button>
         </div>
+        <details class="table">
+          <summary>The Role as it is documented</summary>
+          <pre>${documentedRole(rights, of)}</pre>
+        </details>
       </div>
     </div>`;
 }

@@ -1,9 +1,12 @@
 import type { Cause } from '../../../core/causes.ts';
 import type { Outcome } from '../../../core/outcome.ts';
-import { causesOf, countsAgainst, repeatCommand, sourceInWords, whatToDo } from '../../failures.ts';
+import { cutMiddle, inOneLine, quotedIn } from '../../../core/quotation.ts';
+import { causesOf, countsAgainst, repeatCommand, sourcesByKind, whatToDo } from '../../failures.ts';
 import type { Report, ReportResult } from '../../report.ts';
+import { describeRepeat, readable } from '../../words.ts';
 import { renderData } from './data.ts';
 import { bytesOf, clockTime, durationOf, html, Markup, prose, shortened } from './markup.ts';
+import { type Proof, proofIn } from './proof.ts';
 
 /** What each outcome is drawn with: never the colour alone. */
 export const SIGNS: Record<Outcome, { sign: string; style: string }> = {
@@ -20,65 +23,123 @@ export function outcomeMark(outcome: Outcome): Markup {
   return html`<span class="mark ${style}"><span aria-hidden="true">${sign}</span> ${outcome}</span>`;
 }
 
-/** Evidence that somebody who looks for the cause reads first. */
-const EXCERPT = /\b(?:log|logs|event|events|said|output|last|message|answers?|refusals?|request)/i;
-
 /** Bytes of one item of evidence: the rest is in report.json. */
 const EVIDENCE_BYTES = { red: 24_000, other: 3_000 };
 
-function evidenceItem(
-  { label, at, data, sameAs }: ReportResult['evidence'][number],
-  isRed: boolean,
-  isFirst: boolean,
-): Markup {
-  if (sameAs !== undefined) {
-    return html`
-    <p class="evidence">${label} <time class="dim">${clockTime(at)}</time>: the same as under <a href="#${sameAs}">${sameAs}</a></p>`;
+function wholeOf(label: string, data: unknown, limit: number): Markup {
+  const shown = renderData(data, label);
+  if (bytesOf(shown) <= limit) {
+    return shown;
   }
-  const limit = isRed ? EVIDENCE_BYTES.red : EVIDENCE_BYTES.other;
-  const shown = renderData(data);
-  const isOpen = isRed && (isFirst || EXCERPT.test(label));
-  const excerpt = (JSON.stringify(data, null, 1) ?? '').slice(0, limit / 2);
-  const content =
-    bytesOf(shown) <= limit
-      ? shown
-      : html`<pre>${excerpt}</pre><p class="more">cut here; all of it is in report.json</p>`;
-  return html`
-    <details class="evidence"${isOpen && new Markup(' open')}>
-      <summary>${label} <time class="dim">${clockTime(at)}</time></summary>
-      ${content}
-    </details>`;
+  const excerpt = shortened(JSON.stringify(data, null, 1) ?? '', limit / 2);
+  return html`<pre>${excerpt}</pre><p class="more">cut here; all of it is in report.json</p>`;
 }
 
-/** What was seen, one detail an item; undefined where nothing was. */
-export function evidenceOf(result: ReportResult): Markup | undefined {
+/** The lines and records that prove a failure: open, whatever is closed. */
+function provenBy({ lines, records }: Proof, label: string, role: ReportResult['role']): Markup | undefined {
+  if (lines.length + records.length === 0) {
+    return undefined;
+  }
+  const marked = lines.map((line) => html`<li><mark>${cutMiddle(readable(line, role), LINE)}</mark></li>`);
+  return html`
+    ${lines.length > 0 && html`<ul class="proof">${marked}</ul>`}
+    ${records.length > 0 && html`<div class="proof">${renderData(records, `${label}: what proves it`)}</div>`}`;
+}
+
+/** Characters of a line of the proof. */
+const LINE = 400;
+
+function evidenceItem(
+  result: ReportResult,
+  { label, at, data, sameAs }: ReportResult['evidence'][number],
+  held: unknown,
+): Markup {
+  const isRed = countsAgainst(result) || result.outcome === 'harness error';
+  const proof = isRed ? provenBy(proofIn(held, result), label, result.role) : undefined;
+  const time = html`<time class="dim">${clockTime(at)}</time>`;
+  if (sameAs !== undefined) {
+    return html`
+      <div class="evidence same">
+        <p>${label} ${time}: the same as under <a href="#${sameAs}">${sameAs}</a></p>
+        ${proof}
+      </div>`;
+  }
+  return html`
+    <div class="evidence">
+      ${proof && html`<p>${label} ${time}, what proves it:</p>${proof}`}
+      <details>
+        <summary>${proof === undefined ? html`${label} ${time}` : html`all of it<span class="aside">: ${label}</span>`}</summary>
+        ${wholeOf(label, data, isRed ? EVIDENCE_BYTES.red : EVIDENCE_BYTES.other)}
+      </details>
+    </div>`;
+}
+
+/**
+ * What was seen, one detail an item; undefined where nothing was.
+ *
+ * @param held the evidence with the data of what is written with another result
+ * @param level of its heading
+ */
+export function evidenceOf(
+  result: ReportResult,
+  held: readonly { data: unknown }[],
+  level: HeadingLevel,
+): Markup | undefined {
   if (result.evidence.length === 0) {
     return undefined;
   }
-  const isRed = result.outcome !== 'passed' && result.outcome !== 'not applicable';
-  const items = result.evidence.map((item, index) => evidenceItem(item, isRed, index === 0));
-  return html`<h3 class="term">Evidence</h3>${items}`;
+  const items = result.evidence.map((item, index) => evidenceItem(result, item, held[index]?.data));
+  return html`${heading(level, 'Evidence')}${items}`;
 }
 
-/** Differing texts of one cause that are written out. */
+/** Level of the headings within a result: one below that of its own. */
+export type HeadingLevel = 4 | 5;
+
+function heading(level: HeadingLevel, text: string): Markup {
+  return level === 4 ? html`<h4 class="term">${text}</h4>` : html`<h5 class="term">${text}</h5>`;
+}
+
+/** Differing texts of one cause that are written out, and lines of a quotation. */
 const TEXTS = 8;
+const QUOTED = 3;
+
+/** The product's own words: the last line open, the rest below it. */
+function quotation(lines: string[], role: ReportResult['role']): Markup {
+  const words = lines.map((line) => readable(line, role)).join('\n');
+  return lines.length <= QUOTED
+    ? html`<blockquote><pre>${words}</pre></blockquote>`
+    : html`
+      <blockquote>
+        <details><summary>${cutMiddle(lines[0]?.startsWith('…') ? (lines[1] ?? '') : readable(lines[0] ?? '', role), 160)}
+          ${' '}<span class="dim">(${lines.length} lines)</span></summary><pre>${words}</pre></details>
+      </blockquote>`;
+}
 
 /** A cause with how often it was met, and each of its findings where they differ. */
-function finding({ cause, count, texts }: Cause, ids: ReadonlySet<string>): Markup {
-  const text = prose(texts.length > 1 ? (texts[0] ?? cause) : cause, ids);
+function finding({ cause, count, texts }: Cause, ids: ReadonlySet<string>, role: ReportResult['role']): Markup {
+  const { fact, how, lines } = quotedIn(texts[0] ?? cause);
+  const text = prose(cutMiddle(readable(fact, role), FACT), ids);
   const times = count > 1 && html` <span class="times">${count} times</span>`;
-  const each = texts.slice(0, TEXTS).map((one) => html`<li>${one}</li>`);
+  const words = lines.length > 0 && html`. ${how}:${quotation(lines, role)}`;
+  const each = texts.slice(0, TEXTS).map((one) => html`<li>${readable(inOneLine(one), role)}</li>`);
   const more = texts.length > TEXTS && html`<p class="more">and ${texts.length - TEXTS} more in report.json</p>`;
   const all =
     texts.length > 1 && html`<details class="each"><summary>each of them</summary><ul>${each}</ul>${more}</details>`;
-  return html`<li>${text}${times}${all}</li>`;
+  return html`<li>${text}${times}${words}${all}</li>`;
 }
+
+/** Characters of a finding, and findings of one result, that are shown. */
+const FACT = 600;
+const FINDINGS = 12;
 
 function findings(result: ReportResult, ids: ReadonlySet<string>): Markup | undefined {
   const causes = causesOf(result);
+  const more =
+    causes.length > FINDINGS && html`<p class="more">and ${causes.length - FINDINGS} more in report.json</p>`;
   return causes.length === 0
     ? undefined
-    : html`<ul class="findings">${causes.map((cause) => finding(cause, ids))}</ul>`;
+    : html`
+      <ul class="findings">${causes.slice(0, FINDINGS).map((cause) => finding(cause, ids, result.role))}</ul>${more}`;
 }
 
 const SEEN: Record<Outcome, string> = {
@@ -90,12 +151,16 @@ const SEEN: Record<Outcome, string> = {
   'harness error': 'What went wrong in the harness',
 };
 
-/** A command, with a button that copies it. */
-export function commandBox(command: string): Markup {
+/**
+ * A command, with a button that copies it.
+ *
+ * @param what it is the command of: the button's name
+ */
+export function commandBox(command: string, what: string): Markup {
   return html`
     <div class="command">
       <code>${command}</code>
-      <button type="button" class="copy" data-copy="${command}">Copy</button>
+      <button type="button" class="copy" data-copy="${command}" aria-label="Copy ${what}">Copy</button>
     </div>`;
 }
 
@@ -103,12 +168,20 @@ export function commandBox(command: string): Markup {
 function sourceLink({ sources = {} }: Report, source: string): Markup {
   const url = sources[source];
   return url === undefined || !url.startsWith('https://')
-    ? html`${sourceInWords(source)}`
+    ? html`${source}`
     : html`<a href="${url}" rel="noreferrer">${source}</a>`;
 }
 
-function fact(term: string, content: Markup | undefined): Markup | undefined {
-  return content && html`<div class="fact"><h3 class="term">${term}</h3><div>${content}</div></div>`;
+function sourcesOf(report: Report, source: string[]): Markup {
+  const kinds = sourcesByKind(source).map(([how, own], index) => {
+    const links = own.map((one, place) => html`${place > 0 && '; '}${sourceLink(report, one)}`);
+    return html`${index > 0 && '; '}${how}${links}`;
+  });
+  return html`${kinds}`;
+}
+
+function fact(level: HeadingLevel, term: string, content: Markup | undefined): Markup | undefined {
+  return content && html`<div class="fact">${heading(level, term)}<div>${content}</div></div>`;
 }
 
 function knownFailure({ baseline }: Report, id: string): Markup | undefined {
@@ -121,54 +194,62 @@ function knownFailure({ baseline }: Report, id: string): Markup | undefined {
   return html`${reason} <span class="dim">(${owner}, until ${expires}, ${where})</span>`;
 }
 
-/** What there is to say of one result beside its line: the statement, what was seen, and for red ones how to fix it. */
-export function detailOf(report: Report, result: ReportResult): Markup {
+/**
+ * What there is to say of one result beside its line: what was seen, and for red ones how to fix it.
+ *
+ * @param after what it follows from
+ */
+export function detailOf(report: Report, result: ReportResult, after: readonly string[], level: HeadingLevel): Markup {
   const { id, outcome, rationale, observed, source, disturbedBefore } = result;
   const ids = new Set(report.planned);
   const isRed = countsAgainst(result);
   const text = (content: string | undefined): Markup | undefined =>
     content === undefined ? undefined : prose(content, ids);
-  const sources = source?.map((one, index) => html`${index > 0 && '; '}${sourceLink(report, one)}`);
-  const again = isRed || outcome === 'harness error' ? commandBox(repeatCommand(report, id)) : undefined;
+  const again =
+    isRed || outcome === 'harness error' ? commandBox(repeatCommand(report, id), `the command for ${id}`) : undefined;
+  const repeated = disturbedBefore === undefined ? undefined : describeRepeat(disturbedBefore, outcome);
+  const add = (term: string, content: Markup | undefined): Markup | undefined => fact(level, term, content);
   return html`
-    ${fact('Known failure', knownFailure(report, id))}
-    ${outcome !== 'passed' && fact(SEEN[outcome], findings(result, ids))}
-    ${isRed && fact('Why it matters', text(rationale))}
-    ${isRed && whatToDo(result).map(([term, content]) => fact(term, text(content)))}
-    ${fact('Source', sources && html`${sources}`)}
-    ${fact('Evaluated twice', text(disturbedBefore))}
-    ${fact('Run it again', again)}
-    ${isRed && fact('How it is tested', text(observed))}
-    <p class="permalink"><a href="#${id}">Link to ${id}</a></p>`;
+    ${add('Known failure', knownFailure(report, id))}
+    ${outcome !== 'passed' && add(SEEN[outcome], findings(result, ids))}
+    ${isRed && whatToDo(result, after).map(([term, content]) => add(term, text(content)))}
+    ${isRed && add('Why it matters', text(rationale))}
+    ${isRed && add('How it is tested', text(observed))}
+    ${add('Source', source && sourcesOf(report, source))}
+    ${add('Evaluated twice', text(repeated))}
+    ${add('Run it again', again)}
+    ${!isRed && html`<p class="permalink"><a href="#${id}">Link to ${id}</a></p>`}`;
 }
 
 /**
  * One result: a line that opens. `data-` attributes are what the page is filtered by.
  *
  * @param content what does not fit into the page is absent; `isShort`: the statement does not fit either
+ * @param level of the headings in it; its own is one above
  */
 export function resultRow(
   result: ReportResult,
   content: { detail?: Markup | undefined; evidence?: Markup | undefined; isOpen?: boolean; isShort?: boolean },
+  level: HeadingLevel,
 ): Markup {
-  const { id, level, role, suite, outcome, statement, durationMs } = result;
+  const { id, level: weight, role, suite, outcome, statement, durationMs } = result;
   const leftOut = content.detail === undefined || (content.evidence === undefined && result.evidence.length > 0);
   const sentence = statement ?? suite;
+  const title = html`<span class="id">${id}</span> ${prose(content.isShort === true ? shortened(sentence, 90) : sentence)}`;
   return html`
-    <details class="result ${SIGNS[outcome].style}" id="${id}" data-outcome="${outcome}" data-level="${level}"
+    <details class="result ${SIGNS[outcome].style}" id="${id}" data-outcome="${outcome}" data-level="${weight}"
       data-role="${role}" data-suite="${suite}"${content.isOpen === true && new Markup(' open')}>
       <summary>
-        <span class="id">${id}</span>
+        ${level === 4 ? html`<h3 class="title">${title}</h3>` : html`<h4 class="title">${title}</h4>`}
         ${outcomeMark(outcome)}
-        <span class="level">${level}</span>
-        <span class="statement">${prose(content.isShort === true ? shortened(sentence, 90) : sentence)}</span>
+        <span class="level">${weight}</span>
         <span class="role">${role}</span>
         <span class="time">${durationOf(durationMs)}</span>
       </summary>
       <div class="body">
         ${content.detail}
         ${content.evidence}
-        ${leftOut && html`<p class="more">left out to keep this page small; it is in report.json under ${id}</p>`}
+        ${leftOut && html`<p class="more">left out to keep this page small: see report.json</p>`}
       </div>
     </details>`;
 }

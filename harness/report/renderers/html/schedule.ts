@@ -1,11 +1,13 @@
 import type { Report, ReportResult } from '../../report.ts';
 import { type CriticalPath, criticalPath, lanesOf } from '../../schedule.ts';
 import { Axis } from './lanes.ts';
-import { clockTime, durationOf, html, type Markup } from './markup.ts';
+import { clockTime, durationOf, html, type Markup, plural, table } from './markup.ts';
 import { SIGNS } from './results.ts';
 
 /** Requirements that are drawn: the longest. */
 const DRAWN = 400;
+/** Rows of the table: a run of one role has fewer. */
+const LISTED = 240;
 
 function bar({ id, outcome, startedAt, durationMs }: ReportResult, axis: Axis, isCritical: boolean): Markup {
   const from = Date.parse(startedAt);
@@ -13,7 +15,19 @@ function bar({ id, outcome, startedAt, durationMs }: ReportResult, axis: Axis, i
   const place = `left:${axis.at(from)}%;width:${axis.width(from, from + durationMs)}%`;
   return html`
     <a class="bar ${SIGNS[outcome].style}${isCritical && ' critical'}" href="#${id}" tabindex="-1"
-      title="${title}" style="${place}">${isCritical && id}</a>`;
+      title="${title}" style="${place}">${id}</a>`;
+}
+
+const byBegin = (one: ReportResult, other: ReportResult): number => (one.startedAt < other.startedAt ? -1 : 1);
+
+function row({ id, outcome, startedAt, durationMs }: ReportResult): Markup {
+  return html`
+    <tr>
+      <th scope="row"><a href="#${id}">${id}</a></th>
+      <td>${outcome}</td>
+      <td class="num">${clockTime(startedAt).slice(0, 8)}</td>
+      <td class="num">${durationOf(durationMs)}</td>
+    </tr>`;
 }
 
 function pathOf({ setUpMs, cleanUpMs, steps }: CriticalPath): Markup {
@@ -59,5 +73,9 @@ export function scheduleSection(report: Report): Markup | undefined {
       </p>
       ${pathOf(path)}
       <div class="lanes schedule" aria-hidden="true">${axis.ticks()}${suites}</div>
+      <details class="table">
+        <summary>The same as a table (${plural(Math.min(drawn.length, LISTED), 'requirement')})</summary>
+        ${table('schedule', ['requirement', 'outcome', 'began', 'took'], drawn.toSorted(byBegin).slice(0, LISTED).map(row))}
+      </details>
     </section>`;
 }

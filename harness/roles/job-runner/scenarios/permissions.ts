@@ -6,7 +6,7 @@ import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { disagreements } from '../../../environment/cluster/audit-log.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
-import { PERMISSIONS, permissionDiff, type UnusedRight } from '../../../kubernetes/permissions.ts';
+import { documentedRole, PERMISSIONS, permissionDiff, type UnusedRight } from '../../../kubernetes/permissions.ts';
 import {
   describeRight,
   isSelfReview,
@@ -209,6 +209,7 @@ export async function observeRights(t: RequirementContext): Promise<RightsRecord
 
 /** The same under what is documented and nothing else. */
 export async function observeDocumentedRights(t: RequirementContext): Promise<RightsRecord> {
+  t.evidence('the documented Role', documentedRole(jobRunnerTarget(t)));
   const { namespaced, undocumented } = jobRunnerTarget(t).rules;
   return undocumented.length === 0 ? observeRights(t) : exerciseRunner(t, 'documented', namespaced);
 }
@@ -290,7 +291,7 @@ export async function observeSmallestRole(t: RequirementContext): Promise<Smalle
       runner: summarise(underSmallest),
     });
   }
-  t.evidence(PERMISSIONS, permissionDiff(target.name, rules, record.requests, unused));
+  t.evidence(PERMISSIONS, permissionDiff(target, record.requests, unused));
   return { ...record, unused, ...(underSmallest === undefined ? {} : { underSmallest }) };
 }
 

@@ -4,7 +4,7 @@
 
 import { NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
-import { PERMISSIONS, permissionDiff } from '../../../kubernetes/permissions.ts';
+import { documentedRole, PERMISSIONS, permissionDiff } from '../../../kubernetes/permissions.ts';
 import {
   describeRight,
   isSelfReview,
@@ -157,7 +157,9 @@ export function observeServiceAccounts(t: RequirementContext): Promise<ServiceAc
 
 /** The session under the documented rules alone: what the target file calls undocumented is left out. */
 export function observeDocumentedRights(t: RequirementContext): Promise<WorkRecord> {
-  const { rules } = sessionManagerTarget(t);
+  const target = sessionManagerTarget(t);
+  const { rules } = target;
+  t.evidence('the documented Role', documentedRole(target));
   return rules.undocumented.length === 0 ? observeWork(t) : useManager(t, 'documented', rules.namespaced);
 }
 
@@ -172,7 +174,7 @@ export async function observeSmallestRole(t: RequirementContext): Promise<Smalle
   const record = await observeWork(t);
   const documented = [...rules.namespaced, ...rules.cluster];
   const smallest = smallestRules(record.requests, documented);
-  t.evidence(PERMISSIONS, permissionDiff(target.name, rules, record.requests));
+  t.evidence(PERMISSIONS, permissionDiff(target, record.requests));
   // Under the same rights the first run is its own proof.
   return sameRights(smallest, documented)
     ? record

@@ -26,7 +26,7 @@ export interface SessionRightsRecord {
  */
 export async function observeSessionRights(t: RequirementContext): Promise<SessionRightsRecord> {
   const target = resourceTarget(t);
-  const { capabilities, name, rules, start } = target;
+  const { capabilities, start } = target;
   if (start === undefined) {
     return t.notApplicable(
       'the controller is installed by its manifests (`install.deployment`): its requests do not go through the recording proxy',
@@ -40,8 +40,7 @@ export async function observeSessionRights(t: RequirementContext): Promise<Sessi
   t.evidence(
     PERMISSIONS,
     permissionDiff(
-      name,
-      rules,
+      target,
       records.flatMap(({ requests }) => requests),
     ),
   );

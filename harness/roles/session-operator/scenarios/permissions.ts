@@ -1,7 +1,7 @@
 /** What a session operator asks of the API server, and what it says when that is refused (suite rbac-minimal). */
 import type { PolicyRule } from '../../../core/policy-rule.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
-import { PERMISSIONS, permissionDiff } from '../../../kubernetes/permissions.ts';
+import { documentedRole, PERMISSIONS, permissionDiff } from '../../../kubernetes/permissions.ts';
 import {
   describeRight,
   neededActions,
@@ -66,7 +66,9 @@ export function observeWork(t: RequirementContext): Promise<WorkRecord> {
 
 /** The work under the documented permissions alone. */
 export function observeDocumentedRights(t: RequirementContext): Promise<WorkRecord> {
-  const { rules } = sessionOperatorTarget(t);
+  const target = sessionOperatorTarget(t);
+  const { rules } = target;
+  t.evidence('the documented Role', documentedRole(target));
   return rules.undocumented.length === 0 ? observeWork(t) : work(t, 'documented', rules.namespaced);
 }
 
@@ -76,11 +78,12 @@ export interface SmallestRoleRecord extends WorkRecord {
 }
 
 export async function observeSmallestRole(t: RequirementContext): Promise<SmallestRoleRecord> {
-  const { name, rules } = sessionOperatorTarget(t);
+  const target = sessionOperatorTarget(t);
+  const { rules } = target;
   const record = await observeWork(t);
   const documented = [...rules.namespaced, ...rules.cluster];
   const smallest = smallestRules(record.requests, documented);
-  t.evidence(PERMISSIONS, permissionDiff(name, rules, record.requests));
+  t.evidence(PERMISSIONS, permissionDiff(target, record.requests));
   // Under the same rights the first run is its own proof.
   return sameRights(smallest, documented)
     ? record
