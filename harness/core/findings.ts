@@ -1,5 +1,6 @@
 import { STALL_MS, type Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { HarnessError, Violation } from './errors.ts';
+import { inOneLine } from './quotation.ts';
 
 /**
  * One thing that is wrong, a sentence. A string was *seen*: no machine can be to blame for it, and it is never
@@ -72,7 +73,10 @@ export function withoutHeaders(text: string): string {
 }
 
 function summarize(findings: Finding[]): string {
-  const [shown, more] = [findings.slice(0, FINDINGS_SHOWN).map(textOf), findings.length - FINDINGS_SHOWN];
+  const [shown, more] = [
+    findings.slice(0, FINDINGS_SHOWN).map((one) => inOneLine(textOf(one))),
+    findings.length - FINDINGS_SHOWN,
+  ];
   return [...shown, ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }
 

@@ -121,7 +121,7 @@ changes gets a new ID.
 
 A MUST is needed for interworking or to keep harm away. A SHOULD is what every implementation does unless it has a good reason
 not to (RFC 2119, 3); the report shows what is not kept, so that readers can ask for it. Use \`--strict\` in your own pipeline when your
-implementation keeps every SHOULD and is to stay that way. A certification evaluates every requirement of the role, and the verdict rests on its MUST. The report says that a run was strict
+implementation keeps every SHOULD and has to stay that way. A certification evaluates every requirement of the role, and the verdict rests on its MUST. The report says that a run was strict
 (\`strict: true\`), and \`conformance verify\` and \`conformance merge\` work its verdict out in the same way.
 
 *Not applicable* never counts against an implementation; the reason quotes what it declares, or what the cluster lacks. A harness error

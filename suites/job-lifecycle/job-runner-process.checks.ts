@@ -160,13 +160,13 @@ function treatsItsJobsAsDocumented(record: SignalRecord): Finding[] {
     const deletedAt = deletionOf(record, uid);
     if (documented === 'delete' && deletedAt === undefined) {
       const after = secondsText(lookedAt - signalledAt);
-      return [`it documents to delete its Jobs, and ${name} was still there ${after} after SIGTERM`];
+      return [`documented: it deletes its Jobs when it is terminated; ${name} was still there ${after} after SIGTERM`];
     }
     // A runner that waits for its tasks before it ends cleans up after those that are done.
     const isDone = endsOf(record, task).some(({ outcome, at }) => outcome === 'succeeded' && at <= (deletedAt ?? 0));
     if (documented === 'preserve' && deletedAt !== undefined && !isDone) {
       const after = secondsText(deletedAt - signalledAt);
-      return [`it documents to preserve its Jobs, and ${name} was deleted ${after} after SIGTERM`];
+      return [`documented: it keeps its Jobs when it is terminated; ${name} was deleted ${after} after SIGTERM`];
     }
     return [];
   });

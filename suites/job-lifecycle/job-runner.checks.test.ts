@@ -302,7 +302,7 @@ describe('JL-31: Jobs that are preserved', () => {
 
   test('may not be deleted', () => {
     expect(obeysSigterm(signalled([])).map(textOf)).toEqual([
-      'it documents to preserve its Jobs, and Job-goes-on was deleted 15.0 s after SIGTERM',
+      'documented: it keeps its Jobs when it is terminated; Job-goes-on was deleted 15.0 s after SIGTERM',
     ]);
     expect(obeysSigterm(signalled([ended(24, one, { outcome: 'cancelled' })]))).toHaveLength(1);
   });

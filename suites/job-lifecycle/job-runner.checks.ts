@@ -123,9 +123,9 @@ export function keepsJobs(record: RunnerRecord, retained: SubmittedTask[]): Find
   const { retainedSeconds } = record.target.documented.cleanUp;
   const documented =
     retainedSeconds === undefined ? 'no time to live is documented' : `${retainedSeconds} s are documented`;
-  const findings: Finding[] = retained.length === 0 ? ['no Job was to be retained'] : [];
+  const findings: Finding[] = retained.length === 0 ? ['there was no Job to retain'] : [];
   for (const task of retained) {
-    const who = `the task ${task.label}, whose Job was to be retained, ${describeOutcome(record, task)}`;
+    const who = `the task ${task.label}, whose Job should be retained, ${describeOutcome(record, task)}`;
     const jobs = jobsOf(record, task);
     if (jobs.length === 0) {
       findings.push(`${who}: it had no Job`);

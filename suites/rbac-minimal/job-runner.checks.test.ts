@@ -65,11 +65,11 @@ describe('RB-20', () => {
   });
 
   it('fails by a refusal, by a runner that does not start, and by work that was not done', () => {
-    expect(worksUnderItsRules(record([REFUSED, REFUSED]))).toEqual([
-      'it was refused list events in a (403): no reason given',
-    ]);
+    expect(worksUnderItsRules(record([REFUSED, REFUSED]))).toEqual(['refused list events in a (403): no reason given']);
     const refuses = record([{ ...REFUSED, at: BEFORE }], { readiness: { ready: false, at: READY, reason: 'no' } });
-    expect(worksUnderItsRules(refuses)[0]).toContain('does not accept work: no; it was refused: list events in a');
+    expect(worksUnderItsRules(refuses)[0]).toContain(
+      'the runner refused to start; refused by the API server: list events in a. It printed:\n    no',
+    );
     expect(worksUnderItsRules(record([LIST_JOBS], { events: [] }))).toHaveLength(1);
   });
 });
@@ -77,7 +77,7 @@ describe('RB-20', () => {
 it('RB-21 names what was not needed, but not a verb that does not exist', () => {
   const documented = rules([rule('batch', 'jobs', 'list', 'get'), rule('', 'pods', 'exec')]);
   expect(documentsOnlyWhatItUses({ ...record([LIST_JOBS], { target: documented }), unused: [] })).toEqual([
-    'it documents get jobs.batch and never needed it',
+    'documented but never used: get jobs.batch',
   ]);
   const right = { verb: 'get', group: 'batch', resource: 'jobs' };
   const excused = { ...record([LIST_JOBS], { target: documented }), unused: [{ right, why: 'another mode' }] };
@@ -88,7 +88,7 @@ it('RB-21 names what was not needed, but not a verb that does not exist', () => 
   expect(worksUnderTheSmallestRole({ ...first, unused: [] })).toEqual([]);
   second.requests.push(request('GET', '/api/v1/namespaces/b/pods', 403));
   expect(worksUnderTheSmallestRole({ ...first, unused: [], underSmallest: second })).toEqual([
-    'under the smallest Role it was refused list pods in its namespace',
+    'under the smallest Role, refused list pods in its namespace',
   ]);
 });
 
@@ -97,7 +97,7 @@ it('RB-22 finds what is documented or asked for, and not declared', () => {
   const undeclared = (of: ReturnType<typeof rules>, requests: ApiRecord[]): string[] =>
     declaresSensitiveRights(record(requests, { target: of })).map(textOf);
   expect(undeclared(rules([rule('batch', 'jobs', 'create')]), [LIST_JOBS])).toEqual([]);
-  expect(undeclared(rules([]), [secrets])[0]).toContain('asked for get secrets');
+  expect(undeclared(rules([]), [secrets])[0]).toContain('`secrets`: get secrets');
   expect(undeclared(rules([rule('', 'secrets', 'get')]), [])).toHaveLength(1);
   expect(undeclared(rules([rule('', 'secrets', 'get')], [], { secrets: 'why' }), [secrets])).toEqual([]);
   expect(undeclared(rules([], [rule('', 'nodes', 'list')]), [])[0]).toContain('in the whole cluster');

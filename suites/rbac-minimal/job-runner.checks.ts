@@ -3,6 +3,7 @@
 import { NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import type { SensitiveRight } from '../../harness/core/policy-rule.ts';
+import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import {
   describeRight,
@@ -56,8 +57,8 @@ export function worksUnderItsRules(record: RightsRecord): Finding[] {
   if (record.readiness?.ready !== true) {
     const words = record.readiness === undefined ? 'it reported nothing' : record.readiness.reason;
     const refused = record.requests.filter(({ code }) => code === 403).map(kindOf);
-    const what = refused.length === 0 ? '' : `; it was refused: ${[...new Set(refused)].join(', ')}`;
-    return [`under its documented rules it does not accept work: ${words}${what}`];
+    const what = refused.length === 0 ? '' : `; refused by the API server: ${[...new Set(refused)].join(', ')}`;
+    return [quoting(`with exactly the documented Role bound, the runner refused to start${what}`, words)];
   }
   const task = record.tasks.find(({ label }) => label === 'succeeds');
   const succeeded = record.events.some(
@@ -66,19 +67,23 @@ export function worksUnderItsRules(record: RightsRecord): Finding[] {
   const refusals = new Map(refusedAtWork(record).map((request) => [kindOf(request), request]));
   return [
     ...(succeeded ? [] : ['under its documented rules no task was reported as succeeded']),
-    ...[...refusals].map(
-      ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
-    ),
+    ...[...refusals].map(([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`),
   ];
 }
 
 /** RB-21: no documented right is surplus: never used by an exercise that does all that is declared. */
 export function documentsOnlyWhatItUses({ target, requests, unused }: SmallestRoleRecord): Finding[] {
   const excused = new Set(unused.map(({ right }) => describeRight(right)));
-  return unusedRights(target.rules, requests)
-    .map(describeRight)
-    .filter((right) => !excused.has(right))
-    .map((right) => `it documents ${right} and never needed it`);
+  return neverUsed(
+    unusedRights(target.rules, requests)
+      .map(describeRight)
+      .filter((right) => !excused.has(right)),
+  );
+}
+
+/** Rights that are documented and never used are one finding, with the list of them. */
+export function neverUsed(rights: readonly string[]): Finding[] {
+  return rights.length === 0 ? [] : [`documented but never used: ${rights.join(', ')}`];
 }
 
 /** RB-21: under the smallest Role the second exercise could do what the first could. */
@@ -88,7 +93,7 @@ export function worksUnderTheSmallestRole({ underSmallest: second, ...first }: S
   }
   if (second.readiness?.ready !== true) {
     const words = second.readiness === undefined ? 'it reported nothing' : second.readiness.reason;
-    return [`under the smallest Role it does not accept work: ${words}`];
+    return [quoting('with the smallest Role bound, the runner refused to start', words)];
   }
   const known = new Set(
     refusedAtWork(first)
@@ -99,7 +104,7 @@ export function worksUnderTheSmallestRole({ underSmallest: second, ...first }: S
     .map(kindOf)
     .map((kind) => neutral(kind, second));
   const lost = [...new Set(refused.filter((kind) => !known.has(kind)))];
-  return lost.map((kind) => `under the smallest Role it was refused ${kind}`);
+  return lost.map((kind) => `under the smallest Role, refused ${kind}`);
 }
 
 function neutral(kind: string, { namespace }: RightsRecord): string {
@@ -111,11 +116,11 @@ export function declaresSensitiveRights({ target: { rules }, requests }: Omit<As
   const declared = new Set(Object.keys(rules.declared));
   const documented = [...sensitiveRights(rules.namespaced), ...sensitiveRights(rules.cluster, true)]
     .filter(({ kind }) => !declared.has(kind))
-    .map(({ kind, right }) => `it documents ${right}, which is ${CALLED[kind]}, and does not declare \`${kind}\``);
+    .map(({ kind, right }) => `documented but not declared as \`${kind}\`: ${right}, which is ${CALLED[kind]}`);
   const asked = requests.flatMap((request) =>
     sensitivitiesOf(request)
       .filter((kind) => !declared.has(kind))
-      .map((kind) => `it asked for ${kindOf(request)}, which is ${CALLED[kind]}, and does not declare \`${kind}\``),
+      .map((kind) => `requested but not declared as \`${kind}\`: ${kindOf(request)}, which is ${CALLED[kind]}`),
   );
   return ofItsWork(requests, [...new Set([...documented, ...asked])]);
 }
@@ -143,9 +148,11 @@ const CALLED: Record<SensitiveRight, string> = {
 
 /** RB-23: every verb exists. */
 export function documentsKnownVerbs({ target: { rules } }: RulesRecord | Pick<Asked, 'target'>): Finding[] {
-  return unknownVerbs([...rules.namespaced, ...rules.cluster]).map(
-    (right) => `it documents ${describeRight(right)}: no request has the verb \`${right.verb}\` there`,
-  );
+  const byVerb = Map.groupBy(unknownVerbs([...rules.namespaced, ...rules.cluster]), ({ verb }) => verb);
+  return [...byVerb].map(([verb, rights]) => {
+    const named = rights.map(describeRight).join(', ');
+    return `Kubernetes has no verb \`${verb}\` for these, so the rules grant nothing: ${named}`;
+  });
 }
 
 /**
@@ -170,7 +177,7 @@ export function namesWhatIsMissing({ target, starts }: StartsRecord): Finding[] 
   return starts.flatMap(({ right, readiness, said }) => {
     const text = describeRight(right);
     if (readiness === undefined) {
-      return [`without ${text} it reported nothing in time`];
+      return [`with \`${text}\` revoked, it reported nothing in time`];
     }
     // A runner that goes on must have reported that something is wrong, and not only mentioned it.
     const lines = readiness.ready ? said.split('\n').filter((line) => PROBLEM.test(line)) : [said];
@@ -178,7 +185,9 @@ export function namesWhatIsMissing({ target, starts }: StartsRecord): Finding[] 
       return [];
     }
     const what = readiness.ready ? 'accepted work' : 'refused work';
-    return [`without ${text} it ${what} and did not name that${said === '' ? '' : `: ${said.slice(-300)}`}`];
+    return [
+      quoting(`with \`${text}\` revoked, it ${what} and did not name that right`, lastErrorLines(said.split('\n'))),
+    ];
   });
 }
 
@@ -188,14 +197,14 @@ const PROBLEM = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i')
 export function reportsRefusedCalls({ work }: RefusalsRecord): Finding[] {
   const asked = work.filter(({ refusedAt }) => refusedAt !== undefined);
   if (asked.length === 0) {
-    return ['none of its calls was refused, whatever was taken away'];
+    return ['none of its calls was refused, whichever right was revoked'];
   }
   return asked
     .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
     .map(({ without, refusals, outcome }) => {
       const task = outcome === undefined ? 'had no end' : `was reported as ${outcome}`;
-      const refused = `without ${without} the API server refused (${refusals.join('; ')})`;
-      return `${refused}, and it reported nothing of that; the task ${task}`;
+      const refused = `with \`${without}\` revoked, the API server refused (${refusals.join('; ')})`;
+      return `${refused}; it reported nothing of that, and the task ${task}`;
     });
 }
 

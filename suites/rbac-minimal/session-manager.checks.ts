@@ -1,6 +1,7 @@
 /** The requirements of RBAC for session managers, as functions of what was seen; nothing wrong is an empty list. */
 
 import type { Finding } from '../../harness/core/findings.ts';
+import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import { describeRight, ruleAllows, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
 import { namesRight, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
@@ -12,7 +13,7 @@ import type {
 } from '../../harness/roles/session-manager/scenarios/permissions.ts';
 import type { WorkRecord } from '../../harness/roles/session-manager/scenarios/work.ts';
 import type { SessionRightsRecord } from '../../harness/roles/session-manager/sessions/permissions.ts';
-import { declaresSensitiveRights, documentsKnownVerbs, staysInItsNamespace } from './job-runner.checks.ts';
+import { declaresSensitiveRights, documentsKnownVerbs, neverUsed, staysInItsNamespace } from './job-runner.checks.ts';
 
 /** What the harness's own quota refuses is no missing right. */
 const OVER_QUOTA = /exceeded quota/i;
@@ -39,7 +40,7 @@ export function worksUnderItsRules(record: WorkRecord): Finding[] {
   return [
     ...(get !== undefined && isSuccess(get) ? [] : ['under its documented rules it does not create a pod and get it']),
     ...[...refusedKinds(record)].map(
-      ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
+      ([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`,
     ),
   ];
 }
@@ -51,10 +52,11 @@ export function documentsOnlyWhatItUses({
 }: Pick<WorkRecord, 'requests'> & { target: Pick<WorkRecord['target'], 'rules'> }): Finding[] {
   const documented = [...rules.namespaced, ...rules.cluster];
   const unknown = new Set(unknownVerbs(documented).map(describeRight));
-  return surplusRights(documented, requests)
-    .map(describeRight)
-    .filter((right) => !unknown.has(right))
-    .map((right) => `it documents ${right} and never needed it`);
+  return neverUsed(
+    surplusRights(documented, requests)
+      .map(describeRight)
+      .filter((right) => !unknown.has(right)),
+  );
 }
 
 /** RB-21m: what the second session, under the smallest Role, could not do that the first could. */
@@ -62,31 +64,51 @@ export function worksUnderTheSmallestRole({ underSmallest, ...documented }: Smal
   const known = refusedKinds(documented);
   return [...(underSmallest === undefined ? [] : refusedKinds(underSmallest).keys())]
     .filter((kind) => !known.has(kind))
-    .map((kind) => `under the smallest Role it was refused ${kind}`);
+    .map((kind) => `under the smallest Role, refused ${kind}`);
 }
 
 /** RB-24m */
 export function tellsRefusals({ work }: PermissionsRecord): Finding[] {
   const refused = work.flatMap(({ right, refused: calls }) => calls.map((seen) => ({ right, ...seen })));
   if (refused.length === 0) {
-    return ['none of its calls was refused, whatever was taken away'];
+    return ['none of its calls was refused, whichever right was revoked'];
   }
   return refused
     .filter(({ call }) => call.status === undefined || (isSuccess(call) && !tellsOfRefusal(call.text)))
-    .map(({ right, call, messages: [message] }) => {
-      const what = call.status === undefined ? 'gave no answer' : 'answered as if nothing had happened';
-      return `without ${describeRight(right)} the API server refused (${message}), and it ${what}: ${describeCall(call)}`;
+    .map(({ right, call, messages: [message = ''] }) => {
+      const what = call.status === undefined ? 'was not answered' : 'was answered as if nothing had happened';
+      const { operation, died } = call;
+      const asked = `with \`${describeRight(right)}\` revoked, ${operation} ${what}`;
+      const ended = died === undefined ? asked : `${asked}, and ${died}`;
+      const words = [...(died === undefined ? [describeCall(call)] : lastErrorLines(call.lastOutput ?? []))];
+      const refusal = reasonOf(message);
+      return quoting(
+        `${ended}; the API server had refused${refusal === '' ? ' (403, no reason given)' : `: ${refusal}`}`,
+        words,
+        died === undefined ? 'It answered' : 'It printed',
+      );
     });
+}
+
+/** A refusal's message; `pods "agent" is forbidden: ` without a reason says nothing. */
+function reasonOf(message: string): string {
+  return /is forbidden:\s*$/.test(message) ? '' : message.trim();
 }
 
 /** RB-25m */
 export function namesMissingRights({ work }: PermissionsRecord): Finding[] {
-  return work.flatMap(({ right, test }) => {
-    if (test === undefined || namesRight(right, test.text)) {
-      return [];
-    }
-    const what = test.value?.connected === true ? 'is connected' : 'is not connected, and does not name that';
-    return [`without ${describeRight(right)} the connection test says that it ${what}: ${describeCall(test)}`];
+  const tested = work.flatMap(({ right, test }) => (test === undefined ? [] : [{ right, test }]));
+  const unnamed = tested.filter(({ right, test }) => !namesRight(right, test.text));
+  const answers = Map.groupBy(unnamed, ({ test }) =>
+    test.value?.connected === true ? 'reports connected' : 'reports not connected',
+  );
+  return [...answers].map(([what, group]) => {
+    const rights = group.map(({ right }) => `\`${describeRight(right)}\``).join(', ');
+    return quoting(
+      `${group.length} of ${tested.length} rights, revoked one at a time, are not named by the connection test, which ${what}: ${rights}`,
+      [...new Set(group.map(({ test }) => describeCall(test)))].slice(0, 3),
+      'It answered',
+    );
   });
 }
 
@@ -111,12 +133,12 @@ export function sessionsNeedNoMore({ observations }: SessionRightsRecord): Findi
       );
       return [
         ...[...refusedKinds(record)].map(
-          ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
+          ([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`,
         ),
         ...new Set(
           beyond.map(
             ({ name: _, ...kind }) =>
-              `it needs ${describeRecord(kind).replaceAll(record.namespace, 'its namespace')}, which is not documented`,
+              `needs ${describeRecord(kind).replaceAll(record.namespace, 'its namespace')}, which is not documented`,
           ),
         ),
       ];

@@ -10,6 +10,7 @@ import type {
   SmallestRoleRecord,
   WorkRecord,
 } from '../../harness/roles/session-operator/scenarios/permissions.ts';
+import { neverUsed } from './job-runner.checks.ts';
 
 /** Kinds of requests that the API server refused, names and namespaces left out. */
 function refusedKinds({ requests, namespace }: Pick<WorkRecord, 'requests' | 'namespace'>): Map<string, ApiRecord> {
@@ -34,7 +35,7 @@ export function worksUnderItsRules(record: WorkRecord): Finding[] {
     ...(record.sessions.length === 0 ? ['no session was begun'] : []),
     ...notCompleted(record, 'under its documented rules'),
     ...[...refusedKinds(record)].map(
-      ([kind, { code, message }]) => `it was refused ${kind} (${code}): ${message ?? 'no reason given'}`,
+      ([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`,
     ),
   ];
 }
@@ -43,10 +44,11 @@ export function worksUnderItsRules(record: WorkRecord): Finding[] {
 export function documentsOnlyWhatItUses({ target: { rules }, requests }: WorkRecord): Finding[] {
   const documented = [...rules.namespaced, ...rules.cluster];
   const unknown = new Set(unknownVerbs(documented).map(describeRight));
-  return surplusRights(documented, requests)
-    .map(describeRight)
-    .filter((right) => !unknown.has(right))
-    .map((right) => `it documents ${right} and never needed it`);
+  return neverUsed(
+    surplusRights(documented, requests)
+      .map(describeRight)
+      .filter((right) => !unknown.has(right)),
+  );
 }
 
 /** RB-21o: what the second run, under the smallest Role, could not do that the first could. */
@@ -59,7 +61,7 @@ export function worksUnderTheSmallestRole({ underSmallest, ...documented }: Smal
     ...notCompleted(underSmallest, 'under the smallest Role'),
     ...[...refusedKinds(underSmallest).keys()]
       .filter((kind) => !known.has(kind))
-      .map((kind) => `under the smallest Role it was refused ${kind}`),
+      .map((kind) => `under the smallest Role, refused ${kind}`),
   ];
 }
 
@@ -67,12 +69,12 @@ export function worksUnderTheSmallestRole({ underSmallest, ...documented }: Smal
 export function reportsRefusals({ without }: MissingRightsRecord): Finding[] {
   const refused = without.filter((one) => one.refused.length > 0);
   if (refused.length === 0) {
-    return ['none of its calls was refused, whatever was taken away'];
+    return ['none of its calls was refused, whichever right was revoked'];
   }
   return refused
     .filter(({ lines, gaveUp }) => !gaveUp && !lines.some(tellsOfRefusal))
     .map(
       ({ right, refused: [first] }) =>
-        `without ${describeRight(right)} the API server refused (${first?.message}), and it said nothing of that`,
+        `with \`${describeRight(right)}\` revoked, the API server refused (${first?.message}); it reported nothing of that`,
     );
 }

@@ -78,7 +78,7 @@ describe('commands (SM-06)', () => {
     [
       'the exit code',
       { streams: { ...good.streams, call: exec({ exitCode: 0, stdout: 'out', stderr: 'err' }) } },
-      /exit code was 7/,
+      /exit code 7 was reported as/,
     ],
     [
       'the streams',
@@ -90,7 +90,11 @@ describe('commands (SM-06)', () => {
       { arguments: { ...good.arguments, call: exec({ exitCode: 0, stdout: '' }) } },
       /arguments arrived changed/,
     ],
-    ['the length', { long: { ...good.long, stdout: digestOf('short') } }, /of 11000000 bytes of output 5 came/],
+    [
+      'the length',
+      { long: { ...good.long, stdout: digestOf('short') } },
+      /sent 11,000,000 bytes of output, received 5/,
+    ],
   ])('show that %s is wrong', (_, wrong, message) => {
     expect(texts(runsCommands(record({ execs: { ...good, ...(wrong as WorkRecord['execs']) } })))).toMatch(message);
   });
@@ -111,7 +115,7 @@ describe('errors (SM-04)', () => {
 
   test.each([
     ['without the field', { 'create without image': call('createPod', 400, {}, 'invalid') }, /does not say why/],
-    ['with another status', { 'get unknown': call('getPod', 500) }, /was answered 500, and not 404/],
+    ['with another status', { 'get unknown': call('getPod', 500) }, /was answered 500 \(expected: 404\)/],
     ['that is a success', { 'delete unknown': call('deletePod', 200) }, /was not refused/],
     ['without the reason', { 'create over quota': call('createPod', 403, {}, 'forbidden') }, /does not say why/],
   ])('%s is a finding', (_, wrong, message) => {
@@ -136,13 +140,13 @@ test('a caller’s label that replaces the owner’s is a finding, and a refusal
   const labelled = (owner: string) =>
     record({ calls: [asked(200)], objects: [pod('labelled', { 'managed-by': owner })] });
   expect(keepsItsLabel(labelled('session-manager'))).toEqual([]);
-  expect(texts(keepsItsLabel(labelled('somebody-else')))).toMatch(/is to stay session-manager/);
+  expect(texts(keepsItsLabel(labelled('somebody-else')))).toMatch(/expected `session-manager`/);
   const notMade = (status: number) => record({ calls: [asked(status)] });
   expect(keepsItsLabel(notMade(400))).toEqual([]);
   expect(texts(keepsItsLabel(notMade(500)))).toMatch(/was answered 500/);
   const takesNone = (owner: string) => record({ objects: [pod('agent', { 'managed-by': owner })] });
   expect(keepsItsLabel(takesNone('session-manager'))).toEqual([]);
-  expect(texts(keepsItsLabel(takesNone('nobody')))).toMatch(/is nobody/);
+  expect(texts(keepsItsLabel(takesNone('nobody')))).toMatch(/seen `nobody`/);
 });
 
 test('who is nobody is refused (SM-13)', () => {
@@ -171,7 +175,7 @@ test('a command that cannot be run has an answer, and the manager lives (SM-07)'
   ]);
   const died = { ...exec({}), status: 404, died: 'its process ended (code 1)' };
   expect(texts(answersFailedCommands({ ...seen({ status: 404 }), calls: [died] }))).toMatch(
-    /during exec its process ended/,
+    /its process ended \(code 1\), during 1 of 1 calls: exec/,
   );
 });
 
@@ -182,8 +186,8 @@ test('clean-up takes what is old and finished, and its own (SM-08)', () => {
   });
   const old = ['old-succeeded', 'old-failed'];
   expect(cleansUp(seen(old))).toEqual([]);
-  expect(texts(cleansUp(seen(['old-succeeded'])))).toMatch(/left what was to go: old-failed/);
-  expect(texts(cleansUp(seen([...old, 'foreign'])))).toMatch(/deleted what was to stay: foreign/);
+  expect(texts(cleansUp(seen(['old-succeeded'])))).toMatch(/should have deleted pod `old-failed` .* it did not/);
+  expect(texts(cleansUp(seen([...old, 'foreign'])))).toMatch(/the clean-up deleted pod `foreign`/);
   expect(texts(cleansUp(seen(old, ['old-failed'])))).toMatch(/deleted younger ones/);
 });
 
@@ -200,9 +204,9 @@ test('a kubeconfig that cannot work ends nothing, now or at the next start (SM-1
     bad: [{ what: 'an empty file', answersAfter: true, startsAgain: true, ...rest }],
   });
   expect(survivesBadKubeconfigs(seen({}))).toEqual([]);
-  expect(texts(survivesBadKubeconfigs(seen({ startsAgain: false })))).toMatch(/does not start again/);
+  expect(texts(survivesBadKubeconfigs(seen({ startsAgain: false })))).toMatch(/the manager does not start again/);
   const test = call('testConnection', 200, { connected: true });
-  expect(texts(survivesBadKubeconfigs(seen({ test })))).toMatch(/says that it is connected/);
+  expect(texts(survivesBadKubeconfigs(seen({ test })))).toMatch(/the connection test reports connected/);
 });
 
 test('of many at once, an error that took long may be the machine’s fault, and one that came at once is not (SM-14)', () => {

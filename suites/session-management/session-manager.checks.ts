@@ -2,18 +2,23 @@
 
 import type { V1Pod } from '@kubernetes/client-node';
 import { type Finding, missing } from '../../harness/core/findings.ts';
+import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { type Call, describeCall, isRefusal, isSuccess } from '../../harness/roles/session-manager/driver.ts';
 import type { ManagerRecord } from '../../harness/roles/session-manager/launch.ts';
 import { callsOf, deletedAt, first } from '../../harness/roles/session-manager/record.ts';
 import { type CleanUpRecord, KEPT_PODS, OLD_PODS } from '../../harness/roles/session-manager/scenarios/clean-up.ts';
-import type { ConfigurationRecord } from '../../harness/roles/session-manager/scenarios/configuration.ts';
+import type {
+  BadKubeconfig,
+  ConfigurationRecord,
+} from '../../harness/roles/session-manager/scenarios/configuration.ts';
 import type { ConnectionRecord } from '../../harness/roles/session-manager/scenarios/connection.ts';
 import type { FailedCommandsRecord } from '../../harness/roles/session-manager/scenarios/failed-commands.ts';
 import type { InClusterRecord } from '../../harness/roles/session-manager/scenarios/in-cluster.ts';
 import { AT_ONCE, type ManyRecord } from '../../harness/roles/session-manager/scenarios/many.ts';
 import {
   ARGUMENTS,
+  type Digest,
   digestOf,
   LOG_LINES,
   LONG_LINE,
@@ -41,11 +46,11 @@ export function keepsItsConfiguration(record: ConfigurationRecord): Finding[] {
           .filter(([key, value]) => call?.value !== undefined && key in call.value && call.value[key] !== value)
           .map(
             ([key, value]) =>
-              `${what}: ${key} is ${JSON.stringify(call?.value?.[key])}, and not ${JSON.stringify(value)}`,
+              `${what}: ${key} is ${JSON.stringify(call?.value?.[key])} (expected: ${JSON.stringify(value)})`,
           );
   };
   return [
-    ...reports(initial, 'the configuration that nobody has changed', configuration),
+    ...reports(initial, 'the initial configuration', configuration),
     ...failed(configured, 'configuring'),
     ...reports(changed, 'the configuration after a change', wanted),
     ...(startsAgain
@@ -108,34 +113,61 @@ export function cleansUp({ early, goneEarly, call, gone }: CleanUpRecord): Findi
   return [
     ...failed(early, 'a clean-up of pods older than an hour'),
     ...(goneEarly.length > 0
-      ? [`asked for pods older than an hour, it deleted younger ones: ${goneEarly.join(', ')}`]
+      ? [`asked for pods older than an hour, it deleted younger ones: ${named(goneEarly)}`]
       : []),
     ...failed(call, 'a clean-up'),
-    ...(left.length > 0 ? [`it left what was to go: ${left.join(', ')}`] : []),
-    ...(wrong.length > 0 ? [`it deleted what was to stay: ${wrong.join(', ')}`] : []),
+    ...(left.length > 0
+      ? [
+          `the clean-up should have deleted ${named(left)} (its own, ended, older than the limit); it did not. ` +
+            `Expected to be deleted: ${OLD_PODS.join(', ')}; deleted: ${gone.join(', ') || 'none'}`,
+        ]
+      : []),
+    ...(wrong.length > 0 ? [`the clean-up deleted ${named(wrong)}, which is running, too young, or not its own`] : []),
     ...(isSuccess(call) && count !== undefined && count !== gone.length - goneEarly.length
-      ? [`it says that it deleted ${JSON.stringify(count)}, and ${gone.length - goneEarly.length} pods went`]
+      ? [`it reports ${JSON.stringify(count)} deleted pods; ${gone.length - goneEarly.length} were deleted`]
       : []),
   ];
+}
+
+function named(pods: readonly string[]): string {
+  return `pod${pods.length === 1 ? '' : 's'} ${pods.map((name) => `\`${name}\``).join(', ')}`;
 }
 
 /** SM-11 */
 export function survivesBadKubeconfigs(record: ConfigurationRecord): Finding[] {
   return [
-    ...record.bad.flatMap(({ what, test, answersAfter, startsAgain }) => [
-      ...(answersAfter ? [] : [`after it was given ${what} as kubeconfig it stopped answering`]),
-      ...(startsAgain ? [] : [`after it was given ${what} as kubeconfig it does not start again`]),
-      // A manager that answers nothing is said above; here only this answer is missing.
-      ...(answersAfter && test !== undefined && test.status === undefined
-        ? [withAnswer(test, `with ${what} as kubeconfig the connection test gave no answer`)]
-        : []),
-      ...(test?.value?.connected === true ? [`with ${what} as kubeconfig it says that it is connected`] : []),
-    ]),
+    ...withKubeconfigs(record, 'the manager stopped answering', ({ answersAfter }) => !answersAfter),
+    ...withKubeconfigs(record, 'the manager does not start again', ({ startsAgain }) => !startsAgain),
+    // A manager that answers nothing is said above; here only this answer is missing.
+    ...withKubeconfigs(
+      record,
+      'the connection test was not answered',
+      ({ test, answersAfter }) => answersAfter && test !== undefined && test.status === undefined,
+    ),
+    ...withKubeconfigs(record, 'the connection test reports connected', ({ test }) => test?.value?.connected === true),
     ...(record.listAtTheEnd === undefined
       ? []
       : failed(record.listAtTheEnd, 'listing pods with a good kubeconfig again')),
     ...deaths(record),
   ];
+}
+
+/** What goes wrong with some of the kubeconfigs that cannot work: one finding that names them. */
+function withKubeconfigs(
+  { bad }: Pick<ConfigurationRecord, 'bad'>,
+  what: string,
+  isWrong: (seen: BadKubeconfig) => boolean,
+): Finding[] {
+  const wrong = bad.filter(isWrong);
+  if (wrong.length === 0) {
+    return [];
+  }
+  const text = `${what}, with ${wrong.length} of ${bad.length} broken kubeconfigs: ${wrong.map((one) => one.what).join('; ')}`;
+  const answers = wrong.flatMap(({ test }) => (test === undefined ? [] : [test]));
+  // What came too late each time may be the machine's fault.
+  const isLate =
+    what.startsWith('the connection test') && answers.length > 0 && answers.every(({ late }) => late === true);
+  return [isLate ? missing(text) : text];
 }
 
 /** SM-14 */
@@ -163,14 +195,27 @@ const SLOW_MS = 5_000;
  * the machine's fault.
  */
 function withAnswer(call: Call, what: string): Finding {
-  const text = `${what}: ${describeCall(call)}`;
+  const text = quoting(what, describeCall(call), call.status === undefined ? 'The call' : 'It answered');
   const isSlowError = (call.status ?? 0) >= 500 && call.endedAt - call.at > SLOW_MS;
   return call.late === true || isSlowError ? missing(text) : text;
 }
 
-/** A process that ended though nobody had asked for it. */
-function deaths(record: ManagerRecord): Finding[] {
-  return record.calls.flatMap(({ operation, died }) => (died === undefined ? [] : [`during ${operation} ${died}`]));
+/** That its process ended though nobody had asked for it: one finding, whatever the number of calls. */
+function deaths({ calls }: ManagerRecord): Finding[] {
+  const dead = calls.filter(({ died }) => died !== undefined);
+  if (dead.length === 0) {
+    return [];
+  }
+  const how = [...new Set(dead.map(({ died }) => died))].join(', ');
+  const during = dead.map(({ operation, input }) =>
+    [operation, (input as { name?: string }).name ?? ''].join(' ').trim(),
+  );
+  return [
+    quoting(
+      `${how}, during ${dead.length} of ${calls.length} calls: ${[...new Set(during)].join(', ')}`,
+      lastErrorLines(dead[0]?.lastOutput ?? []),
+    ),
+  ];
 }
 
 /** What is wrong with a call that should have been a success. */
@@ -195,7 +240,7 @@ function notRefused(
     return [withAnswer(call, `${what} was not refused`)];
   }
   if (statuses !== undefined && !statuses.includes(call.status ?? 0)) {
-    return [withAnswer(call, `${what} was answered ${call.status}, and not ${statuses.join(' or ')}`)];
+    return [withAnswer(call, `${what} was answered ${call.status} (expected: ${statuses.join(' or ')})`)];
   }
   return words === undefined || words.test(call.text) ? [] : [withAnswer(call, `${what}: the answer does not say why`)];
 }
@@ -216,9 +261,7 @@ export function managesPods(record: WorkRecord): Finding[] {
     ...failed(steps.list, 'listing the pods'),
     ...Object.keys(asked)
       .filter((name) => name !== 'labelled' && !items.some((item) => item.name === name))
-      .map(
-        (name) => `the list of pods is without ${name}: ${items.map((item) => item.name).join(', ') || 'it is empty'}`,
-      ),
+      .map((name) => `the list of pods lacks ${name}; it has: ${items.map((item) => item.name).join(', ') || 'none'}`),
     ...(steps['list by label'] === undefined ? [] : failed(steps['list by label'], 'listing the pods of a label')),
     ...(steps['list by label'] !== undefined &&
     isSuccess(steps['list by label']) &&
@@ -261,7 +304,7 @@ function shapeOf({ objects, asked }: WorkRecord, name: string, documented: Docum
   ];
   return seen
     .filter(([, is, should]) => JSON.stringify(is) !== JSON.stringify(should))
-    .map(([what, is, should]) => `pod ${name}: ${what}: ${JSON.stringify(is)}, and not ${JSON.stringify(should)}`);
+    .map(([what, is, should]) => `pod ${name}: ${what}: ${JSON.stringify(is)}, expected ${JSON.stringify(should)}`);
 }
 
 const ALREADY = /already exists/i;
@@ -272,7 +315,7 @@ export function refusesWithReasons({ steps, objects }: WorkRecord): Finding[] {
   return [
     ...notRefused(steps['create without image'], 'a pod without an image', [400, 422], /image/),
     ...notRefused(steps['create malformed'], 'a pod with the name `Not A Name`', [400, 422], /name/),
-    ...(first(objects, 'Pod', 'incomplete') === undefined ? [] : ['a pod was made without an image']),
+    ...(first(objects, 'Pod', 'incomplete') === undefined ? [] : ['a pod was created without an image']),
     ...notRefused(steps['get unknown'], 'getting an unknown pod', [404]),
     ...notRefused(steps['delete unknown'], 'deleting an unknown pod', [404]),
     ...notRefused(steps['create again'], 'creating a pod whose name is taken', undefined, ALREADY),
@@ -321,12 +364,12 @@ export function runsCommands({ execs }: WorkRecord): Finding[] {
     ...answered('a command with difficult arguments', execs.arguments, (call) =>
       text(call, 'stdout') === wanted
         ? []
-        : [`arguments arrived changed: ${JSON.stringify(text(call, 'stdout'))}, and not ${JSON.stringify(wanted)}`],
+        : [`arguments arrived changed: ${JSON.stringify(text(call, 'stdout'))}, expected ${JSON.stringify(wanted)}`],
     ),
     ...answered('a command that fails', streams, (call) => [
       ...(call.value?.exitCode === 7
         ? []
-        : [`the exit code was 7, and was told as ${JSON.stringify(call.value?.exitCode)}`]),
+        : [withAnswer(call, `exit code 7 was reported as ${JSON.stringify(call.value?.exitCode)}`)]),
       ...(text(call, 'stdout').trim() === 'out' && text(call, 'stderr').trim() === 'err'
         ? []
         : [
@@ -336,12 +379,10 @@ export function runsCommands({ execs }: WorkRecord): Finding[] {
     ...answered('a command that succeeds', success, (call) =>
       call.value?.exitCode === 0
         ? []
-        : [`the exit code was 0, and was told as ${JSON.stringify(call.value?.exitCode)}`],
+        : [withAnswer(call, `exit code 0 was reported as ${JSON.stringify(call.value?.exitCode)}`)],
     ),
     ...answered('a command with ten MiB of output', long, () =>
-      long?.stdout.sha256 === longest.sha256
-        ? []
-        : [`of ${longest.bytes} bytes of output ${long?.stdout.bytes} came, with another content`],
+      long?.stdout.sha256 === longest.sha256 ? [] : [describeDifference(long?.stdout, longest.bytes)],
     ),
     ...(stdin === undefined
       ? []
@@ -349,6 +390,14 @@ export function runsCommands({ execs }: WorkRecord): Finding[] {
           text(call, 'stdout') === STDIN ? [] : [`stdin came back as ${JSON.stringify(text(call, 'stdout'))}`],
         )),
   ];
+}
+
+/** How an output that came otherwise than it was sent differs from it. */
+function describeDifference(seen: Digest | undefined, bytes: number): string {
+  const sent = `sent ${bytes.toLocaleString('en')} bytes of output, received ${(seen?.bytes ?? 0).toLocaleString('en')}`;
+  return seen?.differsAt === undefined
+    ? `${sent}, with other content`
+    : `${sent}; first difference at byte ${seen.differsAt.toLocaleString('en')}`;
 }
 
 /** SM-09 */
@@ -378,11 +427,11 @@ export function managesServices({ steps, objects, target }: WorkRecord): Finding
     ...(service === undefined ? ['the service was never there'] : []),
     ...seen
       .filter(([, is, should]) => JSON.stringify(is) !== JSON.stringify(should))
-      .map(([what, is, should]) => `${what} of the service: ${JSON.stringify(is)}, and not ${JSON.stringify(should)}`),
+      .map(([what, is, should]) => `${what} of the service: ${JSON.stringify(is)}, expected ${JSON.stringify(should)}`),
     ...failed(steps['get service'], 'getting a service'),
     ...failed(steps['list services'], 'listing the services'),
     ...(isSuccess(steps['list services'] as Call) && !items.some(({ name }) => name === 'pages')
-      ? ['the list of services is without the one that was made']
+      ? ['the list of services lacks the one that was created']
       : []),
     ...(page !== undefined && !String(page.value?.stdout ?? '').includes(PAGE)
       ? [withAnswer(page, 'a pod does not reach another by the service’s name')]
@@ -409,8 +458,11 @@ export function keepsItsLabel(record: WorkRecord): Finding[] {
     return [];
   }
   return asked === undefined
-    ? [`the label ${ownerLabel} of its pods is ${is}, and not ${owner}`]
-    : [`a caller set the label ${ownerLabel} to ${is}: it is to stay ${owner}`];
+    ? [`the label \`${ownerLabel}\` of its pods: expected \`${owner}\`, seen \`${is}\``]
+    : [
+        `a caller asked for another value of the ownership label and got it: on the pod \`labelled\`, ` +
+          `\`${ownerLabel}\` is \`${is}\` (expected \`${owner}\`)`,
+      ];
 }
 
 /** SM-12 */
@@ -420,7 +472,7 @@ export function worksInTheCluster({ configured, created, listed, deleted }: InCl
     ...failed(created, 'creating a pod'),
     ...failed(listed, 'listing the pods'),
     ...(isSuccess(listed) && !listed.value?.items?.some(({ name }) => name === 'agent')
-      ? ['the list of pods is without the one that was made']
+      ? ['the list of pods lacks the one that was created']
       : []),
     ...failed(deleted, 'deleting a pod'),
   ];

@@ -137,7 +137,7 @@ test('a record that is to be kept is deleted, too, where a finalizer holds it ye
   });
   expect(endsAtItsTime(record([]))).toEqual([]);
   expect(texts(endsAtItsTime(record([event(22_000, 'Session', 'kept', { ...over, ...going })])))).toMatch(
-    /was to be kept, and was deleted/,
+    /should have been kept; it was deleted/,
   );
 });
 

@@ -184,7 +184,7 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
   const takeover = takeoverSeconds(record.target) * 1000;
   return [
     ...torn('kept', record.endsAt, record.endsAt + due),
-    ...(deletedAt(keptEvents) === undefined ? [] : ['its record was to be kept, and was deleted']),
+    ...(deletedAt(keptEvents) === undefined ? [] : ['its record should have been kept; it was deleted']),
     ...(conditions.expired === undefined || has(kept?.object, conditions.expired)
       ? []
       : [`kept, it does not say that its time was over: ${JSON.stringify(conditionsOf(kept?.object))}`]),
@@ -194,7 +194,7 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
           ...torn('dropped', record.endsAt, record.endsAt + due),
           ...(eventsOf(record, 'Session', 'dropped').at(-1)?.type === 'DELETED'
             ? []
-            : ['its record was to be deleted, and is there']),
+            : ['its record should have been deleted; it is still there']),
         ]),
     ...(record.missedAt === undefined || record.backAt === undefined
       ? []

@@ -437,10 +437,10 @@ test('SR-12: settings, health and SIGTERM', () => {
     return { ...record, without: ['TOKEN'], wentOn: [], blind: [undefined, 503], ...change };
   };
   expect(startsHonestly(starts())).toEqual([]);
-  expect(texts(startsHonestly(starts({ lines: [] })))).toContain('does not name it');
-  expect(texts(startsHonestly(starts({ replicas: [] })))).toContain('goes on');
+  expect(texts(startsHonestly(starts({ lines: [] })))).toContain('without naming it');
+  expect(texts(startsHonestly(starts({ replicas: [] })))).toContain('keeps running');
   // It named what is missing, and the harness ended it.
-  expect(texts(startsHonestly(starts({ wentOn: ['TOKEN'] })))).toContain('goes on');
+  expect(texts(startsHonestly(starts({ wentOn: ['TOKEN'] })))).toContain('keeps running');
   expect(texts(startsHonestly(starts({ blind: [503, 200] })))).toContain('1 of 2 times');
 
   const story = (exitAt: number, signal: string | null = null): Story => {

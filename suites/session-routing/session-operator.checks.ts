@@ -459,12 +459,12 @@ export function startsHonestly({ replicas, lines, without, wentOn, blind }: Star
   const settings = without.flatMap((variable) => {
     const exit = replicas.find(({ replica }) => replica === variable)?.exit;
     if (exit === undefined || wentOn.includes(variable)) {
-      return [`without ${variable} it goes on`];
+      return [`with \`${variable}\` unset, it keeps running`];
     }
     const said = lines.filter(({ replica, text }) => replica === variable && text.includes(variable));
     return [
-      ...(exit.code === 0 ? [`without ${variable} it exits with 0, as if all were well`] : []),
-      ...(said.length === 0 ? [`without ${variable} it exits and does not name it`] : []),
+      ...(exit.code === 0 ? [`with \`${variable}\` unset, it exits with 0, as if nothing were wrong`] : []),
+      ...(said.length === 0 ? [`with \`${variable}\` unset, it exits without naming it`] : []),
     ];
   });
   const healthy = blind.filter((status) => status !== undefined && status >= 200 && status < 300).length;

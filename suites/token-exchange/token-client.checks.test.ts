@@ -179,7 +179,7 @@ test('what stands in the URL beside the parameters of a token request is no para
       session({ exchanges: [exchange('client-assertion', 1, { path: `/token?${query}`, parameters })] }),
     );
   expect(seen('client-request-id=1')).toEqual([]);
-  expect(seen('client-request-id=1&client_id=one')).toEqual(['client-assertion: client_id stands in the URL']);
+  expect(seen('client-request-id=1&client_id=one')).toEqual(['client-assertion: client_id appears in the URL']);
 });
 
 test('what a client cannot be given is not asked of its token exchange', () => {

@@ -247,7 +247,7 @@ export function requestFindings(
   // An endpoint may have a query of its own (RFC 6749 section 3.2), and a client add an id to it.
   for (const name of new URLSearchParams(path.split('?')[1] ?? '').keys()) {
     if (PARAMETERS.has(name)) {
-      findings.push(`${name} stands in the URL`);
+      findings.push(`${name} appears in the URL`);
     }
   }
   // Of JSON it is told once for all requests (dialectOf); its members are compared like parameters.
@@ -346,7 +346,7 @@ export function refusesMetadataOfAnotherIssuer(session: ClientSession): Finding[
         ),
         ...callsOfSimulated(session, name)
           .filter(({ ok }) => ok)
-          .map(() => `a call succeeded by the metadata ${whose}`),
+          .map(() => `a call succeeded through the metadata ${whose}`),
         ...(asked ? [] : unseen(callsOfSimulated(session, name), `the metadata document ${whose} was never asked for`)),
       ];
     }),
@@ -364,13 +364,13 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
     ...control(session),
     ...strange
       .filter(({ provider, kind }) => provider === 'untrusted' && kind !== 'resource')
-      .map(({ at, path }) => `${path} was asked for at ${at}, of a server whose certificate nobody vouches for`),
+      .map(({ at, path }) => `${path} was requested at ${at} from a server with an untrusted certificate`),
     ...session.elsewhere.flatMap(({ at, path, tokens }) =>
       tokens.map((token) => `a redirect was followed to another origin (${path}) at ${at} with a token (${token.as})`),
     ),
     ...callsOfSimulated(session, 'untrusted')
       .filter(({ ok }) => ok)
-      .map(() => 'a call succeeded by a server whose certificate nobody vouches for'),
+      .map(() => 'a call succeeded through a server with an untrusted certificate'),
     ...sentOn('redirecting-endpoint', exchangesAtSimulated(session, 'redirecting-endpoint')),
     ...sentOn('redirecting-server', resourcesAtSimulated(session, 'redirecting-server')),
   ];

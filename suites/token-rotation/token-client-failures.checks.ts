@@ -41,7 +41,9 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
     const excessMs = call.durationMs - limitMs;
     const provider = `with a provider that is ${call.act}`;
     if (excessMs > 0) {
-      const text = `${provider} a call took ${(call.durationMs / 1000).toFixed(1)} s, its limit is ${session.timeLimitMs / 1000} s`;
+      const took = `${(call.durationMs / 1000).toFixed(1)} s`;
+      const ended = call.unanswered === true ? `the call had not ended after ${took}` : `the call took ${took}`;
+      const text = `${provider}, ${ended} (allowed: ${session.timeLimitMs / 1000} s + ${(limitMs - session.timeLimitMs) / 1000} s)`;
       findings.push({ text, from: Date.parse(call.at), to: endOf(call), excessMs });
     } else if (call.unanswered === true) {
       findings.push(`${provider} a call was not answered: ${describeCall(call)}`);
@@ -57,7 +59,11 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
     ...(session.capabilities.includes('resident') ? restarts(session.beforeOutage, session.afterOutage) : []),
     ...(last === undefined
       ? ['no call was made after the outage']
-      : failuresOf([last], (call) => `${after.length} calls failed after the outage, the last: ${describeCall(call)}`)),
+      : failuresOf(
+          [last],
+          (call) =>
+            `after the outage, ${after.length} ${after.length === 1 ? 'call' : 'calls'} failed; the last: ${describeCall(call)}`,
+        )),
   ];
 }
 
@@ -114,7 +120,10 @@ export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
           })),
         ...(after.at(-1)?.ok === true
           ? []
-          : unseen(after.slice(-1), `once the provider was good again ${after.length} calls failed`)),
+          : unseen(
+              after.slice(-1),
+              `once the provider answered again, ${after.length} ${after.length === 1 ? 'call' : 'calls'} failed`,
+            )),
         ...(duringAct(session, session.exchanges, name, 'good').some(
           ({ accessToken, at }) => accessToken !== undefined && Date.parse(at) > endOf(first),
         )
@@ -238,7 +247,7 @@ export function survivesAHangingRequest(session: ClientSession): Finding[] {
     ...failuresOf(
       [last],
       (call) =>
-        `${after.length} calls failed after one whose token request was never answered, though the provider answers again: ${describeCall(call)}`,
+        `${after.length} ${after.length === 1 ? 'call' : 'calls'} failed after one whose token request was never answered, though the provider answers again: ${describeCall(call)}`,
     ),
   ];
 }

@@ -67,7 +67,7 @@ describe('an outage', () => {
   test('a call may take as long as the client declares, and the way there', () => {
     expect(seen(outage('silent', 10, 22.9, failed))).toEqual([]);
     const findings = seen(outage('silent', 10, 25, failed));
-    expect(told(findings)).toEqual([expect.stringContaining('a call took 15.0 s, its limit is 3 s')]);
+    expect(told(findings)).toEqual([expect.stringContaining('the call took 15.0 s (allowed: 3 s + 10 s)')]);
     expect(() => expectNone(findings, [{ where: 'the pod', from: iso(12), to: iso(14.5) }])).toThrow(HarnessError);
   });
 

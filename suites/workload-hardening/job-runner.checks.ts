@@ -79,11 +79,12 @@ export function hidesSecrets(record: TasksRecord): Finding[] {
   return [
     ...delivered,
     ...inObjects.map(
-      ({ name }) => `the value of the secret variable ${variable} stands in the specification of ${name}`,
+      ({ name }) =>
+        `the value of the secret variable \`${variable}\` appears in plain text in the specification of ${name}`,
     ),
     ...(inLog.length === 0
       ? []
-      : [`the value of the secret variable ${variable} stands in ${inLog.length} lines of its log`]),
+      : [`the value of the secret variable \`${variable}\` appears in plain text in ${inLog.length} lines of its log`]),
   ];
 }
 

@@ -62,7 +62,7 @@ test('of sessions that never had a pod nothing can be said', () => {
 test('a pod that `restricted` refuses is a finding (WH-02s)', () => {
   expect(isAdmittedUnderRestricted({ tried: [{ who: 'web' }] })).toEqual([]);
   const refused = isAdmittedUnderRestricted({ tried: [{ who: 'web', refused: '403: violates PodSecurity' }] });
-  expect(texts(refused)).toMatch(/the pod web is refused \(403: violates PodSecurity\)/);
+  expect(texts(refused)).toMatch(/^1 of 1 pods refused under `restricted`: web\. .*:\n {4}403: violates PodSecurity$/);
 });
 
 describe('tokens for the API server (WH-03s)', () => {
@@ -80,7 +80,9 @@ test('the value of a Secret is a finding in a pod, in a status and in the log (W
   expect(sessionsHideSecrets(record([pod('keyed')]))).toEqual([]);
   const [agent] = podSpec('image').containers;
   const literal = pod('keyed', { containers: [{ name: 'agent', ...agent, env: [{ name: 'A', value: 'c4nary' }] }] });
-  expect(texts(sessionsHideSecrets(record([literal])))).toMatch(/AGENT_KEY stands in the pod keyed/);
+  expect(texts(sessionsHideSecrets(record([literal])))).toMatch(
+    /`AGENT_KEY` appears in plain text in the pod `keyed` \(field `spec.containers\[0\].env\[0\].value`\)/,
+  );
   const session: SessionEvent = {
     ...{ at: 0, type: 'MODIFIED', kind: 'Session' },
     object: {
@@ -88,16 +90,16 @@ test('the value of a Secret is a finding in a pod, in a status and in the log (W
       status: { conditions: [{ type: 'Ready', status: 'True', message: 'c4nary' }] },
     },
   };
-  expect(texts(sessionsHideSecrets(record([pod('keyed'), session])))).toMatch(/stands in the session keyed/);
+  expect(texts(sessionsHideSecrets(record([pod('keyed'), session])))).toMatch(/in the session `keyed` \(field `status/);
   const said = { ...record([pod('keyed')]), output: ['ready', 'AGENT_KEY=c4nary'] };
-  expect(texts(sessionsHideSecrets(said))).toMatch(/stands in 1 lines of its own output/);
+  expect(texts(sessionsHideSecrets(said))).toMatch(/in 1 lines of its own output/);
 });
 
 test('a container without requests or limits is a finding, one that is added too (WH-05s)', () => {
   expect(sessionsSetResources(record([pod('web')]))).toEqual([]);
   const added = pod('web', { containers: [...podSpec('image').containers, { name: 'proxy' }] });
   expect(texts(sessionsSetResources(record([added])))).toBe(
-    'pod web: container proxy sets no requests.cpu, requests.memory, limits.memory',
+    'container `proxy` sets no requests.cpu, requests.memory, limits.memory, in 1 of 1 pods: web',
   );
 });
 

@@ -6,6 +6,7 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
 import { NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
+import { quoting } from '../../harness/core/quotation.ts';
 import { first } from '../../harness/roles/session-manager/record.ts';
 import type { AdmissionRecord } from '../../harness/roles/session-manager/scenarios/admission.ts';
 import type { WorkRecord } from '../../harness/roles/session-manager/scenarios/work.ts';
@@ -31,23 +32,71 @@ function eachPod(pods: Pods, evaluate: (name: string, spec: V1PodSpec) => Findin
   return pods.length === 0 ? ['no pod was seen'] : pods.flatMap(([name, spec]) => evaluate(name, spec));
 }
 
+/** What is wrong in the same way with several pods is one finding with their names. */
+function togetherWhere(pods: Pods, evaluate: (name: string, spec: V1PodSpec) => string[]): Finding[] {
+  if (pods.length === 0) {
+    return ['no pod was seen'];
+  }
+  const wrong = pods.flatMap(([name, spec]) => evaluate(name, spec).map((text) => ({ name, text })));
+  return [...Map.groupBy(wrong, ({ text }) => text)].map(
+    ([text, group]) =>
+      `${text}, in ${group.length} of ${pods.length} pods: ${group.map(({ name }) => name).join(', ')}`,
+  );
+}
+
+/** Where a text is in an object: `spec.containers[0].env[2].value`. */
+function pathTo(value: unknown, text: string, path = ''): string | undefined {
+  if (typeof value === 'string') {
+    return value.includes(text) ? path : undefined;
+  }
+  if (typeof value !== 'object' || value === null) {
+    return undefined;
+  }
+  for (const [key, item] of Object.entries(value)) {
+    const found = pathTo(item, text, Array.isArray(value) ? `${path}[${key}]` : path === '' ? key : `${path}.${key}`);
+    if (found !== undefined) {
+      return found;
+    }
+  }
+  return undefined;
+}
+
 /** WH-02m and WH-02s */
 export function isAdmittedUnderRestricted({
   tried,
 }: Pick<AdmissionRecord | SessionAdmissionRecord, 'tried'>): Finding[] {
   return tried.length === 0
     ? ['no pod was seen']
-    : tried.flatMap(({ who, refused }) => (refused === undefined ? [] : [`the pod ${who} is refused (${refused})`]));
+    : [
+        ...Map.groupBy(
+          tried.flatMap(({ who, refused }) =>
+            refused === undefined ? [] : [{ who, why: refused.replaceAll(`"${who}"`, 'it') }],
+          ),
+          ({ why }) => why,
+        ),
+      ].map(([why, group]) =>
+        quoting(
+          `${group.length} of ${tried.length} pods refused under \`restricted\`: ${group.map(({ who }) => who).join(', ')}`,
+          why,
+          'The API server answered',
+        ),
+      );
 }
 
 /** WH-03m */
 export function mountsNoApiToken(record: Asked & Pick<WorkRecord, 'target'>): Finding[] {
   return record.target.apiTokenInPods
     ? []
-    : eachPod(podsAskedFor(record), (name, { volumes = [] }) =>
-        JSON.stringify(volumes).includes('"serviceAccountToken":')
-          ? [`the pod ${name} has a ServiceAccount token: the volumes ${JSON.stringify(volumes).slice(0, 200)}`]
-          : [],
+    : togetherWhere(podsAskedFor(record), (_, { volumes = [] }) =>
+        volumes
+          .filter((volume) => JSON.stringify(volume).includes('"serviceAccountToken":'))
+          .map((volume) => {
+            const source = volume.projected?.sources?.find(
+              ({ serviceAccountToken }) => serviceAccountToken !== undefined,
+            );
+            const { path = 'token', audience = 'the API server' } = source?.serviceAccountToken ?? {};
+            return `a ServiceAccount token is mounted (volume \`${volume.name.replace(/-[a-z0-9]{5}$/, '-…')}\`, file \`${path}\`, for ${audience})`;
+          }),
       );
 }
 
@@ -91,32 +140,32 @@ function whereItStands(
   variable: string,
   { output, secret }: Pick<WorkRecord, 'output' | 'secret'>,
 ): Finding[] {
-  const objects = new Set(
+  const objects = new Map(
     events
       .filter(({ object }) => JSON.stringify(object).includes(secret))
-      .map(({ kind, object }) => `${kind.toLowerCase()} ${object.metadata?.name}`),
+      .map(({ kind, object }) => [`${kind.toLowerCase()} \`${object.metadata?.name}\``, pathTo(object, secret)]),
   );
   const lines = output.filter((line) => line.includes(secret)).length;
-  const what = `the value of the secret variable ${variable} stands in`;
+  const what = `the value of the secret variable \`${variable}\` appears in plain text in`;
   return [
-    ...[...objects].map((object) => `${what} the ${object}`),
+    ...[...objects].map(([object, path]) => `${what} the ${object} (field \`${path}\`)`),
     ...(lines === 0 ? [] : [`${what} ${lines} lines of its own output`]),
   ];
 }
 
 /** WH-05m: requests of CPU and memory, and a limit of memory. */
-export const setsResources = (record: Asked): Finding[] => eachPod(podsAskedFor(record), missingResources);
+export const setsResources = (record: Asked): Finding[] => togetherWhere(podsAskedFor(record), missingResources);
 
 /** WH-05s: those that the session's template asks for, and those of what the controller adds. */
-export const sessionsSetResources = (record: Sessions): Finding[] => eachPod(podsOfAll(record), missingResources);
+export const sessionsSetResources = (record: Sessions): Finding[] => togetherWhere(podsOfAll(record), missingResources);
 
-function missingResources(pod: string, { initContainers = [], containers }: V1PodSpec): Finding[] {
+function missingResources(_: string, { initContainers = [], containers }: V1PodSpec): string[] {
   return [...initContainers, ...containers].flatMap(({ name, resources }) => {
     const missing = [
       ...(resources?.requests?.cpu === undefined ? ['requests.cpu'] : []),
       ...(resources?.requests?.memory === undefined ? ['requests.memory'] : []),
       ...(resources?.limits?.memory === undefined ? ['limits.memory'] : []),
     ];
-    return missing.length === 0 ? [] : [`pod ${pod}: container ${name} sets no ${missing.join(', ')}`];
+    return missing.length === 0 ? [] : [`container \`${name}\` sets no ${missing.join(', ')}`];
   });
 }

@@ -40,6 +40,6 @@ test('a runner that does not accept work is not testable, with its reason and th
   expect(() => needsReady({ readiness: { ready: true, at: at(1) }, events: log })).not.toThrow();
   expect(() => needsReady({ events: log })).toThrow(NotTestable);
   expect(() => needsReady({ readiness: { ready: false, at: at(1), reason: 'no rights' }, events: log })).toThrow(
-    'the job runner does not accept work: no rights; the end of its log: one / two',
+    'the job runner does not accept work. It printed:\n    no rights\n    one\n    two',
   );
 });

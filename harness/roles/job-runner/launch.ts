@@ -11,6 +11,7 @@ import { describeError, HarnessError, NotTestable } from '../../core/errors.ts';
 import { withoutHeaders } from '../../core/findings.ts';
 import { fill, type Values } from '../../core/placeholders.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
+import { lastErrorLines, quoting } from '../../core/quotation.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { quotaInForce } from '../../probes/quotas.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
@@ -167,9 +168,14 @@ export function needsReady({ readiness, events }: Pick<RunnerRecord, 'readiness'
     return;
   }
   const why = readiness === undefined ? 'it reported nothing' : readiness.reason;
-  const logTail = events.flatMap((event) => (event.type === 'log' ? [event.text] : [])).slice(-LOG_TAIL_LINES);
-  const tail = logTail.length === 0 ? '' : `; the end of its log: ${logTail.join(' / ')}`;
-  throw new NotTestable(withoutHeaders(`the job runner does not accept work: ${why}${tail}`));
+  const log = events.flatMap((event) => (event.type === 'log' ? [event.text] : [])).slice(-LOG_TAIL_LINES);
+  // A runner that reports a reason mostly has it in its log as well.
+  const further = lastErrorLines(log).filter((line) => !line.includes(why));
+  throw new NotTestable(
+    readiness === undefined
+      ? quoting(`the job runner does not accept work: ${why}`, further)
+      : quoting('the job runner does not accept work', withoutHeaders([why, ...further].join('\n'))),
+  );
 }
 
 /** Makes rights, objects, watches and kubeconfig, in the order in which they need one another. */

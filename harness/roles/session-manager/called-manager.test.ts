@@ -50,7 +50,7 @@ test('a process that dies under a call is told with it, and the next call finds 
   });
   expect(await manager.start()).toBe(true);
   const call = await manager.call('testConnection', { namespace: 'n' });
-  expect(call.died).toBe('its process ended with code 1; its last output: out of memory');
+  expect([call.died, call.lastOutput]).toEqual(['its process ended with code 1', ['out of memory']]);
   expect(manager.deaths).toEqual([death]);
   expect(await manager.call('testConnection', { namespace: 'n' })).toMatchObject({ status: 200 });
   expect(started).toBe(2);
@@ -89,7 +89,7 @@ test('why it cannot be called: it is not ready in time, or has ended', async () 
   expect(() => manager.whyNotReady()).toThrow('was not started');
   expect(await manager.start()).toBe(false);
   expect(manager.whyNotReady()).toMatch(
-    /^GET \/healthz .* was not answered 2xx within 35 s \(it answered 404\): .* Its last output: loading$/,
+    /^GET \/healthz .* was not answered 2xx within 35 s \(it answered 404\): .*\. It printed:\n {4}loading$/,
   );
   silent.die();
   expect(manager.whyNotReady()).toMatch(/^its process ended with code 1 \(start.command of target.yaml\)/);

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { HarnessError } from '../../core/errors.ts';
+import { lastErrorLines, quoting } from '../../core/quotation.ts';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import type { Call, CallOptions, Inputs, SessionManagerClient } from './driver.ts';
 import type { Death, ManagerProcess } from './drivers/process.ts';
@@ -83,7 +84,8 @@ export class CalledManager {
     this.#isNoted = true;
     this.deaths.push(death);
     if (call !== undefined) {
-      call.died = `its process ${death.how}; its last output: ${death.lastOutput.join(' / ')}`;
+      call.died = `its process ${death.how}`;
+      call.lastOutput = death.lastOutput;
     }
   }
 
@@ -104,10 +106,11 @@ export class CalledManager {
       throw new HarnessError('the session manager was not started');
     }
     const { death, output, lastSeen } = this.#running;
-    const said = output.slice(-5).join(' / ') || 'nothing';
-    return death === undefined
-      ? `GET ${start.ready} (start.ready of ${file}) was not answered 2xx within ${startSeconds + START_SLACK_SECONDS} s (${lastSeen ?? 'it was never asked'}): does it listen on \${port}, and is the path right? Its last output: ${said}`
-      : `its process ${death.how} (start.command of ${file}); its last output: ${said}`;
+    const why =
+      death === undefined
+        ? `GET ${start.ready} (start.ready of ${file}) was not answered 2xx within ${startSeconds + START_SLACK_SECONDS} s (${lastSeen ?? 'it was never asked'}): does it listen on \${port}, and is the path right`
+        : `its process ${death.how} (start.command of ${file})`;
+    return quoting(why, lastErrorLines(output, 5));
   }
 
   #forgetProcess(): void {

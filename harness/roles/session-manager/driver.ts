@@ -3,6 +3,7 @@
  * the manager's own protocol; it evaluates nothing, hides nothing and repeats nothing.
  */
 
+import { cutMiddle } from '../../core/quotation.ts';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 
 /** A pod as a caller asks for it. What a manager cannot be told is left out by its target file. */
@@ -68,8 +69,10 @@ export interface Call<Name extends OperationName = OperationName> {
   silence?: string;
   /** The answer did not come in time, for which the machine may be to blame. */
   late?: true;
-  /** The manager's process ended during the call: how, and its last output. */
+  /** The manager's process ended during the call: how. */
   died?: string;
+  /** The end of what that process wrote, in lines. */
+  lastOutput?: string[];
 }
 
 export interface CallOptions {
@@ -100,10 +103,22 @@ export function isRefusal(call: Call): boolean {
   return call.status !== undefined && (call.status >= 400 || call.value?.succeeded === false);
 }
 
-/** A call and its answer in one line, for reasons and evidence. */
+/** Headers of the API server's answer, as its JavaScript client words an error: they say nothing of the cause. */
+const HEADERS = /(?:\\n)?\s*\bHeaders: \{[^{}]*\}?/g;
+
+/** Characters of an answer, and of a command, in a reason. */
+const ANSWER = 300;
+const COMMAND = 160;
+
+/** A call and its answer in one line, for reasons and evidence: `exec agent ["true"] → 200 {…}`. */
 export function describeCall({ operation, input, status, text, unreadable, hint, silence, died }: Call): string {
-  const { name } = input as { name?: string };
-  const what = name === undefined ? operation : `${operation} ${name}`;
-  const answer = silence ?? `${status} ${text.slice(0, 300)}`;
-  return [`${what}: ${answer}`, unreadable, hint, died].filter((part) => part !== undefined).join('; ');
+  const { name, command } = input as { name?: string; command?: unknown };
+  const asked = [
+    operation,
+    ...(name === undefined ? [] : [name]),
+    ...(operation === 'exec' && command !== undefined ? [cutMiddle(JSON.stringify(command), COMMAND)] : []),
+  ];
+  const answer =
+    silence === undefined ? `${status} ${cutMiddle(text.replace(HEADERS, ''), ANSWER)}` : `no answer (${silence})`;
+  return [`${asked.join(' ')} → ${answer}`, unreadable, hint, died].filter((part) => part !== undefined).join('; ');
 }

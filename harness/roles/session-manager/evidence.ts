@@ -14,7 +14,10 @@ export async function observed<R extends Pick<ManagerRecord, 'calls' | 'deaths'>
   const record = await t.sharedByAllFiles(`session manager: ${what}`, observe);
   t.evidence('calls', record.calls.map(describeCall));
   if (record.deaths.length > 0) {
-    t.evidence('ends of its process', record.deaths);
+    t.evidence(
+      'process exits',
+      record.deaths.map(({ at, ...death }) => ({ at: new Date(at).toISOString(), ...death })),
+    );
   }
   return record;
 }

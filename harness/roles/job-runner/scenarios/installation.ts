@@ -5,6 +5,7 @@
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
+import { lastErrorLines, quoting } from '../../../core/quotation.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
 import { refuserOf } from '../../../kubernetes/refused-objects.ts';
@@ -163,7 +164,10 @@ async function run(
     await cluster.create([...alongside, ...own]);
     const { pod, state } = await readyPod(t, namespace);
     if (pod === undefined) {
-      return { ready: false, state: `${state}${await logTailOf(t, namespace, container)}` };
+      return {
+        ready: false,
+        state: quoting(state, lastErrorLines((await logTailOf(t, namespace, container)).split('\n'))),
+      };
     }
     const ask = (script: string) =>
       cluster.exec(namespace, pod.metadata?.name ?? '', container, ['/bin/sh', '-c', script]);
@@ -219,5 +223,5 @@ async function logTailOf(t: RequirementContext, namespace: string, container: st
       return response.status === 200 ? text.trim() : '';
     }),
   );
-  return before || now ? `; the end of its log: ${before || now}` : '';
+  return before || now || '';
 }

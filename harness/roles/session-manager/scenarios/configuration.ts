@@ -44,10 +44,10 @@ const UNREACHABLE = JSON.stringify({
 
 /** Contents of kubeconfigs that cannot work; undefined: no file. */
 const BAD_KUBECONFIGS: Record<string, string | undefined> = {
-  'a path where there is no file': undefined,
-  'a file that is no YAML': '{{{ neither YAML nor JSON: [',
+  'a path that does not exist': undefined,
+  'a file that is not YAML': '{{{ neither YAML nor JSON: [',
   'an empty file': '',
-  'a server that nobody listens at': UNREACHABLE,
+  'the address of a server that does not listen': UNREACHABLE,
 };
 
 /** Configures a manager, restarts it, and gives it kubeconfigs that cannot work. */

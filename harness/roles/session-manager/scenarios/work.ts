@@ -47,6 +47,8 @@ export interface ExecSeen {
 export interface Digest {
   bytes: number;
   sha256: string;
+  /** The first byte in which it differs from what was sent, from 0; absent where it does not. */
+  differsAt?: number;
 }
 
 /** Everything that a manager is used for, once, and what came of it. Plain data; a call is looked up by its key. */
@@ -192,7 +194,10 @@ async function faultyRequests(
 
 async function runCommands(manager: LaunchedManager, execs: WorkRecord['execs']): Promise<void> {
   const { namespace, target } = manager;
-  const run = async (command: string[], stdin?: string): Promise<ExecSeen> => {
+  const run = async (
+    command: string[],
+    { stdin, expected }: { stdin?: string; expected?: string } = {},
+  ): Promise<ExecSeen> => {
     const call = await manager.call('exec', {
       name: 'agent',
       namespace,
@@ -204,14 +209,17 @@ async function runCommands(manager: LaunchedManager, execs: WorkRecord['execs'])
     if (stdout.length > 10_000) {
       call.value = { ...call.value, stdout: `${stdout.slice(0, 1_000)}…` };
     }
-    return { call, stdout: digestOf(stdout) };
+    const differsAt = expected === undefined ? -1 : firstDifference(Buffer.from(expected), Buffer.from(stdout));
+    return { call, stdout: { ...digestOf(stdout), ...(differsAt === -1 ? {} : { differsAt }) } };
   };
   execs.arguments = await run(['printf', '[%s]\n', ...ARGUMENTS]);
   execs.streams = await run(['/bin/sh', '-c', 'echo out; echo err >&2; exit 7']);
   execs.success = await run(['true']);
-  execs.long = await run(['/bin/sh', '-c', `yes '${LONG_LINE.trimEnd()}' | head -n ${LONG_LINES}`]);
+  execs.long = await run(['/bin/sh', '-c', `yes '${LONG_LINE.trimEnd()}' | head -n ${LONG_LINES}`], {
+    expected: LONG_LINE.repeat(LONG_LINES),
+  });
   if (takes(target, 'exec', 'stdin')) {
-    execs.stdin = await run(['cat'], STDIN);
+    execs.stdin = await run(['cat'], { stdin: STDIN });
   }
 }
 
@@ -243,6 +251,16 @@ async function useServices(manager: LaunchedManager, steps: WorkRecord['steps'])
     await manager.until(() => deletedAt(manager.objects, 'Service', name), GONE_SECONDS);
   }
   steps['get deleted service'] = await manager.call('getService', { name, namespace });
+}
+
+/** The first byte in which one differs from the other, from 0; -1 where they are the same. */
+function firstDifference(one: Buffer, other: Buffer): number {
+  if (one.equals(other)) {
+    return -1;
+  }
+  const shorter = Math.min(one.length, other.length);
+  const at = one.subarray(0, shorter).findIndex((byte, index) => byte !== other[index]);
+  return at === -1 ? shorter : at;
 }
 
 export function digestOf(text: string): Digest {

@@ -3,6 +3,7 @@ import type { V1Deployment, V1Pod } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { describeExit, type ProcessGroup, startTargetProcess } from '../../../core/process-group.ts';
+import { lastErrorLines, quoting } from '../../../core/quotation.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import type { ResourceTarget } from '../target.ts';
 import { deploymentPath, podsPath, untilAvailable } from './install.ts';
@@ -74,7 +75,7 @@ export class ProcessReplicas implements Replicas {
     void group.exited.then((exit) => {
       if (!this.#ended.has(group) && this.#groups[index] === group) {
         this.#died.add(group);
-        onDeath(`replica ${index} ${describeExit(exit)}; its last output: ${lines.join(' / ')}`);
+        onDeath(quoting(`replica ${index} ${describeExit(exit)}`, lastErrorLines(lines)));
       }
     });
     this.#groups[index] = group;

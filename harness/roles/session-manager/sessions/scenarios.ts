@@ -49,7 +49,7 @@ async function observed<R extends SessionsRecord>(
     }),
   );
   if (record.deaths.length > 0) {
-    t.evidence('ends of its processes', record.deaths);
+    t.evidence('process exits', record.deaths);
   }
   return record;
 }
