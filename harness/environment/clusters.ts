@@ -311,6 +311,8 @@ export class Clusters {
     if (names.length === 0 || this.#parts.isStopping) {
       return;
     }
+    // What is evaluated of it once more gets namespaces of its own.
+    this.#namesOf.delete(candidate.name);
     const namespaces = await this.#namespaces(await this.startedFor(candidate));
     await Promise.all(names.map((name) => namespaces.remove(name)));
   }

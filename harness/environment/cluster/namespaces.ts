@@ -121,9 +121,13 @@ export class Namespaces {
     return applyMutations(this.#config, namespace, mutations);
   }
 
-  /** Begins to delete one of them. */
+  /** Begins to delete one of them; nothing where that was done before. */
   async remove(name: string): Promise<void> {
-    this.#names.splice(this.#names.indexOf(name), 1, undefined);
+    const index = this.#names.indexOf(name);
+    if (index < 0) {
+      return;
+    }
+    this.#names[index] = undefined;
     await this.#core.deleteNamespace({ name });
   }
 

@@ -6,6 +6,7 @@ import { KubeConfig, type KubernetesObject } from '@kubernetes/client-node';
 import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { Changes } from '../../core/changes.ts';
 import { NotTestable } from '../../core/errors.ts';
+import { freePort } from '../../core/free-port.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { Recorder } from '../../kubernetes/recorder.ts';
@@ -14,7 +15,7 @@ import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import { CalledManager } from './called-manager.ts';
 import { type Call, type CallOptions, describeCall, type Inputs, isSuccess } from './driver.ts';
 import { httpClient } from './drivers/http.ts';
-import { type Death, freePort, startProcess } from './drivers/process.ts';
+import { type Death, startProcess } from './drivers/process.ts';
 import { type HttpTarget, sessionManagerTarget, workloadOf } from './target.ts';
 
 /** Name of the ServiceAccount that the manager's kubeconfig is for. */

@@ -1,8 +1,6 @@
-import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
-import { HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { describeExit, startTargetProcess } from '../../../core/process-group.ts';
 import type { SessionManagerClient } from '../driver.ts';
@@ -97,19 +95,4 @@ export function startProcess(target: HttpTarget, workFolder: string, values: Val
       await group.stop();
     },
   };
-}
-
-/** A TCP port of loopback that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve: listening, reject } = Promise.withResolvers<void>();
-  server.once('error', reject);
-  server.listen(0, '127.0.0.1', listening);
-  await promise;
-  const address = server.address();
-  await new Promise((closed) => server.close(closed));
-  if (address === null || typeof address === 'string') {
-    throw new HarnessError('this host gave no port');
-  }
-  return address.port;
 }

@@ -120,9 +120,8 @@ async function failRenewals(
   for (const { name } of renewals) {
     await driver.act(name, 'good');
   }
-  for (const { name } of renewals) {
-    await callUntilGranted(client, name);
-  }
+  // Side by side: a client that keeps tokens for too long is asked for a minute, and not for one for each of them.
+  await Promise.all(renewals.map(({ name }) => callUntilGranted(client, name)));
 }
 
 /**
