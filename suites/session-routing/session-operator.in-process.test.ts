@@ -97,6 +97,11 @@ test.concurrent('the twin finishes-what-is-over fails SR-11', IN_TIME, async () 
   expect(found['SR-11']?.join()).toContain(`${GOES_AMID} is left`);
 });
 
+test.concurrent('the twin writes-an-old-tunnel fails SR-08, though all was right for a moment', IN_TIME, async () => {
+  const found = await findings(twin('writes-an-old-tunnel'), observeCrowd, { 'SR-08': checks.losesNothing });
+  expect(Object.keys(found)).toEqual(['SR-08']);
+});
+
 const OPENCODE = '../../fixtures/targets/session-operators/opencode-cloudflare-operator/';
 
 test.concurrent.each(['target.yaml', 'claim.yaml'])(

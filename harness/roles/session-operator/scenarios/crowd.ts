@@ -6,6 +6,8 @@ import { type OperatorRecord, type Session, summarise } from '../record.ts';
 export const CROWD = 50;
 const CROWD_SECONDS = 90;
 const KILLED_SECONDS = 5;
+/** A document that was read before, and is written now, brings back what was gone, or takes away what was there. */
+const AFTERMATH_SECONDS = 3;
 
 /**
  * Fifty sessions come at once; half of them go at once while others come, and meanwhile one replica is killed. Where
@@ -37,6 +39,7 @@ export async function observeCrowd(t: RequirementContext): Promise<OperatorRecor
     await eventually(
       () => alive.every((session) => fixture.isComplete(session)) && ended.every((session) => fixture.isGone(session)),
     );
+    await fixture.watchFor(AFTERMATH_SECONDS);
     fixture.mark('settled');
   });
   t.evidence('a crowd', summarise(record));

@@ -50,6 +50,8 @@ export async function observeEdgeFailures(t: RequirementContext): Promise<Operat
     await fixture.watchFor(AFTERMATH_SECONDS);
     const control = await fixture.begin('control');
     await eventually(() => fixture.isComplete(control) && fixture.isGone(short) && fixture.isGone(amid));
+    // What is made of a session that is over may come later than what ended it.
+    await fixture.watchFor(AFTERMATH_SECONDS);
   });
   t.evidence('failures of the edge', summarise(record));
   return record;
@@ -93,6 +95,7 @@ async function breakWatches(fixture: OperatorFixture): Promise<void> {
   fixture.mark('recovered');
   await endWhole(fixture, latest);
   await fixture.until(() => fixture.isGone(latest), EVENTUALLY_SECONDS);
+  await fixture.watchFor(AFTERMATH_SECONDS);
 }
 
 /** Ends a session with its claim, where it has one. */
