@@ -5,6 +5,8 @@ import type { ClusterHandle } from './cluster-handle.ts';
 
 /** Query of `GET …/pods/NAME/log` (Kubernetes API reference, "read log of the specified Pod"). */
 export interface LogQuery {
+  /** Absent: of the only one. A cluster may add containers to a pod, and the API server then wants to know which. */
+  container?: string;
   follow?: boolean;
   limitBytes?: number;
   tailLines?: number;
@@ -16,7 +18,7 @@ function logPath(namespace: string, pod: string, query: LogQuery): string {
   return `/api/v1/namespaces/${namespace}/pods/${pod}/log?${new URLSearchParams(parameters)}`;
 }
 
-/** The log of a pod of one container as the API server gives it, byte for byte. */
+/** The log of a pod as the API server gives it, byte for byte. */
 export async function readLog(
   cluster: Pick<ClusterHandle, 'request'>,
   namespace: string,
@@ -40,12 +42,15 @@ export class FollowedLog implements AsyncDisposable {
     this.#name = name;
   }
 
-  /** Follows the log of a pod of one container that has started. Errors go to whoever waits for a line. */
-  static open(cluster: Pick<ClusterHandle, 'request'>, namespace: string, pod: string): FollowedLog {
+  /** Follows the log of a container that has started. Errors go to whoever waits for a line. */
+  static open(
+    cluster: Pick<ClusterHandle, 'request'>,
+    { namespace, pod, container }: { namespace: string; pod: string; container: string },
+  ): FollowedLog {
     const log = new FollowedLog(`${namespace}/${pod}`);
     // Not awaited: a proxy may hold back the head of an answer until its first byte.
     void log
-      .#follow(cluster, logPath(namespace, pod, { follow: true }))
+      .#follow(cluster, logPath(namespace, pod, { container, follow: true }))
       .catch((error: unknown) => {
         log.#broken = error;
       })

@@ -1,6 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { lackedByPod } from './pod-status.ts';
+import { containerStatus, lackedByPod } from './pod-status.ts';
 
 function waiting(image: string, reason: string): V1Pod {
   const container = { name: 'c', image };
@@ -37,4 +37,11 @@ test('so is room on the nodes, and not a volume that keeps a pod away', () => {
   expect(
     lackedByPod(unschedulable('node has pod using PersistentVolumeClaim with ReadWriteOncePod'), []),
   ).toBeUndefined();
+});
+
+test('a container is known by its name, whatever a cluster has put into the pod beside it', () => {
+  const own = { name: 'script', state: { terminated: { exitCode: 3 } } };
+  const pod = { status: { containerStatuses: [{ name: 'istio-proxy', state: { running: {} } }, own] } } as V1Pod;
+  expect(containerStatus(pod, 'script')).toBe(own);
+  expect(containerStatus({}, 'script')).toBeUndefined();
 });

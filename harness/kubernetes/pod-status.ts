@@ -1,4 +1,12 @@
-import type { V1Pod } from '@kubernetes/client-node';
+import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
+
+/**
+ * The status of a container by its name; undefined as long as there is none. A cluster may add containers to a pod, and
+ * statuses stand in no order that could be relied on.
+ */
+export function containerStatus({ status }: V1Pod, container: string): V1ContainerStatus | undefined {
+  return status?.containerStatuses?.find(({ name }) => name === container);
+}
 
 /** Why a pod does not run, from its status: for messages. */
 export function describePod(pod: V1Pod): string {

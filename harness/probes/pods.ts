@@ -2,6 +2,7 @@ import { ApiException, type V1Container, type V1Pod, type V1PodSpec } from '@kub
 import { DeadlineExceeded, NotTestable } from '../core/errors.ts';
 import { limitSeconds } from '../core/time-limits.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { containerStatus } from '../kubernetes/pod-status.ts';
 import { OWN_UID } from '../kubernetes/uid-range.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 
@@ -150,7 +151,7 @@ export async function runInPod(
       return await cluster.watchPod(
         namespace,
         name,
-        ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated?.exitCode,
+        ({ object }) => containerStatus(object, 'script')?.state?.terminated?.exitCode,
         { what: `pod ${namespace}/${name} to end`, deadlineSeconds: START_SECONDS },
       );
     } catch (error) {

@@ -16,6 +16,7 @@ import {
   podsOf,
   RUNS_UNTIL_TERM,
   ranLast,
+  SCRIPT,
   scriptPod,
   secondsBetween,
   terminationOf,
@@ -278,7 +279,7 @@ requirement('JL-07', async (t) => {
     scriptPod(own.image, `i=0; while [ $i -lt ${WIDE_LINES} ]; do echo "${WIDE_LINE}"; i=$((i+1)); done`),
   );
   await cluster.podReady(own.namespace, printer, START_SECONDS);
-  await using followed = FollowedLog.open(cluster, own.namespace, printer);
+  await using followed = FollowedLog.open(cluster, { namespace: own.namespace, pod: printer, container: SCRIPT });
   const lags: number[] = [];
   for (let number = 1; number <= FOLLOWED_LINES; number += 1) {
     const line = `line ${number}`;
@@ -307,14 +308,14 @@ requirement('JL-07', async (t) => {
     [finished]: Buffer.from(`${WIDE_LINE}\n`.repeat(WIDE_LINES)),
   };
   for (const [pod, expected] of Object.entries(contents)) {
-    const whole = await readLog(cluster, own.namespace, pod);
+    const whole = await readLog(cluster, own.namespace, pod, { container: SCRIPT });
     t.evidence(`log of ${pod}`, { status: whole.status, bytes: whole.body.length, expected: expected.length });
     expect(whole.status, `GET of the log of ${pod}`).toBe(200);
     // A lost log file comes back as 200 with the error for a body.
     expect(whole.body.subarray(0, 200).toString(), `the log of ${pod}`).toBe(expected.subarray(0, 200).toString());
     expect(whole.body.equals(expected), `the whole log of ${pod}, byte for byte`).toBe(true);
     for (const limitBytes of [1, 10, 1000, 100_000]) {
-      const { body } = await readLog(cluster, own.namespace, pod, { limitBytes });
+      const { body } = await readLog(cluster, own.namespace, pod, { container: SCRIPT, limitBytes });
       expect(body.length, `bytes of the log of ${pod} with limitBytes ${limitBytes}`).toBe(
         Math.min(limitBytes, expected.length),
       );
@@ -360,7 +361,7 @@ requirement('JL-10', async (t) => {
     what: `pod ${pod} to end`,
     deadlineSeconds: START_SECONDS,
   });
-  const { body } = await readLog(cluster, own.namespace, pod);
+  const { body } = await readLog(cluster, own.namespace, pod, { container: SCRIPT });
   const lookups = JSON.parse(body.toString()) as Lookups;
   t.evidence('seen by the pod', { address: made.spec?.clusterIP, ...lookups });
   expect(lookups.domain, `a domain ${own.namespace}.svc.CLUSTERDOMAIN in the pod's search list`).toBeDefined();

@@ -9,7 +9,7 @@ import type {
 } from '@kubernetes/client-node';
 import { HarnessError } from '../../harness/core/errors.ts';
 import type { ClusterHandle } from '../../harness/kubernetes/cluster-handle.ts';
-import { describePod } from '../../harness/kubernetes/pod-status.ts';
+import { containerStatus, describePod } from '../../harness/kubernetes/pod-status.ts';
 import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
 import { podSpec } from '../../harness/probes/pods.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
@@ -78,10 +78,13 @@ export async function jobFixture(t: RequirementContext, row: string): Promise<Jo
   };
 }
 
+/** Name of the container of {@link scriptPod}. */
+export const SCRIPT = 'script';
+
 /** A pod of one container that runs a shell script, without an API token. */
 export function scriptPod(image: string, script: string): V1PodSpec {
   return {
-    ...podSpec(image, 'default', { name: 'script', command: ['sh', '-c', script] }),
+    ...podSpec(image, 'default', { name: SCRIPT, command: ['sh', '-c', script] }),
     automountServiceAccountToken: false,
   };
 }
@@ -176,9 +179,9 @@ export function podsOf(events: readonly RecordedEvent<V1Pod>[], job: string): Re
   return [...new Map(own.map((event) => [event.object.metadata?.uid, event])).values()];
 }
 
-/** How the one container of a pod ended. */
+/** How the container of {@link scriptPod} ended. */
 export function terminationOf(pod: V1Pod): { exitCode: number; reason?: string; finishedAt: Date } | undefined {
-  const terminated = pod.status?.containerStatuses?.[0]?.state?.terminated;
+  const terminated = containerStatus(pod, SCRIPT)?.state?.terminated;
   if (terminated === undefined) {
     return undefined;
   }

@@ -1,5 +1,6 @@
 import type { V1Pod, V1PodSpec } from '@kubernetes/client-node';
-import { scriptPod, terminationOf, withContainer } from './jobs.ts';
+import { containerStatus } from '../../harness/kubernetes/pod-status.ts';
+import { SCRIPT, scriptPod, terminationOf, withContainer } from './jobs.ts';
 
 /** A fault of a pod, and how its status has to tell it. */
 interface PodFault {
@@ -13,7 +14,7 @@ interface PodFault {
 const NO_SUCH_IMAGE = 'registry.invalid/no/such-image:1';
 
 function waitingReason(pod: V1Pod): string | undefined {
-  return pod.status?.containerStatuses?.[0]?.state?.waiting?.reason;
+  return containerStatus(pod, SCRIPT)?.state?.waiting?.reason;
 }
 
 export const POD_FAULTS: PodFault[] = [
@@ -68,7 +69,8 @@ export const POD_FAULTS: PodFault[] = [
       };
     },
     told: (pod) =>
-      pod.status?.phase === 'Failed' && pod.status.initContainerStatuses?.[0]?.state?.terminated?.exitCode === 7
+      pod.status?.phase === 'Failed' &&
+      pod.status.initContainerStatuses?.find(({ name }) => name === 'init')?.state?.terminated?.exitCode === 7
         ? 'init container ended with 7'
         : undefined,
   },

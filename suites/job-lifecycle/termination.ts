@@ -3,7 +3,7 @@ import { NotTestable } from '../../harness/core/errors.ts';
 import { FollowedLog } from '../../harness/kubernetes/logs.ts';
 import { START_SECONDS } from '../../harness/probes/pods.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
-import { eventsOf, gone, type JobFixture, scriptPod, secondsBetween, terminationOf } from './jobs.ts';
+import { eventsOf, gone, type JobFixture, SCRIPT, scriptPod, secondsBetween, terminationOf } from './jobs.ts';
 
 /** Beyond its grace nothing may live on; the slack is for a machine that is short of time. */
 export const KILL_SLACK_SECONDS = 30;
@@ -32,7 +32,7 @@ export async function terminate(
   const name = `jl-08-${kind}`;
   await own.createPod(name, { ...scriptPod(own.image, script), terminationGracePeriodSeconds: graceSeconds });
   await cluster.podReady(own.namespace, name, START_SECONDS);
-  await using log = FollowedLog.open(cluster, own.namespace, name);
+  await using log = FollowedLog.open(cluster, { namespace: own.namespace, pod: name, container: SCRIPT });
   // Before that the trap is not set, and the first process of a container ignores what it has no handler for.
   const first = await log.line((text) => text.startsWith('pid '), {
     what: 'the first line',

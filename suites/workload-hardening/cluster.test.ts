@@ -2,6 +2,7 @@ import type { V1PodSpec } from '@kubernetes/client-node';
 import { expect } from 'vitest';
 import { NotTestable, Violation } from '../../harness/core/errors.ts';
 import { readLog } from '../../harness/kubernetes/logs.ts';
+import { containerStatus } from '../../harness/kubernetes/pod-status.ts';
 import { firstAssignedUid } from '../../harness/kubernetes/uid-range.ts';
 import { podSpec, RESTRICTED_POD, START_SECONDS, startInTurn } from '../../harness/probes/pods.ts';
 import { createClaim, defaultStorageClass } from '../../harness/probes/storage.ts';
@@ -55,17 +56,12 @@ requirement('WH-06', async (t) => {
   const securityContext = { ...RESTRICTED_POD, runAsUser: uid, runAsGroup: 0, fsGroup: uid };
   const pod = { metadata: { name }, spec: { ...spec, automountServiceAccountToken: false, securityContext, volumes } };
   const exitCode = await startInTurn(cluster, namespace, pod, () =>
-    cluster.watchPod(
-      namespace,
-      name,
-      ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated?.exitCode,
-      {
-        what: `pod ${namespace}/${name} to end`,
-        deadlineSeconds: START_SECONDS,
-      },
-    ),
+    cluster.watchPod(namespace, name, ({ object }) => containerStatus(object, 'agent')?.state?.terminated?.exitCode, {
+      what: `pod ${namespace}/${name} to end`,
+      deadlineSeconds: START_SECONDS,
+    }),
   );
-  const { body } = await readLog(cluster, namespace, name);
+  const { body } = await readLog(cluster, namespace, name, { container: 'agent' });
   t.evidence('the pod', { asked: { uid, gid: 0, fsGroup: uid }, exitCode, log: body.toString().slice(0, 2000) });
   expect(exitCode, 'exit code of the pod').toBe(0);
   const { groups, ...seen } = JSON.parse(body.toString()) as { groups: number[] };

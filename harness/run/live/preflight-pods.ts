@@ -2,7 +2,7 @@ import type { V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded, describeError, HarnessError } from '../../core/errors.ts';
 import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { readLog } from '../../kubernetes/logs.ts';
-import { describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.ts';
+import { containerStatus, describePod, isReady, lackedByPod } from '../../kubernetes/pod-status.ts';
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
 import { roleDefinition } from '../../roles/index.ts';
@@ -112,7 +112,7 @@ async function untilStarted(
     namespace,
     pod,
     ({ object }) => {
-      const state = object.status?.containerStatuses?.[0]?.state;
+      const state = containerStatus(object, 'probe')?.state;
       // One pull may fail; a kubelet that waits before the next one has seen it fail again.
       const lacked = state?.waiting?.reason === 'ErrImagePull' ? undefined : lackedByPod(object, [reference]);
       if (lacked !== undefined && !/no node takes it/.test(lacked)) {
@@ -153,7 +153,7 @@ async function lookAround(
       requirements: needs.requirements.filter(asksForNames).map(({ id }) => id),
     });
   }
-  const startedAt = pod.status?.containerStatuses?.[0]?.state?.running?.startedAt;
+  const startedAt = containerStatus(pod, 'probe')?.state?.running?.startedAt;
   const difference = startedAt === undefined ? 0 : (new Date(startedAt).getTime() - seen.at) / 1_000;
   lacks.push(...clockLack('a node and of a pod on it', difference, 'synchronise the clocks of the nodes', needs));
   return needed(lacks);
@@ -165,7 +165,7 @@ function needed(lacks: Lack[]): Lack[] {
 
 /** The log of a pod; undefined where the harness may not read it: no requirement that is planned does. */
 async function logOf(cluster: ClusterHandle, namespace: string, pod: string): Promise<string | undefined> {
-  const { status, body } = await readLog(cluster, namespace, pod);
+  const { status, body } = await readLog(cluster, namespace, pod, { container: 'probe' });
   return status === 200 ? body.toString() : undefined;
 }
 
@@ -235,7 +235,7 @@ async function reachFromPods(
   const spec = podSpec(image, 'default', { name: 'probe', command: ['node', '--eval', script] });
   try {
     await cluster.core.createNamespacedPod({ namespace, body: { metadata: { name }, spec } });
-    await cluster.watchPod(namespace, name, ({ object }) => object.status?.containerStatuses?.[0]?.state?.terminated, {
+    await cluster.watchPod(namespace, name, ({ object }) => containerStatus(object, 'probe')?.state?.terminated, {
       what: 'a pod that asks another one',
       deadlineSeconds: NODE_SECONDS,
     });

@@ -45,7 +45,7 @@ export function observeCleanUp(t: RequirementContext): Promise<CleanUpRecord> {
         createForeign(manager),
       ]);
       await Promise.all([untilEnded(manager, [...OLD_PODS, 'foreign']), untilReady(manager, 'running')]);
-      const ends = OLD_PODS.map((name) => endOf(latest(manager.objects, 'Pod', name)));
+      const ends = OLD_PODS.map((name) => endOf(latest(manager.objects, 'Pod', name), manager.target));
       const oldSince = Math.max(...ends);
       await t.clock.until(new Date(oldSince + APART_SECONDS * 1000), 'the next pod is to be younger by some seconds');
       const createdAt = Date.now();
@@ -65,8 +65,10 @@ export function observeCleanUp(t: RequirementContext): Promise<CleanUpRecord> {
 }
 
 /** When a pod had ended, by its node's clock, to the second. @throws HarnessError where it has not */
-function endOf(pod: V1Pod | undefined): number {
-  const at = pod?.status?.containerStatuses?.[0]?.state?.terminated?.finishedAt;
+function endOf(pod: V1Pod | undefined, { documented }: LaunchedManager['target']): number {
+  const statuses = pod?.status?.containerStatuses ?? [];
+  const own = statuses.find(({ name }) => name === documented.pod?.container) ?? statuses[0];
+  const at = own?.state?.terminated?.finishedAt;
   if (!hasEnded(pod) || at === undefined) {
     throw new HarnessError(`the pod ${pod?.metadata?.name} has not ended: ${pod?.status?.phase ?? 'it is not there'}`);
   }
