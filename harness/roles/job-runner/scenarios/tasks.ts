@@ -102,7 +102,8 @@ export function shareTasks(t: RequirementContext): Promise<TasksRecord> {
 
 const VARIABLES = {
   ZETA: 'last',
-  // It runs for longer than a runner may take to learn that it does: what is asked about it then is about a healthy pod.
+  // It runs for longer than a runner may take to learn that it does: what is asked about it then is about a healthy
+  // pod.
   WORKLOAD_SLEEP_SECONDS: '4',
   WORKLOAD_IDENTITY: '1',
   ALPHA: 'first',
