@@ -40,6 +40,13 @@ export interface VolumeWorkerPod {
 }
 
 const PORT = 8081;
+
+/**
+ * Longest body of a request. Go's HTTP/1 server closes the body of a request when it begins to answer; a proxy of it,
+ * as the API server's, that sends the body in several pieces may still be at its end, and cuts the answer then
+ * (golang/go#40747). It sends 4 KiB, headers included, in one.
+ */
+const LONGEST_REQUEST = 2_048;
 const BUNDLE = 'volume-worker';
 const HOST_NAME = 'kubernetes.io/hostname';
 
@@ -136,10 +143,16 @@ export async function startVolumeWorker(
     namespace,
     pod,
     async do(operation, request) {
+      const body = JSON.stringify(request);
+      if (body.length > LONGEST_REQUEST) {
+        throw new HarnessError(
+          `${operation} of a volume worker has ${body.length} bytes; ${LONGEST_REQUEST} get through`,
+        );
+      }
       const response = await cluster.podFetch(namespace, name, PORT, `/${operation}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(request),
+        body,
       });
       const text = await response.text();
       if (response.ok) {

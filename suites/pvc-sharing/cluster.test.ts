@@ -37,8 +37,12 @@ async function exchange(t: RequirementContext, writer: VolumeWorkerPod, readers:
   // Requirements share the pods and run at the same time: each has files of its own.
   const path = `${SHARED}/from-${writer.name}-to-${readers.map(({ name }) => name).join('-')}`;
   for (let round = 0; round < EXCHANGES; round += 1) {
-    const text = `round ${round} of ${writer.name} ${'.'.repeat(round * 5_000)}`;
-    expect(await writer.do('write', { path, text }), `${writer.name} writes ${path}`).toEqual({ written: true });
+    const begin = `round ${round} of ${writer.name} `;
+    const dots = round * 5_000;
+    const text = begin + '.'.repeat(dots);
+    expect(await writer.do('write', { path, text: begin, dots }), `${writer.name} writes ${path}`).toEqual({
+      written: true,
+    });
     for (const reader of readers) {
       expect(
         await reader.do('read', { path }),
