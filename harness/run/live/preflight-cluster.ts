@@ -86,6 +86,8 @@ export async function missingApis({ data, needs }: PreflightOptions): Promise<La
   return lacks.flat();
 }
 
+const ROOM = 'make room in the quota, or let the harness’s objects ask for less by --settings';
+
 /** What a policy, a quota or Pod Security says to the objects of the harness; nothing is made. */
 export async function refusedObjects(
   { data, needs, given }: PreflightOptions,
@@ -112,7 +114,9 @@ export async function refusedObjects(
         {
           missing: `admission of ${what}`,
           found: answer,
-          fix: 'give the harness’s objects what the policy asks for by --settings',
+          fix: /exceeded quota/.test(answer)
+            ? ROOM
+            : 'give the harness’s objects what the policy asks for by --settings',
           requirements: everything,
         },
       ];

@@ -328,6 +328,13 @@ test('a run that is kept to a namespace needs none to be made', async () => {
   expect(await look(kept, { given: 'a' })).toEqual([]);
 });
 
+test('a quota that is full is not told as something that settings could change alone', async () => {
+  cluster.refused = {
+    pods: { code: 403, message: 'pods "preflight" is forbidden: exceeded quota: q, limited: pods=0' },
+  };
+  expect(await look(needs('RB-01'))).toMatchObject([{ fix: expect.stringMatching(/make room in the quota/) }]);
+});
+
 test('a quota that takes one kind of pod and refuses another is told', async () => {
   const message = 'pods "preflight" is forbidden: failed quota: compute: must specify limits.memory for: server';
   cluster.refusedUnless = { resource: 'pods', has: '"limits"', code: 403, message };
