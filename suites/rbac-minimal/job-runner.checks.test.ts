@@ -5,12 +5,8 @@ import { type ApiRecord, askedFor } from '../../harness/kubernetes/api-record.ts
 import { namesRight } from '../../harness/kubernetes/refusals.ts';
 import { together } from '../../harness/roles/job-runner/record.ts';
 import { record as runnerRecord, seen, target, task } from '../../harness/roles/job-runner/record-builders.ts';
-import {
-  askedBeforeStart,
-  type RightsRecord,
-  type StartWithout,
-  type WorkWithout,
-} from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import { askedBeforeStart, type RightsRecord } from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import type { StartWithout, WorkWithout } from '../../harness/roles/job-runner/scenarios/withheld-rights.ts';
 import {
   declaresSensitiveRights,
   documentsKnownVerbs,

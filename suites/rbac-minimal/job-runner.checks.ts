@@ -22,13 +22,12 @@ import {
   specOf,
 } from '../../harness/roles/job-runner/record.ts';
 import {
-  type RefusalsRecord,
   type RightsRecord,
   type RulesRecord,
   type SmallestRoleRecord,
-  type StartsRecord,
   unusedRights,
 } from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import type { RefusalsRecord, StartsRecord } from '../../harness/roles/job-runner/scenarios/withheld-rights.ts';
 import type { Target } from '../../harness/targets/load.ts';
 
 /** What is known of the requests of any role: the documented rules, and where its namespace is. */

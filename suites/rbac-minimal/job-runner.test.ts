@@ -1,13 +1,12 @@
 import { observeAccounts } from '../../harness/roles/job-runner/scenarios/accounts.ts';
 import {
   observeDocumentedRights,
-  observeRefusedCalls,
   observeRights,
   observeRules,
   observeSensitiveRights,
   observeSmallestRole,
-  observeStarts,
 } from '../../harness/roles/job-runner/scenarios/permissions.ts';
+import { observeRefusedCalls, observeStarts } from '../../harness/roles/job-runner/scenarios/withheld-rights.ts';
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {

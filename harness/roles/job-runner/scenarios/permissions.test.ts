@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Right } from '../../../kubernetes/rbac.ts';
-import { groupsOf, sameRights, sideBySide, withoutLongPrompts } from './permissions.ts';
+import { sameRights, withoutLongPrompts } from './permissions.ts';
+import { groupsOf, sideBySide } from './withheld-rights.ts';
 
 const right = (verb: string, resource: string, group = ''): Right => ({ verb, group, resource });
 
