@@ -16,11 +16,10 @@ import {
   LATE,
   observationsOf,
   presentedTokens,
-  simulatedSetup,
-  succeeded,
   tokensIn,
   withoutToken,
 } from '../../harness/roles/token-client/record.ts';
+import { simulatedSetup, succeeded } from '../../harness/roles/token-client/simulated-record.ts';
 
 /**
  * AI-30: each provider's endpoint is only ever presented tokens of that provider's file, with calls of all at the same

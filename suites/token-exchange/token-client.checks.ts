@@ -10,17 +10,19 @@ import type { Finding } from '../../harness/core/findings.ts';
 import type { SimulatedName } from '../../harness/fakes/simulated-providers.ts';
 import {
   type ClientSession,
-  callsOfSimulated,
-  control,
   describeCall,
-  exchangesAtSimulated,
-  resourcesAtSimulated,
   type SessionProvider,
-  simulatedSetup,
-  succeeded,
   tokensIn,
   unseen,
 } from '../../harness/roles/token-client/record.ts';
+import {
+  callsOfSimulated,
+  control,
+  exchangesAtSimulated,
+  resourcesAtSimulated,
+  simulatedSetup,
+  succeeded,
+} from '../../harness/roles/token-client/simulated-record.ts';
 
 /**
  * TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is

@@ -10,16 +10,18 @@ import {
   type Call,
   CLOCKS_MS,
   type ClientSession,
-  callsOfSimulated,
   describeCall,
   endOf,
-  exchangesAtSimulated,
   failuresOf,
   READ_TO_ARRIVAL_MS,
-  startOfCalls,
-  succeeded,
   unseen,
 } from '../../harness/roles/token-client/record.ts';
+import {
+  callsOfSimulated,
+  exchangesAtSimulated,
+  startOfCalls,
+  succeeded,
+} from '../../harness/roles/token-client/simulated-record.ts';
 
 /**
  * TR-24: many calls need one exchange, and the next one comes when the access token's end is near (never before half of

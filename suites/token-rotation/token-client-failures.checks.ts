@@ -6,21 +6,23 @@ import type { Finding } from '../../harness/core/findings.ts';
 import {
   CLOCKS_MS,
   type ClientSession,
-  callsOfSimulated,
-  control,
   describeCall,
-  duringAct,
   endOf,
-  exchangesAtSimulated,
   FAIL_FAST_MS,
   failuresOf,
-  hangingCalls,
   isSameProcess,
-  outageCalls,
-  renewalCalls,
   restarts,
   unseen,
 } from '../../harness/roles/token-client/record.ts';
+import {
+  callsOfSimulated,
+  control,
+  duringAct,
+  exchangesAtSimulated,
+  hangingCalls,
+  outageCalls,
+  renewalCalls,
+} from '../../harness/roles/token-client/simulated-record.ts';
 import { once, requireWholeOutput } from './token-client-shared.ts';
 
 /**

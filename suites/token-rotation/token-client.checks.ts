@@ -8,11 +8,9 @@ import {
   beforeToken,
   CLOCKS_MS,
   type ClientSession,
-  callsOfSimulated,
   describeCall,
   digestsOfFile,
   endOf,
-  exchangesAtSimulated,
   FAIL_FAST_MS,
   failuresOf,
   isForItself,
@@ -24,13 +22,17 @@ import {
   restarts,
   rotationsSince,
   type SessionProvider,
-  startOfCalls,
-  succeeded,
   TOKEN_PARAMETERS,
   tokensIn,
   unseen,
   withoutToken,
 } from '../../harness/roles/token-client/record.ts';
+import {
+  callsOfSimulated,
+  exchangesAtSimulated,
+  startOfCalls,
+  succeeded,
+} from '../../harness/roles/token-client/simulated-record.ts';
 
 /** TR-20: the token presented to a provider without a configured path is the one of the default file. */
 export function readsDefaultTokenFile(session: ClientSession): string[] {

@@ -32,7 +32,6 @@ import { type SimulatedHosts, simulatedProviders, simulatedSetups } from '../../
 import {
   type ClientSession,
   FULLY_CONFIGURABLE,
-  forRequirement,
   LATE,
   type SessionProvider,
   summarise,
@@ -40,6 +39,7 @@ import {
 import { aSession } from '../../harness/roles/token-client/record-builders.ts';
 import { driveClientSession } from '../../harness/roles/token-client/scenarios/session.ts';
 import type { SessionPlan } from '../../harness/roles/token-client/scenarios/session-plan.ts';
+import { forRequirement } from '../../harness/roles/token-client/simulated-record.ts';
 import {
   keepsOthersWorking,
   neverFallsBack,

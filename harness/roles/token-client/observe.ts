@@ -20,16 +20,10 @@ import {
   PROBE_PORT,
   prepareForClient,
 } from './drivers/reference-pod.ts';
-import {
-  type ClientSession,
-  FULLY_CONFIGURABLE,
-  forRequirement,
-  LATE,
-  type SessionProvider,
-  summarise,
-} from './record.ts';
+import { type ClientSession, FULLY_CONFIGURABLE, LATE, type SessionProvider, summarise } from './record.ts';
 import { driveClientSession } from './scenarios/session.ts';
 import type { SessionPlan } from './scenarios/session-plan.ts';
+import { forRequirement } from './simulated-record.ts';
 import { startTargetClient } from './start.ts';
 
 const TOKEN_FOLDER = '/var/run/secrets/tokens/oauth2';
