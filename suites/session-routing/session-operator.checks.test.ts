@@ -7,25 +7,27 @@ import type { Documented, OperatorRecord, Session } from '../../harness/roles/se
 import { GOES_AMID, GOES_AT_ONCE } from '../../harness/roles/session-operator/scenarios/failures.ts';
 import type { StartsRecord } from '../../harness/roles/session-operator/scenarios/starts.ts';
 import {
-  catchesUpWithWhatWent,
-  endsInPeace,
-  getsOverFailures,
   guardsTheSession,
   ignoresWhatIsNoSession,
   isNotShadowed,
-  leavesForeignRecordsAlone,
   leavesTheTunnelAsItWas,
   losesNothing,
   makesItSoon,
-  makesUpAtItsStart,
   makesWhatIsDocumented,
-  recoversItsWatch,
-  removesOrphansAtItsStart,
   removesWhatItMade,
   repeatsNothing,
-  startsHonestly,
   staysAtTheFirstLevel,
 } from './session-operator.checks.ts';
+import {
+  catchesUpWithWhatWent,
+  endsInPeace,
+  getsOverFailures,
+  leavesForeignRecordsAlone,
+  makesUpAtItsStart,
+  recoversItsWatch,
+  removesOrphansAtItsStart,
+  startsHonestly,
+} from './session-operator-restarts.checks.ts';
 
 const DOMAIN = 'example.test';
 const INGRESS = 'http://ingress.kube-system.svc.cluster.local';

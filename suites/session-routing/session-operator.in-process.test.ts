@@ -20,6 +20,7 @@ import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
 import { inProcess } from './in-process.ts';
 import * as checks from './session-operator.checks.ts';
+import * as restarts from './session-operator-restarts.checks.ts';
 
 type Observe<R extends OperatorRecord> = (t: RequirementContext) => Promise<R>;
 type Check<R extends OperatorRecord> = (record: R) => Finding[];
@@ -32,13 +33,13 @@ const SESSIONS = {
   'SR-04': checks.guardsTheSession,
   'SR-05': checks.staysAtTheFirstLevel,
   'SR-06': checks.ignoresWhatIsNoSession,
-  'SR-10': checks.leavesForeignRecordsAlone,
+  'SR-10': restarts.leavesForeignRecordsAlone,
 };
 const RESTARTS = {
   'SR-07': checks.repeatsNothing,
-  'SR-09': checks.makesUpAtItsStart,
-  'SR-09a': checks.removesOrphansAtItsStart,
-  'SR-12 end': checks.endsInPeace,
+  'SR-09': restarts.makesUpAtItsStart,
+  'SR-09a': restarts.removesOrphansAtItsStart,
+  'SR-12 end': restarts.endsInPeace,
 };
 
 /** The names of the checks that find something, and what they find. */
@@ -59,16 +60,16 @@ const IN_TIME = { timeout: 120_000 };
 test.concurrent('the reference passes', IN_TIME, async () => {
   expect(await findings(REFERENCES, observeSessions, { ...SESSIONS, 'SR-01a': checks.makesItSoon })).toEqual({});
   expect(await findings(REFERENCES, observeRestarts, RESTARTS)).toEqual({});
-  expect(await findings(REFERENCES, observeStarts, { 'SR-12 start': checks.startsHonestly })).toEqual({});
+  expect(await findings(REFERENCES, observeStarts, { 'SR-12 start': restarts.startsHonestly })).toEqual({});
 });
 
 test.concurrent('the reference passes in a crowd, and through failures', IN_TIME, async () => {
   expect(await findings(REFERENCES, observeCrowd, { 'SR-08': checks.losesNothing })).toEqual({});
-  expect(await findings(REFERENCES, observeEdgeFailures, { 'SR-11': checks.getsOverFailures })).toEqual({});
+  expect(await findings(REFERENCES, observeEdgeFailures, { 'SR-11': restarts.getsOverFailures })).toEqual({});
   expect(
     await findings(REFERENCES, observeWatchFailures, {
-      'SR-13': checks.recoversItsWatch,
-      'SR-13a': checks.catchesUpWithWhatWent,
+      'SR-13': restarts.recoversItsWatch,
+      'SR-13a': restarts.catchesUpWithWhatWent,
     }),
   ).toEqual({});
 });
@@ -92,7 +93,7 @@ test.concurrent.each([
 
 test.concurrent('the twin finishes-what-is-over fails SR-11', IN_TIME, async () => {
   const found = await findings(twin('finishes-what-is-over'), observeEdgeFailures, {
-    'SR-11': checks.getsOverFailures,
+    'SR-11': restarts.getsOverFailures,
   });
   expect(found['SR-11']?.join()).toContain(`${GOES_AMID} is left`);
 });

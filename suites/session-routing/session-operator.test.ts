@@ -7,25 +7,27 @@ import { observeStarts } from '../../harness/roles/session-operator/scenarios/st
 import { check } from '../../harness/run/worker/check.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import {
-  catchesUpWithWhatWent,
-  endsInPeace,
-  getsOverFailures,
   guardsTheSession,
   ignoresWhatIsNoSession,
   isNotShadowed,
-  leavesForeignRecordsAlone,
   leavesTheTunnelAsItWas,
   losesNothing,
   makesItSoon,
-  makesUpAtItsStart,
   makesWhatIsDocumented,
-  recoversItsWatch,
-  removesOrphansAtItsStart,
   removesWhatItMade,
   repeatsNothing,
-  startsHonestly,
   staysAtTheFirstLevel,
 } from './session-operator.checks.ts';
+import {
+  catchesUpWithWhatWent,
+  endsInPeace,
+  getsOverFailures,
+  leavesForeignRecordsAlone,
+  makesUpAtItsStart,
+  recoversItsWatch,
+  removesOrphansAtItsStart,
+  startsHonestly,
+} from './session-operator-restarts.checks.ts';
 
 requirement('SR-01', check(observeSessions, makesWhatIsDocumented));
 
