@@ -3,7 +3,12 @@ import type { Finding } from '../../harness/core/findings.ts';
 import { textOf } from '../../harness/core/findings.ts';
 import type { DnsRecord, TunnelConfiguration, TunnelRule } from '../../harness/fakes/dns-and-tunnel/zone.ts';
 import type { Arrival } from '../../harness/fakes/edge-traffic/edge-traffic.ts';
-import type { Documented, OperatorRecord, Session } from '../../harness/roles/session-operator/record.ts';
+import {
+  type Documented,
+  emptyRecord,
+  type OperatorRecord,
+  type Session,
+} from '../../harness/roles/session-operator/record.ts';
 import { GOES_AMID, GOES_AT_ONCE } from '../../harness/roles/session-operator/scenarios/failures.ts';
 import type { StartsRecord } from '../../harness/roles/session-operator/scenarios/starts.ts';
 import {
@@ -37,25 +42,9 @@ const THEIRS: TunnelRule = { hostname: `www.${DOMAIN}`, service: 'http://www' };
 /** Writes down a story second by second; times are in seconds. */
 class Story {
   readonly record: OperatorRecord = {
-    namespace: 'sessions',
-    startedAt: 0,
+    ...emptyRecord('sessions', { zone: 'z', account: 'a', tunnel: 't', domain: DOMAIN }, 0),
     endedAt: 100_000,
-    replicas: [],
-    sessions: [],
-    bystanders: [],
-    marks: [],
-    lines: [],
-    ids: { zone: 'z', account: 'a', tunnel: 't', domain: DOMAIN },
     foreign: { records: [], tunnel: { ingress: [THEIRS, CATCH_ALL], 'warp-routing': { enabled: true } } },
-    reconfigured: [],
-    changes: [],
-    edgeRequests: [],
-    records: [],
-    tunnel: { ingress: [] },
-    routes: [],
-    apiRequests: [],
-    arrivals: [],
-    stalls: [],
   };
   #rules: TunnelRule[] = [];
   #count = 0;

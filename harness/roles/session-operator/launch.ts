@@ -28,7 +28,7 @@ import {
 } from './fixture/surroundings.ts';
 import { ClusterView, Presence } from './fixture/view.ts';
 import { middlewaresPath, provideIngressApi } from './ingress-api.ts';
-import type { OperatorRecord, Session } from './record.ts';
+import { emptyRecord, type OperatorRecord, type Session } from './record.ts';
 import { referenceProgram, sessionOperatorTarget } from './target.ts';
 
 /** Name of the ServiceAccount that the operator's kubeconfig is for. */
@@ -210,7 +210,7 @@ class Fixture implements OperatorFixture {
     this.namespace = namespace;
     this.#workFolder = workFolder;
     this.#options = options;
-    const record = newRecord(namespace);
+    const record = emptyRecord(namespace, newEdgeIds(), Date.now());
     this.#record = record;
     const shared = { target, cluster, namespace, record };
     this.#view = new ClusterView({ ...shared, changes: this.#changes, signal: t.signal });
@@ -441,29 +441,4 @@ function existing<T>(value: T | undefined, what: string): T {
     throw new HarnessError(`${what} of the session operator's fixture is not there yet`);
   }
   return value;
-}
-
-/** A record in which nothing was seen yet. */
-function newRecord(namespace: string): OperatorRecord {
-  return {
-    namespace,
-    startedAt: Date.now(),
-    endedAt: 0,
-    replicas: [],
-    sessions: [],
-    bystanders: [],
-    marks: [],
-    lines: [],
-    ids: newEdgeIds(),
-    foreign: { records: [], tunnel: { ingress: [] } },
-    reconfigured: [],
-    changes: [],
-    edgeRequests: [],
-    records: [],
-    tunnel: { ingress: [] },
-    routes: [],
-    apiRequests: [],
-    arrivals: [],
-    stalls: [],
-  };
 }

@@ -80,6 +80,31 @@ export interface OperatorRecord {
   stalls: Stall[];
 }
 
+/** A record in which nothing was seen yet. */
+export function emptyRecord(namespace: string, ids: EdgeIds, startedAt: number): OperatorRecord {
+  return {
+    namespace,
+    startedAt,
+    endedAt: 0,
+    replicas: [],
+    sessions: [],
+    bystanders: [],
+    marks: [],
+    lines: [],
+    ids,
+    foreign: { records: [], tunnel: { ingress: [] } },
+    reconfigured: [],
+    changes: [],
+    edgeRequests: [],
+    records: [],
+    tunnel: { ingress: [] },
+    routes: [],
+    apiRequests: [],
+    arrivals: [],
+    stalls: [],
+  };
+}
+
 /** Something of a session at the edge or in the cluster, from when to when it was there. */
 export interface Thing {
   kind: 'record' | 'rule' | 'route';
