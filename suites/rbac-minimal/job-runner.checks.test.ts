@@ -3,6 +3,7 @@ import { textOf } from '../../harness/core/findings.ts';
 import type { PolicyRule } from '../../harness/core/policy-rule.ts';
 import { type ApiRecord, askedFor } from '../../harness/kubernetes/api-record.ts';
 import { namesRight } from '../../harness/kubernetes/refusals.ts';
+import type { RunnerEvent } from '../../harness/roles/job-runner/driver.ts';
 import { together } from '../../harness/roles/job-runner/record.ts';
 import { record as runnerRecord, seen, target, task } from '../../harness/roles/job-runner/record-builders.ts';
 import { askedBeforeStart, type RightsRecord } from '../../harness/roles/job-runner/scenarios/permissions.ts';
@@ -202,6 +203,17 @@ it('RB-31 names a ServiceAccount that is not declared', () => {
   expect(found()).toEqual([]);
   expect(found('agents')).toEqual([]);
   expect(found('other')).toEqual(['a pod runs as the ServiceAccount other; declared: default, agents']);
+});
+
+it('RB-31 says nothing of a task that has neither a pod nor an end', () => {
+  const [control, one] = [task('control'), task('one')];
+  const objects = [seen(1, 'ADDED', 'Pod', control, { spec: {} })];
+  const found = (events: RunnerEvent[]) =>
+    usesDeclaredAccounts(
+      runnerRecord({ target: target({ serviceAccounts: ['default'] }), tasks: [control, one], objects, events }),
+    ).map(textOf);
+  expect(found([])).toEqual(['the task one had no pod and no end, so that nothing is known of it']);
+  expect(found([{ at: 1, type: 'refused', task: one.task.id, reason: 'not declared' }])).toEqual([]);
 });
 
 it('RB-31 takes the account of a task that asks for none where nothing is declared', () => {

@@ -1,7 +1,7 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
 import { NotTestable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import type { SensitiveRight } from '../../harness/core/policy-rule.ts';
 import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
@@ -16,6 +16,7 @@ import {
 import { namesRight, REFUSED, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import {
   assumes,
+  isOver,
   podsOf,
   type RunnerRecord,
   type SubmittedTask,
@@ -215,8 +216,13 @@ export function usesDeclaredAccounts(record: RunnerRecord): Finding[] {
   const [control] = record.tasks;
   const allowed = declared ?? (control === undefined ? [] : accountsOf(control));
   const where = declared === undefined ? 'a task that asks for none has' : 'declared:';
-  return record.tasks
-    .flatMap(accountsOf)
-    .filter((name) => !allowed.includes(name))
-    .map((name) => `a pod runs as the ServiceAccount ${name}; ${where} ${allowed.join(', ')}`);
+  // A task that has neither a pod nor an end may get its pod yet.
+  const open = record.tasks.filter((task) => podsOf(record, task).length === 0 && !isOver(record, task));
+  return [
+    ...record.tasks
+      .flatMap(accountsOf)
+      .filter((name) => !allowed.includes(name))
+      .map((name) => `a pod runs as the ServiceAccount ${name}; ${where} ${allowed.join(', ')}`),
+    ...open.map(({ label }) => missing(`the task ${label} had no pod and no end, so that nothing is known of it`)),
+  ];
 }

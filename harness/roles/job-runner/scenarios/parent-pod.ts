@@ -10,10 +10,12 @@ import {
   describeOutcome,
   endsOf,
   escaped,
+  LAST_OUTPUT_SECONDS,
   leftOvers,
   podsOf,
   type RunnerRecord,
   SLACK_SECONDS,
+  saidBy,
   specOf,
   summarise,
   TASK_SECONDS,
@@ -158,11 +160,12 @@ function shareMissingClaim(t: RequirementContext): Promise<RefusalRecord[]> {
   return t.shared('job runner: missing claim', async () => {
     const claim = jobRunnerTarget(t).deployment?.claim ?? '';
     const options = { purpose: 'no-claim', parentPod: { without: 'PersistentVolumeClaim' } };
-    const seen = await withJobRunner(t, options, async (runner) => ({
-      ...runner.record(),
-      cause: `the claim ${claim} missing`,
-      named: escaped(claim),
-    }));
+    const named = escaped(claim);
+    const seen = await withJobRunner(t, options, async (runner) => {
+      // A line of its log may come later than its report, which takes another way.
+      await runner.until(() => new RegExp(named, 'i').test(saidBy(runner.record())), LAST_OUTPUT_SECONDS);
+      return { ...runner.record(), cause: `the claim ${claim} missing`, named };
+    });
     return [seen];
   });
 }
