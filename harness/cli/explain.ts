@@ -10,6 +10,7 @@ import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { evidenceOfResult } from '../report/evidence.ts';
 import type { Report, ReportResult } from '../report/report.ts';
+import { describeRepeat } from '../report/words.ts';
 import { select } from '../run/plan.ts';
 
 /** Characters of one piece of evidence that are printed; the report holds all of it. */
@@ -118,12 +119,10 @@ function describeFindings({ findings = [], reason = '' }: ReportResult): string[
       });
 }
 
-function reasonsOf({ reason, disturbedBefore }: ReportResult): string[] {
+function reasonsOf({ reason, disturbedBefore, outcome }: ReportResult): string[] {
   return [
     ...(reason === undefined ? [] : [`Reason: ${reason}`]),
-    ...(disturbedBefore === undefined
-      ? []
-      : [`Re-run once in isolation, because of the first run: ${disturbedBefore}`]),
+    ...(disturbedBefore === undefined ? [] : [describeRepeat(disturbedBefore, outcome)]),
   ];
 }
 

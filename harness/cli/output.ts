@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import type { Outcome } from '../core/outcome.ts';
+import { inOneLine } from '../core/quotation.ts';
 import { redact } from '../core/redact.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Progress } from '../run/execute.ts';
@@ -96,7 +97,7 @@ export class Console {
 
   readonly result = ({ id, candidate, outcome, reason, durationMs }: RequirementResult, several = false): void => {
     const who = several ? `${id} [${candidate}]` : id;
-    const why = reason === undefined || outcome === 'passed' ? '' : `: ${this.#once(id, reason)}`;
+    const why = reason === undefined || outcome === 'passed' ? '' : `: ${this.#once(id, inOneLine(reason))}`;
     this.#at.delete(who);
     this.#evaluated += 1;
     this.#working ??= Date.now();

@@ -53,10 +53,15 @@ function rootOf(result: ReportResult): string {
     : `printed\n${shapeOf(readable(words, role))}`;
 }
 
-/** What a result is about in one line: the first of what was found. */
+/**
+ * What a result is about in one line: the first of what was found, with what the product printed of it. An answer is
+ * left to the details: the fact says what is wrong with it.
+ */
 export function firstFinding(result: ReportResult): string {
   const [cause] = causesOf(result);
-  return readable(inOneLine(cause?.texts[0] ?? result.outcome), result.role);
+  const text = cause?.texts[0] ?? result.outcome;
+  const { fact, how } = quotedIn(text);
+  return readable(how === 'It printed' ? inOneLine(text) : fact.replace(/\s+/g, ' ').trim(), result.role);
 }
 
 /**

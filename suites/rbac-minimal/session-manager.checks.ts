@@ -78,21 +78,18 @@ export function tellsRefusals({ work }: PermissionsRecord): Finding[] {
     .map(({ right, call, messages: [message = ''] }) => {
       const what = call.status === undefined ? 'was not answered' : 'was answered as if nothing had happened';
       const { operation, died } = call;
-      const asked = `with \`${describeRight(right)}\` revoked, ${operation} ${what}`;
-      const ended = died === undefined ? asked : `${asked}, and ${died}`;
-      const words = [...(died === undefined ? [describeCall(call)] : lastErrorLines(call.lastOutput ?? []))];
       const refusal = reasonOf(message);
-      return quoting(
-        `${ended}; the API server had refused${refusal === '' ? ' (403, no reason given)' : `: ${refusal}`}`,
-        words,
-        died === undefined ? 'It answered' : 'It printed',
-      );
+      const why = refusal === '' ? '' : `: ${refusal}`;
+      const asked = `with \`${describeRight(right)}\` revoked (refused with 403${why}), ${operation} ${what}`;
+      return died === undefined
+        ? quoting(asked, describeCall(call), 'It answered')
+        : quoting(`${asked}, and ${died}`, lastErrorLines(call.lastOutput ?? []));
     });
 }
 
-/** A refusal's message; `pods "agent" is forbidden: ` without a reason says nothing. */
+/** A refusal's message, where it says more than that the revoked right is missing. */
 function reasonOf(message: string): string {
-  return /is forbidden:\s*$/.test(message) ? '' : message.trim();
+  return /is forbidden:\s*$|cannot \w+ resource/.test(message) ? '' : message.trim();
 }
 
 /** RB-25m */

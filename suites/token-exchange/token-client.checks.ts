@@ -366,7 +366,7 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
     ...control(session),
     ...strange
       .filter(({ provider, kind }) => provider === 'untrusted' && kind !== 'resource')
-      .map(({ at, path }) => `${path} was requested at ${at} from a server with an untrusted certificate`),
+      .map(({ at, path }) => `a server with an untrusted certificate was asked for ${path} at ${at}`),
     ...session.elsewhere.flatMap(({ at, path, tokens }) =>
       tokens.map((token) => `a redirect was followed to another origin (${path}) at ${at} with a token (${token.as})`),
     ),

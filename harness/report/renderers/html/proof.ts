@@ -1,3 +1,4 @@
+import { quotedIn } from '../../../core/quotation.ts';
 import { causesOf } from '../../failures.ts';
 import type { ReportResult } from '../../report.ts';
 
@@ -24,16 +25,17 @@ export interface Proof {
 }
 
 /**
- * The lines and records of evidence that the findings of a result speak of: a line that a finding quotes, a record of
- * an instant that a finding names.
+ * The lines and records of evidence that the findings of a result speak of: a line that a finding repeats, a record of
+ * an instant that a finding names. What a finding sets apart as a quotation is open there already.
  */
 export function proofIn(data: unknown, result: ReportResult): Proof {
   const told = causesOf(result).flatMap(({ texts }) => texts);
   const instants = new Set(told.flatMap((text) => text.match(INSTANT) ?? []));
   const proof: Proof = { lines: [], records: [] };
+  const facts = told.map((text) => quotedIn(text).fact);
   const isQuoted = (line: string): boolean => {
     const compared = line.trim().slice(0, COMPARED);
-    return compared.length >= SHORTEST && told.some((text) => text.includes(compared));
+    return compared.length >= SHORTEST && facts.some((fact) => fact.includes(compared));
   };
   const look = (value: unknown, depth: number): void => {
     if (typeof value === 'string') {

@@ -194,6 +194,13 @@ function knownFailure({ baseline }: Report, id: string): Markup | undefined {
   return html`${reason} <span class="dim">(${owner}, until ${expires}, ${where})</span>`;
 }
 
+/** What somebody looks up who doubts a finding: closed. */
+function aboutOf(tested: Markup | undefined, source: Markup | undefined): Markup | undefined {
+  return tested === undefined && source === undefined
+    ? undefined
+    : html`<details class="each about"><summary>How it is tested, and its source</summary>${tested}${source}</details>`;
+}
+
 /**
  * What there is to say of one result beside its line: what was seen, and for red ones how to fix it.
  *
@@ -214,10 +221,10 @@ export function detailOf(report: Report, result: ReportResult, after: readonly s
     ${outcome !== 'passed' && add(SEEN[outcome], findings(result, ids))}
     ${isRed && whatToDo(result, after).map(([term, content]) => add(term, text(content)))}
     ${isRed && add('Why it matters', text(rationale))}
-    ${isRed && add('How it is tested', text(observed))}
-    ${add('Source', source && sourcesOf(report, source))}
+    ${!isRed && add('Source', source && sourcesOf(report, source))}
     ${add('Evaluated twice', text(repeated))}
     ${add('Run it again', again)}
+    ${isRed && aboutOf(add('How it is tested', text(observed)), add('Source', source && sourcesOf(report, source)))}
     ${!isRed && html`<p class="permalink"><a href="#${id}">Link to ${id}</a></p>`}`;
 }
 

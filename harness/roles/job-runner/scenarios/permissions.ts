@@ -4,6 +4,7 @@
 
 import { HarnessError, NotTestable } from '../../../core/errors.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
+import { quoting } from '../../../core/quotation.ts';
 import { disagreements } from '../../../environment/cluster/audit-log.ts';
 import type { ApiRecord } from '../../../kubernetes/api-record.ts';
 import { documentedRole, PERMISSIONS, permissionDiff, type UnusedRight } from '../../../kubernetes/permissions.ts';
@@ -240,8 +241,12 @@ function tally(requests: ApiRecord[]): Record<string, number> {
 export async function observeWorkingRights(t: RequirementContext): Promise<RightsRecord> {
   const record = await observeRights(t);
   if (record.readiness?.ready !== true) {
-    const why = record.readiness === undefined ? 'it reported nothing' : record.readiness.reason;
-    throw new NotTestable(`the job runner does not accept work: ${why}`);
+    const { readiness } = record;
+    throw new NotTestable(
+      readiness === undefined
+        ? 'the job runner does not accept work: it reported nothing'
+        : quoting('the job runner does not accept work', readiness.reason),
+    );
   }
   return record;
 }
