@@ -3,6 +3,7 @@ import { type Document, parseDocument, type YAMLSeq } from 'yaml';
 import { z } from 'zod';
 import { didYouMean } from '../core/closest.ts';
 import { UsageError } from '../core/errors.ts';
+import { inOneLine } from '../core/quotation.ts';
 import { causesOf, countsAgainst } from './failures.ts';
 import { knownFailureSchema, type Report } from './report.ts';
 import { decides, verdictOf } from './verdict.ts';
@@ -201,7 +202,7 @@ export function updatedBaseline(
   sequence.flow = false;
   for (const result of fresh) {
     const [cause] = causesOf(result);
-    const seen = (cause?.texts[0] ?? result.outcome).replace(/\s+/g, ' ');
+    const seen = inOneLine(cause?.texts[0] ?? result.outcome);
     const entry = knownFailureSchema.safeParse({
       requirement: result.id,
       reason: reason ?? seen,

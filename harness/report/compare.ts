@@ -1,4 +1,5 @@
 import { isRed, type Outcome } from '../core/outcome.ts';
+import { inOneLine } from '../core/quotation.ts';
 import { causesOf } from './failures.ts';
 import type { Report, ReportResult } from './report.ts';
 
@@ -98,7 +99,9 @@ export function compare(one: Report, other: Report): Comparison {
       level: second?.level ?? first?.level ?? 'MUST',
       before: first?.outcome ?? 'not executed',
       after: second?.outcome ?? 'not executed',
-      ...(cause === undefined || second?.outcome === 'passed' ? {} : { seen: cause.texts[0] ?? cause.cause }),
+      ...(cause === undefined || second?.outcome === 'passed'
+        ? {}
+        : { seen: inOneLine(cause.texts[0] ?? cause.cause) }),
     };
     if (!planned[0].has(id)) {
       comparison.added.push(change);

@@ -1,4 +1,5 @@
 import type { Outcome } from '../../core/outcome.ts';
+import { inOneLine } from '../../core/quotation.ts';
 import { causesOf } from '../failures.ts';
 import type { Report, ReportResult } from '../report.ts';
 import type { Renderer } from './renderer.ts';
@@ -25,7 +26,7 @@ function lines(result: ReportResult): string[] {
     ...(outcome === 'passed'
       ? []
       : causesOf(result).flatMap(({ cause, count }) => [
-          `    ${id}: ${outcome}: ${cause.replace(/\s+/g, ' ')}${count > 1 ? ` (${count} times)` : ''}`,
+          `    ${id}: ${outcome}: ${inOneLine(cause)}${count > 1 ? ` (${count} times)` : ''}`,
         ])),
     `--- ${action}: ${id} (${(durationMs / 1000).toFixed(2)}s)`,
   ];

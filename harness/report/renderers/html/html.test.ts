@@ -326,6 +326,9 @@ describe('filter, search, links and keys', () => {
     expect(shownIds(document)).toHaveLength(8);
     expect(document.querySelector('#found')?.textContent).toBe('8 of 60');
     expect(window.location.hash).toBe('#/q=configmaps+%22runner%22');
+    // The overview says what the results below it say.
+    const lines = [...document.querySelectorAll<HTMLElement>('.glance li')].filter((line) => !line.hidden);
+    expect(lines.flatMap(({ dataset }) => dataset.ids?.split(' ') ?? [])).toEqual(shownIds(document));
     search.value = 'nothing has this';
     search.dispatchEvent(new window.Event('input'));
     expect(document.querySelector<HTMLElement>('#nothing')?.hidden).toBe(false);

@@ -352,7 +352,7 @@ function environmentSection({ environment, requests }: Report): Markup {
   return html`
     <section id="environment">
       <h2>Environment</h2>
-      ${content}
+      <details class="table"><summary>What its parts say of themselves</summary>${content}</details>
       ${requests.length > 0 && html`<h3>Requests that were counted</h3>${requests.map(requestsOf)}`}
     </section>`;
 }
