@@ -125,6 +125,26 @@ test('sessions as custom resources need the rights on their kind, and on what is
   expect(needsOf(rows('SM-03')).rights.map(describeNeed)).not.toContain('create sandboxes.agents.x-k8s.io');
 });
 
+test('who tries manifests by dry runs, or installs a manager, needs to make what they make', () => {
+  const needed = (id: string) => needsOf(rows(id)).rights.map(describeNeed);
+  for (const id of ['WH-07o', 'WH-07m', 'SM-12']) {
+    expect(needed(id)).toContain('create deployments.apps');
+  }
+  expect(needed('SM-12')).toEqual(expect.arrayContaining(['create services', 'create services/proxy']));
+  expect(needed('SM-03')).not.toContain('create deployments.apps');
+});
+
+test('a session operator needs claims only where its DNS records go with them', () => {
+  const targets = fileURLToPath(new URL('../../../fixtures/targets/session-operators/', import.meta.url));
+  const needed = (file: string) =>
+    needsOf(rows('SR-02'), { targets: [loadTarget(`${targets}${file}`, { main: '/program.js' })] }).rights.map(
+      describeNeed,
+    );
+  const claims = 'delete persistentvolumeclaims';
+  expect(needed('opencode-cloudflare-operator/claim.yaml')).toContain(claims);
+  expect(needed('opencode-cloudflare-operator/target.yaml')).not.toContain(claims);
+});
+
 test('session operators need the kinds of Traefik', () => {
   const needed = needsOf(rows('SR-01')).rights.map(describeNeed);
   expect(needed).toEqual(expect.arrayContaining(['watch ingressroutes.traefik.io', 'create middlewares.traefik.io']));
