@@ -1,6 +1,6 @@
 /** The requirements of RBAC for session operators, as functions of what was seen; nothing wrong is an empty list. */
 
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import { describeRight, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
@@ -26,7 +26,7 @@ function refusedKinds({ requests, namespace }: Pick<WorkRecord, 'requests' | 'na
 function notCompleted(record: OperatorRecord, when: string): Finding[] {
   return record.sessions
     .filter(({ hash, documented }) => completeAt(thingsOf(record, hash), documented.routes.length) === undefined)
-    .map(({ label }) => `${when} it does not complete the session that ${label}`);
+    .map(({ label }) => missing(`${when} it does not complete the session that ${label}`));
 }
 
 /** RB-20o: it does its work, and nothing that it asks for is refused. */

@@ -336,7 +336,11 @@ test('SR-07: nothing twice, nothing again, no failure', () => {
   expect(texts(repeatsNothing(twice.story.record))).toContain('twice');
   const noisy = base();
   noisy.story.record.lines.push({ at: 11_000, replica: 'a', text: 'Failed to provision: 409' });
-  expect(texts(repeatsNothing(noisy.story.record))).toContain('Failed to provision');
+  // No machine makes a conflict, however it stalls.
+  expect(repeatsNothing(noisy.story.record)).toEqual([expect.stringContaining('Failed to provision')]);
+  const slow = base();
+  slow.story.record.lines.push({ at: 11_000, replica: 'a', text: 'error: the request timed out' });
+  expect(repeatsNothing(slow.story.record)).toEqual([expect.objectContaining({ to: 11_000 })]);
   const before = base();
   before.story.record.lines.push({ at: 9_000, replica: 'a', text: 'Failed to provision: 409' });
   expect(repeatsNothing(before.story.record)).toEqual([]);
