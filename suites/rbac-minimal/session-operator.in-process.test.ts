@@ -2,7 +2,6 @@
  * What operators ask of an API server, in this process: an API server without a cluster that holds them to their rules.
  */
 import { expect, test } from 'vitest';
-import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';
 import {
   observeDocumentedRights,
@@ -10,7 +9,7 @@ import {
   observeSmallestRole,
 } from '../../harness/roles/session-operator/scenarios/permissions.ts';
 import type { Candidate } from '../../harness/rpc/candidate.ts';
-import { inProcess } from '../session-routing/in-process.ts';
+import { inProcess, REFERENCES, twinCandidate } from '../session-routing/in-process.ts';
 import { declaresSensitiveRights, documentsKnownVerbs, staysInItsNamespace } from './job-runner.checks.ts';
 import {
   documentsOnlyWhatItUses,
@@ -44,7 +43,7 @@ async function failures(candidate: Candidate, isThorough: boolean): Promise<Reco
 }
 
 test.concurrent('the reference meets all of them', IN_TIME, async () => {
-  expect(await failures({ kind: 'references', name: 'references', planned: [] }, true)).toEqual({});
+  expect(await failures(REFERENCES, true)).toEqual({});
 });
 
 test.concurrent.each([
@@ -55,9 +54,5 @@ test.concurrent.each([
   ['operator-documents-surplus-rights', ['RB-21o'], true],
   ['operator-refusals-as-empty', ['RB-24o'], true],
 ])('the twin %s fails %j', IN_TIME, async (name, ids, isThorough) => {
-  const twin = loadCatalogue().twins.find((one) => one.name === name);
-  if (twin === undefined) {
-    throw new Error(`no twin ${name}`);
-  }
-  expect(Object.keys(await failures({ kind: 'twin', name, twin, planned: [] }, isThorough))).toEqual(ids);
+  expect(Object.keys(await failures(twinCandidate(name), isThorough))).toEqual(ids);
 });

@@ -1,5 +1,6 @@
 /** Scenarios of session operators in this process: an API server without a cluster, and no engine. */
 import { FakeApiServer } from '../../fixtures/workloads/lib/fake-api-server.ts';
+import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import type { PolicyRule } from '../../harness/core/policy-rule.ts';
 import { type ApiRecord, askedFor } from '../../harness/kubernetes/api-record.ts';
 import type { ClusterHandle } from '../../harness/kubernetes/cluster-handle.ts';
@@ -7,6 +8,18 @@ import { ruleAllows } from '../../harness/kubernetes/rbac.ts';
 import type { Candidate } from '../../harness/rpc/candidate.ts';
 import type { RequirementContext, TargetAccess } from '../../harness/rpc/context.ts';
 import type { TargetAccessOptions } from '../../harness/rpc/target-access.ts';
+
+/** A twin as the candidate of an observation. @throws Error where the catalogue has no such twin */
+export function twinCandidate(name: string): Candidate {
+  const twin = loadCatalogue().twins.find((row) => row.name === name);
+  if (twin === undefined) {
+    throw new Error(`no twin ${name}`);
+  }
+  return { kind: 'twin', name, twin, planned: [] };
+}
+
+/** The references as the candidate of an observation. */
+export const REFERENCES: Candidate = { kind: 'references', name: 'references', planned: [] };
 
 /** Observes a candidate in a context of its own. */
 export async function inProcess<R>(candidate: Candidate, observe: (t: RequirementContext) => Promise<R>): Promise<R> {

@@ -3,7 +3,6 @@
  * and no engine.
  */
 import { expect, test } from 'vitest';
-import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';
 import type { OperatorRecord } from '../../harness/roles/session-operator/record.ts';
 import { observeCrowd } from '../../harness/roles/session-operator/scenarios/crowd.ts';
@@ -18,7 +17,7 @@ import { observeStarts } from '../../harness/roles/session-operator/scenarios/st
 import type { Candidate } from '../../harness/rpc/candidate.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
-import { inProcess } from './in-process.ts';
+import { inProcess, REFERENCES, twinCandidate } from './in-process.ts';
 import * as checks from './session-operator.checks.ts';
 import * as restarts from './session-operator-restarts.checks.ts';
 
@@ -53,8 +52,6 @@ async function findings<R extends OperatorRecord>(
   return Object.fromEntries(found.filter(([, texts]) => texts.length > 0));
 }
 
-const REFERENCES: Candidate = { kind: 'references', name: 'references', planned: [] };
-
 const IN_TIME = { timeout: 120_000 };
 
 test.concurrent('the reference passes', IN_TIME, async () => {
@@ -74,32 +71,24 @@ test.concurrent('the reference passes in a crowd, and through failures', IN_TIME
   ).toEqual({});
 });
 
-function twin(name: string): Candidate {
-  const found = loadCatalogue().twins.find((one) => one.name === name);
-  if (found === undefined) {
-    throw new Error(`no twin ${name}`);
-  }
-  return { kind: 'twin', name, twin: found, planned: [] };
-}
-
 test.concurrent.each([
   ['wipes-other-keys', ['SR-03']],
   ['bypasses-the-ingress', ['SR-01', 'SR-04']],
   ['deletes-by-name', ['SR-10']],
   ['watches-all-namespaces', ['SR-06']],
 ])('the twin %s fails %j', IN_TIME, async (name, ids) => {
-  expect(Object.keys(await findings(twin(name), observeSessions, SESSIONS))).toEqual(ids);
+  expect(Object.keys(await findings(twinCandidate(name), observeSessions, SESSIONS))).toEqual(ids);
 });
 
 test.concurrent('the twin finishes-what-is-over fails SR-11', IN_TIME, async () => {
-  const found = await findings(twin('finishes-what-is-over'), observeEdgeFailures, {
+  const found = await findings(twinCandidate('finishes-what-is-over'), observeEdgeFailures, {
     'SR-11': restarts.getsOverFailures,
   });
   expect(found['SR-11']?.join()).toContain(`${GOES_AMID} is left`);
 });
 
 test.concurrent('the twin writes-an-old-tunnel fails SR-08, though all was right for a moment', IN_TIME, async () => {
-  const found = await findings(twin('writes-an-old-tunnel'), observeCrowd, { 'SR-08': checks.losesNothing });
+  const found = await findings(twinCandidate('writes-an-old-tunnel'), observeCrowd, { 'SR-08': checks.losesNothing });
   expect(Object.keys(found)).toEqual(['SR-08']);
 });
 

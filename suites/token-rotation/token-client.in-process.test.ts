@@ -40,47 +40,16 @@ import { aSession } from '../../harness/roles/token-client/record-builders.ts';
 import { driveClientSession } from '../../harness/roles/token-client/scenarios/session.ts';
 import type { SessionPlan } from '../../harness/roles/token-client/scenarios/session-plan.ts';
 import { forRequirement } from '../../harness/roles/token-client/simulated-record.ts';
-import {
-  keepsOthersWorking,
-  neverFallsBack,
-  presentsEachTokenToItsProvider,
-  sendsEachAccessTokenToItsResourceServer,
-} from '../audience-isolation/token-client.checks.ts';
-import {
-  authenticatesByAssertionAlone,
-  exchangesByOneForm,
-  exchangesBySubjectToken,
-  findsAnIssuerWithAPath,
-  neverForwardsTheSubjectToken,
-  refusesMetadataOfAnotherIssuer,
-  sendsNoClientSecret,
-  sendsNoTokenToStrangers,
-} from '../token-exchange/token-client.checks.ts';
+import { keepsOthersWorking, neverFallsBack } from '../audience-isolation/token-client.checks.ts';
+import { neverForwardsTheSubjectToken, sendsNoClientSecret } from '../token-exchange/token-client.checks.ts';
+import { ROWS } from './client-session-rows.ts';
 import {
   followsTheSymlinkSwap,
-  namesTheMissingFile,
   neverPresentsAnExpiredToken,
-  readsConfiguredTokenFile,
-  readsDefaultTokenFile,
   rereadsAtEveryExchange,
   rereadsOnSchedule,
-  sendsNoWhiteSpace,
-  survivesAMissingTokenFile,
 } from './token-client.checks.ts';
-import {
-  doesNotGuessALife,
-  exchangesOnceForManyCalls,
-  exchangesOnceMoreWhenRefused,
-  reusesAccessTokens,
-} from './token-client-exchanges.checks.ts';
-import {
-  boundsItsExchanges,
-  goesOnWithAGoodToken,
-  neverTurnsToAPerson,
-  survivesAHangingRequest,
-  survivesAnOutage,
-} from './token-client-failures.checks.ts';
-import { persistsAccessTokensPrivately, writesNoToken } from './token-client-secrets.checks.ts';
+import { writesNoToken } from './token-client-secrets.checks.ts';
 
 type CreateClient = (config: TokenClientConfig) => TokenClient;
 
@@ -115,40 +84,6 @@ const PORT = 8443;
  */
 const TIMEOUT_MS = 300;
 const HANGING = ['hangs-on-missing-file', 'no-time-limit'];
-
-const ROWS: Record<string, (session: ClientSession) => Finding[]> = {
-  'TR-20': readsDefaultTokenFile,
-  'TR-21': readsConfiguredTokenFile,
-  'TR-22': rereadsAtEveryExchange,
-  'TR-23': neverPresentsAnExpiredToken,
-  'TR-24': reusesAccessTokens,
-  'TR-28': (session) => [...survivesAMissingTokenFile(session), ...sendsNoWhiteSpace(session)],
-  'TR-28a': namesTheMissingFile,
-  'TR-30': writesNoToken,
-  'TX-01': exchangesByOneForm,
-  'TX-03': sendsNoClientSecret,
-  'TX-05': neverForwardsTheSubjectToken,
-  'AI-30': presentsEachTokenToItsProvider,
-  'AI-31': sendsEachAccessTokenToItsResourceServer,
-  'AI-32': keepsOthersWorking,
-  'AI-33': neverFallsBack,
-  'TR-25': exchangesOnceForManyCalls,
-  'TR-26': exchangesOnceMoreWhenRefused,
-  'TR-27': doesNotGuessALife,
-  'TR-29': survivesAnOutage,
-  'TR-31': persistsAccessTokensPrivately,
-  'TR-35': neverTurnsToAPerson,
-  'TR-36': followsTheSymlinkSwap,
-  'TR-37': rereadsOnSchedule,
-  'TR-38': goesOnWithAGoodToken,
-  'TR-39': boundsItsExchanges,
-  'TR-40': survivesAHangingRequest,
-  'TX-02': exchangesBySubjectToken,
-  'TX-04': findsAnIssuerWithAPath,
-  'TX-06': refusesMetadataOfAnotherIssuer,
-  'TX-07': sendsNoTokenToStrangers,
-  'TX-08': authenticatesByAssertionAlone,
-};
 
 /**
  * One session comes after another, in real time, most of which is waiting: parts of this file run side by side, each in
