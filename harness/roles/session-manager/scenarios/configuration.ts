@@ -105,7 +105,9 @@ async function useBadKubeconfigs(
   if (rest.length === 0) {
     return { bad: [used], calls: [] };
   }
-  return await withSessionManager(t, { purpose: 'configuration', unconfigured: true }, async (another) => {
+  // Under a purpose, and so in a namespace, of its own: the one before is not gone yet.
+  const purpose = `configuration, ${rest.length} left`;
+  return await withSessionManager(t, { purpose, unconfigured: true }, async (another) => {
     const afterwards = await useBadKubeconfigs(t, another, rest);
     return { ...afterwards, bad: [used, ...afterwards.bad], calls: [...another.calls, ...afterwards.calls] };
   });
