@@ -3,7 +3,7 @@ import { causesOf } from '../../failures.ts';
 import type { ReportResult } from '../../report.ts';
 
 /** Shorter ones are in a finding by chance. */
-const SHORTEST = 16;
+const SHORTEST = 28;
 /** So much of a line tells it from others: findings may have cut the rest. */
 const COMPARED = 120;
 /** Lines that are shown as the proof. */

@@ -148,7 +148,7 @@ export async function observeRefusedCalls(t: RequirementContext): Promise<Refusa
   const record = await observeWorkingRights(t);
   const work = await workWithoutEach(t, groupsOf(usedRights(target, record.requests)));
   t.evidence(
-    'what was taken away',
+    'calls with each right revoked',
     work.map(({ without, refusals, outcome, said }) => ({ without, refusals, outcome, said: said.slice(0, 5) })),
   );
   return { ...together(target, [record]), work };

@@ -59,7 +59,7 @@ export async function observeMissingRights(t: RequirementContext): Promise<Permi
     });
   });
   t.evidence(
-    'what was taken away',
+    'calls with each right revoked',
     record.work.map(({ right, test, refused }) => ({
       without: describeRight(right),
       ...(test === undefined ? {} : { test: describeCall(test) }),

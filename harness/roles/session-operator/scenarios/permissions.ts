@@ -120,7 +120,7 @@ export async function observeMissingRights(t: RequirementContext): Promise<Missi
     return without;
   });
   t.evidence(
-    'what was taken away',
+    'calls with each right revoked',
     result.map(({ right, refused, lines, gaveUp }) => ({
       without: describeRight(right),
       refused: refused.length,
