@@ -8,8 +8,7 @@ import type { Session } from '../run/session.ts';
  * What `run --json` prints: one JSON object a line, each with `event` and `at` (RFC 3339).
  *
  * `begin` (runId, planned), `progress` (part, message), `result` (id, outcome, reason, durationMs), `again` (ids that
- * are evaluated a
- * second time), `end` (conformant, harnessError, reasons, summary, files).
+ * are evaluated a second time), `end` (conformant, harnessError, reasons, summary, files).
  */
 export class EventStream {
   readonly #write: (text: string) => unknown;
