@@ -95,6 +95,7 @@ describe('goArtifacts', () => {
     const before = await keys();
     await writeFile(join(root, 'module', 'other', 'main.go'), 'package main // changed\n');
     await writeFile(join(root, 'module', 'one', 'README.md'), 'not embedded\n');
+    await writeFile(join(root, 'module', 'one', 'main_test.go'), 'package main\n');
     expect(await keys()).toEqual(before);
     await writeFile(join(root, 'module', 'one', 'main.go'), 'package main\n//go:embed *.md\n');
     const changed = await keys();

@@ -55,13 +55,13 @@ async function programOf(folder: string, go: GoSpec): Promise<Program> {
 
 /**
  * What a program is built from: the versions of its module, and the files of its package's folder and of those below.
- * A package of a dependency is what the versions say; files beside go.mod may pin it.
+ * A package of a dependency is what the versions say; files beside go.mod may pin it. Tests are in no program.
  */
 async function sourcesOf(dir: string, path: string): Promise<ContextFile[]> {
   const isOwn = path === '.' || path.startsWith('./');
   const within = path === '.' ? '' : `${path.slice('./'.length)}/`;
   const isVersion = (name: string) => name === 'go.mod' || name === 'go.sum';
-  const isIn = (name: string) => (isOwn ? name.startsWith(within) : !name.includes('/'));
+  const isIn = (name: string) => (isOwn ? name.startsWith(within) : !name.includes('/')) && !name.endsWith('_test.go');
   const files = await filesUnder(dir, (name) => isVersion(name) || isIn(name));
   if (!files.some(({ name }) => name === 'go.mod')) {
     throw new SetUpError(`${dir} is declared as a Go module but has no go.mod.`);
