@@ -22,7 +22,10 @@ const OVER_QUOTA = /exceeded quota/i;
 export function refusedKinds({
   requests,
   namespace,
-}: Pick<WorkRecord, 'requests' | 'namespace'>): Map<string, ApiRecord> {
+}: {
+  requests: ApiRecord[];
+  namespace: string;
+}): Map<string, ApiRecord> {
   const refused = requests.filter(
     ({ code, message }) => (code === 401 || code === 403) && !OVER_QUOTA.test(message ?? ''),
   );

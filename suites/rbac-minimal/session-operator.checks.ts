@@ -1,7 +1,6 @@
 /** The requirements of RBAC for session operators, as functions of what was seen; nothing wrong is an empty list. */
 
 import { type Finding, missing } from '../../harness/core/findings.ts';
-import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import { describeRight, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { completeAt, type OperatorRecord, thingsOf } from '../../harness/roles/session-operator/record.ts';
@@ -11,17 +10,7 @@ import type {
   WorkRecord,
 } from '../../harness/roles/session-operator/scenarios/permissions.ts';
 import { neverUsed } from './job-runner.checks.ts';
-
-/** Kinds of requests that the API server refused, names and namespaces left out. */
-function refusedKinds({ requests, namespace }: Pick<WorkRecord, 'requests' | 'namespace'>): Map<string, ApiRecord> {
-  const refused = requests.filter(({ code }) => code === 401 || code === 403);
-  return new Map(
-    refused.map((request) => {
-      const { name: _, ...kind } = request;
-      return [describeRecord(kind).replaceAll(namespace, 'its namespace'), request];
-    }),
-  );
-}
+import { refusedKinds } from './session-manager.checks.ts';
 
 function notCompleted(record: OperatorRecord, when: string): Finding[] {
   return record.sessions
