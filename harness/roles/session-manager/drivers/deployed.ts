@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { KubernetesObject, V1Pod } from '@kubernetes/client-node';
+import type { Response } from 'undici';
 import { NotTestable } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
@@ -28,6 +30,12 @@ export interface DeployedOptions {
 /** Any host: the API server's proxy is asked for the path alone. */
 const ADDRESS = 'http://in-cluster';
 const READY_SECONDS = 120;
+
+/** The words of the API server for a Service none of whose pods it knows to be Ready (its REST storage of Services). */
+const NOT_ROUTED = /"kind":"Status".*no endpoints available for service/s;
+/** For so long after its pod was Ready. */
+const ROUTED_SECONDS = 15;
+const ROUTED_EVERY_MS = 250;
 
 /**
  * Installs a manager in the cluster by its manifests, and gives a client that calls its Service through the API
@@ -66,9 +74,30 @@ export async function deployManager(options: DeployedOptions): Promise<SessionMa
         `the session manager does not become Ready in the cluster (manifests of ${target.file}): ${(error as Error).message}`,
       );
     });
+  const routedUntil = Date.now() + ROUTED_SECONDS * 1000;
   const send = (url: string, init: object) => {
     const { pathname, search } = new URL(url);
-    return cluster.serviceFetch(namespace, service, port, pathname + search, init);
+    return onceRouted(
+      () => cluster.serviceFetch(namespace, service, port, pathname + search, init),
+      routedUntil,
+      signal,
+    );
   };
   return httpClient({ target, address: ADDRESS, values, send, signal });
+}
+
+/**
+ * The answer of a Service. The API server answers itself, 503, where it has not learnt yet that a pod of it is Ready:
+ * it has passed nothing on then. What it has learnt can be watched by nobody, so that it is asked again.
+ *
+ * @param until milliseconds; from then on its answer stands
+ */
+export async function onceRouted(ask: () => Promise<Response>, until: number, signal: AbortSignal): Promise<Response> {
+  for (;;) {
+    const answer = await ask();
+    if (answer.status !== 503 || Date.now() > until || !NOT_ROUTED.test(await answer.clone().text())) {
+      return answer;
+    }
+    await delay(ROUTED_EVERY_MS, undefined, { signal });
+  }
 }
