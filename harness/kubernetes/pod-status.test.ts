@@ -1,6 +1,6 @@
 import type { V1Pod } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { containerStatus, lackedByPod } from './pod-status.ts';
+import { assertRoomFor, containerStatus, describePod, lackedByPod } from './pod-status.ts';
 
 function waiting(image: string, reason: string): V1Pod {
   const container = { name: 'c', image };
@@ -44,4 +44,19 @@ test('a container is known by its name, whatever a cluster has put into the pod 
   const pod = { status: { containerStatuses: [{ name: 'istio-proxy', state: { running: {} } }, own] } } as V1Pod;
   expect(containerStatus(pod, 'script')).toBe(own);
   expect(containerStatus({}, 'script')).toBeUndefined();
+});
+
+test('a pod for which its node had no room is a harness error; one that failed or was evicted is none', () => {
+  const failed = (status: V1Pod['status']): V1Pod => ({
+    metadata: { name: 'p' },
+    spec: { containers: [], nodeName: 'n' },
+    status: { phase: 'Failed', ...status },
+  });
+  const message = 'Pod was rejected: Node didn’t have enough resource: cpu';
+  expect(() => assertRoomFor(failed({ reason: 'OutOfcpu', message }))).toThrow(
+    /node n had no room for pod p \(OutOfcpu\): Pod was rejected/,
+  );
+  expect(() => assertRoomFor(failed({ reason: 'Evicted' }))).not.toThrow();
+  expect(() => assertRoomFor(failed({}))).not.toThrow();
+  expect(describePod(failed({ reason: 'OutOfcpu', message }))).toBe(`Failed; OutOfcpu: ${message}`);
 });

@@ -1,4 +1,5 @@
 import type { V1ContainerStatus, V1Pod } from '@kubernetes/client-node';
+import { HarnessError } from '../core/errors.ts';
 
 /**
  * The status of a container by its name; undefined as long as there is none. A cluster may add containers to a pod, and
@@ -18,7 +19,24 @@ export function describePod(pod: V1Pod): string {
     return `${name} ${reason}${state?.waiting?.message === undefined ? '' : `: ${state.waiting.message}`}, ${restartCount} restarts`;
   });
   const unscheduled = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
-  return [pod.status?.phase ?? 'no phase', unscheduled?.message, ...states].filter(Boolean).join('; ');
+  const { phase = 'no phase', reason, message } = pod.status ?? {};
+  // Of the pod as a whole: evicted, rejected by its node.
+  const why = reason === undefined ? undefined : [reason, message].filter(Boolean).join(': ');
+  return [phase, why, unscheduled?.message, ...states].filter(Boolean).join('; ');
+}
+
+/**
+ * Throws where the kubelet had no room for a pod of the harness's own: the scheduler counts a pod that is ending as
+ * gone before the kubelet does. That says nothing about the cluster.
+ *
+ * @throws HarnessError in the words of the kubelet (pkg/kubelet/lifecycle/predicate.go: `OutOfcpu`, `OutOfpods`, …)
+ */
+export function assertRoomFor({ metadata, spec, status }: V1Pod): void {
+  if (status?.phase === 'Failed' && status.reason?.startsWith('OutOf') === true) {
+    throw new HarnessError(
+      `node ${spec?.nodeName} had no room for pod ${metadata?.name} (${status.reason}): ${status.message ?? 'no reason given'}`,
+    );
+  }
 }
 
 /** States of a container whose image is not there (Kubernetes, "Images"; pkg/kubelet/images/types.go). */

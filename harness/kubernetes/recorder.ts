@@ -15,7 +15,7 @@ export interface RecorderOptions<T> {
   fieldSelector?: string;
   /** How an object is described in the message of a wait that failed; default: its status as JSON. */
   describe?: (object: T) => string;
-  /** Called with each event as it comes. */
+  /** Called with each event as it comes. What it throws breaks the watch, if it is a HarnessError. */
   onEvent?: (event: RecordedEvent<T>) => void;
   signal?: AbortSignal;
 }

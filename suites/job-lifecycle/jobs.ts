@@ -9,7 +9,7 @@ import type {
 } from '@kubernetes/client-node';
 import { HarnessError } from '../../harness/core/errors.ts';
 import type { ClusterHandle } from '../../harness/kubernetes/cluster-handle.ts';
-import { containerStatus, describePod } from '../../harness/kubernetes/pod-status.ts';
+import { assertRoomFor, containerStatus, describePod } from '../../harness/kubernetes/pod-status.ts';
 import { type RecordedEvent, Recorder } from '../../harness/kubernetes/recorder.ts';
 import { podSpec } from '../../harness/probes/pods.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
@@ -74,7 +74,11 @@ export async function jobFixture(t: RequirementContext, row: string): Promise<Jo
       }),
     recordJobs: () => Recorder.open<V1Job>(cluster, jobsPath(namespace), { ...selected, describe: describeJob }),
     recordPods: () =>
-      Recorder.open<V1Pod>(cluster, `/api/v1/namespaces/${namespace}/pods`, { ...selected, describe: describePod }),
+      Recorder.open<V1Pod>(cluster, `/api/v1/namespaces/${namespace}/pods`, {
+        ...selected,
+        describe: describePod,
+        onEvent: ({ object }) => assertRoomFor(object),
+      }),
   };
 }
 
