@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { afterEach, expect, test, vi } from 'vitest';
-import { type ProcessGroup, residentBytes, startProcessGroup } from './process-group.ts';
+import { type ProcessGroup, residentBytes, startProcessGroup, typeFlags } from './process-group.ts';
 
 let group: ProcessGroup | undefined;
 
@@ -88,4 +88,12 @@ test.each(['SIGINT', 'SIGKILL'] as const)('what a process started ends where %s 
   expect(await command(pid)).toContain('sleep');
   owner.kill(signal);
   await vi.waitFor(async () => expect(await command(pid)).toBe(''), { timeout: 10_000 });
+});
+
+test('a program of the installed package is run with the types that Node does not strip there', () => {
+  expect(typeFlags('/home/me/app/node_modules/kube-agent-conformance/fixtures/workloads/')).toEqual([
+    '--import',
+    expect.stringMatching(/^file:.*\/harness\/cli\/strip-types\.mjs$/),
+  ]);
+  expect(typeFlags('/home/me/kube-agent-conformance/fixtures/workloads/')).toEqual([]);
 });

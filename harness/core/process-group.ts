@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
@@ -156,6 +157,15 @@ export function startProcessGroup([file = '', ...args]: string[], options: Proce
 const OWN_WORKLOADS = fileURLToPath(new URL('../../fixtures/workloads/', import.meta.url));
 
 /**
+ * What Node needs to run the TypeScript of a folder: nothing, but where this package is installed below `node_modules`,
+ * whose types Node does not strip.
+ */
+export function typeFlags(folder: string): string[] {
+  const isInstalled = folder.split(sep).includes('node_modules');
+  return isInstalled ? ['--import', new URL('../cli/strip-types.mjs', import.meta.url).href] : [];
+}
+
+/**
  * Starts the command of a target as a process group that can be written to. `node` is the Node that runs this.
  *
  * @param options.env all that it gets in addition to PATH and HOME; the harness's own ones also get the folder in which
@@ -168,7 +178,8 @@ export function startTargetProcess(
 ): ProcessGroup {
   const { PATH, NODE_COMPILE_CACHE } = process.env;
   const isOwn = args.some((word) => word.startsWith(OWN_WORKLOADS));
-  return startProcessGroup([program === 'node' ? process.execPath : program, ...args], {
+  const command = program === 'node' ? [process.execPath, ...(isOwn ? typeFlags(OWN_WORKLOADS) : [])] : [program];
+  return startProcessGroup([...command, ...args], {
     env: { PATH, HOME: cwd, ...(isOwn && NODE_COMPILE_CACHE !== undefined ? { NODE_COMPILE_CACHE } : {}), ...env },
     cwd,
     stdin: true,
