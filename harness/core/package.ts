@@ -12,11 +12,20 @@ export function packageVersion(): { name: string; version: string } {
 }
 
 /**
+ * Whether this package is installed below `node_modules`, and not a clone.
+ *
+ * @param at path or URL of a file or folder of it
+ */
+export function isInstalled(at: string = import.meta.url): boolean {
+  return at.split(/[\\/]/).includes('node_modules');
+}
+
+/**
  * The commit of the sources that run, with `-dirty` where they were changed since; undefined where they are a package
  * that was installed, or where there is no git.
  */
 export function sourceCommit(): string | undefined {
-  if (import.meta.url.includes('/node_modules/')) {
+  if (isInstalled()) {
     return undefined;
   }
   try {

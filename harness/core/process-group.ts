@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
-import { sep } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { isInstalled } from './package.ts';
 
 /** How a process came to its end. */
 export interface ProcessExit {
@@ -161,8 +161,7 @@ const OWN_WORKLOADS = fileURLToPath(new URL('../../fixtures/workloads/', import.
  * whose types Node does not strip.
  */
 export function typeFlags(folder: string): string[] {
-  const isInstalled = folder.split(sep).includes('node_modules');
-  return isInstalled ? ['--import', new URL('../cli/strip-types.mjs', import.meta.url).href] : [];
+  return isInstalled(folder) ? ['--import', new URL('../cli/strip-types.mjs', import.meta.url).href] : [];
 }
 
 /**

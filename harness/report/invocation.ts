@@ -1,10 +1,9 @@
+import { isInstalled } from '../core/package.ts';
 import { redact } from '../core/redact.ts';
 import type { Report } from './report.ts';
 
 /** How somebody starts the command line: by npm in a clone, by npx where it is installed as a package. */
-export const PROGRAM = import.meta.url.includes('/node_modules/')
-  ? 'npx kube-agent-conformance'
-  : 'npm run conformance --';
+export const PROGRAM = isInstalled() ? 'npx kube-agent-conformance' : 'npm run conformance --';
 
 /** The options of `run` that change what is evaluated. */
 export interface RunChoices {
