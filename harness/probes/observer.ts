@@ -53,18 +53,35 @@ export interface Observer {
  * not become ready.
  */
 export async function deployObserver(t: RequirementContext, where?: TestNamespace): Promise<Observer> {
+  const { observer, ready } = await placeObserver(t, where);
+  await ready;
+  return observer;
+}
+
+/**
+ * The same for pods that are not in need of the observer before they are called: they can start beside its own.
+ *
+ * @returns the observer, whose address is known, and what settles once it listens
+ */
+export async function placeObserver(
+  t: RequirementContext,
+  where?: TestNamespace,
+): Promise<{ observer: Observer; ready: Promise<void> }> {
   const { name: namespace } = where ?? (await t.namespace());
   return t.shared(`observer in ${namespace}`, async () => {
     const [cluster, identityProvider] = await Promise.all([t.cluster(), t.identityProvider()]);
     const certificate = await t.certificate(identityProvider.host, { names: [RESOURCE_SERVER_HOST, ...SIMULATED] });
     await cluster.create(await observerObjects(namespace, identityProvider, certificate));
-    const [ip] = await Promise.all([
-      clusterIp(cluster, namespace),
-      startWorkloadPod(cluster, observerPod(namespace, cluster.workloadImage)).catch((error: unknown) => {
+    const ready = startWorkloadPod(cluster, observerPod(namespace, cluster.workloadImage)).then(
+      () => undefined,
+      (error: unknown) => {
         throw new HarnessError('the observer does not get ready', { cause: error });
-      }),
-    ]);
-    return observerAt(cluster, namespace, ip, identityProvider);
+      },
+    );
+    // Whoever needs it awaits it; until then nobody else looks at it.
+    ready.catch(() => undefined);
+    const ip = await clusterIp(cluster, namespace);
+    return { observer: observerAt(cluster, namespace, ip, identityProvider), ready };
   });
 }
 

@@ -32,7 +32,8 @@ requirement('RB-30', async (t) => {
       'the client is a process of this host: it has no token for an API server and is told of none',
     );
   }
-  const pods = [...new Map([pod, session.beforeOutage.pod ?? pod].map((each) => [each.address, each])).values()];
+  const others = [session.beforeOutage, session.beforeRenewals].map((process) => process.pod ?? pod);
+  const pods = [...new Map([pod, ...others].map((each) => [each.address, each])).values()];
   const records = await Promise.all(pods.map(({ address }) => t.auditRecords({ address })));
   if (records.includes(undefined)) {
     return t.notApplicable(

@@ -83,7 +83,7 @@ const RENEWALS = [
  */
 export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
   return [
-    ...restarts(session.afterOutage, session.afterRenewals),
+    ...restarts(session.beforeRenewals, session.afterRenewals),
     ...RENEWALS.flatMap(([name, does]) => {
       const calls = renewalCalls(session, name);
       const [first, ...others] = calls;
@@ -179,7 +179,7 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
     });
   });
   // A process that was replaced meanwhile cannot know what it did before: that it was is TR-38.
-  const isOneProcess = isSameProcess(session.afterOutage, session.afterRenewals);
+  const isOneProcess = isSameProcess(session.beforeRenewals, session.afterRenewals);
   return [...once(outage), ...(isOneProcess ? [...boundsOfABurst(session), ...keepsRetryAfter(session)] : [])];
 }
 

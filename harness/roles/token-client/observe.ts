@@ -3,7 +3,7 @@ import { NotTestable } from '../../core/errors.ts';
 import { FAILING, SIMULATED_HOSTS, type SimulatedSetup, simulatedSetups } from '../../fakes/simulated-providers.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import type { ProviderDescription } from '../../oauth/provider.ts';
-import { deployObserver, type Observer } from '../../probes/observer.ts';
+import { type Observer, placeObserver } from '../../probes/observer.ts';
 import { START_SECONDS, startInTurn } from '../../probes/pods.ts';
 import { TIMELINE, timelineOf } from '../../probes/timeline.ts';
 import { CLIENT_CAPABILITIES } from '../../role-data/token-client/target-file.ts';
@@ -21,7 +21,7 @@ import {
   prepareForClient,
 } from './drivers/reference-pod.ts';
 import { type ClientSession, FULLY_CONFIGURABLE, LATE, type SessionProvider, summarise } from './record.ts';
-import { driveClientSession } from './scenarios/session.ts';
+import { type Beside, driveClientSession } from './scenarios/session.ts';
 import type { SessionPlan } from './scenarios/session-plan.ts';
 import { forRequirement } from './simulated-record.ts';
 import { startTargetClient } from './start.ts';
@@ -54,18 +54,19 @@ interface ClientSetting {
 /**
  * Deploys the token client of the subject: the reference, or the twin's variant of it. Two providers, each with a
  * projected token of its own (the first by the default path), and one whose token file is not there at first. What a
- * client may not survive takes the reference another pod, beside the first: its session is what a run waits for
+ * client may not survive takes the reference two more pods, beside the first: its session is what a run waits for
  * longest. A twin is asked that last, since many twins share the machine.
  *
- * @returns the client, and its instance for the providers that fail
+ * @returns the client, and its instances for the providers that fail
  * @throws NotTestable when a pod does not get ready
  */
-function deployTokenClient(t: RequirementContext): Promise<{ client: TokenClientPod; beside?: TokenClientPod }> {
+function deployTokenClient(t: RequirementContext): Promise<{ client: TokenClientPod; beside?: Beside }> {
   return t.shared('token client', async () => {
-    const [cluster, identityProvider, { name: namespace }] = await Promise.all([
-      t.cluster(),
+    const [cluster, { name: namespace }] = await Promise.all([t.cluster(), t.namespace()]);
+    const [identityProvider, { observer, ready }] = await Promise.all([
       t.identityProvider(),
-      t.namespace(),
+      placeObserver(t),
+      prepareForClient(t, cluster, namespace),
     ]);
     const [production, staging] = identityProvider.providers;
     if (production === undefined || staging === undefined) {
@@ -80,11 +81,9 @@ function deployTokenClient(t: RequirementContext): Promise<{ client: TokenClient
       pathConfigured: file !== DEFAULT_TOKEN_PATH,
       accessTokenLifetimeSeconds: description.accessTokenLifetimeSeconds,
     });
-    const [observer, first, second] = await Promise.all([
-      deployObserver(t),
+    const [first, second] = await Promise.all([
       configured(production, DEFAULT_TOKEN_PATH),
       configured(staging, `${TOKEN_FOLDER}/staging-token`),
-      prepareForClient(t, cluster, namespace),
     ]);
     const simulated = simulatedSetups({
       hosts: SIMULATED_HOSTS,
@@ -98,17 +97,22 @@ function deployTokenClient(t: RequirementContext): Promise<{ client: TokenClient
       [second.name]: clientConfig(observer, staging, second),
       [LATE]: clientConfig(observer, production, { ...first, tokenPath: LATE_PATH, pathConfigured: true }),
     };
-    const failing = simulated.filter(({ name }) => FAILING.has(name));
-    const isAsked = failing.some(({ name }) => t.planned.simulatedProviders.has(name));
-    if (t.candidate.kind === 'twin' || !isAsked) {
-      return { client: await startClientPod(t, CLIENT_NAME, { ...setting, simulated }, ofProviders) };
-    }
+    const failing = simulated.filter(({ name }) => FAILING.has(name) && t.planned.simulatedProviders.has(name));
     const others = simulated.filter(({ name }) => !FAILING.has(name));
-    const [client, beside] = await Promise.all([
+    if (t.candidate.kind === 'twin' || failing.length === 0) {
+      const all = { ...setting, simulated: [...others, ...failing] };
+      const [client] = await Promise.all([startClientPod(t, CLIENT_NAME, all, ofProviders), ready]);
+      return { client };
+    }
+    const down = failing.filter(({ name }) => name === 'outage');
+    const renewing = failing.filter(({ name }) => name !== 'outage');
+    const [client, outage, renewals] = await Promise.all([
       startClientPod(t, CLIENT_NAME, { ...setting, simulated: others }, ofProviders),
-      startClientPod(t, `${CLIENT_NAME}-failures`, { ...setting, simulated: failing }, {}),
+      startClientPod(t, `${CLIENT_NAME}-outage`, { ...setting, simulated: down }, {}),
+      startClientPod(t, `${CLIENT_NAME}-renewals`, { ...setting, simulated: renewing }, {}),
+      ready,
     ]);
-    return { client, beside };
+    return { client, beside: { outage, renewals } };
   });
 }
 

@@ -72,6 +72,7 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   after: { podUid: 'uid', restarts: 0 },
   beforeOutage: { podUid: 'uid', restarts: 0 },
   afterOutage: { podUid: 'uid', restarts: 0 },
+  beforeRenewals: { podUid: 'uid', restarts: 0 },
   afterRenewals: { podUid: 'uid', restarts: 0 },
   stalls: [],
   ...change,

@@ -201,7 +201,9 @@ export interface ClientSession {
   beforeOutage: ProcessIdentity;
   /** The process after the outage of the simulated provider. */
   afterOutage: ProcessIdentity;
-  /** The process after providers failed while their tokens were about to be renewed: after that outage. */
+  /** The process before providers fail while their tokens are about to be renewed: `afterOutage`, or another instance. */
+  beforeRenewals: ProcessIdentity;
+  /** The process after that. */
   afterRenewals: ProcessIdentity;
   /**
    * When the harness, the client's pod, the observer or the way to the client stalled: what was late then says nothing.
@@ -230,6 +232,7 @@ export function summarise(session: ClientSession): object {
       after,
       beforeOutage,
       afterOutage: session.afterOutage,
+      beforeRenewals: session.beforeRenewals,
       afterRenewals: session.afterRenewals,
     },
     failedExchanges: countFailures(exchanges),

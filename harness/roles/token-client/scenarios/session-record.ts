@@ -13,7 +13,14 @@ import { findTokenLeaks } from '../token-leaks.ts';
 export interface Driven
   extends Pick<
     ClientSession,
-    'before' | 'after' | 'beforeOutage' | 'afterOutage' | 'afterRenewals' | 'burstCalls' | 'subjectLifeSeconds'
+    | 'before'
+    | 'after'
+    | 'beforeOutage'
+    | 'afterOutage'
+    | 'beforeRenewals'
+    | 'afterRenewals'
+    | 'burstCalls'
+    | 'subjectLifeSeconds'
   > {
   calls: Call[];
   /** Where the harness, or its way to the client, stalled. */
@@ -23,7 +30,7 @@ export interface Driven
 /** What all sides saw of a session; the instants of the harness's own clock become those of the observer's. */
 export function sessionOf(
   driver: SessionDriver,
-  beside: SessionDriver | undefined,
+  beside: SessionDriver[],
   seen: Seen,
   { calls, stalls, ...driven }: Driven,
 ): ClientSession {
@@ -32,7 +39,7 @@ export function sessionOf(
   // By one clock: the one by which tokens expire.
   const shift = (instant: string): string => new Date(Date.parse(instant) + aheadMs).toISOString();
   const exchanges = records.filter((record) => record.kind === 'exchange');
-  const simulated = [...driver.simulated, ...(beside?.simulated ?? [])];
+  const simulated = [driver, ...beside].flatMap((instance) => instance.simulated);
   return {
     ...declaredBy(driver),
     ...driven,
@@ -93,16 +100,16 @@ function declaredBy({
 /** What was seen of a session by others than the one who drove it. */
 export interface Seen {
   watched: Watched;
-  /** Of the observer: one for both instances. */
+  /** Of the observer: one for all instances. */
   records: ObserverRecord[];
   aheadMs: number;
 }
 
-/** What those saw who watched the client, and the other instance of it. */
-export async function whatWasSeen(driver: SessionDriver, beside: SessionDriver | undefined): Promise<Seen> {
-  const [one, other] = await Promise.all([watchedOf(driver), beside === undefined ? undefined : watchedOf(beside)]);
+/** What those saw who watched the client, and its other instances. */
+export async function whatWasSeen(driver: SessionDriver, beside: SessionDriver[]): Promise<Seen> {
+  const watched = await Promise.all([driver, ...beside].map(watchedOf));
   const [records, aheadMs = 0] = await Promise.all([driver.records(), driver.clockAheadMs?.()]);
-  return { watched: together(one, other), records, aheadMs };
+  return { watched: watched.reduce(together), records, aheadMs };
 }
 
 /** What those see of an instance of the client who watch it. */
@@ -128,10 +135,7 @@ async function watchedOf(driver: SessionDriver): Promise<Watched> {
 }
 
 /** The same of two instances. The files of the first one come first: it is the one whose rotations are followed. */
-function together(one: Watched, other: Watched | undefined): Watched {
-  if (other === undefined) {
-    return one;
-  }
+function together(one: Watched, other: Watched): Watched {
   const both = <T>(some: T[] | undefined, more: T[] | undefined): T[] | undefined =>
     some === undefined && more === undefined ? undefined : [...(some ?? []), ...(more ?? [])];
   return {

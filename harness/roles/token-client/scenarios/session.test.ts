@@ -52,24 +52,24 @@ function clientIn(pod: string, simulated: string[]): SessionDriver & { asked: st
   };
 }
 
-test('another instance is asked what a client may not survive, and the session holds what both were seen to do', async () => {
+test('other instances are asked what a client may not survive, and the session holds what all were seen to do', async () => {
   const [one, other] = [clientIn('one', ['plain']), clientIn('other', ['outage'])];
-  const session = await driveClientSession(one, { subjectLifeSeconds: 25, paceMs: 1, patienceMs: 1_000 }, other);
+  const third = { ...clientIn('third', ['hanging']), capabilities: ['resident' as const] };
+  const beside = { outage: other, renewals: third };
+  const session = await driveClientSession(one, { subjectLifeSeconds: 25, paceMs: 1, patienceMs: 1_000 }, beside);
   expect([...new Set(one.asked)]).toEqual(['late', 'plain']);
   expect([...new Set(other.asked)]).toEqual(['outage']);
-  expect(session.simulated.map(({ name }) => name)).toEqual(['plain', 'outage']);
+  expect([...new Set(third.asked)]).toEqual(['hanging']);
+  expect(session.simulated.map(({ name }) => name)).toEqual(['plain', 'outage', 'hanging']);
   const firstOf = (called: string): number => session.calls.findIndex(({ provider }) => provider === called);
   const lastWithoutToken = session.calls.findLastIndex(({ phase }) => phase === 'recovered');
   expect(firstOf('outage'), 'no other token is asked for while a file has none').toBeGreaterThan(lastWithoutToken);
   expect(session.before.podUid).toBe('one');
-  expect([session.beforeOutage, session.afterOutage, session.afterRenewals].map(({ podUid }) => podUid)).toEqual([
-    'other',
-    'other',
-    'other',
-  ]);
-  expect(session.files.map(({ path }) => path)).toEqual(['one', 'other']);
-  expect(session.secrets).toEqual(['of one', 'of other']);
-  expect(session.output.lines).toBe(2);
+  expect([session.beforeOutage, session.afterOutage].map(({ podUid }) => podUid)).toEqual(['other', 'other']);
+  expect([session.beforeRenewals, session.afterRenewals].map(({ podUid }) => podUid)).toEqual(['third', 'third']);
+  expect(session.files.map(({ path }) => path)).toEqual(['one', 'other', 'third']);
+  expect(session.secrets).toEqual(['of one', 'of other', 'of third']);
+  expect(session.output.lines).toBe(3);
 });
 
 test('a client without another instance is asked everything', async () => {

@@ -48,17 +48,25 @@ function clientOf(driver: SessionDriver, plan: SessionPlan, log: CallLog): Clien
 }
 
 /**
+ * Further instances of a client, watched by the same observer, which are asked what a client may not survive: one while
+ * a provider is down, and one while providers fail whose access tokens are good.
+ */
+export interface Beside {
+  outage: SessionDriver;
+  renewals: SessionDriver;
+}
+
+/**
  * Drives a token client through every phase of the plan and returns what all sides saw.
  *
- * @param beside another instance of the client, watched by the same observer, which meanwhile is asked what a client
- *   may not survive; absent: the client is asked that last
+ * @param beside who meanwhile is asked what a client may not survive; absent: the client is asked that last
  * @throws NotTestable when the tokens did not rotate, or the client did not renew what it got by them, before the
  *   deadline
  */
 export async function driveClientSession(
   driver: SessionDriver,
   plan: SessionPlan,
-  beside?: SessionDriver,
+  beside?: Beside,
 ): Promise<ClientSession> {
   const heartbeat = new Heartbeat('the harness').start();
   const log: CallLog = { calls: [], slowWays: [] };
@@ -68,7 +76,7 @@ export async function driveClientSession(
   await callWithoutToken(client);
   await callAfterRefusal(client);
   // Only now: whatever asks for a token before the late one is there is taken for a fault (TR-28, AI-33).
-  const survivedBeside = beside === undefined ? undefined : meanwhile(driveBeside(clientOf(beside, plan, log)));
+  const survivedBeside = beside === undefined ? undefined : meanwhile(driveBeside(beside, plan, log));
   await callAtOnce(client);
   const parts = callsOfSimulatedProviders(simulated);
   // What runs once for each call is asked beside all else: it may take minutes, of which most are waits.
@@ -93,9 +101,10 @@ export async function driveClientSession(
   const after = await driver.identityAfter(before);
   // What a process that ended wrote is read once it is known to have ended.
   const survived = await (survivedBeside ?? driveFailures(simulated, after, outage));
-  const seen = await whatWasSeen(driver, beside);
+  const others = beside === undefined ? [] : [beside.outage, beside.renewals];
+  const seen = await whatWasSeen(driver, others);
   heartbeat.stop();
-  return sessionOf(driver, beside, seen, {
+  return sessionOf(driver, others, seen, {
     calls: log.calls,
     burstCalls,
     subjectLifeSeconds: plan.subjectLifeSeconds,
@@ -198,15 +207,37 @@ async function callWithoutAnyToken({ driver, call, goodToken }: Client): Promise
   await call('blanked', setup.name);
 }
 
-/** Drives another instance of the client through what it may not survive. */
-async function driveBeside({ driver, simulated }: Client): Promise<FailuresSurvived> {
-  const before = await driver.identity();
-  await callBeforeOutage(simulated);
-  return driveFailures(simulated, before);
+/** The processes of a client around what it may not survive. */
+type FailuresSurvived = Pick<ClientSession, 'beforeOutage' | 'afterOutage' | 'beforeRenewals' | 'afterRenewals'>;
+
+/** Drives two further instances of the client, each through what it may not survive. */
+async function driveBeside({ outage, renewals }: Beside, plan: SessionPlan, log: CallLog): Promise<FailuresSurvived> {
+  const [survivedOutage, survivedRenewals] = await Promise.all([
+    driveOutage(clientOf(outage, plan, log)),
+    driveRenewals(clientOf(renewals, plan, log)),
+  ]);
+  return { ...survivedOutage, ...survivedRenewals };
 }
 
-/** The process of a client around what it may not survive. */
-type FailuresSurvived = Pick<ClientSession, 'beforeOutage' | 'afterOutage' | 'afterRenewals'>;
+async function driveOutage({
+  driver,
+  simulated,
+}: Client): Promise<Pick<FailuresSurvived, 'beforeOutage' | 'afterOutage'>> {
+  const beforeOutage = await driver.identity();
+  await callBeforeOutage(simulated);
+  driver.progress('calls the client while a simulated provider is down');
+  await callDuringOutage(simulated);
+  return { beforeOutage, afterOutage: await driver.identityAfter(beforeOutage) };
+}
+
+async function driveRenewals({
+  driver,
+  simulated,
+}: Client): Promise<Pick<FailuresSurvived, 'beforeRenewals' | 'afterRenewals'>> {
+  const beforeRenewals = await driver.identity();
+  const isAsked = await callDuringRenewals(simulated);
+  return { beforeRenewals, afterRenewals: isAsked ? await driver.identityAfter(beforeRenewals) : beforeRenewals };
+}
 
 /**
  * Lets the providers fail that a client may not survive, one kind of failure after the other.
@@ -219,15 +250,19 @@ async function driveFailures(
   outage?: Promise<void>,
 ): Promise<FailuresSurvived> {
   const { driver } = client;
-  driver.progress('calls the client while a simulated provider is down');
+  const isDown = client.isConfiguredFor('outage');
+  if (isDown) {
+    driver.progress('calls the client while a simulated provider is down');
+  }
   await (outage ?? callDuringOutage(client));
   let afterOutage = beforeOutage;
   const isAsked = await callDuringRenewals(client, async () => {
-    afterOutage = await driver.identityAfter(beforeOutage);
+    afterOutage = isDown ? await driver.identityAfter(beforeOutage) : beforeOutage;
   });
   return {
     beforeOutage,
     afterOutage,
+    beforeRenewals: afterOutage,
     afterRenewals: isAsked ? await driver.identityAfter(afterOutage) : afterOutage,
   };
 }

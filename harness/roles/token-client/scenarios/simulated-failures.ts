@@ -82,10 +82,13 @@ export async function callDuringOutage(client: SimulatedClient): Promise<void> {
  * Providers fail while the client has a token of theirs that is good for some more seconds and that it is about to
  * renew; then one never answers a cold call.
  *
- * @param meanwhile done while the tokens are not yet about to be renewed
+ * @param meanwhile done while the tokens are not yet about to be renewed; absent: nothing
  * @returns false where the client is not asked
  */
-export async function callDuringRenewals(client: SimulatedClient, meanwhile: () => Promise<void>): Promise<boolean> {
+export async function callDuringRenewals(
+  client: SimulatedClient,
+  meanwhile: () => Promise<void> = async () => undefined,
+): Promise<boolean> {
   if (client.startsForEachCall || !client.driver.capabilities.includes('resident')) {
     await meanwhile();
     return false;
