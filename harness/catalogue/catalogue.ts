@@ -59,6 +59,14 @@ const requirementSchema = z.strictObject({
   /** RFC 2119. */
   level: z.enum(['MUST', 'SHOULD', 'MAY']),
   role: roleSchema,
+  /**
+   * Name of the function that makes the observation which the check is given; rows of a role that name the same one are
+   * evaluated from what it saw once. Absent: the row looks for itself.
+   */
+  observation: z
+    .string()
+    .regex(/^observe\w*$/)
+    .optional(),
   /** What an implementation does: one or more whole sentences, each with its own subject ("The cluster …"). */
   statement: text,
   /** Title of a document of suites/sources.yaml, RFC with section, KEP, other published document, or `project`. */
@@ -192,8 +200,8 @@ export function loadCatalogue(folder: string = SUITES_FOLDER): Catalogue {
   if (idle.length > 0) {
     throw new HarnessError(`no requirement names the twin ${idle.join(', ')}: it would prove nothing`);
   }
-  // How long a requirement takes is measured, and no part of the contract.
-  const contract = requirements.map(({ expectedSeconds: _, expensive: __, ...row }) => row);
+  // How a requirement is evaluated, and how long that takes, is no part of the contract.
+  const contract = requirements.map(({ expectedSeconds: _, expensive: __, observation: ___, ...row }) => row);
   const digest = createHash('sha256').update(JSON.stringify(contract)).digest('hex');
   return { requirements, twins, suites, about, digest };
 }

@@ -4,7 +4,7 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { redact, redactData } from '../core/redact.ts';
 import { setTimeoutFactor } from '../core/time-limits.ts';
 import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
-import { twinCandidates } from '../run/plan.ts';
+import { type Bystanders, twinCandidates } from '../run/plan.ts';
 import { parseShard, rowsOfShard } from '../run/shards.ts';
 import { EXIT } from './exit.ts';
 import { shardOption, timeoutFactorOption } from './options.ts';
@@ -16,6 +16,7 @@ interface ProveFlags {
   json?: boolean;
   requirement: string[];
   shard?: string;
+  allBystanders?: boolean;
 }
 
 /** `conformance prove`: runs the broken implementations and shows that each fails exactly where it must. */
@@ -31,6 +32,10 @@ export function registerProve(program: Command): void {
     )
     .addOption(shardOption())
     .addOption(timeoutFactorOption())
+    .option(
+      '--all-bystanders',
+      'ask each twin all requirements of its role and suites, also those that its fault does not reach (default: where a twin or a requirement is named)',
+    )
     .option('--json', 'print the kill matrix as JSON on standard output')
     .action(async (twins: string[], flags: ProveFlags) => {
       process.exitCode = await prove(twins, flags);
@@ -42,11 +47,19 @@ export interface Proof {
   faults: string[];
 }
 
-/** Runs the twins, or those of one shard (`1/3`); progress goes to standard error. */
-export async function runProof(twins: string[], requirements: string[], shard?: string): Promise<Proof> {
+export interface ProofSelection {
+  twins?: string[];
+  requirements?: string[];
+  bystanders?: Bystanders;
+  /** For example `1/3`. */
+  shard?: string;
+}
+
+/** Runs twins; progress goes to standard error. */
+export async function runProof({ shard, ...selection }: ProofSelection): Promise<Proof> {
   // Wrong use is told before anything is loaded or started.
   const catalogue = loadCatalogue();
-  const candidates = twinCandidates(catalogue, { twins, requirements });
+  const candidates = twinCandidates(catalogue, selection);
   const only = shard === undefined ? undefined : rowsOfShard(catalogue, candidates, parseShard(shard));
   // Loaded here, so that the small commands start at once.
   const [{ executeWithRerun }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
@@ -56,7 +69,7 @@ export async function runProof(twins: string[], requirements: string[], shard?: 
   ]);
   const output = new Console();
   const session = new Session(
-    { ...DEFAULT_OPTIONS, mode: 'prove', twins, requirements, ...(only === undefined ? {} : { only }) },
+    { ...DEFAULT_OPTIONS, ...selection, mode: 'prove', ...(only === undefined ? {} : { only }) },
     output.progress,
   );
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
@@ -64,9 +77,19 @@ export async function runProof(twins: string[], requirements: string[], shard?: 
   return { matrix: killMatrix(session.candidates, session.results), faults };
 }
 
-async function prove(twins: string[], { json, requirement, shard, timeoutFactor }: ProveFlags): Promise<number> {
+async function prove(
+  twins: string[],
+  { json, requirement: requirements, shard, timeoutFactor, allBystanders = false }: ProveFlags,
+): Promise<number> {
   setTimeoutFactor(timeoutFactor);
-  const { matrix, faults } = await runProof(twins, requirement, shard);
+  // Who names some wants to see all that they do.
+  const isPart = twins.length > 0 || requirements.length > 0;
+  const { matrix, faults } = await runProof({
+    twins,
+    requirements,
+    bystanders: isPart || allBystanders ? 'all' : 'reached',
+    ...(shard === undefined ? {} : { shard }),
+  });
   process.stdout.write(
     json === true ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)),
   );

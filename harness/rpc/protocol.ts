@@ -34,7 +34,7 @@ export interface WorkerSettings {
    */
   lacking?: Record<string, string>;
   /** What the worker has to know of each requirement of the catalogue, by its id. */
-  requirements: Record<string, { role: Role; suite: string; preconditions: Preconditions }>;
+  requirements: Record<string, { role: Role; suite: string; observation?: string; preconditions: Preconditions }>;
   /** Suites that have something planned. */
   suites: string[];
 }

@@ -46,6 +46,37 @@ test('a twin is evaluated by the requirements of its role in the suites that it 
   expect(candidate?.planned).toEqual(rows.map(({ id }) => id));
 });
 
+test('without all bystanders a twin is asked what its fault reaches, and each observation of three twins more', () => {
+  const all = twinCandidates(catalogue, {});
+  const reached = twinCandidates(catalogue, { bystanders: 'reached' });
+  expect(reached.map(({ name }) => name)).toEqual(all.map(({ name }) => name));
+  const rowOf = new Map(catalogue.requirements.map((row) => [row.id, row]));
+  const observationOf = (id: string): string => `${rowOf.get(id)?.role} ${rowOf.get(id)?.observation ?? id}`;
+  const elsewhere = new Map<string, string[]>();
+  for (const [index, candidate] of reached.entries()) {
+    const { mustFail } = candidate.kind === 'twin' ? candidate.twin : { mustFail: [] };
+    const failed = new Set(mustFail.map(observationOf));
+    const possible = all[index]?.planned ?? [];
+    expect(candidate.planned, candidate.name).toEqual(expect.arrayContaining(mustFail));
+    expect(possible, candidate.name).toEqual(expect.arrayContaining(candidate.planned));
+    for (const observation of new Set(possible.map(observationOf))) {
+      const rows = possible.filter((id) => observationOf(id) === observation);
+      const asked = rows.filter((id) => candidate.planned.includes(id));
+      if (failed.has(observation)) {
+        expect(asked, candidate.name).toEqual(rows);
+      } else {
+        const others = elsewhere.get(observation) ?? [];
+        elsewhere.set(observation, asked.length > 0 ? [...others, candidate.name] : others);
+      }
+    }
+  }
+  const most = Math.max(...[...elsewhere.values()].map((names) => names.length));
+  expect(most).toBe(3);
+  for (const [observation, names] of elsewhere) {
+    expect(names.length, `${observation} is asked of a twin whose fault is elsewhere`).toBeGreaterThan(0);
+  }
+});
+
 test('an expensive requirement evaluates the twins that must fail it, and no other', () => {
   const requirements = catalogue.requirements.map((row) =>
     row.suite === 'token-rotation' ? { ...row, expensive: true } : row,

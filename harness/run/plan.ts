@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Catalogue, Requirement, Twin } from '../catalogue/catalogue.ts';
 import { didYouMean } from '../core/closest.ts';
 import { UsageError } from '../core/errors.ts';
@@ -16,7 +17,15 @@ export interface Selection {
   requirements?: string[];
   /** Names of twins (`prove`); none = all. */
   twins?: string[];
+  /** Of `prove`, see {@link twinCandidates}; absent: all. */
+  bystanders?: Bystanders;
 }
+
+/** Which requirements a twin is asked that it must not fail: all of its role and suites, or those that it reaches. */
+export type Bystanders = 'all' | 'reached';
+
+/** Each observation is asked of so many twins, at least, that have their fault elsewhere. */
+const TWINS_OF_A_BYSTANDER = 3;
 
 type Kind = 'suite' | 'requirement' | 'twin';
 
@@ -103,8 +112,10 @@ export function targetsCandidate(targets: Target[], requirements: Requirement[])
 }
 
 /**
- * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with those of the same
- * role in the same suites that it must not (the expensive ones left out).
+ * The candidates of `conformance prove`: each twin with the requirements that it must fail, and with bystanders: those
+ * of the same role in the same suites that it must not fail (the expensive ones left out). With `bystanders` `reached`
+ * these are the ones that are evaluated from the same observation, where the fault is to be seen; of every other
+ * observation, three twins are chosen by their names, the same ones in every run.
  *
  * @throws UsageError for a twin that does not exist, with the nearest ones
  */
@@ -112,27 +123,88 @@ export function twinCandidates(catalogue: Catalogue, selection: Selection): Cand
   const asked = selection.twins ?? [];
   assertKnown('twin', asked, catalogue);
   const requirements = select(catalogue, { ...selection, twins: [] });
+  const chosen = selection.bystanders === 'reached' ? chooseTwins(catalogue) : undefined;
   return catalogue.twins
     .filter((twin) => asked.length === 0 || asked.includes(twin.name))
-    .map((twin) => candidateOfTwin(twin, requirements, catalogue))
+    .map((twin) => {
+      const rows = bystandersOf(twin, requirements, catalogue);
+      const isAsked = chosen === undefined ? () => true : reachedBy(twin, catalogue, chosen);
+      return candidateOfTwin(twin, requirements, rows.filter(isAsked));
+    })
     .filter((candidate) => candidate.planned.length > 0);
 }
 
-function candidateOfTwin(twin: Twin, requirements: Requirement[], catalogue: Catalogue): Candidate {
+/** The requirements that a twin may be asked though it must not fail them. */
+function bystandersOf(twin: Twin, requirements: Requirement[], catalogue: Catalogue): Requirement[] {
+  // A twin that is run as a target is asked only what it must fail: the rest is asked of the same variant that is no
+  // target.
+  if (roleDefinition(twin.role).targetsOfTwin?.(twin) !== undefined) {
+    return [];
+  }
   const suites = new Set(
     catalogue.requirements.filter(({ id }) => twin.mustFail.includes(id)).map(({ suite }) => suite),
   );
-  // A twin that is run as a target is asked only what it must fail: the rest is asked of the same variant that is no
-  // target.
+  return requirements.filter(
+    ({ id, role, suite, expensive }) =>
+      role === twin.role && suites.has(suite) && expensive !== true && !twin.mustFail.includes(id),
+  );
+}
+
+/** Two rows with the same one are evaluated from the same observation, or are the same row. */
+function observationOf({ id, role, observation = id }: Requirement): string {
+  return `${role} ${observation}`;
+}
+
+/** The few twins that each observation is asked of though their fault is elsewhere, whatever a run selects. */
+type ChosenTwins = ReadonlyMap<string, readonly string[]>;
+
+function chooseTwins(catalogue: Catalogue): ChosenTwins {
+  const possible = new Map<string, string[]>();
+  for (const twin of catalogue.twins) {
+    const failed = observationsFailedBy(twin, catalogue);
+    const others = bystandersOf(twin, catalogue.requirements, catalogue).map(observationOf);
+    for (const observation of new Set(others.filter((other) => !failed.has(other)))) {
+      possible.set(observation, [...(possible.get(observation) ?? []), twin.name]);
+    }
+  }
+  return new Map([...possible].map(([observation, twins]) => [observation, chosenOf(observation, twins)]));
+}
+
+/** By their names alone, so that they are the same ones in every run, and not those that stand together in a file. */
+function chosenOf(observation: string, twins: string[]): string[] {
+  const keyOf = (twin: string): string => createHash('sha256').update(`${observation} ${twin}`).digest('hex');
+  const keys = new Map(twins.map((twin) => [keyOf(twin), twin]));
+  return [...keys.keys()]
+    .toSorted()
+    .slice(0, TWINS_OF_A_BYSTANDER)
+    .map((key) => keys.get(key) ?? '');
+}
+
+function observationsFailedBy({ mustFail }: Twin, { requirements }: Catalogue): Set<string> {
+  return new Set(requirements.filter(({ id }) => mustFail.includes(id)).map(observationOf));
+}
+
+/**
+ * Whether a bystander shares an observation with a row that the twin must fail, or has this twin among its few others.
+ */
+function reachedBy(twin: Twin, catalogue: Catalogue, chosen: ChosenTwins): (row: Requirement) => boolean {
+  const failed = observationsFailedBy(twin, catalogue);
+  return (row) => {
+    const observation = observationOf(row);
+    return failed.has(observation) || (chosen.get(observation) ?? []).includes(twin.name);
+  };
+}
+
+function candidateOfTwin(twin: Twin, requirements: Requirement[], bystanders: Requirement[]): Candidate {
   const targets = roleDefinition(twin.role).targetsOfTwin?.(twin);
-  const isBystander = (row: Requirement): boolean =>
-    targets === undefined && row.role === twin.role && suites.has(row.suite) && row.expensive !== true;
   return {
     kind: 'twin',
     name: twin.name,
     twin,
     ...(targets === undefined ? {} : { targets }),
-    planned: requirements.filter((row) => twin.mustFail.includes(row.id) || isBystander(row)).map((row) => row.id),
+    planned: requirements
+      .filter((row) => twin.mustFail.includes(row.id) || bystanders.includes(row))
+      .map(({ id }) => id),
   };
 }
 

@@ -308,9 +308,9 @@ export class Session {
       sharesNamespaces: (this.options.namespaces ?? []).length > 0,
       suites: this.plannedSuites,
       requirements: Object.fromEntries(
-        this.catalogue.requirements.map(({ id, role, suite, preconditions = {} }) => [
+        this.catalogue.requirements.map(({ id, role, suite, observation, preconditions = {} }) => [
           id,
-          { role, suite, preconditions },
+          { role, suite, ...(observation === undefined ? {} : { observation }), preconditions },
         ]),
       ),
     };

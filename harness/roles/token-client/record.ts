@@ -201,7 +201,7 @@ export interface ClientSession {
   beforeOutage: ProcessIdentity;
   /** The process after the outage of the simulated provider. */
   afterOutage: ProcessIdentity;
-  /** The process before providers fail while their tokens are about to be renewed: `afterOutage`, or another instance. */
+  /** The process before providers fail while tokens are about to be renewed: `afterOutage`, or another instance. */
   beforeRenewals: ProcessIdentity;
   /** The process after that. */
   afterRenewals: ProcessIdentity;

@@ -13,7 +13,7 @@ import type { EvidenceItem, WorkerSettings } from '../../rpc/protocol.ts';
 import type { RequirementBody } from './check.ts';
 import { type ContextParts, createContext } from './context.ts';
 import { unlessEnvironmentIsGone, unlessRefused } from './excuses.ts';
-import { assertDeclared, assertPossible, rowOf } from './rows.ts';
+import { assertDeclared, assertObserved, assertPossible, rowOf } from './rows.ts';
 import { giveBackInTheEnd, inTurn } from './turns.ts';
 
 export type { RequirementContext } from '../../rpc/context.ts';
@@ -62,10 +62,10 @@ export function requirement(id: string, body: RequirementBody): void {
     const seconds = limitOf(settings, candidate);
     const title = settings.candidates.length === 1 ? id : `${id} [${candidate.name}]`;
     test.concurrent(title, { timeout: WAITING_FACTOR * seconds * 1000 }, async (vitest) => {
-      const { observation } = body;
+      const { role, observation } = rowOf(settings, id);
       await environmentOf(settings, candidate.name).admission({
         id,
-        ...(observation === undefined ? {} : { observation: `${rowOf(settings, id).role} ${observation}` }),
+        ...(observation === undefined ? {} : { observation: `${role} ${observation}` }),
       });
       const endTurn = await inTurn(settings, candidate, id);
       try {
@@ -116,6 +116,7 @@ async function evaluate(
   };
   using limit = limitTo(seconds, id, signal);
   try {
+    assertObserved(settings, id, body);
     assertDeclared(settings, id, candidate);
     assertPossible(settings, id);
     const t = createContext({ ...asked, signal: AbortSignal.any([signal, limit.signal]), evidence });

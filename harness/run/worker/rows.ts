@@ -3,6 +3,7 @@ import { roleDefinition } from '../../roles/index.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import type { PlannedPreconditions } from '../../rpc/context.ts';
 import type { WorkerSettings } from '../../rpc/protocol.ts';
+import type { RequirementBody } from './check.ts';
 
 /** @throws HarnessError for an id that no requirements.yaml has */
 export function rowOf({ requirements }: WorkerSettings, id: string): WorkerSettings['requirements'][string] {
@@ -19,6 +20,20 @@ export function plannedPreconditions(settings: WorkerSettings, { planned }: Cand
     simulatedProviders: new Set(all.flatMap(({ simulatedProviders = [] }) => simulatedProviders)),
     rotations: all.some(({ rotations }) => rotations === true),
   };
+}
+
+/**
+ * What shares an observation is planned by requirements.yaml, and shared by code.
+ *
+ * @throws HarnessError where the two name different ones
+ */
+export function assertObserved(settings: WorkerSettings, id: string, body: RequirementBody): void {
+  const { observation } = rowOf(settings, id);
+  if (observation !== body.observation) {
+    throw new HarnessError(
+      `${id} is evaluated from ${body.observation ?? 'no observation by name'}; requirements.yaml has \`observation\` ${observation ?? 'absent'}`,
+    );
+  }
 }
 
 /** @throws NotApplicable where the candidate does not declare a capability that the requirement needs */
