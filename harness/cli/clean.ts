@@ -1,10 +1,18 @@
 import type { Command } from 'commander';
+import { UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { EXIT } from './exit.ts';
-import { namespaceOption } from './options.ts';
+import { namespaceOption, peerContextOption } from './options.ts';
 
 /** A namespace with pods in it takes half a minute, by their grace periods. */
 const GONE_SECONDS = 120;
+
+interface CleanFlags {
+  cluster?: string;
+  context?: string;
+  peerContext?: string;
+  namespace: string[];
+}
 
 /** `conformance clean`: removes what dead (or kept) runs left: of this user on this host, or of pods. */
 export function registerClean(program: Command): void {
@@ -15,10 +23,14 @@ export function registerClean(program: Command): void {
     )
     .option('--cluster <kind>', 'kubeconfig: also remove the namespaces in the live cluster of KUBECONFIG')
     .option('--context <name>', 'kubeconfig context (default: the current one)')
+    .addOption(peerContextOption('kubeconfig context of a second live cluster, which is cleaned as well'))
     .addOption(
       namespaceOption('remove what runs left in this namespace instead; repeatable', 'namespaces that runs have made'),
     )
-    .action(async ({ cluster, context, namespace }: { cluster?: string; context?: string; namespace: string[] }) => {
+    .action(async ({ cluster, context, peerContext, namespace }: CleanFlags) => {
+      if (peerContext !== undefined && cluster !== 'kubeconfig') {
+        throw new UsageError('--peer-context is about live clusters (--cluster kubeconfig)');
+      }
       // Loaded here, so that the small commands start at once.
       const [{ lookForEngine }, { describeSwept, sweepDeadRuns }] = await Promise.all([
         import('../environment/engine/index.ts'),
@@ -32,6 +44,9 @@ export function registerClean(program: Command): void {
       }
       if (cluster === 'kubeconfig') {
         await cleanCluster(context, namespace);
+        if (peerContext !== undefined) {
+          await cleanCluster(peerContext, namespace);
+        }
       }
     });
 }

@@ -87,6 +87,13 @@ test.each([
     ['run', '--cluster', 'kubeconfig', '--clock', 'accelerated'],
     '--clock real',
   ],
+  ['a second cluster without a live one', ['run', '--peer-context', 'b'], '--cluster kubeconfig'],
+  [
+    'a second cluster that nothing would be asked of',
+    ['run', 'rbac-minimal', '--cluster', 'kubeconfig', '--peer-context', 'b'],
+    'AI-01, AI-06, AI-11',
+  ],
+  ['a second cluster to clean without a live one', ['clean', '--peer-context', 'b'], '--cluster kubeconfig'],
 ])('%s: 64, and what would be right', async (_, args, named) => {
   let said = '';
   const exitCode = await commandLine(args, (text) => {

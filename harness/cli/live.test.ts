@@ -35,6 +35,14 @@ test('the first line names cluster, context, user and namespaces, and no secret'
   expect(said).not.toContain('secret');
 });
 
+test('the first line names the second cluster, too; one that does not exist is told before anything is asked', async () => {
+  const said = await announced({ context: 'one', peerContext: 'two' }, { isTTY: true });
+  expect(said).toMatch(
+    /^cluster .*context "one".*; second cluster: cluster "c" .*, context "two", user "u".*; there, the same namespaces\n$/,
+  );
+  await expect(announced({ context: 'one', peerContext: 'three' }, { isTTY: true })).rejects.toThrow(/three/);
+});
+
 test('on a terminal a person is asked, unless the context was named or --yes was given', async () => {
   expect(await announced({}, { isTTY: true, answer: 'y\n' })).toContain('Make objects in this cluster? [y/N]');
   await expect(announced({}, { isTTY: true, answer: 'n\n' })).rejects.toThrow(UsageError);

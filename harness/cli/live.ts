@@ -5,6 +5,8 @@ import { describeAttachment } from '../environment/cluster/kubeconfig.ts';
 
 export interface LiveFlags {
   context?: string;
+  /** Of a second cluster. */
+  peerContext?: string;
   /** Go on without asking. */
   yes?: boolean;
 }
@@ -16,19 +18,23 @@ export interface Terminal {
 }
 
 /**
- * Says which cluster a run works with, before it touches it, and asks a person where nobody has named its context: the
- * current context of a kubeconfig is often that of the work before.
+ * Says which cluster, or which two, a run works with, before it touches them, and asks a person where nobody has named
+ * the context of the first one: the current context of a kubeconfig is often that of the work before.
  *
  * @param namespaces where the run works, in words
  * @throws UsageError where there is no cluster, or the answer is no
  */
 export async function announceCluster(
-  { context, yes = false }: LiveFlags,
+  { context, peerContext, yes = false }: LiveFlags,
   namespaces: string,
   terminal: Terminal = { input: process.stdin, output: process.stderr },
 ): Promise<void> {
   const attachment = loadKubeconfig(context === undefined ? {} : { context });
-  terminal.output.write(`${describeAttachment(attachment)}; namespaces ${namespaces}\n`);
+  const second =
+    peerContext === undefined
+      ? ''
+      : `; second cluster: ${describeAttachment(loadKubeconfig({ context: peerContext }))}; there, the same namespaces`;
+  terminal.output.write(`${describeAttachment(attachment)}; namespaces ${namespaces}${second}\n`);
   const canAsk = terminal.input.isTTY === true && terminal.output.isTTY === true;
   if (context !== undefined || yes || !canAsk) {
     return;

@@ -8,6 +8,7 @@ import { registryOption } from './images.ts';
 export interface EnvironmentFlags {
   cluster: ClusterKind;
   context?: string;
+  peerContext?: string;
   /** Absent: by the cluster. */
   idp?: IdentityProviderKind;
   clock?: ClockKind;
@@ -56,6 +57,13 @@ export function namespaceOption(description: string, absent = 'namespaces of its
   return new Option('--namespace <name>', description).argParser(collect).default([], absent);
 }
 
+/** `--peer-context NAME`: the second live cluster of a run. */
+export function peerContextOption(
+  description = 'kubeconfig context of a second live cluster, whose tokens the identity provider must refuse',
+): Option {
+  return new Option('--peer-context <name>', description);
+}
+
 export function shardOption(): Option {
   return new Option(
     '--shard <index/count>',
@@ -83,6 +91,7 @@ export function addEnvironmentOptions(command: Command): Command {
         .default('k3s'),
     )
     .option('--context <name>', 'kubeconfig context (default: the current one)')
+    .addOption(peerContextOption())
     .option('--settings <file>', 'settings for objects created on a live cluster: labels, limits, tolerations, …')
     .addOption(namespaceOption('use only this existing namespace of a live cluster; repeatable'))
     .addOption(registryOption())

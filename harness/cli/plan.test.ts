@@ -52,3 +52,37 @@ test('the plan as RBAC is a ClusterRole without wildcards, or a Role for each na
   expect(kept.filter(({ kind }) => kind === 'Role').map(({ metadata }) => metadata.namespace)).toEqual(['a', 'b']);
   expect(JSON.stringify(kept)).not.toMatch(/escalate|bind"/);
 });
+
+test('a second cluster has a section, data and a role of its own, with no pod and no image', () => {
+  const ids = ['AI-01', 'AI-06', 'RB-01'];
+  const selected = loadCatalogue().requirements.filter(({ id }) => ids.includes(id));
+  const needs = needsOf(selected, { peer: true });
+  const text = renderText(needs, []);
+  expect(text).toMatch(
+    /Objects on the second cluster.*no pod and no image:\n +1 {2}namespaces\n +2 {2}serviceaccounts/,
+  );
+  expect(text).toMatch(/Rights of paths, on the second cluster:\n {2}\/openid\/v1\/jwks: get/);
+  expect(planDocument(needs, [])).toMatchObject({ secondCluster: { requirements: ['AI-01', 'AI-06'] } });
+  const roles = documents(renderRbac(needs, []));
+  expect(roles.map(({ kind }) => kind)).toEqual(['ClusterRole', 'ClusterRole']);
+  expect(roles[1]?.rules.flatMap(({ resources = [] }) => resources).toSorted()).toEqual([
+    'namespaces',
+    'serviceaccounts',
+    'serviceaccounts/token',
+  ]);
+  expect(documents(renderRbac(needsOf(selected), []))).toHaveLength(1);
+  const none = selected.filter(({ id }) => id === 'RB-01');
+  expect(renderText(needsOf(none, { peer: true }), [])).toMatch(/On the second cluster: nothing.*AI-01, AI-06, AI-11/);
+});
+
+test('a run that is kept to namespaces needs a Role for each of them on the second cluster, too', () => {
+  const selected = loadCatalogue().requirements.filter(({ id }) => id === 'AI-06');
+  const text = renderRbac(needsOf(selected, { peer: true, namespaces: ['a'] }), ['a']);
+  const second = text.slice(text.indexOf('second cluster'));
+  const [role] = documents(second.slice(second.indexOf('apiVersion')));
+  expect(role).toMatchObject({ kind: 'Role', metadata: { namespace: 'a' } });
+  expect(role?.rules).toEqual([
+    { apiGroups: [''], resources: ['serviceaccounts'], verbs: ['create', 'delete'] },
+    { apiGroups: [''], resources: ['serviceaccounts/token'], verbs: ['create'] },
+  ]);
+});

@@ -3,11 +3,12 @@ import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import type { Needs } from '../run/live/needs.ts';
+import { ACROSS_CLUSTERS, type PeerNeeds } from '../run/live/peer-needs.ts';
 import { type NeededRight, rulesOf } from '../run/live/rights.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
 import { registryOption, setRegistry, withDigest } from './images.ts';
-import { namespaceOption, requirementOption, setOption, targetOption } from './options.ts';
+import { namespaceOption, peerContextOption, requirementOption, setOption, targetOption } from './options.ts';
 
 const FORMATS = ['text', 'json', 'rbac'] as const;
 
@@ -18,6 +19,7 @@ interface PlanFlags {
   namespace: string[];
   registry?: string;
   digests?: boolean;
+  peerContext?: string;
   output: (typeof FORMATS)[number];
 }
 
@@ -36,6 +38,7 @@ export function registerPlan(program: Command): void {
     .addOption(setOption())
     .addOption(requirementOption('only this requirement; repeatable'))
     .addOption(namespaceOption('for a run that is kept to this existing namespace; repeatable'))
+    .addOption(peerContextOption('also what a run with this second live cluster makes and needs there'))
     .addOption(registryOption())
     .option('--digests', 'ask the registries for the digests of images, through the container engine')
     .addOption(
@@ -46,7 +49,7 @@ export function registerPlan(program: Command): void {
     .action(
       async (
         suites: string[],
-        { requirement, target, set, namespace, registry, digests = false, output }: PlanFlags,
+        { requirement, target, set, namespace, peerContext, registry, digests = false, output }: PlanFlags,
       ) => {
         setRegistry(registry);
         const selected = select(loadCatalogue(), { suites, requirements: requirement });
@@ -54,7 +57,7 @@ export function registerPlan(program: Command): void {
         const bound = targets.length === 0 ? undefined : new Set(targetsCandidate(targets, selected).planned);
         const { needsOf } = await import('../run/live/needs.ts');
         const rows = bound === undefined ? selected : selected.filter(({ id }) => bound.has(id));
-        const needs = needsOf(rows, { targets, namespaces: namespace });
+        const needs = needsOf(rows, { targets, namespaces: namespace, peer: peerContext !== undefined });
         const images = await Promise.all(
           needs.images.map(async (image) => ({ ...image, reference: await withDigest(image.reference, digests) })),
         );
@@ -71,7 +74,7 @@ const RENDER: Record<PlanFlags['output'], (needs: Needs, namespaces: string[]) =
 
 /** The plan as data, for other programs. */
 export function planDocument(needs: Needs, namespaces: string[]): unknown {
-  const { requirements, notApplicable, rights, objects, images, seconds } = needs;
+  const { requirements, notApplicable, rights, objects, images, peer, seconds } = needs;
   return {
     requirements: requirements.map(({ id, suite, role, level }) => ({ id, suite, role, level })),
     notApplicable,
@@ -79,6 +82,7 @@ export function planDocument(needs: Needs, namespaces: string[]): unknown {
     objects,
     rights,
     images,
+    ...(peer === undefined ? {} : { secondCluster: peer }),
     seconds,
   };
 }
@@ -94,7 +98,7 @@ const SCOPES: Record<NeededRight['scope'], string> = {
 
 /** The plan for people. */
 export function renderText(needs: Needs, namespaces: string[]): string {
-  const { requirements, notApplicable, rights, objects, images, seconds } = needs;
+  const { requirements, notApplicable, rights, objects, images, peer, seconds } = needs;
   const lines = [
     `${requirements.length} requirements can be evaluated on a live cluster, in about ${Math.ceil(seconds / 60)} minutes.`,
   ];
@@ -103,12 +107,31 @@ export function renderText(needs: Needs, namespaces: string[]): string {
     `Objects (${namespaces.length === 0 ? 'in namespaces kac-RUN-* that the run makes and removes' : `in ${namespaces.join(', ')}, removed by the run`}):`,
   );
   lines.push(...objects.map(({ resource, count }) => `  ${String(count).padStart(5)}  ${resource}`));
+  lines.push(...rightLines(rights));
+  lines.push('', 'Images that the nodes have to be able to pull:');
+  lines.push(
+    ...images.map(
+      ({ reference, variable, why, requirements: ids }) =>
+        `  ${reference ?? `(name it in ${variable})`}: ${why}; ${some(ids)}`,
+    ),
+  );
+  if (peer !== undefined) {
+    lines.push('', ...peerLines(peer));
+  }
+  if (notApplicable.length > 0) {
+    lines.push('', 'Not applicable:', ...grouped(notApplicable));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function rightLines(rights: readonly NeededRight[], suffix = ''): string[] {
+  const lines: string[] = [];
   for (const [scope, where] of Object.entries(SCOPES)) {
     const rules = rulesOf(rights, scope as NeededRight['scope']);
     if (rules.length === 0) {
       continue;
     }
-    lines.push('', `Rights ${where}:`);
+    lines.push('', `Rights ${where}${suffix}:`);
     for (const { resources, nonResourceURLs, apiGroups = [], verbs } of rules) {
       for (const resource of resources ?? nonResourceURLs ?? []) {
         const of = rights.filter(
@@ -123,17 +146,18 @@ export function renderText(needs: Needs, namespaces: string[]): string {
       }
     }
   }
-  lines.push('', 'Images that the nodes have to be able to pull:');
-  lines.push(
-    ...images.map(
-      ({ reference, variable, why, requirements: ids }) =>
-        `  ${reference ?? `(name it in ${variable})`}: ${why}; ${some(ids)}`,
-    ),
-  );
-  if (notApplicable.length > 0) {
-    lines.push('', 'Not applicable:', ...grouped(notApplicable));
-  }
-  return `${lines.join('\n')}\n`;
+  return lines;
+}
+
+/** What is made and needed on the second cluster. */
+function peerLines({ requirements, rights, objects }: PeerNeeds): string[] {
+  return requirements.length === 0
+    ? [`On the second cluster: nothing. Of what is selected nothing sees its tokens (${ACROSS_CLUSTERS.join(', ')}).`]
+    : [
+        'Objects on the second cluster, at most; no pod and no image:',
+        ...objects.map(({ resource, count }) => `  ${String(count).padStart(5)}  ${resource}`),
+        ...rightLines(rights, ', on the second cluster'),
+      ];
 }
 
 function grouped(list: Needs['notApplicable']): string[] {
@@ -143,8 +167,16 @@ function grouped(list: Needs['notApplicable']): string[] {
 
 /** A Role for each namespace that a run is kept to, or a ClusterRole; not bound to anybody. */
 export function renderRbac(needs: Needs, namespaces: string[]): string {
+  const { rights, peer } = needs;
+  const first = roleDocuments(rights, namespaces, 'What the harness needs on a live cluster');
+  return peer === undefined || peer.rights.length === 0
+    ? first
+    : `${first}---\n${roleDocuments(peer.rights, namespaces, 'What it needs on the second cluster')}`;
+}
+
+function roleDocuments(rights: readonly NeededRight[], namespaces: string[], what: string): string {
   const name = 'kube-agent-conformance';
-  const rule = (scope: NeededRight['scope']): object[] => rulesOf(needs.rights, scope);
+  const rule = (scope: NeededRight['scope']): object[] => rulesOf(rights, scope);
   const beyond = [...rule('cluster'), ...rule('path')];
   const documents: object[] =
     namespaces.length === 0
@@ -154,7 +186,7 @@ export function renderRbac(needs: Needs, namespaces: string[]): string {
           ...(beyond.length === 0 ? [] : [role('ClusterRole', { name }, beyond)]),
         ];
   const head =
-    '# What the harness needs on a live cluster for what is selected, and nothing else. Bind it to whoever runs the harness, as\n' +
+    `# ${what} for what is selected, and nothing else. Bind it to whoever runs the harness, as\n` +
     `#   kubectl create ${namespaces.length === 0 ? 'clusterrolebinding' : 'rolebinding'} ${name} --${namespaces.length === 0 ? 'clusterrole' : 'role'} ${name} --user NAME${namespaces.length === 0 ? '' : ` --namespace ${namespaces[0]}`}\n`;
   return `${head}${documents.map((document) => stringify(document)).join('---\n')}`;
 }

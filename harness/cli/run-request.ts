@@ -6,6 +6,7 @@ import type { Baseline } from '../report/baseline.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { ClockKind } from '../rpc/protocol.ts';
+import { ACROSS_CLUSTERS } from '../run/live/peer-needs.ts';
 import { checkCombination, referencesCandidate, select, targetsCandidate } from '../run/plan.ts';
 import type { RunOptions } from '../run/session.ts';
 import { parseShard, rowsOfShard, type Shard } from '../run/shards.ts';
@@ -59,6 +60,7 @@ export async function readRequest(suites: string[], flags: RunFlags): Promise<Ru
   if (namespaces.length > 0 && flags.cluster !== 'kubeconfig') {
     throw new UsageError('--namespace is about a live cluster (--cluster kubeconfig)');
   }
+  checkPeerContext(flags, candidate);
   const baseline = await baselineOf(flags.baseline);
   const warm = await warmOf(flags, clock, targets);
   return { candidate, targets, clock, settings, namespaces, shard, only, baseline, warm };
@@ -76,6 +78,7 @@ export function optionsOf(
     requirements: flags.requirement,
     cluster: flags.cluster,
     ...(flags.context === undefined ? {} : { context: flags.context }),
+    ...(flags.peerContext === undefined ? {} : { peerContext: flags.peerContext }),
     ...(settings === undefined ? {} : { settings }),
     ...(namespaces.length === 0 ? {} : { namespaces }),
     whatWorks: flags.whatWorks === true,
@@ -87,6 +90,21 @@ export function optionsOf(
     ...(targets.length === 0 ? {} : { targets }),
     ...(only === undefined ? {} : { only }),
   };
+}
+
+/** @throws UsageError for a second cluster that has no first one, or that nothing would be asked of */
+function checkPeerContext({ cluster, peerContext }: RunFlags, { planned }: Candidate): void {
+  if (peerContext === undefined) {
+    return;
+  }
+  if (cluster !== 'kubeconfig') {
+    throw new UsageError('--peer-context is about live clusters (--cluster kubeconfig)');
+  }
+  if (!planned.some((id) => ACROSS_CLUSTERS.includes(id))) {
+    throw new UsageError(
+      `--peer-context is for requirements of identity providers (${ACROSS_CLUSTERS.join(', ')}), and none of them is planned`,
+    );
+  }
 }
 
 /** @throws UsageError for settings that cannot be read, or that nothing would obey */

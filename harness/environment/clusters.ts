@@ -1,5 +1,5 @@
 import type { Twin } from '../catalogue/catalogue.ts';
-import { describeError, HarnessError } from '../core/errors.ts';
+import { describeError, HarnessError, UsageError } from '../core/errors.ts';
 import type { ApiRecord, Requester } from '../kubernetes/api-record.ts';
 import type { ClusterData } from '../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
@@ -17,6 +17,8 @@ import { GivenNamespaces, type NamespaceRequest } from './cluster/given-namespac
 import { startK3s } from './cluster/k3s.ts';
 import { attachKubeconfig } from './cluster/kubeconfig.ts';
 import { Namespaces } from './cluster/namespaces.ts';
+import { PeerAccounts } from './cluster/peer-accounts.ts';
+import { haveOneKey, publishedKeys } from './cluster/published-keys.ts';
 import { TargetAccesses } from './cluster/target-access.ts';
 import { gatewayOf } from './containers.ts';
 import type { Foundations } from './foundations.ts';
@@ -35,7 +37,20 @@ const MANY_PODS_ARGUMENT = '--kubelet-arg=max-pods=240';
 
 const NO_NETWORK_POLICIES_ARGUMENT = '--disable-network-policy';
 
-/** The clusters of a run: that of the references, and those of twins that need one of their own. */
+/** The second cluster of a run: somebody else's, where tokens are minted that mean nothing in the first one. */
+export interface PeerCluster {
+  /** Context of the kubeconfig that leads to it. */
+  context: string;
+  cluster: StartedCluster;
+  /** The keys that its tokens are verified by, a JWK Set as JSON text. @throws HarnessError where they are not read */
+  keys(): Promise<string>;
+  accounts: PeerAccounts;
+}
+
+/**
+ * The clusters of a run: that of the references, those of twins that need one of their own, and a second live one where
+ * one is named.
+ */
 export class Clusters {
   readonly #options: EnvironmentOptions;
   readonly #parts: Parts;
@@ -62,16 +77,47 @@ export class Clusters {
         );
   }
 
-  async #attach(): Promise<StartedCluster> {
+  async #attach(
+    name = 'reference',
+    part = 'cluster',
+    context: string | undefined = this.#options.context,
+  ): Promise<StartedCluster> {
     const cluster = await attachKubeconfig({
       runId: this.#options.runId,
-      ...(this.#options.context === undefined ? {} : { context: this.#options.context }),
+      ...(context === undefined ? {} : { context }),
       ...(this.#options.settings === undefined ? {} : { settings: this.#options.settings }),
       ...(this.#options.namespaces === undefined ? {} : { namespaces: this.#options.namespaces }),
-      onProgress: (message) => this.#options.onProgress('cluster', message),
+      onProgress: (message) => this.#options.onProgress(part, message),
     });
-    this.started.set('reference', cluster);
+    this.started.set(name, cluster);
     return cluster;
+  }
+
+  /**
+   * The second cluster; undefined where none is named.
+   *
+   * @throws UsageError where it is the first one
+   */
+  async peer(): Promise<PeerCluster | undefined> {
+    const { peerContext: context } = this.#options;
+    return context === undefined ? undefined : this.#parts.once('second cluster', () => this.#attachPeer(context));
+  }
+
+  async #attachPeer(context: string): Promise<PeerCluster> {
+    const [first, cluster] = await Promise.all([this.reference(), this.#attach('second', 'second cluster', context)]);
+    const keys = (): Promise<string> => publishedKeys(cluster);
+    // Whose keys are not readable is told by the preflight.
+    const unreadable = (): string => '{}';
+    const published = await Promise.all([publishedKeys(first).catch(unreadable), keys().catch(unreadable)]);
+    if (first.data.issuer === cluster.data.issuer && haveOneKey(...published)) {
+      throw new UsageError(
+        `--peer-context ${context} leads to the same cluster as the run's own context: the same issuer (${first.data.issuer}) and the same signing key. Name a context of another cluster`,
+      );
+    }
+    const { runId, namespaces: given = [] } = this.#options;
+    const accounts = new PeerAccounts(cluster, { runId, context, given });
+    this.#parts.onStop(() => accounts.removeAll());
+    return { context, cluster, keys, accounts };
   }
 
   async #startK3s(
@@ -321,7 +367,7 @@ export class Clusters {
   requests(): Promise<Requests[]> {
     return Promise.all(
       [...this.started].map(async ([name, cluster]): Promise<Requests> => {
-        const component = name === 'reference' ? 'cluster' : `cluster ${name}`;
+        const component = name === 'reference' ? 'cluster' : name === 'second' ? 'second cluster' : `cluster ${name}`;
         if (!cluster.data.owned) {
           return {
             component,

@@ -2,7 +2,6 @@ import type { Twin } from '../catalogue/catalogue.ts';
 import { describeError, HarnessError, NotApplicable } from '../core/errors.ts';
 import { API_SERVER_PORT, HOSTS, LASTS_FOR_THE_RUN, RUN_LABEL, RUN_OBJECT_LABEL } from '../core/names.ts';
 import { Resolver } from '../core/resolver.ts';
-import { createClusterHandle } from '../kubernetes/cluster-handle.ts';
 import type {
   AdditionalIssuerTrust,
   ProviderDescription,
@@ -14,6 +13,7 @@ import type { Candidate } from '../rpc/candidate.ts';
 import type { ProviderPlace } from '../rpc/environment-api.ts';
 import type { IdentityProviderData } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
+import { publishedKeys } from './cluster/published-keys.ts';
 import type { Clusters } from './clusters.ts';
 import { gatewayOf } from './containers.ts';
 import type { Foundations } from './foundations.ts';
@@ -118,14 +118,7 @@ export class IdentityProviders {
       trust: live
         ? (await this.#clusters.reference()).trust
         : { issuer, jwksUri: `${issuer}/openid/v1/jwks`, ca: pki.ca, algorithms: ['ES256'] },
-      clusterKeys: async () => {
-        const response = await createClusterHandle((await this.#clusters.reference()).data).request('/openid/v1/jwks');
-        const keys = await response.text();
-        if (response.status !== 200) {
-          throw new HarnessError(`the cluster's keys were answered ${response.status}: ${keys.slice(0, 200)}`);
-        }
-        return keys;
-      },
+      clusterKeys: async () => publishedKeys(await this.#clusters.reference()),
       fetch: async (url, init) => {
         // The provider may be up before the cluster is: its keys are asked for at the first token.
         own.adopt((await this.#foundations.resolver()).toData());
@@ -192,7 +185,7 @@ export class IdentityProviders {
     ]);
     const names = PEER_NAMES.slice(0, Math.max(1, MATRIX_SIZE - description.providers.length));
     const provider = await this.#parts.once(`peer providers ${names.join(' ')}`, async () => {
-      const context = await this.#identityProviderContext('peer providers');
+      const context = await this.#peerContext();
       const started = await startEmbedded({ ...context, providers: names }, {}, await this.#keysForEmbedded(context));
       return this.#adopt(`peer providers ${names.join(' ')}`, started, context);
     });
@@ -200,6 +193,12 @@ export class IdentityProviders {
       await cluster.setLifetime(audience, this.#options.clock.clientLifetimeSeconds);
     }
     return provider;
+  }
+
+  /** Of providers that trust the second cluster of the run, where it has one: they know nothing of the first. */
+  async #peerContext(): Promise<IdentityProviderContext> {
+    const [context, peer] = await Promise.all([this.#identityProviderContext('peer providers'), this.#clusters.peer()]);
+    return peer === undefined ? context : { ...context, trust: peer.cluster.trust, clusterKeys: peer.keys };
   }
 
   /** On a live cluster the keys themselves: a provider of the harness's knows the run's CA alone. */
@@ -213,7 +212,7 @@ export class IdentityProviders {
   async peersFor(candidate: Candidate): Promise<IdentityProviderData | undefined> {
     if (this.#options.cluster === 'kubeconfig') {
       // Without the right to read its keys there are no peers of the target.
-      const context = await this.#identityProviderContext('peer providers');
+      const context = await this.#peerContext();
       const readable = await this.#keysForEmbedded(context).then(
         () => true,
         () => false,

@@ -9,6 +9,8 @@ export interface EnvironmentOptions {
   cluster: ClusterKind;
   /** Context of the kubeconfig; default: its current one. */
   context?: string;
+  /** Context of the second cluster, whose tokens the providers must refuse; none: there is no second one. */
+  peerContext?: string;
   /** What the objects that are made on a live cluster need to have. */
   settings?: Settings;
   /** Namespaces of a live cluster that the run is kept to; none: it makes its own. */

@@ -19,7 +19,7 @@ import {
 } from '../oauth/refusal.ts';
 import type { Reason } from '../oauth/stated-reason.ts';
 import type { TokenResponse } from '../oauth/token-response.ts';
-import type { IdentityProviderHandle, RequirementContext } from '../rpc/context.ts';
+import type { IdentityProviderHandle, PeerCluster, RequirementContext } from '../rpc/context.ts';
 import { createServiceAccount } from './pods.ts';
 
 /** Asked of the cluster: the longest life for which a provider must take the same token again (catalogue TX-11). */
@@ -136,24 +136,35 @@ function makeAccounts(cluster: ClusterHandle, namespace: string, names: string[]
   ]);
 }
 
-/** As {@link declaredExchanges}, with those of the peers: references, which are not evaluated themselves. */
+/**
+ * As {@link declaredExchanges}, with those of the peers: references, which are not evaluated themselves. Where the run
+ * has a second cluster they trust that one, and its tokens are presented to them.
+ */
 export async function exchangesOfAll(
   t: RequirementContext,
   serviceAccount: string,
 ): Promise<{ evaluated: DeclaredExchange[]; peers: DeclaredExchange[] }> {
-  const [slot, peerProviders] = await Promise.all([t.identityProvider(), t.peerProviders()]);
-  const [evaluated = [], peers = []] = await exchangesAt(t, await workloadOf(t, slot, serviceAccount), [
-    slot,
-    ...(peerProviders === undefined ? [] : [peerProviders]),
+  const [slot, peerProviders, peerCluster] = await Promise.all([
+    t.identityProvider(),
+    t.peerProviders(),
+    t.peerCluster(),
   ]);
+  const workload = await workloadOf(t, slot, serviceAccount);
+  const [evaluated = []] = await exchangesAt(t, workload, [slot]);
+  const [peers = []] = peerProviders === undefined ? [] : await exchangesAt(t, workload, [peerProviders], peerCluster);
   return { evaluated, peers };
 }
 
-/** One ServiceAccount, registered at every provider of several servers, and the exchanges of each server. */
+/**
+ * One ServiceAccount, registered at every provider of several servers, and the exchanges of each server.
+ *
+ * @param mintedBy the second cluster of the run, where these servers trust that one and not the cluster in the slot
+ */
 async function exchangesAt(
   t: RequirementContext,
   workload: WorkloadIdentity,
   servers: IdentityProviderHandle[],
+  mintedBy?: PeerCluster,
 ): Promise<DeclaredExchange[][]> {
   const cluster = await t.cluster();
   const exchangesOf = async (
@@ -163,11 +174,13 @@ async function exchangesAt(
     const registration = await identityProvider.register(provider.name, workload);
     const genuine: DeclaredExchange['genuine'] = async (asked = {}) => {
       const request = { audiences: [provider.audience], expirationSeconds: LIFE_SECONDS, ...asked };
-      return (await cluster.createToken({ ...workload, ...request })).token;
+      return mintedBy === undefined
+        ? (await cluster.createToken({ ...workload, ...request })).token
+        : mintedBy.createToken(workload, request);
     };
     let pattern: Promise<string> | undefined;
     const good = async (): Promise<string> => {
-      if (cluster.forge === undefined) {
+      if (cluster.forge === undefined || mintedBy !== undefined) {
         return genuine();
       }
       pattern ??= genuine();

@@ -11,6 +11,7 @@ export interface RunChoices {
   set: Record<string, string>;
   cluster: string;
   context?: string;
+  peerContext?: string;
   idp?: string;
   clock?: string;
   settings?: string;
@@ -29,6 +30,7 @@ export function invocationOf({
   set,
   cluster,
   context,
+  peerContext,
   idp,
   clock,
   settings,
@@ -42,6 +44,7 @@ export function invocationOf({
       ...Object.entries(set).flatMap(([name, value]) => ['--set', `${name}=${isSecret(name, value) ? '…' : value}`]),
       ...pair('--cluster', cluster === 'k3s' ? undefined : cluster),
       ...pair('--context', context),
+      ...pair('--peer-context', peerContext),
       ...pair('--idp', idp),
       ...pair('--clock', clock),
       ...pair('--settings', settings),

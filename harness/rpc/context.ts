@@ -31,6 +31,15 @@ export interface IdentityProviderHandle extends IdentityProviderDescription {
   fetch(url: string | URL, init?: RequestInit): Promise<Response>;
 }
 
+/** The second cluster of a run on live clusters: whose tokens mean nothing in the first one. */
+export interface PeerCluster {
+  /** Context of the kubeconfig that leads to it. */
+  context: string;
+  issuer: string;
+  /** A token of the ServiceAccount that has this name there, which is made first where the harness may. */
+  createToken(workload: WorkloadIdentity, asked: { audiences: string[]; expirationSeconds: number }): Promise<string>;
+}
+
 /** A namespace of this run, with Pod Security enforced: `restricted`, where nothing else was asked for. */
 export interface TestNamespace {
   name: string;
@@ -89,9 +98,12 @@ export interface RequirementContext {
   identityProvider(): Promise<IdentityProviderHandle>;
   /**
    * Reference providers beside the one in the slot, so that there are three at least whose tokens can be told apart;
-   * undefined on a live cluster that does not let the harness read its keys.
+   * undefined on a live cluster that does not let the harness read its keys. They trust the second cluster of the run
+   * where it has one ({@link peerCluster}), else the cluster in the slot.
    */
   peerProviders(): Promise<IdentityProviderHandle | undefined>;
+  /** Undefined where none is named (`--peer-context`). */
+  peerCluster(): Promise<PeerCluster | undefined>;
   /**
    * Sees to it that the cluster has so many nodes, where the harness owns it; a live cluster stays as it is.
    * Nodes that are added have {@link ../core/names.ts FURTHER_NODE_TAINT}.

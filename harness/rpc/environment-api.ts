@@ -72,6 +72,10 @@ export interface EnvironmentApi {
   identityProvider(request: object): Promise<IdentityProviderData>;
   /** `peers` is absent on a live cluster that does not let the harness read its keys. */
   peerProviders(request: object): Promise<{ peers?: IdentityProviderData }>;
+  /** The second cluster of the run; `peer` is absent where none is named. */
+  peerCluster(request: object): Promise<{ peer?: { context: string; cluster: ClusterData } }>;
+  /** Makes a ServiceAccount in the second cluster, once, in the namespace of that name. */
+  peerAccount(request: WorkloadIdentity): Promise<object>;
   register(request: { at: ProviderPlace; provider: string; workload: WorkloadIdentity }): Promise<Registration>;
   trusting(request: { trust: AdditionalIssuerTrust }): Promise<ProviderDescription>;
 }

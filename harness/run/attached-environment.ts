@@ -23,6 +23,8 @@ const CALLS = Object.keys({
   auditRecords: true,
   identityProvider: true,
   peerProviders: true,
+  peerCluster: true,
+  peerAccount: true,
   register: true,
   trusting: true,
 } satisfies Record<keyof EnvironmentCalls, true>);

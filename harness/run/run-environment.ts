@@ -1,6 +1,7 @@
 import { HarnessError } from '../core/errors.ts';
 import type { LedgerEntry } from '../environment/cluster/kubeconfig/ledger.ts';
 import type { Environment } from '../environment/environment.ts';
+import type { WorkloadIdentity } from '../oauth/provider.ts';
 import type { NodeImage } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
 import type { Requests } from '../rpc/requests.ts';
@@ -37,6 +38,14 @@ async function done(work: unknown): Promise<object> {
   return {};
 }
 
+async function peerAccount(clusters: Environment['clusters'], workload: WorkloadIdentity): Promise<void> {
+  const peer = await clusters.peer();
+  if (peer === undefined) {
+    throw new HarnessError('a ServiceAccount of a second cluster is asked for, and the run has none');
+  }
+  await peer.accounts.ensure(workload);
+}
+
 /** The environment that a run, or `conformance up`, starts and stops itself. */
 export function ownEnvironment(environment: Environment): RunEnvironment {
   const { clusters, identityProviders } = environment;
@@ -69,6 +78,11 @@ export function ownEnvironment(environment: Environment): RunEnvironment {
         const peers = await identityProviders.peersFor(candidate);
         return peers === undefined ? {} : { peers };
       },
+      peerCluster: async () => {
+        const peer = await clusters.peer();
+        return peer === undefined ? {} : { peer: { context: peer.context, cluster: peer.cluster.data } };
+      },
+      peerAccount: (workload) => done(peerAccount(clusters, workload)),
       register: ({ at, provider, workload }, candidate) =>
         identityProviders.register(candidate, at, provider, workload),
       trusting: ({ trust }, candidate) => identityProviders.trusting(candidate, trust),

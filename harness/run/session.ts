@@ -41,6 +41,8 @@ export interface RunOptions extends Selection {
   mode: 'run' | 'prove';
   cluster: ClusterKind;
   context?: string;
+  /** Context of a second live cluster, whose tokens the providers must refuse. */
+  peerContext?: string;
   /** What the objects that are made on a live cluster need to have. */
   settings?: Settings;
   /** Namespaces of a live cluster that the run is kept to; none: it makes its own. */
@@ -166,6 +168,7 @@ export class Session {
       runId: this.runId,
       cluster: options.cluster,
       ...(options.context === undefined ? {} : { context: options.context }),
+      ...(options.peerContext === undefined ? {} : { peerContext: options.peerContext }),
       ...(options.settings === undefined ? {} : { settings: options.settings }),
       ...(options.namespaces === undefined ? {} : { namespaces: options.namespaces }),
       identityProvider: options.identityProvider,
@@ -224,7 +227,11 @@ export class Session {
     const planned = new Set(this.planned.map(({ id }) => id));
     return needsOf(
       this.catalogue.requirements.filter(({ id }) => planned.has(id)),
-      { targets: this.options.targets ?? [], namespaces: this.options.namespaces ?? [] },
+      {
+        targets: this.options.targets ?? [],
+        namespaces: this.options.namespaces ?? [],
+        peer: this.options.peerContext !== undefined,
+      },
     );
   }
 
@@ -236,8 +243,13 @@ export class Session {
     }
     enterRun(this.runId);
     const [given] = this.options.namespaces ?? [];
+    const [data, { peer }] = await Promise.all([
+      this.environment.calls.cluster({}, candidate),
+      this.environment.calls.peerCluster({}, candidate),
+    ]);
     const lacks = await preflight({
-      data: await this.environment.calls.cluster({}, candidate),
+      data,
+      ...(peer === undefined ? {} : { peer }),
       needs: this.needs,
       namespace: async () =>
         (

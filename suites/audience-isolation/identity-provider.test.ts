@@ -42,6 +42,7 @@ import {
 } from '../../harness/probes/token-matrix.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import { tokensOfOtherSubjects } from './other-subjects.ts';
+import { tokenOfSecondCluster } from './second-cluster.ts';
 import { type Change, signedAgain } from './signed-again.ts';
 
 /** Offset of times that are wrong: far from any clock skew that a provider may allow. */
@@ -166,8 +167,17 @@ requirement('AI-05', (t) =>
 );
 
 requirement('AI-06', async (t) => {
-  const [exchanges, { issuer }] = await Promise.all([declaredExchanges(t, 'ai-06'), t.cluster()]);
+  const [all, { issuer, owned }, second] = await Promise.all([
+    exchangesOfAll(t, 'ai-06'),
+    t.cluster(),
+    t.peerCluster(),
+  ]);
+  const { evaluated: exchanges } = all;
   const { alg } = decodeProtectedHeader((await exchanges[0]?.genuine()) ?? '');
+  const ofSecond = second === undefined ? [] : [await tokenOfSecondCluster(t, all, second)];
+  if (second === undefined && owned === false) {
+    t.evidence('the second cluster', 'no token of one was presented: none is named (--peer-context NAME)');
+  }
   const rogue = await startRogueIssuer(alg);
   const from = (fault: string, iss: string): BadToken => ({
     fault,
@@ -178,6 +188,7 @@ requirement('AI-06', async (t) => {
     await expectRefused(t, exchanges, () => [
       from('the same subject from another cluster', rogue.issuer),
       from("the cluster's issuer and another cluster's key", issuer),
+      ...ofSecond,
     ]);
   } finally {
     await rogue.stop();

@@ -1,7 +1,10 @@
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
+import { STRICT_CHECKS } from '../../harness/environment/identity-provider/embedded/assertion.ts';
+import { staticKeys } from '../../harness/environment/identity-provider/embedded/cluster-keys.ts';
 import type { EmbeddedTwin } from '../../harness/environment/identity-provider/embedded/twin.ts';
 import { applicable, type Bodies, type Setting } from '../../harness/environment/identity-provider/in-process.ts';
 import { expensive, testInProcess } from '../../harness/environment/identity-provider/in-process-suite.ts';
+import { makeTestIssuer, type TestIssuer } from '../../harness/environment/identity-provider/test-issuer.ts';
 import { collectMatrix, renderMatrix } from '../../harness/report/matrix.ts';
 import type { EvidenceItem } from '../../harness/rpc/protocol.ts';
 
@@ -68,6 +71,50 @@ test('a provider that takes the token of another is shouted in the table', async
   expect(renderMatrix(matrix ?? { providers: [], subjectTokens: [], accessTokens: [] })).toContain(
     'peer        ACCEPTED (!)   ACCEPTED (!)  accepted',
   );
+});
+
+/** Trusts two clusters, and looks a subject up whichever of them names it: staging's pods get production's access. */
+function trustsTwoClusters({ issuer, jwks }: TestIssuer): EmbeddedTwin {
+  const keys = staticKeys(JSON.stringify(jwks));
+  return {
+    checks: () => ({
+      issuer: (claims, policy) =>
+        STRICT_CHECKS.issuer(claims, { ...policy, issuer: String(claims.iss) === issuer ? issuer : policy.issuer }),
+      signature: (assertion, policy) =>
+        STRICT_CHECKS.signature(assertion, { ...policy, keys }).catch(() => STRICT_CHECKS.signature(assertion, policy)),
+    }),
+  };
+}
+
+describe.for([
+  ['of another issuer', 'https://second.conformance.test'],
+  ['of the same issuer string', 'https://cluster.conformance.test:6443'],
+])('a second cluster %s', ([, issuer = '']) => {
+  const only = ['AI-01', 'AI-06', 'AI-11'];
+
+  test('the reference refuses its tokens, and the peers take them', async () => {
+    const items: EvidenceItem[] = [];
+    const second = await makeTestIssuer(issuer);
+    const setting: Setting = { second, forge: false, declarations: [0], only, items };
+    expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({});
+    const matrix = collectMatrix(items);
+    expect(renderMatrix(matrix ?? { providers: [], subjectTokens: [], accessTokens: [] })).toContain(
+      'peer        refused        refused     accepted',
+    );
+    expect(items).toContainEqual(
+      expect.objectContaining({ label: 'the second cluster', data: expect.objectContaining({ issuer }) }),
+    );
+  });
+
+  test('a provider that trusts both fails AI-06 by its genuine token alone', async () => {
+    const second = await makeTestIssuer(issuer);
+    const twin = { kind: 'embedded' as const, twin: trustsTwoClusters(second) };
+    const reasons: string[] = [];
+    const setting: Setting = { forge: false, declarations: [0], only };
+    expect(await evaluate(twin, setting)).toEqual({});
+    expect(await evaluate(twin, { ...setting, second, reasons })).toEqual({ 'AI-06': 'failed' });
+    expect(reasons[0]).toMatch(/genuine token of the second cluster \(context "second"\)/);
+  });
 });
 
 test("without the cluster's key, what needs one is asked of an issuer of the harness's", async () => {

@@ -7,6 +7,7 @@ import type {
   GrantDeclaration,
   ProviderDescription,
   StartedIdentityProvider,
+  WorkloadIdentity,
 } from '../../oauth/provider.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
 import type { EvidenceItem } from '../../rpc/protocol.ts';
@@ -38,6 +39,8 @@ export interface Setting {
   forge?: boolean;
   /** The provider can be configured to trust an additional issuer (default), or cannot. */
   trusting?: boolean;
+  /** The issuing half of a second cluster, which the peers trust then (default: there is none). */
+  second?: TestIssuer;
   waited?: string[];
   /** Requirements that are not evaluated. */
   leftOut?: string[];
@@ -59,7 +62,7 @@ interface Started {
 function contextOf(
   test: TestIssuer,
   { provider, peers, peersFetch }: Started,
-  { declarations, declares = {}, forge = true, trusting = true, waited = [] }: Setting,
+  { declarations, declares = {}, forge = true, trusting = true, second, waited = [] }: Setting,
   setTime: (instant: Date) => void,
   evidence: EvidenceItem[],
   shared: Map<string, Promise<unknown>>,
@@ -113,6 +116,15 @@ function contextOf(
       register: peers.register.bind(peers),
       fetch: peersFetch,
     }),
+    peerCluster: async () =>
+      second === undefined
+        ? undefined
+        : {
+            context: 'second',
+            issuer: second.issuer,
+            createToken: (workload: WorkloadIdentity, asked: { audiences: string[]; expirationSeconds: number }) =>
+              second.mint({ ...workload, ...asked }),
+          },
     certificate: async (host: string) => ({ ...(await test.context.pki.issue(host)), ca: test.context.pki.ca }),
     cluster: async () => ({
       issuer: test.issuer,
@@ -152,7 +164,8 @@ export async function evaluateInProcess(
         ...('opaqueAccessTokens' in started ? { opaqueAccessTokens: started.opaqueAccessTokens === true } : {}),
       }));
   const resolver = new Resolver({ routes: {}, ca: issuer.context.pki.ca });
-  const peerContext = { ...issuer.context, resolver, providers: ['peer'] };
+  const { trust, fetch } = (setting.second ?? issuer).context;
+  const peerContext = { ...issuer.context, resolver, trust, fetch, providers: ['peer'] };
   const peers = await startIdentityProvider('embedded', undefined, peerContext);
   const outcomes: Record<string, string> = {};
   const reasons: string[] = [];

@@ -14,6 +14,8 @@ export interface Lack {
 
 export interface PreflightOptions {
   data: ClusterData;
+  /** The second cluster, where there is one. */
+  peer?: { context: string; cluster: ClusterData };
   needs: Needs;
   /** Makes a namespace as a run makes it, or gives the one that the run is kept to. Only where that is allowed. */
   namespace(): Promise<string>;

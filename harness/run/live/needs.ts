@@ -5,6 +5,7 @@ import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
 import type { Target } from '../../targets/load.ts';
 import { type Measured, readMeasured } from './measured.ts';
 import { type LiveRun, requestsOf, rightsOf } from './needed-rights.ts';
+import { type PeerNeeds, peerNeedsOf } from './peer-needs.ts';
 import { compare, type NeededRight, type Scope, withGroup } from './rights.ts';
 
 export interface NeededImage {
@@ -26,6 +27,8 @@ export interface Needs {
   /** How many objects are made, by resource, where nothing is repeated. */
   objects: { resource: string; count: number; scope: Scope }[];
   images: NeededImage[];
+  /** What is needed of a second cluster, where there is one. */
+  peer?: PeerNeeds;
   /** Ids of requirements that look for the StorageClass of ordinary claims. */
   storage: string[];
   /** A rough guess in seconds. */
@@ -36,6 +39,8 @@ export interface NeedsOptions {
   targets?: Target[];
   /** The run is kept to namespaces that exist. */
   namespaces?: string[];
+  /** The run has a second cluster. */
+  peer?: boolean;
   env?: NodeJS.ProcessEnv;
 }
 
@@ -52,7 +57,7 @@ const ROTATION_SECONDS = 700;
  * does not say what.
  */
 export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Needs {
-  const { targets = [], namespaces = [], env = process.env } = options;
+  const { targets = [], namespaces = [], peer = false, env = process.env } = options;
   const measured = readMeasured();
   const run: LiveRun = {
     targets,
@@ -70,6 +75,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
     rights: rightsOf(applicable, run),
     objects: objectsOf(applicable, run),
     images: imagesOf(applicable, env),
+    ...(peer ? { peer: peerNeedsOf(applicable, run.given) } : {}),
     storage: needStorage(applicable, measured, targets),
     seconds: secondsOf(applicable),
   };

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { json } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
+import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import { type Lack, lackingOf, renderLacks } from './lacks.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { preflight } from './preflight.ts';
@@ -14,6 +15,8 @@ import { describeNeed } from './rights.ts';
 interface Cluster {
   /** Rights that the harness does not have, as `create pods/exec` or `get /version`. */
   forbidden: string[];
+  /** The same on the second cluster, which is asked for nothing but rights, a namespace and the time. */
+  forbiddenOnSecond: string[];
   /** Answers to objects that are to be made, by resource. */
   refused: Record<string, { code: number; message: string }>;
   /** Answers to objects of a resource that do not have some text in them. */
@@ -70,6 +73,7 @@ function started(name: string): object {
 beforeEach(async () => {
   cluster = {
     forbidden: [],
+    forbiddenOnSecond: [],
     refused: {},
     nodes: [node()],
     classes: [{ metadata: { name: 'only' } }],
@@ -77,14 +81,16 @@ beforeEach(async () => {
   };
   made = [];
   server = createServer(async (request, response) => {
-    const url = new URL(request.url ?? '/', 'http://api');
+    const isSecond = request.url?.startsWith('/second/') === true;
+    const url = new URL(request.url?.replace(/^\/second/, '') ?? '/', 'http://api');
+    const { [isSecond ? 'forbiddenOnSecond' : 'forbidden']: forbidden } = cluster;
     const answer = (code: number, body: object): void => {
       response.writeHead(code, { 'content-type': 'application/json', date: cluster.date.toUTCString() });
       response.end(JSON.stringify(body));
     };
     const resource = url.pathname.split('/').at(-1) ?? '';
     const needed = rightOf(request.method ?? '', url);
-    if (needed !== undefined && cluster.forbidden.includes(needed)) {
+    if (needed !== undefined && forbidden.includes(needed)) {
       return answer(403, {
         message: `pods is forbidden: User "x" cannot ${needed.split(' ')[0]} resource "${resource}"`,
       });
@@ -119,7 +125,7 @@ beforeEach(async () => {
         nonResourceAttributes === undefined
           ? `${verb} ${of}${subresource === undefined ? '' : `/${subresource}`}`
           : `${nonResourceAttributes.verb} ${nonResourceAttributes.path}`;
-      return answer(201, { status: { allowed: !cluster.forbidden.includes(right) } });
+      return answer(201, { status: { allowed: !forbidden.includes(right) } });
     }
     const refused = cluster.refused[resource];
     if (refused !== undefined) {
@@ -161,30 +167,35 @@ function look(
     namespace: async () => 'n',
     onProgress: () => undefined,
     ...(given === undefined ? {} : { given }),
-    data: {
-      kind: 'kubeconfig',
-      kubeConfig: JSON.stringify({
-        'current-context': 'x',
-        clusters: [
-          {
-            name: 'x',
-            cluster: {
-              server: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-              'insecure-skip-tls-verify': true,
-            },
-          },
-        ],
-        users: [{ name: 'x', user: { token: 't' } }],
-        contexts: [{ name: 'x', context: { cluster: 'x', user: 'x' } }],
-      }),
-      issuer: '',
-      apiAudiences: [],
-      owned: false,
-      workloadImage: 'image',
-      resolver: { routes: {}, ca: '' },
-      ...data,
-    },
+    data: { ...clusterData(), ...data },
+    ...(options.peer === undefined ? {} : { peer: { context: 'b', cluster: clusterData('/second') } }),
   });
+}
+
+/** @param path of the server at which the cluster is: `/second` for the second one */
+function clusterData(path = ''): ClusterData {
+  return {
+    kind: 'kubeconfig',
+    kubeConfig: JSON.stringify({
+      'current-context': 'x',
+      clusters: [
+        {
+          name: 'x',
+          cluster: {
+            server: `http://127.0.0.1:${(server.address() as AddressInfo).port}${path}`,
+            'insecure-skip-tls-verify': true,
+          },
+        },
+      ],
+      users: [{ name: 'x', user: { token: 't' } }],
+      contexts: [{ name: 'x', context: { cluster: 'x', user: 'x' } }],
+    }),
+    issuer: '',
+    apiAudiences: [],
+    owned: false,
+    workloadImage: 'image',
+    resolver: { routes: {}, ca: '' },
+  };
 }
 
 test('a cluster that has everything lacks nothing, and nothing is made on it', async () => {
@@ -356,4 +367,25 @@ test.each([
 
 test('whatever a pod is answered, it has reached the other one', () => {
   expect(pathLacks('reached 200\n', ['TR-21'])).toEqual([]);
+});
+
+test('of a second cluster the rights, a namespace and the clock are looked at, and told with its context', async () => {
+  const two = (...ids: string[]): Needs => ({
+    ...needsOf(
+      requirements.filter(({ id }) => ids.includes(id)),
+      { peer: true },
+    ),
+    images: [],
+  });
+  expect(await look(two('AI-06', 'RB-01'))).toEqual([]);
+  cluster.forbiddenOnSecond = ['create serviceaccounts/token', 'create pods'];
+  const lacks = await look(two('AI-06', 'RB-01'));
+  expect(lacks).toEqual([
+    expect.objectContaining({
+      missing: 'second cluster (context "b"): right: create serviceaccounts/token',
+      requirements: ['AI-06'],
+      fix: expect.stringMatching(/plan --peer-context b --output rbac/),
+    }),
+  ]);
+  expect(await look(two('RB-01'))).toEqual([]);
 });

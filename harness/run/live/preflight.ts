@@ -23,6 +23,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
   const { needs, data } = options;
   const [missing, ...before] = await Promise.all([
     missingRights(options),
+    missingOnPeer(options),
     refusedObjects(options, undefined),
     unfitNodes(options),
     missingStorage(options),
@@ -49,6 +50,38 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     lacks.push(...(await missingImages(options, namespace)));
   }
   return lacks;
+}
+
+/**
+ * What a second cluster lacks: it has no pod of the harness, so that rights, admission of a namespace and the clock are
+ * all.
+ */
+async function missingOnPeer(options: PreflightOptions): Promise<Lack[]> {
+  const { peer } = options;
+  const { peer: needed } = options.needs;
+  if (peer === undefined || needed === undefined || needed.requirements.length === 0) {
+    return [];
+  }
+  const needs = {
+    ...options.needs,
+    rights: needed.rights,
+    requirements: options.needs.requirements.filter(({ id }) => needed.requirements.includes(id)),
+  };
+  const there: PreflightOptions = { ...options, data: peer.cluster, needs };
+  const [rights, refused, clock] = await Promise.all([
+    missingRights(there),
+    refusedObjects(there, undefined),
+    clockDifference(there),
+  ]);
+  const where = `second cluster (context "${peer.context}")`;
+  return [
+    ...rights.map((right) => ({
+      ...rightLack(right),
+      fix: `conformance plan --peer-context ${peer.context} --output rbac shows the Role that grants it there`,
+    })),
+    ...refused,
+    ...clock,
+  ].map((lack) => ({ ...lack, missing: `${where}: ${lack.missing}` }));
 }
 
 /**

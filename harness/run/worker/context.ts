@@ -9,7 +9,7 @@ import type { AdditionalIssuerTrust } from '../../oauth/provider.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import { environmentOf } from '../../rpc/client.ts';
 import { createClock } from '../../rpc/clock.ts';
-import type { IdentityProviderHandle, RequirementContext, TargetAccess } from '../../rpc/context.ts';
+import type { IdentityProviderHandle, PeerCluster, RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { EnvironmentApi, ProviderPlace } from '../../rpc/environment-api.ts';
 import { toControlError } from '../../rpc/error.ts';
 import { assertClusterDeclared } from '../../rpc/preconditions.ts';
@@ -82,6 +82,7 @@ export function createContext(parts: ContextParts): RequirementContext {
     ...clusterOf(parts, environment, fixture),
     ...namespacesOf(parts, environment, fixture),
     ...providersOf(environment, fixture),
+    peerCluster: () => peerClusterOf(id, environment, fixture),
     targetAccess: async (options) => accessOf(environment, await environment.targetAccess(options)),
     auditRecords: (requester) => auditRecordsOf(environment, requester),
     certificate: (host, extra = {}) => environment.certificate({ host, ...extra }),
@@ -183,6 +184,29 @@ function providersOf(
         const { peers } = await environment.peerProviders({});
         return peers === undefined ? undefined : handleOf(peers, 'peers');
       }),
+  };
+}
+
+/** The second cluster of the run, where it has one. */
+async function peerClusterOf(
+  id: string,
+  environment: EnvironmentApi,
+  fixture: Fixture,
+): Promise<PeerCluster | undefined> {
+  const { peer } = await fixture('second cluster', () => environment.peerCluster({}));
+  if (peer === undefined) {
+    return undefined;
+  }
+  const { context, cluster } = peer;
+  const handle = createClusterHandle(askedBy(cluster, id));
+  return {
+    context,
+    issuer: cluster.issuer,
+    async createToken(workload, asked) {
+      const { namespace, serviceAccount } = workload;
+      await fixture(`${namespace}/${serviceAccount} in the second cluster`, () => environment.peerAccount(workload));
+      return (await handle.createToken({ ...workload, ...asked })).token;
+    },
   };
 }
 
