@@ -1,8 +1,8 @@
 import { decodeToken } from '../../harness/core/token.ts';
 import { refusesGood } from '../../harness/oauth/refusal.ts';
 import { isAccepted } from '../../harness/oauth/token-response.ts';
-import { type BadToken, LIFE_SECONDS } from '../../harness/probes/declared-exchanges.ts';
-import { type MatrixExchanges, requireGood } from '../../harness/probes/token-matrix.ts';
+import { type BadToken, type DeclaredExchange, LIFE_SECONDS } from '../../harness/probes/declared-exchanges.ts';
+import { requireGood } from '../../harness/probes/token-matrix.ts';
 import type { PeerCluster, RequirementContext } from '../../harness/rpc/context.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { PeerCluster, RequirementContext } from '../../harness/rpc/context.
  */
 export async function tokenOfSecondCluster(
   t: RequirementContext,
-  { peers }: MatrixExchanges,
+  peers: DeclaredExchange[],
   { context, issuer, createToken }: PeerCluster,
 ): Promise<BadToken> {
   const [peer] = peers;
