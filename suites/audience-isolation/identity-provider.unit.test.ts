@@ -113,7 +113,7 @@ describe.for([
     const setting: Setting = { forge: false, declarations: [0], only };
     expect(await evaluate(twin, setting)).toEqual({});
     expect(await evaluate(twin, { ...setting, second, reasons })).toEqual({ 'AI-06': 'failed' });
-    expect(reasons[0]).toMatch(/genuine token of the second cluster \(context "second"\)/);
+    expect(reasons[0]).toMatch(/genuine signature of the second cluster \(context "second"\)/);
   });
 });
 

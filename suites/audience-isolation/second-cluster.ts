@@ -29,7 +29,7 @@ export async function tokenOfSecondCluster(
     requireGood(isAccepted(response) ? [] : [refusesGood(exchange, response)]);
   }
   return {
-    fault: `a genuine token of the second cluster (context "${context}") for the same ServiceAccount`,
+    fault: `the genuine signature of the second cluster (context "${context}"), for the same ServiceAccount`,
     reasons: ['issuer', 'signature', 'subject'],
     make: ({ workload, provider: { audience } }) =>
       createToken(workload, { audiences: [audience], expirationSeconds: LIFE_SECONDS }),
