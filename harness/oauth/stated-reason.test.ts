@@ -39,6 +39,11 @@ test.for<[string, Reason | undefined]>([
     'time',
   ],
   ['AADSTS50027: JWT token is invalid or malformed.', undefined],
+  [
+    "AADSTS50105: Your administrator has configured the application 'a' to block users unless they are specifically granted access. The signed in user 'b' is blocked because they are not assigned to a role.",
+    undefined,
+  ],
+  ["AADSTS501051: Application 'a' is not assigned to a role for the application 'b'.", undefined],
   // Ory Hydra: the text of RFC 6749 for invalid_grant comes first
   [
     'The provided authorization grant (e.g., authorization code, resource owner credentials) or refresh token is invalid, expired, revoked, does not match the redirection URI used in the authorization request, or was issued to another client. No public JWK was registered for issuer "https://a" and subject "system:serviceaccount:a:b", and public key is required to check signature of JWT in "assertion" request parameter.',
@@ -65,6 +70,9 @@ test.for<[string, Reason | undefined]>([
   ['The client_assertion token is expired.', 'time'],
   ['issuedAt of token is in the future', 'time'],
   ['issuer does not match', 'issuer'],
+  ['User is not assigned to the client application.', undefined],
+  ['The client_assertion JWT was signed with an unregistered key.', 'signature'],
+  ['The user is not active.', undefined],
   ['Could not verify token signature.', 'signature'],
   ['The token is invalid or has expired', undefined],
   ['invalid/expired token', undefined],
@@ -83,6 +91,16 @@ test.for<[string, Reason | undefined]>([
     'audience',
   ],
   ["IDX10205: Issuer validation failed. Issuer: 'https://audience.example'.", 'issuer'],
+  // Vault, AWS STS
+  [
+    'error validating token: invalid audience (aud) claim: audience claim does not match any bound audience',
+    'audience',
+  ],
+  ['error validating claims: claim "sub" does not match any associated bound claim values', 'subject'],
+  ['no known key successfully validated the token signature', 'signature'],
+  ['Incorrect token audience', 'audience'],
+  ['Not authorized to perform sts:AssumeRoleWithWebIdentity', undefined],
+  ['this assertion was signed for a different service', undefined],
   // Ours
   ['assertion refused: audience is not this provider', 'audience'],
   ['assertion refused: not yet valid (nbf)', 'time'],

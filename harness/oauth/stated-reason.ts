@@ -4,13 +4,17 @@ export type Reason = 'audience' | 'issuer' | 'signature' | 'time' | 'reuse' | 's
 /** All of them: for a token that differs from a good one in everything. */
 export const EVERY_REASON: Reason[] = ['audience', 'issuer', 'signature', 'time', 'reuse', 'subject'];
 
-/** Words by which a text names what a reason is about. The providers whose texts were looked at are in the test. */
+/**
+ * Words by which a text names what a reason is about. The providers whose texts were looked at are in the test. A user
+ * who is "not assigned" or "not active" says nothing of a signature or of a time, nor does one who is "signed in", and
+ * what was "signed for" somebody else is not signed badly.
+ */
 const WORDS: Record<Reason, RegExp> = {
   audience: /audience|\baud\b/i,
   issuer: /issuer|\biss\b/i,
   signature:
-    /signature|signing key|signed|unknown key|verification key|public key|\bkid\b|\bjwks?\b|algorithm|\balg\b|unsecured|integrity/i,
-  time: /expir|not active|not (yet valid|valid yet)|in the future|before (it was )?issued|too (far|old|early|late)|stale|lifetime|time range|\bexp\b|\bnbf\b|\biat\b/i,
+    /signature|signing key|\b(un)?signed\b(?![ -](in|for|on|up|out)\b)|unknown key|verification key|public key|\bkid\b|\bjwks?\b|algorithm|\balg\b|unsecured|integrity/i,
+  time: /expir|(?<!\b(?:user|account|client|identity|principal|application|app|subject|credential|provider|tenant)\b (?:is |was )?)not active|not (yet valid|valid yet)|in the future|before (it was )?issued|too (far|old|early|late)|stale|lifetime|time range|\bexp\b|\bnbf\b|\biat\b/i,
   reuse: /reuse|replay|\bjti\b|(used|seen) before(?! (it was )?issued)|already (been )?used/i,
   subject: /\bsub\b|\bsubject\b(?![ -]token)|user not found|not mapped/i,
 };

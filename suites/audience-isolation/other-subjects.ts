@@ -1,5 +1,6 @@
 import type { Fetch } from '../../harness/oauth/fetch.ts';
 import { identityOf, membersOf, tellingMembers } from '../../harness/oauth/identity.ts';
+import type { Reason } from '../../harness/oauth/stated-reason.ts';
 import { isAccepted } from '../../harness/oauth/token-response.ts';
 import type { BadToken, DeclaredExchange } from '../../harness/probes/declared-exchanges.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
@@ -11,6 +12,9 @@ interface Account {
   namespace: string;
   serviceAccount: string;
 }
+
+/** Some keep the keys of assertions by issuer and subject: they find none for a subject that nobody registered. */
+const SUBJECT_REASONS: Reason[] = ['subject', 'signature'];
 
 /**
  * Tokens that are good but for their subject, by the exchange that they are presented to (AI-09).
@@ -40,7 +44,7 @@ export async function tokensOfOtherSubjects(
         ? [
             {
               fault: 'the subject of another registered ServiceAccount',
-              reasons: ['subject'],
+              reasons: SUBJECT_REASONS,
               make: () => other.good(),
               harmOf,
             },
@@ -77,7 +81,7 @@ async function tokensOfNobody(
   return {
     unmapped: accounts.map(({ fault, ...account }) => ({
       fault,
-      reasons: ['subject'],
+      reasons: SUBJECT_REASONS,
       make: async ({ provider }) =>
         (await cluster.createToken({ ...account, audiences: [provider.audience], expirationSeconds: 3_600 })).token,
     })),
@@ -87,7 +91,7 @@ async function tokensOfNobody(
         : [
             {
               fault: 'no subject',
-              reasons: ['subject'],
+              reasons: SUBJECT_REASONS,
               make: (exchange) =>
                 signedAgain(exchange, forge, (claims) => {
                   delete claims.sub;
