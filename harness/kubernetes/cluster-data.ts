@@ -19,7 +19,10 @@ export interface ClusterData {
   workloadImage: string;
   /** StorageClass for the harness's own claims, where its settings name one. */
   storageClass?: string;
-  /** True where the API server, or a front before it, does not take the tokens of ServiceAccounts. */
-  refusesServiceAccounts?: boolean;
+  /**
+   * What becomes of a ServiceAccount's fresh token, as the end of a sentence, where a front before the API server does
+   * not take it for what it is.
+   */
+  misreadsTokens?: string;
   resolver: ResolverData;
 }

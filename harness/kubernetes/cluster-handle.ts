@@ -79,8 +79,10 @@ export interface ClusterHandle {
   podReady(namespace: string, name: string, deadlineSeconds?: number): Promise<V1Pod>;
 }
 
-const TAKES_NO_TOKENS =
-  'the server of the kubeconfig answers 401 to a fresh token of a ServiceAccount: a front before the API server takes those of its own users alone, so that nothing can be shown to it';
+/** Why nothing can be shown to the API server by a ServiceAccount. */
+export function takesNoTokens(misread: string): string {
+  return `at the server of the kubeconfig a fresh token of a ServiceAccount ${misread}: a front before the API server takes its own users alone, so that nothing can be shown by such a token`;
+}
 
 /** Builds the handle from the plain data of the main process. */
 export function createClusterHandle(data: ClusterData, signal?: AbortSignal): ClusterHandle {
@@ -106,8 +108,8 @@ export function createClusterHandle(data: ClusterData, signal?: AbortSignal): Cl
     createToken: (options) => createToken(core, options),
     reviewToken: (token, audiences) => reviewToken(authentication, token, audiences),
     async callWithToken(token) {
-      if (data.refusesServiceAccounts === true) {
-        throw new HarnessError(TAKES_NO_TOKENS);
+      if (data.misreadsTokens !== undefined) {
+        throw new HarnessError(takesNoTokens(data.misreadsTokens));
       }
       return callWithToken(requests.requestWithoutCredentials, token);
     },

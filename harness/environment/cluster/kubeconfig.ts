@@ -148,13 +148,17 @@ async function issuerOf(ask: Ask, namespaces: string[], way: Way): Promise<Issue
   throw new HarnessError(explainRefusal(refusal?.status ?? 0, refusal?.words ?? '', way, right));
 }
 
+/** The API server does not know who asks, or takes him for nobody in particular. */
+const NOT_KNOWN = new Set([401, 403]);
+
 /**
- * Whether the token of a ServiceAccount gets no answer but 401 at the server of the kubeconfig: a front before it knows
- * its own users alone.
+ * What becomes of a ServiceAccount's token at the server of the kubeconfig, where it is not what an API server makes of
+ * it: a front that knows its own users alone refuses it, and one that shows credentials of its own (`kubectl proxy`)
+ * takes its holder for somebody else. Undefined where the token is taken, or nothing is known.
  */
-async function refusesServiceAccounts(upstream: Upstream, token: string | undefined): Promise<boolean> {
+async function misreadTokens(upstream: Upstream, token: string | undefined): Promise<string | undefined> {
   if (token === undefined) {
-    return false;
+    return undefined;
   }
   const credentials: Credentials = {
     form: 'a token',
@@ -163,7 +167,26 @@ async function refusesServiceAccounts(upstream: Upstream, token: string | undefi
   };
   const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
   const path = '/apis/authentication.k8s.io/v1/selfsubjectreviews';
-  return (await askOnce({ upstream, credentials }, { method: 'POST', path, body })).status === 401;
+  const { status, text } = await askOnce({ upstream, credentials }, { method: 'POST', path, body });
+  // Every authenticated user may ask who it is (Kubernetes, ClusterRole system:basic-user).
+  if (NOT_KNOWN.has(status)) {
+    return `is answered with ${status}`;
+  }
+  const { sub } = decodeToken(token).claims;
+  const username = status === 201 ? reviewedUser(text) : undefined;
+  return username === undefined || sub === undefined || username === sub
+    ? undefined
+    : `is taken for one of the user "${username}"`;
+}
+
+/** Who asked, as a SelfSubjectReview answers it; undefined for what is none. */
+function reviewedUser(text: string): string | undefined {
+  try {
+    const { status } = JSON.parse(text) as { status?: { userInfo?: { username?: string } } };
+    return status?.userInfo?.username;
+  } catch {
+    return undefined;
+  }
 }
 
 /** What is known of a live cluster without any right, and what its user may read: for the report. */
@@ -248,10 +271,7 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
     const ask: Ask = (question) => askOnce({ upstream, credentials }, question);
     const found = await issuerOf(ask, namespaces.length > 0 ? namespaces : ['default', namespace], way);
     const { issuer, audiences, algorithm } = found;
-    const [{ jwks_uri: keys }, refuses] = await Promise.all([
-      discovery(ask),
-      refusesServiceAccounts(upstream, found.token),
-    ]);
+    const [{ jwks_uri: keys }, misread] = await Promise.all([discovery(ask), misreadTokens(upstream, found.token)]);
     const gateway = await startGateway({
       upstream,
       credentials,
@@ -268,7 +288,7 @@ export async function attachKubeconfig(options: KubeconfigOptions): Promise<Star
         owned: false,
         workloadImage: liveImage('node') ?? STOCK_NODE_IMAGE,
         ...(settings?.storageClassName === undefined ? {} : { storageClass: settings.storageClassName }),
-        ...(refuses ? { refusesServiceAccounts: true } : {}),
+        ...(misread === undefined ? {} : { misreadsTokens: misread }),
         resolver: { routes: {}, ca: '' },
       },
       takeAsOwn: (who) => gateway.takeAsOwn(who),

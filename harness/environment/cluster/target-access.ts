@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { HarnessError } from '../../core/errors.ts';
 import type { RunPki } from '../../core/pki.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
+import { takesNoTokens } from '../../kubernetes/cluster-handle.ts';
 import type { TargetAccessData, TargetAccessOptions } from '../../rpc/target-access.ts';
 import { type ApiFault, apiFaultSchema } from '../../rpc/target-access.ts';
 import type { StartedCluster } from './cluster.ts';
@@ -31,7 +32,8 @@ export class TargetAccesses {
    * Makes a ServiceAccount that is bound to exactly the rules and starts a recording proxy for it.
    *
    * @param pods address at which pods of the cluster reach this host; absent where they do not
-   * @throws HarnessError where the harness may not give the rules (it holds less itself), or they do not take effect
+   * @throws HarnessError where the harness may not give the rules (it holds less itself), they do not take effect, or a
+   *   front before the API server takes the holder of the token for somebody else
    */
   async open(
     cluster: StartedCluster,
@@ -39,6 +41,10 @@ export class TargetAccesses {
     options: TargetAccessOptions,
     pods?: string,
   ): Promise<TargetAccessData> {
+    const { misreadsTokens } = cluster.data;
+    if (misreadsTokens !== undefined) {
+      throw new HarnessError(takesNoTokens(misreadsTokens));
+    }
     this.#count += 1;
     const id = String(this.#count);
     const account = await BoundServiceAccount.create(cluster, options, { id, runId: this.#runId });

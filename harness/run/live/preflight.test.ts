@@ -159,7 +159,7 @@ const needs = (...ids: string[]): Needs => ({
 
 function look(
   options: Needs,
-  more: { given?: string; refusesServiceAccounts?: boolean; storageClass?: string } = {},
+  more: { given?: string; misreadsTokens?: string; storageClass?: string } = {},
 ): Promise<Lack[]> {
   const { given, ...data } = more;
   return preflight({
@@ -321,7 +321,7 @@ test('clocks that differ are told', async () => {
 });
 
 test('a front that takes no ServiceAccount tokens is in the way of what shows one', async () => {
-  expect(await look(needs('AI-20', 'PV-08'), { refusesServiceAccounts: true })).toEqual([
+  expect(await look(needs('AI-20', 'PV-08'), { misreadsTokens: 'is answered with 401' })).toEqual([
     expect.objectContaining({ missing: 'an API server that takes ServiceAccount tokens', requirements: ['AI-20'] }),
   ]);
 });

@@ -31,10 +31,10 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     clockDifference(options),
   ]);
   const lacks = [...missing.map(rightLack), ...before.flat()];
-  if (data.refusesServiceAccounts === true) {
+  if (data.misreadsTokens !== undefined) {
     lacks.push({
       missing: 'an API server that takes ServiceAccount tokens',
-      found: 'a fresh token of a ServiceAccount is answered with 401 at the server of the kubeconfig',
+      found: `a fresh token of a ServiceAccount ${data.misreadsTokens} at the server of the kubeconfig`,
       fix: 'use a kubeconfig that leads to the API server itself, and not to a front of it',
       requirements: needs.requirements.filter(presentsTokens).map(({ id }) => id),
     });

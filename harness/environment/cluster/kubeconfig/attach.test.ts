@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { makePki } from '../../../core/pki.ts';
 import { createClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { settingsSchema } from '../../../targets/settings.ts';
 import type { StartedCluster } from '../cluster.ts';
 import { attachKubeconfig } from '../kubeconfig.ts';
+import { TargetAccesses } from '../target-access.ts';
 import { type FakeApiServer, fakeApiServer, fakeConnectProxy, fakeSocksProxy, type Seen } from './fake-servers.ts';
 
 const run = promisify(execFile);
@@ -523,11 +525,22 @@ describe('what the harness makes', () => {
 
   test('a front that takes no ServiceAccount tokens is known from the first question on', async () => {
     vi.stubEnv('KUBECONFIG', fileOf({}));
-    expect((await attach()).data.refusesServiceAccounts).toBeUndefined();
+    expect((await attach()).data.misreadsTokens).toBeUndefined();
     api.refusesServiceAccounts = true;
     const { data } = await attach();
-    expect(data.refusesServiceAccounts).toBe(true);
-    await expect(createClusterHandle(data).callWithToken('x')).rejects.toThrow(/takes those of its own users alone/);
+    expect(data.misreadsTokens).toBe('is answered with 401');
+    await expect(createClusterHandle(data).callWithToken('x')).rejects.toThrow(/takes its own users alone/);
+  });
+
+  test('and so is one that shows credentials of its own in their place, as kubectl proxy may', async () => {
+    vi.stubEnv('KUBECONFIG', fileOf({}));
+    api.asksAs = 'system:admin';
+    const { data } = await attach();
+    expect(data.misreadsTokens).toBe('is taken for one of the user "system:admin"');
+    await expect(createClusterHandle(data).callWithToken('x')).rejects.toThrow(/of the user "system:admin"/);
+    await expect(
+      new TargetAccesses('run').open({ data } as StartedCluster, await makePki('test'), { namespace: 'a', rules: [] }),
+    ).rejects.toThrow(/of the user "system:admin"/);
   });
 });
 

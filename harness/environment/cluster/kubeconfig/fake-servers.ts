@@ -35,6 +35,8 @@ export interface FakeApiServer extends AsyncDisposable {
   answers: { status: number; body?: unknown }[];
   /** Answers 401 to whoever shows one of its tokens, as a front does that knows its own users alone. */
   refusesServiceAccounts: boolean;
+  /** It shows credentials of its own, whatever it is shown. */
+  asksAs: string | undefined;
   /** Hangs up on each request by a connection that it has answered on before, as if it had just been closed as idle. */
   closesIdle: boolean;
 }
@@ -86,6 +88,9 @@ function seenOf(request: IncomingMessage, body: string): Seen {
   };
 }
 
+/** Whose the tokens are that it mints. */
+const SERVICE_ACCOUNT = 'system:serviceaccount:default:default';
+
 /** Enough of an API server to attach to: it mints tokens for whoever shows anything, and takes an exec. */
 export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
   const { host = '127.0.0.1', plain = false, prefix = '', names = [] } = options;
@@ -93,7 +98,11 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
   const { privateKey } = await generateKeyPair('ES256');
   const seen: Seen[] = [];
   const answers: FakeApiServer['answers'] = [];
-  const state = { refusesServiceAccounts: false, closesIdle: false };
+  const state = {
+    refusesServiceAccounts: false,
+    asksAs: undefined as string | undefined,
+    closesIdle: false,
+  };
   const used = new WeakSet<Socket>();
   const issuer = 'https://issuer.example';
   const serve = async (request: IncomingMessage): Promise<{ status: number; body: unknown }> => {
@@ -123,8 +132,13 @@ export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise
         .setProtectedHeader({ alg: 'ES256' })
         .setIssuer(issuer)
         .setAudience('api')
+        .setSubject(SERVICE_ACCOUNT)
         .sign(privateKey);
       return { status: 201, body: { kind: 'TokenRequest', apiVersion: 'authentication.k8s.io/v1', status: { token } } };
+    }
+    if (found.path.endsWith('/selfsubjectreviews')) {
+      const username = state.asksAs ?? SERVICE_ACCOUNT;
+      return { status: 201, body: { status: { userInfo: { username } } } };
     }
     if (found.path === '/version') {
       return { status: 200, body: { major: '1', minor: '35', gitVersion: 'v1.35.0' } };
