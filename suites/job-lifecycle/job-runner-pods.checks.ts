@@ -6,13 +6,12 @@ import {
   assumes,
   describeOutcome,
   endsOf,
-  type ObservedObject,
   ofKind,
-  podsOf,
+  type PodSpec,
   type RunnerRecord,
   refusalOf,
   type SubmittedTask,
-  specOf,
+  specsOfTask,
   taskNamed,
 } from '../../harness/roles/job-runner/record.ts';
 import {
@@ -28,8 +27,8 @@ import { OVERRIDE } from '../../harness/roles/job-runner/scenarios/tasks.ts';
 export function writesTheSamePod(record: RunnerRecord): Finding[] {
   const [first, second] = ['first', 'second'].map((label) => {
     const task = taskNamed(record, label);
-    const [pod] = task === undefined ? [] : podsOf(record, task);
-    return task === undefined || pod === undefined ? undefined : neutralSpec(record, task, pod);
+    const [asked] = task === undefined ? [] : specsOfTask(record, task);
+    return task === undefined || asked === undefined ? undefined : neutralSpec(record, task, asked.spec);
   });
   if (first === undefined || second === undefined) {
     return ['the two tasks that are the same did not both have a pod'];
@@ -43,11 +42,11 @@ export function writesTheSamePod(record: RunnerRecord): Finding[] {
 }
 
 /** A pod's specification without what names the task: ids, names made of them, hashes. */
-function neutralSpec(record: RunnerRecord, { task, marker }: SubmittedTask, pod: ObservedObject): string {
-  const own = ofKind(record, 'Job', marker).map(({ name }) => name);
+function neutralSpec(record: RunnerRecord, { task, marker }: SubmittedTask, spec: PodSpec): string {
+  const own = (['Pod', 'Job'] as const).flatMap((kind) => ofKind(record, kind, marker).map(({ name }) => name));
   const volumes = /kube-api-access-[a-z0-9]{5}/g;
-  let text = JSON.stringify(specOf(pod)).replaceAll(volumes, 'TOKEN');
-  for (const known of [pod.name, ...own, marker, task.id, task.agent]) {
+  let text = JSON.stringify(spec).replaceAll(volumes, 'TOKEN');
+  for (const known of [...own, marker, task.id, task.agent]) {
     text = text.replaceAll(known, 'ID');
   }
   for (const id of [task.id, task.agent]) {
@@ -93,13 +92,13 @@ function hasResources(
 ): Finding[] {
   const { container: agent } = record.target;
   const task = taskNamed(record, label);
-  const [pod] = task === undefined ? [] : podsOf(record, task);
-  if (pod === undefined) {
+  const [asked] = task === undefined ? [] : specsOfTask(record, task);
+  if (asked === undefined) {
     return [`the task ${label} had no pod`];
   }
-  const container = specOf(pod).containers.find(({ name }) => name === agent);
+  const container = asked.spec.containers.find(({ name }) => name === agent);
   if (container === undefined) {
-    return [`pod ${pod.name} has no container ${agent}`];
+    return [`${asked.who} has no container ${agent}`];
   }
   return (['requests', 'limits'] as const).flatMap((part) =>
     Object.entries({ ...defaults[part], ...override[part] }).flatMap(([name, value]) => {
@@ -115,11 +114,11 @@ function hasResources(
 export function mergesTemplate(record: RunnerRecord): Finding[] {
   assumes(record, 'pod-template');
   const [task] = record.tasks;
-  const [pod] = task === undefined ? [] : podsOf(record, task);
-  if (task === undefined || pod === undefined) {
+  const [asked] = task === undefined ? [] : specsOfTask(record, task);
+  if (task === undefined || asked === undefined) {
     return [`the task had no pod${task === undefined ? '' : `: it ${describeOutcome(record, task)}`}`];
   }
-  const spec = specOf(pod);
+  const { spec } = asked;
   const agent = spec.containers.find(({ name }) => name === record.target.container);
   const has = (what: string, is: boolean): Finding[] => (is ? [] : [`the template's ${what} is not in the pod`]);
   const tolerations = spec.tolerations ?? [];

@@ -10,6 +10,7 @@ import {
 } from '../../harness/roles/job-runner/record.ts';
 import { at, ended, record, seen, target, task } from '../../harness/roles/job-runner/record-builders.ts';
 import type { LimitRecord } from '../../harness/roles/job-runner/scenarios/ids.ts';
+import type { ResourcesRecord } from '../../harness/roles/job-runner/scenarios/settings.ts';
 import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
 import { keepsJobs, keepsToItsOwn, runsEachTaskOnce } from './job-runner.checks.ts';
 import {
@@ -22,7 +23,7 @@ import {
   waitsForTheSilent,
 } from './job-runner-ends.checks.ts';
 import { boundsLogs, boundsMemory, givesLinesWhole, streamsOutput } from './job-runner-output.checks.ts';
-import { writesTheSamePod } from './job-runner-pods.checks.ts';
+import { appliesResources, writesTheSamePod } from './job-runner-pods.checks.ts';
 import { keepsLimits, obeysSigterm } from './job-runner-process.checks.ts';
 
 test.each([
@@ -282,6 +283,39 @@ test('JL-38: ids, hashes and times are no difference; the order of variables is 
   expect(found(['A', 'B'])).toEqual([]);
   expect(found(['B', 'A'])).toHaveLength(1);
   expect(found(['A', 'B'], 'other')).toHaveLength(1);
+});
+
+describe('what a cluster makes of a pod is not the runner’s doing', () => {
+  const [first, second] = [task('first'), task('second')];
+  const agent = { name: 'agent', image: 'i', resources: { limits: { cpu: '1' } } };
+  const ofJob = (of: SubmittedTask, container: object = agent) =>
+    seen(1, 'ADDED', 'Job', of, { spec: { template: { spec: { containers: [container] } } } });
+  const admitted = (of: SubmittedTask, containers: object[]) => seen(2, 'ADDED', 'Pod', of, { spec: { containers } });
+
+  test('JL-38: a webhook puts another container into each pod', () => {
+    const mesh = (id: string) => ({ name: 'mesh', env: [{ name: 'ID', value: id }] });
+    const objects = [
+      ofJob(first),
+      ofJob(second),
+      admitted(first, [agent, mesh('one')]),
+      admitted(second, [mesh('other'), agent]),
+    ];
+    expect(writesTheSamePod(record({ tasks: [first, second], objects }))).toEqual([]);
+  });
+
+  test('JL-42: defaults of a LimitRange, and limits that a policy changed', () => {
+    const documented = { limits: { cpu: '1' }, overriddenBy: [] };
+    const found = (asked: object, given: object) => {
+      const tasks = record({
+        target: target({ documented: { resources: documented } }),
+        tasks: [first],
+        objects: [ofJob(first, { ...agent, resources: asked }), admitted(first, [{ ...agent, resources: given }])],
+      });
+      return appliesResources({ target: tasks.target, tasks } as unknown as ResourcesRecord);
+    };
+    expect(found({ limits: { cpu: '1' } }, { limits: { cpu: '250m' } })).toEqual([]);
+    expect(found({}, { limits: { cpu: '1' } })).toEqual(['the task first: limits.cpu is not set, not 1']);
+  });
 });
 
 describe('JL-31: Jobs that are preserved', () => {

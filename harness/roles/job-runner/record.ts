@@ -338,15 +338,29 @@ export function nothingRuns(record: Pick<RunnerRecord, 'objects' | 'tasks' | 'ev
     );
 }
 
-/** The pods that a runner asks for: as each task's Job has them, or as the pod itself, where no Job was seen. */
-export function specsOf(record: Pick<RunnerRecord, 'objects' | 'tasks'>): { who: string; spec: PodSpec }[] {
-  return record.tasks.flatMap((task) => {
-    const jobs = jobsOf(record, task).map(({ name, first }) => {
-      const { template } = (first as { spec?: unknown }).spec as { template: { spec: PodSpec } };
-      return { who: `Job ${name}`, spec: template.spec };
-    });
-    return jobs.length > 0 ? jobs : podsOf(record, task).map((pod) => ({ who: `pod ${pod.name}`, spec: specOf(pod) }));
+/** A pod as a runner asks for it. */
+export interface AskedPod {
+  /** The Job that has it as its template, or the pod itself. */
+  who: string;
+  spec: PodSpec;
+}
+
+/**
+ * The pods that a runner asks for, for one task: as its Jobs have them, or as the pods themselves, where no Job was
+ * seen. What a cluster adds to a pod or changes in it (defaults of a LimitRange, sidecars, other images) is not the
+ * runner's doing.
+ */
+export function specsOfTask(record: Pick<RunnerRecord, 'objects'>, task: SubmittedTask): AskedPod[] {
+  const jobs = jobsOf(record, task).flatMap(({ name, first }) => {
+    const { spec = {} } = first as { spec?: { template?: { spec: PodSpec } } };
+    return spec.template === undefined ? [] : [{ who: `Job ${name}`, spec: spec.template.spec }];
   });
+  return jobs.length > 0 ? jobs : podsOf(record, task).map((pod) => ({ who: `pod ${pod.name}`, spec: specOf(pod) }));
+}
+
+/** The same for every task. */
+export function specsOf(record: Pick<RunnerRecord, 'objects' | 'tasks'>): AskedPod[] {
+  return record.tasks.flatMap((task) => specsOfTask(record, task));
 }
 
 /** Findings about the specification of every task's pod; that there is none is one. */

@@ -12,11 +12,10 @@ import {
   escaped,
   LAST_OUTPUT_SECONDS,
   leftOvers,
-  podsOf,
   type RunnerRecord,
   SLACK_SECONDS,
   saidBy,
-  specOf,
+  specsOfTask,
   summarise,
   TASK_SECONDS,
   taskNamed,
@@ -184,14 +183,14 @@ export interface AgentPodSpec {
   dnsConfig?: object;
 }
 
-/** The specification of a task's pod, and its agent's container; undefined where there was none. */
+/** The specification of a task's pod as the runner asks for it, and its agent's container; undefined: there was none. */
 export function agentOf(
   record: RunnerRecord,
   label: string,
 ): { spec: AgentPodSpec | undefined; agent: AgentPodSpec['containers'][number] | undefined } {
   const task = taskNamed(record, label);
-  const [pod] = task === undefined ? [] : podsOf(record, task);
-  const spec = pod === undefined ? undefined : (specOf(pod) as unknown as AgentPodSpec);
+  const [asked] = task === undefined ? [] : specsOfTask(record, task);
+  const spec = asked?.spec as AgentPodSpec | undefined;
   return { spec, agent: spec?.containers.find(({ name }) => name === record.target.container) };
 }
 
