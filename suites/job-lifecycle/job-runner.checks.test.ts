@@ -43,9 +43,14 @@ test('JL-22: a second pod of a task is one too many, and a task without any is o
     seen(9, 'ADDED', 'Pod', one, { name: 'again' }),
     seen(1, 'ADDED', 'Job', two),
   ];
-  expect(runsEachTaskOnce(record({ tasks: [one, two], objects })).map(textOf)).toEqual([
+  const tasks = record({ tasks: [one, two], objects });
+  expect(runsEachTaskOnce({ tasks, interrupted: [] }).map(textOf)).toEqual([
     expect.stringContaining('the task one had 2 pods'),
     expect.stringContaining('the task two had 0 pods'),
+  ]);
+  // A task that was to be evicted and had no pod was refused one for another reason.
+  expect(runsEachTaskOnce({ tasks: record({}), interrupted: [tasks] }).map(textOf)).toEqual([
+    expect.stringContaining('the task one had 2 pods'),
   ]);
 });
 
@@ -55,7 +60,10 @@ test('JL-22: an agent that is started again in its pod ran twice, though the pod
     seen(second, 'MODIFIED', 'Pod', fails, { status: { containerStatuses: [{ name: 'agent', restartCount }] } });
   const job = seen(1, 'ADDED', 'Job', fails);
   const found = (...pods: ObjectEvent[]) =>
-    runsEachTaskOnce(record({ tasks: [fails], objects: [job, seen(1, 'ADDED', 'Pod', fails), ...pods] }));
+    runsEachTaskOnce({
+      tasks: record({ tasks: [fails], objects: [job, seen(1, 'ADDED', 'Pod', fails), ...pods] }),
+      interrupted: [],
+    });
   expect(found(pod(2, 0))).toEqual([]);
   expect(found(pod(2, 1), pod(3, 0))).toEqual([expect.stringContaining('was started 2 times in its pod')]);
 });

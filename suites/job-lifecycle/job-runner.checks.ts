@@ -17,32 +17,41 @@ import {
   statusOf,
 } from '../../harness/roles/job-runner/record.ts';
 import type { IdsRecord } from '../../harness/roles/job-runner/scenarios/ids.ts';
+import type { RunsRecord } from '../../harness/roles/job-runner/scenarios/interruptions.ts';
 import { describeResumption, type ParentPodRecord } from '../../harness/roles/job-runner/scenarios/parent-pod.ts';
 import type { CleanUpRecord } from '../../harness/roles/job-runner/scenarios/settings.ts';
 import type { TasksRecord } from '../../harness/roles/job-runner/scenarios/tasks.ts';
 
 /**
- * JL-22: one Job and one pod for each task, never a second pod, also for one that failed; and in its pod the agent
- * starts once.
+ * JL-22: one Job and one pod for each task, never a second pod, also for one that failed or was ended from outside; and
+ * in its pod the agent starts once.
  */
-export function runsEachTaskOnce(record: RunnerRecord): Finding[] {
-  return record.tasks.flatMap((task) => {
-    const jobs = jobsOf(record, task);
-    const pods = podsOf(record, task);
-    const named = pods.map(({ name }) => name).join(', ');
-    const restarts = restartsOf(record, pods);
-    return [
-      ...(jobs.length === 1
-        ? []
-        : [`the task ${task.label} had ${jobs.length} Jobs; it ${describeOutcome(record, task)}`]),
-      ...(pods.length === 1
-        ? []
-        : [`the task ${task.label} had ${pods.length} pods (${named}); it ${describeOutcome(record, task)}`]),
-      ...(restarts === 0
-        ? []
-        : [`the agent of the task ${task.label} was started ${restarts + 1} times in its pod (${named})`]),
-    ];
-  });
+export function runsEachTaskOnce({ tasks, interrupted }: Pick<RunsRecord, 'tasks' | 'interrupted'>): Finding[] {
+  return [
+    ...tasks.tasks.flatMap((task) => isNotOnce(tasks, task, 1)),
+    // Whether such a task comes to a pod at all is seen of the others.
+    ...interrupted.flatMap((record) => record.tasks.flatMap((task) => isNotOnce(record, task, 0))),
+  ];
+}
+
+/** @param least Jobs and pods that the task must have had */
+function isNotOnce(record: RunnerRecord, task: SubmittedTask, least: 0 | 1): Finding[] {
+  const jobs = jobsOf(record, task);
+  const pods = podsOf(record, task);
+  const named = pods.map(({ name }) => name).join(', ');
+  const restarts = restartsOf(record, pods);
+  const isOnce = (count: number): boolean => count === 1 || (count === 0 && least === 0);
+  return [
+    ...(isOnce(jobs.length)
+      ? []
+      : [`the task ${task.label} had ${jobs.length} Jobs; it ${describeOutcome(record, task)}`]),
+    ...(isOnce(pods.length)
+      ? []
+      : [`the task ${task.label} had ${pods.length} pods (${named}); it ${describeOutcome(record, task)}`]),
+    ...(restarts === 0
+      ? []
+      : [`the agent of the task ${task.label} was started ${restarts + 1} times in its pod (${named})`]),
+  ];
 }
 
 /** How often the agent's container was started again, at most, in one of some pods. */

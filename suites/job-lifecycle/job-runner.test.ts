@@ -6,7 +6,7 @@ import {
 } from '../../harness/roles/job-runner/scenarios/disruptions.ts';
 import { observeEnds, observeFaults, observeTimeLimits } from '../../harness/roles/job-runner/scenarios/faults.ts';
 import { observeIds, observeLimits } from '../../harness/roles/job-runner/scenarios/ids.ts';
-import { observeInterruptions } from '../../harness/roles/job-runner/scenarios/interruptions.ts';
+import { observeInterruptions, observeRuns } from '../../harness/roles/job-runner/scenarios/interruptions.ts';
 import { observeOtherContainers } from '../../harness/roles/job-runner/scenarios/other-containers.ts';
 import {
   observeLongOutput,
@@ -77,7 +77,7 @@ requirement('JL-20', check(observePreflight, provesFirst));
 
 requirement('JL-21', check(observeRefusals, refusesWhatItCannotDo));
 
-requirement('JL-22', check(observeTasks, runsEachTaskOnce));
+requirement('JL-22', check(observeRuns, runsEachTaskOnce));
 
 requirement('JL-23', check(observeIds, namesEveryTask));
 

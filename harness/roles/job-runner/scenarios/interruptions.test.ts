@@ -1,8 +1,8 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
-import { statusAfterShutdown } from './interruptions.ts';
+import { KUBELET_ENDS, statusByKubelet } from './interruptions.ts';
 
-test('after its node’s shutdown a pod has failed, and its agent has ended with 0', () => {
+test.each(KUBELET_ENDS)('after the $by a pod has failed, and its agent has ended with 0', (end) => {
   const startedAt = '2026-01-01T10:00:00Z';
   const running = (name: string) => ({
     name,
@@ -11,9 +11,10 @@ test('after its node’s shutdown a pod has failed, and its agent has ended with
     state: { running: { startedAt } },
   });
   const pod = { status: { containerStatuses: [running('agent'), running('other')] } } as KubernetesObject;
-  expect(statusAfterShutdown(pod, 'agent', new Date('2026-01-01T10:00:20.500Z'))).toMatchObject({
+  expect(statusByKubelet(pod, 'agent', new Date('2026-01-01T10:00:20.500Z'), end)).toMatchObject({
     phase: 'Failed',
-    reason: 'Terminated',
+    reason: end.reason,
+    message: end.message,
     conditions: [
       { type: 'DisruptionTarget', reason: 'TerminationByKubelet', lastTransitionTime: '2026-01-01T10:00:20Z' },
     ],

@@ -24,10 +24,16 @@ import {
 import { jobRunnerTarget } from '../target.ts';
 import { evict } from './evict.ts';
 import { faultSeconds, limitsBySettings } from './faults.ts';
-import { limitsTasks, withEvidence } from './tasks.ts';
+import { limitsTasks, shareTasks, withEvidence } from './tasks.ts';
 
 /** What ends a task from outside, as a sentence has it. */
-export const INTERRUPTIONS = ['time limit', 'eviction', 'cancellation', 'shutdown of its node'] as const;
+export const INTERRUPTIONS = [
+  'time limit',
+  'eviction',
+  'eviction by its node',
+  'cancellation',
+  'shutdown of its node',
+] as const;
 export type Interruption = (typeof INTERRUPTIONS)[number];
 
 export interface InterruptionRecord extends RunnerRecord {
@@ -44,14 +50,31 @@ const SAVES_ITS_WORK = { WORKLOAD_LINES: '1', WORKLOAD_SLEEP_SECONDS: '600', WOR
 const LIMIT_SECONDS = 15;
 
 /** One task for each interruption that can be brought about. */
-export async function observeInterruptions(t: RequirementContext): Promise<RunnersRecord<InterruptionRecord>> {
-  const target = jobRunnerTarget(t);
-  const records = await t.shared('job runner: interruptions', () =>
+function shareInterruptions(t: RequirementContext): Promise<InterruptionRecord[]> {
+  return t.shared('job runner: interruptions', () =>
     Promise.all([
       withReadyJobRunner(t, { purpose: 'interruptions' }, (runner) => interruptEach(t, runner)),
-      ...(limitsBySettings(target) ? [limitBySettings(t)] : []),
+      ...(limitsBySettings(jobRunnerTarget(t)) ? [limitBySettings(t)] : []),
     ]),
   );
+}
+
+/** What was seen of the usual tasks, and of those that were ended from outside. */
+export interface RunsRecord extends RunnersRecord {
+  tasks: RunnerRecord;
+  interrupted: RunnerRecord[];
+}
+
+/** The same, alongside the usual tasks: what was ended from outside must not run again either. */
+export async function observeRuns(t: RequirementContext): Promise<RunsRecord> {
+  const [tasks, interrupted] = await Promise.all([shareTasks(t), shareInterruptions(t)]);
+  return { ...withEvidence<RunnerRecord>(t, jobRunnerTarget(t), [tasks, ...interrupted]), tasks, interrupted };
+}
+
+/** {@link shareInterruptions}, with how each task went, and what was not tried, as evidence. */
+export async function observeInterruptions(t: RequirementContext): Promise<RunnersRecord<InterruptionRecord>> {
+  const target = jobRunnerTarget(t);
+  const records = await shareInterruptions(t);
   const notTried = records.flatMap((record) => record.notTried);
   if (notTried.length > 0) {
     t.evidence('not exercised', notTried);
@@ -78,7 +101,10 @@ async function interruptEach(t: RequirementContext, runner: LaunchedRunner): Pro
     interrupted.push({ label: 'time-limit', by: 'time limit' });
   }
   const evicted = await runner.submit('evicted', { env: SAVES_ITS_WORK });
-  const shutDown = await runner.submit('shut-down', { env: SAVES_ITS_WORK });
+  const byItsNode = [];
+  for (const end of KUBELET_ENDS) {
+    byItsNode.push({ end, task: await runner.submit(end.label, { env: SAVES_ITS_WORK }) });
+  }
   const cancelled = target.capabilities.includes('cancel')
     ? await runner.submit('cancelled', { env: SAVES_ITS_WORK })
     : undefined;
@@ -87,19 +113,23 @@ async function interruptEach(t: RequirementContext, runner: LaunchedRunner): Pro
     await evict(runner, evicted);
     interrupted.push({ label: 'evicted', by: 'eviction' });
   }
-  if (await agentIsAtWork(runner, shutDown)) {
-    const refused = await reportShutdown(runner, shutDown);
+  for (const { end, task } of byItsNode) {
+    if (!(await agentIsAtWork(runner, task))) {
+      continue;
+    }
+    const refused = await reportEnd(runner, task, end);
     if (refused === undefined) {
-      interrupted.push({ label: 'shut-down', by: 'shutdown of its node' });
+      interrupted.push({ label: end.label, by: end.by });
     } else {
-      notTried.push(`the shutdown of a node: ${refused}`);
+      notTried.push(`the ${end.by}: ${refused}`);
     }
   }
   if (cancelled !== undefined && (await agentIsAtWork(runner, cancelled))) {
     await runner.cancel('cancelled');
     interrupted.push({ label: 'cancelled', by: 'cancellation' });
   }
-  await untilReported(runner, hasLimit ? LIMIT_SECONDS : 0, notTried.length === 0 ? undefined : shutDown);
+  const without = notTried.length === 0 ? [] : byItsNode.map(({ task }) => task);
+  await untilReported(runner, hasLimit ? LIMIT_SECONDS : 0, without);
   return { ...runner.record(), interrupted, notTried };
 }
 
@@ -127,21 +157,45 @@ async function agentIsAtWork(runner: LaunchedRunner, task: SubmittedTask): Promi
   }
 }
 
+/** How a kubelet ends a pod of its own accord, as it says in the pod's status. */
+interface KubeletEnd {
+  /** Of the task. */
+  label: string;
+  by: Interruption;
+  reason: string;
+  message: string;
+}
+
+/** Kubernetes: Node Shutdowns; Node-pressure Eviction. */
+export const KUBELET_ENDS: readonly KubeletEnd[] = [
+  {
+    label: 'shut-down',
+    by: 'shutdown of its node',
+    reason: 'Terminated',
+    message: 'Pod was terminated in response to imminent node shutdown.',
+  },
+  {
+    label: 'low-on-memory',
+    by: 'eviction by its node',
+    reason: 'Evicted',
+    message: 'The node was low on resource: memory. Threshold quantity: 100Mi, available: 93Mi. ',
+  },
+];
+
 /**
- * Writes into the pod's status what a kubelet writes when its node shuts down and the agent has ended with 0
- * (Kubernetes, Node Shutdowns): the pod has failed, and stays. The kubelet ends the agent by SIGTERM then, since no pod
- * comes back from a terminal phase.
+ * Writes into the pod's status what a kubelet writes when it has ended the pod and the agent has ended with 0: the pod
+ * has failed, and stays. The kubelet ends the agent by SIGTERM then, since no pod comes back from a terminal phase.
  *
  * @returns the API server's message where the harness may not write there
  */
-async function reportShutdown(runner: LaunchedRunner, task: SubmittedTask): Promise<string | undefined> {
+async function reportEnd(runner: LaunchedRunner, task: SubmittedTask, end: KubeletEnd): Promise<string | undefined> {
   const [pod] = podsOf(runner, task);
   const path = `/api/v1/namespaces/${runner.namespace}/pods/${pod?.name}/status`;
   const now = (await (await runner.cluster.request(path)).json()) as KubernetesObject;
   const response = await runner.cluster.request(path, {
     method: 'PATCH',
     headers: { 'content-type': 'application/strategic-merge-patch+json' },
-    body: JSON.stringify({ status: statusAfterShutdown(now, runner.target.container, new Date()) }),
+    body: JSON.stringify({ status: statusByKubelet(now, runner.target.container, new Date(), end) }),
   });
   const answer = await response.text();
   if (response.status === 403) {
@@ -153,8 +207,13 @@ async function reportShutdown(runner: LaunchedRunner, task: SubmittedTask): Prom
   return undefined;
 }
 
-/** The status of a pod that runs, as it is after its node's shutdown. */
-export function statusAfterShutdown(pod: KubernetesObject, container: string, at: Date): object {
+/** The status of a pod that runs, as it is when its kubelet has ended it. */
+export function statusByKubelet(
+  pod: KubernetesObject,
+  container: string,
+  at: Date,
+  { reason, message }: Pick<KubeletEnd, 'reason' | 'message'>,
+): object {
   const finishedAt = `${at.toISOString().slice(0, 19)}Z`;
   const ended = (status: ContainerStatus & { containerID?: string }): object => ({
     ...status,
@@ -172,14 +231,14 @@ export function statusAfterShutdown(pod: KubernetesObject, container: string, at
   });
   return {
     phase: 'Failed',
-    reason: 'Terminated',
-    message: 'Pod was terminated in response to imminent node shutdown.',
+    reason,
+    message,
     conditions: [
       {
         type: 'DisruptionTarget',
         status: 'True',
         reason: 'TerminationByKubelet',
-        message: 'Pod was terminated in response to imminent node shutdown.',
+        message,
         lastTransitionTime: finishedAt,
       },
     ],
@@ -193,12 +252,16 @@ export function statusAfterShutdown(pod: KubernetesObject, container: string, at
  * Waits until every task is over, or its documented time has passed; then until the agents have ended, too, and for a
  * report that comes of that.
  *
- * @param without a task that nothing ends
+ * @param without tasks that nothing may end
  */
-async function untilReported(runner: LaunchedRunner, limitSeconds: number, without?: SubmittedTask): Promise<void> {
+async function untilReported(
+  runner: LaunchedRunner,
+  limitSeconds: number,
+  without: readonly SubmittedTask[] = [],
+): Promise<void> {
   const { target } = runner;
   const seconds = Math.max(faultSeconds(target, 'eviction'), faultSeconds(target, 'deadline'));
-  const tasks = runner.tasks.filter((task) => task !== without);
+  const tasks = runner.tasks.filter((task) => !without.includes(task));
   await runner.until(() => allOver({ events: runner.events, tasks }), limitSeconds + seconds + 2 * SLACK_SECONDS);
   // An agent may end when its task was reported to have: what the runner makes of that code is the question.
   const haveEnded = (): boolean =>
