@@ -57,6 +57,8 @@ export const API_FAULT_KINDS = [
    * What is read once is answered the same way again, as where the controllers have not come to it yet; watches go on.
    */
   'stale',
+  /** No fault: a Job or pod that it creates gets further containers, as from a mutating webhook. */
+  'inject-containers',
 ] as const;
 
 export const apiFaultSchema = z.strictObject({
@@ -82,6 +84,9 @@ export const apiFaultSchema = z.strictObject({
   bytes: z.number().int().min(0).optional(),
   /** `cut-log`: instead, it ends in the middle of this text, whatever stands around it. */
   within: z.string().min(2).optional(),
+  /** `inject-containers`: of the pod; JSON requests alone. */
+  containers: z.array(z.record(z.string(), z.unknown())).optional(),
+  initContainers: z.array(z.record(z.string(), z.unknown())).optional(),
   /** `cut-watch`, `cut-log`: the answer ends as if it were whole, and not by a reset of its connection. */
   clean: z.boolean().optional(),
 });

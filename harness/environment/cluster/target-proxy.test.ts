@@ -104,6 +104,22 @@ describe('the recording proxy', () => {
   const records = () => proxy.records().records;
   const JOBS = '/apis/batch/v1/namespaces/a/jobs';
 
+  it('puts containers into what is created, as a webhook would, and passes what is no JSON', async () => {
+    proxy.setFaults([{ kind: 'inject-containers', resources: ['jobs'], containers: [{ name: 'mesh' }] }]);
+    const job = { spec: { template: { spec: { containers: [{ name: 'agent' }] } } } };
+    const sent = async (path: string, type: string, body: object): Promise<unknown> => {
+      const request = send('POST', path, { 'content-type': type }, JSON.stringify(body));
+      const [response] = await once(request, 'response');
+      return JSON.parse((JSON.parse(await text(response)) as { body: string }).body);
+    };
+    expect(await sent(JOBS, 'application/json', job)).toEqual({
+      spec: { template: { spec: { containers: [{ name: 'mesh' }, { name: 'agent' }] } } },
+    });
+    expect(await sent(JOBS, 'application/vnd.kubernetes.protobuf', job)).toEqual(job);
+    expect(await sent('/api/v1/namespaces/a/configmaps', 'application/json', job)).toEqual(job);
+    expect(records().map(({ fault }) => fault)).toEqual(['inject-containers', undefined, undefined]);
+  });
+
   it('passes the target’s own credentials and bodies on, and records what was asked', async () => {
     const answer = await ask('POST', JOBS, '{"kind":"Job"}');
     expect(JSON.parse(answer.body)).toMatchObject({ authorization: `Bearer ${TOKEN}`, body: '{"kind":"Job"}' });

@@ -3,6 +3,7 @@ import { AnswerRelay } from './answer-relay.ts';
 import { awaitLatency, faultAnswer } from './fault-answers.ts';
 import type { ArmedFaults } from './faults.ts';
 import { endToEnd } from './headers.ts';
+import { injectedBody, withLength } from './injection.ts';
 import type { RequestRecorder } from './recorder.ts';
 import type { StaleAnswers } from './stale-answers.ts';
 import type { Upstream } from './upstream.ts';
@@ -39,7 +40,13 @@ export async function forwardRequest(
     response.writeHead(answer.code, answer.headers).end(answer.body);
     return;
   }
-  const outgoing = upstream.open({ method, path: url, headers: endToEnd(request.headersDistinct) });
+  const body = await injectedBody(faults, exchange, request);
+  const headers = endToEnd(request.headersDistinct);
+  const outgoing = upstream.open({
+    method,
+    path: url,
+    headers: body === undefined ? headers : withLength(headers, body),
+  });
   outgoing.on('response', (incoming) => {
     const code = incoming.statusCode ?? 502;
     const headers = endToEnd(incoming.headers);
@@ -51,5 +58,9 @@ export async function forwardRequest(
   });
   outgoing.on('error', () => response.destroy());
   response.on('close', () => outgoing.destroy());
-  request.pipe(outgoing);
+  if (body === undefined) {
+    request.pipe(outgoing);
+  } else {
+    outgoing.end(body);
+  }
 }

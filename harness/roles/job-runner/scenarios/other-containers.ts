@@ -3,16 +3,19 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { HarnessError } from '../../../core/errors.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
+import type { ApiFault } from '../../../rpc/target-access.ts';
 import { type LaunchedRunner, withReadyJobRunner } from '../launch.ts';
 import {
   allOver,
   isRunning,
+  type ObservedObject,
   podsOf,
   type RunnerRecord,
   type RunnersRecord,
   runsOrIsOver,
   SECOND_REPORT_SECONDS,
   type SubmittedTask,
+  specOf,
   TASK_SECONDS,
 } from '../record.ts';
 import { jobRunnerTarget } from '../target.ts';
@@ -37,6 +40,9 @@ const CRASH_SECONDS = 5;
 /** Long enough to put an ephemeral container into the pod of an agent that runs. */
 const AGENT_SECONDS_WITH_EPHEMERAL = 20;
 
+/** Its end comes before the agent begins: whoever takes the first container that has ended takes this one. */
+const PREPARES = 'exit 0';
+
 const FOREVER = 'trap "exit 3" TERM; sleep 600 & wait';
 
 interface Template {
@@ -55,8 +61,11 @@ function templatesOf(image: string): Template[] {
   return [
     {
       purpose: 'sidecar',
-      alongside: 'a native sidecar, which goes on and ends with 3 on SIGTERM',
-      initContainers: [{ ...container('a-sidecar', FOREVER), restartPolicy: 'Always' }],
+      alongside: 'an init container, which ends with 0, and a native sidecar, which goes on and ends with 3 on SIGTERM',
+      initContainers: [
+        container('a-prepares', PREPARES),
+        { ...container('a-sidecar', FOREVER), restartPolicy: 'Always' },
+      ],
     },
     {
       purpose: 'goes-on',
@@ -74,21 +83,36 @@ function templatesOf(image: string): Template[] {
   ];
 }
 
-/** For each kind of other container a task that succeeds and one that fails with 7. */
+/**
+ * For each kind of other container a task that succeeds and one that fails with 7. A runner that takes no pod template
+ * has them put into its Jobs on their way to the API server, as mutating webhooks do.
+ */
 export async function observeOtherContainers(t: RequirementContext): Promise<RunnersRecord<OtherContainersRecord>> {
   const target = jobRunnerTarget(t);
   const image = await t.image('workload');
-  const templates = target.capabilities.includes('pod-template') ? templatesOf(image) : [];
-  const records = await t.shared('job runner: other containers', () =>
-    Promise.all([...templates.map((template) => withTemplate(t, template)), withEphemeralContainer(t, image)]),
+  const takesTemplates = target.capabilities.includes('pod-template');
+  const templates = templatesOf(image);
+  const [injected, ephemeral] = await t.shared('job runner: other containers', () =>
+    Promise.all([
+      Promise.all(templates.map((template) => (takesTemplates ? withTemplate : withInjection)(t, template))),
+      withEphemeralContainer(t, image),
+    ]),
   );
-  const seen = records.filter((record) => record !== undefined);
-  if (seen.length < templates.length + 1) {
-    t.evidence('not exercised', 'ephemeral containers: the harness may not add them on this cluster');
+  const seen = [...injected, ephemeral].filter((record) => record !== undefined);
+  const notExercised = [
+    ...(injected.includes(undefined)
+      ? [
+          'containers that a webhook puts into pods: the Jobs that the runner makes are no JSON, or are not its own doing',
+        ]
+      : []),
+    ...(ephemeral === undefined ? ['ephemeral containers: the harness may not add them on this cluster'] : []),
+  ];
+  if (notExercised.length > 0) {
+    t.evidence('not exercised', notExercised);
   }
   if (seen.length === 0) {
     t.notApplicable(
-      'the target file does not declare the capability `pod-template`, ' +
+      'the target file does not declare the capability `pod-template`, no container can be put into its Jobs, ' +
         'and the harness may not add ephemeral containers here',
     );
   }
@@ -108,6 +132,25 @@ function withTemplate(
     await submitBoth(runner, AGENT_SECONDS);
     await untilReported(runner, AGENT_SECONDS);
     return { ...runner.record(), alongside };
+  });
+}
+
+/** @returns undefined where no pod of the tasks has the containers */
+function withInjection(
+  t: RequirementContext,
+  { purpose, alongside, initContainers = [], containers = [] }: Template,
+): Promise<OtherContainersRecord | undefined> {
+  const given = { initContainers, containers } as Pick<ApiFault, 'initContainers' | 'containers'>;
+  const [first] = [...initContainers, ...containers] as { name: string }[];
+  return withReadyJobRunner(t, { purpose: `injected-${purpose}` }, async (runner) => {
+    // Its preflight, before, is as it is.
+    await runner.access.setFaults([{ kind: 'inject-containers', resources: ['jobs', 'pods'], ...given }]);
+    const tasks = await submitBoth(runner, AGENT_SECONDS);
+    await untilReported(runner, AGENT_SECONDS);
+    const pods = tasks.flatMap((task) => podsOf(runner, task));
+    const hasIt = (pod: ObservedObject): boolean =>
+      [...specOf(pod).containers, ...(specOf(pod).initContainers ?? [])].some(({ name }) => name === first?.name);
+    return pods.length > 0 && !pods.some(hasIt) ? undefined : { ...runner.record(), alongside };
   });
 }
 
