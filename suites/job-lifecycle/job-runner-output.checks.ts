@@ -145,16 +145,31 @@ export function givesLinesWhole(record: BytesRecord): Finding[] {
   if (task === undefined || record.lines.length === 0) {
     return ['nothing was printed'];
   }
-  const { output } = record;
-  let from = 0;
-  const findings = record.lines.flatMap(({ what, begins, text }): Finding[] => {
-    const at = output.indexOf(text, from);
-    if (at < 0) {
+  const { output, lines } = record;
+  // Where the next line of each stream is looked for.
+  const from = { stdout: 0, stderr: 0 };
+  const findings = lines.flatMap((line): Finding[] => {
+    const { what, begins, text, repeats = 1, blank = 0, stream = 'stdout' } = line;
+    let given = 0;
+    for (let at = output.indexOf(text, from[stream]); at >= 0 && given < repeats; given += 1) {
+      from[stream] = at + text.length;
+      at = output.indexOf(text, from[stream]);
+    }
+    if (given === 0) {
       const finding = `the line with ${what} ${describeLoss(output, text, begins)}`;
       return [output.includes(text) ? finding : missing(finding)];
     }
-    from = at + text.length;
-    return output.includes(text, from) ? [`the line with ${what} was given more than once`] : [];
+    if (given < repeats) {
+      return [missing(`the line with ${what} stands there ${repeats} times and was given ${given} times`)];
+    }
+    if (output.includes(text, from[stream])) {
+      return [`the line with ${what} was given more than ${repeats === 1 ? 'once' : `${repeats} times`}`];
+    }
+    const next = lines[lines.indexOf(line) + 1];
+    const until = next === undefined ? -1 : output.indexOf(next.text, from[stream]);
+    const gap = output.slice(from[stream], until < 0 ? output.length : until);
+    const blanks = Math.max(0, gap.split('\n').length - 2);
+    return blanks < blank ? [missing(`of ${blank} blank lines after "${text}" ${blanks} were given`)] : [];
   });
   const [end] = endsOf(record, task);
   return end?.outcome === 'succeeded' ? findings : [...findings, `the task ${describeOutcome(record, task)}`];

@@ -447,6 +447,28 @@ describe('JL-47', () => {
     expect(found('out: 0123456789\nout: 任任任任\nout: the end')).toEqual([]);
   });
 
+  test('lines that are alike, blank ones, and those of two streams', () => {
+    const both = [
+      { what: 'repeats', begins: 'aga', text: 'again', repeats: 3 },
+      { what: 'blank lines', begins: 'gap', text: 'gap', blank: 2 },
+      { what: 'stdout', begins: 'out', text: 'out 1' },
+      { what: 'stderr', begins: 'err', text: 'err 1', stream: 'stderr' as const },
+    ];
+    const of = (output: string) =>
+      givesLinesWhole({ ...record({ tasks: [prints], events: [ended(9, prints, {})] }), lines: both, output }).map(
+        textOf,
+      );
+    expect(of('again\nagain\nagain\ngap\n\n\nout 1\nerr 1\n')).toEqual([]);
+    expect(of('err 1\nagain\nagain\nagain\ngap\n\n\nout 1\n')).toEqual([]);
+    expect(of('again\ngap\nout 1\nerr 1\n')).toEqual([
+      'the line with repeats stands there 3 times and was given 1 times',
+      'of 2 blank lines after "gap" 0 were given',
+    ]);
+    expect(of('again\nagain\nagain\nagain\ngap\n\n\nout 1\nerr 1\n')).toEqual([
+      'the line with repeats was given more than 3 times',
+    ]);
+  });
+
   test('a finding says where a line changes, what was expected and what was found', () => {
     expect(found('0123456789\n任任\uFFFD任\nthe end\n')).toEqual(['the line with wide characters was not given']);
     expect(found('012345678\n任任任任\nthe end\n')).toEqual([

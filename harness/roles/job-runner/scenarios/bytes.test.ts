@@ -1,10 +1,26 @@
 import { expect, test } from 'vitest';
-import { asText, fitting, LENGTHS } from './bytes.ts';
+import { asText, contents, fitting, LENGTHS, loggedLines } from './bytes.ts';
 
 test('bytes that are no UTF-8 are one replacement character, however a decoder counts them', () => {
   expect(asText(Buffer.from([0x61, 0xff, 0xfe, 0x62]))).toBe('a\uFFFDb');
   expect(asText('a\uFFFD\uFFFD\uFFFDb')).toBe('a\uFFFDb');
   expect(asText(Buffer.from('任'))).toBe('任');
+});
+
+test('lines that are alike, and blank ones, are looked for where they stand', () => {
+  const expected = [
+    { what: 'repeats', begins: 'odd 11 ', repeats: 3 },
+    { what: 'gaps', begins: 'odd 12 ', blank: 2 },
+    { what: 'the end', begins: 'odd 10 ' },
+  ];
+  expect(loggedLines(contents(), expected).map(({ text }) => text)).toEqual([
+    'odd 11 again',
+    'odd 12 gap',
+    'odd 10 end',
+  ]);
+  for (const log of ['odd 11 again\nodd 12 gap\n\n\nodd 10 end', 'odd 11 again\n'.repeat(3)]) {
+    expect(() => loggedLines(Buffer.from(log), expected)).toThrow(/lacks the line with/);
+  }
 });
 
 test('a runner that documents to read less gets fewer of the long lines', () => {

@@ -15,8 +15,14 @@ export const LENGTHS = [16_384, 65_535, 65_536, 65_537, 200_000, 1_100_000];
 /** A line of so many characters of three bytes each: a cut at any power of two splits one. */
 const WIDE_CHARACTERS = 30_000;
 
-/** Lines that hold what text tools trip over. Each begins with a number, so that none is like another. */
-const CONTENTS: { what: string; bytes: Buffer }[] = [
+/** Lines that go to stdout and to stderr by turns, so many each. */
+const ON_BOTH = 6;
+
+/**
+ * Lines that hold what text tools trip over. Each begins with a number, so that none is like another but where it is
+ * meant to be; `repeats`: it stands there so often; `blank`: so many blank lines come after it.
+ */
+const CONTENTS: { what: string; bytes: Buffer; repeats?: number; blank?: number }[] = [
   { what: 'NUL', bytes: Buffer.from('odd 1 a\0b') },
   { what: 'carriage returns', bytes: Buffer.from('odd 2 10%\r50%\r100%') },
   { what: 'a carriage return at its end', bytes: Buffer.from('odd 3 dos\r') },
@@ -26,6 +32,8 @@ const CONTENTS: { what: string; bytes: Buffer }[] = [
   { what: 'characters of four bytes and combined ones', bytes: Buffer.from('odd 7 🤖 é 👩‍👩‍👧') },
   { what: 'JSON', bytes: Buffer.from('{"odd":8,"type":"ended","outcome":"succeeded"}') },
   { what: 'bytes that are no UTF-8', bytes: Buffer.from([...Buffer.from('odd 9 '), 0xff, 0xc3, 0x28, 0x80, 0x21]) },
+  { what: 'the same text as the line before it', bytes: Buffer.from('odd 11 again'), repeats: 3 },
+  { what: 'blank lines after it', bytes: Buffer.from('odd 12 gap'), blank: 2 },
   { what: 'no line feed at its end', bytes: Buffer.from('odd 10 end') },
 ];
 
@@ -39,10 +47,16 @@ export interface LoggedLine {
   begins: string;
   /** As text: bytes that are no UTF-8 are replacement characters. */
   text: string;
+  /** How often it stands there, one after the other; default: once. */
+  repeats?: number;
+  /** How many blank lines come after it; default: none. */
+  blank?: number;
+  /** Where it was written; default: to stdout. What goes to both has no order that anybody is bound to keep. */
+  stream?: 'stderr';
 }
 
 export interface BytesRecord extends RunnerRecord {
-  /** In the order of the log. */
+  /** In the order of the log, those of each stream by themselves. */
   lines: LoggedLine[];
   /** What the runner gave, likewise as text. */
   output: string;
@@ -62,14 +76,13 @@ export async function observeBytes(t: RequirementContext): Promise<BytesRecord> 
   const record = await t.shared('job runner: bytes', () =>
     withReadyJobRunner(t, { purpose: 'bytes' }, async (runner) => {
       const lengths = fitting(LENGTHS, logLimitBytes);
-      const raw = Buffer.concat(
-        CONTENTS.map(({ bytes }, n) => (n === 0 ? bytes : Buffer.concat([Buffer.from('\n'), bytes]))),
-      );
+      const raw = contents();
       const task = await runner.submit('prints', {
         env: {
           WORKLOAD_OUTPUT: [
             ...lengths.map((length) => `line:${length}`),
             `wide:${WIDE_CHARACTERS}`,
+            `both:${ON_BOTH}`,
             `base64:${raw.toString('base64')}`,
           ].join(' '),
           WORKLOAD_SLEEP_SECONDS: '1',
@@ -81,8 +94,9 @@ export async function observeBytes(t: RequirementContext): Promise<BytesRecord> 
       const expected = [
         ...lengths.map((length) => ({ what: `${length} bytes`, begins: `bytes ${length} ` })),
         { what: `${WIDE_CHARACTERS} characters of three bytes`, begins: `wide ${WIDE_CHARACTERS} ` },
+        ...onBoth(ON_BOTH),
         // A container runtime may take the carriage return before a line feed for a part of it.
-        ...CONTENTS.map(({ what, bytes }) => ({ what, begins: asText(bytes).slice(0, BEGINNING) })),
+        ...CONTENTS.map(({ bytes, ...line }) => ({ ...line, begins: asText(bytes).slice(0, BEGINNING) })),
       ];
       const output = asText(outputOf(runner, task));
       return { ...runner.record(), events: withoutOutput(runner.events), lines: loggedLines(log, expected), output };
@@ -94,6 +108,24 @@ export async function observeBytes(t: RequirementContext): Promise<BytesRecord> 
   );
   t.evidence('runners', [summarise(record)]);
   return record;
+}
+
+/** All of {@link CONTENTS}, as an agent prints them. */
+export function contents(): Buffer {
+  const lines = CONTENTS.flatMap(({ bytes, repeats = 1, blank = 0 }) => [
+    ...Array.from({ length: repeats }, () => bytes),
+    ...Array.from({ length: blank }, () => Buffer.alloc(0)),
+  ]);
+  return Buffer.concat(lines.flatMap((bytes, n) => (n === 0 ? [bytes] : [Buffer.from('\n'), bytes])));
+}
+
+type ExpectedLine = Omit<LoggedLine, 'text'>;
+
+function onBoth(count: number): ExpectedLine[] {
+  return Array.from({ length: count }, (_, n) => n + 1).flatMap((n): ExpectedLine[] => [
+    { what: `number ${n} of those on stdout between others on stderr`, begins: `out ${n} of ` },
+    { what: `number ${n} of those on stderr between others on stdout`, begins: `err ${n} of `, stream: 'stderr' },
+  ]);
 }
 
 /** The output stands in the record once. */
@@ -111,16 +143,19 @@ export function fitting(lengths: number[], limitBytes = Number.POSITIVE_INFINITY
 }
 
 /** @throws HarnessError where the log itself lacks a line: then nothing is known of the runner */
-function loggedLines(log: Buffer, expected: { what: string; begins: string }[]): LoggedLine[] {
+export function loggedLines(log: Buffer, expected: ExpectedLine[]): LoggedLine[] {
   const lines = log
     .toString('latin1')
     .split('\n')
     .map((line) => asText(Buffer.from(line, 'latin1')));
-  return expected.map(({ what, begins }) => {
-    const text = lines.find((line) => line.startsWith(begins));
-    if (text === undefined) {
+  return expected.map((line) => {
+    const { what, begins, repeats = 1, blank = 0 } = line;
+    const at = lines.findIndex((each) => each.startsWith(begins));
+    const text = lines[at] ?? '';
+    const [same, after] = [lines.slice(at, at + repeats), lines.slice(at + repeats, at + repeats + blank)];
+    if (at < 0 || same.some((each) => each !== text) || after.join('') !== '' || after.length < blank) {
       throw new HarnessError(`the log of the agent, which the harness read itself, lacks the line with ${what}`);
     }
-    return { what, begins, text };
+    return { ...line, text };
   });
 }
