@@ -1,3 +1,4 @@
+import type { V1PodSpec } from '@kubernetes/client-node';
 import { decodeToken } from '../core/token.ts';
 import { attributesOf } from './request-attributes.ts';
 
@@ -39,6 +40,17 @@ export interface ApiRecord {
   upgrade?: string;
   /** The fault of the harness that answered it, or cut it. */
   fault?: string;
+  /**
+   * The pod that it asks to be created, where that could be read (JSON): what admission makes of it is somebody else's.
+   * Without values of variables, commands and arguments, which may be secret. The audit log does not know it.
+   */
+  pod?: AskedPod;
+}
+
+/** A pod as it was asked for. */
+export interface AskedPod {
+  name?: string;
+  spec: V1PodSpec;
 }
 
 /** Who a bearer token says its holder is; what is no JWT is not read. */
@@ -57,7 +69,7 @@ export function userOf(authorization: string | undefined): string {
 /** What of a record is known from its request alone. */
 export type AskedFor = Omit<
   ApiRecord,
-  'at' | 'user' | 'code' | 'durationMs' | 'bytes' | 'fault' | 'message' | 'upgrade'
+  'at' | 'user' | 'code' | 'durationMs' | 'bytes' | 'fault' | 'message' | 'upgrade' | 'pod'
 >;
 
 /** Verbs for which a field selector of one name stands for that name (Kubernetes, `RequestInfoFactory`). */

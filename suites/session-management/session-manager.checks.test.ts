@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { V1PodSpec } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
 import { textOf } from '../../harness/core/findings.ts';
 import type { Call, Value } from '../../harness/roles/session-manager/driver.ts';
@@ -12,12 +13,14 @@ import {
 } from '../../harness/roles/session-manager/scenarios/work.ts';
 import type { HttpTarget } from '../../harness/roles/session-manager/target.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
+import { mountsNoApiToken, setsResources } from '../workload-hardening/session-manager.checks.ts';
 import {
   answersFailedCommands,
   answersManyAtOnce,
   cleansUp,
   keepsItsLabel,
   knowsItsCallers,
+  managesPods,
   refusesWithReasons,
   runsCommands,
   servesLogs,
@@ -47,7 +50,7 @@ function record(rest: Partial<WorkRecord> = {}): WorkRecord {
       outputLost: 0,
       stalls: [],
     },
-    ...{ image: 'i', secret: 's', asked: {}, steps: {}, execs: {}, requests: [] },
+    ...{ image: 'i', secret: 's', asked: {}, steps: {}, execs: {}, requests: [], apiAudiences: [] },
     ...rest,
   };
 }
@@ -59,6 +62,64 @@ const pod = (name: string, labels: Record<string, string>): ObjectEvent => ({
   type: 'ADDED',
   kind: 'Pod',
   object: { metadata: { name, labels } },
+});
+
+describe('what a cluster makes of a pod is not the manager’s doing', () => {
+  const container = { name: 'runner', image: 'i' };
+  const limited = { ...container, resources: { requests: { cpu: '1', memory: '1Gi' }, limits: { memory: '1Gi' } } };
+  const token = {
+    name: 'mesh-token',
+    projected: { sources: [{ serviceAccountToken: { path: 'token', audience: 'api' } }] },
+  };
+  const mesh = { name: 'mesh', image: 'm', volumeMounts: [{ name: 'mesh-token', mountPath: '/t' }] };
+  const used = (asked: object, admitted: object): WorkRecord =>
+    record({
+      asked: { agent: { name: 'agent', namespace: 'n', image: 'i' } },
+      apiAudiences: ['api'],
+      steps: { get: call('getPod', 404) },
+      requests: [
+        {
+          ...{ at: '', user: '', verb: 'create', group: '', resource: 'pods', path: '', code: 201, durationMs: 1 },
+          pod: { name: 'agent', spec: asked as V1PodSpec },
+        },
+      ],
+      objects: [
+        {
+          ...{ at: 0, type: 'ADDED', kind: 'Pod' },
+          object: { metadata: { name: 'agent', labels: target.documented.pod?.labels ?? {} }, spec: admitted },
+        },
+      ],
+    });
+  const shape = (of: WorkRecord): string[] =>
+    managesPods(of)
+      .map(textOf)
+      .filter((text) => text.startsWith('pod agent'));
+  const { restartPolicy } = target.documented.pod ?? {};
+  const name = target.documented.pod?.container ?? '';
+  const own = (change: object = {}) => ({ restartPolicy, containers: [{ ...limited, name, ...change }] });
+
+  test('an injected sidecar with a volume of the node’s, a token of its own, and another registry (SM-03, WH-03m, WH-05m)', () => {
+    const admitted = {
+      ...own(),
+      containers: [mesh, { ...limited, name, image: 'mirror/i' }],
+      volumes: [token, { name: 'node', hostPath: { path: '/run' } }],
+    };
+    const seen = used(own(), admitted);
+    expect([shape(seen), mountsNoApiToken(seen), setsResources(seen)]).toEqual([[], [], []]);
+  });
+
+  test('defaults of a LimitRange, a token in its own container, and a second container of its own are no excuse', () => {
+    const admitted = {
+      restartPolicy,
+      containers: [{ ...limited, name, volumeMounts: [{ name: 'mesh-token', mountPath: '/t' }] }],
+      volumes: [token],
+    };
+    const seen = used(own({ resources: {} }), admitted);
+    expect(texts(setsResources(seen))).toMatch(/sets no requests.cpu/);
+    expect(texts(mountsNoApiToken(seen))).toMatch(/a ServiceAccount token is mounted/);
+    const two = { ...own(), containers: [...own().containers, mesh] };
+    expect(shape(used(two, two))).toEqual(['pod agent: containers: 2, expected 1']);
+  });
 });
 
 describe('commands (SM-06)', () => {

@@ -6,7 +6,7 @@ import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { type Call, describeCall, isRefusal, isSuccess } from '../../harness/roles/session-manager/driver.ts';
 import type { ManagerRecord } from '../../harness/roles/session-manager/launch.ts';
-import { callsOf, deletedAt, first } from '../../harness/roles/session-manager/record.ts';
+import { callsOf, deletedAt, first, ownPodOf } from '../../harness/roles/session-manager/record.ts';
 import { type CleanUpRecord, KEPT_PODS, OLD_PODS } from '../../harness/roles/session-manager/scenarios/clean-up.ts';
 import type {
   BadKubeconfig,
@@ -273,23 +273,26 @@ export function managesPods(record: WorkRecord): Finding[] {
   ];
 }
 
-function shapeOf({ objects, asked }: WorkRecord, name: string, documented: Documented['pod']): Finding[] {
-  const pod = first(objects, 'Pod', name);
-  const wanted = asked[name];
-  if (pod === undefined || wanted === undefined) {
+function shapeOf(record: WorkRecord, name: string, documented: Documented['pod']): Finding[] {
+  const pod = first(record.objects, 'Pod', name);
+  const own = ownPodOf(record, name);
+  const wanted = record.asked[name];
+  if (pod === undefined || own === undefined || wanted === undefined) {
     return [`the pod ${name} was never there`];
   }
   const spec = pod.spec as V1Pod['spec'];
-  const [container, ...others] = spec?.containers ?? [];
+  const [asked, ...others] = own.containers;
+  // A cluster may put a container of its own before it.
+  const container = spec?.containers.find((each) => each.name === asked?.name);
   const labels = { ...documented?.labels, ...wanted.labels };
   const seen: [what: string, is: unknown, should: unknown][] = [
     ['containers', others.length + 1, 1],
     ['the container’s name', container?.name, documented?.container],
     ['restartPolicy', spec?.restartPolicy, documented?.restartPolicy],
-    ['the image', container?.image, wanted.image],
+    ['the image', asked?.image, wanted.image],
     ['the command', container?.command ?? [], wanted.command ?? []],
     ['the arguments', container?.args ?? [], wanted.args ?? []],
-    ['hostPath volumes', (spec?.volumes ?? []).filter(({ hostPath }) => hostPath !== undefined).length, 0],
+    ['hostPath volumes', (own.volumes ?? []).filter(({ hostPath }) => hostPath !== undefined).length, 0],
     ...Object.entries(wanted.env ?? {}).map(([key, value]): [string, unknown, unknown] => [
       `the variable ${key}`,
       container?.env?.find((variable) => variable.name === key)?.value?.replaceAll('$$', '$'),

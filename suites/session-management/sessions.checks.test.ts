@@ -65,6 +65,7 @@ function life(events: SessionEvent[], rest: Partial<LifeRecord> = {}): LifeRecor
       endedAt: 90_000,
       secret: 'a value',
       output: [],
+      apiAudiences: [],
     },
     foreign: [],
     ...rest,

@@ -33,6 +33,7 @@ it('WH-02 names each pod that is refused, and is not content without any', () =>
       canary: { variable: 'V', value: 'v' },
       bystanders: [],
       requests: [],
+      apiAudiences: [],
       tried,
     }).map(textOf);
   expect(found([{ who: 'Job a' }])).toEqual([]);
@@ -61,7 +62,7 @@ describe('what a cluster adds to a pod', () => {
   const withProxy = { containers: [agent(), injected], volumes: [{ name: 'proxy-token', ...token }] };
 
   it('is not the runner’s: an injected container, and its token (WH-01, WH-03, WH-05)', () => {
-    const seenWith = seenOf({}, withProxy);
+    const seenWith = { ...seenOf({}, withProxy), apiAudiences: ['api'] };
     expect([runsUnprivileged(seenWith), mountsNoApiToken(seenWith), setsResources(seenWith)]).toEqual([[], [], []]);
   });
 
@@ -74,7 +75,19 @@ describe('what a cluster adds to a pod', () => {
       {},
       { containers: [agent({ volumeMounts: [{ name: api }] })], volumes: [{ name: api, ...token }] },
     );
-    expect(mountsNoApiToken(mounted)).toEqual([expect.stringContaining('has a ServiceAccount token')]);
+    const found = (of: ReturnType<typeof seenOf>) => mountsNoApiToken({ ...of, apiAudiences: ['api'] });
+    expect(found(mounted)).toEqual([expect.stringContaining('has a ServiceAccount token')]);
+    const ofAudience = (audience: string) =>
+      seenOf(
+        {},
+        {
+          containers: [agent({ volumeMounts: [{ name: 'v' }] })],
+          volumes: [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 'token', audience } }] } }],
+        },
+      );
+    expect(found(ofAudience('api'))).toHaveLength(1);
+    // An agent's workload identity is no token for the API server.
+    expect(found(ofAudience('https://provider.example'))).toEqual([]);
   });
 });
 

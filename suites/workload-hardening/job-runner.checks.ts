@@ -1,6 +1,7 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
 import type { Finding } from '../../harness/core/findings.ts';
+import { apiTokenIn } from '../../harness/kubernetes/api-token.ts';
 import type { WorkloadContainer, WorkloadPodSpec } from '../../harness/roles/job-runner/manifests.ts';
 import {
   type Container,
@@ -45,8 +46,11 @@ export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[]
   );
 }
 
-/** WH-03: no API token in agents' pods, but for one that a cluster gives to a container of its own. */
-export function mountsNoApiToken(record: RunnerRecord): Finding[] {
+/**
+ * WH-03: no API token in agents' pods, but for one that a cluster gives to a container of its own. One for a provider is
+ * none: it is what agents with a workload identity have.
+ */
+export function mountsNoApiToken(record: RunnerRecord & Pick<TasksRecord, 'apiAudiences'>): Finding[] {
   if (record.target.apiTokenInPods) {
     return [];
   }
@@ -60,7 +64,7 @@ export function mountsNoApiToken(record: RunnerRecord): Finding[] {
         .flatMap(({ volumeMounts = [] }) => volumeMounts.map(({ name }) => name)),
     );
     const tokens = volumes.filter(
-      (volume) => mounted.has(String(volume.name)) && /"serviceAccountToken":/.test(JSON.stringify(volume)),
+      (volume) => mounted.has(String(volume.name)) && apiTokenIn(volume, record.apiAudiences) !== undefined,
     );
     return tokens.length === 0
       ? []

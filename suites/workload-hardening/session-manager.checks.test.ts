@@ -34,6 +34,7 @@ const record = (events: SessionEvent[], change: Partial<ResourceTarget> = {}) =>
   events,
   secret: 'c4nary',
   output: [] as string[],
+  apiAudiences: ['api'],
 });
 
 const withToken = (audience?: string): Partial<V1PodSpec> => ({
@@ -68,7 +69,11 @@ test('a pod that `restricted` refuses is a finding (WH-02s)', () => {
 describe('tokens for the API server (WH-03s)', () => {
   test('are findings, and those for an audience that the session names are not', () => {
     expect(sessionsMountNoApiToken(record([pod('web'), pod('identified', withToken('a provider'))]))).toEqual([]);
-    expect(texts(sessionsMountNoApiToken(record([pod('web', withToken())])))).toMatch(/the pod web has a token/);
+    for (const audience of [undefined, 'api']) {
+      expect(texts(sessionsMountNoApiToken(record([pod('web', withToken(audience))])))).toMatch(
+        /the pod web has a token/,
+      );
+    }
   });
 
   test('are none where the target file declares them', () => {

@@ -3,11 +3,12 @@
  * empty list. WH-02m is about pods that a manager was called for, WH-02s about those of sessions that are objects.
  */
 
-import type { V1PodSpec } from '@kubernetes/client-node';
+import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import { NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import { quoting } from '../../harness/core/quotation.ts';
-import { first } from '../../harness/roles/session-manager/record.ts';
+import { apiTokenIn } from '../../harness/kubernetes/api-token.ts';
+import { first, ownPodOf } from '../../harness/roles/session-manager/record.ts';
 import type { AdmissionRecord } from '../../harness/roles/session-manager/scenarios/admission.ts';
 import type { WorkRecord } from '../../harness/roles/session-manager/scenarios/work.ts';
 import type { SessionAdmissionRecord } from '../../harness/roles/session-manager/sessions/admission.ts';
@@ -15,13 +16,21 @@ import { podsOfSessions } from '../../harness/roles/session-manager/sessions/rec
 import { KEY_VARIABLE, LIVING, type LifeRecord } from '../../harness/roles/session-manager/sessions/scenarios.ts';
 
 type Pods = [name: string, spec: V1PodSpec][];
-type Asked = Pick<WorkRecord, 'asked' | 'objects'>;
+type Asked = Pick<WorkRecord, 'asked' | 'objects' | 'requests'>;
 type Sessions = Pick<LifeRecord, 'target' | 'namespace' | 'events'>;
 
 /** The pods that the manager was asked for, as they were admitted. */
-function podsAskedFor({ asked, objects }: Asked): Pods {
+function podsAskedFor({ asked, objects }: Omit<Asked, 'requests'>): Pods {
   return Object.keys(asked).flatMap((name) => {
     const spec = first(objects, 'Pod', name)?.spec;
+    return spec === undefined ? [] : [[name, spec] as [string, V1PodSpec]];
+  });
+}
+
+/** The same without what the cluster put into them. */
+function ownPods(record: Asked): Pods {
+  return Object.keys(record.asked).flatMap((name) => {
+    const spec = ownPodOf(record, name);
     return spec === undefined ? [] : [[name, spec] as [string, V1PodSpec]];
   });
 }
@@ -83,40 +92,46 @@ export function isAdmittedUnderRestricted({
       );
 }
 
-/** WH-03m */
-export function mountsNoApiToken(record: Asked & Pick<WorkRecord, 'target'>): Finding[] {
+/** WH-03m: a token for a provider is none for the API server, nor is one that a cluster gives to a container of its own. */
+export function mountsNoApiToken(record: Asked & Pick<WorkRecord, 'target' | 'apiAudiences'>): Finding[] {
+  const containersOf = ({ containers, initContainers = [] }: V1PodSpec): V1Container[] => [
+    ...containers,
+    ...initContainers,
+  ];
   return record.target.apiTokenInPods
     ? []
-    : togetherWhere(podsAskedFor(record), (_, { volumes = [] }) =>
-        volumes
-          .filter((volume) => JSON.stringify(volume).includes('"serviceAccountToken":'))
-          .map((volume) => {
-            const source = volume.projected?.sources?.find(
-              ({ serviceAccountToken }) => serviceAccountToken !== undefined,
-            );
-            const { path = 'token', audience = 'the API server' } = source?.serviceAccountToken ?? {};
-            return `a ServiceAccount token is mounted (volume \`${volume.name.replace(/-[a-z0-9]{5}$/, '-…')}\`, file \`${path}\`, for ${audience})`;
-          }),
-      );
+    : togetherWhere(podsAskedFor(record), (name, admitted) => {
+        const own = new Set(containersOf(ownPodOf(record, name) ?? admitted).map((container) => container.name));
+        const mounted = containersOf(admitted)
+          .filter((container) => own.has(container.name))
+          .flatMap(({ volumeMounts = [] }) => volumeMounts.map((mount) => mount.name));
+        return (admitted.volumes ?? []).flatMap((volume) => {
+          const token = mounted.includes(volume.name) ? apiTokenIn(volume, record.apiAudiences) : undefined;
+          if (token === undefined) {
+            return [];
+          }
+          const { path = 'token', audience = 'the API server' } = token;
+          return [
+            `a ServiceAccount token is mounted (volume \`${volume.name.replace(/-[a-z0-9]{5}$/, '-…')}\`, file \`${path}\`, for ${audience})`,
+          ];
+        });
+      });
 }
 
 /** WH-03s: a token for an audience that the session names is not the API server's. */
-export function sessionsMountNoApiToken(record: Sessions): Finding[] {
+export function sessionsMountNoApiToken(record: Sessions & Pick<LifeRecord, 'apiAudiences'>): Finding[] {
   return record.target.apiTokenInPods
     ? []
     : eachPod(podsOfAll(record), (name, { volumes = [] }) => {
-        const tokens = volumes.filter(({ projected }) =>
-          projected?.sources?.some(
-            ({ serviceAccountToken }) =>
-              serviceAccountToken !== undefined && serviceAccountToken.audience === undefined,
-          ),
-        );
+        const tokens = volumes.filter((volume) => apiTokenIn(volume, record.apiAudiences) !== undefined);
         return tokens.map((volume) => `the pod ${name} has a token for the API server, in its volume ${volume.name}`);
       });
 }
 
 /** WH-04m: the value of a secret variable stands in no pod and in no line of the manager's own output. */
-export function hidesSecrets(record: Asked & Pick<WorkRecord, 'output' | 'outputLost' | 'secret'>): Finding[] {
+export function hidesSecrets(
+  record: Omit<Asked, 'requests'> & Pick<WorkRecord, 'output' | 'outputLost' | 'secret'>,
+): Finding[] {
   const { objects, outputLost } = record;
   const found = whereItStands(objects, 'AGENT_KEY', record);
   if (found.length === 0 && outputLost > 0) {
@@ -153,8 +168,8 @@ function whereItStands(
   ];
 }
 
-/** WH-05m: requests of CPU and memory, and a limit of memory. */
-export const setsResources = (record: Asked): Finding[] => togetherWhere(podsAskedFor(record), missingResources);
+/** WH-05m: requests of CPU and memory, and a limit of memory, by itself: a LimitRange gives its defaults to every pod. */
+export const setsResources = (record: Asked): Finding[] => togetherWhere(ownPods(record), missingResources);
 
 /** WH-05s: those that the session's template asks for, and those of what the controller adds. */
 export const sessionsSetResources = (record: Sessions): Finding[] => togetherWhere(podsOfAll(record), missingResources);

@@ -1,6 +1,7 @@
 /** What the scenarios and the checks of session managers look up in what was seen. */
 
-import type { V1Pod, V1Service } from '@kubernetes/client-node';
+import type { V1Pod, V1PodSpec, V1Service } from '@kubernetes/client-node';
+import type { ApiRecord } from '../../kubernetes/api-record.ts';
 import type { OperationName } from '../../role-data/session-manager/target-file.ts';
 import { type Call, isSuccess } from './driver.ts';
 import type { LaunchedManager, ManagerRecord, ObjectEvent } from './launch.ts';
@@ -25,6 +26,22 @@ export function first(objects: ObjectEvent[], kind: ObjectEvent['kind'], name: s
   return objects.find((event) => event.kind === kind && event.object.metadata?.name === name)?.object as
     | V1Pod
     | undefined;
+}
+
+/**
+ * A pod without what the cluster put into it: as the manager asked for it, where its request could be read, but for
+ * values, commands and arguments; otherwise as it was admitted. Undefined where it was never there.
+ */
+export function ownPodOf(
+  { objects, requests }: { objects: ObjectEvent[]; requests: readonly ApiRecord[] },
+  name: string,
+): V1PodSpec | undefined {
+  const admitted = first(objects, 'Pod', name)?.spec;
+  if (admitted === undefined) {
+    return undefined;
+  }
+  const asked = requests.find(({ pod, code }) => pod?.name === name && code >= 200 && code <= 299);
+  return asked?.pod?.spec ?? admitted;
 }
 
 /** When an object was seen to be gone, or asked to go. */

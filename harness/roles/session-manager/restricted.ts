@@ -2,7 +2,7 @@ import { refusalByPodSecurity } from '../../kubernetes/pod-security.ts';
 import { firstAssignedUid, withoutAssignedIds } from '../../kubernetes/uid-range.ts';
 import type { RequirementContext } from '../../rpc/context.ts';
 
-/** A pod as it was admitted; `refused`: why a namespace that enforces `restricted` does not take it. */
+/** A pod as it was asked for or admitted; `refused`: why a namespace that enforces `restricted` does not take it. */
 export interface TriedPod {
   who: string;
   refused?: string;
@@ -11,7 +11,7 @@ export interface TriedPod {
 /**
  * Creates pods once more, as a dry run in a namespace that enforces Pod Security `restricted`.
  *
- * @param pods as they were admitted in the namespace `from`
+ * @param pods as they were asked for, or admitted, in the namespace `from`
  */
 export async function restrictedAdmission(
   t: RequirementContext,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { AnswerRelay } from './answer-relay.ts';
+import { keepAskedPod } from './asked-pod.ts';
 import { awaitLatency, faultAnswer } from './fault-answers.ts';
 import type { ArmedFaults } from './faults.ts';
 import { endToEnd } from './headers.ts';
@@ -40,6 +41,7 @@ export async function forwardRequest(
     response.writeHead(answer.code, answer.headers).end(answer.body);
     return;
   }
+  keepAskedPod(exchange, request);
   const body = await injectedBody(faults, exchange, request);
   const headers = endToEnd(request.headersDistinct);
   const outgoing = upstream.open({

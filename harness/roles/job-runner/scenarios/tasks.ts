@@ -50,6 +50,8 @@ export interface TasksRecord extends RunnerRecord {
   bystanders: string[];
   /** What it asked of the API server. */
   requests: ApiRecord[];
+  /** Audiences that the cluster's API server takes. */
+  apiAudiences: string[];
 }
 
 /** {@link shareTasks}, with how each task went as evidence. */
@@ -95,7 +97,8 @@ export function shareTasks(t: RequirementContext): Promise<TasksRecord> {
       const bystanders = await submitTasks(runner, canary);
       await untilOver(runner);
       await untilCleanedUp(runner, bystanders);
-      return { ...runner.record(), canary, bystanders, requests: await runner.access.records() };
+      const { apiAudiences } = runner.cluster;
+      return { ...runner.record(), canary, bystanders, requests: await runner.access.records(), apiAudiences };
     }),
   );
 }

@@ -1,5 +1,5 @@
 import type { RequirementContext } from '../../../rpc/context.ts';
-import { first } from '../record.ts';
+import { ownPodOf } from '../record.ts';
 import { restrictedAdmission, type TriedPod } from '../restricted.ts';
 import { observeWork, type WorkRecord } from './work.ts';
 
@@ -11,8 +11,8 @@ export interface AdmissionRecord extends WorkRecord {
 export async function observeAdmission(t: RequirementContext): Promise<AdmissionRecord> {
   const record = await observeWork(t);
   const pods = Object.keys(record.asked).flatMap((name): { who: string; spec: object; from: string }[] => {
-    const { spec, metadata } = first(record.objects, 'Pod', name) ?? {};
-    return spec === undefined ? [] : [{ who: name, spec, from: metadata?.namespace ?? '' }];
+    const spec = ownPodOf(record, name);
+    return spec === undefined ? [] : [{ who: name, spec, from: record.namespace }];
   });
   return { ...record, tried: await restrictedAdmission(t, pods) };
 }

@@ -62,6 +62,8 @@ export interface WorkRecord extends ManagerRecord {
   execs: Partial<Record<'arguments' | 'streams' | 'success' | 'long' | 'stdin', ExecSeen>>;
   /** Requests at the API server, in the order of their arrival. */
   requests: ApiRecord[];
+  /** Audiences that the cluster's API server takes. */
+  apiAudiences: string[];
 }
 
 export type Step =
@@ -143,7 +145,9 @@ export function useManager(t: RequirementContext, purpose: string, rules?: Polic
       steps['clean up'] = await manager.call('cleanUp', { namespace, maxAgeMs: 0 });
       await manager.until(() => deletedAt(manager.objects, 'Pod', 'finished'), 1);
     }
-    return { ...manager.record(), image, secret, asked, steps, execs, requests: await manager.access.records() };
+    const { apiAudiences } = manager.cluster;
+    const requests = await manager.access.records();
+    return { ...manager.record(), image, secret, asked, steps, execs, requests, apiAudiences };
   });
 }
 

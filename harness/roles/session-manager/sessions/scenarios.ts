@@ -89,6 +89,8 @@ export interface LifeRecord extends SessionsRecord {
   secret: string;
   /** The controller's own output. */
   output: string[];
+  /** Audiences that the cluster's API server takes. */
+  apiAudiences: string[];
 }
 
 /** Sessions that get a pod of their own, whatever becomes of it. */
@@ -165,6 +167,7 @@ export function observeLife(t: RequirementContext): Promise<LifeRecord> {
     return {
       ...sessions.record(),
       ...{ page: got, marker, lostAt, lostUid, endedAt, secret, output: await sessions.output() },
+      apiAudiences: cluster.apiAudiences,
       foreign: foreign.map(({ kind, name, before }, index) => ({ kind, name, before, after: after[index] ?? '' })),
     };
   });
