@@ -47,8 +47,8 @@ export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[]
 }
 
 /**
- * WH-03: no API token in agents' pods, but for one that a cluster gives to a container of its own. One for a provider is
- * none: it is what agents with a workload identity have.
+ * WH-03: no API token in agents' pods, but for one that a cluster gives to a container of its own. One for a provider
+ * is none: it is what agents with a workload identity have.
  */
 export function mountsNoApiToken(record: RunnerRecord & Pick<TasksRecord, 'apiAudiences'>): Finding[] {
   if (record.target.apiTokenInPods) {

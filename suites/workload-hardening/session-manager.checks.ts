@@ -92,7 +92,9 @@ export function isAdmittedUnderRestricted({
       );
 }
 
-/** WH-03m: a token for a provider is none for the API server, nor is one that a cluster gives to a container of its own. */
+/**
+ * WH-03m: a token for a provider is none for the API server, nor is one that a cluster gives to a container of its own.
+ */
 export function mountsNoApiToken(record: Asked & Pick<WorkRecord, 'target' | 'apiAudiences'>): Finding[] {
   const containersOf = ({ containers, initContainers = [] }: V1PodSpec): V1Container[] => [
     ...containers,
@@ -168,7 +170,9 @@ function whereItStands(
   ];
 }
 
-/** WH-05m: requests of CPU and memory, and a limit of memory, by itself: a LimitRange gives its defaults to every pod. */
+/**
+ * WH-05m: requests of CPU and memory, and a limit of memory, by itself: a LimitRange gives its defaults to every pod.
+ */
 export const setsResources = (record: Asked): Finding[] => togetherWhere(ownPods(record), missingResources);
 
 /** WH-05s: those that the session's template asks for, and those of what the controller adds. */

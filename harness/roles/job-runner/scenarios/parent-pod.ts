@@ -183,7 +183,7 @@ export interface AgentPodSpec {
   dnsConfig?: object;
 }
 
-/** The specification of a task's pod as the runner asks for it, and its agent's container; undefined: there was none. */
+/** The specification of a task's pod as the runner asks for it, and its agent's container; undefined without one. */
 export function agentOf(
   record: RunnerRecord,
   label: string,
