@@ -32,6 +32,8 @@ test('every provider is simulated at the issuer that the client is configured fo
   expect(new Set(providers.map(({ issuer }) => issuer)).size).toBe(providers.length);
 });
 
+const handshake = { kind: 'handshake' as const, at: iso(3), host: HOSTS.untrusted };
+
 describe('a refusal needs a control and evidence', () => {
   test('a client that works with no simulated provider passes none of these rows', () => {
     const calls = simulated.map(({ name }) => call(name, 1, 1.1, failed));
@@ -58,6 +60,7 @@ describe('a refusal needs a control and evidence', () => {
         calls: [plain],
         exchanges: [exchange('redirecting-endpoint', 1, { status: 307 })],
         resources: [request('redirecting-server', 2, 307)],
+        handshakes: [handshake],
         elsewhere: [
           {
             kind: 'elsewhere',
@@ -71,6 +74,22 @@ describe('a refusal needs a control and evidence', () => {
       }),
     );
     expect(told(findings)).toEqual([expect.stringContaining('with a token (Bearer)')]);
+  });
+
+  test('a server with a certificate that nobody trusts was connected to, or nothing is known', () => {
+    const found = (change: object) =>
+      told(
+        sendsNoTokenToStrangers(
+          session({
+            calls: [plain, call('untrusted', 3, 3.1, failed)],
+            exchanges: [exchange('redirecting-endpoint', 1, { status: 307 })],
+            resources: [request('redirecting-server', 2, 307)],
+            ...change,
+          }),
+        ),
+      );
+    expect(found({ handshakes: [handshake] })).toEqual([]);
+    expect(found({})).toEqual([expect.stringContaining('was never connected to, so nothing is known')]);
   });
 });
 

@@ -373,6 +373,12 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
     ...callsOfSimulated(session, 'untrusted')
       .filter(({ ok }) => ok)
       .map(() => 'a call succeeded through a server with an untrusted certificate'),
+    ...(session.handshakes.length > 0 || strange.some(({ provider }) => provider === 'untrusted')
+      ? []
+      : unseen(
+          callsOfSimulated(session, 'untrusted'),
+          'the server with an untrusted certificate was never connected to',
+        )),
     ...sentOn('redirecting-endpoint', exchangesAtSimulated(session, 'redirecting-endpoint')),
     ...sentOn('redirecting-server', resourcesAtSimulated(session, 'redirecting-server')),
   ];

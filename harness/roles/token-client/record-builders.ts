@@ -60,6 +60,7 @@ export const aSession = (change: Partial<ClientSession>): ClientSession => ({
   lookups: [],
   acts: [],
   elsewhere: [],
+  handshakes: [],
   calls: [],
   capabilities: [],
   configurable: FULLY_CONFIGURABLE,

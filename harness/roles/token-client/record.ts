@@ -6,6 +6,7 @@ import type {
   ActRecord,
   ElsewhereRecord,
   ExchangeRecord,
+  HandshakeRecord,
   ProviderRecord,
   ResourceRecord,
 } from '../../../fixtures/workloads/observer/records.ts';
@@ -165,6 +166,8 @@ export interface ClientSession {
   acts: ActRecord[];
   /** What came to another origin along a redirect. */
   elsewhere: ElsewhereRecord[];
+  /** Connections to the provider whose certificate nobody trusts. */
+  handshakes: HandshakeRecord[];
   calls: Call[];
   /** How many of them are a burst of one provider. */
   burstCalls?: number;

@@ -50,6 +50,7 @@ export function sessionOf(
     lookups: records.filter((record) => record.kind === 'provider'),
     acts: records.filter((record) => record.kind === 'act'),
     elsewhere: records.filter((record) => record.kind === 'elsewhere'),
+    handshakes: records.filter((record) => record.kind === 'handshake'),
     calls: calls.map((call) => ({ ...call, at: shift(call.at) })),
     ...(remaining === undefined ? {} : { remaining }),
     ...(listeners === undefined ? {} : { listeners }),
