@@ -397,6 +397,7 @@ async function watchClient(
         remaining: async () => remainingFiles(cacheDir),
         identity: async () => ({ podUid: 'uid', restarts }),
         identityAfter: async () => ({ podUid: 'uid', restarts }),
+        finish: async () => client.end(),
         output: async () => ({ text: written.join('') }),
         secrets: async () => [],
         stalls: async () => [],

@@ -55,6 +55,11 @@ export interface SessionDriver {
    * before.
    */
   identityAfter(known: ProcessIdentity): Promise<ProcessIdentity>;
+  /**
+   * Asks a client that is one process for all calls to end, by SIGTERM, and waits until it has: what it writes then
+   * counts as well. Absent where nobody can ask it. Nothing but {@link output} and {@link remaining} comes after it.
+   */
+  finish?(): Promise<void>;
   /** All that the client wrote since it started, not kept, and of how many of its processes that is gone. */
   output(): Promise<{ text: string; lost?: number }>;
   /** Secrets that the client's pod is given, with where. */

@@ -4,7 +4,7 @@ import type { Stall } from '../../../../fixtures/workloads/lib/heartbeat.ts';
 import type { RemainingFile } from '../../../../fixtures/workloads/token-probe/files.ts';
 import type { Listener } from '../../../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations } from '../../../../fixtures/workloads/token-probe/probe.ts';
-import { DeadlineExceeded, HarnessError } from '../../../core/errors.ts';
+import { DeadlineExceeded, describeError, HarnessError } from '../../../core/errors.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import type { Observer } from '../../../probes/observer.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
@@ -176,6 +176,8 @@ export function podDriver(
       t.progress(`watches the pod ${name} for a restart that the kubelet has not reported yet`);
       return identityAfter(cluster, client, known);
     },
+    // The right to run commands in pods is not asked of the owner of a cluster for this.
+    ...(cluster.owned ? { finish: () => finish(t, cluster, client) } : {}),
     output: () => log.read(),
     async secrets() {
       return secretsOf(await read());
@@ -183,6 +185,19 @@ export function podDriver(
     until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
     progress: (message) => t.progress(message),
   };
+}
+
+/** Has the client's process, the first one of its container, end by SIGTERM; waits until the kubelet has reported it. */
+async function finish(t: RequirementContext, cluster: ClusterHandle, client: ClientPod): Promise<void> {
+  const { namespace, name, container } = client;
+  const known = identityOf(await cluster.core.readNamespacedPod({ namespace, name }), container);
+  try {
+    await cluster.exec(namespace, name, container, ['/bin/sh', '-c', 'kill -TERM 1']);
+  } catch (error) {
+    t.progress(`what the client in the pod ${name} writes at its end is not seen: ${describeError(error)}`);
+    return;
+  }
+  await identityAfter(cluster, client, known);
 }
 
 /** The way to the client's pod, through the API server's proxy. */

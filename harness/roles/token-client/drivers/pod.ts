@@ -311,12 +311,13 @@ export async function startPodClient(t: RequirementContext, target: TokenClientT
     probePort: POD_PROBE_PORT,
     writableFolders,
   };
-  const { output, copy, pad, link, ...driver } = podDriver(t, cluster, client, observer);
+  const { output, copy, pad, link, finish, ...driver } = podDriver(t, cluster, client, observer);
   const outputs: string[] = [];
   return {
     ...sessionSettings(target),
     ...driver,
-    ...(trigger.kind === 'exec' ? { startsForEachCall: true } : {}),
+    // What is started for each call has ended with it.
+    ...(trigger.kind === 'exec' ? { startsForEachCall: true } : finish === undefined ? {} : { finish }),
     providers,
     simulated,
     latePath,

@@ -108,8 +108,9 @@ export interface Seen {
 
 /** What those saw who watched the client, and its other instances. */
 export async function whatWasSeen(driver: SessionDriver, beside: SessionDriver[]): Promise<Seen> {
-  const watched = await Promise.all([driver, ...beside].map(watchedOf));
+  // A client that starts again when it was ended may ask for tokens: that is none of the session's doing.
   const [records, aheadMs = 0] = await Promise.all([driver.records(), driver.clockAheadMs?.()]);
+  const watched = await Promise.all([driver, ...beside].map(watchedOf));
   return { watched: watched.reduce(together), records, aheadMs };
 }
 
@@ -124,14 +125,14 @@ interface Watched {
 }
 
 async function watchedOf(driver: SessionDriver): Promise<Watched> {
-  const [files, output, secrets, stalls, remaining, listeners] = await Promise.all([
+  const [files, secrets, stalls, listeners] = await Promise.all([
     driver.observations(),
-    driver.output(),
     driver.secrets(),
     driver.stalls(),
-    driver.remaining?.(),
     driver.listeners?.(),
   ]);
+  await driver.finish?.();
+  const [output, remaining] = await Promise.all([driver.output(), driver.remaining?.()]);
   return { files, output, secrets, stalls, remaining, listeners };
 }
 

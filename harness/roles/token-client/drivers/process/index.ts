@@ -86,6 +86,7 @@ export async function startProcessClient(t: RequirementContext, target: Target<'
       listeners: sandbox.listeners,
       identity: async () => client.identity(),
       identityAfter: () => client.settledIdentity(),
+      finish: () => client.end(),
       output: async () => ({ text: client.output() }),
       secrets: async () => [],
       until: (instant) => delay(Math.max(0, instant.getTime() - Date.now()), undefined, { signal: t.signal }),
