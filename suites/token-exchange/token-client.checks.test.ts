@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
+import { BAD_CERTIFICATES } from '../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError } from '../../harness/core/errors.ts';
 import { expectNone } from '../../harness/core/findings.ts';
 import { simulatedProviders } from '../../harness/fakes/simulated-providers.ts';
@@ -32,7 +33,12 @@ test('every provider is simulated at the issuer that the client is configured fo
   expect(new Set(providers.map(({ issuer }) => issuer)).size).toBe(providers.length);
 });
 
-const handshake = { kind: 'handshake' as const, at: iso(3), host: HOSTS.untrusted };
+const handshakes = BAD_CERTIFICATES.map((certificate) => ({
+  kind: 'handshake' as const,
+  at: iso(3),
+  host: HOSTS.untrusted,
+  certificate,
+}));
 
 describe('a refusal needs a control and evidence', () => {
   test('a client that works with no simulated provider passes none of these rows', () => {
@@ -60,7 +66,7 @@ describe('a refusal needs a control and evidence', () => {
         calls: [plain],
         exchanges: [exchange('redirecting-endpoint', 1, { status: 307 })],
         resources: [request('redirecting-server', 2, 307)],
-        handshakes: [handshake],
+        handshakes,
         elsewhere: [
           {
             kind: 'elsewhere',
@@ -88,8 +94,11 @@ describe('a refusal needs a control and evidence', () => {
           }),
         ),
       );
-    expect(found({ handshakes: [handshake] })).toEqual([]);
-    expect(found({})).toEqual([expect.stringContaining('was never connected to, so nothing is known')]);
+    expect(found({ handshakes })).toEqual([]);
+    expect(found({ handshakes: handshakes.slice(0, 1) })).toEqual([
+      expect.stringContaining('a server with a certificate for another name was never connected to'),
+    ]);
+    expect(found({})).toHaveLength(2);
   });
 });
 

@@ -4,7 +4,7 @@
  */
 
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
-import { REDIRECTS } from '../../fixtures/workloads/observer/simulated.ts';
+import { BAD_CERTIFICATES, REDIRECTS } from '../../fixtures/workloads/observer/simulated.ts';
 import { NotApplicable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import type { SimulatedName } from '../../harness/fakes/simulated-providers.ts';
@@ -373,11 +373,12 @@ export function sendsNoTokenToStrangers(session: ClientSession): Finding[] {
     ...callsOfSimulated(session, 'untrusted')
       .filter(({ ok }) => ok)
       .map(() => 'a call succeeded through a server with an untrusted certificate'),
-    ...(session.handshakes.length > 0 || strange.some(({ provider }) => provider === 'untrusted')
+    // A client that takes the first one keeps its connection.
+    ...(strange.some(({ provider }) => provider === 'untrusted')
       ? []
-      : unseen(
-          callsOfSimulated(session, 'untrusted'),
-          'the server with an untrusted certificate was never connected to',
+      : BAD_CERTIFICATES.filter((bad) => !session.handshakes.some(({ certificate }) => certificate === bad)).flatMap(
+          (bad) =>
+            unseen(callsOfSimulated(session, 'untrusted'), `a server with a certificate ${bad} was never connected to`),
         )),
     ...sentOn('redirecting-endpoint', exchangesAtSimulated(session, 'redirecting-endpoint')),
     ...sentOn('redirecting-server', resourcesAtSimulated(session, 'redirecting-server')),

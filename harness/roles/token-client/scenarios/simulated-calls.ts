@@ -1,3 +1,4 @@
+import { BAD_CERTIFICATES } from '../../../../fixtures/workloads/observer/simulated.ts';
 import type { SimulatedName } from '../../../fakes/simulated-providers.ts';
 import type { ClientCapability } from '../../../role-data/token-client/target-file.ts';
 import { isTokenRequestTo, type SimulatedClient } from './simulated-client.ts';
@@ -23,7 +24,7 @@ const PARTS: readonly Part[] = [
   { provider: 'other-issuer', capability: 'discovery' },
   { provider: 'other-slash', capability: 'discovery' },
   { provider: 'tenant', capability: 'discovery' },
-  { provider: 'untrusted' },
+  { provider: 'untrusted', calls: connectTwice },
   { provider: 'redirecting-endpoint', calls: followEndpoint },
   { provider: 'redirecting-server', calls: followServer },
   { provider: 'refusing' },
@@ -86,6 +87,22 @@ async function followEndpoint(client: SimulatedClient, provider: SimulatedName):
       () => client.call('simulated', provider),
     );
   }
+}
+
+/** Until the provider has shown each of its two certificates; a client may pause in between. */
+async function connectTwice(client: SimulatedClient, provider: SimulatedName): Promise<void> {
+  if (client.startsForEachCall) {
+    // A client may connect more than once in a call, or may not.
+    for (let count = 0; count < BAD_CERTIFICATES.length; count += 1) {
+      await callOnce(client, provider);
+    }
+    return;
+  }
+  await client.callUntilSeen(
+    ({ kind }) => kind === 'handshake',
+    BAD_CERTIFICATES.length,
+    () => client.call('simulated', provider),
+  );
 }
 
 /** Once for each of the two redirects of the resource server. */
