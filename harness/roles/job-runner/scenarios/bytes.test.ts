@@ -23,6 +23,18 @@ test('lines that are alike, and blank ones, are looked for where they stand', ()
   }
 });
 
+test('of a line that the container runtime broke nothing is expected', () => {
+  const expected = [
+    { what: 'stderr', begins: 'err 1 ', stream: 'stderr', mayBeBroken: true },
+    { what: 'stdout', begins: 'out 1 ', mayBeBroken: true },
+  ] as const;
+  expect(loggedLines(Buffer.from('out err 1 of 1\n1 of 1\n'), [...expected])).toEqual([]);
+  expect(loggedLines(Buffer.from('err 1 of 1\nout 1 of 1\n'), [...expected])).toMatchObject([
+    { text: 'err 1 of 1', stream: 'stderr' },
+    { text: 'out 1 of 1' },
+  ]);
+});
+
 test('a runner that documents to read less gets fewer of the long lines', () => {
   expect(fitting([100, 65_536, 200_000])).toEqual([100, 65_536, 200_000]);
   expect(fitting([100, 65_536, 200_000], 200_000)).toEqual([100, 65_536]);

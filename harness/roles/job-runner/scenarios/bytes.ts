@@ -80,9 +80,9 @@ export async function observeBytes(t: RequirementContext): Promise<BytesRecord> 
       const task = await runner.submit('prints', {
         env: {
           WORKLOAD_OUTPUT: [
+            `both:${ON_BOTH}`,
             ...lengths.map((length) => `line:${length}`),
             `wide:${WIDE_CHARACTERS}`,
-            `both:${ON_BOTH}`,
             `base64:${raw.toString('base64')}`,
           ].join(' '),
           WORKLOAD_SLEEP_SECONDS: '1',
@@ -92,9 +92,9 @@ export async function observeBytes(t: RequirementContext): Promise<BytesRecord> 
       await runner.until(() => allOver(runner), TASK_SECONDS);
       await runner.watchFor(LAST_OUTPUT_SECONDS);
       const expected = [
+        ...onBoth(ON_BOTH),
         ...lengths.map((length) => ({ what: `${length} bytes`, begins: `bytes ${length} ` })),
         { what: `${WIDE_CHARACTERS} characters of three bytes`, begins: `wide ${WIDE_CHARACTERS} ` },
-        ...onBoth(ON_BOTH),
         // A container runtime may take the carriage return before a line feed for a part of it.
         ...CONTENTS.map(({ bytes, ...line }) => ({ ...line, begins: asText(bytes).slice(0, BEGINNING) })),
       ];
@@ -119,12 +119,19 @@ export function contents(): Buffer {
   return Buffer.concat(lines.flatMap((bytes, n) => (n === 0 ? [bytes] : [Buffer.from('\n'), bytes])));
 }
 
-type ExpectedLine = Omit<LoggedLine, 'text'>;
+/** `mayBeBroken`: where the log has it in parts, nothing is expected of it. */
+type ExpectedLine = Omit<LoggedLine, 'text'> & { mayBeBroken?: true };
 
+/** A container runtime reads two pipes: on a busy node it may put a line of the one into a line of the other. */
 function onBoth(count: number): ExpectedLine[] {
   return Array.from({ length: count }, (_, n) => n + 1).flatMap((n): ExpectedLine[] => [
-    { what: `number ${n} of those on stdout between others on stderr`, begins: `out ${n} of ` },
-    { what: `number ${n} of those on stderr between others on stdout`, begins: `err ${n} of `, stream: 'stderr' },
+    { what: `number ${n} of those on stdout between others on stderr`, begins: `out ${n} of `, mayBeBroken: true },
+    {
+      what: `number ${n} of those on stderr between others on stdout`,
+      begins: `err ${n} of `,
+      stream: 'stderr',
+      mayBeBroken: true,
+    },
   ]);
 }
 
@@ -148,14 +155,17 @@ export function loggedLines(log: Buffer, expected: ExpectedLine[]): LoggedLine[]
     .toString('latin1')
     .split('\n')
     .map((line) => asText(Buffer.from(line, 'latin1')));
-  return expected.map((line) => {
+  return expected.flatMap(({ mayBeBroken = false, ...line }) => {
     const { what, begins, repeats = 1, blank = 0 } = line;
     const at = lines.findIndex((each) => each.startsWith(begins));
     const text = lines[at] ?? '';
     const [same, after] = [lines.slice(at, at + repeats), lines.slice(at + repeats, at + repeats + blank)];
+    if (at < 0 && mayBeBroken) {
+      return [];
+    }
     if (at < 0 || same.some((each) => each !== text) || after.join('') !== '' || after.length < blank) {
       throw new HarnessError(`the log of the agent, which the harness read itself, lacks the line with ${what}`);
     }
-    return { ...line, text };
+    return [{ ...line, text }];
   });
 }
