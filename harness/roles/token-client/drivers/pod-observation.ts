@@ -187,7 +187,7 @@ export function podDriver(
   };
 }
 
-/** Has the client's process, the first one of its container, end by SIGTERM; waits until the kubelet has reported it. */
+/** Asks the client's process, the first one of its container, to end; waits until the kubelet has reported that. */
 async function finish(t: RequirementContext, cluster: ClusterHandle, client: ClientPod): Promise<void> {
   const { namespace, name, container } = client;
   const known = identityOf(await cluster.core.readNamespacedPod({ namespace, name }), container);
