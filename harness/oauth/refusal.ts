@@ -40,6 +40,29 @@ export interface RefusalSeen {
 /** Answers that say that there were too many requests, and nothing of what was in this one (RFC 6585 section 4). */
 const TOO_MANY = 429;
 
+/**
+ * Why an answer that gives no access is no refusal of what was sent: a fault of its own, or the provider did not look
+ * at it, so that nothing is known.
+ *
+ * @param sent what was sent, for example `a token with the audience of staging`
+ * @returns undefined where it was refused
+ */
+function whyNoRefusal(
+  sent: string,
+  response: TokenResponse,
+): { violation: string } | { undecided: string } | undefined {
+  const answer = describeResponse(response);
+  if (response.unanswered !== undefined) {
+    return { violation: `gave no answer to ${sent} (${response.unanswered}); a refusal is 4xx (RFC 6749 section 5.2)` };
+  }
+  if (response.status === TOO_MANY) {
+    return { undecided: `limits the rate of requests (${answer}): it did not look at ${sent}` };
+  }
+  return isRefused(response)
+    ? undefined
+    : { violation: `answered ${answer} to ${sent}; a refusal is 4xx (RFC 6749 section 5.2)` };
+}
+
 async function evaluate({ fault, as, reasons, harmOf }: Refusal, response: TokenResponse): Promise<RefusalSeen> {
   const answer = describeResponse(response);
   const stated = statedReason(response.errorDescription ?? '');
@@ -63,20 +86,9 @@ async function evaluate({ fault, as, reasons, harmOf }: Refusal, response: Token
       ? { ...seen, violation: `${violation}: ${harm.harm}` }
       : { ...seen, undecided: `${violation}, and ${harm.undecided}` };
   }
-  if (response.unanswered !== undefined) {
-    return {
-      ...seen,
-      violation: `gave no answer to a token with ${fault} (${response.unanswered}); a refusal is 4xx (RFC 6749 section 5.2)`,
-    };
-  }
-  if (response.status === TOO_MANY) {
-    return { ...seen, undecided: `limits the rate of requests (${answer}): it did not look at a token with ${fault}` };
-  }
-  if (!isRefused(response)) {
-    return {
-      ...seen,
-      violation: `answered ${answer} to a token with ${fault}; a refusal is 4xx (RFC 6749 section 5.2)`,
-    };
+  const noRefusal = whyNoRefusal(`a token with ${fault}`, response);
+  if (noRefusal !== undefined) {
+    return { ...seen, ...noRefusal };
   }
   if (stated !== undefined && !reasons.includes(stated)) {
     return { ...seen, violation: `refused a token with ${fault}, but for another reason (${answer})` };
@@ -211,6 +223,22 @@ export function conclude(violations: ProviderFinding[], untestable: ProviderFind
   }
   if (untestable.length > 0) {
     throw new NotTestable(groupFindings(untestable));
+  }
+}
+
+/**
+ * Adds why an answer that gives no access is no refusal either: a fault, or that the provider did not look at what was
+ * sent, so that nothing is known.
+ */
+export function addUnlessRefused(
+  { sent, where }: { sent: string; where: string },
+  response: TokenResponse,
+  { violations, untestable }: { violations: ProviderFinding[]; untestable: ProviderFinding[] },
+): void {
+  const why = whyNoRefusal(sent, response);
+  if (why !== undefined) {
+    const found = 'violation' in why ? violations : untestable;
+    found.push({ finding: 'violation' in why ? why.violation : why.undecided, where });
   }
 }
 

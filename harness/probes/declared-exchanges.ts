@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { NotTestable } from '../core/errors.ts';
+import { HarnessError, NotTestable } from '../core/errors.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { exchange } from '../oauth/exchange.ts';
 import type {
@@ -291,7 +291,11 @@ export async function expectRefusals(
   const series: [string, RefusalSeries][] = [];
   // One after another: many candidates are evaluated at the same time, and a provider is not to be tested for load.
   for (const exchange of exchanges) {
-    series.push([exchange.label, await seeSeries(exchange, refusals(exchange))]);
+    const attempts = refusals(exchange);
+    if (attempts.length === 0) {
+      throw new HarnessError(`there is nothing that ${exchange.label} could refuse`);
+    }
+    series.push([exchange.label, await seeSeries(exchange, attempts)]);
   }
   t.evidence('refusals, each between two controls that were accepted', Object.fromEntries(series));
   const { violations, untestable } = findingsOf(series);

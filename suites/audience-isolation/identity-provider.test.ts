@@ -12,6 +12,7 @@ import {
 } from '../../harness/environment/identity-provider/rogue-issuer.ts';
 import { makeSigningKey, startAdditionalIssuer } from '../../harness/fakes/additional-issuer.ts';
 import {
+  addUnlessRefused,
   conclude,
   type ProviderFinding,
   type Refusal,
@@ -493,6 +494,9 @@ requirement('AI-14', (t) =>
         untestable.push(refusesGood(exchange, control));
       } else if (isAccepted(response)) {
         violations.push({ finding: `accepts a token of a key that was withdrawn ${seconds} s ago`, where });
+      } else {
+        const sent = `a token of a key that was withdrawn ${seconds} s ago`;
+        addUnlessRefused({ sent, where }, response, { violations, untestable });
       }
     }
     t.evidence('answers after the time that is given', {

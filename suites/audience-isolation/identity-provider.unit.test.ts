@@ -117,6 +117,18 @@ describe.for([
   });
 });
 
+test('a limit of requests is no refusal of a withdrawn key', async () => {
+  const limits: EmbeddedTwin = {
+    behaviour: {
+      finish(ctx) {
+        ctx.status = ctx.status === 200 ? 200 : 429;
+      },
+    },
+  };
+  const outcomes = await evaluate({ kind: 'embedded', twin: limits }, { declarations: [0], only: ['AI-14'] });
+  expect(outcomes).toEqual({ 'AI-14': 'not testable' });
+});
+
 test("without the cluster's key, what needs one is asked of an issuer of the harness's", async () => {
   const setting: Setting = { declarations: [0], forge: false, leftOut: expensive };
   expect(await evaluate({ kind: 'embedded' }, setting)).toEqual({ 'AI-12': 'not applicable' });

@@ -54,6 +54,15 @@ requirement('JL-01', async (t) => {
   for (const [index, expected] of cases.entries()) {
     const { name, backoffLimit, failures } = expected;
     const end = ends[index]?.end;
+    // The Jobs are watched by another connection, which may be ahead of that of the pods.
+    await pods.until(
+      (events) => {
+        const own = podsOf(events, name);
+        const over = own.filter(({ object }) => ['Failed', 'Succeeded'].includes(object.status?.phase ?? ''));
+        return over.length === own.length && over.length > 0 ? true : undefined;
+      },
+      { what: `each pod of the Job ${name} to be over`, deadlineSeconds: START_SECONDS },
+    );
     const seen = podsOf(pods.events, name).map(({ object }) => ({
       pod: object.metadata?.name,
       phase: object.status?.phase,

@@ -1,4 +1,5 @@
 import { expect } from 'vitest';
+import { NotTestable } from '../../harness/core/errors.ts';
 import { startIdlePod } from '../../harness/probes/pods.ts';
 import { grant } from '../../harness/probes/token-requests.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
@@ -22,6 +23,7 @@ import {
   upgradeStatus,
 } from './calls.ts';
 import { accountsThatEditRoles, roleCalls } from './escalation.ts';
+import { comparedWithReview, lacksRight } from './reviews.ts';
 
 const FORBIDDEN = 403;
 
@@ -265,6 +267,9 @@ requirement('RB-04', async (t) => {
   }
   for (const [what, answer] of Object.entries(refused)) {
     expect(answer, what).toMatchObject({ status: FORBIDDEN });
+    if (lacksRight(answer)) {
+      throw new NotTestable(`${what} was refused for want of the right to the call itself: ${answer.message}`);
+    }
   }
 });
 
@@ -319,15 +324,10 @@ requirement('RB-05', async (t) => {
   );
   const called = await callAll(account.call, grid);
   const points = grid.map(({ verb, namespace, resource, ...call }, index) => {
-    const { status = 0, message = '' } = called[index] ?? {};
-    const review = (reviewed[index]?.body as { status?: { allowed?: boolean } } | undefined)?.status;
     const inRules = rules[namespace];
     return {
       call: describeCall({ verb, ...call }),
-      // Where it is refused to somebody who may, an admission plugin has done it: that says nothing of the review.
-      acts: status !== FORBIDDEN ? 'allowed' : message.includes(`cannot ${verb} resource`) ? 'refused' : 'not counted',
-      status,
-      accessReview: review?.allowed === true ? 'allowed' : 'refused',
+      ...comparedWithReview(called[index], reviewed[index]),
       ...(inRules !== undefined && 'resourceRules' in inRules && !inRules.incomplete
         ? {
             rulesReview: inRules.resourceRules.some((rule) => ruleAllows(rule, verb, resource)) ? 'allowed' : 'refused',

@@ -5,7 +5,14 @@ import type { TokenForge } from '../../harness/core/token.ts';
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
 import { claimsOf, identityOf, tellingMembers } from '../../harness/oauth/identity.ts';
 import { introspect } from '../../harness/oauth/introspection.ts';
-import { conclude, groupFindings, notTaken, type ProviderFinding, refusesGood } from '../../harness/oauth/refusal.ts';
+import {
+  addUnlessRefused,
+  conclude,
+  groupFindings,
+  notTaken,
+  type ProviderFinding,
+  refusesGood,
+} from '../../harness/oauth/refusal.ts';
 import {
   describeResponse,
   formFindings,
@@ -26,7 +33,7 @@ import {
 } from '../../harness/probes/declared-exchanges.ts';
 import { requirement } from '../../harness/run/worker/requirement.ts';
 import { evaluateAnswers } from './answers.ts';
-import { evaluateFaults } from './malformed-tokens.ts';
+import { evaluateFaults, LIMITS } from './malformed-tokens.ts';
 
 requirement('TX-10', async (t) => {
   const exchanges = await declaredExchanges(t, 'tx-10');
@@ -213,9 +220,16 @@ requirement('TX-16', async (t) => {
           const finding = `does not work again ${A_MINUTE_SECONDS} s after the issuer can be reached (${answers.at(-1)?.answer})`;
           // It recovers from nothing where it cannot reach the issuer at all.
           (issuer.isOutOfReach ? untestable : violations).push({ finding, where });
-        } else if (isAccepted(bad)) {
-          violations.push({ finding: 'accepts a token of another key once the issuer can be reached', where });
+          return;
         }
+        if (isAccepted(bad)) {
+          violations.push({ finding: 'accepts a token of another key once the issuer can be reached', where });
+          return;
+        }
+        addUnlessRefused({ sent: 'a token of another key once the issuer can be reached', where }, bad, {
+          violations,
+          untestable,
+        });
       }),
     );
     t.evidence('answers', seen);
@@ -259,6 +273,8 @@ requirement('TX-17', async (t) => {
         }
         if (isAccepted(bad)) {
           violations.push({ finding: `accepts a token of another key (${refusal})`, where });
+        } else {
+          addUnlessRefused({ sent: 'a token of another key', where }, bad, { violations, untestable: refused });
         }
       }
       seen[`asked of the mirror, ${source}`] = mirror.requests;
@@ -306,9 +322,6 @@ requirement('TX-13', (t) =>
   }),
 );
 
-/** Answers of a limit, which need no OAuth error. */
-const LIMITS = [413, 414, 429, 431];
-
 requirement('TX-13a', (t) =>
   evaluateFaults(t, ({ fault, exchange, asClient, response }) => {
     // What is not answered, or with no refusal, is the matter of TX-13.
@@ -350,13 +363,17 @@ requirement('TX-14', async (t) => {
         [garbage, [garbage]],
       ] as const) {
         const response = await send(sent);
-        // One that is accepted is the matter of AI-01 and AI-07.
-        if (isAccepted(response)) {
+        // One that is accepted is the matter of AI-01 and AI-07, one that is not answered of TX-13.
+        if (isAccepted(response) || response.unanswered !== undefined) {
           continue;
         }
         const echoed = parts.some((part) => response.text.includes(part));
         seen.push({ exchange: exchange.label, answer: `${response.status} ${response.error ?? ''}`, echoed });
       }
+    }
+    if (!seen.some((one) => one.exchange === exchange.label)) {
+      const finding = 'answers no bad token with an error that could be searched, see AI-07 and TX-13';
+      untestable.push({ finding, where: exchange.label });
     }
   }
   t.evidence('errors', [...seen, ...untestable]);
@@ -495,8 +512,8 @@ requirement('TX-20', async (t) => {
     const beyond = foreign.filter((scope) => granted.includes(scope));
     if (beyond.length > 0) {
       violations.push({ finding: `grants ${beyond.join(', ')}, which no client has`, where });
-    } else if (!isAccepted(response) && !isRefused(response)) {
-      violations.push({ finding: `answers ${answer} to a scope that it does not grant`, where });
+    } else if (!isAccepted(response)) {
+      addUnlessRefused({ sent: 'a scope that it does not grant', where }, response, { violations, untestable });
     }
   };
   const evaluate = async (exchange: DeclaredExchange): Promise<void> => {

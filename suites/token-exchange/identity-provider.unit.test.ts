@@ -100,6 +100,43 @@ test('an empty 200 in place of a token fails TX-10, and proves nothing elsewhere
   expect(reasons.join('\n')).toMatch(/a good token brings no access token \(200 with an empty body\)/);
 });
 
+test.for<[string, EmbeddedTwin, Record<string, string>]>([
+  [
+    'every bad token with an access token',
+    {
+      behaviour: {
+        finish(ctx) {
+          if (ctx.status !== 200) {
+            ctx.status = 200;
+            ctx.body = { access_token: 'x', token_type: 'Bearer', expires_in: 12 };
+          }
+        },
+      },
+    },
+    { 'TX-13': 'failed', 'TX-13a': 'failed', 'TX-14': 'not testable', 'TX-20': 'failed' },
+  ],
+  [
+    'every bad token with a limit of requests',
+    {
+      behaviour: {
+        finish(ctx) {
+          ctx.status = ctx.status === 200 ? 200 : 429;
+        },
+      },
+    },
+    {
+      'TX-13': 'not testable',
+      'TX-13a': 'not testable',
+      'TX-16': 'not testable',
+      'TX-17': 'not testable',
+      'TX-20': 'not testable',
+    },
+  ],
+])('a provider that answers %s shows nothing of its refusals', async ([, twin, expected]) => {
+  const only = ['TX-10', ...Object.keys(expected)];
+  expect(await evaluate({ kind: 'embedded', twin }, { declarations: [0], only })).toEqual(expected);
+});
+
 test('where a good token is refused, a refusal proves nothing: not testable, neither green nor a fault of its own', async () => {
   const { 'TX-10': exchanged, ...others } = await evaluate(
     { kind: 'embedded', variant: 'grant-switched-off' },

@@ -16,6 +16,9 @@ import type { RequirementContext } from '../../harness/rpc/context.ts';
  */
 const DEEP = 1_400;
 
+/** Answers of a limit, which need no OAuth error. */
+export const LIMITS = [413, 414, 429, 431];
+
 function malformed(): Record<string, string> {
   const nested = Buffer.from(`{"a":${'['.repeat(DEEP)}${']'.repeat(DEEP)}}`).toString('base64url');
   const header = Buffer.from('{"alg":"ES256"}').toString('base64url');
@@ -106,6 +109,11 @@ async function presentMalformed(exchange: DeclaredExchange): Promise<Malformed> 
   return { faults, untestable };
 }
 
+/** The different answers that were given. */
+function describeAll(faults: Fault[]): string {
+  return [...new Set(faults.map(({ response }) => describeResponse(response)))].join('; ');
+}
+
 /** Malformed input by every exchange, once for all requirements that look at the answers. */
 const answersToFaults = (t: RequirementContext): Promise<Malformed> =>
   t.shared('answers to malformed input', async () => {
@@ -139,5 +147,11 @@ export async function evaluateFaults(
     const finding = evaluate(fault);
     return finding === undefined ? [] : [{ finding, where: fault.where }];
   });
-  conclude(violations, untestable);
+  // A limit is a good answer to one of them. Where none is answered otherwise, none was looked at.
+  const unseen = [...Map.groupBy(faults, ({ where }) => where)].flatMap(([where, sent]) =>
+    sent.every(({ response: { status } }) => status === undefined || LIMITS.includes(status))
+      ? [{ finding: `looks at none of ${sent.length} malformed tokens (${describeAll(sent)})`, where }]
+      : [],
+  );
+  conclude(violations, [...untestable, ...unseen]);
 }
