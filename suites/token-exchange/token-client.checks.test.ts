@@ -177,6 +177,26 @@ test('that token requests are JSON is told once, and their members are compared 
   ]);
 });
 
+test('what a target says it leaves out may be sent as it is configured, and not otherwise', () => {
+  const seen = (clientId: string, scope: string): string[] => {
+    const parameters = {
+      grant_type: ['client_credentials'],
+      client_assertion_type: ['urn:ietf:params:oauth:client-assertion-type:jwt-bearer'],
+      client_assertion: [{ header: {}, claims: {}, sha256: 'x' }],
+      client_id: [clientId],
+      scope: [scope],
+    };
+    const omits = ['client_id', 'scope'] as const;
+    const exchanges = [exchange('client-assertion', 1, { parameters })];
+    return authenticatesByAssertionAlone(session({ exchanges, tokenRequest: { encoding: 'form', omits } }));
+  };
+  expect(seen('simulated-client', 'openid')).toEqual([]);
+  expect(seen('another', 'everything')).toEqual([
+    'client-assertion: client_id is "another", not "simulated-client"',
+    'client-assertion: scope is "everything", not "openid"',
+  ]);
+});
+
 test('a blank file that was presented is told by TR-28, and says nothing of the form', () => {
   const form = (assertion?: string | object): ExchangeRecord =>
     exchange('client-assertion', 1, {

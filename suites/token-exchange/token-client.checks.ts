@@ -114,15 +114,16 @@ function pathOf(path: string): string {
 }
 
 function clientIdAs({ configurable, tokenRequest }: ClientSession, clientId: string): Expected {
+  // One that is sent all the same, as it is configured, is what the RFCs have.
   if (tokenRequest?.omits.includes('client_id') === true) {
-    return '';
+    return configurable.clientId ? [clientId, ''] : '';
   }
   return configurable.clientId ? clientId : ANY;
 }
 
 function scopeAs({ configurable, tokenRequest }: ClientSession, scopes: string[]): Expected {
   if (tokenRequest?.omits.includes('scope') === true) {
-    return '';
+    return configurable.scopes ? [scopes.join(' '), ''] : '';
   }
   return configurable.scopes ? scopes.join(' ') : ANY;
 }

@@ -1,7 +1,7 @@
 /** What a token client makes of providers that fail. No check is content with having seen nothing. */
 
 import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/observer/simulated.ts';
-import { HarnessError } from '../../harness/core/errors.ts';
+import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import {
   CLOCKS_MS,
@@ -153,6 +153,8 @@ const BUSY_MS = 4_500;
 /**
  * TR-39: exchanges are bounded while the provider fails: few for each call, with growing pauses, and none before
  * `Retry-After`.
+ *
+ * @throws NotTestable where nothing else was found, and the process was replaced meanwhile
  */
 export function boundsItsExchanges(session: ClientSession): Finding[] {
   const calls = outageCalls(session);
@@ -179,8 +181,15 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
     });
   });
   // A process that was replaced meanwhile cannot know what it did before: that it was is TR-38.
-  const isOneProcess = isSameProcess(session.beforeRenewals, session.afterRenewals);
-  return [...once(outage), ...(isOneProcess ? [...boundsOfABurst(session), ...keepsRetryAfter(session)] : [])];
+  if (isSameProcess(session.beforeRenewals, session.afterRenewals)) {
+    return [...once(outage), ...boundsOfABurst(session), ...keepsRetryAfter(session)];
+  }
+  if (outage.length === 0) {
+    throw new NotTestable(
+      "the client's process was replaced while a provider failed and a token of its was good (see TR-38), so that nothing is known of what it asks of it then",
+    );
+  }
+  return once(outage);
 }
 
 function boundsOfABurst(session: ClientSession): Finding[] {

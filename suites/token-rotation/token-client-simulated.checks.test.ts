@@ -116,10 +116,11 @@ describe('exchanges while a provider fails', () => {
   const made = aCall('outage', 'outage', [10, 13], { act: 'failing', ...failed });
   const down = Array.from({ length: 6 }, () => aCall('renewal', 'renewal-down', [40, 40.1], { act: 'failing' }));
   const closed = { ...told503, act: 'closed', place: 0.1 };
-  const seen = (at: number[], limited: number[] = [], burst = down): string[] =>
+  const seen = (at: number[], limited: number[] = [], burst = down, after = {}): string[] =>
     told(
       boundsItsExchanges(
         session({
+          ...after,
           acts: [closed, told503, limiting],
           calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, ...burst],
           exchanges: [
@@ -149,6 +150,12 @@ describe('exchanges while a provider fails', () => {
     expect(seen([10], [], down.slice(0, 5))).toEqual([expect.stringMatching(/^only 5 calls .* so nothing is known/)]);
     const busy = aCall('renewal', 'renewal-down', [40, 45], { act: 'failing' });
     expect(seen([10], [], [busy])).toEqual([]);
+  });
+
+  test('are not known of a process that ended meanwhile, beyond what was found before', () => {
+    const replaced = { afterRenewals: { podUid: 'uid', restarts: 1 } };
+    expect(() => seen([10], [], down, replaced)).toThrow(NotTestable);
+    expect(seen(times(5, 0.5), [], down, replaced)).toEqual([expect.stringMatching(/pauses that do not grow/)]);
   });
 
   test('do not come before Retry-After', () => {
