@@ -184,7 +184,7 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   const tooSoon = beforeToken(session, session.exchanges, there).filter((exchange) => !isForItself(session, exchange));
   if (tooSoon[0] !== undefined) {
     findings.push(
-      `a token was asked for at ${tooSoon[0].provider} at ${tooSoon[0].at}, while the only file asked for had none to present`,
+      `a token request came to ${tooSoon[0].provider} at ${tooSoon[0].at}, though the token file of "${LATE}", which was called then, held no token`,
     );
   }
   return [
