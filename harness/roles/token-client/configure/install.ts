@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { HarnessError } from '../../../core/errors.ts';
@@ -12,11 +12,23 @@ import type { Target } from '../../../targets/load.ts';
 
 const DEADLINE_MS = limitSeconds('targetInstall') * 1_000;
 
-/** Where what a target needs is installed: kept between runs, by the commands that make it. */
+/** A file beside the target file, as a command of `run.install` names it. */
+const OWN_FILE = /\$\{target\.folder\}\/([\w./@+-]+)/g;
+
+/**
+ * Where what a target needs is installed: kept between runs, by the commands that make it and what is in the files of
+ * its own that they name. Who changes a wrapper that is copied there gets the new one.
+ */
 export function installFolder(target: Target<'token-client'>): string {
   const commands = target.run.form === 'process' ? target.run.install : [];
-  const id = createHash('sha256').update(JSON.stringify(commands)).digest('hex').slice(0, 16);
-  return join(cacheFolder(), 'targets', id);
+  const hash = createHash('sha256').update(JSON.stringify(commands));
+  for (const [, name = ''] of commands.flat().flatMap((argument) => [...argument.matchAll(OWN_FILE)])) {
+    const path = join(target.folder, name);
+    if (statSync(path, { throwIfNoEntry: false })?.isFile() === true) {
+      hash.update(readFileSync(path));
+    }
+  }
+  return join(cacheFolder(), 'targets', hash.digest('hex').slice(0, 16));
 }
 
 /**
