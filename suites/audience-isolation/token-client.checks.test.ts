@@ -3,7 +3,7 @@ import { textOf } from '../../harness/core/findings.ts';
 import { simulatedSetups } from '../../harness/fakes/simulated-providers.ts';
 import { type Call, LATE, type SessionProvider } from '../../harness/roles/token-client/record.ts';
 import { aCall, aSession } from '../../harness/roles/token-client/record-builders.ts';
-import { keepsOthersWorking } from './token-client.checks.ts';
+import { keepsOthersWorking, neverFallsBack } from './token-client.checks.ts';
 
 const HOSTS = {
   simulated: 'simulated.test',
@@ -38,5 +38,14 @@ test('where neither fails nothing is known of the others', () => {
   ]);
   expect(told(blanked(LATE), { ...before, ...failed }, blanked('emptied', failed), blanked('production'))).toEqual([
     expect.stringContaining('a call of emptied failed'),
+  ]);
+});
+
+test('a client that never gets an access token shows no fallback, and not that it has none', () => {
+  const failing = (['missing', 'blank', 'refused'] as const).map((phase, at) =>
+    aCall(phase, LATE, [at, at + 0.1], { ok: false, error: 'no such authority' }),
+  );
+  expect(neverFallsBack(aSession({ calls: failing, exchanges: [] })).map(textOf)).toEqual([
+    expect.stringMatching(/^the client never got an access token, so nothing is known: .*no such authority/),
   ]);
 });

@@ -17,6 +17,7 @@ import {
   observationsOf,
   presentedTokens,
   tokensIn,
+  unseen,
   withoutToken,
 } from '../../harness/roles/token-client/record.ts';
 import { simulatedSetup, succeeded } from '../../harness/roles/token-client/simulated-record.ts';
@@ -120,7 +121,7 @@ export function keepsOthersWorking(session: ClientSession): Finding[] {
  * AI-33: while its own token file is missing or blank a provider is shown no token at all, and its resource server
  * neither.
  */
-export function neverFallsBack(session: ClientSession): string[] {
+export function neverFallsBack(session: ClientSession): Finding[] {
   const calls = session.calls.filter(({ provider }) => provider === LATE);
   const without = calls.filter(({ phase }) => withoutToken(phase) !== undefined);
   const there = calls.find(({ phase }) => phase === 'refused');
@@ -128,7 +129,7 @@ export function neverFallsBack(session: ClientSession): string[] {
     return ['no such calls were made'];
   }
   const early = <R extends { at: string }>(records: R[]): R[] => beforeToken(session, records, there);
-  return [
+  const findings = [
     ...without
       .filter(({ ok }) => ok)
       .map(
@@ -151,6 +152,11 @@ export function neverFallsBack(session: ClientSession): string[] {
         : [`at ${at} the resource server was sent a token, while the file of ${LATE} had none`],
     ),
   ];
+  // One that never works falls back to nothing, and shows nothing by that.
+  if (findings.length === 0 && !session.exchanges.some(({ accessToken }) => accessToken !== undefined)) {
+    return unseen(without.slice(0, 1), 'the client never got an access token');
+  }
+  return findings;
 }
 
 function concurrency({ calls }: ClientSession): string[] {

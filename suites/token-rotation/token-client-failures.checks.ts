@@ -193,10 +193,13 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
 }
 
 function boundsOfABurst(session: ClientSession): Finding[] {
-  const failing = renewalCalls(session, 'renewal-down').filter(({ act }) => act === 'failing');
-  const [first] = failing;
-  if (first === undefined) {
+  const [before, ...others] = renewalCalls(session, 'renewal-down');
+  const failing = others.filter(({ act }) => act === 'failing');
+  if (before === undefined || failing.length === 0) {
     return ['no calls were made while a provider failed and their token was good'];
+  }
+  if (!before.ok) {
+    return unseen([before], 'no access token was had that could be good while the provider answered 503');
   }
   const attempts = duringAct(session, session.exchanges, 'renewal-down', 'failing').length;
   const busyMs = failing.reduce((sum, { durationMs }) => sum + durationMs, 0);

@@ -115,6 +115,7 @@ describe('exchanges while a provider fails', () => {
   const limiting = { kind: 'act', provider: 'renewal-limited', act: 'limiting', at: iso(30), place: 500 } as const;
   const made = aCall('outage', 'outage', [10, 13], { act: 'failing', ...failed });
   const down = Array.from({ length: 6 }, () => aCall('renewal', 'renewal-down', [40, 40.1], { act: 'failing' }));
+  const before = aCall('renewal', 'renewal-down', [35, 35.1], { act: 'good' });
   const closed = { ...told503, act: 'closed', place: 0.1 };
   const seen = (at: number[], limited: number[] = [], burst = down, after = {}): string[] =>
     told(
@@ -122,7 +123,7 @@ describe('exchanges while a provider fails', () => {
         session({
           ...after,
           acts: [closed, told503, limiting],
-          calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, ...burst],
+          calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, before, ...burst],
           exchanges: [
             exchange('outage', 8, { place: 0.5, status: 0 }),
             ...at.map((second, index) => exchange('outage', second, { place: 2 + index / 1e6, status: 503 })),
@@ -158,9 +159,20 @@ describe('exchanges while a provider fails', () => {
     expect(seen(times(5, 0.5), [], down, replaced)).toEqual([expect.stringMatching(/pauses that do not grow/)]);
   });
 
+  test('say nothing of a client that never had a token of the provider', () => {
+    const never = { ...before, ...failed };
+    const outage = aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed });
+    const calls = [outage, made, never, ...down];
+    expect(
+      told(boundsItsExchanges(session({ acts: [closed, told503, limiting], calls, exchanges: [] }))),
+    ).toContainEqual(expect.stringMatching(/no access token was had that could be good/));
+  });
+
   test('do not come before Retry-After', () => {
-    expect(seen([10], [30, 36.1])).toEqual([]);
-    expect(seen([10], [30, 31, 37])).toEqual([expect.stringMatching(/asked again 1\.0 s after .*"Retry-After: 6"/)]);
+    expect(seen([10], [30, 38.1])).toEqual([]);
+    expect(seen([10], [30, 31, 39])).toEqual([expect.stringMatching(/asked again 1\.0 s after .*"Retry-After: 8"/)]);
+    // A pause of a client's own that is nearly as long.
+    expect(seen([10], [30, 35.2])).toEqual([expect.stringMatching(/asked again 5\.2 s after/)]);
   });
 });
 
