@@ -144,6 +144,9 @@ const ATTEMPTS_OF_A_CALL = 10;
 
 const ATTEMPTS_AT_ONCE = 3;
 
+/** Requests that follow one another sooner are made at once: whether the last of them grew is chance. */
+const SHORTEST_PAUSE_MS = 200;
+
 /** Exchanges that many calls at one moment may make between them while their provider fails and their token is good. */
 const ATTEMPTS_OF_A_BURST = 5;
 
@@ -175,7 +178,7 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
       }
       const pauses = own.slice(1).map((at, index) => at - (own[index] ?? at));
       const [shortest = 0, longest = 0] = [pauses[0], pauses.at(-1)];
-      return own.length > ATTEMPTS_AT_ONCE && longest < 1.2 * shortest
+      return own.length > ATTEMPTS_AT_ONCE && (longest < 1.2 * shortest || longest < SHORTEST_PAUSE_MS)
         ? [`${told}, at pauses that do not grow (the first ${shortest} ms, the last ${longest} ms)`]
         : [];
     });

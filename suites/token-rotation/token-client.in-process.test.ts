@@ -25,7 +25,7 @@ import {
 import { TokenProbe } from '../../fixtures/workloads/token-probe/probe.ts';
 import { loadCatalogue, type Preconditions } from '../../harness/catalogue/catalogue.ts';
 import { listWorkloads } from '../../harness/core/bundle.ts';
-import { HarnessError, NotApplicable } from '../../harness/core/errors.ts';
+import { HarnessError, NotApplicable, NotTestable } from '../../harness/core/errors.ts';
 import { type Finding, textOf } from '../../harness/core/findings.ts';
 import { makePki, type RunPki } from '../../harness/core/pki.ts';
 import { Resolver } from '../../harness/core/resolver.ts';
@@ -433,13 +433,16 @@ async function watchClient(
   }
 }
 
-/** The findings of a row; none where it is not applicable to the client. */
+/** The findings of a row; none where it is not applicable to the client, and why where it is not testable. */
 function applicable(evaluate: (session: ClientSession) => Finding[], session: ClientSession): Finding[] {
   try {
     return evaluate(session);
   } catch (error) {
     if (error instanceof NotApplicable) {
       return [];
+    }
+    if (error instanceof NotTestable) {
+      return [error.message];
     }
     throw error;
   }
