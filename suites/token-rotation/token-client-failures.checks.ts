@@ -4,6 +4,7 @@ import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/obser
 import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
 import type { Finding } from '../../harness/core/findings.ts';
 import {
+  type Call,
   CLOCKS_MS,
   type ClientSession,
   describeCall,
@@ -195,6 +196,8 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
   return once(outage);
 }
 
+const busyWith = (calls: Call[]): number => calls.reduce((sum, { durationMs }) => sum + durationMs, 0);
+
 function boundsOfABurst(session: ClientSession): Finding[] {
   const [before, ...others] = renewalCalls(session, 'renewal-down');
   const failing = others.filter(({ act }) => act === 'failing');
@@ -205,9 +208,16 @@ function boundsOfABurst(session: ClientSession): Finding[] {
     return unseen([before], 'no access token was had that could be good while the provider answered 503');
   }
   const attempts = duringAct(session, session.exchanges, 'renewal-down', 'failing').length;
-  const busyMs = failing.reduce((sum, { durationMs }) => sum + durationMs, 0);
   // Less than that shows nothing of a client that asks once for each call.
-  if (failing.length <= ATTEMPTS_OF_A_BURST && busyMs < BUSY_MS) {
+  if (failing.length <= ATTEMPTS_OF_A_BURST && busyWith(failing) < BUSY_MS) {
+    const beside = (['renewal-refused', 'renewal-limited'] as const).flatMap((name) =>
+      renewalCalls(session, name).filter(({ act }) => act !== 'good'),
+    );
+    if (busyWith([...failing, ...beside]) < BUSY_MS) {
+      throw new HarnessError(
+        `the harness was too slow: it made ${failing.length} calls while a provider answered 503 and their token was good`,
+      );
+    }
     return unseen(
       failing,
       `only ${failing.length} calls were made while the provider answered 503 and their token was good`,

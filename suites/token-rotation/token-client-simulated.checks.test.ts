@@ -150,7 +150,11 @@ describe('exchanges while a provider fails', () => {
   });
 
   test('say nothing where too few calls were made, unless the client was busy with those', () => {
-    expect(seen([10], [], down.slice(0, 5))).toEqual([expect.stringMatching(/^only 5 calls .* so nothing is known/)]);
+    const busyElsewhere = aCall('renewal', 'renewal-refused', [40, 45], { act: 'refusing', ...failed });
+    expect(seen([10], [], [...down.slice(0, 5), busyElsewhere])).toEqual([
+      expect.stringMatching(/^only 5 calls .* so nothing is known/),
+    ]);
+    expect(() => seen([10], [], down.slice(0, 5))).toThrow(HarnessError);
     const busy = aCall('renewal', 'renewal-down', [40, 45], { act: 'failing' });
     expect(seen([10], [], [busy])).toEqual([]);
   });
