@@ -49,6 +49,7 @@ test('--registry is the place of every image that no variable names', () => {
     undefined,
     undefined,
     undefined,
+    'quay.io/keycloak/keycloak:26.7.4',
   ]);
 });
 

@@ -16,6 +16,7 @@ import {
   mirroredName,
   REGISTRY_VARIABLE,
 } from '../environment/images/live-images.ts';
+import type { IdentityProviderKind } from '../rpc/protocol.ts';
 import { select } from '../run/plan.ts';
 import { progressPrinter } from './progress.ts';
 
@@ -35,6 +36,13 @@ export function setRegistry(prefix: string | undefined): void {
   if (prefix !== undefined) {
     process.env[REGISTRY_VARIABLE] = prefix;
   }
+}
+
+function identityProviderOption(): Option {
+  return new Option(
+    '--idp <kind>',
+    'keycloak: with the image of Keycloak, for runs that are given this option',
+  ).choices(['keycloak', 'embedded']);
 }
 
 /** An image in a folder of `images save`. */
@@ -97,9 +105,12 @@ async function runProgram(file: string, args: string[]): Promise<void> {
 }
 
 /** Which images a selection needs on a live cluster, by their names. */
-async function namesFor(suites: string[]): Promise<{ name: LiveImageName; why: string }[]> {
+async function namesFor(
+  suites: string[],
+  identityProvider: IdentityProviderKind = 'embedded',
+): Promise<{ name: LiveImageName; why: string }[]> {
   const { needsOf } = await import('../run/live/needs.ts');
-  return needsOf(select(loadCatalogue(), { suites, requirements: [] })).images;
+  return needsOf(select(loadCatalogue(), { suites, requirements: [] }), { identityProvider }).images;
 }
 
 /** Pulls or builds images into the engine of this host. */
@@ -121,9 +132,9 @@ function variables(images: readonly { name: LiveImageName; reference: string }[]
   return images.map(({ name, reference }) => `export ${liveImageVariable(name)}=${reference}\n`).join('');
 }
 
-async function save(folder: string, suites: string[]): Promise<void> {
+async function save(folder: string, suites: string[], idp?: IdentityProviderKind): Promise<void> {
   const { saveImage } = await import('../environment/images/index.ts');
-  const images = await ensured((await namesFor(suites)).map(({ name }) => name));
+  const images = await ensured((await namesFor(suites, idp)).map(({ name }) => name));
   await mkdir(folder, { recursive: true });
   const saved: SavedImage[] = [];
   for (const { name, reference } of images) {
@@ -187,8 +198,8 @@ export async function pinned(reference: string): Promise<{ reference: string; wh
   }
 }
 
-async function mirror(to: string, suites: string[], run: RunProgram): Promise<void> {
-  const images = await ensured((await namesFor(suites)).map(({ name }) => name));
+async function mirror(to: string, suites: string[], run: RunProgram, idp?: IdentityProviderKind): Promise<void> {
+  const images = await ensured((await namesFor(suites, idp)).map(({ name }) => name));
   const mirrored: { name: LiveImageName; reference: string }[] = [];
   for (const image of images) {
     const destination = `${to.replace(/\/+$/, '')}/${mirroredName(image.name)}`;
@@ -201,6 +212,7 @@ async function mirror(to: string, suites: string[], run: RunProgram): Promise<vo
 }
 
 interface ListFlags {
+  idp?: IdentityProviderKind;
   registry?: string;
   digests?: boolean;
   json?: boolean;
@@ -228,13 +240,14 @@ export function registerImages(program: Command): void {
     .command('list')
     .description('Print the images of a selection, one a line.')
     .argument('[suite...]', 'suite names (default: all)')
+    .addOption(identityProviderOption())
     .addOption(registryOption())
     .option('--digests', 'ask the registries for digests, through the container engine')
     .option('--json', 'print them as JSON')
-    .action(async (suites: string[], { registry, digests = false, json = false }: ListFlags) => {
+    .action(async (suites: string[], { idp, registry, digests = false, json = false }: ListFlags) => {
       setRegistry(registry);
       const list = await Promise.all(
-        (await namesFor(suites)).map(async ({ name, why }) => ({
+        (await namesFor(suites, idp)).map(async ({ name, why }) => ({
           name,
           reference: await withDigest(liveImage(name), digests),
           variable: liveImageVariable(name),
@@ -249,7 +262,8 @@ export function registerImages(program: Command): void {
     .description('Pull or build the images and save them to a folder, as archives of the Docker format.')
     .argument('<folder>', 'folder for the archives')
     .argument('[suite...]', 'suite names (default: all)')
-    .action((folder: string, suites: string[]) => save(folder, suites));
+    .addOption(identityProviderOption())
+    .action((folder: string, suites: string[], { idp }: ListFlags) => save(folder, suites, idp));
   images
     .command('load')
     .description('Load saved images into the nodes of a cluster, or into the container engine of this host.')
@@ -263,5 +277,8 @@ export function registerImages(program: Command): void {
     .description('Copy the images to a registry that the nodes reach.')
     .argument('[suite...]', 'suite names (default: all)')
     .requiredOption('--to <registry>', 'registry and path, for example registry.example/conformance')
-    .action((suites: string[], { to }: { to: string }) => mirror(to, suites, runProgram));
+    .addOption(identityProviderOption())
+    .action((suites: string[], { to, idp }: { to: string; idp?: IdentityProviderKind }) =>
+      mirror(to, suites, runProgram, idp),
+    );
 }

@@ -64,6 +64,11 @@ export function peerContextOption(
   return new Option('--peer-context <name>', description);
 }
 
+/** `--idp KIND`. */
+export function identityProviderOption(description: string): Option {
+  return new Option('--idp <kind>', description).choices(['keycloak', 'embedded']);
+}
+
 export function shardOption(): Option {
   return new Option(
     '--shard <index/count>',
@@ -99,10 +104,9 @@ export function addEnvironmentOptions(command: Command): Command {
     .option('--yes', 'do not ask for confirmation before using a live cluster whose context was not named')
     .addOption(timeoutFactorOption())
     .addOption(
-      new Option(
-        '--idp <kind>',
-        'identity provider of the references (default: keycloak; embedded, as a pod, with --cluster kubeconfig)',
-      ).choices(['keycloak', 'embedded']),
+      identityProviderOption(
+        'identity provider of the references, with --cluster kubeconfig as a pod (default: keycloak; there, embedded)',
+      ),
     )
     .addOption(
       new Option(

@@ -2,13 +2,21 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
+import type { IdentityProviderKind } from '../rpc/protocol.ts';
 import type { Needs } from '../run/live/needs.ts';
 import { ACROSS_CLUSTERS, type PeerNeeds } from '../run/live/peer-needs.ts';
 import { type NeededRight, rulesOf } from '../run/live/rights.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
 import { registryOption, setRegistry, withDigest } from './images.ts';
-import { namespaceOption, peerContextOption, requirementOption, setOption, targetOption } from './options.ts';
+import {
+  identityProviderOption,
+  namespaceOption,
+  peerContextOption,
+  requirementOption,
+  setOption,
+  targetOption,
+} from './options.ts';
 
 const FORMATS = ['text', 'json', 'rbac'] as const;
 
@@ -20,6 +28,7 @@ interface PlanFlags {
   registry?: string;
   digests?: boolean;
   peerContext?: string;
+  idp?: IdentityProviderKind;
   output: (typeof FORMATS)[number];
 }
 
@@ -39,6 +48,7 @@ export function registerPlan(program: Command): void {
     .addOption(requirementOption('only this requirement; repeatable'))
     .addOption(namespaceOption('for a run that is kept to this existing namespace; repeatable'))
     .addOption(peerContextOption('also what a run with this second live cluster makes and needs there'))
+    .addOption(identityProviderOption('for a run with this identity provider of the references (default: embedded)'))
     .addOption(registryOption())
     .option('--digests', 'ask the registries for the digests of images, through the container engine')
     .addOption(
@@ -49,7 +59,7 @@ export function registerPlan(program: Command): void {
     .action(
       async (
         suites: string[],
-        { requirement, target, set, namespace, peerContext, registry, digests = false, output }: PlanFlags,
+        { requirement, target, set, namespace, peerContext, idp, registry, digests = false, output }: PlanFlags,
       ) => {
         setRegistry(registry);
         const selected = select(loadCatalogue(), { suites, requirements: requirement });
@@ -57,7 +67,12 @@ export function registerPlan(program: Command): void {
         const bound = targets.length === 0 ? undefined : new Set(targetsCandidate(targets, selected).planned);
         const { needsOf } = await import('../run/live/needs.ts');
         const rows = bound === undefined ? selected : selected.filter(({ id }) => bound.has(id));
-        const needs = needsOf(rows, { targets, namespaces: namespace, peer: peerContext !== undefined });
+        const needs = needsOf(rows, {
+          targets,
+          namespaces: namespace,
+          peer: peerContext !== undefined,
+          ...(idp === undefined ? {} : { identityProvider: idp }),
+        });
         const images = await Promise.all(
           needs.images.map(async (image) => ({ ...image, reference: await withDigest(image.reference, digests) })),
         );

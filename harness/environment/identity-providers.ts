@@ -77,8 +77,8 @@ export class IdentityProviders {
   ): Promise<StartedIdentityProvider> {
     const key = variant === undefined ? kind : `${kind} ${variant}`;
     return this.#parts.once(key, async () => {
-      if (this.#options.cluster === 'kubeconfig' && kind !== 'embedded') {
-        throw new NotApplicable(`inside a live cluster the harness runs its embedded provider alone, and no ${kind}`);
+      if (this.#options.cluster === 'kubeconfig' && kind === 'oauth2-mock-server') {
+        throw new NotApplicable(`inside a live cluster the harness runs no ${kind}`);
       }
       if (kind === 'keycloak') {
         // A JVM at the same time would double the time of the cluster's start on a small machine, and everything waits
@@ -250,7 +250,7 @@ export class IdentityProviders {
         const component = `identity provider ${name}`;
         const uncounted = { component, counts: {}, countedBy: 'nobody' };
         if (provider.requests === undefined) {
-          return { ...uncounted, notCounted: 'the server runs already, and its log is not read' };
+          return { ...uncounted, notCounted: 'the server runs already, or as a pod, and its log is not read' };
         }
         try {
           return { component, ...(await provider.requests()) };

@@ -231,6 +231,7 @@ export class Session {
         targets: this.options.targets ?? [],
         namespaces: this.options.namespaces ?? [],
         peer: this.options.peerContext !== undefined,
+        identityProvider: this.options.identityProvider,
       },
     );
   }

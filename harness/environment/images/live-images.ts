@@ -2,7 +2,7 @@ import { packageVersion } from '../../core/package.ts';
 import { NODE_IMAGES } from '../../role-data/index.ts';
 
 /** Images that the pods of the harness have on a cluster that it did not start. */
-export const LIVE_IMAGE_NAMES = ['node', ...NODE_IMAGES] as const;
+export const LIVE_IMAGE_NAMES = ['node', ...NODE_IMAGES, 'keycloak'] as const;
 export type LiveImageName = (typeof LIVE_IMAGE_NAMES)[number];
 
 /** Environment variable that names an image whole, for example by digest. */
@@ -15,6 +15,11 @@ export const REGISTRY_VARIABLE = 'KUBE_AGENT_CONFORMANCE_REGISTRY';
 
 /** Where a cluster gets a stock Node from, unless it is told otherwise. */
 export const STOCK_NODE_IMAGE = 'node:24-slim';
+
+/** The same of Keycloak, as its project distributes it: the release of fixtures/images/keycloak-base. */
+export const STOCK_KEYCLOAK_IMAGE = 'quay.io/keycloak/keycloak:26.7.4';
+
+const STOCK: Partial<Record<LiveImageName, string>> = { node: STOCK_NODE_IMAGE, keycloak: STOCK_KEYCLOAK_IMAGE };
 
 /** What a mirror calls it: below the prefix of a registry, by the version of the harness where it is its own. */
 export function mirroredName(name: LiveImageName): string {
@@ -36,5 +41,5 @@ export function liveImage(name: LiveImageName, env: NodeJS.ProcessEnv = process.
   if (registry !== undefined && registry !== '') {
     return `${registry.replace(/\/+$/, '')}/${mirroredName(name)}`;
   }
-  return name === 'node' ? STOCK_NODE_IMAGE : undefined;
+  return STOCK[name];
 }

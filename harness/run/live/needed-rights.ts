@@ -149,7 +149,7 @@ function ofAccess(given: boolean): Right[] {
 }
 
 /** Whether the harness runs its own provider inside the cluster for a requirement: no target file gives another one. */
-function needsProvider({ role }: Requirement, targets: Target[]): boolean {
+export function needsProvider({ role }: Requirement, targets: Target[]): boolean {
   const isGiven = targets.some((target) => {
     const given = roleDefinition(target.role).environmentOptions?.(target)?.identityProviderTarget;
     return given !== undefined && given.server.kind !== 'embedded';

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import { loadTarget } from '../../targets/load.ts';
 import { measuredOf, unmeasured } from './measured.ts';
-import { needsOf } from './needs.ts';
+import { type NeedsOptions, needsOf } from './needs.ts';
 import { describeNeed, type NeededRight, rulesOf } from './rights.ts';
 
 const { requirements } = loadCatalogue();
@@ -99,6 +99,22 @@ test('an image that nobody has named is told with the variable that names it', (
     ['node', 'registry.example/node@sha256:1', 'KUBE_AGENT_CONFORMANCE_NODE_IMAGE'],
     ['workload', undefined, 'KUBE_AGENT_CONFORMANCE_WORKLOAD_IMAGE'],
   ]);
+});
+
+test('Keycloak is an image of its own where it is asked for and no target file gives a provider', () => {
+  const images = (options: NeedsOptions): string[] =>
+    needsOf(rows('TR-21', 'RB-01'), { env: {}, ...options }).images.map(({ name }) => name);
+  expect(images({})).toEqual(['node']);
+  expect(images({ identityProvider: 'keycloak' })).toEqual(['node', 'keycloak']);
+  const [, keycloak] = needsOf(rows('TR-21', 'RB-01'), { env: {}, identityProvider: 'keycloak' }).images;
+  expect(keycloak).toMatchObject({
+    reference: expect.stringMatching(/^quay\.io\/keycloak\/keycloak:/),
+    variable: 'KUBE_AGENT_CONFORMANCE_KEYCLOAK_IMAGE',
+    requirements: ['TR-21'],
+  });
+  const file = new URL('../../../fixtures/targets/identity-providers/keycloak-jwt-grant.yaml', import.meta.url);
+  const targets = [loadTarget(fileURLToPath(file))];
+  expect(images({ identityProvider: 'keycloak', targets })).toEqual(['node']);
 });
 
 test('the image of a session manager is needed for SM-12 alone, that of its sessions’ agent for every row', () => {

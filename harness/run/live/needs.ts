@@ -2,9 +2,10 @@ import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import { type LiveImageName, liveImage, liveImageVariable } from '../../environment/images/live-images.ts';
 import type { NodeImage } from '../../role-data/index.ts';
 import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
+import type { IdentityProviderKind } from '../../rpc/protocol.ts';
 import type { Target } from '../../targets/load.ts';
 import { type Measured, readMeasured } from './measured.ts';
-import { type LiveRun, requestsOf, rightsOf } from './needed-rights.ts';
+import { type LiveRun, needsProvider, requestsOf, rightsOf } from './needed-rights.ts';
 import { type PeerNeeds, peerNeedsOf } from './peer-needs.ts';
 import { compare, type NeededRight, type Scope, withGroup } from './rights.ts';
 
@@ -41,6 +42,8 @@ export interface NeedsOptions {
   namespaces?: string[];
   /** The run has a second cluster. */
   peer?: boolean;
+  /** What the harness runs as an identity provider where no target file gives one; default: the embedded one. */
+  identityProvider?: IdentityProviderKind;
   env?: NodeJS.ProcessEnv;
 }
 
@@ -57,7 +60,7 @@ const ROTATION_SECONDS = 700;
  * does not say what.
  */
 export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Needs {
-  const { targets = [], namespaces = [], peer = false, env = process.env } = options;
+  const { targets = [], namespaces = [], peer = false, identityProvider = 'embedded', env = process.env } = options;
   const measured = readMeasured();
   const run: LiveRun = {
     targets,
@@ -74,7 +77,10 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
     }),
     rights: rightsOf(applicable, run),
     objects: objectsOf(applicable, run),
-    images: imagesOf(applicable, env),
+    images: [
+      ...imagesOf(applicable, env),
+      ...(identityProvider === 'keycloak' ? keycloakImage(applicable, targets, env) : []),
+    ],
     ...(peer ? { peer: peerNeedsOf(applicable, run.given) } : {}),
     storage: needStorage(applicable, measured, targets),
     seconds: secondsOf(applicable),
@@ -138,6 +144,21 @@ function imagesOf(rows: Requirement[], env: NodeJS.ProcessEnv): NeededImage[] {
       return name === undefined ? [] : image(name, running, reason);
     }),
   ];
+}
+
+function keycloakImage(rows: Requirement[], targets: Target[], env: NodeJS.ProcessEnv): NeededImage[] {
+  const requirements = rows.filter((row) => needsProvider(row, targets)).map(({ id }) => id);
+  return requirements.length === 0
+    ? []
+    : [
+        {
+          name: 'keycloak',
+          reference: liveImage('keycloak', env),
+          variable: liveImageVariable('keycloak'),
+          why: 'the identity provider of the harness (fixtures/images/keycloak, or that of Keycloak’s project)',
+          requirements,
+        },
+      ];
 }
 
 /** Capabilities of a cluster that only one of the harness's own has. */

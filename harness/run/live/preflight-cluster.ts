@@ -8,6 +8,7 @@ import {
   type V1StorageClass,
 } from '@kubernetes/client-node';
 import { describeAnswer } from '../../core/errors.ts';
+import { keycloakPod } from '../../environment/identity-provider/keycloak/pod.ts';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
@@ -63,6 +64,12 @@ function idle(image: string, name: string): V1Pod {
 function server(image: string, namespace: string): V1Pod {
   const container = { name: 'server', workload: 'token-probe', port: 8080 };
   return workloadPod({ namespace, name: 'preflight', image, serviceAccount: 'default', containers: [container] });
+}
+
+/** The pod of Keycloak, which asks for more than any other. */
+function provider(image: string, nodeImage: string, namespace: string): V1Pod {
+  const pod = keycloakPod({ namespace, image, nodeImage, startWith: [], serviceAccount: 'default' });
+  return { ...pod, metadata: { ...pod.metadata, name: 'preflight' } };
 }
 
 /** APIs that a cluster serves only where somebody has installed them, by the role that is seen by them. */
@@ -134,7 +141,12 @@ export async function refusedObjects(
   const job = { metadata: { name: 'preflight' }, spec: { template: { spec } } };
   const makesJobs = needs.objects.some(({ resource }) => resource === 'jobs.batch');
   // Its kinds of pods ask for different resources, and a quota may say no to one of them.
-  const kinds = [pod, server(data.workloadImage, namespace)];
+  const keycloak = needs.images.find(({ name }) => name === 'keycloak')?.reference;
+  const kinds = [
+    pod,
+    server(data.workloadImage, namespace),
+    ...(keycloak === undefined ? [] : [provider(keycloak, data.workloadImage, namespace)]),
+  ];
   return [
     ...(await attempt('a pod', async () => {
       for (const body of kinds) {

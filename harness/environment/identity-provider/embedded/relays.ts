@@ -26,16 +26,21 @@ export class Relays {
     return this.#trouble;
   }
 
-  /** Leads the pod to a server of this host, until the end. @param url of the server, with its port */
-  serve(url: string): void {
+  /**
+   * Leads the pod to a server of this host, until the end.
+   *
+   * @param url of the server, with its port
+   * @param listensAt where the server listens, if not at the name that the pod has for it
+   */
+  serve(url: string, listensAt = new URL(url).hostname): void {
     const { host } = new URL(url);
     if (!this.#hosts.has(host)) {
       this.#hosts.add(host);
-      this.#wait(host);
+      this.#wait(host, listensAt);
     }
   }
 
-  #wait(host: string): void {
+  #wait(host: string, listensAt: string): void {
     const { host: hostname, port } = this.#control;
     const path = `${RELAY}?${new URLSearchParams({ host })}`;
     const waiting = request({
@@ -61,9 +66,8 @@ export class Relays {
         far.destroy();
         return;
       }
-      this.#wait(host);
-      const { hostname: here, port: at } = new URL(`tcp://${host}`);
-      const near = connect(Number(at), here);
+      this.#wait(host, listensAt);
+      const near = connect(Number(new URL(`tcp://${host}`).port), listensAt);
       this.#keep(near);
       near.write(head);
       near.on('error', () => far.destroy());

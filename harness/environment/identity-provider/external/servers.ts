@@ -68,7 +68,7 @@ async function startKeycloakServer(
 ): Promise<TargetServer> {
   if (context.network === undefined) {
     throw new NotApplicable(
-      `${file}: with --cluster kubeconfig no Keycloak is started, since nothing of the harness's can be reached from a live cluster; start your own where it reaches the cluster's issuer, and describe it as \`server: {kind: running}\``,
+      `${file}: with --cluster kubeconfig no Keycloak of a target file is started. For the harness's own, as a pod, leave the target file out and give --idp keycloak; for yours, start it where it reaches the cluster's issuer, and describe it as \`server: {kind: running}\``,
     );
   }
   const wanted = features.toSorted().join();
@@ -88,7 +88,7 @@ async function startKeycloakServer(
     admin: adminOf(server.admin, context),
     upstream: server.upstream,
     version: () => server.version(),
-    requests: () => server.requests(),
+    ...(server.requests === undefined ? {} : { requests: server.requests }),
     assertAlive: () => server.assertAlive(),
     stop: () => context.keycloakServers.release(variant),
   };

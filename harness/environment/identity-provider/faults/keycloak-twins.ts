@@ -1,7 +1,7 @@
 import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
 import type { GrantDeclaration } from '../../../oauth/provider.ts';
-import type { KeycloakServerOptions } from '../keycloak/container.ts';
 import { GRANT_ALIAS, type RealmRepresentation, type RealmTrust } from '../keycloak/realm.ts';
+import type { KeycloakServerOptions } from '../keycloak/start-arguments.ts';
 
 /** What a Keycloak that is set up badly has otherwise than the reference. */
 export interface KeycloakTwin {

@@ -2,8 +2,10 @@ import KeycloakAdminClient, { NetworkError } from '@keycloak/keycloak-admin-clie
 import { redact } from '../../../core/redact.ts';
 import { limitSeconds } from '../../../core/time-limits.ts';
 
-/** Of the first administrator; see fixtures/images/keycloak. It guards a container that lives for one run. */
-const ADMINISTRATOR = { username: 'admin', password: 'conformance' };
+/** Name of the first administrator; see fixtures/images/keycloak. */
+export const ADMINISTRATOR = 'admin';
+/** Its password in our images, where it guards a container that nobody but this host reaches. */
+const PASSWORD = 'conformance';
 /** A server that is being set up while clusters start has little time for each request. */
 const REQUEST_DEADLINE_MS = limitSeconds('keycloakRequest') * 1_000;
 /** Keycloak's minute is short for a machine that may stall for a part of it: a request must not outlive its token. */
@@ -26,10 +28,13 @@ export async function administer<T>(what: string, call: Promise<T>): Promise<T> 
 }
 
 /** Logs the administrator in, for long enough. @param baseUrl of the admin port */
-export async function logInAdministrator(baseUrl: string): Promise<KeycloakAdminClient> {
+export async function logInAdministrator(baseUrl: string, password = PASSWORD): Promise<KeycloakAdminClient> {
   const admin = new KeycloakAdminClient({ baseUrl, timeout: REQUEST_DEADLINE_MS });
   const logIn = (): Promise<void> =>
-    administer('log in', admin.auth({ ...ADMINISTRATOR, grantType: 'password', clientId: 'admin-cli' }));
+    administer(
+      'log in',
+      admin.auth({ username: ADMINISTRATOR, password, grantType: 'password', clientId: 'admin-cli' }),
+    );
   await logIn();
   const realm = { accessTokenLifespan: ADMINISTRATOR_TOKEN_SECONDS };
   await administer('write the realm master', admin.realms.update({ realm: 'master' }, realm));

@@ -12,19 +12,12 @@ import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import { limitSeconds } from '../../../core/time-limits.ts';
 import type { IdentityProviderContext } from '../context.ts';
 import { RequestCounter } from '../request-counter.ts';
+import { ADMIN_PORT, configurationFiles, type KeycloakServerOptions, startArguments } from './start-arguments.ts';
 
 const START_DEADLINE_MS = limitSeconds('keycloakStart') * 1_000;
-const ADMIN_PORT = 8080;
-const TLS_FOLDER = '/opt/conformance/tls';
-const CACHES_FILE = '/opt/conformance/caches.xml';
+/** Where the files of its configuration are. */
+const FOLDER = '/opt/conformance/run';
 const LOG_LINES = 25;
-
-/** What is started: one of our images, with or without a limit on how long an issuer's keys are used. */
-export interface KeycloakServerOptions {
-  image: 'keycloak' | 'keycloak-preview' | 'keycloak-26-4';
-  /** Absent: Keycloak's defaults. */
-  keysLifespanSeconds?: number;
-}
 
 /** Publishes its ports on the loopback interface alone: the administrator's is one of them. */
 class LoopbackContainer extends GenericContainer {
@@ -95,7 +88,7 @@ export class KeycloakContainer {
       .withLabels(context.labels)
       .withExposedPorts(IDENTITY_PROVIDER_PORT, ADMIN_PORT)
       .withCopyContentToContainer(filesOf({ cert, key, ca: context.trust.ca }, options))
-      .withCommand(commandOf(options))
+      .withCommand(['start', '--optimized', ...startArguments(FOLDER, options)])
       .withLogConsumer((stream) => log.consume(stream))
       // Only says when it is worth asking; ready is the realm that answers.
       .withWaitStrategy(Wait.forLogMessage(/Listening on:/))
@@ -153,46 +146,14 @@ export class KeycloakContainer {
   }
 }
 
+/** Read by Keycloak's own user, who is not the owner of what is copied; the container holds nothing else. */
 function filesOf(
-  { cert, key, ca }: { cert: string; key: string; ca: string },
-  { keysLifespanSeconds }: KeycloakServerOptions,
+  content: { cert: string; key: string; ca: string },
+  options: KeycloakServerOptions,
 ): { content: string; target: string; mode: number }[] {
-  return [
-    { content: cert, target: `${TLS_FOLDER}/tls.crt`, mode: 0o444 },
-    // Read by Keycloak's own user, who is not the owner of what is copied; the container holds nothing else.
-    { content: key, target: `${TLS_FOLDER}/tls.key`, mode: 0o444 },
-    { content: ca, target: `${TLS_FOLDER}/ca.crt`, mode: 0o444 },
-    ...(keysLifespanSeconds === undefined
-      ? []
-      : [{ content: cachesOf(keysLifespanSeconds), target: CACHES_FILE, mode: 0o444 }]),
-  ];
-}
-
-/** Infinispan's configuration: what it does not name is as Keycloak has it. */
-function cachesOf(keysLifespanSeconds: number): string {
-  return `<infinispan xmlns="urn:infinispan:config:16.0">
-  <cache-container>
-    <local-cache name="keys" simple-cache="true">
-      <expiration lifespan="${keysLifespanSeconds * 1_000}"/>
-    </local-cache>
-  </cache-container>
-</infinispan>
-`;
-}
-
-function commandOf({ keysLifespanSeconds }: KeycloakServerOptions): string[] {
-  return [
-    'start',
-    '--optimized',
-    '--cache=local',
-    ...(keysLifespanSeconds === undefined ? [] : [`--cache-config-file=${CACHES_FILE}`, '--cache-config-mutate=true']),
-    `--hostname=https://${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`,
-    '--http-enabled=true',
-    `--http-port=${ADMIN_PORT}`,
-    `--https-port=${IDENTITY_PROVIDER_PORT}`,
-    `--https-certificate-file=${TLS_FOLDER}/tls.crt`,
-    `--https-certificate-key-file=${TLS_FOLDER}/tls.key`,
-    `--truststore-paths=${TLS_FOLDER}/ca.crt`,
-    '--http-access-log-enabled=true',
-  ];
+  return Object.entries(configurationFiles(content, options)).map(([name, text]) => ({
+    content: text,
+    target: `${FOLDER}/${name}`,
+    mode: 0o444,
+  }));
 }

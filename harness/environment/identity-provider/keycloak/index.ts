@@ -2,9 +2,9 @@ import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import type { AdditionalIssuerTrust, StartedIdentityProvider } from '../../../oauth/provider.ts';
 import { DEFAULT_PROVIDERS, type IdentityProviderContext } from '../context.ts';
 import type { KeycloakTwin } from '../faults/keycloak-twins.ts';
-import type { KeycloakServerOptions } from './container.ts';
 import type { RealmTrust } from './realm.ts';
 import { describeRealm, KEYS_LIFESPAN_SECONDS, KeycloakRealms } from './realms.ts';
+import type { KeycloakServerOptions } from './start-arguments.ts';
 
 /**
  * Starts Keycloak (or joins the run's) and makes one realm for each provider. Ready is: every realm answers with its
@@ -26,7 +26,9 @@ export async function startKeycloak(
   let version: string;
   try {
     context.resolver.add(`${HOSTS.keycloak}:${IDENTITY_PROVIDER_PORT}`, server.route);
-    await Promise.all(providers.map((provider) => realms.add(provider, context.trust)));
+    const { keysUrl } = server;
+    const trust = keysUrl === undefined ? context.trust : { ...context.trust, byDiscovery: false, jwksUri: keysUrl };
+    await Promise.all(providers.map((provider) => realms.add(provider, trust)));
     version = await server.version();
   } catch (cause) {
     await server.assertAlive().finally(stop);
@@ -49,10 +51,14 @@ export async function startKeycloak(
     async trusting(issuer) {
       additional += 1;
       const provider = describe(`additional-issuer-${additional}`);
+      const { issuer: url, keys } = issuer;
+      for (const served of [url, ...(keys !== undefined && 'url' in keys ? [keys.url] : [])]) {
+        await server.reach?.(served);
+      }
       await realms.add(provider, realmTrust(issuer));
       return provider;
     },
-    requests: () => server.requests(),
+    ...(server.requests === undefined ? {} : { requests: server.requests }),
     assertAlive: () => server.assertAlive(),
     stop,
   };

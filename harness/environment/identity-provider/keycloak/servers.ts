@@ -1,7 +1,9 @@
 import type KeycloakAdminClient from '@keycloak/keycloak-admin-client';
 import type { IdentityProviderContext } from '../context.ts';
 import { administer, logInAdministrator } from './administer.ts';
-import { KeycloakContainer, type KeycloakServerOptions } from './container.ts';
+import { KeycloakContainer } from './container.ts';
+import { startKeycloakPod } from './pod.ts';
+import type { KeycloakServerOptions } from './start-arguments.ts';
 
 /** A running Keycloak, before any realm of ours is in it. */
 export interface KeycloakServer {
@@ -11,9 +13,13 @@ export interface KeycloakServer {
   /** Where pods reach it, and where the harness does. */
   readonly upstream: { address: string; port: number };
   readonly route: { host: string; port: number };
-  /** What its access log says; shared by all who share the server. */
-  requests(): { counts: Record<string, number>; countedBy: string };
-  /** Rejects with the container's last log lines if it is gone. */
+  /** What its access log says; shared by all who share the server. Absent where nobody reads that. */
+  requests?(): { counts: Record<string, number>; countedBy: string };
+  /** Where it finds the keys of the cluster, where it cannot ask the issuer for them. */
+  readonly keysUrl?: string;
+  /** Leads it to a server on loopback of this host, where it would not reach that by itself. */
+  reach?(url: string): Promise<void>;
+  /** Rejects with what is known of it, such as its last log lines, if it is gone. */
   assertAlive(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -45,7 +51,7 @@ async function startServer(context: IdentityProviderContext, options: KeycloakSe
 }
 
 /**
- * The Keycloak containers of one run: one for each kind that is asked for, shared by the reference and by the twins
+ * The Keycloak servers of one run, containers or pods: one for each kind that is asked for, shared by the reference and by the twins
  * that are only other realms.
  */
 export class KeycloakServers {
@@ -58,7 +64,8 @@ export class KeycloakServers {
       known.users += 1;
       return known.server;
     }
-    const server = startServer(context, options);
+    const server =
+      context.pods === undefined ? startServer(context, options) : startKeycloakPod(context, context.pods, options);
     this.#servers.set(keyOf(options), { server, users: 1 });
     return server;
   }
