@@ -33,7 +33,7 @@ const RELAY_PORTS: ProviderRelayConfig['ports'] = { health: 8082, keys: 8083, co
 const LOG_LINES = 25;
 const STILL_READY_SECONDS = 30;
 
-/** An image of the harness is built already, and has a quick start of its own; that of Keycloak's project has neither. */
+/** The image of the harness is built already, and starts quickly; that of Keycloak's project builds itself first. */
 const START = `if [ -x /opt/conformance/start ]; then exec /opt/conformance/start start --optimized "$@"; fi
 exec /opt/keycloak/bin/kc.sh start --db=dev-file "$@"`;
 

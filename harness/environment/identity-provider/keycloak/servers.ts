@@ -51,8 +51,8 @@ async function startServer(context: IdentityProviderContext, options: KeycloakSe
 }
 
 /**
- * The Keycloak servers of one run, containers or pods: one for each kind that is asked for, shared by the reference and by the twins
- * that are only other realms.
+ * The Keycloak servers of one run, containers or pods: one for each kind that is asked for, shared by the reference and
+ * by the twins that are only other realms.
  */
 export class KeycloakServers {
   readonly #servers = new Map<string, { server: Promise<KeycloakServer>; users: number }>();
