@@ -38,9 +38,12 @@ const START = `if [ -x /opt/conformance/start ]; then exec /opt/conformance/star
 exec /opt/keycloak/bin/kc.sh start --db=dev-file "$@"`;
 
 /** Its heap has 512 MiB at most, and beside it there are classes, threads and buffers. */
-const RESOURCES = { requests: { cpu: '100m', memory: '640Mi' }, limits: { memory: '1Gi' } };
+const RESOURCES = { requests: { cpu: '250m', memory: '640Mi' }, limits: { memory: '1Gi' } };
 
 const PROBE_SECONDS = 2;
+
+/** From the pod's creation on: its image may have to be pulled. */
+const startSeconds = (): number => limitSeconds('podStart') + limitSeconds('keycloakStart');
 
 export interface KeycloakPodOptions {
   namespace: string;
@@ -87,7 +90,6 @@ export function keycloakPod(options: KeycloakPodOptions): V1Pod {
       CLUSTER_VOLUME,
     ],
   });
-  const seconds = limitSeconds('keycloakStart');
   const secret = (key: string): object => ({ secretKeyRef: { name: NAME, key } });
   pod.spec?.containers.push({
     name: NAME,
@@ -105,7 +107,8 @@ export function keycloakPod(options: KeycloakPodOptions): V1Pod {
       httpGet: { path: '/realms/master', port: IDENTITY_PROVIDER_PORT, scheme: 'HTTPS' },
       periodSeconds: PROBE_SECONDS,
       timeoutSeconds: 5,
-      failureThreshold: Math.ceil(seconds / PROBE_SECONDS),
+      // Whether it takes too long is for the harness to say: started anew, it would take longer.
+      failureThreshold: Math.ceil(startSeconds() / PROBE_SECONDS) + 1,
     },
     readinessProbe: { tcpSocket: { port: IDENTITY_PROVIDER_PORT }, periodSeconds: 30 },
     resources: RESOURCES,
@@ -156,11 +159,7 @@ export async function startKeycloakPod(
   const objects = [...objectsAround({ namespace, name: NAME }, files), await bundleConfigMap(namespace, RELAY)];
   const startWith = startArguments(CONFIG_FOLDER, options);
   const pod = keycloakPod({ namespace, image, nodeImage: data.workloadImage, startWith });
-  await deploy(
-    cluster,
-    { objects, pod, labels: pods.lasting },
-    limitSeconds('podStart') + limitSeconds('keycloakStart'),
-  ).catch(async (cause: unknown) => {
+  await deploy(cluster, { objects, pod, labels: pods.lasting }, startSeconds()).catch(async (cause: unknown) => {
     throw new HarnessError(`Keycloak did not come up; its last lines:\n${await lastLines(cluster, namespace)}`, {
       cause,
     });
