@@ -15,6 +15,7 @@ export const TIME_LIMITS = {
   targetInstall: { seconds: 600, what: 'the commands that install a target' },
   setupCommand: { seconds: 120, what: 'a command that sets an identity provider up' },
   keycloakStart: { seconds: 120, what: 'Keycloak answers after the start of its container' },
+  keycloakPodStart: { seconds: 300, what: 'Keycloak answers after the start of its pod, built and with a schema' },
   keycloakRequest: { seconds: 60, what: 'a request of the administrator to Keycloak' },
   adminRequest: { seconds: 30, what: 'a request to the admin API of a provider by target file' },
   providerRequest: { seconds: 30, what: 'a request to a token endpoint or a resource server' },

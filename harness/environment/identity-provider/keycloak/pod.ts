@@ -43,7 +43,7 @@ const RESOURCES = { requests: { cpu: '250m', memory: '640Mi' }, limits: { memory
 const PROBE_SECONDS = 2;
 
 /** From the pod's creation on: its image may have to be pulled. */
-const startSeconds = (): number => limitSeconds('podStart') + limitSeconds('keycloakStart');
+const startSeconds = (): number => limitSeconds('podStart') + limitSeconds('keycloakPodStart');
 
 export interface KeycloakPodOptions {
   namespace: string;
