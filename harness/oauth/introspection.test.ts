@@ -40,6 +40,7 @@ test.each([
   [401, '{"error":"invalid_client"}'],
   [200, 'no JSON'],
   [200, '{}'],
+  [200, 'null'],
   [503, ''],
 ])('%i %s is no introspection: nothing can be said', async (status, body) => {
   await expect(introspect(answering(status, body), introspection, OPAQUE)).rejects.toThrow(NotTestable);

@@ -40,7 +40,7 @@ export async function introspect(
   }
   let members: Record<string, unknown> = {};
   try {
-    members = JSON.parse(text) as Record<string, unknown>;
+    members = (JSON.parse(text) ?? {}) as Record<string, unknown>;
   } catch {
     // Reported below, with what it is.
   }

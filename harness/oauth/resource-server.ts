@@ -1,4 +1,5 @@
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { metadataUrls } from '../../fixtures/workloads/lib/discovery.ts';
 import { NotTestable } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import type { Fetch } from './fetch.ts';
@@ -42,6 +43,63 @@ async function getJson(fetch: Fetch, url: string): Promise<Record<string, unknow
 }
 
 /**
+ * The metadata of an issuer: by OpenID Connect Discovery, else by RFC 8414.
+ *
+ * @throws NotTestable with what came of the first place that was looked at, where none has any
+ */
+async function metadataOf(fetch: Fetch, issuer: string): Promise<{ url: string; metadata: Record<string, unknown> }> {
+  let first: unknown;
+  for (const url of metadataUrls(issuer)) {
+    try {
+      return { url, metadata: await getJson(fetch, url) };
+    } catch (error) {
+      if (!(error instanceof NotTestable)) {
+        throw error;
+      }
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+type Keys = ReturnType<typeof createLocalJWKSet>;
+
+async function keysOf(fetch: Fetch, issuer: string): Promise<Keys> {
+  const { url, metadata } = await metadataOf(fetch, issuer);
+  const { jwks_uri: uri } = metadata;
+  if (typeof uri !== 'string' || !URL.canParse(uri)) {
+    throw new NotTestable(`the metadata at ${url} have no URL as jwks_uri: ${JSON.stringify(uri)?.slice(0, 100)}`);
+  }
+  const document = await getJson(fetch, uri);
+  try {
+    return createLocalJWKSet(document as unknown as JSONWebKeySet);
+  } catch (error) {
+    throw new NotTestable(`GET ${uri} answered no JSON Web Key Set (RFC 7517 section 5)`, { cause: error });
+  }
+}
+
+/** A token need not say by which key it is signed (RFC 7515 section 4.1.4): each that may be it is tried. */
+async function verify(accessToken: string, keys: Keys, options: JWTVerifyOptions): Promise<void> {
+  try {
+    await jwtVerify(accessToken, keys, options);
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) {
+      throw error;
+    }
+    let last: unknown = error;
+    for await (const key of error) {
+      try {
+        await jwtVerify(accessToken, key, options);
+        return;
+      } catch (failure) {
+        last = failure;
+      }
+    }
+    throw last;
+  }
+}
+
+/**
  * The resource server of a provider: by introspection where the provider declares it, else by the provider's keys. It
  * takes access tokens that the provider's published keys verify, with the provider's `iss`, its own `aud`, and an `exp`
  * that is not long past (RFC 9068 section 4). Resolves with why it refuses one, or with undefined.
@@ -67,14 +125,13 @@ export async function resourceServerOf(
         : `unexpected "aud" by introspection: ${JSON.stringify(aud)}`;
     };
   }
-  const discovery = await getJson(fetch, `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`);
-  const keys = createLocalJWKSet((await getJson(fetch, String(discovery.jwks_uri))) as unknown as JSONWebKeySet);
+  const keys = await keysOf(fetch, issuer);
   return async (accessToken) => {
     if (accessToken.split('.').length !== 3) {
       return 'it is no JWT, and no introspection is declared';
     }
     try {
-      await jwtVerify(accessToken, keys, {
+      await verify(accessToken, keys, {
         issuer,
         audience: accessTokenAudience,
         algorithms: ALGORITHMS,
