@@ -1,5 +1,6 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { createLocalJWKSet, type JSONWebKeySet } from 'jose';
 import { metadataUrls } from '../../fixtures/workloads/lib/discovery.ts';
+import { verifyByAny } from '../../fixtures/workloads/lib/verify.ts';
 import { NotTestable } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import type { Fetch } from './fetch.ts';
@@ -78,27 +79,6 @@ async function keysOf(fetch: Fetch, issuer: string): Promise<Keys> {
   }
 }
 
-/** A token need not say by which key it is signed (RFC 7515 section 4.1.4): each that may be it is tried. */
-async function verify(accessToken: string, keys: Keys, options: JWTVerifyOptions): Promise<void> {
-  try {
-    await jwtVerify(accessToken, keys, options);
-  } catch (error) {
-    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) {
-      throw error;
-    }
-    let last: unknown = error;
-    for await (const key of error) {
-      try {
-        await jwtVerify(accessToken, key, options);
-        return;
-      } catch (failure) {
-        last = failure;
-      }
-    }
-    throw last;
-  }
-}
-
 /**
  * The resource server of a provider: by introspection where the provider declares it, else by the provider's keys. It
  * takes access tokens that the provider's published keys verify, with the provider's `iss`, its own `aud`, and an `exp`
@@ -131,7 +111,7 @@ export async function resourceServerOf(
       return 'it is no JWT, and no introspection is declared';
     }
     try {
-      await verify(accessToken, keys, {
+      await verifyByAny(accessToken, keys, {
         issuer,
         audience: accessTokenAudience,
         algorithms: ALGORITHMS,
