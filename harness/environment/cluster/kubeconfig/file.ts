@@ -58,7 +58,7 @@ const execSchema = z.looseObject({
   interactiveMode: text,
 });
 
-const userSchema = z.looseObject({
+export const userSchema = z.looseObject({
   'client-certificate': text,
   'client-certificate-data': bytes,
   'client-key': text,

@@ -187,6 +187,15 @@ test.each<[string, string, RegExp]>([
   expect(() => load([file])).toThrow(message);
 });
 
+test.each(['', ', user: ""', ', user: nobody'])('a server of plain http needs no user%s', (user) => {
+  const text = `{ clusters: [{ name: c, cluster: { server: "http://127.0.0.1:8001" } }], contexts: [{ name: x, context: { cluster: c${user} } }], current-context: x }`;
+  expect(load([write('config', text)])).toMatchObject({ cluster: { server: 'http://127.0.0.1:8001' }, user: {} });
+  const secure = text.replace('http:', 'https:');
+  expect(() => load([write('config', secure)])).toThrow(
+    /names no user|names the user "nobody", which it does not have/,
+  );
+});
+
 test('a context that is not there, or leads nowhere, is told', () => {
   const file = write('config', whole());
   expect(() => load([file], 'z')).toThrow(/has no context "z"; it has x, y/);

@@ -11,6 +11,7 @@ import {
   type KubeconfigFile,
   kubeconfigFileSchema,
   type UserEntry,
+  userSchema,
 } from './file.ts';
 import { checkProxyUrl, withoutPassword } from './proxy.ts';
 
@@ -135,6 +136,9 @@ function merge(paths: string[]): Merged {
   }
   return merged;
 }
+
+/** Whoever shows nothing. */
+const NOBODY = userSchema.parse({});
 
 /** The configuration that a pod has by its ServiceAccount; undefined outside of one. */
 function inCluster(env: NodeJS.ProcessEnv, folder: string): Attachment | undefined {
@@ -307,24 +311,27 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
     );
   }
   const source = present.join(', ');
-  const known = [...contexts.keys()].join(', ') || 'none';
+  const names = [...contexts.keys()].join(', ') || 'none';
   const name = context ?? merged.currentContext;
   if (name === undefined) {
-    throw new UsageError(`the kubeconfig (${source}) has no current context: give --context; it has ${known}`);
+    throw new UsageError(`the kubeconfig (${source}) has no current context: give --context; it has ${names}`);
   }
   const chosen = contexts.get(name);
   if (chosen === undefined) {
-    throw new UsageError(`the kubeconfig (${source}) has no context "${name}"; it has ${known}`);
+    throw new UsageError(`the kubeconfig (${source}) has no context "${name}"; it has ${names}`);
   }
   const { cluster: clusterName, user: userName, namespace = 'default' } = chosen;
   const cluster = clusterName === undefined ? undefined : clusters.get(clusterName);
-  const user = userName === undefined ? undefined : users.get(userName);
+  const known = userName === undefined ? undefined : users.get(userName);
   if (clusterName === undefined || cluster === undefined) {
     throw new UsageError(
       `context "${name}" of the kubeconfig (${source}) ${clusterName === undefined ? 'names no cluster' : `names the cluster "${clusterName}", which it does not have`}`,
     );
   }
-  if (userName === undefined || user === undefined) {
+  const checked = checkCluster(clusterName, cluster);
+  // Nothing is shown to a server of plain http (`kubectl proxy`): kubectl asks for no user there.
+  const user = known ?? (checked.server.startsWith('http://') ? NOBODY : undefined);
+  if (user === undefined) {
     throw new UsageError(
       `context "${name}" of the kubeconfig (${source}) ${userName === undefined ? 'names no user' : `names the user "${userName}", which it does not have`}`,
     );
@@ -334,13 +341,13 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
       `context "${name}" of the kubeconfig names the namespace "${namespace}", which is no DNS label`,
     );
   }
-  checkUser(userName, user);
+  checkUser(userName ?? '', user);
   return {
     context: name,
     clusterName,
-    userName,
+    userName: userName ?? 'nobody',
     namespace,
-    cluster: checkCluster(clusterName, cluster),
+    cluster: checked,
     user,
     source,
     missing,
