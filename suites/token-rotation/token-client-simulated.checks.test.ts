@@ -122,6 +122,8 @@ describe('exchanges while a provider fails', () => {
       boundsItsExchanges(
         session({
           ...after,
+          // As the row declares them: what it looks at beyond that nobody may have called.
+          declared: ['outage', 'renewal-down', 'renewal-limited'],
           acts: [closed, told503, limiting],
           calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, before, ...burst],
           exchanges: [
@@ -150,7 +152,7 @@ describe('exchanges while a provider fails', () => {
   });
 
   test('say nothing where too few calls were made, unless the client was busy with those', () => {
-    const busyElsewhere = aCall('renewal', 'renewal-refused', [40, 45], { act: 'refusing', ...failed });
+    const busyElsewhere = aCall('renewal', 'renewal-limited', [40, 45], { act: 'limiting', ...failed });
     expect(seen([10], [], [...down.slice(0, 5), busyElsewhere])).toEqual([
       expect.stringMatching(/^only 5 calls .* so nothing is known/),
     ]);
