@@ -2,11 +2,12 @@ import { expect, test } from 'vitest';
 import { HarnessError, NotApplicable } from '../../core/errors.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import type { WorkerSettings } from '../../rpc/protocol.ts';
-import { assertDeclared, assertPossible, isAlone, plannedPreconditions, rowOf } from './rows.ts';
+import { check } from './check.ts';
+import { assertDeclared, assertObserved, assertPossible, isAlone, plannedPreconditions, rowOf } from './rows.ts';
 
 const settings = {
   requirements: {
-    'XX-01': { role: 'cluster', suite: 'x', preconditions: {} },
+    'XX-01': { role: 'cluster', suite: 'x', observation: 'observeNothing', preconditions: {} },
     'XX-02': { role: 'job-runner', suite: 'x', preconditions: { capabilities: ['cancel', 'telepathy'] } },
     'XX-03': { role: 'token-client', suite: 'x', preconditions: { simulatedProviders: ['slow'], rotations: true } },
     'XX-04': { role: 'token-client', suite: 'x', preconditions: { simulatedProviders: ['slow', 'silent'] } },
@@ -19,6 +20,14 @@ const references = (planned: string[] = []): Candidate => ({ kind: 'references',
 test('an id that no requirements.yaml has is a fault of the harness', () => {
   expect(rowOf(settings, 'XX-01').role).toBe('cluster');
   expect(() => rowOf(settings, 'XX-99')).toThrow(HarnessError);
+});
+
+test('an observation that is declared otherwise than it is made is a fault of the harness', () => {
+  const observeNothing = async (): Promise<{ stalls: [] }> => ({ stalls: [] });
+  const body = check(observeNothing, () => []);
+  expect(() => assertObserved(settings, 'XX-01', body)).not.toThrow();
+  expect(() => assertObserved(settings, 'XX-02', body)).toThrow(HarnessError);
+  expect(() => assertObserved(settings, 'XX-01', async () => undefined)).toThrow(HarnessError);
 });
 
 test('what any planned requirement needs is planned for all', () => {
