@@ -71,6 +71,43 @@ function pressureSince(): (() => number) | undefined {
   };
 }
 
+/** How many tasks run or wait for a processor at this instant, and since when; see proc_loadavg(5). */
+const LOAD_FILE = '/proc/loadavg';
+
+/** @returns undefined where the contents are not those of that file */
+export function runnableTasks(contents: string): number | undefined {
+  const runnable = /^\S+ \S+ \S+ (\d+)\/\d+ /.exec(contents)?.[1];
+  return runnable === undefined ? undefined : Number(runnable);
+}
+
+const SAMPLE_EVERY_MS = 500;
+
+/** Tasks for each processor of this machine that run or wait for one, sampled twice a second from its making on. */
+export class QueueLength {
+  #samples = 0;
+  #sum = 0;
+
+  constructor(read: () => string = () => readFileSync(LOAD_FILE, 'utf8'), everyMs = SAMPLE_EVERY_MS) {
+    setInterval(() => {
+      try {
+        const runnable = runnableTasks(read());
+        if (runnable !== undefined) {
+          this.#samples += 1;
+          this.#sum += runnable / cpus().length;
+        }
+      } catch {
+        // The kernel does not say.
+      }
+    }, everyMs).unref();
+  }
+
+  /** Gives the mean since this call; undefined where nothing was sampled. */
+  since(): () => number | undefined {
+    const [samples, sum] = [this.#samples, this.#sum];
+    return () => (this.#samples === samples ? undefined : (this.#sum - sum) / (this.#samples - samples));
+  }
+}
+
 /** Measures the share of the processors' time since the call before, 0 to 1, that was not idle. */
 function utilizationSince(): () => number {
   let processors = processorTimes();

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { stallUntil } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { DeadlineExceeded, expectBefore, expectWithin, HarnessError, NotTestable, Violation } from './errors.ts';
-import { doubtAbout, stallsSince, unlessStarved } from './starvation.ts';
+import { doubtAbout, stallsSince, unlessOverloaded, unlessStarved } from './starvation.ts';
 
 const BEGUN = Date.parse('2026-01-01T00:00:00Z');
 const late = new DeadlineExceeded('a pod to end', 120, 'Running');
@@ -21,6 +21,16 @@ test('stalls before it began explain nothing', () => {
 test('what was seen to be wrong stays wrong, however busy the machine was', () => {
   const wrong = new Violation('it answers 200');
   expect(unlessStarved(wrong, [stall(10)])).toBe(wrong);
+});
+
+test('what is late once more on a machine that others overload is a harness error that says so; the rest stays', () => {
+  const doubt = 'while the machine stalled for 3.0 s';
+  const error = unlessOverloaded(late, doubt, 25.4);
+  expect(error).toBeInstanceOf(HarnessError);
+  expect((error as Error).message).toMatch(/25 tasks for each processor.*waited 120\.0 s for a pod to end/);
+  expect(unlessOverloaded(late, doubt, 3)).toBe(late);
+  expect(unlessOverloaded(late, doubt, undefined)).toBe(late);
+  expect(unlessOverloaded(late, undefined, 25.4), 'what was seen is never in doubt').toBe(late);
 });
 
 test('what was late or missing is in doubt while the machine stalled or was busy; what was seen never is', () => {

@@ -41,6 +41,25 @@ export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): stri
     : undefined;
 }
 
+/** So many tasks for each processor, on average, are more than what the harness puts on a machine for a few rows. */
+const OVERLOADED = 8;
+
+/**
+ * What is late or missing once more says nothing of the target either where the machine was overloaded by others, while
+ * no more than a few rows were evaluated.
+ *
+ * @param queue tasks for each processor, on average, since the requirement began; undefined where that is not known
+ * @returns what was thrown, or a harness error in its place
+ */
+export function unlessOverloaded(thrown: unknown, doubt: string | undefined, queue: number | undefined): unknown {
+  if (doubt === undefined || queue === undefined || queue < OVERLOADED) {
+    return thrown;
+  }
+  return new HarnessError(
+    `the machine was overloaded this time too, with ${Math.round(queue)} tasks for each processor, so that this says nothing; run it where less is done alongside: ${describeError(thrown)}`,
+  );
+}
+
 /**
  * A wait that ended at its deadline, or a time beyond its bound, says nothing of the target where the machine that runs
  * both the harness and the cluster stalled meanwhile: whatever came too late had no processor to come in time.

@@ -27,6 +27,8 @@ export interface WorkerSettings {
   candidates: Candidate[];
   /** True where the run is kept to namespaces that exist: whoever has one gives it back. */
   sharesNamespaces?: boolean;
+  /** True where rows are evaluated a second time, with nothing alongside: the machine's load is not the run's own. */
+  isRerun?: boolean;
   /** True where what a live cluster lacks something for is left out (`--what-works`). */
   whatWorks?: boolean;
   /**

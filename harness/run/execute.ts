@@ -27,6 +27,9 @@ export interface Execution {
 /** More rows than this, or than this share of all, that the harness could not evaluate are no accident. */
 const RERUN_AT_MOST = { rows: 20, share: 0.1 };
 
+/** Of more observations in doubt than this, so many are made again first: they show whether it was the machine. */
+const DOUBTED_AT_FIRST = 12;
+
 export interface Progress {
   onResult(result: RequirementResult): void;
   /** Told before rows are evaluated a second time. */
@@ -43,17 +46,25 @@ export async function executeWithRerun(session: Session, { onResult, onRerun }: 
   const owner = new EnvironmentOwner(session);
   try {
     const first = await runSuites(session, owner, onResult);
-    const rows = rowsToRerun(session, first);
+    const { rows, held } = rowsToRerun(session, first);
     if (rows.length === 0) {
       return executionOf(first, owner);
     }
-    onRerun(rows);
     if (!first.isBroken) {
-      const again = session.rerun(rows, 'here');
-      const { faults } = await runSuites(again, owner, onResult);
-      session.mergeRerun(again.results);
+      const faults: string[] = [];
+      for (const some of [rows, held]) {
+        // The others are red for what the target does where it was red in all of the first ones once more.
+        if (some.length === 0 || (some === held && !session.wasInDoubtForNothing(rows))) {
+          continue;
+        }
+        onRerun(some);
+        const again = session.rerun(some, 'here');
+        faults.push(...(await runSuites(again, owner, onResult)).faults);
+        session.mergeRerun(again.results);
+      }
       return executionOf({ ...first, faults }, owner);
     }
+    onRerun(rows);
     await owner.stop();
     const again = session.rerun(rows, 'anew');
     const second = new EnvironmentOwner(again);
@@ -73,17 +84,26 @@ function executionOf({ faults, environment, requests }: SuiteRun, owner: Environ
   return { faults: owner.isInterrupted ? [...faults, 'the run was aborted'] : faults, environment, requests };
 }
 
-/** Rows that say nothing yet, and that another try can settle. */
-function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): PlannedRow[] {
-  const { suspect, planned, options } = session;
+/**
+ * Rows that say nothing yet, and that another try can settle.
+ *
+ * @returns those to evaluate again, and further ones that are in doubt only as far as the first ones come out otherwise
+ */
+function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): { rows: PlannedRow[]; held: PlannedRow[] } {
+  const { planned, options } = session;
   // What a live cluster lacks it lacks the second time, too: there only what this machine disturbed is worth another
   // try.
   const unevaluated = options.cluster === 'kubeconfig' ? session.disturbed : session.unevaluated;
   const most = Math.max(RERUN_AT_MOST.rows, planned.length * RERUN_AT_MOST.share);
-  // A target that is red in so many rows is: no machine would have to be blamed.
-  const rows = unevaluated.length + suspect.length > most ? unevaluated : [...unevaluated, ...suspect];
   const hasFault = isBroken ? faults.length > 1 : faults.length > 0;
-  return hasFault || rows.length > most || options.keep ? [] : rows;
+  if (hasFault || unevaluated.length > most || options.keep) {
+    return { rows: [], held: [] };
+  }
+  const observations = session.suspectByObservation;
+  return {
+    rows: [...unevaluated, ...observations.slice(0, DOUBTED_AT_FIRST).flat()],
+    held: observations.slice(DOUBTED_AT_FIRST).flat(),
+  };
 }
 
 /** Who stops the environment of a session: at its end, on a signal, and once. */

@@ -59,3 +59,19 @@ test('what is red is in doubt where the machine stalled, unless a twin must fail
   twins.results.push({ ...result('TR-22', 'failed'), ...stalled, candidate: 'never-rotates' });
   expect(twins.suspect).toEqual([{ candidate: 'never-rotates', id: 'TR-22' }]);
 });
+
+test('rows in doubt are evaluated again by observation, and show whether the first verdicts were wrong', () => {
+  const session = sessionOf(['TR-20', 'TR-22', 'TR-01']);
+  const stalled = { doubt: 'while the machine stalled for 2.5 s' };
+  for (const id of ['TR-20', 'TR-22', 'TR-01']) {
+    session.results.push({ ...result(id, 'failed'), ...stalled });
+  }
+  const observations = session.suspectByObservation;
+  expect(observations.map((rows) => rows.map(({ id }) => id)).toSorted()).toEqual([['TR-01'], ['TR-20', 'TR-22']]);
+  const client = observations.find((rows) => rows.length === 2) ?? [];
+  expect(session.wasInDoubtForNothing(client)).toBe(false);
+  session.mergeRerun([result('TR-20', 'failed'), result('TR-22', 'failed')]);
+  expect(session.wasInDoubtForNothing(client)).toBe(false);
+  session.mergeRerun([result('TR-22', 'passed')]);
+  expect(session.wasInDoubtForNothing(client)).toBe(true);
+});

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../core/names.ts';
@@ -131,6 +132,7 @@ export class Session {
 
   /** The session whose environment this one uses. */
   readonly #earlier: Session | undefined;
+  #isRerun = false;
 
   /**
    * @param earlier a session of the same options whose environment goes on: it alone stops it
@@ -319,6 +321,7 @@ export class Session {
       lacking: this.#lacking,
       whatWorks: this.options.whatWorks === true,
       sharesNamespaces: (this.options.namespaces ?? []).length > 0,
+      isRerun: this.#isRerun,
       suites: this.plannedSuites,
       requirements: Object.fromEntries(
         this.catalogue.requirements.map(({ id, role, suite, observation, preconditions = {} }) => [
@@ -392,6 +395,29 @@ export class Session {
   }
 
   /**
+   * The same, those together that are evaluated from one observation of a candidate; in an order in which the first few
+   * are of all suites.
+   */
+  get suspectByObservation(): PlannedRow[][] {
+    const observations = Map.groupBy(this.suspect, ({ candidate, id }) => {
+      const row = this.catalogue.requirements.find((requirement) => requirement.id === id);
+      return `${candidate} ${row?.role} ${row?.observation ?? id}`;
+    });
+    const orderOf = (observation: string): string => createHash('sha256').update(observation).digest('hex');
+    return [...observations]
+      .toSorted(([one], [other]) => (orderOf(one) < orderOf(other) ? -1 : 1))
+      .map(([, rows]) => rows);
+  }
+
+  /** Whether any of these rows, which were evaluated a second time, was red the first time and is not any more. */
+  wasInDoubtForNothing(rows: readonly PlannedRow[]): boolean {
+    return rows.some(({ candidate, id }) => {
+      const result = this.results.find((one) => one.id === id && one.candidate === candidate);
+      return result?.disturbedBefore !== undefined && !isRed(result.outcome);
+    });
+  }
+
+  /**
    * A session for some rows of this one, evaluated with nothing alongside.
    *
    * @param where `here`: in the environment of this one, which goes on; `anew`: in one of its own, where a part of this
@@ -401,6 +427,7 @@ export class Session {
     const options = { ...this.options, only: rows };
     const session = new Session(options, this.#listener, this.catalogue, where === 'here' ? this : undefined);
     session.#lacking = this.#lacking;
+    session.#isRerun = true;
     return session;
   }
 

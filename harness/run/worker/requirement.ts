@@ -2,10 +2,10 @@ import { expect, inject, type TestContext, test } from 'vitest';
 import { Heartbeat, type Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { groupByCause } from '../../core/causes.ts';
 import { describeError, HarnessError, Violation } from '../../core/errors.ts';
-import { processorsSince } from '../../core/load.ts';
+import { processorsSince, QueueLength } from '../../core/load.ts';
 import { type Outcome, outcomeOf } from '../../core/outcome.ts';
 import { redact, redactData } from '../../core/redact.ts';
-import { doubtAbout, stallsSince, unlessStarved } from '../../core/starvation.ts';
+import { doubtAbout, stallsSince, unlessOverloaded, unlessStarved } from '../../core/starvation.ts';
 import { limitSeconds } from '../../core/time-limits.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import { environmentOf } from '../../rpc/client.ts';
@@ -30,6 +30,7 @@ Object.assign(expect, {
 
 /** Of this worker: it runs beside the clusters of the harness's own, on the same machine. */
 const heartbeat = new Heartbeat('the harness').start();
+const queue = new QueueLength();
 
 /**
  * Vitest's own limit counts the time that a candidate waits for its turn, too: ours counts what the requirement takes.
@@ -95,6 +96,7 @@ async function evaluate(
   const { settings, candidate, id } = asked;
   const startedAt = new Date();
   const busy = processorsSince();
+  const queued = queue.since();
   // A cluster that is not ours is on another machine.
   const { ownCluster } = settings;
   const stalls = (): Stall[] => (ownCluster ? stallsSince(heartbeat.stalls(), startedAt.getTime()) : []);
@@ -126,7 +128,9 @@ async function evaluate(
     const seen = stalls();
     const inDoubt = doubt(thrown, seen);
     const environment = environmentOf(settings, candidate.name);
-    const unlessGone = await unlessEnvironmentIsGone(environment, unlessStarved(thrown, seen));
+    const excused = unlessStarved(thrown, seen);
+    const unlessQueued = settings.isRerun === true ? unlessOverloaded(excused, inDoubt, queued()) : excused;
+    const unlessGone = await unlessEnvironmentIsGone(environment, unlessQueued);
     const error = await unlessRefused(settings, candidate, id, unlessGone);
     const outcome = outcomeOf(error);
     record(outcome, describeError(error), inDoubt, error instanceof Violation ? error.findings : []);
