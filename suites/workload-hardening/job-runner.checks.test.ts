@@ -68,6 +68,23 @@ describe('what a cluster adds to a pod', () => {
 
   it('is no excuse: defaults of a LimitRange, a context that is set right, a token in its own container', () => {
     const defaulted = seenOf({ resources: {}, securityContext: {} }, { containers: [agent()] });
+    const withSidecar = record({
+      tasks: [task],
+      objects: [
+        seen(1, 'ADDED', 'Job', task, {
+          spec: {
+            template: {
+              spec: {
+                ...pod,
+                containers: [agent()],
+                initContainers: [{ name: 'prepares' }, { name: 'side', restartPolicy: 'Always' }],
+              },
+            },
+          },
+        }),
+      ],
+    });
+    expect(setsResources(withSidecar)).toEqual([expect.stringContaining('container side sets no requests.cpu')]);
     expect(setsResources(defaulted)).toEqual([expect.stringContaining('sets no requests.cpu')]);
     expect(runsUnprivileged(defaulted)).toEqual([expect.stringContaining('allows privilege escalation')]);
     const api = 'kube-api-access-x2x4z';

@@ -92,10 +92,17 @@ export function hidesSecrets(record: TasksRecord): Finding[] {
   ];
 }
 
-/** WH-05: requests and limits of CPU and memory, by itself: a LimitRange gives its defaults to every pod. */
+/**
+ * WH-05: requests and limits of CPU and memory, by itself: a LimitRange gives its defaults to every pod. A native
+ * sidecar runs as long as the agent does (Kubernetes, Sidecar Containers).
+ */
 export function setsResources(record: RunnerRecord): Finding[] {
+  const runningOf = ({ containers, initContainers = [] }: PodSpec): Container[] => [
+    ...initContainers.filter(({ restartPolicy }) => restartPolicy === 'Always'),
+    ...containers,
+  ];
   return eachSpec(record, (who, spec) =>
-    spec.containers.flatMap(({ name, resources = {} }) => {
+    runningOf(spec).flatMap(({ name, resources = {} }) => {
       const missing = [
         ...(resources.requests?.cpu === undefined ? ['requests.cpu'] : []),
         ...(resources.requests?.memory === undefined ? ['requests.memory'] : []),

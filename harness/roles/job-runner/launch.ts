@@ -31,7 +31,7 @@ import { deployedDriver } from './drivers/http.ts';
 import { jsonLinesDriver } from './drivers/json-lines.ts';
 import { ObjectWatch } from './objects.ts';
 import type { ObjectEvent, RunnerRecord, SubmittedTask } from './record.ts';
-import { lackedRoom } from './room.ts';
+import { type ClusterEvent, lackedRoom, refusedByPolicy, tasksWithoutPod } from './room.ts';
 import { jobRunnerTarget, referenceProgram } from './target.ts';
 
 /** Name of the ServiceAccount that the runner's kubeconfig is for. */
@@ -110,7 +110,7 @@ interface Site {
  * it to `act`, and ends it whatever happens. A runner that does not become ready can be evaluated by what it does
  * before that, and by nothing else.
  *
- * @throws HarnessError where the cluster had no room for an agent
+ * @throws HarnessError where the cluster had no room for an agent, or a policy of a live one refused its pod
  */
 export function withJobRunner<R>(
   t: RequirementContext,
@@ -141,13 +141,30 @@ async function launch<R>(
     await runner.start();
     const result = await act(runner);
     const lacked = options.needsNoRoom === true ? undefined : lackedRoom(runner.record(), site.target.container);
-    if (lacked !== undefined) {
-      throw new HarnessError(lacked);
+    const refused = options.needsNoRoom === true ? undefined : await policyAgainst(runner, options);
+    const why = lacked ?? refused;
+    if (why !== undefined) {
+      throw new HarnessError(why);
     }
     return result;
   } finally {
     await cleanUp.disposeAsync();
   }
+}
+
+/**
+ * What a quota or a policy of a live cluster had against a pod of a task; the harness's own clusters have none but
+ * those that a scenario sets up.
+ */
+async function policyAgainst(runner: Launch, { objects = [] }: LaunchOptions): Promise<string | undefined> {
+  const record = runner.record();
+  if (runner.cluster.owned || objects.length > 0 || tasksWithoutPod(record).length === 0) {
+    return undefined;
+  }
+  const response = await runner.cluster.request(`/api/v1/namespaces/${runner.namespace}/events`);
+  const { items = [] } = (await response.json()) as { items?: ClusterEvent[] };
+  // Where the harness may not read them, nothing is known of it.
+  return refusedByPolicy(record, items);
 }
 
 /** As {@link withJobRunner}. @throws NotTestable where the runner does not accept work */

@@ -217,6 +217,8 @@ export function jobsOf(record: Pick<RunnerRecord, 'objects'>, { marker }: Submit
 
 export interface Container {
   name: string;
+  /** `Always` in an init container: it is a native sidecar. */
+  restartPolicy?: string;
   image?: string;
   command?: string[];
   args?: string[];

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import type { RunnerEvent } from './driver.ts';
 import type { ObjectEvent } from './record.ts';
 import { ended, record, seen, task } from './record-builders.ts';
-import { lackedRoom } from './room.ts';
+import { lackedRoom, refusedByPolicy } from './room.ts';
 
 test('a runner is not blamed for a cluster that is full, and is for what it makes of it', () => {
   const waits = task('waits');
@@ -24,4 +24,20 @@ test('a runner is not blamed for a cluster that is full, and is for what it make
   expect(found([full(NO_CPU)], [])).toBeUndefined();
   const ran = { containerStatuses: [{ name: 'agent', state: { terminated: { exitCode: 0 } } }] };
   expect(found([full(NO_CPU), seen(2, 'MODIFIED', 'Pod', waits, { status: ran })], given)).toBeUndefined();
+});
+
+test.each([
+  ['pods "task-x" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2', true],
+  ['admission webhook "validate.kyverno.svc-fail" denied the request: the label team is required', true],
+  ['pods "task-x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile', false],
+])('a pod that was never made: %s', (message, isTheClusters) => {
+  const one = task('one');
+  const job = seen(1, 'ADDED', 'Job', one);
+  const uid = job.object.metadata?.uid ?? '';
+  const events = [{ reason: 'FailedCreate', message, involvedObject: { uid } }];
+  const ends = [ended(9, one, { outcome: 'failed' })];
+  const why = refusedByPolicy(record({ tasks: [one], events: ends, objects: [job] }), events);
+  expect(why).toEqual(isTheClusters ? expect.stringContaining(message) : undefined);
+  const withPod = record({ tasks: [one], events: ends, objects: [job, seen(2, 'ADDED', 'Pod', one)] });
+  expect(refusedByPolicy(withPod, events)).toBeUndefined();
 });

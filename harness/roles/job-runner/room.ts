@@ -1,4 +1,49 @@
-import { hasBegun, type RunnerRecord, statusOf } from './record.ts';
+import { endsOf, hasBegun, jobsOf, podsOf, type RunnerRecord, type SubmittedTask, statusOf } from './record.ts';
+
+/** An event of the API, as far as it is looked at. */
+export interface ClusterEvent {
+  reason?: string;
+  message?: string;
+  involvedObject?: { uid?: string };
+}
+
+/** Words of quotas and of policies that the owner of a cluster has set up; Pod Security is what a target documents. */
+const BY_POLICY =
+  /exceeded quota|must specify (limits|requests)|admission webhook "[^"]*" denied|ValidatingAdmissionPolicy/;
+
+/**
+ * A task that ended before it had a pod because a quota or a policy of the cluster refused it: that says nothing of the
+ * runner.
+ *
+ * @param events those of the namespace
+ * @returns the sentence for a harness error, in the words of the refusal; undefined where there was none
+ */
+export function refusedByPolicy(
+  record: Pick<RunnerRecord, 'tasks' | 'events' | 'objects'>,
+  events: readonly ClusterEvent[],
+): string | undefined {
+  for (const task of tasksWithoutPod(record)) {
+    const uids = jobsOf(record, task).map(({ uid }) => uid);
+    const refused = events.find(
+      ({ reason, message = '', involvedObject }) =>
+        reason === 'FailedCreate' && uids.includes(involvedObject?.uid ?? '') && BY_POLICY.test(message),
+    );
+    if (refused !== undefined) {
+      return (
+        `the cluster refused the pod of the task ${task.label}, so that this says nothing of the runner: ` +
+        `${refused.message} (give the namespace room, or the runner's pods what the policy asks for)`
+      );
+    }
+  }
+  return undefined;
+}
+
+/** Tasks with a Job that ended before it had a pod. */
+export function tasksWithoutPod(record: Pick<RunnerRecord, 'tasks' | 'events' | 'objects'>): SubmittedTask[] {
+  return record.tasks.filter(
+    (task) => endsOf(record, task).length > 0 && podsOf(record, task).length === 0 && jobsOf(record, task).length > 0,
+  );
+}
 
 /** What the scheduler reports where nodes are full; that none of them will ever do is another matter. */
 const NO_ROOM = /\b(Insufficient [a-z-]+|Too many pods)\b/;
