@@ -1,5 +1,7 @@
+import { ReadableStream } from 'node:stream/web';
 import { HttpMethod, type KubeConfig, RequestContext } from '@kubernetes/client-node';
-import { fetch, type RequestInit, type Response } from 'undici';
+import { fetch, type RequestInit, Response } from 'undici';
+import { BY_HTTP_1 } from '../core/cut-answers.ts';
 import { HarnessError } from '../core/errors.ts';
 import { SharedConnections } from './shared-connections.ts';
 
@@ -40,7 +42,7 @@ export function apiRequests(kubeConfig: KubeConfig, signal?: AbortSignal): ApiRe
     async (path, init = {}) => {
       const context = new RequestContext(cluster.server + path, HttpMethod.GET);
       await config.applySecurityAuthentication(context);
-      const dispatcher = context.getDispatcher();
+      const dispatcher = init.dispatcher ?? context.getDispatcher();
       return fetch(cluster.server + path, {
         ...init,
         headers: { ...context.getHeaders(), ...(init.headers as Record<string, string> | undefined) },
@@ -51,12 +53,46 @@ export function apiRequests(kubeConfig: KubeConfig, signal?: AbortSignal): ApiRe
   const request = requestAs(kubeConfig);
   const proxy =
     (kind: 'services' | 'pods'): ProxiedRequest =>
-    (namespace, name, port, path, init) =>
-      request(`/api/v1/namespaces/${namespace}/${kind}/${name}:${port}/proxy${path}`, init);
+    async (namespace, name, port, path, init = {}) => {
+      const whole = `/api/v1/namespaces/${namespace}/${kind}/${name}:${port}/proxy${path}`;
+      if (init.body === undefined || init.body === null) {
+        return request(whole, init);
+      }
+      const dispatcher = kubeConfig instanceof SharedConnections ? await kubeConfig.http2() : undefined;
+      return wholeOrError(
+        await request(whole, { ...init, ...(dispatcher === undefined ? {} : { dispatcher }) }),
+        init.signal,
+      );
+    };
   return {
     request,
     requestWithoutCredentials: requestAs(anonymous),
     serviceFetch: proxy('services'),
     podFetch: proxy('pods'),
   };
+}
+
+/**
+ * An answer to a request with a body that was passed on by HTTP/1: where it ends early, nobody knows whether the API
+ * server cut it, see core/cut-answers.ts.
+ */
+function wholeOrError(response: Response, signal: AbortSignal | null | undefined): Response {
+  const { body } = response;
+  if (body === null || response.headers.get('via') !== BY_HTTP_1) {
+    return response;
+  }
+  async function* chunks(whole: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    try {
+      yield* whole;
+    } catch (error) {
+      if (signal?.aborted === true) {
+        throw error;
+      }
+      throw new HarnessError(
+        'an answer through the API server’s proxy was cut, and the way to the API server speaks no HTTP/2: its proxy cuts answers to requests with a body by itself there (golang/go#40747)',
+        { cause: error },
+      );
+    }
+  }
+  return new Response(ReadableStream.from(chunks(body)), response);
 }

@@ -14,6 +14,7 @@ const KEEP_ALIVE_SECONDS = 30;
  */
 export class SharedConnections extends KubeConfig {
   #agent: Agent | undefined;
+  #http2: Agent | undefined;
 
   override async applySecurityAuthentication(context: RequestContext): Promise<void> {
     await super.applySecurityAuthentication(context);
@@ -23,18 +24,30 @@ export class SharedConnections extends KubeConfig {
     }
   }
 
+  /**
+   * Connections by HTTP/2, where the server speaks it; undefined where requests do not share connections, and to plain
+   * http.
+   */
+  async http2(): Promise<Agent | undefined> {
+    if (!this.#isConstant() || this.getCurrentCluster()?.server.startsWith('https:') !== true) {
+      return undefined;
+    }
+    this.#http2 ??= await this.#openAgent(true);
+    return this.#http2;
+  }
+
   #isConstant(): boolean {
     const { exec, authProvider, certFile, keyFile } = this.getCurrentUser() ?? {};
     const { caFile, proxyUrl } = this.getCurrentCluster() ?? {};
     return [exec, authProvider, certFile, keyFile, caFile, proxyUrl].every((one) => one === undefined);
   }
 
-  async #openAgent(): Promise<Agent> {
+  async #openAgent(allowH2 = false): Promise<Agent> {
     const options: RequestOptions = {};
     await this.applyToHTTPSOptions(options);
     const { ca, cert, key, rejectUnauthorized, servername } = options;
     return new Agent({
-      allowH2: false,
+      allowH2,
       connect: {
         ...(ca === undefined ? {} : { ca }),
         ...(cert === undefined ? {} : { cert }),

@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type OutgoingHttpHeaders } from 'node:http';
 import { type AgentOptions, Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from 'node:https';
 import { isIP, type Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { type ConnectionOptions, connect as tlsConnect } from 'node:tls';
+import type { Duplex, Readable } from 'node:stream';
+import { type ConnectionOptions, TLSSocket, connect as tlsConnect } from 'node:tls';
+import { type Dispatcher, Agent as UndiciAgent } from 'undici';
 import { UsageError } from '../../../core/errors.ts';
 import { publicAuthorities } from './authorities.ts';
 import type { ClusterEntry } from './file.ts';
@@ -34,7 +35,20 @@ export interface Upstream {
   readonly ca: string;
   /** The caller ends it. Errors of the way come as its `error` event. */
   request(options: UpstreamRequest): ClientRequest;
+  /**
+   * The same by HTTP/2, where the server speaks it.
+   *
+   * @param signal by which the caller gives up
+   */
+  exchange(options: UpstreamRequest, body: Buffer | Readable, signal: AbortSignal): Promise<UpstreamAnswer>;
   close(): void;
+}
+
+export interface UpstreamAnswer {
+  statusCode: number;
+  headers: Record<string, string | string[] | undefined>;
+  body: Readable;
+  isHttp2: boolean;
 }
 
 /**
@@ -125,8 +139,7 @@ export function createUpstream(
   // One for whoever connects: a connection with a certificate must not carry the requests of somebody else.
   const agents = new Map<string, HttpAgent>();
   const agentOf = ({ certificate, ownConnection = false }: UpstreamRequest): HttpAgent => {
-    const owner = certificate === undefined ? '' : createHash('sha256').update(certificate.cert).digest('hex');
-    const key = `${owner} ${ownConnection}`;
+    const key = `${ownerOf(certificate)} ${ownConnection}`;
     const known = agents.get(key);
     if (known !== undefined) {
       return known;
@@ -137,6 +150,20 @@ export function createUpstream(
     return agent;
   };
   const ask = secure ? httpsRequest : httpRequest;
+  const http2 = new Map<string, Http2Way>();
+  const http2Of = ({ certificate }: UpstreamRequest): Http2Way => {
+    const owner = ownerOf(certificate);
+    const known =
+      http2.get(owner) ??
+      http2Way(async () => {
+        const socket = await open();
+        return secure
+          ? tlsConnect({ ...trust, ...certificate, host, socket, ALPNProtocols: ['h2', 'http/1.1'] })
+          : socket;
+      });
+    http2.set(owner, known);
+    return known;
+  };
   return {
     server: cluster.server.replace(/\/+$/, ''),
     proxy,
@@ -150,10 +177,65 @@ export function createUpstream(
         headers: { ...options.headers, host: url.host },
         agent: agentOf(options),
       }),
+    async exchange(options, body, signal) {
+      const { agent, isHttp2 } = http2Of(options);
+      const answer = await agent.request({
+        origin: url.origin,
+        method: options.method as Dispatcher.HttpMethod,
+        path: prefix + options.path,
+        headers: options.headers as Record<string, string | string[]>,
+        body,
+        signal,
+      });
+      return { ...answer, isHttp2: isHttp2() };
+    },
     close() {
       for (const agent of agents.values()) {
         agent.destroy();
       }
+      for (const { agent } of http2.values()) {
+        void agent.destroy();
+      }
     },
   };
+}
+
+function ownerOf(certificate: UpstreamRequest['certificate']): string {
+  return certificate === undefined ? '' : createHash('sha256').update(certificate.cert).digest('hex');
+}
+
+interface Http2Way {
+  agent: UndiciAgent;
+  /** Whether the server speaks HTTP/2, once it has answered. */
+  isHttp2(): boolean;
+}
+
+/** @param connect opens a connection, which is not yet secured */
+function http2Way(connect: () => Promise<Socket | TLSSocket>): Http2Way {
+  let isHttp2 = false;
+  const agent = new UndiciAgent({
+    allowH2: true,
+    // Whoever asks says how long.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect(_, connected) {
+      connect().then(
+        (socket) => {
+          if (!(socket instanceof TLSSocket)) {
+            connected(null, socket);
+            return;
+          }
+          const failed = (error: Error): void => connected(error, null);
+          socket.once('error', failed);
+          socket.once('secureConnect', () => {
+            socket.removeListener('error', failed);
+            isHttp2 = socket.alpnProtocol === 'h2';
+            connected(null, socket);
+          });
+        },
+        (error: Error) => connected(error, null),
+      );
+    },
+  });
+  return { agent, isHttp2: () => isHttp2 };
 }

@@ -2,6 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { close, listen } from '../../../../fixtures/workloads/lib/http.ts';
+import { HarnessError } from '../../../core/errors.ts';
 import { loadTarget } from '../../../targets/load.ts';
 import { describeCall, isRefusal, isSuccess } from '../driver.ts';
 import type { HttpTarget } from '../target.ts';
@@ -121,6 +122,12 @@ test('an error, a silence and a success that says no are told apart', async () =
     false,
     'no whole answer within 0.05 s',
   ]);
+});
+
+test('what the harness itself could not ask is no silence of the manager', async () => {
+  const send = (): Promise<never> => Promise.reject(new HarnessError('the answer was cut on the way'));
+  const calls = httpClient({ target, address: 'http://manager', values: { token: 't' }, send, signal });
+  await expect(calls.call('getPod', GET)).rejects.toThrow(HarnessError);
 });
 
 test('an endless answer ends at the time limit', async () => {

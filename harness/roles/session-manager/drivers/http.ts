@@ -1,5 +1,5 @@
 import { fetch, type RequestInit, type Response } from 'undici';
-import { describeError } from '../../../core/errors.ts';
+import { describeError, HarnessError } from '../../../core/errors.ts';
 import { fill, type Values } from '../../../core/placeholders.ts';
 import { type HttpOperation, OPERATIONS, type OperationName } from '../../../role-data/session-manager/target-file.ts';
 import type { Call, CallOptions, SessionManagerClient, Value } from '../driver.ts';
@@ -66,6 +66,9 @@ export function httpClient({ target, address, values, send = fetch, signal }: Ht
       } catch (error) {
         if (signal.aborted) {
           throw signal.reason;
+        }
+        if (error instanceof HarnessError) {
+          throw error;
         }
         if (options.signal?.aborted === true) {
           return ended({ silence: 'the caller went away' });

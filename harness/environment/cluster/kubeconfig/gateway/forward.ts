@@ -1,5 +1,7 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
+import { BY_HTTP_1 } from '../../../../core/cut-answers.ts';
+import { endToEnd } from '../../target-proxy/headers.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Upstream } from '../upstream.ts';
 import type { Callers, HarnessCaller, Identified } from './callers.ts';
@@ -43,6 +45,10 @@ export async function forward(way: Way, request: IncomingMessage, response: Serv
     const { presented, headers } = identified;
     const change = callers.isOwn(request, identified) ? rewrite?.own : rewrite?.foreign;
     const body = await rewrittenBody(change, request, headers);
+    if (hasBody(request) && PROXIED.test(path)) {
+      await passProxied(way, { request, response, identified, ...(body === undefined ? {} : { body }) });
+      return;
+    }
     const send = (ownConnection: boolean): void => {
       const outgoing = upstream.request({
         method,
@@ -65,7 +71,7 @@ export async function forward(way: Way, request: IncomingMessage, response: Serv
           callers.refused(presented);
         }
         if (harness !== undefined) {
-          noteRefusal(way.ledger, request, harness, identified, answer);
+          noteRefusal(way.ledger, request, harness, identified, answer.statusCode ?? 0, answer);
         }
         passBack(answer, response);
       });
@@ -85,9 +91,57 @@ export async function forward(way: Way, request: IncomingMessage, response: Serv
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 /** Whether a request is the same a second time, as Go's HTTP client, and with it kubectl, has it. */
-function mayAskAgain({ method = '', headers }: IncomingMessage): boolean {
-  const hasBody = Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
-  return SAFE.has(method) && !hasBody;
+function mayAskAgain(request: IncomingMessage): boolean {
+  return SAFE.has(request.method ?? '') && !hasBody(request);
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
+}
+
+/** What the API server passes on to a pod or a Service. */
+const PROXIED = /^\/api\/v1\/namespaces\/[^/]+\/(pods|services)\/[^/]+\/proxy(\/|\?|$)/;
+
+/** Passes a request with a body on that the API server passes on itself: by HTTP/2, see core/cut-answers.ts. */
+async function passProxied(
+  { upstream, callers, ledger }: Way,
+  { request, response, identified, body }: Passed,
+): Promise<void> {
+  const { method = 'GET', url: path = '/' } = request;
+  const { presented, headers } = identified;
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const answer = await upstream.exchange(
+    {
+      method,
+      path,
+      headers: body === undefined ? headers : { ...headers, 'content-length': String(body.length) },
+      ...(presented?.certificate === undefined ? {} : { certificate: presented.certificate }),
+    },
+    body ?? request,
+    gone.signal,
+  );
+  if (answer.statusCode === 401 && presented !== undefined) {
+    callers.refused(presented);
+  }
+  const harness = callers.harness(request);
+  if (harness !== undefined) {
+    noteRefusal(ledger, request, harness, identified, answer.statusCode, answer.body);
+  }
+  response.writeHead(answer.statusCode, {
+    ...endToEnd(answer.headers),
+    ...(answer.isHttp2 ? {} : { via: BY_HTTP_1 }),
+  });
+  response.flushHeaders();
+  pipeline(answer.body, response, () => undefined);
+}
+
+interface Passed {
+  request: IncomingMessage;
+  response: ServerResponse;
+  identified: Identified;
+  /** In the place of the request's own. */
+  body?: Buffer;
 }
 
 /**
@@ -112,9 +166,9 @@ function noteRefusal(
   { method = 'GET', url = '/' }: IncomingMessage,
   { requirement }: HarnessCaller,
   { presented, headers }: Identified,
-  answer: IncomingMessage,
+  code: number,
+  answer: Readable,
 ): void {
-  const code = answer.statusCode ?? 0;
   const isItself = headers['impersonate-user'] === presented?.headers['impersonate-user'];
   if (!REFUSALS.has(code) || !isItself) {
     return;
