@@ -34,6 +34,8 @@ const preconditionsSchema = z
           'signing-key',
           /** A StorageClass that provisions claims. */
           'storage',
+          /** The same for a part of the requirement, which is left out where there is none. */
+          'storage-if-any',
           /** A claim that pods of several nodes mount at once. */
           'read-write-many',
           'two-nodes',

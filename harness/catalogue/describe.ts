@@ -4,6 +4,7 @@ const CLUSTER: Record<NonNullable<Preconditions['cluster']>[number], string> = {
   'harness-owned': 'a cluster that the harness started',
   'signing-key': 'the ServiceAccount signing key of the cluster',
   storage: 'a StorageClass that provisions claims',
+  'storage-if-any': 'a StorageClass that provisions claims, for a part of the requirement',
   'read-write-many': 'a StorageClass whose claims several nodes can mount at once',
   'two-nodes': 'two schedulable nodes',
   'network-policies': 'a network that enforces NetworkPolicies',

@@ -7,7 +7,14 @@ import { expect, test } from 'vitest';
 import { describeError, HarnessError, NotApplicable, NotTestable } from '../core/errors.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 import { loadTarget, type Target } from '../targets/load.ts';
-import { defaultOf, defaultStorageClass, needsPromise, needsReadWriteOncePod, sharedClaim } from './storage.ts';
+import {
+  defaultOf,
+  defaultStorageClass,
+  needsPromise,
+  needsReadWriteOncePod,
+  sharedClaim,
+  storageClassIfAny,
+} from './storage.ts';
 
 const TEMPLATE = fileURLToPath(new URL('../../fixtures/targets/templates/cluster.yaml', import.meta.url));
 
@@ -119,6 +126,25 @@ test('who may not list StorageClasses takes the one that is named, or that the A
   expect(await defaultStorageClass(withClasses({ readWriteOnce: 'gp3' }, 'forbidden'))).toBe('gp3');
   expect(await defaultStorageClass(withClasses({}, 'forbidden', { assigned: 'auto' }))).toBe('auto');
   await expect(defaultStorageClass(withClasses({}, 'forbidden'))).rejects.toThrow(HarnessError);
+});
+
+test('what can do without a claim is told why there is none', async () => {
+  const evaluated = (...given: Parameters<typeof withClasses>): RequirementContext => ({
+    ...withClasses(...given),
+    preconditions: { cluster: ['storage-if-any'] },
+  });
+  expect(await storageClassIfAny(evaluated({}, [['gp3', '2026-01-01', true]]))).toEqual({ name: 'gp3' });
+  expect(await storageClassIfAny(evaluated({ readWriteOnce: false }, []))).toEqual({
+    absent: 'the target file says that there is no StorageClass for ordinary claims',
+  });
+  expect(await storageClassIfAny(evaluated({}, []))).toEqual({
+    absent: expect.stringMatching(/no StorageClass at all; name one by/),
+  });
+  expect(await storageClassIfAny(evaluated({}, 'forbidden'))).toEqual({
+    absent: expect.stringMatching(/may not be listed; name one by/),
+  });
+  await expect(storageClassIfAny(evaluated({ readWriteOnce: 'gp4' }, []))).rejects.toThrow(/gp4 is named and does not/);
+  await expect(storageClassIfAny(withClasses({}, []))).rejects.toThrow(/its row does not declare/);
 });
 
 test('the target file takes `false` for ordinary claims', () => {

@@ -5,7 +5,7 @@ import {
   type V1PersistentVolumeClaim,
   type V1StorageClass,
 } from '@kubernetes/client-node';
-import { DeadlineExceeded, describeError, HarnessError, NotTestable } from '../core/errors.ts';
+import { DeadlineExceeded, describeError, HarnessError, NotApplicable, NotTestable } from '../core/errors.ts';
 import { limitSeconds } from '../core/time-limits.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 import type { ClusterTarget, StoragePromise } from '../role-data/cluster/target-file.ts';
@@ -52,10 +52,15 @@ export interface Claim {
   storageClass: string;
 }
 
-export function claimBody(name: string, accessMode: AccessMode, storageClassName: string): V1PersistentVolumeClaim {
+/** @param storageClassName absent: what the API server gives it */
+export function claimBody(name: string, accessMode: AccessMode, storageClassName?: string): V1PersistentVolumeClaim {
   return {
     metadata: { name },
-    spec: { accessModes: [accessMode], storageClassName, resources: { requests: { storage: CLAIM_SIZE } } },
+    spec: {
+      accessModes: [accessMode],
+      ...(storageClassName === undefined ? {} : { storageClassName }),
+      resources: { requests: { storage: CLAIM_SIZE } },
+    },
   };
 }
 
@@ -79,7 +84,13 @@ export function defaultOf(classes: V1StorageClass[]): string | undefined {
 }
 
 const HOW_TO_NAME =
-  'name one by storage.readWriteOnce in a target file of role cluster or by storageClass in --settings, or say `readWriteOnce: false`';
+  'name one by storage.readWriteOnce in a target file of role cluster or by storageClassName in --settings, or say `readWriteOnce: false`';
+
+const HOW_TO_SHARE =
+  'name one by storage.readWriteMany in a target file of role cluster, or say `readWriteMany: false` there';
+
+/** A StorageClass, or the error that says why there is none to use. */
+type FoundClass = { name: string } | { none: NotApplicable | NotTestable | HarnessError };
 
 /**
  * The class for ordinary claims: the one that the target file names, else that of the settings, else the default one,
@@ -91,47 +102,61 @@ const HOW_TO_NAME =
  */
 export async function defaultStorageClass(t: RequirementContext): Promise<string> {
   assertClusterDeclared(t, 'storage');
+  const found = await findClass(t);
+  if ('none' in found) {
+    throw found.none;
+  }
+  return found.name;
+}
+
+/**
+ * The same for a requirement that can be evaluated in part without a claim.
+ *
+ * @returns the name of the class, or why there is none to use
+ * @throws HarnessError where the class that is named does not exist
+ */
+export async function storageClassIfAny(t: RequirementContext): Promise<{ name: string } | { absent: string }> {
+  assertClusterDeclared(t, 'storage-if-any');
+  const found = await findClass(t);
+  return 'none' in found ? { absent: found.none.message } : found;
+}
+
+async function findClass(t: RequirementContext): Promise<FoundClass> {
   const { readWriteOnce } = declaredStorage(t);
   if (readWriteOnce === false) {
-    t.notApplicable('the target file says that there is no StorageClass for ordinary claims');
+    return { none: new NotApplicable('the target file says that there is no StorageClass for ordinary claims') };
   }
   const named = readWriteOnce ?? (await t.cluster()).storageClass;
   const classes = await storageClasses(t);
   // Who may not list them can still use the one that is named.
   if (classes === undefined) {
-    return named ?? (await assignedStorageClass(t));
+    return named === undefined ? assignedStorageClass(t) : { name: named };
   }
   const names = classes.map(({ metadata }) => metadata?.name ?? '');
   if (named !== undefined) {
     if (names.includes(named)) {
-      return named;
+      return { name: named };
     }
     throw new HarnessError(
       `the StorageClass ${named} is named and does not exist; there are ${names.join(', ') || 'none'}`,
     );
   }
   if (names.length === 0) {
-    throw new NotTestable(`the cluster has no StorageClass at all; ${HOW_TO_NAME}`);
+    return { none: new NotTestable(`the cluster has no StorageClass at all; ${HOW_TO_NAME}`) };
   }
-  const found = defaultOf(classes) ?? (names.length === 1 ? names[0] : undefined);
-  if (found === undefined) {
-    throw new HarnessError(
-      `no StorageClass of the cluster is the default one; there are ${names.join(', ')}; ${HOW_TO_NAME}`,
-    );
-  }
-  return found;
+  const name = defaultOf(classes) ?? (names.length === 1 ? names[0] : undefined);
+  const several = `no StorageClass of the cluster is the default one; there are ${names.join(', ')}; ${HOW_TO_NAME}`;
+  return name === undefined ? { none: new HarnessError(several) } : { name };
 }
 
 /** What the API server gives a claim without a class: asked by a dry run, which needs no right but to create claims. */
-async function assignedStorageClass(t: RequirementContext): Promise<string> {
+async function assignedStorageClass(t: RequirementContext): Promise<FoundClass> {
   const [{ core }, { name: namespace }] = await Promise.all([t.cluster(), t.namespace()]);
-  const { spec: { storageClassName, ...spec } = {}, ...body } = claimBody('dry-run', 'ReadWriteOnce', '');
-  const made = await core.createNamespacedPersistentVolumeClaim({ namespace, body: { ...body, spec }, dryRun: 'All' });
-  const found = made.spec?.storageClassName;
-  if (found !== undefined) {
-    return found;
-  }
-  throw new HarnessError(`no StorageClass is the default one, and StorageClasses may not be listed; ${HOW_TO_NAME}`);
+  const body = claimBody('dry-run', 'ReadWriteOnce');
+  const made = await core.createNamespacedPersistentVolumeClaim({ namespace, body, dryRun: 'All' });
+  const name = made.spec?.storageClassName;
+  const unknown = `no StorageClass is the default one, and StorageClasses may not be listed; ${HOW_TO_NAME}`;
+  return name === undefined ? { none: new HarnessError(unknown) } : { name };
 }
 
 /** All of them; undefined where the harness may not list them. */
@@ -155,7 +180,7 @@ export async function createClaim(
   accessMode: AccessMode,
   storageClass: string,
 ): Promise<Claim> {
-  assertClusterDeclared(t, 'storage');
+  assertClusterDeclared(t, 'storage', 'storage-if-any');
   const { core } = await t.cluster();
   await core.createNamespacedPersistentVolumeClaim({ namespace, body: claimBody(name, accessMode, storageClass) });
   return { name, namespace, storageClass };
@@ -215,7 +240,9 @@ export function sharedClaim(t: RequirementContext): Promise<Claim> {
         refusals.push(...errors.map(describeError));
       }
     }
-    throw new NotTestable(`no StorageClass gives a ReadWriteMany claim: ${refusals.join('; ') || 'there is none'}`);
+    throw new NotTestable(
+      `no StorageClass gives a ReadWriteMany claim: ${refusals.join('; ') || 'there is none'}; ${HOW_TO_SHARE}`,
+    );
   });
 }
 
