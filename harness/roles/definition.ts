@@ -63,8 +63,8 @@ export interface RoleDefinition {
   filesOf?(target: Target): NamedFiles;
   /** Installs what a target needs before anything is started. */
   install?(target: Target, onProgress: (message: string) => void): Promise<void>;
-  /** True where a target file says which StorageClass ordinary claims have. */
-  namesStorageClass?(target: Target): boolean;
+  /** The StorageClass that a target file names for ordinary claims; false where it says that there is none. */
+  storageClass?(target: Target): string | false | undefined;
   /** What a target of this role puts into the environment's own slots, or asks of the references there. */
   environmentOptions?(target: Target): Partial<EnvironmentOptions>;
   /**

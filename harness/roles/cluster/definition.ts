@@ -5,5 +5,5 @@ export const cluster = {
   usesIdentityProvider: () => false,
   isReachedByKubeconfig: true,
   isAloneInGivenNamespaces: true,
-  namesStorageClass: (target) => target.role === 'cluster' && target.storage.readWriteOnce !== undefined,
+  storageClass: (target) => (target.role === 'cluster' ? target.storage.readWriteOnce : undefined),
 } satisfies RoleDefinition;

@@ -45,6 +45,16 @@ export function clockLack(whose: string, seconds: number, fix: string, needs: Ne
     : [];
 }
 
+const ROOM = 'make room in the quota, or let the harness’s objects ask for less by --settings';
+
+/** The lack of somebody's consent to an object of the harness: a policy, a quota, Pod Security. */
+export function admissionLack(what: string, answer: string, requirements: string[]): Lack {
+  const fix = /exceeded quota/.test(answer)
+    ? ROOM
+    : 'give the harness’s objects what the policy asks for by --settings';
+  return { missing: `admission of ${what}`, found: answer, fix, requirements };
+}
+
 /** Ids of all that is to be evaluated: of what nothing can be evaluated without. */
 export function idsOf({ requirements }: Needs): string[] {
   return requirements.map(({ id }) => id);

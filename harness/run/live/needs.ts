@@ -1,4 +1,4 @@
-import { loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
+import { type ClusterPrecondition, loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import { type LiveImageName, liveImage, liveImageVariable } from '../../environment/images/live-images.ts';
 import type { NodeImage } from '../../role-data/index.ts';
 import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
@@ -30,8 +30,12 @@ export interface Needs {
   images: NeededImage[];
   /** What is needed of a second cluster, where there is one. */
   peer?: PeerNeeds;
-  /** Ids of requirements that look for the StorageClass of ordinary claims. */
+  /** Ids of requirements that cannot be evaluated without a StorageClass for ordinary claims. */
   storage: string[];
+  /** Ids of those that leave a part out without one. */
+  storageIfAny: string[];
+  /** The StorageClass for ordinary claims where a target file names it; false where it says that there is none. */
+  storageClass?: string | false;
   /** A rough guess in seconds. */
   seconds: number;
 }
@@ -82,7 +86,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
       ...(identityProvider === 'keycloak' ? keycloakImage(applicable, targets, env) : []),
     ],
     ...(peer ? { peer: peerNeedsOf(applicable, run.given) } : {}),
-    storage: needStorage(applicable, measured, targets),
+    ...storageOf(applicable, measured, targets),
     seconds: secondsOf(applicable),
   };
 }
@@ -177,17 +181,21 @@ function whyNot({ preconditions }: Requirement): string | undefined {
   return undefined;
 }
 
-/** Requirements that look for a StorageClass for ordinary claims, where no target file says which. */
-function needStorage(requirements: readonly Requirement[], measured: Measured, targets: readonly Target[]): string[] {
-  const isDeclared = targets.some((target) => roleDefinition(target.role).namesStorageClass?.(target) === true);
-  if (isDeclared) {
-    return [];
-  }
-  return requirements
-    .filter(
-      ({ id, preconditions }) =>
-        preconditions?.cluster?.includes('storage') === true ||
-        measured[id]?.['cluster list storageclasses.storage.k8s.io'] !== undefined,
-    )
-    .map(({ id }) => id);
+/** Requirements that make ordinary claims, and the StorageClass that a target file names for them. */
+function storageOf(
+  requirements: readonly Requirement[],
+  measured: Measured,
+  targets: readonly Target[],
+): Pick<Needs, 'storage' | 'storageIfAny' | 'storageClass'> {
+  const isDeclared = ({ preconditions }: Requirement, what: ClusterPrecondition): boolean =>
+    preconditions?.cluster?.includes(what) === true;
+  const asks = ({ id }: Requirement): boolean =>
+    measured[id]?.['cluster list storageclasses.storage.k8s.io'] !== undefined;
+  const ids = (isOne: (row: Requirement) => boolean): string[] => requirements.filter(isOne).map(({ id }) => id);
+  const [storageClass] = targets.flatMap((target) => roleDefinition(target.role).storageClass?.(target) ?? []);
+  return {
+    storage: ids((row) => isDeclared(row, 'storage') || (asks(row) && !isDeclared(row, 'storage-if-any'))),
+    storageIfAny: ids((row) => isDeclared(row, 'storage-if-any')),
+    ...(storageClass === undefined ? {} : { storageClass }),
+  };
 }

@@ -1,20 +1,6 @@
-import {
-  type ApiException,
-  AuthorizationV1Api,
-  BatchV1Api,
-  KubeConfig,
-  type V1Node,
-  type V1Pod,
-  type V1StorageClass,
-} from '@kubernetes/client-node';
-import { describeAnswer } from '../../core/errors.ts';
-import { keycloakPod } from '../../environment/identity-provider/keycloak/pod.ts';
+import { AuthorizationV1Api, KubeConfig, type V1Node } from '@kubernetes/client-node';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
-import { refuserOf } from '../../kubernetes/refused-objects.ts';
-import { podSpec } from '../../probes/pods.ts';
-import { defaultOf } from '../../probes/storage.ts';
-import { workloadPod } from '../../probes/workload-pod.ts';
 import { ROLE_DEFINITIONS } from '../../roles/index.ts';
 import { clockLack, idsOf, type Lack, type PreflightOptions } from './lacks.ts';
 import { describeNeed, type NeededRight } from './rights.ts';
@@ -56,22 +42,6 @@ export function rightLack(right: NeededRight): Lack {
   };
 }
 
-function idle(image: string, name: string): V1Pod {
-  return { metadata: { name }, spec: podSpec(image, 'default', { name: 'probe', command: ['true'] }) };
-}
-
-/** A pod as those of the harness that serve something: observers, probes, the identity provider. */
-function server(image: string, namespace: string): V1Pod {
-  const container = { name: 'server', workload: 'token-probe', port: 8080 };
-  return workloadPod({ namespace, name: 'preflight', image, serviceAccount: 'default', containers: [container] });
-}
-
-/** The pod of Keycloak, which asks for more than any other. */
-function provider(image: string, nodeImage: string, namespace: string): V1Pod {
-  const pod = keycloakPod({ namespace, image, nodeImage, startWith: [], serviceAccount: 'default' });
-  return { ...pod, metadata: { ...pod.metadata, name: 'preflight' } };
-}
-
 /** APIs that a cluster serves only where somebody has installed them, by the role that is seen by them. */
 const FURTHER_APIS = ROLE_DEFINITIONS.flatMap(({ role, furtherApi }) =>
   furtherApi === undefined ? [] : [{ role, ...furtherApi }],
@@ -93,74 +63,6 @@ export async function missingApis({ data, needs }: PreflightOptions): Promise<La
   return lacks.flat();
 }
 
-const ROOM = 'make room in the quota, or let the harness’s objects ask for less by --settings';
-
-/** What a policy, a quota or Pod Security says to the objects of the harness; nothing is made. */
-export async function refusedObjects(
-  { data, needs, given }: PreflightOptions,
-  namespace: string | undefined,
-): Promise<Lack[]> {
-  const config = new KubeConfig();
-  config.loadFromString(data.kubeConfig);
-  const { core } = createClusterHandle(data);
-  const everything = idsOf(needs);
-  const attempt = async (what: string, make: () => Promise<unknown>): Promise<Lack[]> => {
-    try {
-      await make();
-      return [];
-    } catch (error) {
-      const answer = describeAnswer(error);
-      if (answer === undefined) {
-        throw error;
-      }
-      // What one may not do at all is told as a right already.
-      if (refuserOf((error as ApiException<unknown>).code, answer) !== 'policy') {
-        return [];
-      }
-      return [
-        {
-          missing: `admission of ${what}`,
-          found: answer,
-          fix: /exceeded quota/.test(answer)
-            ? ROOM
-            : 'give the harness’s objects what the policy asks for by --settings',
-          requirements: everything,
-        },
-      ];
-    }
-  };
-  if (namespace === undefined) {
-    if (given !== undefined) {
-      return [];
-    }
-    const metadata = { name: 'kac-preflight', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } };
-    return attempt('a namespace', () => core.createNamespace({ body: { metadata }, dryRun: 'All' }));
-  }
-  const pod = idle(data.workloadImage, 'preflight');
-  const { spec = { containers: [] } } = pod;
-  const job = { metadata: { name: 'preflight' }, spec: { template: { spec } } };
-  const makesJobs = needs.objects.some(({ resource }) => resource === 'jobs.batch');
-  // Its kinds of pods ask for different resources, and a quota may say no to one of them.
-  const keycloak = needs.images.find(({ name }) => name === 'keycloak')?.reference;
-  const kinds = [
-    pod,
-    server(data.workloadImage, namespace),
-    ...(keycloak === undefined ? [] : [provider(keycloak, data.workloadImage, namespace)]),
-  ];
-  return [
-    ...(await attempt('a pod', async () => {
-      for (const body of kinds) {
-        await core.createNamespacedPod({ namespace, body, dryRun: 'All' });
-      }
-    })),
-    ...(makesJobs
-      ? await attempt('a Job', () =>
-          config.makeApiClient(BatchV1Api).createNamespacedJob({ namespace, body: job, dryRun: 'All' }),
-        )
-      : []),
-  ];
-}
-
 /** The API server says what time it is in every answer. */
 export async function clockDifference({ data, needs }: PreflightOptions): Promise<Lack[]> {
   const response = await createClusterHandle(data).request('/version');
@@ -175,7 +77,7 @@ export async function clockDifference({ data, needs }: PreflightOptions): Promis
 }
 
 /** A list, or undefined where the harness may not see it. */
-async function listed<T>(data: ClusterData, path: string): Promise<T[] | undefined> {
+export async function listed<T>(data: ClusterData, path: string): Promise<T[] | undefined> {
   const response = await createClusterHandle(data).request(path);
   const body = (await response.json()) as { items?: T[] };
   return response.ok ? (body.items ?? []) : undefined;
@@ -206,26 +108,6 @@ export async function unfitNodes({ data, needs, onProgress }: PreflightOptions):
       found: `of ${nodes.length} nodes none is Ready, schedulable, Linux and of ${ARCHITECTURES.join(' or ')}`,
       fix: 'add one, or uncordon one',
       requirements: idsOf(needs),
-    },
-  ];
-}
-
-export async function missingStorage({ data, needs }: PreflightOptions): Promise<Lack[]> {
-  const { storage: ids } = needs;
-  if (ids.length === 0 || data.storageClass !== undefined) {
-    return [];
-  }
-  const classes = await listed<V1StorageClass>(data, '/apis/storage.k8s.io/v1/storageclasses');
-  if (classes === undefined || classes.length === 1 || defaultOf(classes) !== undefined) {
-    return [];
-  }
-  const names = classes.map(({ metadata }) => metadata?.name).join(', ') || 'none at all';
-  return [
-    {
-      missing: 'a StorageClass to use',
-      found: `none is the default one; there are ${names}`,
-      fix: 'storageClassName in --settings, or storage.readWriteOnce (a name, or `false`) in a target file of role cluster',
-      requirements: ids,
     },
   ];
 }

@@ -22,8 +22,12 @@ interface Cluster {
   /** Answers to objects of a resource that do not have some text in them. */
   refusedUnless?: { resource: string; has: string; code: number; message: string };
   nodes: object[] | 'forbidden';
-  classes: object[];
+  classes: object[] | 'forbidden';
   date: Date;
+  /** What the scheduler says of a pod that mounts a claim; undefined where it gets a volume. */
+  unscheduled?: string;
+  /** The StorageClass of a claim that names none. */
+  assigned?: string;
 }
 
 const node = (change: object = {}): object => ({
@@ -60,7 +64,11 @@ function rightOf(method: string, { pathname, searchParams }: URL): string | unde
 }
 
 /** A pod of the preflight, as it is seen once it has started: all run, and the one that asks another has ended. */
-function started(name: string): object {
+function started(name: string, unscheduled: string | undefined): object {
+  if (name === 'preflight-claim' && unscheduled !== undefined) {
+    const condition = { type: 'PodScheduled', status: 'False', reason: 'Unschedulable', message: unscheduled };
+    return { metadata: { name }, spec: {}, status: { conditions: [condition] } };
+  }
   const startedAt = new Date().toISOString();
   const state = name === 'preflight-reach' ? { terminated: { exitCode: 0 } } : { running: { startedAt } };
   return {
@@ -97,7 +105,7 @@ beforeEach(async () => {
     }
     if (url.searchParams.get('watch') === 'true') {
       const [, name = ''] = /^metadata.name=(.*)$/.exec(url.searchParams.get('fieldSelector') ?? '') ?? [];
-      response.end(`${JSON.stringify({ type: 'ADDED', object: started(name) })}\n`);
+      response.end(`${JSON.stringify({ type: 'ADDED', object: started(name, cluster.unscheduled) })}\n`);
       return;
     }
     if (url.pathname.endsWith('/proxy/')) {
@@ -112,6 +120,9 @@ beforeEach(async () => {
     }
     if (request.method !== 'POST') {
       if (resource === 'nodes' && cluster.nodes === 'forbidden') {
+        return answer(403, { message: 'no' });
+      }
+      if (resource === 'storageclasses' && cluster.classes === 'forbidden') {
         return answer(403, { message: 'no' });
       }
       const items = resource === 'nodes' ? cluster.nodes : resource === 'storageclasses' ? cluster.classes : [];
@@ -137,6 +148,11 @@ beforeEach(async () => {
     }
     if (!url.searchParams.has('dryRun')) {
       made.push(resource);
+    }
+    if (resource === 'persistentvolumeclaims') {
+      const { spec } = body as { spec: object };
+      const assigned = cluster.assigned === undefined ? {} : { storageClassName: cluster.assigned };
+      return answer(201, { ...(body as object), spec: { ...assigned, ...spec } });
     }
     return answer(201, body as object);
   });
@@ -199,7 +215,7 @@ function clusterData(path = ''): ClusterData {
 }
 
 test('a cluster that has everything lacks nothing, and nothing is made on it', async () => {
-  expect(await look(needs('RB-01', 'JL-01', 'PV-08'))).toEqual([]);
+  expect(await look(needs('RB-01', 'JL-01'))).toEqual([]);
   expect(made).toEqual([]);
 });
 
@@ -228,6 +244,9 @@ function withPods(isSelected: (row: (typeof requirements)[number]) => boolean, n
 describe.each([
   ['RB-01 to RB-09', withPods(({ id }) => /^RB-0/.test(id)), undefined],
   ['a job runner', withPods(({ id }) => /^JL-0[1-9]$/.test(id)), undefined],
+  ['job runners', withPods(({ role }) => role === 'job-runner'), undefined],
+  ['session managers', withPods(({ role }) => role === 'session-manager'), undefined],
+  ['session operators', withPods(({ role }) => role === 'session-operator'), undefined],
   ['a job runner in one namespace', withPods(({ id }) => id === 'JL-21', ['n']), 'n'],
 ])('of the rights that %s needs', (_, selected, given) => {
   const kept = given === undefined ? {} : { given };
@@ -267,8 +286,8 @@ test('without the rights to remove what it makes, it makes nothing', async () =>
 });
 
 test.each([
-  ['a namespace', 'namespaces', 422, 'ValidatingAdmissionPolicy denied request: a Namespace needs the label team'],
-  ['a pod', 'pods', 403, 'exceeded quota: q, requested: pods=1'],
+  ['a Namespace', 'namespaces', 422, 'ValidatingAdmissionPolicy denied request: a Namespace needs the label team'],
+  ['a Pod', 'pods', 403, 'exceeded quota: q, requested: pods=1'],
   ['a Job', 'jobs', 403, 'admission webhook "w" denied the request: no Jobs on Sundays'],
 ])('what a policy says to %s is told in its words', async (what, resource, code, message) => {
   cluster.refused = { [resource]: { code, message } };
@@ -278,6 +297,16 @@ test.each([
       found: expect.stringContaining(message),
       requirements: ['JL-01'],
     }),
+  ]);
+});
+
+test('a policy about one kind of object is told with the requirements that make one', async () => {
+  const message = "ValidatingAdmissionPolicy 'labels' with binding 'labels' denied request: team is required";
+  cluster.refused = { networkpolicies: { code: 422, message }, secrets: { code: 422, message } };
+  const lacks = await look(needs('RB-05', 'WH-08', 'WH-06'));
+  expect(lacks.map(({ missing, requirements: ids }) => [missing, ids])).toEqual([
+    ['admission of a Secret', ['WH-06']],
+    ['admission of a NetworkPolicy', ['WH-08']],
   ]);
 });
 
@@ -311,6 +340,67 @@ test('of several StorageClasses none of which is the default one, the owner has 
   expect(lack).toMatchObject({ missing: 'a StorageClass to use', requirements: ['PV-08'] });
   expect(lack?.found).toMatch(/gp3, io2/);
   expect(await look(needs('PV-08'), { storageClass: 'gp3' })).toEqual([]);
+});
+
+test('a requirement that can be evaluated in part without a claim does not lack a StorageClass', async () => {
+  cluster.classes = [];
+  expect(await look(needs('WH-06', 'PV-08'))).toEqual([
+    expect.objectContaining({ missing: 'a StorageClass to use', requirements: ['PV-08'] }),
+  ]);
+  expect(await look(needs('WH-06'))).toEqual([]);
+});
+
+test('a StorageClass that is named has to exist', async () => {
+  expect(await look(needs('WH-06', 'PV-08'), { storageClass: 'gp4' })).toEqual([
+    {
+      missing: 'the StorageClass gp4',
+      found: 'there are only',
+      fix: expect.stringMatching(/storageClassName in --settings/),
+      requirements: ['PV-08', 'WH-06'],
+    },
+  ]);
+});
+
+describe('a claim of a StorageClass', () => {
+  test('that gives it a volume lacks nothing', async () => {
+    expect(await look(needs('WH-06', 'PV-08'))).toEqual([]);
+    expect(made).toEqual(['persistentvolumeclaims', 'pods']);
+  });
+
+  test('that nobody makes volumes for is told at once, in the words of the scheduler', async () => {
+    cluster.unscheduled = "0/1 nodes are available: 1 node(s) didn't find available persistent volumes to bind.";
+    expect(await look(needs('WH-06', 'PV-08', 'RB-01'))).toEqual([
+      {
+        missing: 'a volume for a claim of the StorageClass only',
+        found: cluster.unscheduled,
+        fix: expect.stringMatching(/see its provisioner, or use another StorageClass: storageClassName/),
+        requirements: ['PV-08', 'WH-06'],
+      },
+    ]);
+  });
+
+  test('that cannot be listed is the one that the API server gives, or none', async () => {
+    cluster.classes = 'forbidden';
+    cluster.assigned = 'auto';
+    expect(await look(needs('WH-06', 'PV-08'))).toEqual([]);
+    delete cluster.assigned;
+    expect(await look(needs('WH-06', 'PV-08'))).toEqual([
+      expect.objectContaining({ missing: 'a StorageClass to use', requirements: ['PV-08'] }),
+    ]);
+  });
+
+  test('that a policy refuses is told in its words', async () => {
+    cluster.refused = { persistentvolumeclaims: { code: 403, message: 'exceeded quota: q, requested: storage=1Gi' } };
+    expect(await look(needs('WH-06', 'PV-08'))).toEqual([
+      expect.objectContaining({ missing: 'admission of a PersistentVolumeClaim', requirements: ['PV-08', 'WH-06'] }),
+    ]);
+  });
+
+  test('that the owner says there is none of is not tried', async () => {
+    const { storageClass: _, ...selected } = needs('WH-06', 'PV-08');
+    expect(await look({ ...selected, storageClass: false })).toEqual([]);
+    expect(made).toEqual([]);
+  });
 });
 
 test('clocks that differ are told', async () => {
@@ -350,7 +440,7 @@ test('a quota that takes one kind of pod and refuses another is told', async () 
   const message = 'pods "preflight" is forbidden: failed quota: compute: must specify limits.memory for: server';
   cluster.refusedUnless = { resource: 'pods', has: '"limits"', code: 403, message };
   expect(await look(needs('RB-01'))).toMatchObject([
-    { missing: 'admission of a pod', found: expect.stringContaining(message) },
+    { missing: 'admission of a Pod', found: expect.stringContaining(message) },
   ]);
 });
 

@@ -1,16 +1,10 @@
 import { roleDefinition } from '../../roles/index.ts';
 import type { Lack, PreflightOptions } from './lacks.ts';
 import type { Needs } from './needs.ts';
-import {
-  clockDifference,
-  missingApis,
-  missingRights,
-  missingStorage,
-  refusedObjects,
-  rightLack,
-  unfitNodes,
-} from './preflight-cluster.ts';
+import { clockDifference, missingApis, missingRights, rightLack, unfitNodes } from './preflight-cluster.ts';
+import { refusedNamespace, refusedObjects } from './preflight-objects.ts';
 import { missingImages } from './preflight-pods.ts';
+import { missingStorage, missingVolume } from './preflight-storage.ts';
 import type { NeededRight } from './rights.ts';
 
 /**
@@ -24,7 +18,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
   const [missing, ...before] = await Promise.all([
     missingRights(options),
     missingOnPeer(options),
-    refusedObjects(options, undefined),
+    refusedNamespace(options),
     unfitNodes(options),
     missingStorage(options),
     missingApis(options),
@@ -39,17 +33,19 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
       requirements: needs.requirements.filter(presentsTokens).map(({ id }) => id),
     });
   }
-  const isBlocked = lacks.some((lack) => lack.missing === 'admission of a namespace' || lack.missing === 'a node');
+  const isBlocked = lacks.some((lack) => lack.missing === 'admission of a Namespace' || lack.missing === 'a node');
   if (needs.requirements.length === 0 || isBlocked || keepOutside(missing, needs)) {
     return lacks;
   }
   const namespace = await options.namespace();
   const refused = await refusedObjects(options, namespace);
   lacks.push(...refused);
-  if (refused.length === 0) {
-    lacks.push(...(await missingImages(options, namespace)));
+  // No pod can be made then.
+  if (refused.some((lack) => lack.missing === 'admission of a Pod')) {
+    return lacks;
   }
-  return lacks;
+  const made = await Promise.all([missingImages(options, namespace), missingVolume(options, namespace)]);
+  return [...lacks, ...made.flat()];
 }
 
 /**
@@ -70,7 +66,7 @@ async function missingOnPeer(options: PreflightOptions): Promise<Lack[]> {
   const there: PreflightOptions = { ...options, data: peer.cluster, needs };
   const [rights, refused, clock] = await Promise.all([
     missingRights(there),
-    refusedObjects(there, undefined),
+    refusedNamespace(there),
     clockDifference(there),
   ]);
   const where = `second cluster (context "${peer.context}")`;
