@@ -65,6 +65,11 @@ export interface RoleDefinition {
   install?(target: Target, onProgress: (message: string) => void): Promise<void>;
   /** The StorageClass that a target file names for ordinary claims; false where it says that there is none. */
   storageClass?(target: Target): string | false | undefined;
+  /**
+   * True where a requirement has claims that name no StorageClass, of the target file or of what the target makes: the
+   * API server gives them the default one.
+   */
+  hasDefaultClaims?(row: Pick<Requirement, 'preconditions'>, targets: Target[]): boolean;
   /** What a target of this role puts into the environment's own slots, or asks of the references there. */
   environmentOptions?(target: Target): Partial<EnvironmentOptions>;
   /**

@@ -318,7 +318,7 @@ export class Session {
       clock: this.clock,
       ownCluster: this.options.cluster === 'k3s',
       candidates: this.candidates,
-      lacking: this.#lacking,
+      lacking: { ...this.#beyondLiveClusters(), ...this.#lacking },
       whatWorks: this.options.whatWorks === true,
       sharesNamespaces: (this.options.namespaces ?? []).length > 0,
       isRerun: this.#isRerun,
@@ -330,6 +330,13 @@ export class Session {
         ]),
       ),
     };
+  }
+
+  /** What cannot be evaluated on any live cluster, and why: nothing is observed for it there. */
+  #beyondLiveClusters(): Record<string, string> {
+    return this.options.cluster === 'kubeconfig'
+      ? Object.fromEntries(this.needs.notApplicable.map(({ id, reason }) => [id, reason]))
+      : {};
   }
 
   async #enter(): Promise<void> {

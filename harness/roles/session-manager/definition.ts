@@ -22,6 +22,13 @@ export const sessionManager = {
     // It looks whether the cluster assigns uids to the namespace.
     return id === 'WH-02s' ? { ...rights, 'cluster get namespaces': 1 } : rights;
   },
+  hasDefaultClaims({ preconditions }, targets) {
+    const given = targetOf(targets, 'session-manager');
+    if (preconditions?.capabilities?.includes('sessions') !== true || given?.form === 'http') {
+      return false;
+    }
+    return (given ?? resourceTarget({ candidate: REFERENCES })).documented.names.claim !== undefined;
+  },
   filesOf(target) {
     if (target.role !== 'session-manager') {
       return {};

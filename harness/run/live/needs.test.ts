@@ -165,3 +165,24 @@ test('session operators need the kinds of Traefik', () => {
   const needed = needsOf(rows('SR-01')).rights.map(describeNeed);
   expect(needed).toEqual(expect.arrayContaining(['watch ingressroutes.traefik.io', 'create middlewares.traefik.io']));
 });
+
+test('which claims get the default StorageClass hangs on the target file', () => {
+  const asked = rows('PV-20', 'JL-20', 'SM-20', 'SM-01', 'WH-06', 'PV-08');
+  expect(needsOf(asked)).toMatchObject({
+    storage: ['PV-08'],
+    storageIfAny: ['WH-06'],
+    defaultStorage: ['PV-20', 'SM-20'],
+  });
+  const file = (path: string): string => fileURLToPath(new URL(`../../../fixtures/targets/${path}`, import.meta.url));
+  const oz = loadTarget(file('job-runners/oz-agent-worker/target.yaml'), { binary: '/opt/oz' });
+  expect(needsOf(asked, { targets: [oz] }).defaultStorage).toEqual(['SM-20']);
+  const pods = loadTarget(file('session-managers/opencode-manager/target.yaml'), { backend: '/opt/manager' });
+  expect(needsOf(asked, { targets: [pods] }).defaultStorage).toEqual(['PV-20']);
+});
+
+test('a requirement that reads the audit log is not applicable from the start', () => {
+  expect(needsOf(rows('RB-30', 'RB-01'))).toMatchObject({
+    requirements: [{ id: 'RB-01' }],
+    notApplicable: [{ id: 'RB-30', reason: expect.stringMatching(/a cluster that the harness starts/) }],
+  });
+});

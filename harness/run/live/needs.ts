@@ -34,6 +34,8 @@ export interface Needs {
   storage: string[];
   /** Ids of those that leave a part out without one. */
   storageIfAny: string[];
+  /** Ids of those whose claims get the default StorageClass. */
+  defaultStorage: string[];
   /** The StorageClass for ordinary claims where a target file names it; false where it says that there is none. */
   storageClass?: string | false;
   /** A rough guess in seconds. */
@@ -186,7 +188,7 @@ function storageOf(
   requirements: readonly Requirement[],
   measured: Measured,
   targets: readonly Target[],
-): Pick<Needs, 'storage' | 'storageIfAny' | 'storageClass'> {
+): Pick<Needs, 'storage' | 'storageIfAny' | 'defaultStorage' | 'storageClass'> {
   const isDeclared = ({ preconditions }: Requirement, what: ClusterPrecondition): boolean =>
     preconditions?.cluster?.includes(what) === true;
   const asks = ({ id }: Requirement): boolean =>
@@ -196,6 +198,7 @@ function storageOf(
   return {
     storage: ids((row) => isDeclared(row, 'storage') || (asks(row) && !isDeclared(row, 'storage-if-any'))),
     storageIfAny: ids((row) => isDeclared(row, 'storage-if-any')),
+    defaultStorage: ids((row) => roleDefinition(row.role).hasDefaultClaims?.(row, [...targets]) === true),
     ...(storageClass === undefined ? {} : { storageClass }),
   };
 }

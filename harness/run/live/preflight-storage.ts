@@ -20,8 +20,18 @@ const NO_VOLUME = /didn't find available persistent volumes to bind/;
 /** It waits for a volume, or for whoever makes one. */
 const WAITS_FOR_VOLUME = /PersistentVolumeClaim|persistent ?volume/i;
 
-/** The StorageClass that ordinary claims are to name; undefined where they get one, or none, from the API server. */
-async function namedClass({ data, needs }: PreflightOptions): Promise<{ name: string | undefined; lacks: Lack[] }> {
+/** Where no claim can have a StorageClass that the harness knows of. */
+const NOT_DEFAULT =
+  'storageClassName in --settings, a default StorageClass, or storageClassName in the claims of the target file';
+
+/** Whose claims may name a StorageClass, and whose get what the API server gives them. */
+interface Looked {
+  /** For claims of the harness; undefined where they get one, or none, from the API server. */
+  name: string | undefined;
+  lacks: Lack[];
+}
+
+async function lookForClass({ data, needs }: PreflightOptions): Promise<Looked> {
   const named = needs.storageClass || data.storageClass;
   const classes = await listed<V1StorageClass>(data, '/apis/storage.k8s.io/v1/storageclasses');
   if (classes === undefined) {
@@ -30,27 +40,45 @@ async function namedClass({ data, needs }: PreflightOptions): Promise<{ name: st
   const names = classes.map(({ metadata }) => metadata?.name ?? '');
   const found = `there are ${names.join(', ') || 'none at all'}`;
   if (named !== undefined && !names.includes(named)) {
-    const requirements = [...needs.storage, ...needs.storageIfAny];
     const fix = `name one that exists: ${HOW_TO_NAME}`;
-    return { name: named, lacks: [{ missing: `the StorageClass ${named}`, found, fix, requirements }] };
+    return {
+      name: named,
+      lacks: [{ missing: `the StorageClass ${named}`, found, fix, requirements: claimants(needs) }],
+    };
   }
-  const name = named ?? defaultOf(classes) ?? (names.length === 1 ? names[0] : undefined);
-  return { name, lacks: name === undefined ? [noClass(`none is the default one; ${found}`, needs)] : [] };
+  const byDefault = data.storageClass ?? defaultOf(classes);
+  const name = named ?? byDefault ?? (names.length === 1 ? names[0] : undefined);
+  const noDefault = `none is the default one; ${found}`;
+  return {
+    name,
+    lacks: [
+      ...(name === undefined ? noClass(noDefault, needs) : []),
+      ...(byDefault === undefined ? noDefaultClass(noDefault, needs) : []),
+    ],
+  };
 }
 
-function noClass(found: string, { storage }: Needs): Lack {
-  return { missing: 'a StorageClass to use', found, fix: HOW_TO_NAME, requirements: storage };
+function noClass(found: string, { storage, storageClass }: Needs): Lack[] {
+  return storage.length === 0 || storageClass === false
+    ? []
+    : [{ missing: 'a StorageClass to use', found, fix: HOW_TO_NAME, requirements: storage }];
 }
 
-/** Whether anything is to be found out at all. */
-function asksForClaims({ storage, storageIfAny, storageClass }: Needs): boolean {
-  return storageClass !== false && storage.length + storageIfAny.length > 0;
+function noDefaultClass(found: string, { defaultStorage: requirements }: Needs): Lack[] {
+  return requirements.length === 0
+    ? []
+    : [{ missing: 'a StorageClass for claims that name none', found, fix: NOT_DEFAULT, requirements }];
 }
 
-/** Whether there is a StorageClass that ordinary claims can have, as far as StorageClasses may be listed. */
+/** Whose claims are to be bound. */
+function claimants({ storage, storageIfAny, defaultStorage, storageClass }: Needs): string[] {
+  const own = storageClass === false ? [] : [...storage, ...storageIfAny];
+  return [...new Set([...own, ...defaultStorage])];
+}
+
+/** Whether there is a StorageClass for the claims that are made, as far as StorageClasses may be listed. */
 export async function missingStorage(options: PreflightOptions): Promise<Lack[]> {
-  const { lacks } = asksForClaims(options.needs) ? await namedClass(options) : { lacks: [] };
-  return lacks.filter(({ requirements }) => requirements.length > 0);
+  return claimants(options.needs).length === 0 ? [] : (await lookForClass(options)).lacks;
 }
 
 /**
@@ -59,22 +87,22 @@ export async function missingStorage(options: PreflightOptions): Promise<Lack[]>
  */
 export async function missingVolume(options: PreflightOptions, namespace: string): Promise<Lack[]> {
   const { data, needs } = options;
-  if (!asksForClaims(needs)) {
+  const requirements = claimants(needs);
+  if (requirements.length === 0) {
     return [];
   }
-  const { name, lacks } = await namedClass(options);
+  const { name, lacks } = await lookForClass(options);
   if (lacks.length > 0) {
     return [];
   }
   const cluster = createClusterHandle(data);
   const { core } = cluster;
-  const requirements = [...needs.storage, ...needs.storageIfAny];
   const body = claimBody(NAME, 'ReadWriteOnce', name);
   try {
     const { spec: made } = await core.createNamespacedPersistentVolumeClaim({ namespace, body });
     if (made?.storageClassName === undefined) {
       const found = 'a claim gets none from the API server, and StorageClasses may not be listed';
-      return [noClass(found, needs)].filter((lack) => lack.requirements.length > 0);
+      return [...noClass(found, needs), ...noDefaultClass(found, needs)];
     }
     return await untilVolume(cluster, namespace, { storageClass: made.storageClassName, requirements });
   } catch (error) {

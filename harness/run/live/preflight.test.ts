@@ -40,6 +40,8 @@ const node = (change: object = {}): object => ({
   ...change,
 });
 
+const DEFAULT = { 'storageclass.kubernetes.io/is-default-class': 'true' };
+
 let server: Server;
 let cluster: Cluster;
 let made: string[];
@@ -84,7 +86,7 @@ beforeEach(async () => {
     forbiddenOnSecond: [],
     refused: {},
     nodes: [node()],
-    classes: [{ metadata: { name: 'only' } }],
+    classes: [{ metadata: { name: 'only', annotations: DEFAULT } }],
     date: new Date(),
   };
   made = [];
@@ -348,6 +350,20 @@ test('a requirement that can be evaluated in part without a claim does not lack 
     expect.objectContaining({ missing: 'a StorageClass to use', requirements: ['PV-08'] }),
   ]);
   expect(await look(needs('WH-06'))).toEqual([]);
+});
+
+test('claims of a target file that name no StorageClass get the default one alone', async () => {
+  const lack = {
+    missing: 'a StorageClass for claims that name none',
+    found: 'none is the default one; there are only',
+    fix: expect.stringMatching(/a default StorageClass, or storageClassName in the claims of the target file/),
+    requirements: ['JL-43', 'PV-20'],
+  };
+  cluster.classes = [{ metadata: { name: 'only' } }];
+  expect(await look(needs('PV-20', 'JL-43', 'JL-20', 'PV-08'))).toEqual([expect.objectContaining(lack)]);
+  expect(await look(needs('PV-20', 'JL-43'), { storageClass: 'only' })).toEqual([]);
+  cluster.classes = [{ metadata: { name: 'only', annotations: DEFAULT } }];
+  expect(await look(needs('PV-20', 'JL-43'))).toEqual([]);
 });
 
 test('a StorageClass that is named has to exist', async () => {
