@@ -70,12 +70,12 @@ export function renderLacks(lacks: readonly Lack[]): string[] {
   ]);
 }
 
-/** Why each requirement cannot be evaluated that lacks something. */
+/** Why each requirement cannot be evaluated that lacks something, and how to provide it. */
 export function lackingOf(lacks: readonly Lack[]): Record<string, string> {
   const reasons = new Map<string, string[]>();
-  for (const { missing, found, requirements } of lacks) {
+  for (const { missing, found, fix, requirements } of lacks) {
     for (const id of requirements) {
-      reasons.set(id, [...(reasons.get(id) ?? []), `${missing} (${found})`]);
+      reasons.set(id, [...(reasons.get(id) ?? []), `${missing} (${found}); fix: ${fix}`]);
     }
   }
   return Object.fromEntries(

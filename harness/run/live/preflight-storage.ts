@@ -11,6 +11,9 @@ import { listed } from './preflight-cluster.ts';
 
 const NAME = 'preflight-claim';
 
+const NONE_AT_ALL =
+  'install a provisioner with a StorageClass, or say in a target file of role cluster that there is none (storage.readWriteOnce: false)';
+
 const HOW_TO_NAME =
   'storageClassName in --settings, or storage.readWriteOnce (a name, or `false`) in a target file of role cluster';
 
@@ -52,16 +55,16 @@ async function lookForClass({ data, needs }: PreflightOptions): Promise<Looked> 
   return {
     name,
     lacks: [
-      ...(name === undefined ? noClass(noDefault, needs) : []),
+      ...(name === undefined ? noClass(noDefault, needs, names.length === 0 ? NONE_AT_ALL : HOW_TO_NAME) : []),
       ...(byDefault === undefined ? noDefaultClass(noDefault, needs) : []),
     ],
   };
 }
 
-function noClass(found: string, { storage, storageClass }: Needs): Lack[] {
+function noClass(found: string, { storage, storageClass }: Needs, fix: string): Lack[] {
   return storage.length === 0 || storageClass === false
     ? []
-    : [{ missing: 'a StorageClass to use', found, fix: HOW_TO_NAME, requirements: storage }];
+    : [{ missing: 'a StorageClass to use', found, fix, requirements: storage }];
 }
 
 function noDefaultClass(found: string, { defaultStorage: requirements }: Needs): Lack[] {
@@ -102,7 +105,7 @@ export async function missingVolume(options: PreflightOptions, namespace: string
     const { spec: made } = await core.createNamespacedPersistentVolumeClaim({ namespace, body });
     if (made?.storageClassName === undefined) {
       const found = 'a claim gets none from the API server, and StorageClasses may not be listed';
-      return [...noClass(found, needs), ...noDefaultClass(found, needs)];
+      return [...noClass(found, needs, HOW_TO_NAME), ...noDefaultClass(found, needs)];
     }
     return await untilVolume(cluster, namespace, { storageClass: made.storageClassName, requirements });
   } catch (error) {

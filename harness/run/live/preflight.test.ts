@@ -231,7 +231,7 @@ test('a right that is missing is told with the requirements that need it, and wi
     /create networkpolicies[\s\S]*needed by: WH-08[\s\S]*plan --output rbac/,
   );
   expect(lackingOf(lacks)).toEqual({
-    'WH-08': expect.stringMatching(/lacks for the harness: right: create networkpolicies/),
+    'WH-08': expect.stringMatching(/lacks for the harness: right: create networkpolicies.* fix: .*plan --output rbac/),
   });
 });
 
@@ -347,7 +347,12 @@ test('of several StorageClasses none of which is the default one, the owner has 
 test('a requirement that can be evaluated in part without a claim does not lack a StorageClass', async () => {
   cluster.classes = [];
   expect(await look(needs('WH-06', 'PV-08'))).toEqual([
-    expect.objectContaining({ missing: 'a StorageClass to use', requirements: ['PV-08'] }),
+    {
+      missing: 'a StorageClass to use',
+      found: 'none is the default one; there are none at all',
+      fix: expect.stringMatching(/^install a provisioner with a StorageClass, or say .* that there is none/),
+      requirements: ['PV-08'],
+    },
   ]);
   expect(await look(needs('WH-06'))).toEqual([]);
 });
