@@ -20,6 +20,7 @@ import {
   PROBE_PORT,
   prepareForClient,
 } from './drivers/reference-pod.ts';
+import { requireReached } from './reached.ts';
 import { type ClientSession, FULLY_CONFIGURABLE, LATE, type SessionProvider, summarise } from './record.ts';
 import { type Beside, driveClientSession } from './scenarios/session.ts';
 import type { SessionPlan } from './scenarios/session-plan.ts';
@@ -261,5 +262,6 @@ async function observe(t: RequirementContext, plan: Pick<SessionPlan, 'rotations
   // Each path once: another instance of the client has files of its own.
   const files = session.files.filter(({ path }, index, all) => all.findIndex((one) => one.path === path) === index);
   t.evidence(TIMELINE, timelineOf(files, session.exchanges, session.resources));
+  requireReached(session);
   return session;
 }
