@@ -3,10 +3,20 @@ import { DeadlineExceeded, HarnessError } from '../core/errors.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
 import { watchUntil } from '../kubernetes/watch.ts';
 
+/** Quotas by which a requirement brings a refusal about: what they refuse is no want of room. */
+const BROUGHT_ABOUT = ['conformance-no-room', 'no-pods'] as const;
+
+type OwnQuota = (typeof BROUGHT_ABOUT)[number];
+
 /** A quota by which a namespace takes no more than so many pods. */
-export function podQuota(name: string, pods = 0): KubernetesObject {
+export function podQuota(name: OwnQuota, pods = 0): KubernetesObject {
   const quota = { apiVersion: 'v1', kind: 'ResourceQuota', metadata: { name }, spec: { hard: { pods: String(pods) } } };
   return quota;
+}
+
+/** Whether a refusal names a quota of the harness's own, and none of the cluster's owner. */
+export function isByOwnQuota(words: string): boolean {
+  return BROUGHT_ABOUT.some((name) => words.includes(`exceeded quota: ${name},`));
 }
 
 /** What it takes to make a quota, to know when it is in force, and to take it away again. */

@@ -28,6 +28,11 @@ test('a runner is not blamed for a cluster that is full, and is for what it make
 
 test.each([
   ['pods "task-x" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=2, limited: pods=2', true],
+  [
+    'pods "task-x" is forbidden: exceeded quota: conformance-no-room, requested: pods=1, used: pods=1, limited: pods=0',
+    false,
+  ],
+  ['pods "task-x" is forbidden: exceeded quota: no-pods, requested: pods=1, used: pods=0, limited: pods=0', false],
   ['admission webhook "validate.kyverno.svc-fail" denied the request: the label team is required', true],
   ['pods "task-x" is forbidden: violates PodSecurity "restricted:latest": seccompProfile', false],
 ])('a pod that was never made: %s', (message, isTheClusters) => {

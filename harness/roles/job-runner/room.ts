@@ -1,3 +1,4 @@
+import { isByOwnQuota } from '../../probes/quotas.ts';
 import { endsOf, hasBegun, jobsOf, podsOf, type RunnerRecord, type SubmittedTask, statusOf } from './record.ts';
 
 /** An event of the API, as far as it is looked at. */
@@ -26,7 +27,10 @@ export function refusedByPolicy(
     const uids = jobsOf(record, task).map(({ uid }) => uid);
     const refused = events.find(
       ({ reason, message = '', involvedObject }) =>
-        reason === 'FailedCreate' && uids.includes(involvedObject?.uid ?? '') && BY_POLICY.test(message),
+        reason === 'FailedCreate' &&
+        uids.includes(involvedObject?.uid ?? '') &&
+        BY_POLICY.test(message) &&
+        !isByOwnQuota(message),
     );
     if (refused !== undefined) {
       return (
