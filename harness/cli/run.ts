@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { describeError, UsageError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
+import { stopOnSignal } from '../core/signals.ts';
 import type { Report } from '../report/report.ts';
 import { roleDefinition } from '../roles/index.ts';
 import type { Execution } from '../run/execute.ts';
@@ -74,13 +75,35 @@ export async function run(suites: string[], flags: RunFlags): Promise<number> {
     events?.progress(part, message);
   });
   events?.begin(session);
-  if (!(await prepare(session, request, flags, output))) {
+  const execution = await whileAttached(session, async () =>
+    (await prepare(session, request, flags, output)) ? execute(session, request, output, events) : undefined,
+  );
+  if (execution === undefined) {
     return EXIT.harnessError;
   }
-  const execution = await execute(session, request, output, events);
   const report = await reportOf(session, execution, request, flags);
   await deliver(report, request, flags, events);
   return exitCodeOf(report);
+}
+
+/**
+ * On a live cluster the preflight makes a namespace before there are suites that remove it in the end: whatever comes
+ * between them removes it, too.
+ */
+export async function whileAttached<T>(session: Pick<Session, 'options' | 'stop'>, act: () => Promise<T>): Promise<T> {
+  if (session.options.cluster !== 'kubeconfig') {
+    return act();
+  }
+  // The suites have listeners of their own in the place of these.
+  const release = stopOnSignal(() => session.stop());
+  try {
+    return await act();
+  } catch (error) {
+    await session.stop();
+    throw error;
+  } finally {
+    release();
+  }
 }
 
 /**

@@ -128,6 +128,7 @@ export class Session {
   #control: ControlServer | undefined;
   #lacking: Record<string, string> = {};
   #warm: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
   #breakOff: (why: string) => void = () => undefined;
 
   /** The session whose environment this one uses. */
@@ -461,7 +462,12 @@ export class Session {
   }
 
   /** Ends everything that the run started, unless it is to be kept. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
     await this.closeControl();
     if (this.#earlier !== undefined) {
       return;
