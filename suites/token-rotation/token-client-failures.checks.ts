@@ -2,7 +2,7 @@
 
 import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import {
   type Call,
   CLOCKS_MS,
@@ -49,7 +49,8 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
       const text = `${provider}, ${ended} (allowed: ${session.timeLimitMs / 1000} s + ${(limitMs - session.timeLimitMs) / 1000} s)`;
       findings.push({ text, from: Date.parse(call.at), to: endOf(call), excessMs });
     } else if (call.unanswered === true) {
-      findings.push(`${provider} a call was not answered: ${describeCall(call)}`);
+      const text = `${provider} a call was not answered: ${describeCall(call)}`;
+      findings.push(unlessStalled(text, Date.parse(call.at), endOf(call)));
     } else if (call.ok) {
       findings.push(`${provider} a call succeeded: with which token?`);
     } else if ((call.error ?? '') === '') {

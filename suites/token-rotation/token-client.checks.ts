@@ -2,7 +2,7 @@
 import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotApplicable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
 import {
   assertRoomForReload,
   beforeToken,
@@ -174,7 +174,8 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
       const text = `with the token file ${state} the call took ${(call.durationMs / 1000).toFixed(1)} s (${describeCall(call)})`;
       findings.push({ text, from: Date.parse(call.at), to: endOf(call), excessMs });
     } else if (call.unanswered === true) {
-      findings.push(`with the token file ${state} the call was not answered (${describeCall(call)})`);
+      const text = `with the token file ${state} the call was not answered (${describeCall(call)})`;
+      findings.push(unlessStalled(text, Date.parse(call.at), endOf(call)));
     } else if (call.ok) {
       findings.push(`with the token file ${state} the call succeeded: with whose token?`);
     } else if ((call.error ?? '') === '') {
