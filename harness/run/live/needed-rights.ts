@@ -117,8 +117,10 @@ function ofTheRun(given: boolean): Right[] {
   );
   // By a ConfigMap it holds a namespace of somebody else.
   const claim = ['create', 'get'].map((verb) => namespaced(verb, 'configmaps'));
+  // Whether it assigns uids to pods, and which Pod Security it enforces, is said by the namespace itself.
+  const look = namespaced('get', 'namespaces');
   return [
-    ...(given ? claim : namespaces),
+    ...(given ? [look, ...claim] : namespaces),
     namespaced('get', 'serviceaccounts'),
     namespaced('watch', 'serviceaccounts'),
     namespaced('create', 'serviceaccounts/token'),

@@ -71,6 +71,10 @@ test('a run needs namespaces of its own, unless it is kept to some', () => {
   );
   const kept = needsOf(rows('RB-01'), { namespaces: ['a'] });
   expect(kept.rights.filter(({ scope }) => scope === 'cluster')).toEqual([]);
+  const providers = needsOf(rows('AI-06'), { namespaces: ['a'] }).rights;
+  expect(providers).toContainEqual(
+    expect.objectContaining({ scope: 'namespace', verb: 'get', resource: 'namespaces', requirements: ['AI-06'] }),
+  );
   expect(kept.objects.map(({ resource }) => resource)).not.toContain('namespaces');
 });
 
