@@ -1,6 +1,6 @@
 import type { KubeConfig, V1Pod } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError, NotTestable } from '../core/errors.ts';
-import { describePod, isReady, lackedByPod } from './pod-status.ts';
+import { assertRoomFor, describePod, isReady, lackedByPod } from './pod-status.ts';
 import { type WatchEvent, type WatchOptions, watchUntil } from './watch.ts';
 
 export type PodWatchOptions = Pick<WatchOptions<V1Pod>, 'what' | 'deadlineSeconds'>;
@@ -21,7 +21,8 @@ export class PodWatch {
   /**
    * Watches one pod until `accept` answers something.
    *
-   * @throws HarnessError where the pod cannot run for something that the harness lacks here; DeadlineExceeded otherwise
+   * @throws HarnessError where the pod cannot run for something that the harness lacks here, or where its node had no
+   *   room for it; DeadlineExceeded otherwise
    */
   async until<R>(
     namespace: string,
@@ -36,6 +37,7 @@ export class PodWatch {
         `/api/v1/namespaces/${namespace}/pods`,
         (event) => {
           last = event.object;
+          assertRoomFor(last);
           return accept(event) ?? undefined;
         },
         {
