@@ -38,11 +38,11 @@ export function setRegistry(prefix: string | undefined): void {
   }
 }
 
-function identityProviderOption(): Option {
-  return new Option(
-    '--idp <kind>',
-    'keycloak: with the image of Keycloak, for runs that are given this option',
-  ).choices(['keycloak', 'embedded']);
+/** `--idp KIND`. */
+export function identityProviderOption(
+  description = 'keycloak: with the image of Keycloak, for runs that are given this option',
+): Option {
+  return new Option('--idp <kind>', description).choices(['keycloak', 'embedded']);
 }
 
 /** An image in a folder of `images save`. */

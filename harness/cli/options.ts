@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { InvalidArgumentError, Option } from 'commander';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type { ClockKind, IdentityProviderKind } from '../rpc/protocol.ts';
-import { registryOption } from './images.ts';
+import { identityProviderOption, registryOption } from './images.ts';
 
 /** What the options of {@link addEnvironmentOptions} give. */
 export interface EnvironmentFlags {
@@ -62,11 +62,6 @@ export function peerContextOption(
   description = 'kubeconfig context of a second live cluster, whose tokens the identity provider must refuse',
 ): Option {
   return new Option('--peer-context <name>', description);
-}
-
-/** `--idp KIND`. */
-export function identityProviderOption(description: string): Option {
-  return new Option('--idp <kind>', description).choices(['keycloak', 'embedded']);
 }
 
 export function shardOption(): Option {

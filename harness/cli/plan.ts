@@ -8,15 +8,8 @@ import { ACROSS_CLUSTERS, type PeerNeeds } from '../run/live/peer-needs.ts';
 import { type NeededRight, rulesOf } from '../run/live/rights.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
-import { registryOption, setRegistry, withDigest } from './images.ts';
-import {
-  identityProviderOption,
-  namespaceOption,
-  peerContextOption,
-  requirementOption,
-  setOption,
-  targetOption,
-} from './options.ts';
+import { identityProviderOption, registryOption, setRegistry, withDigest } from './images.ts';
+import { namespaceOption, peerContextOption, requirementOption, setOption, targetOption } from './options.ts';
 
 const FORMATS = ['text', 'json', 'rbac'] as const;
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ApiFault } from '../../../rpc/target-access.ts';
+import { keepAskedPod } from './asked-pod.ts';
 import type { ArmedFaults } from './faults.ts';
 import type { EndToEndHeaders } from './headers.ts';
 import type { Exchange } from './recorder.ts';
@@ -57,6 +58,7 @@ export async function injectedBody(
     return undefined;
   }
   exchange.blame(fault);
+  keepAskedPod(exchange, request);
   const body: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) {
     body.push(chunk);

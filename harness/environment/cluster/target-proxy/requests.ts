@@ -41,7 +41,6 @@ export async function forwardRequest(
     response.writeHead(answer.code, answer.headers).end(answer.body);
     return;
   }
-  keepAskedPod(exchange, request);
   const body = await injectedBody(faults, exchange, request);
   const headers = endToEnd(request.headersDistinct);
   const outgoing = upstream.open({
@@ -61,6 +60,8 @@ export async function forwardRequest(
   outgoing.on('error', () => response.destroy());
   response.on('close', () => outgoing.destroy());
   if (body === undefined) {
+    // At once with the way on: whoever listens makes the body flow.
+    keepAskedPod(exchange, request);
     request.pipe(outgoing);
   } else {
     outgoing.end(body);
