@@ -45,8 +45,8 @@ export function doubtAbout(thrown: unknown, stalls: Stall[], busy: number): stri
 const OVERLOADED = 8;
 
 /**
- * What is late or missing once more says nothing of the target either where the machine was overloaded by others, while
- * no more than a few rows were evaluated.
+ * What is late or missing says nothing of the target where the machine was overloaded by others: while no more than a
+ * few rows were evaluated again, or the cluster is on other machines.
  *
  * @param queue tasks for each processor, on average, since the requirement began; undefined where that is not known
  * @returns what was thrown, or a harness error in its place
@@ -56,7 +56,7 @@ export function unlessOverloaded(thrown: unknown, doubt: string | undefined, que
     return thrown;
   }
   return new HarnessError(
-    `the machine was overloaded this time too, with ${Math.round(queue)} tasks for each processor, so that this says nothing; run it where less is done alongside: ${describeError(thrown)}`,
+    `the machine was overloaded, with ${Math.round(queue)} tasks for each processor, so that this says nothing; run it where less is done alongside: ${describeError(thrown)}`,
   );
 }
 

@@ -129,7 +129,11 @@ async function evaluate(
     const inDoubt = doubt(thrown, seen);
     const environment = environmentOf(settings, candidate.name);
     const excused = unlessStarved(thrown, seen);
-    const unlessQueued = settings.isRerun === true ? unlessOverloaded(excused, inDoubt, queued()) : excused;
+    // Beside a cluster of its own a whole run loads the machine so by itself.
+    const isLoadOfOthers = settings.isRerun === true || !ownCluster;
+    const unlessQueued = isLoadOfOthers
+      ? unlessOverloaded(excused, doubtAbout(thrown, seen, busy()), queued())
+      : excused;
     const unlessGone = await unlessEnvironmentIsGone(environment, unlessQueued);
     const error = await unlessRefused(settings, candidate, id, unlessGone);
     const outcome = outcomeOf(error);
