@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import type { Catalogue, Requirement, Twin } from '../catalogue/catalogue.ts';
 import { didYouMean } from '../core/closest.ts';
 import { UsageError } from '../core/errors.ts';
+import { scattered } from '../core/scattered.ts';
 import type { ClusterKind } from '../kubernetes/cluster-data.ts';
 import type { Role } from '../role-data/index.ts';
 import { roleDefinition } from '../roles/index.ts';
@@ -151,7 +151,11 @@ function bystandersOf(twin: Twin, requirements: Requirement[], catalogue: Catalo
 }
 
 /** Two rows with the same one are evaluated from the same observation, or are the same row. */
-function observationOf({ id, role, observation = id }: Requirement): string {
+export function observationOf({
+  id,
+  role,
+  observation = id,
+}: Pick<Requirement, 'id' | 'role' | 'observation'>): string {
   return `${role} ${observation}`;
 }
 
@@ -167,17 +171,9 @@ function chooseTwins(catalogue: Catalogue): ChosenTwins {
       possible.set(observation, [...(possible.get(observation) ?? []), twin.name]);
     }
   }
-  return new Map([...possible].map(([observation, twins]) => [observation, chosenOf(observation, twins)]));
-}
-
-/** By their names alone, so that they are the same ones in every run, and not those that stand together in a file. */
-function chosenOf(observation: string, twins: string[]): string[] {
-  const keyOf = (twin: string): string => createHash('sha256').update(`${observation} ${twin}`).digest('hex');
-  const keys = new Map(twins.map((twin) => [keyOf(twin), twin]));
-  return [...keys.keys()]
-    .toSorted()
-    .slice(0, TWINS_OF_A_BYSTANDER)
-    .map((key) => keys.get(key) ?? '');
+  const few = (observation: string, twins: string[]): string[] =>
+    scattered(twins, (twin) => `${observation} ${twin}`).slice(0, TWINS_OF_A_BYSTANDER);
+  return new Map([...possible].map(([observation, twins]) => [observation, few(observation, twins)]));
 }
 
 function observationsFailedBy({ mustFail }: Twin, { requirements }: Catalogue): Set<string> {

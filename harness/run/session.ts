@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { type Catalogue, loadCatalogue } from '../catalogue/catalogue.ts';
 import { describeError } from '../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../core/names.ts';
 import { isRed } from '../core/outcome.ts';
+import { scattered } from '../core/scattered.ts';
 import { STALLED } from '../core/starvation.ts';
 import { describeSwept, sweepDeadRuns } from '../environment/containers.ts';
 import { Environment, type EnvironmentOptions } from '../environment/environment.ts';
@@ -28,6 +28,7 @@ import { type Needs, needsOf } from './live/needs.ts';
 import { preflight } from './live/preflight.ts';
 import {
   checkCombination,
+  observationOf,
   referencesCandidate,
   type Selection,
   select,
@@ -409,12 +410,9 @@ export class Session {
   get suspectByObservation(): PlannedRow[][] {
     const observations = Map.groupBy(this.suspect, ({ candidate, id }) => {
       const row = this.catalogue.requirements.find((requirement) => requirement.id === id);
-      return `${candidate} ${row?.role} ${row?.observation ?? id}`;
+      return `${candidate} ${row === undefined ? id : observationOf(row)}`;
     });
-    const orderOf = (observation: string): string => createHash('sha256').update(observation).digest('hex');
-    return [...observations]
-      .toSorted(([one], [other]) => (orderOf(one) < orderOf(other) ? -1 : 1))
-      .map(([, rows]) => rows);
+    return scattered([...observations], ([observation]) => observation).map(([, rows]) => rows);
   }
 
   /** Whether any of these rows, which were evaluated a second time, was red the first time and is not any more. */

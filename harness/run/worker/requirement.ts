@@ -100,8 +100,6 @@ async function evaluate(
   // A cluster that is not ours is on another machine.
   const { ownCluster } = settings;
   const stalls = (): Stall[] => (ownCluster ? stallsSince(heartbeat.stalls(), startedAt.getTime()) : []);
-  const doubt = (thrown: unknown, seen: Stall[]): string | undefined =>
-    ownCluster ? doubtAbout(thrown, seen, busy()) : undefined;
   const evidence: EvidenceItem[] = [];
   const record = (outcome: Outcome, reason?: string, inDoubt?: string, findings: readonly string[] = []): void => {
     task.meta.conformance = {
@@ -126,14 +124,13 @@ async function evaluate(
     record('passed');
   } catch (thrown) {
     const seen = stalls();
-    const inDoubt = doubt(thrown, seen);
+    const late = doubtAbout(thrown, seen, busy());
+    const inDoubt = ownCluster ? late : undefined;
     const environment = environmentOf(settings, candidate.name);
     const excused = unlessStarved(thrown, seen);
     // Beside a cluster of its own a whole run loads the machine so by itself.
     const isLoadOfOthers = settings.isRerun === true || !ownCluster;
-    const unlessQueued = isLoadOfOthers
-      ? unlessOverloaded(excused, doubtAbout(thrown, seen, busy()), queued())
-      : excused;
+    const unlessQueued = isLoadOfOthers ? unlessOverloaded(excused, late, queued()) : excused;
     const unlessGone = await unlessEnvironmentIsGone(environment, unlessQueued);
     const error = await unlessRefused(settings, candidate, id, unlessGone);
     const outcome = outcomeOf(error);
