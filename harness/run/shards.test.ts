@@ -8,8 +8,9 @@ import { UsageError } from '../core/errors.ts';
 import { ROLES } from '../role-data/index.ts';
 import { ROLE_DEFINITIONS } from '../roles/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
+import { observationOf } from './plan.ts';
 import { candidatesOf, DEFAULT_OPTIONS } from './session.ts';
-import { parseShard, planDigest, ROW_SECONDS, rowsOfShard } from './shards.ts';
+import { parseShard, planDigest, rowsOfShard, shardsOf } from './shards.ts';
 
 const ONE_OBSERVATION = ROLE_DEFINITIONS.filter((role) => role.sharesOneObservation === true).map(({ role }) => role);
 
@@ -49,19 +50,58 @@ test.each([1, 2, 3, 4, 12])('%i shards of everything: each row once, none of the
   expect(shards.filter((rows) => rows.length === 0)).toEqual([]);
 });
 
-test('rows of one role and suite are in one shard, and those of one observation', () => {
+/** Of each observation, in which shards it is. */
+function shardsOfObservations(count: number): Map<string, Set<number>> {
   const rows = new Map(catalogue.requirements.map((row) => [`references ${row.id}`, row]));
-  const shardsOf = new Map<string, Set<number>>();
-  for (const [index, shard] of splitOf(references, 4).entries()) {
+  const found = new Map<string, Set<number>>();
+  for (const [index, shard] of splitOf(references, count).entries()) {
     for (const name of shard) {
-      const { role, suite } = rows.get(name) as Requirement;
-      for (const key of [`${role} ${suite}`, ...(ONE_OBSERVATION.includes(role) ? [role] : [])]) {
-        shardsOf.set(key, (shardsOf.get(key) ?? new Set()).add(index));
-      }
+      const key = observationOf(rows.get(name) as Requirement);
+      found.set(key, (found.get(key) ?? new Set()).add(index));
     }
   }
-  expect(shardsOf.size).toBeGreaterThan(10);
-  expect([...shardsOf].filter(([, shards]) => shards.size > 1)).toEqual([]);
+  return found;
+}
+
+test.each([2, 4, 12])('of %i shards no two make the same observation', (count) => {
+  const shards = shardsOfObservations(count);
+  expect(shards.size).toBeGreaterThan(100);
+  expect([...shards].filter(([, places]) => places.size > 1)).toEqual([]);
+});
+
+const selections = {
+  everything: {},
+  'rbac-minimal': { suites: ['rbac-minimal'] },
+  'four suites': { suites: ['rbac-minimal', 'job-lifecycle', 'pvc-sharing', 'workload-hardening'] },
+};
+
+test.each(Object.keys(selections).flatMap((name) => [2, 4, 12].map((count) => [name, count] as const)))(
+  '%s in %i shards: none is far above its share, or above the longest observation',
+  (name, count) => {
+    const candidates = candidatesOf(catalogue, { ...DEFAULT_OPTIONS, ...selections[name as keyof typeof selections] });
+    const seconds = shardsOf(catalogue, candidates, { index: 1, count }).map((shard) => shard.seconds);
+    const share = seconds.reduce((sum, each) => sum + each, 0) / count;
+    const planned = new Set(candidates.flatMap((candidate) => candidate.planned));
+    const selected = catalogue.requirements.filter(({ id }) => planned.has(id));
+    const longest = [...Map.groupBy(selected, observationOf).values()].map(
+      (rows) => rows.length + Math.max(...rows.map(({ expectedSeconds = 0 }) => expectedSeconds)),
+    );
+    expect(Math.max(...seconds)).toBeLessThanOrEqual(1.1 * Math.max(share, ...longest));
+  },
+);
+
+test('what shares fixtures stays together where that is no longer than a share', () => {
+  const rows = [
+    ...['AA-01', 'AA-02', 'AA-03'].map((id) => requirement('cluster', 'one', id, 10)),
+    ...['BB-01', 'BB-02', 'BB-03'].map((id) => requirement('cluster', 'two', id, 10)),
+  ];
+  const candidate: Candidate = { kind: 'references', name: 'references', planned: rows.map(({ id }) => id) };
+  expect(splitOf([candidate], 2, rows)).toEqual([
+    ['references AA-01', 'references AA-02', 'references AA-03'],
+    ['references BB-01', 'references BB-02', 'references BB-03'],
+  ]);
+  // Four shards have half of such a block each, or a third of it.
+  expect(splitOf([candidate], 4, rows).map((shard) => shard.length)).toEqual([2, 2, 1, 1]);
 });
 
 test('the roles of one observation are those that share something across suites', () => {
@@ -114,10 +154,6 @@ test('a plan in another order is split in the same way', () => {
           splitOf([{ kind: 'references', name: 'references', planned }], count, requirements).map((shard) =>
             shard.sort(),
           );
-        fc.pre(
-          new Set(rows.map(({ role, suite }) => (ONE_OBSERVATION.includes(role) ? role : `${role} ${suite}`))).size >=
-            count,
-        );
         expect(split(ids.toReversed(), rows.toReversed())).toEqual(split(ids, rows));
       },
     ),
@@ -131,10 +167,7 @@ describe('prove', () => {
   test('a twin is whole, and each is in one shard', () => {
     const shards = splitOf(twins, 3).map((rows) => [...new Set(rows.map((row) => row.split(' ')[0] ?? ''))]);
     expect(shards.flat().toSorted()).toEqual(twins.map(({ name }) => name).toSorted());
-    const expected = new Map(catalogue.requirements.map(({ id, expectedSeconds = 0 }) => [id, expectedSeconds]));
-    const seconds = splitOf(twins, 3).map((rows) =>
-      rows.reduce((sum, row) => sum + ROW_SECONDS + (expected.get(row.split(' ')[1] ?? '') ?? 0), 0),
-    );
+    const seconds = shardsOf(catalogue, twins, { index: 1, count: 3 }).map((shard) => shard.seconds);
     expect(Math.min(...seconds)).toBeGreaterThan(0.95 * Math.max(...seconds));
   });
 
@@ -146,9 +179,9 @@ describe('prove', () => {
 });
 
 test('more shards than there is anything to put into', () => {
-  const few = candidatesOf(catalogue, { ...DEFAULT_OPTIONS, requirements: ['TR-01', 'TR-02'] });
+  const few = candidatesOf(catalogue, { ...DEFAULT_OPTIONS, requirements: ['TR-20', 'TR-21'] });
   expect(() => rowsOfShard(catalogue, few, { index: 1, count: 2 })).toThrow(
-    '--shard 1/2: 2 requirements are selected, and those of a role',
+    '--shard 1/2: 2 requirements are selected, and those of one observation are not split. Give at most 1 shards.',
   );
   expect(() => rowsOfShard(catalogue, references, { index: 1, count: 1000 })).toThrow('Give at most');
 });
