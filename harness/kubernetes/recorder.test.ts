@@ -41,6 +41,29 @@ test('a watch that the server closes is taken up where it was: nothing is lost a
   expect(cluster.asked[0]?.get('labelSelector')).toBe('a=b');
 });
 
+test.each([
+  ['a custom resource', '/apis/agents.example.com/v1/namespaces/a/sessions', '12'],
+  ['a built-in kind', '/apis/batch/v1/namespaces/a/jobs', '10'],
+])('the watch of %s begins at a version that its cache has', async (_, path, from) => {
+  const asked: URLSearchParams[] = [];
+  const cluster = {
+    async request(whole: string): Promise<Response> {
+      const parameters = new URL(whole, 'http://api.test').searchParams;
+      asked.push(parameters);
+      if (parameters.has('watch')) {
+        return new Response(new ReadableStream({}));
+      }
+      // The store is at 10; the cache began at 12.
+      const resourceVersion = parameters.has('limit') || !parameters.has('resourceVersionMatch') ? '10' : '12';
+      return Response.json({ metadata: { resourceVersion } });
+    },
+  };
+  await Recorder.open(cluster, path, { labelSelector: 'a=b' });
+  await setImmediate();
+  expect(asked.at(-1)?.get('resourceVersion')).toBe(from);
+  expect(asked.every((parameters) => parameters.get('labelSelector') === 'a=b')).toBe(true);
+});
+
 test('a wait that fails reports what was seen last', async () => {
   const recorder = await Recorder.open<V1Pod>(fakeCluster(FIRST), '/api/v1/pods', { describe: () => 'as it was' });
   const waited = recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 0.2 });

@@ -27,6 +27,14 @@ export interface RecorderOptions<T> {
 const WATCH_SECONDS = 240;
 
 /**
+ * What is in an API group with a domain can be a custom resource, whose definition was made a moment ago. The list that
+ * asks for the newest state is then answered from the store, and the watch from a cache that may begin later ("too old
+ * resource version"). So a second list asks for a version that the cache has: without a limit, which only the store
+ * keeps (Kubernetes API concepts, "Resource versions").
+ */
+const CUSTOM_RESOURCES = /^\/apis\/[^/]+\.[^/]+\//;
+
+/**
  * Every event of a collection from a moment on, none lost: what is deleted has been seen before it went. Opened before
  * the act that it is to witness (Kubernetes API concepts, "Efficient detection of changes").
  */
@@ -52,11 +60,12 @@ export class Recorder<T extends KubernetesObject> implements AsyncDisposable {
     options: RecorderOptions<T> = {},
   ): Promise<Recorder<T>> {
     const recorder = new Recorder<T>(options);
-    const response = await cluster.request(`${path}?${query(options)}&limit=1`);
-    const list = (await response.json()) as { metadata?: { resourceVersion?: string }; message?: string };
-    const version = list.metadata?.resourceVersion;
-    if (response.status !== 200 || version === undefined) {
-      throw new HarnessError(`GET ${path} was answered ${response.status}: ${list.message}`);
+    let version = await resourceVersion(cluster, `${path}?${query(options)}&limit=1`);
+    if (CUSTOM_RESOURCES.test(path)) {
+      version = await resourceVersion(
+        cluster,
+        `${path}?${query(options)}&resourceVersion=${version}&resourceVersionMatch=NotOlderThan`,
+      );
     }
     recorder.#done = recorder.#record(cluster, path, version).catch((error: unknown) => {
       recorder.#broken = new HarnessError(`the watch of ${path} broke`, { cause: error });
@@ -196,4 +205,15 @@ function query({ labelSelector, fieldSelector }: RecorderOptions<never>): string
     ...(labelSelector === undefined ? {} : { labelSelector }),
     ...(fieldSelector === undefined ? {} : { fieldSelector }),
   }).toString();
+}
+
+/** The version of a collection at the moment of a list. */
+async function resourceVersion(cluster: Pick<ClusterHandle, 'request'>, listed: string): Promise<string> {
+  const response = await cluster.request(listed);
+  const list = (await response.json()) as { metadata?: { resourceVersion?: string }; message?: string };
+  const version = list.metadata?.resourceVersion;
+  if (response.status !== 200 || version === undefined) {
+    throw new HarnessError(`GET ${listed} was answered ${response.status}: ${list.message}`);
+  }
+  return version;
 }
