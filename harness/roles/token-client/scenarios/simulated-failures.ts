@@ -116,22 +116,18 @@ async function failRenewals(
   driver.progress(`waits until access tokens that live ${lifeSeconds} s are about to be renewed`);
   await Promise.all([meanwhile(), driver.until(dueAt)]);
   driver.progress('calls the client while providers fail, with access tokens that are good and about to be renewed');
-  for (const { name, act } of renewals) {
-    await driver.act(name, act);
-  }
+  await Promise.all(renewals.map(({ name, act }) => driver.act(name, act)));
   await callWhileGood(client, renewals, Math.min(endsAt - 1_000, Date.now() + RENEWAL_SECONDS * 1_000));
-  for (const { name } of renewals) {
-    await driver.act(name, 'good');
-  }
+  await Promise.all(renewals.map(({ name }) => driver.act(name, 'good')));
   // Side by side: a client that keeps tokens for too long is asked for a minute, and not for one for each of them.
   await Promise.all(renewals.map(({ name }) => callUntilGranted(client, name)));
 }
 
 /**
- * Has the client get an access token of each provider.
+ * Has the client get an access token of each provider, all at once: the time between the first and the last one is lost
+ * to what is asked while all of them are good.
  *
- * @returns when the first one ends, in milliseconds, and when the renewal of the last one is due: they are had one
- *   after another
+ * @returns when the first one ends, in milliseconds, and when the renewal of the last one is due
  */
 async function getTokens(
   { driver, call }: SimulatedClient,
@@ -139,14 +135,19 @@ async function getTokens(
 ): Promise<{ endsAt: number; dueAt: Date; lifeSeconds: number }> {
   const skewSeconds = Math.max(0, ...driver.providers.map(({ skewSeconds: skew = 0 }) => skew));
   const { lifeSeconds, dueSeconds } = renewalTimes(skewSeconds);
+  await Promise.all(renewals.map(({ name }) => driver.act(name, 'good', lifeSeconds)));
   const begun = Date.now();
-  let due = begun;
-  for (const { name } of renewals) {
-    await driver.act(name, 'good', lifeSeconds);
-    const { at, durationMs } = await call('renewal', name, { act: 'good' });
-    due = Date.parse(at) + durationMs + dueSeconds * 1_000;
-  }
-  return { endsAt: begun + lifeSeconds * 1_000, dueAt: new Date(due), lifeSeconds };
+  const had = await Promise.all(
+    renewals.map(async ({ name }) => {
+      const { at, durationMs } = await call('renewal', name, { act: 'good' });
+      return Date.parse(at) + durationMs;
+    }),
+  );
+  return {
+    endsAt: begun + lifeSeconds * 1_000,
+    dueAt: new Date(Math.max(begun, ...had) + dueSeconds * 1_000),
+    lifeSeconds,
+  };
 }
 
 /** Calls the failing providers until `end`, in milliseconds, while the access tokens are still good. */
