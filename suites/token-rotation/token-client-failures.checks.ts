@@ -105,7 +105,8 @@ export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
       const limitMs = session.timeLimitMs + FAIL_FAST_MS;
       return [
         ...failuresOf([first], (call) => `a call failed before the provider ${does}: ${describeCall(call)}`),
-        ...(evaluated.length > 0
+        // Without a first call that succeeded there is no token that could be good.
+        ...(evaluated.length > 0 || !first.ok
           ? []
           : unseen(during, `no call was made while the provider ${does} and the token was good`)),
         ...once(

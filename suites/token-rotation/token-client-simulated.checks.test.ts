@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
-import { expectNone } from '../../harness/core/findings.ts';
+import { expectNone, textOf } from '../../harness/core/findings.ts';
 import type { Call, ClientSession } from '../../harness/roles/token-client/record.ts';
 import { aCall, iso } from '../../harness/roles/token-client/record-builders.ts';
 import {
@@ -17,7 +17,12 @@ import {
   exchangesOnceForManyCalls,
   exchangesOnceMoreWhenRefused,
 } from './token-client-exchanges.checks.ts';
-import { boundsItsExchanges, neverTurnsToAPerson, survivesAnOutage } from './token-client-failures.checks.ts';
+import {
+  boundsItsExchanges,
+  goesOnWithAGoodToken,
+  neverTurnsToAPerson,
+  survivesAnOutage,
+} from './token-client-failures.checks.ts';
 import { persistsAccessTokensPrivately, writesNoToken } from './token-client-secrets.checks.ts';
 
 test('exchanges overlap where one arrives before the other is answered', () => {
@@ -56,6 +61,15 @@ test('a client whose good call is several requests may repeat each of them once'
 test('a life is not guessed: the second call must succeed', () => {
   const calls = [call('no-expiry', 0, 1), call('no-expiry', 5, 6, failed)];
   expect(told(doesNotGuessALife(session({ calls })))).toEqual([expect.stringContaining('once the token had expired')]);
+});
+
+test('a client whose first call failed has no token that could be good: nothing is missed of it', () => {
+  const first = call('renewal-silent', 0, 10, { phase: 'renewal', act: 'good', ...failed });
+  const findings = goesOnWithAGoodToken(session({ calls: [first] })).filter((one) =>
+    textOf(one).includes('not answer'),
+  );
+  expect(findings.map(textOf)).toEqual([expect.stringContaining('a call failed before the provider does not answer')]);
+  expect(() => expectNone(findings, [{ where: 'the pod', from: iso(1), to: iso(9) }])).toThrow(HarnessError);
 });
 
 describe('an outage', () => {
