@@ -11,9 +11,9 @@ afterEach(() => {
 });
 
 test.each([
-  [0, { lifeSeconds: 28, dueSeconds: 15 }],
-  [5, { lifeSeconds: 28, dueSeconds: 24 }],
-  [30, { lifeSeconds: 36, dueSeconds: 19 }],
+  [0, { lifeSeconds: 40, dueSeconds: 21 }],
+  [5, { lifeSeconds: 40, dueSeconds: 36 }],
+  [30, { lifeSeconds: 40, dueSeconds: 21 }],
   [120, { lifeSeconds: 126, dueSeconds: 7 }],
   [1_200, { lifeSeconds: 1_206, dueSeconds: 7 }],
 ])('with a skew of %i s a token is renewed while it is good for some time', (skewSeconds, wanted) => {
