@@ -1,5 +1,6 @@
 import { expect, test, vi } from 'vitest';
-import { groupFindings, seeRefusals } from './refusal.ts';
+import { NotTestable, Violation } from '../core/errors.ts';
+import { addUnlessRefused, conclude, groupFindings, type ProviderFinding, seeRefusals } from './refusal.ts';
 import type { Reason } from './stated-reason.ts';
 import type { TokenResponse } from './token-response.ts';
 import { Unreachable } from './transport.ts';
@@ -123,6 +124,43 @@ test('a provider that does not answer bad tokens is not waited for again and aga
   expect(seen.every(({ violation }) => violation !== undefined)).toBe(true);
   expect(controlRefused).toBeUndefined();
   expect(stopped).toBe('3 bad tokens were not answered for 90 s, and not all of the others were sent');
+});
+
+const timedOut: TokenResponse = {
+  unanswered: 'none in time',
+  timedOut: true,
+  headers: {},
+  text: '',
+  body: {},
+  repeated: {},
+};
+const cut: TokenResponse = { unanswered: 'it ended the connection', headers: {}, text: '', body: {}, repeated: {} };
+
+test('an answer that does not come in time is told from one that is cut', async () => {
+  const { control, attempt } = series(accepted, timedOut, accepted, cut, accepted);
+  const { seen } = await seeRefusals(control, [attempt('another audience'), attempt('no audience')]);
+  expect(seen.map(({ late }) => late)).toEqual([true, undefined]);
+});
+
+test.for<[TokenResponse[], boolean]>([
+  [[timedOut], true],
+  [[timedOut, timedOut], true],
+  [[timedOut, cut], false],
+  [[timedOut, accepted], false],
+])('%# may be the machine where all of it is late: %o', ([responses, mayBeTheMachine]) => {
+  const violations: ProviderFinding[] = [];
+  for (const response of responses) {
+    addUnlessRefused({ sent: 'a bad token', where: 'jwt-bearer' }, response, { violations, untestable: [] });
+  }
+  let thrown: unknown;
+  try {
+    conclude(violations, []);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toBeInstanceOf(Violation);
+  expect(thrown).toMatchObject({ mayBeTheMachine });
+  expect(() => conclude([], violations)).toThrow(NotTestable);
 });
 
 test('what was never reached is no finding about the provider', async () => {

@@ -33,6 +33,8 @@ export interface RefusalSeen {
   reason: Reason | 'generic';
   /** Why this is none, or not for the right reason. */
   violation?: string;
+  /** The violation is an answer that did not come in time, and nothing else. */
+  late?: true;
   /** Why nothing can be said: the provider did not look at the token. */
   undecided?: string;
 }
@@ -50,10 +52,13 @@ const TOO_MANY = 429;
 function whyNoRefusal(
   sent: string,
   response: TokenResponse,
-): { violation: string } | { undecided: string } | undefined {
+): { violation: string; late?: true } | { undecided: string } | undefined {
   const answer = describeResponse(response);
   if (response.unanswered !== undefined) {
-    return { violation: `gave no answer to ${sent} (${response.unanswered}); a refusal is 4xx (RFC 6749 section 5.2)` };
+    return {
+      violation: `gave no answer to ${sent} (${response.unanswered}); a refusal is 4xx (RFC 6749 section 5.2)`,
+      ...lateness(response),
+    };
   }
   if (response.status === TOO_MANY) {
     return { undecided: `limits the rate of requests (${answer}): it did not look at ${sent}` };
@@ -195,6 +200,13 @@ const NAMED_PLACES = 3;
 export interface ProviderFinding {
   finding: string;
   where: string;
+  /** An answer did not come in time, which may be the machine's fault. */
+  late?: true;
+}
+
+/** `late` of a finding that comes of an answer which did not come in time. */
+export function lateness({ timedOut }: Pick<TokenResponse, 'timedOut'>): { late?: true } {
+  return timedOut === true ? { late: true } : {};
 }
 
 /**
@@ -219,7 +231,8 @@ export function groupFindings(findings: ProviderFinding[]): string {
  */
 export function conclude(violations: ProviderFinding[], untestable: ProviderFinding[]): void {
   if (violations.length > 0) {
-    throw new Violation(groupFindings([...violations, ...untestable]));
+    const mayBeTheMachine = violations.every(({ late }) => late === true);
+    throw new Violation(groupFindings([...violations, ...untestable]), mayBeTheMachine);
   }
   if (untestable.length > 0) {
     throw new NotTestable(groupFindings(untestable));
@@ -237,8 +250,11 @@ export function addUnlessRefused(
 ): void {
   const why = whyNoRefusal(sent, response);
   if (why !== undefined) {
-    const found = 'violation' in why ? violations : untestable;
-    found.push({ finding: 'violation' in why ? why.violation : why.undecided, where });
+    if ('violation' in why) {
+      violations.push({ finding: why.violation, where, ...(why.late === true ? { late: true } : {}) });
+    } else {
+      untestable.push({ finding: why.undecided, where });
+    }
   }
 }
 

@@ -8,6 +8,8 @@ export interface TokenResponse {
   status?: number;
   /** What came in place of an answer, in words. */
   unanswered?: string;
+  /** See {@link NoAnswer}. */
+  timedOut?: true;
   /** Names in lower case. */
   headers: Record<string, string>;
   /** The body as it came, but for a byte order mark. */
@@ -71,7 +73,7 @@ function text(value: unknown): string | undefined {
 /** Reads what a token endpoint answered, whatever it is. */
 export function readTokenResponse(answer: Answer | NoAnswer): TokenResponse {
   if ('unanswered' in answer) {
-    return { unanswered: answer.unanswered, headers: {}, text: '', body: {}, repeated: {} };
+    return { ...answer, headers: {}, text: '', body: {}, repeated: {} };
   }
   const body = objectOf(parseJson(answer.text));
   const accessToken = text(body?.access_token);

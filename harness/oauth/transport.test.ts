@@ -83,6 +83,7 @@ test('an endpoint that sends nothing gave no answer by the deadline', async () =
   });
   expect(await postForm(fetch, await serve(() => undefined), FORM)).toEqual({
     unanswered: 'there was no complete answer within 30 s',
+    timedOut: true,
   });
 });
 

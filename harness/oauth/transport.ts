@@ -23,6 +23,8 @@ export interface Answer {
 export interface NoAnswer {
   /** What happened, in words: `it ended the connection before it answered (ECONNRESET)`. */
   unanswered: string;
+  /** Nothing else was seen than that it took too long: a machine that is overloaded does that, too. */
+  timedOut?: true;
 }
 
 /**
@@ -60,6 +62,10 @@ function codeOf(error: Error): string | undefined {
   return 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
 
+function isTimeout(error: unknown): boolean {
+  return chainOf(error).some(({ name }) => name === 'TimeoutError');
+}
+
 /**
  * What an error of `fetch` says of the endpoint, in words; undefined where it says nothing about it (a URL that is
  * none).
@@ -81,7 +87,7 @@ function failureOf(url: string, error: unknown): string | undefined {
   if (unreached !== undefined) {
     throw new Unreachable(`${url} cannot be reached (${unreached})`, { cause: error });
   }
-  if (chain.some(({ name }) => name === 'TimeoutError')) {
+  if (isTimeout(error)) {
     return `there was no complete answer within ${DEADLINE_MS / 1_000} s`;
   }
   const last = chain.at(-1);
@@ -203,6 +209,9 @@ async function ask(fetch: Fetch, url: string, request: FetchInit, signal?: Abort
     if (failure === undefined) {
       throw error;
     }
-    return { unanswered: begun === undefined ? failure : `its answer (${begun}) is not complete: ${failure}` };
+    return {
+      unanswered: begun === undefined ? failure : `its answer (${begun}) is not complete: ${failure}`,
+      ...(isTimeout(error) ? { timedOut: true } : {}),
+    };
   }
 }

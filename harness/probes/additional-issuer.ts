@@ -127,7 +127,7 @@ export async function presentUntilAccepted(
   exchange: DeclaredExchange,
   token: () => Promise<string>,
   { from, withinSeconds, why }: { from: number; withinSeconds: number; why: string },
-): Promise<{ accepted: boolean; answers: Answered[] }> {
+): Promise<{ accepted: boolean; answers: Answered[]; timedOut?: true }> {
   const answers: Answered[] = [];
   for (let after = 0; ; after = Math.min(after + ATTEMPT_EVERY_MS, withinSeconds * 1_000)) {
     await t.clock.until(new Date(from + after), why);
@@ -139,7 +139,7 @@ export async function presentUntilAccepted(
       answers.push({ afterSeconds: Math.round((Date.now() - from) / 100) / 10, answer });
     }
     if (accepted || last) {
-      return { accepted, answers };
+      return { accepted, answers, ...(response.timedOut === true ? { timedOut: true } : {}) };
     }
   }
 }

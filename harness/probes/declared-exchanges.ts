@@ -314,11 +314,12 @@ export function findingsOf(series: [string, RefusalSeries][]): {
 } {
   return {
     violations: series.flatMap(([label, { seen }]) =>
-      seen.flatMap(({ as, violation }) => {
+      seen.flatMap(({ as, violation, late }) => {
         if (violation === undefined) {
           return [];
         }
-        return [{ finding: violation, where: as === undefined ? label : `${label} as ${as}` }];
+        const where = as === undefined ? label : `${label} as ${as}`;
+        return [{ finding: violation, where, ...(late === true ? { late } : {}) }];
       }),
     ),
     untestable: series.flatMap(([where, { controlRefused, stopped, seen }]) => [

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { decodeJwt } from 'jose';
-import { Violation } from '../../harness/core/errors.ts';
 import type { TokenForge } from '../../harness/core/token.ts';
 import { makeSigningKey } from '../../harness/fakes/additional-issuer.ts';
 import { claimsOf, identityOf, tellingMembers } from '../../harness/oauth/identity.ts';
@@ -8,7 +7,7 @@ import { introspect } from '../../harness/oauth/introspection.ts';
 import {
   addUnlessRefused,
   conclude,
-  groupFindings,
+  lateness,
   notTaken,
   type ProviderFinding,
   refusesGood,
@@ -51,44 +50,49 @@ requirement('TX-10', async (t) => {
       ...(isAccepted(response) ? { accessToken: claimsOf(response.accessToken) ?? 'opaque' } : {}),
     })),
   );
-  const violations = answers.flatMap(({ label: where, token, response }) => {
+  const violations = answers.flatMap(({ label: where, token, response }): ProviderFinding[] => {
     if (!isAccepted(response)) {
-      return [{ finding: `a genuine projected token ${notTaken(response)} (${describeResponse(response)})`, where }];
+      const finding = `a genuine projected token ${notTaken(response)} (${describeResponse(response)})`;
+      return [{ finding, where, ...lateness(response) }];
     }
     return response.accessToken === token ? [{ finding: 'hands the projected token back as access token', where }] : [];
   });
-  if (violations.length > 0) {
-    throw new Violation(groupFindings(violations));
-  }
+  conclude(violations, []);
 });
 
 requirement('TX-11', async (t) => {
   const [exchanges, { forge }] = await Promise.all([declaredExchanges(t, 'tx-11'), t.cluster()]);
   const seen: { exchange: string; presented: string; answer: string }[] = [];
-  const violations: { finding: string; where: string }[] = [];
-  const untestable: { finding: string; where: string }[] = [];
+  const violations: ProviderFinding[] = [];
+  const untestable: ProviderFinding[] = [];
   /** What was answered, where it is no access token. */
-  const refusal = async (exchange: DeclaredExchange, token: string, presented: string): Promise<string | undefined> => {
+  const refusal = async (
+    exchange: DeclaredExchange,
+    token: string,
+    presented: string,
+  ): Promise<{ answer: string; late?: true } | undefined> => {
     const response = await exchange.present(token);
     const answer = describeResponse(response);
     seen.push({ exchange: exchange.label, presented, answer });
-    return isAccepted(response) ? undefined : answer;
+    return isAccepted(response) ? undefined : { answer, ...lateness(response) };
   };
   const requireAgain = async (exchange: DeclaredExchange, token: string, presented: string): Promise<void> => {
-    const answer = await refusal(exchange, token, presented);
-    if (answer === undefined) {
+    const refused = await refusal(exchange, token, presented);
+    if (refused === undefined) {
       return;
     }
-    violations.push({ finding: `refuses a token ${presented} (${answer})`, where: exchange.label });
+    const { answer, ...late } = refused;
+    violations.push({ finding: `refuses a token ${presented} (${answer})`, where: exchange.label, ...late });
   };
 
   /** Good for the first time, or nothing can be said about the second. */
   const isGood = async (exchange: DeclaredExchange, token: string, presented: string): Promise<boolean> => {
-    const answer = await refusal(exchange, token, presented);
-    if (answer === undefined) {
+    const refused = await refusal(exchange, token, presented);
+    if (refused === undefined) {
       return true;
     }
-    untestable.push({ finding: `refuses a good token ${presented} (${answer}), see TX-10`, where: exchange.label });
+    const finding = `refuses a good token ${presented} (${refused.answer}), see TX-10`;
+    untestable.push({ finding, where: exchange.label });
     return false;
   };
 
@@ -160,7 +164,7 @@ requirement('TX-15', (t) =>
     const violations: ProviderFinding[] = [];
     await Promise.all(
       ready.map(async (exchange) => {
-        const { accepted, answers } = await presentUntilAccepted(t, exchange, () => signedBy(exchange, next), {
+        const { accepted, answers, ...last } = await presentUntilAccepted(t, exchange, () => signedBy(exchange, next), {
           from,
           withinSeconds: A_MINUTE_SECONDS,
           why: 'the new signing key may not be known yet',
@@ -170,7 +174,7 @@ requirement('TX-15', (t) =>
           return;
         }
         const finding = `refuses tokens of a signing key that was published ${A_MINUTE_SECONDS} s ago (${answers.at(-1)?.answer})`;
-        violations.push({ finding, where: exchange.label });
+        violations.push({ finding, where: exchange.label, ...lateness(last) });
       }),
     );
     t.evidence('answers to tokens of a new signing key, from its publication on', seen);
@@ -206,7 +210,7 @@ requirement('TX-16', async (t) => {
     await Promise.all(
       all.map(async (exchange) => {
         const { label: where } = exchange;
-        const { accepted, answers } = await presentUntilAccepted(t, exchange, () => exchange.good(), {
+        const { accepted, answers, ...last } = await presentUntilAccepted(t, exchange, () => exchange.good(), {
           from,
           withinSeconds: A_MINUTE_SECONDS,
           why: 'the issuer has just come back',
@@ -219,7 +223,7 @@ requirement('TX-16', async (t) => {
         if (!accepted) {
           const finding = `does not work again ${A_MINUTE_SECONDS} s after the issuer can be reached (${answers.at(-1)?.answer})`;
           // It recovers from nothing where it cannot reach the issuer at all.
-          (issuer.isOutOfReach ? untestable : violations).push({ finding, where });
+          (issuer.isOutOfReach ? untestable : violations).push({ finding, where, ...lateness(last) });
           return;
         }
         if (isAccepted(bad)) {

@@ -1,5 +1,5 @@
 import { tamper } from '../../harness/environment/identity-provider/rogue-issuer.ts';
-import { conclude, type ProviderFinding, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
+import { conclude, lateness, type ProviderFinding, refusesGood, Silence } from '../../harness/oauth/refusal.ts';
 import {
   describeResponse,
   isAccepted,
@@ -145,7 +145,7 @@ export async function evaluateFaults(
   );
   const violations = faults.flatMap((fault) => {
     const finding = evaluate(fault);
-    return finding === undefined ? [] : [{ finding, where: fault.where }];
+    return finding === undefined ? [] : [{ finding, where: fault.where, ...lateness(fault.response) }];
   });
   // A limit is a good answer to one of them. Where none is answered otherwise, none was looked at.
   const unseen = [...Map.groupBy(faults, ({ where }) => where)].flatMap(([where, sent]) =>
