@@ -318,7 +318,7 @@ export class Clusters {
     candidate: Candidate,
     purpose: string,
     podSecurity: PodSecurity = 'restricted',
-    holder: Pick<NamespaceRequest, 'owner' | 'lasts' | 'enforced'> = { owner: 'the run' },
+    holder: Pick<NamespaceRequest, 'owner' | 'group' | 'lasts' | 'enforced'> = { owner: 'the run' },
   ): Promise<string> {
     const cluster = await this.startedFor(candidate);
     const { namespaces: names = [] } = this.#options;

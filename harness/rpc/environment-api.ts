@@ -39,7 +39,9 @@ export interface EnvironmentApi {
     purpose: string;
     podSecurity?: PodSecurity;
     owner: string;
-    /** It is not given back before everything is over. */
+    /** Names those whose files wait for each other, see NamespaceRequest of given-namespaces.ts. */
+    group?: string;
+    /** It is not given back before the file is over. */
     lasts?: boolean;
     /** A namespace that was given and lets more pass will not do. */
     enforced?: boolean;

@@ -82,7 +82,7 @@ test('the next one waits until it is given back, and finds nothing of the one be
   expect(await next).toEqual(['one', ['of-another-run', 'of-somebody'], []]);
 });
 
-test('whoever gives back comes first, and nobody waits for what is not given back', async () => {
+test('whoever gives back comes first, and what lasts comes after the others', async () => {
   const given = new GivenNamespaces(handle(), 'run', ['one']);
   await given.take(asking('a'));
   const order: string[] = [];
@@ -96,7 +96,50 @@ test('whoever gives back comes first, and nobody waits for what is not given bac
   }
   await Promise.all(waiting);
   expect(order).toEqual(['c', 'd', 'b']);
-  await expect(given.take(asking('e', 'late'))).rejects.toThrow(/a further namespace \(late\)/);
+});
+
+/** A file that has a namespace until it is over. */
+const file = (owner: string, group = owner): NamespaceRequest => ({ ...asking(owner), group, lasts: true });
+
+test('a file waits for the end of another that has the namespace', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  expect(await given.take(file('a'))).toBe('one');
+  const next = given.take(file('b'));
+  await given.giveBack('a');
+  expect(await next).toBe('one');
+});
+
+test('nobody waits for what lasts as long as they themselves do', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  await given.take(file('a'));
+  const part = { ...asking('a part'), group: 'a' };
+  await expect(given.take(part)).rejects.toThrow(/a further namespace \(main\)/);
+  const shared = new GivenNamespaces(handle(), 'run', ['two']);
+  await shared.take(file('a', 'role'));
+  await expect(shared.take(file('b', 'role'))).rejects.toThrow(NotApplicable);
+});
+
+test('of files that would wait for each other the last one is told so, and the other one is served', async () => {
+  const given = new GivenNamespaces(handle(), 'run', ['one', 'two']);
+  await given.take(file('a'));
+  await given.take(file('b'));
+  const first = given.take(file('a'));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await expect(given.take(file('b'))).rejects.toThrow(NotApplicable);
+  await given.giveBack('b');
+  expect(await first).toBe('two');
+});
+
+test('a policy that refuses the claim of a namespace is for the preflight to tell', async () => {
+  const real = handle();
+  const refusing: ClusterHandle = {
+    ...real,
+    request: async (path, init) =>
+      init?.method === 'POST'
+        ? Response.json({ message: 'denied request' }, { status: 422 })
+        : real.request(path, init),
+  };
+  expect(await new GivenNamespaces(refusing, 'run', ['one']).take(asking('a'))).toBe('one');
 });
 
 test('what may not be deleted is told, to whoever would have it next, too', async () => {

@@ -40,8 +40,13 @@ export interface NamespaceRequest {
   /** Becomes part of the reason where there is none. */
   purpose: string;
   podSecurity: PodSecurity;
-  /** It is given back when everything is over, and not before: nobody waits for it. */
+  /** It is given back at the end of a file of requirements, and not before. */
   lasts?: boolean;
+  /**
+   * Those whose requirements may wait for each other, the files of a role that shares one observation; default: the
+   * owner alone. One that lasts is not given back while anybody of the group waits.
+   */
+  group?: string;
   /** One that lets more pass will not do. */
   enforced?: boolean;
 }
@@ -72,9 +77,12 @@ export class GivenNamespaces {
     this.#names = names;
   }
 
-  /** @throws NotApplicable where its owner has all of them already, or none has the Pod Security that is needed */
+  /**
+   * @throws NotApplicable where none has the Pod Security that is needed, or none will ever be given back: the owner has
+   *   all of them already, or those who have them wait for each other
+   */
   async take(request: NamespaceRequest): Promise<string> {
-    const { owner, purpose, podSecurity, enforced = false } = request;
+    const { purpose, podSecurity, enforced = false } = request;
     const levels = await Promise.all(this.#names.map(async (name) => [name, await this.#podSecurityOf(name)] as const));
     const fits = (level: PodSecurity): boolean =>
       enforced ? level === podSecurity : STRICTNESS[level] <= STRICTNESS[podSecurity];
@@ -83,20 +91,16 @@ export class GivenNamespaces {
       const found = levels.map(([name, level]) => `${name} enforces ${level}`).join(', ');
       throw new NotApplicable(`it needs a namespace of Pod Security ${podSecurity} (${purpose}), and ${found}`);
     }
-    if (this.#isHopeless(fitting, owner)) {
-      throw this.#noneIsLeft(request);
-    }
     await Promise.all(fitting.map((name) => this.#claim(name)));
     const free = fitting.find((name) => !this.#holders.has(name));
     if (free !== undefined) {
       this.#holders.set(free, request);
-      if (request.lasts === true) {
-        this.#dismissHopeless();
-      }
+      this.#dismissHopeless();
       return free;
     }
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     this.#waiting.push({ request, fitting, resolve, reject });
+    this.#dismissHopeless();
     return promise;
   }
 
@@ -116,7 +120,8 @@ export class GivenNamespaces {
     const labels = { [RUN_OBJECT_LABEL]: this.#runId, ...LASTS_FOR_THE_RUN };
     const metadata = { name: CLAIM, labels, annotations: annotationOfThisPod() };
     // Who may not make ConfigMaps makes no pods of the harness either.
-    const { status } = await this.#ask('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata });
+    // A policy that refuses it refuses others, too: the preflight tells of them.
+    const { status } = await this.#ask('POST', path, { apiVersion: 'v1', kind: 'ConfigMap', metadata }, [422]);
     if (status !== 409) {
       return;
     }
@@ -127,13 +132,6 @@ export class GivenNamespaces {
         `the namespace ${namespace} is in use by the run ${other ?? 'that made the ConfigMap'} (ConfigMap ${CLAIM}): wait for its end, or give another one; \`conformance clean --cluster kubeconfig --namespace ${namespace}\` removes what a dead run left`,
       );
     }
-  }
-
-  #isHopeless(fitting: string[], owner: string): boolean {
-    return fitting.every((name) => {
-      const holder = this.#holders.get(name);
-      return holder !== undefined && (holder.owner === owner || holder.lasts === true);
-    });
   }
 
   #noneIsLeft({ purpose }: NamespaceRequest): NotApplicable {
@@ -170,21 +168,39 @@ export class GivenNamespaces {
       }
       this.#holders.set(name, next.request);
       next.resolve(name);
-      if (next.request.lasts === true) {
-        this.#dismissHopeless();
-      }
+      this.#dismissHopeless();
     }
   }
 
-  /** Nobody is left to wait for. */
+  /** Of those who would wait for ever, the last one is told so, until the others are waited for by somebody else. */
   #dismissHopeless(): void {
-    for (const waiter of [...this.#waiting]) {
-      if (!this.#isHopeless(waiter.fitting, waiter.request.owner)) {
-        continue;
+    for (;;) {
+      const hopeful = this.#hopeful();
+      const last = this.#waiting.findLast((waiter) => !hopeful.has(waiter));
+      if (last === undefined) {
+        return;
       }
-      this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
-      waiter.reject(this.#noneIsLeft(waiter.request));
+      this.#waiting.splice(this.#waiting.indexOf(last), 1);
+      last.reject(this.#noneIsLeft(last.request));
     }
+  }
+
+  /** Those who wait for a namespace that somebody gives back without anybody else who waits for ever. */
+  #hopeful(): Set<Waiter> {
+    const hopeful = new Set<Waiter>();
+    const isFree = (name: string): boolean => {
+      const holder = this.#holders.get(name);
+      return holder === undefined || this.#waiting.every((one) => hopeful.has(one) || !isDetained(holder, one.request));
+    };
+    for (let before = -1; before < hopeful.size; ) {
+      before = hopeful.size;
+      for (const waiter of this.#waiting) {
+        if (waiter.fitting.some(isFree)) {
+          hopeful.add(waiter);
+        }
+      }
+    }
+    return hopeful;
   }
 
   async #podSecurityOf(name: string): Promise<PodSecurity> {
@@ -200,13 +216,18 @@ export class GivenNamespaces {
     return level !== undefined && level in STRICTNESS ? (level as PodSecurity) : 'privileged';
   }
 
-  async #ask(method: string, path: string, given?: unknown): Promise<{ status: number; body: unknown }> {
+  async #ask(
+    method: string,
+    path: string,
+    given?: unknown,
+    further: number[] = [],
+  ): Promise<{ status: number; body: unknown }> {
     const response = await this.#cluster.request(path, {
       method,
       ...(given === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(given) }),
     });
     const body: unknown = await response.json();
-    if (response.ok || [403, 404, 409].includes(response.status)) {
+    if (response.ok || [403, 404, 409, ...further].includes(response.status)) {
       return { status: response.status, body };
     }
     throw new HarnessError(
@@ -287,6 +308,14 @@ export class GivenNamespaces {
 export interface RunSeen {
   runId: string;
   pod?: string;
+}
+
+/** Whether a namespace is not given back before somebody who waits for another has that. */
+function isDetained(holder: NamespaceRequest, waiting: NamespaceRequest): boolean {
+  return (
+    holder.owner === waiting.owner ||
+    (holder.lasts === true && holder.group !== undefined && holder.group === waiting.group)
+  );
 }
 
 /** The runs that have objects in a namespace of somebody else, by their label. What may not be listed is left out. */

@@ -47,11 +47,14 @@ export function clockLack(whose: string, seconds: number, fix: string, needs: Ne
 
 const ROOM = 'make room in the quota, or let the harness’s objects ask for less by --settings';
 
+/** Of the admission plugin ServiceAccount: the controller makes it in each namespace, where nothing refuses it to it. */
+const ACCOUNT = 'make that ServiceAccount; a policy may have refused it to the controller of the cluster';
+
+const SETTINGS = 'give the harness’s objects what the policy asks for by --settings';
+
 /** The lack of somebody's consent to an object of the harness: a policy, a quota, Pod Security. */
 export function admissionLack(what: string, answer: string, requirements: string[]): Lack {
-  const fix = /exceeded quota/.test(answer)
-    ? ROOM
-    : 'give the harness’s objects what the policy asks for by --settings';
+  const fix = /exceeded quota/.test(answer) ? ROOM : /looking up service account/.test(answer) ? ACCOUNT : SETTINGS;
   return { missing: `admission of ${what}`, found: answer, fix, requirements };
 }
 

@@ -16,7 +16,7 @@ import { assertClusterDeclared } from '../../rpc/preconditions.ts';
 import type { EvidenceItem, IdentityProviderData, PodSecurity, WorkerSettings } from '../../rpc/protocol.ts';
 import type { TargetAccessData } from '../../rpc/target-access.ts';
 import { isAlone, plannedPreconditions, rowOf } from './rows.ts';
-import { ownerOf } from './turns.ts';
+import { groupOf, ownerOf } from './turns.ts';
 
 /** Everything made once per suite and candidate, by its key: a worker has the suites of one role. */
 const shared = new Map<string, Promise<unknown>>();
@@ -132,9 +132,10 @@ function namespacesOf(
   fixture: Fixture,
 ): Pick<RequirementContext, 'namespace' | 'namespaceFor' | 'withNamespace'> {
   const owner = ownerOf(settings, id);
+  const group = groupOf(settings, id);
   const namespaceFor = (purpose: string, podSecurity: PodSecurity = 'restricted'): Promise<{ name: string }> =>
     fixture(`namespace ${purpose}`, () =>
-      environment.namespace({ purpose, podSecurity, owner, lasts: !isAlone(settings, id) }),
+      environment.namespace({ purpose, podSecurity, owner, group, lasts: !isAlone(settings, id) }),
     );
   return {
     namespace: () => namespaceFor('main'),
@@ -144,7 +145,7 @@ function namespacesOf(
         return act((await namespaceFor(purpose, podSecurity)).name);
       }
       const holder = `${owner} ${purpose}`;
-      const { name } = await environment.namespace({ purpose, podSecurity, owner: holder, enforced });
+      const { name } = await environment.namespace({ purpose, podSecurity, owner: holder, group, enforced });
       try {
         return await act(name);
       } finally {

@@ -78,10 +78,14 @@ export function requirement(id: string, body: RequirementBody): void {
   }
 }
 
+/** A file that waits for a namespace which another has is not done before that one. */
+const TURNS_FACTOR = 4;
+
 /** How long a requirement may take, in seconds. */
-function limitOf({ clock }: WorkerSettings, candidate: Candidate): number {
+function limitOf({ clock, sharesNamespaces }: WorkerSettings, candidate: Candidate): number {
   const isOurs = candidate.kind === 'references' || (candidate.kind === 'twin' && candidate.targets === undefined);
-  return LIMIT_SECONDS[clock.kind] * (isOurs ? 1 : TARGET_FACTOR);
+  const turns = sharesNamespaces === true ? TURNS_FACTOR : 1;
+  return LIMIT_SECONDS[clock.kind] * turns * (isOurs ? 1 : TARGET_FACTOR);
 }
 
 type Asked = Pick<ContextParts, 'settings' | 'candidate' | 'id'>;

@@ -1,15 +1,22 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll } from 'vitest';
+import { roleDefinition } from '../../roles/index.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import { environmentOf } from '../../rpc/client.ts';
 import type { WorkerSettings } from '../../rpc/protocol.ts';
-import { isAlone } from './rows.ts';
+import { isAlone, rowOf } from './rows.ts';
 
 /** Tells the file that runs here from the others: each has a module graph of its own. */
 const OWNER = randomUUID();
 
 export const ownerOf = (settings: WorkerSettings, id: string): string =>
   isAlone(settings, id) ? `${OWNER} ${id}` : OWNER;
+
+/** Those whose requirements may wait for each other: of this file, or of all files of the role. */
+export function groupOf(settings: WorkerSettings, id: string): string {
+  const { role } = rowOf(settings, id);
+  return roleDefinition(role).sharesOneObservation === true ? role : OWNER;
+}
 
 /** The requirement before, of those that come one after the other. */
 let before: Promise<unknown> = Promise.resolve();
