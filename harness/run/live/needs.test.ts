@@ -46,6 +46,8 @@ test('a run that has no identity provider of a target file runs one of its own i
   expect(own.map(describeNeed)).toContain(reach);
   // The observation of a client is shared by all suites, and was measured in another one.
   expect(own.map(describeNeed)).toContain('get pods');
+  // A client's log is searched for tokens at the end of its session.
+  expect(own.map(describeNeed)).toContain('get pods/log');
   expect(own.find((right) => describeNeed(right) === reach)?.why).toMatch(/identity provider/);
   const givenBy = (name: string): string[] => {
     const file = new URL(`../../../fixtures/targets/identity-providers/${name}.yaml`, import.meta.url);

@@ -1,6 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import type { V1Pod } from '@kubernetes/client-node';
-import { KEYS, type ProviderRelayConfig, SERVE } from '../../../../fixtures/workloads/provider-relay/config.ts';
+import {
+  KEYS,
+  type ProviderRelayConfig,
+  SERVE,
+  TROUBLE,
+} from '../../../../fixtures/workloads/provider-relay/config.ts';
 import { HarnessError, NotApplicable } from '../../../core/errors.ts';
 import { HOSTS, IDENTITY_PROVIDER_PORT } from '../../../core/names.ts';
 import { redact } from '../../../core/redact.ts';
@@ -194,6 +199,10 @@ export async function startKeycloakPod(
         await assertNotRestarted(cluster, namespace);
         if (relays.trouble !== undefined) {
           throw new HarnessError(relays.trouble);
+        }
+        const { trouble } = (await askControl(control, 'GET', TROUBLE)) as { trouble?: string };
+        if (trouble !== undefined) {
+          throw new HarnessError(`the identity provider of the harness (pod ${namespace}/${NAME}): ${trouble}`);
         }
       },
       stop,
