@@ -78,8 +78,8 @@ export class GivenNamespaces {
   }
 
   /**
-   * @throws NotApplicable where none has the Pod Security that is needed, or none will ever be given back: the owner has
-   *   all of them already, or those who have them wait for each other
+   * @throws NotApplicable where none has the Pod Security that is needed, or none will ever be given back: the owner
+   *   has all of them already, or those who have them wait for each other
    */
   async take(request: NamespaceRequest): Promise<string> {
     const { purpose, podSecurity, enforced = false } = request;

@@ -47,7 +47,7 @@ export function clockLack(whose: string, seconds: number, fix: string, needs: Ne
 
 const ROOM = 'make room in the quota, or let the harness’s objects ask for less by --settings';
 
-/** Of the admission plugin ServiceAccount: the controller makes it in each namespace, where nothing refuses it to it. */
+/** Of the admission plugin ServiceAccount: a controller makes the account in each namespace, if nothing refuses it. */
 const ACCOUNT = 'make that ServiceAccount; a policy may have refused it to the controller of the cluster';
 
 const SETTINGS = 'give the harness’s objects what the policy asks for by --settings';
