@@ -58,6 +58,16 @@ test.each([1, 3])('the chart makes the same Job, of %i shards', (shards) => {
   expect(made).toEqual(jobOf({ ...OPTIONS, shards, env: variables }));
 });
 
+test('a second cluster comes with a kubeconfig of a Secret, beside that of the pod', () => {
+  const words = ['audience-isolation', '--peer-context', 'staging'];
+  const { spec } = jobOf({ ...OPTIONS, words, kubeconfigSecret: 'peers' }).spec?.template ?? {};
+  const [container] = spec?.containers ?? [];
+  expect(container?.args?.slice(0, 5)).toEqual([...words, '--context', 'in-cluster']);
+  const { value: file = '' } = container?.env?.find(({ name }) => name === 'KUBECONFIG') ?? {};
+  const mount = container?.volumeMounts?.find(({ mountPath }) => file === `${mountPath}/config`);
+  expect(spec?.volumes).toContainEqual({ name: mount?.name, secret: { secretName: 'peers' } });
+});
+
 test('the chart grants the documented rights and no others', () => {
   const text = render(read('../chart/templates/rbac.yaml'), { '.Release.Namespace': 'n' });
   const objects = parseAllDocuments(text).map((document) => document.toJS() as { kind: string; rules?: object[] });

@@ -4,6 +4,7 @@ import { BatchV1Api, CoreV1Api } from '@kubernetes/client-node';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { UsageError } from '../core/errors.ts';
 import { refusedToHarness } from '../kubernetes/refused-objects.ts';
 import { select } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
@@ -20,6 +21,7 @@ interface SubmitFlags {
   target: string[];
   set: Record<string, string>;
   settings?: string;
+  kubeconfigSecret?: string;
   context?: string;
   output?: 'yaml';
 }
@@ -60,9 +62,26 @@ export function registerSubmit(program: Command): void {
     .addOption(targetOption('target file, sent along with the files that it names; repeatable, one per role'))
     .addOption(setOption('value for `${set.name}` in a target file; anybody can read it in the Job'))
     .option('--settings <file>', 'settings for objects of the run and for the Job: labels, limits, tolerations, …')
+    .option(
+      '--kubeconfig-secret <name>',
+      'Secret in the namespace of the Job, whose key "config" is a kubeconfig with the context of --peer-context (behind --)',
+    )
     .option('--context <name>', 'kubeconfig context (default: the current one)')
     .addOption(new Option('-o, --output <format>', 'yaml: print the Job instead of creating it').choices(['yaml']))
     .action(submit);
+}
+
+/** @throws UsageError for a second cluster that the pods would not know, and a first one that is not theirs */
+function checkContexts(words: readonly string[], { kubeconfigSecret }: Pick<SubmitFlags, 'kubeconfigSecret'>): void {
+  const has = (option: string): boolean => words.some((word) => word === option || word.startsWith(`${option}=`));
+  if (has('--context')) {
+    throw new UsageError('--context is no option of the pods: they evaluate the cluster that the Job is in');
+  }
+  if (has('--peer-context') && kubeconfigSecret === undefined) {
+    throw new UsageError(
+      '--peer-context: the pods of the Job know their own cluster alone. Put a kubeconfig with that context into a Secret, as its key "config", and give --kubeconfig-secret NAME.',
+    );
+  }
 }
 
 async function submit(words: string[], flags: SubmitFlags): Promise<void> {
@@ -70,6 +89,7 @@ async function submit(words: string[], flags: SubmitFlags): Promise<void> {
   const further = words.findIndex((word) => word.startsWith('-'));
   // Wrong names are told here, and not by a pod.
   select(loadCatalogue(), { suites: further < 0 ? words : words.slice(0, further), requirements: requirement });
+  checkContexts(words, flags);
   const targets = target.map((file) => loadTarget(file, set));
   const settings = flags.settings === undefined ? undefined : loadSettings(flags.settings);
   const name = flags.name ?? `conformance-${randomBytes(3).toString('hex')}`;
@@ -97,6 +117,7 @@ async function submit(words: string[], flags: SubmitFlags): Promise<void> {
     ],
     env: variables(process.env),
     ...(files === undefined ? {} : { files: files.volume }),
+    ...(flags.kubeconfigSecret === undefined ? {} : { kubeconfigSecret: flags.kubeconfigSecret }),
   });
   if (output === 'yaml') {
     process.stdout.write(stringify(job));

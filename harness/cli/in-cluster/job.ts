@@ -1,4 +1,5 @@
-import type { V1Job, V1Volume } from '@kubernetes/client-node';
+import type { V1EnvVar, V1Job, V1Volume, V1VolumeMount } from '@kubernetes/client-node';
+import { IN_CLUSTER } from '../../environment/cluster/kubeconfig/load.ts';
 import { RESTRICTED_CONTAINER } from '../../probes/pods.ts';
 import { FILES_FOLDER } from './files.ts';
 
@@ -16,6 +17,8 @@ export interface JobOptions {
   env: Record<string, string>;
   /** Files that go along, see files.ts. */
   files?: V1Volume;
+  /** Secret with a kubeconfig of further clusters, in its key `config`. */
+  kubeconfigSecret?: string;
 }
 
 /** Where the package is in the image of ci/in-cluster. */
@@ -30,11 +33,31 @@ const fieldOf = (name: string, fieldPath: string): { name: string; valueFrom: ob
   valueFrom: { fieldRef: { fieldPath } },
 });
 
+const KUBECONFIG_FOLDER = '/kubeconfig';
+
+/** The run works on the cluster of its pod, whatever the current context of the kubeconfig is. */
+function kubeconfigOf(secretName: string): {
+  args: string[];
+  variable: V1EnvVar;
+  mount: V1VolumeMount;
+  volume: V1Volume;
+} {
+  const name = 'kubeconfig';
+  return {
+    args: ['--context', IN_CLUSTER],
+    variable: { name: 'KUBECONFIG', value: `${KUBECONFIG_FOLDER}/config` },
+    mount: { name, mountPath: KUBECONFIG_FOLDER, readOnly: true },
+    volume: { name, secret: { secretName } },
+  };
+}
+
 /**
  * The Indexed Job whose pods are the shards of a run. A pod that ends with a red verdict ends its own index alone
  * (`backoffLimitPerIndex`, Kubernetes 1.29), and no pod is started again: a verdict is not tried twice.
  */
-export function jobOf({ name, namespace, image, serviceAccount, shards, words, env, files }: JobOptions): V1Job {
+export function jobOf(options: JobOptions): V1Job {
+  const { name, namespace, image, serviceAccount, shards, words, env, files, kubeconfigSecret } = options;
+  const kubeconfig = kubeconfigSecret === undefined ? undefined : kubeconfigOf(kubeconfigSecret);
   return {
     apiVersion: 'batch/v1',
     kind: 'Job',
@@ -58,9 +81,20 @@ export function jobOf({ name, namespace, image, serviceAccount, shards, words, e
               name: 'conformance',
               image,
               command: ['sh', '-c', SCRIPT(shards), 'conformance'],
-              args: [...words, '--cluster', 'kubeconfig', '--yes', '--report', '/tmp/report', '--publish', name],
+              args: [
+                ...words,
+                ...(kubeconfig?.args ?? []),
+                '--cluster',
+                'kubeconfig',
+                '--yes',
+                '--report',
+                '/tmp/report',
+                '--publish',
+                name,
+              ],
               env: [
                 { name: 'HOME', value: '/tmp' },
+                ...(kubeconfig === undefined ? [] : [kubeconfig.variable]),
                 // The harness's pods run stock Node, which its own image has.
                 ...Object.entries({ KUBE_AGENT_CONFORMANCE_NODE_IMAGE: image, ...env }).map(([key, value]) => ({
                   name: key,
@@ -76,10 +110,15 @@ export function jobOf({ name, namespace, image, serviceAccount, shards, words, e
               volumeMounts: [
                 { name: 'tmp', mountPath: '/tmp' },
                 ...(files === undefined ? [] : [{ name: files.name, mountPath: FILES_FOLDER, readOnly: true }]),
+                ...(kubeconfig === undefined ? [] : [kubeconfig.mount]),
               ],
             },
           ],
-          volumes: [{ name: 'tmp', emptyDir: {} }, ...(files === undefined ? [] : [files])],
+          volumes: [
+            { name: 'tmp', emptyDir: {} },
+            ...(files === undefined ? [] : [files]),
+            ...(kubeconfig === undefined ? [] : [kubeconfig.volume]),
+          ],
         },
       },
     },

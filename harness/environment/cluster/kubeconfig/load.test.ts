@@ -196,6 +196,25 @@ test.each(['', ', user: ""', ', user: nobody'])('a server of plain http needs no
   );
 });
 
+test('in a pod the cluster of the pod is known beside those of a kubeconfig', () => {
+  const pod = join(folder, 'pod');
+  mkdirSync(pod);
+  for (const name of ['token', 'ca.crt', 'namespace']) {
+    writeFileSync(join(pod, name), 'default');
+  }
+  const inside = { HOME: folder, KUBERNETES_SERVICE_HOST: '10.0.0.1', KUBERNETES_SERVICE_PORT: '443' };
+  const alone = { env: inside, serviceAccountFolder: pod };
+  expect(() => loadKubeconfig({ ...alone, context: 'x' })).toThrow(
+    /no context "x": this pod knows its own cluster alone.*Secret/,
+  );
+  const both = { env: { ...inside, KUBECONFIG: write('config', whole()) }, serviceAccountFolder: pod };
+  expect(loadKubeconfig({ ...both, context: 'in-cluster' }).cluster.server).toBe('https://10.0.0.1:443');
+  expect(loadKubeconfig({ ...both, context: 'x' }).context).toBe('x');
+  expect(() => loadKubeconfig({ ...both, context: 'in-cluster', serviceAccountFolder: folder })).toThrow(
+    /has no context "in-cluster"; it has x, y/,
+  );
+});
+
 test('a context that is not there, or leads nowhere, is told', () => {
   const file = write('config', whole());
   expect(() => load([file], 'z')).toThrow(/has no context "z"; it has x, y/);

@@ -283,7 +283,7 @@ function checkUser(name: string, user: UserEntry): void {
 
 /**
  * Finds the cluster and the user of a context as kubectl does: the files of `KUBECONFIG`, else `~/.kube/config`, else
- * the ServiceAccount of the pod that this runs in.
+ * the ServiceAccount of the pod that this runs in; that one also by the context `in-cluster`.
  *
  * @throws UsageError where there is none, or kubectl would refuse it
  */
@@ -297,11 +297,19 @@ export function loadKubeconfig(options: LoadOptions = {}): Attachment {
   const present = paths.filter((path) => existsSync(path));
   const merged = merge(present);
   const { clusters, users, contexts } = merged;
-  if (clusters.size + users.size + contexts.size === 0) {
-    const pod = inCluster(env, serviceAccountFolder);
-    if (pod !== undefined && (context === undefined || context === IN_CLUSTER)) {
-      return { ...pod, missing };
-    }
+  const isEmpty = clusters.size + users.size + contexts.size === 0;
+  // In a pod its own cluster is known beside those of a kubeconfig, for example of a Secret with a second one.
+  const pod =
+    isEmpty || (context === IN_CLUSTER && !contexts.has(IN_CLUSTER)) ? inCluster(env, serviceAccountFolder) : undefined;
+  if (pod !== undefined && (context === undefined || context === IN_CLUSTER)) {
+    return { ...pod, missing };
+  }
+  if (isEmpty && pod !== undefined) {
+    throw new UsageError(
+      `there is no context "${context}": this pod knows its own cluster alone (context "${IN_CLUSTER}"). Mount a Secret with a kubeconfig that has the context, and set KUBECONFIG to the file.`,
+    );
+  }
+  if (isEmpty) {
     const looked =
       paths.length === 0 || given.length > 0
         ? `KUBECONFIG names ${given.join(', ') || 'no file'}: ${missing.length === paths.length ? 'no such file' : 'empty'}`
