@@ -93,6 +93,11 @@ test.each([
     ['run', 'rbac-minimal', '--cluster', 'kubeconfig', '--peer-context', 'b'],
     'AI-01, AI-06, AI-11',
   ],
+  [
+    'a second cluster that the pods of a Job do not know',
+    ['submit', '--image', 'i', 'audience-isolation', '--', '--peer-context', 'b'],
+    '--kubeconfig-secret NAME',
+  ],
   ['a second cluster to clean without a live one', ['clean', '--peer-context', 'b'], '--cluster kubeconfig'],
 ])('%s: 64, and what would be right', async (_, args, named) => {
   let said = '';

@@ -1,21 +1,51 @@
+import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { redact } from '../core/redact.ts';
 import { EXIT } from './exit.ts';
 import { baselineOf } from './run-request.ts';
 
-/** `conformance merge REPORT...`: one report of the shards of a run. */
+/** `conformance merge REPORT...`: one report of the shards of a run, or one kill matrix of those of `prove`. */
 export function registerMerge(program: Command): void {
   program
     .command('merge')
     .description(
-      'Make one report of the shards of a run (`run --shard`) and print the verdict of all of them together.',
+      'Make one report of the shards of a run (`run --shard`), or one kill matrix (`prove --shard --json`), and print the verdict of all of them together.',
     )
-    .argument('<report...>', 'folders or report.json files of the shards')
+    .argument('<report...>', 'folders or report.json files of the shards, or kill matrices as JSON')
     .option('--report <folder>', 'folder for the report of the whole', 'reports/merged')
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
     .action(async (files: string[], { report, baseline }: { report: string; baseline?: string }) => {
-      process.exitCode = await mergeAndTell(files, { folder: report, ...(baseline === undefined ? {} : { baseline }) });
+      process.exitCode =
+        (await mergeProofs(files)) ??
+        (await mergeAndTell(files, { folder: report, ...(baseline === undefined ? {} : { baseline }) }));
     });
+}
+
+/**
+ * Prints the kill matrix of the shards of `prove`.
+ *
+ * @returns the exit code; undefined where these are no kill matrices
+ * @throws UsageError where only some are, or they do not belong together
+ */
+async function mergeProofs(files: string[]): Promise<number | undefined> {
+  const contents = files.map((file) => ({ file, content: jsonIn(file) }));
+  const { isMatrix, mergeMatrices, parseMatrixPart } = await import('../run/merged-matrices.ts');
+  if (!contents.some(({ content }) => isMatrix(content))) {
+    return undefined;
+  }
+  const { matrix, faults } = mergeMatrices(contents.map(({ file, content }) => parseMatrixPart(content, file)));
+  const { renderMatrix, tellProof } = await import('./prove.ts');
+  process.stdout.write(redact(renderMatrix(matrix)));
+  return tellProof(matrix, faults);
+}
+
+/** Undefined for a folder, and for what cannot be read: that is told where a report is expected. */
+function jsonIn(file: string): unknown {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
 }
 
 /**

@@ -1,11 +1,13 @@
 import { type Command, Option } from 'commander';
 import pc from 'picocolors';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
+import { packageVersion } from '../core/package.ts';
 import { redact, redactData } from '../core/redact.ts';
 import { setTimeoutFactor } from '../core/time-limits.ts';
 import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
+import type { MatrixPart } from '../run/merged-matrices.ts';
 import { type Bystanders, twinCandidates } from '../run/plan.ts';
-import { parseShard, rowsOfShard } from '../run/shards.ts';
+import { parseShard, planDigest, rowsOfShard } from '../run/shards.ts';
 import { EXIT } from './exit.ts';
 import { shardOption, timeoutFactorOption } from './options.ts';
 import { Console } from './output.ts';
@@ -36,7 +38,7 @@ export function registerProve(program: Command): void {
       '--all-bystanders',
       'ask each twin all requirements of its role and suites, also those that its fault does not reach (default: where a twin or a requirement is named)',
     )
-    .option('--json', 'print the kill matrix as JSON on standard output')
+    .option('--json', 'print the kill matrix as JSON on standard output; those of shards are for `conformance merge`')
     .action(async (twins: string[], flags: ProveFlags) => {
       process.exitCode = await prove(twins, flags);
     });
@@ -45,6 +47,8 @@ export function registerProve(program: Command): void {
 export interface Proof {
   matrix: KillMatrix;
   faults: string[];
+  /** Of a shard: which one, and of which plan. */
+  shard?: Omit<MatrixPart['shard'], 'faults'>;
 }
 
 export interface ProofSelection {
@@ -60,7 +64,8 @@ export async function runProof({ shard, ...selection }: ProofSelection): Promise
   // Wrong use is told before anything is loaded or started.
   const catalogue = loadCatalogue();
   const candidates = twinCandidates(catalogue, selection);
-  const only = shard === undefined ? undefined : rowsOfShard(catalogue, candidates, parseShard(shard));
+  const part = shard === undefined ? undefined : parseShard(shard);
+  const only = part === undefined ? undefined : rowsOfShard(catalogue, candidates, part);
   // Loaded here, so that the small commands start at once.
   const [{ executeWithRerun }, { DEFAULT_OPTIONS, Session }, { ensureSetUp }] = await Promise.all([
     import('../run/execute.ts'),
@@ -74,7 +79,21 @@ export async function runProof({ shard, ...selection }: ProofSelection): Promise
   );
   await ensureSetUp({ onProgress: progressPrinter(process.stderr) });
   const { faults } = await executeWithRerun(session, output.of({ planned: session.planned.length, several: true }));
-  return { matrix: killMatrix(session.candidates, session.results), faults };
+  return {
+    matrix: killMatrix(session.candidates, session.results),
+    faults,
+    ...(part === undefined
+      ? {}
+      : {
+          shard: {
+            ...part,
+            version: packageVersion().version,
+            catalogue: catalogue.digest,
+            planDigest: planDigest(candidates, DEFAULT_OPTIONS),
+            planned: candidates.map(({ name, planned }) => ({ twin: name, requirements: planned })),
+          },
+        }),
+  };
 }
 
 async function prove(
@@ -84,15 +103,25 @@ async function prove(
   setTimeoutFactor(timeoutFactor);
   // Who names some wants to see all that they do.
   const isPart = twins.length > 0 || requirements.length > 0;
-  const { matrix, faults } = await runProof({
+  const {
+    matrix,
+    faults,
+    shard: part,
+  } = await runProof({
     twins,
     requirements,
     bystanders: isPart || allBystanders ? 'all' : 'reached',
     ...(shard === undefined ? {} : { shard }),
   });
+  const document = part === undefined ? matrix : { ...matrix, shard: { ...part, faults } };
   process.stdout.write(
-    json === true ? `${JSON.stringify(redactData(matrix), null, 2)}\n` : redact(renderMatrix(matrix)),
+    json === true ? `${JSON.stringify(redactData(document), null, 2)}\n` : redact(renderMatrix(matrix)),
   );
+  return tellProof(matrix, faults);
+}
+
+/** Tells what the harness itself could not do. @returns the exit code */
+export function tellProof(matrix: KillMatrix, faults: readonly string[]): number {
   for (const fault of faults) {
     process.stderr.write(`${pc.magenta('harness fault')} ${redact(fault)}\n`);
   }

@@ -57,8 +57,12 @@ export function killMatrix(candidates: readonly Candidate[], results: Requiremen
       ...(disturbedBefore.length === 0 ? {} : { disturbedBefore }),
     };
   });
-  const survivors = rows.filter(({ mustFail, failed }) => !mustFail.every((id) => failed.includes(id)));
-  return { twins: rows, survivors: survivors.map(({ name }) => name) };
+  return { twins: rows, survivors: survivorsOf(rows) };
+}
+
+/** Names of the twins that did not fail everything that they must. */
+export function survivorsOf(rows: readonly TwinRow[]): string[] {
+  return rows.filter(({ mustFail, failed }) => !mustFail.every((id) => failed.includes(id))).map(({ name }) => name);
 }
 
 /** What the harness itself could not do, in a row: it says nothing about the check. */
