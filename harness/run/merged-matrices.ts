@@ -99,12 +99,12 @@ function assertDisjoint(parts: readonly MatrixFile[]): void {
 }
 
 /**
- * The kill matrix of a run of twins whose shards were evaluated apart. A twin that no part has was not executed, so that
- * nothing is proven.
+ * The kill matrix of a run of twins whose shards were evaluated apart. A twin that no part has was not executed, so
+ * that nothing is proven.
  *
  * @param parts in any order, one a shard
  * @returns the matrix, and the faults of the harness: those of the shards, and each shard that is missing
- * @throws UsageError for parts of different versions, catalogues or plans, and for a shard or a twin that is there twice
+ * @throws UsageError for parts of different versions, catalogues or plans, and for a shard or twin that is there twice
  */
 export function mergeMatrices(parts: readonly MatrixFile[]): { matrix: KillMatrix; faults: string[] } {
   const [first] = parts;
