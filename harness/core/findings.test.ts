@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Stall } from '../../fixtures/workloads/lib/heartbeat.ts';
 import { HarnessError, Violation } from './errors.ts';
-import { expectNone, type Finding, missing, textOf, unlessStalled } from './findings.ts';
+import { expectNone, type Finding, missing, missingIf, presupposing, textOf, unlessStalled } from './findings.ts';
 
 const at = (seconds: number): number => Date.UTC(2026, 0, 1) + seconds * 1000;
 const stall = (from: number, to: number, where = 'the pod'): Stall => ({
@@ -84,4 +84,11 @@ test('the message names the first findings, the violation has all of them', () =
 test('a finding holds no headers of an answer', () => {
   const error = 'HTTP-Code: 403 Message: Unknown Body: "no" Headers: {"audit-id":"1","date":"now"}; then it ended';
   expect(textOf(error)).toBe('HTTP-Code: 403 Message: Unknown Body: "no"; then it ended');
+});
+
+test('consequences of what had not come may be the machine’s fault; what was late stays late', () => {
+  const findings = ['it answered 502', late(1000)];
+  expect(presupposing(true, findings)).toEqual(findings);
+  expect(presupposing(false, findings)).toEqual([missing('it answered 502'), late(1000)]);
+  expect([missingIf(true, 'a'), missingIf(false, 'a')]).toEqual([missing('a'), 'a']);
 });

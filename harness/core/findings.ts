@@ -27,6 +27,21 @@ export function missing(text: string): Finding {
   return { text, missing: true };
 }
 
+/** {@link missing} where what the text says was only not seen; otherwise it was seen. */
+export function missingIf(isMissing: boolean, text: string): Finding {
+  return isMissing ? missing(text) : text;
+}
+
+/**
+ * Findings about what presupposes something. Where that had not come by then, they may be no more than consequences:
+ * none of them is in itself known to be anybody's fault.
+ *
+ * @param hasCome what they presuppose was there
+ */
+export function presupposing(hasCome: boolean, findings: readonly Finding[]): Finding[] {
+  return findings.map((finding) => (hasCome || typeof finding !== 'string' ? finding : missing(finding)));
+}
+
 function isLate(finding: Finding): finding is LateFinding {
   return typeof finding !== 'string' && !('missing' in finding);
 }

@@ -3,6 +3,7 @@ import type { KubernetesObject } from '@kubernetes/client-node';
 import { type Finding, missing } from '../../harness/core/findings.ts';
 import type { PodFault } from '../../harness/role-data/job-runner/target-file.ts';
 import {
+  aboutOutcome,
   assumes,
   describeContainers,
   describeOutcome,
@@ -46,12 +47,18 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
     }
     const ends = endsOf(record, task);
     if (ends.length !== 1) {
-      findings.push(`the task ${label} ${describeOutcome(record, task)}: ${ends.length} ends, not one`);
+      findings.push(
+        aboutOutcome(record, task, `the task ${label} ${describeOutcome(record, task)}: ${ends.length} ends, not one`),
+      );
     }
     for (const end of ends) {
       if (end.outcome !== outcome) {
         findings.push(
-          `the task ${label}, whose agent ends with ${label === 'fails' ? 7 : 0}, ${describeOutcome(record, task)}`,
+          aboutOutcome(
+            record,
+            task,
+            `the task ${label}, whose agent ends with ${label === 'fails' ? 7 : 0}, ${describeOutcome(record, task)}`,
+          ),
         );
       } else if (
         label === 'fails' &&
@@ -59,7 +66,11 @@ export function reportsEndsOnce(record: RunnerRecord): Finding[] {
         (end.exitCode !== undefined || !/\b7\b/.test(end.reason ?? ''))
       ) {
         findings.push(
-          `the task ${label} ended with exit code 7; it ${describeOutcome(record, task)}, which does not say so`,
+          aboutOutcome(
+            record,
+            task,
+            `the task ${label} ended with exit code 7; it ${describeOutcome(record, task)}, which does not say so`,
+          ),
         );
       }
     }
@@ -79,15 +90,23 @@ export function waitsForTheSilent(record: RunnerRecord): Finding[] {
     const { timeoutSeconds: limit } = task.task;
     const who = `the task${limit === undefined ? '' : ` with a time limit of ${limit} s`}`;
     if (podsOf(record, task).length === 0) {
-      return [`${who} had no pod`];
+      return [missing(`${who} had no pod`)];
     }
     const ends = endsOf(record, task);
     const early = ends.find((end) => end.at < task.at + SILENT_SECONDS * 1000);
     return [
       ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
         ? []
-        : [`${who}, which printed nothing for ${SILENT_SECONDS} s and succeeded, ${describeOutcome(record, task)}`]),
-      ...(early === undefined ? [] : [`that was reported ${secondsText(early.at - task.at)} after it was submitted`]),
+        : [
+            aboutOutcome(
+              record,
+              task,
+              `${who}, which printed nothing for ${SILENT_SECONDS} s and succeeded, ${describeOutcome(record, task)}`,
+            ),
+          ]),
+      ...(early === undefined
+        ? []
+        : [aboutOutcome(record, task, `that was reported ${secondsText(early.at - task.at)} after it was submitted`)]),
     ];
   });
 }
@@ -125,14 +144,14 @@ export function stillRunning(record: RunnerRecord): Finding[] {
       findings.push({ text, from: end.at, to: over ?? record.endedAt, excessMs: (over ?? record.endedAt) - limit });
     }
     for (const job of jobsOf(record, task)) {
-      if (!isOverForGood(job) && record.endedAt > end.at + SLACK_SECONDS * 1000) {
-        findings.push(
-          `the task ${task.label} ${describeOutcome(record, task)}, but its Job ${job.name} goes on and may start pods`,
-        );
+      const excessMs = record.endedAt - end.at - SLACK_SECONDS * 1000;
+      if (!isOverForGood(job) && excessMs > 0) {
+        const text = `the task ${task.label} ${describeOutcome(record, task)}, but its Job ${job.name} goes on and may start pods`;
+        findings.push({ text, from: end.at, to: record.endedAt, excessMs });
       }
     }
   }
-  return evaluated === 0 ? ['no end was reported'] : findings;
+  return evaluated === 0 ? [missing('no end was reported')] : findings;
 }
 
 /** JL-28: a cancelled task's Job and pod are gone, and it is reported as cancelled. */
@@ -145,20 +164,20 @@ export function cancels(record: RunnerRecord): Finding[] {
   const findings: Finding[] = [];
   const [end] = endsOf(record, task);
   if (end?.outcome !== 'cancelled') {
-    findings.push(`the task that was cancelled ${describeOutcome(record, task)}`);
+    findings.push(aboutOutcome(record, task, `the task that was cancelled ${describeOutcome(record, task)}`));
   }
   const pods = podsOf(record, task);
   if (pods.length === 0) {
-    findings.push('the task that was cancelled had no pod');
+    findings.push(missing('the task that was cancelled had no pod'));
   }
   for (const { name, goneAt, last } of pods) {
     if (goneAt === undefined && !hasFinished(last)) {
-      findings.push(`the task was cancelled, and its pod ${name} is ${statusOf(last).phase}`);
+      findings.push(missing(`the task was cancelled, and its pod ${name} is ${statusOf(last).phase}`));
     }
   }
   for (const { name, goneAt } of jobsOf(record, task)) {
     if (goneAt === undefined) {
-      findings.push(`the task was cancelled, and its Job ${name} is still there`);
+      findings.push(missing(`the task was cancelled, and its Job ${name} is still there`));
     }
   }
   return findings;
@@ -193,10 +212,18 @@ function endsAtItsLimit(record: RunnerRecord, late = ''): Finding[] {
   const running = pods.filter((pod) => endOfPod(record, pod) === undefined);
   const after = secondsText(record.endedAt - task.at);
   return [
-    ...(isReported ? [] : [`the task with a time limit of ${limit} s ${describeOutcome(record, task)}${late}`]),
-    ...(pods.length === 0 ? ['the task with a time limit had no pod'] : []),
-    ...running.map(
-      ({ name, last }) => `its pod ${name} is still ${statusOf(last).phase} ${after} after it was submitted`,
+    ...(isReported
+      ? []
+      : [
+          aboutOutcome(
+            record,
+            task,
+            `the task with a time limit of ${limit} s ${describeOutcome(record, task)}${late}`,
+          ),
+        ]),
+    ...(pods.length === 0 ? [missing('the task with a time limit had no pod')] : []),
+    ...running.map(({ name, last }) =>
+      missing(`its pod ${name} is still ${statusOf(last).phase} ${after} after it was submitted`),
     ),
   ];
 }
@@ -209,7 +236,7 @@ export function reportsFaults({ runners }: RunnersRecord<FaultRecord>): Finding[
       return task === undefined ? [] : [{ record, fault, task, since }];
     }),
   );
-  return met.length === 0 ? ['no fault could be brought about'] : met.flatMap(reportsFault);
+  return met.length === 0 ? [missing('no fault could be brought about')] : met.flatMap(reportsFault);
 }
 
 function reportsFault({
@@ -232,7 +259,7 @@ function reportsFault({
   const [end] = endsOf(record, task);
   if (end === undefined && refusalOf(record, task) === undefined) {
     const after = secondsText(record.endedAt - since);
-    return [`${who}: nothing was reported ${after} after the task ${task.label} could not succeed (${limit})`];
+    return [missing(`${who}: nothing was reported ${after} after the task ${task.label} could not succeed (${limit})`)];
   }
   if (end === undefined || end.outcome === 'succeeded' || end.outcome === 'cancelled') {
     return [`${who}: the task ${task.label} ${describeOutcome(record, task)}`];
@@ -251,7 +278,7 @@ export function reportsNoInterruptedTaskAsSucceeded({ runners }: RunnersRecord<I
     }),
   );
   if (interrupted.length === 0) {
-    return ['no task could be interrupted'];
+    return [missing('no task could be interrupted')];
   }
   return interrupted.flatMap(({ record, task, by }) => {
     const ends = endsOf(record, task);
@@ -280,7 +307,7 @@ export function endsWithItsAgent({ runners }: RunnersRecord<OtherContainersRecor
       }
       const isWrongCode = code !== 0 && end.exitCode !== undefined && end.exitCode !== code;
       if (end.outcome !== wanted || isWrongCode) {
-        return [`${who} ${describeOutcome(record, task)}`];
+        return [aboutOutcome(record, task, `${who} ${describeOutcome(record, task)}`)];
       }
       if (agentAt === undefined || end.at - agentAt <= END_SECONDS * 1000) {
         return [];

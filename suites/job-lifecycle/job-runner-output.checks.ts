@@ -1,7 +1,8 @@
 /** What a job runner does with the output of agents. No check is content with having seen nothing. */
 
-import { type Finding, missing } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
 import {
+  aboutOutcome,
   assumes,
   describeOutcome,
   endsOf,
@@ -31,12 +32,13 @@ export function streamsOutput(record: OutputRecord): Finding[] {
   // A runner that never asks for the log has it from elsewhere, by a connection that is none of the API server's.
   const elsewhere = record.logs.length === 0 && outputOf(record, task) !== '';
   if (!elsewhere && !record.logs.some(({ fault }) => fault !== undefined)) {
-    findings.push('no connection for its log was seen, so that none was broken');
+    findings.push(missing('no connection for its log was seen, so that none was broken'));
   }
   const numbers = [...outputOf(record, task).matchAll(/\bline (\d+)\b/g)].map(([, number]) => Number(number));
   const wanted = Array.from({ length: record.lines }, (_, index) => index + 1);
   if (numbers.join() !== wanted.join()) {
-    findings.push(`of lines 1 to ${record.lines} it gave ${numbers.join(', ') || 'none'}`);
+    const text = `of lines 1 to ${record.lines} it gave ${numbers.join(', ') || 'none'}`;
+    findings.push(missingIf(isBeginning(numbers) && numbers.length < record.lines, text));
   }
   const running = record.objects.find(
     ({ kind, object, markers }) =>
@@ -53,6 +55,11 @@ export function streamsOutput(record: OutputRecord): Finding[] {
     }
   }
   return findings;
+}
+
+/** True for 1, 2, 3 and so on, and for none at all: what follows may come yet. */
+function isBeginning(numbers: number[]): boolean {
+  return numbers.every((number, index) => number === index + 1);
 }
 
 /**
@@ -74,10 +81,15 @@ export function survivesDisruptions(record: OutputRecord): Finding[] {
     return [
       ...(ends.length === 1 && ends[0]?.outcome === 'succeeded'
         ? []
-        : [`the task ${task.label}${healthy} ${describeOutcome(record, task)}`]),
-      ...(jobs.length === 1 ? [] : [`the task ${task.label} had ${jobs.length} Jobs`]),
+        : [aboutOutcome(record, task, `the task ${task.label}${healthy} ${describeOutcome(record, task)}`)]),
+      ...(jobs.length === 1 ? [] : [missingIf(jobs.length === 0, `the task ${task.label} had ${jobs.length} Jobs`)]),
       ...(streams && numbers.join() !== wanted.join()
-        ? [`the task ${task.label}: of lines 1 to ${lines} it gave ${numbers.join(', ') || 'none'}`]
+        ? [
+            missingIf(
+              isBeginning(numbers) && numbers.length < lines,
+              `the task ${task.label}: of lines 1 to ${lines} it gave ${numbers.join(', ') || 'none'}`,
+            ),
+          ]
         : []),
     ];
   });
@@ -98,12 +110,18 @@ export function boundsLogs(record: OutputRecord): Finding[] {
   const [end] = endsOf(record, task);
   const outcome = task.task.env?.WORKLOAD_EXIT_CODE === '0' ? 'succeeded' : 'failed';
   return [
-    ...(record.logs.length === 0 && given === 0 ? ['it read no log'] : []),
+    ...(record.logs.length === 0 && given === 0 ? [missing('it read no log')] : []),
     ...(read > limit * REREAD_FACTOR ? [`it read ${read} bytes of the log of one task; documented are ${limit}`] : []),
     ...(given > limit * REREAD_FACTOR ? [`it gave ${given} bytes of output; documented are ${limit}`] : []),
     ...(end?.outcome === outcome
       ? []
-      : [`the task with the long output, which ${outcome}, ${describeOutcome(record, task)}`]),
+      : [
+          aboutOutcome(
+            record,
+            task,
+            `the task with the long output, which ${outcome}, ${describeOutcome(record, task)}`,
+          ),
+        ]),
   ];
 }
 
@@ -115,11 +133,11 @@ export function boundsMemory(record: MemoryRecord): Finding[] {
   const { container } = record.target;
   const [task] = record.tasks;
   if (task === undefined || podsOf(record, task).length === 0) {
-    return ['the task had no pod'];
+    return [missing('the task had no pod')];
   }
   // Nothing was printed where nobody ran.
   if (!record.objects.some(({ kind, object }) => kind === 'Pod' && hasBegun(object, container))) {
-    return [`the agent of the task never ran: it ${describeOutcome(record, task)}`];
+    return [aboutOutcome(record, task, `the agent of the task never ran: it ${describeOutcome(record, task)}`)];
   }
   const mebibytes = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
   const { before, most } = record.memory;
@@ -131,7 +149,9 @@ export function boundsMemory(record: MemoryRecord): Finding[] {
     ...(most - before > MEMORY_MIB * 2 ** 20
       ? [`its memory grew from ${mebibytes(before)} to ${mebibytes(most)} while a task printed ${printed}`]
       : []),
-    ...(endsOf(record, task).length === 0 ? [`the task that printed ${printed} ${describeOutcome(record, task)}`] : []),
+    ...(endsOf(record, task).length === 0
+      ? [aboutOutcome(record, task, `the task that printed ${printed} ${describeOutcome(record, task)}`)]
+      : []),
   ];
 }
 
@@ -172,7 +192,9 @@ export function givesLinesWhole(record: BytesRecord): Finding[] {
     return blanks < blank ? [missing(`of ${blank} blank lines after "${text}" ${blanks} were given`)] : [];
   });
   const [end] = endsOf(record, task);
-  return end?.outcome === 'succeeded' ? findings : [...findings, `the task ${describeOutcome(record, task)}`];
+  return end?.outcome === 'succeeded'
+    ? findings
+    : [...findings, aboutOutcome(record, task, `the task ${describeOutcome(record, task)}`)];
 }
 
 /**

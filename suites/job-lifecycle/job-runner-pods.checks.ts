@@ -3,6 +3,7 @@
 import { type Finding, missing } from '../../harness/core/findings.ts';
 import { parseQuantity } from '../../harness/core/quantity.ts';
 import {
+  aboutOutcome,
   assumes,
   describeOutcome,
   endsOf,
@@ -31,7 +32,7 @@ export function writesTheSamePod(record: RunnerRecord): Finding[] {
     return task === undefined || asked === undefined ? undefined : neutralSpec(record, task, asked.spec);
   });
   if (first === undefined || second === undefined) {
-    return ['the two tasks that are the same did not both have a pod'];
+    return [missing('the two tasks that are the same did not both have a pod')];
   }
   if (first === second) {
     return [];
@@ -94,7 +95,7 @@ function hasResources(
   const task = taskNamed(record, label);
   const [asked] = task === undefined ? [] : specsOfTask(record, task);
   if (asked === undefined) {
-    return [`the task ${label} had no pod`];
+    return [missing(`the task ${label} had no pod`)];
   }
   const container = asked.spec.containers.find(({ name }) => name === agent);
   if (container === undefined) {
@@ -116,7 +117,8 @@ export function mergesTemplate(record: RunnerRecord): Finding[] {
   const [task] = record.tasks;
   const [asked] = task === undefined ? [] : specsOfTask(record, task);
   if (task === undefined || asked === undefined) {
-    return [`the task had no pod${task === undefined ? '' : `: it ${describeOutcome(record, task)}`}`];
+    const text = `the task had no pod${task === undefined ? '' : `: it ${describeOutcome(record, task)}`}`;
+    return [task === undefined ? missing(text) : aboutOutcome(record, task, text)];
   }
   const { spec } = asked;
   const agent = spec.containers.find(({ name }) => name === record.target.container);
@@ -159,7 +161,8 @@ export function deliversPrompts(record: PromptsRecord): Finding[] {
       const task = taskNamed(record, label);
       const outcome = task === undefined ? '' : `; the task ${describeOutcome(record, task)}`;
       const what = seen === undefined ? 'did not arrive' : `arrived changed${change === undefined ? '' : ` ${change}`}`;
-      return [`the prompt ${label} of ${bytes} bytes ${what}${outcome}`];
+      const text = `the prompt ${label} of ${bytes} bytes ${what}${outcome}`;
+      return [task === undefined || seen !== undefined ? text : aboutOutcome(record, task, text)];
     });
 }
 
@@ -183,7 +186,13 @@ export function deliversOrRefusesLargePrompts(record: PromptsRecord): Finding[] 
       const reason = refusalOf(record, task) ?? endsOf(record, task)[0]?.reason ?? '';
       return SIZE_WORDS.test(reason)
         ? []
-        : [`the prompt ${label} of ${bytes} bytes did not arrive, and the task ${describeOutcome(record, task)}`];
+        : [
+            aboutOutcome(
+              record,
+              task,
+              `the prompt ${label} of ${bytes} bytes did not arrive, and the task ${describeOutcome(record, task)}`,
+            ),
+          ];
     });
 }
 
@@ -193,7 +202,7 @@ export function inherits(record: ParentPodRecord): Finding[] {
   const { deployment } = record.target;
   const { spec, agent } = agentOf(record, 'first');
   if (deployment === undefined || spec === undefined || agent === undefined) {
-    return ['the task had no pod'];
+    return [missing('the task had no pod')];
   }
   if (deployment.inherits.length === 0) {
     return ['the target file names nothing in `deployment.inherits`'];

@@ -1,7 +1,8 @@
 /** How a job runner itself starts, asks, keeps limits and ends. No check is content with having seen nothing. */
 
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
 import {
+  aboutOutcome,
   assumes,
   describeOutcome,
   endsOf,
@@ -14,6 +15,7 @@ import {
   refusalOf,
   secondsText,
   sigtermSeconds,
+  statusOf,
 } from '../../harness/roles/job-runner/record.ts';
 import type { SignalRecord } from '../../harness/roles/job-runner/scenarios/disruptions.ts';
 import type { LimitRecord } from '../../harness/roles/job-runner/scenarios/ids.ts';
@@ -64,9 +66,40 @@ export function watchesRatherThanPolls(record: TasksRecord): Finding[] {
   );
   if (events.length > 0) {
     const example = `${events[0]?.path}?fieldSelector=${events[0]?.fieldSelector ?? ''}`;
-    findings.push(`it asked ${events.length} times for Events of healthy pods, for example ${example}`);
+    const text = `it asked ${events.length} times for Events of healthy pods, for example ${example}`;
+    findings.push(unlessNewsWereLate(text, events, record.objects));
   }
   return findings;
+}
+
+/** That pods run may have come to a runner later than it usually does, where it asked of single pods. */
+function unlessNewsWereLate(text: string, asked: TasksRecord['requests'], objects: TasksRecord['objects']): Finding {
+  const spans = asked.map(({ at, fieldSelector }) => {
+    const own = podNamedBy(fieldSelector, objects);
+    return { from: own.find((event) => isHealthy(event))?.at ?? Number.NaN, to: Date.parse(at) };
+  });
+  const longest = Math.max(...spans.map(({ from, to }) => to - from));
+  return Number.isNaN(longest)
+    ? text
+    : {
+        text,
+        from: Math.min(...spans.map(({ from }) => from)),
+        to: Math.max(...spans.map(({ to }) => to)),
+        excessMs: Math.max(1, longest - NEWS_MS),
+      };
+}
+
+/** Events of the pod that a field selector names; none where it names none. */
+function podNamedBy(fieldSelector: string | undefined, objects: TasksRecord['objects']): TasksRecord['objects'] {
+  const [, by, value] = /involvedObject\.(name|uid)=([^,]+)/.exec(fieldSelector ?? '') ?? [];
+  return objects.filter(
+    ({ kind, object }) => kind === 'Pod' && value !== undefined && object.metadata?.[by as 'name' | 'uid'] === value,
+  );
+}
+
+function isHealthy({ object }: TasksRecord['objects'][number]): boolean {
+  const { phase = 'Pending' } = statusOf(object);
+  return phase === 'Running' || phase === 'Succeeded';
 }
 
 /** What a runner knows of a pod comes a moment later than it happens. */
@@ -80,17 +113,15 @@ function asksForAHealthyPod(
   { at, fieldSelector = '' }: TasksRecord['requests'][number],
   objects: TasksRecord['objects'],
 ): boolean {
-  const [, by, value] = /involvedObject\.(name|uid)=([^,]+)/.exec(fieldSelector) ?? [];
-  if (by === undefined || value === undefined) {
+  if (!/involvedObject\.(name|uid)=[^,]/.test(fieldSelector)) {
     return true;
   }
-  const own = objects.filter(({ kind, object }) => kind === 'Pod' && object.metadata?.[by as 'name' | 'uid'] === value);
+  const own = podNamedBy(fieldSelector, objects);
   const asked = Date.parse(at);
   const known = own.filter((event) => event.at <= asked - NEWS_MS);
-  const phases = [known.at(-1), ...own.filter((event) => event.at > asked - NEWS_MS && event.at <= asked)].map(
-    (event) => (event?.object.status as { phase?: string } | undefined)?.phase ?? 'Pending',
-  );
-  return own.length > 0 && phases.every((phase) => phase === 'Running' || phase === 'Succeeded');
+  const since = own.filter((event) => event.at > asked - NEWS_MS && event.at <= asked);
+  const last = known.at(-1);
+  return own.length > 0 && last !== undefined && [last, ...since].every(isHealthy);
 }
 
 function selectionOf({ path, fieldSelector, labelSelector }: TasksRecord['requests'][number]): string {
@@ -104,7 +135,9 @@ export function provesFirst({ target, good, refusals }: PreflightRecord): Findin
   const left = [good, ...refusals].flatMap((record) => {
     const readyAt = record.readiness?.at ?? record.endedAt;
     const after = secondsText(record.endedAt - readyAt);
-    return leftByPreflight(record).map((object) => `${object} of its preflight was still there ${after} after that`);
+    return leftByPreflight(record).map((object) =>
+      missing(`${object} of its preflight was still there ${after} after that`),
+    );
   });
   return [...accepted.map(({ cause }) => `it accepted work although ${cause}`), ...left];
 }
@@ -137,7 +170,7 @@ function exitsInTime({ target, exitedAt, signalledAt, lookedAt }: SignalRecord):
   const isDocumented = target.documented.onSigterm.withinSeconds !== undefined;
   const limit = isDocumented ? `documented: ${allowed} s` : `a pod has ${allowed} s`;
   if (exitedAt === undefined) {
-    return [`it had not ended ${secondsText(lookedAt - signalledAt)} after SIGTERM (${limit})`];
+    return [missing(`it had not ended ${secondsText(lookedAt - signalledAt)} after SIGTERM (${limit})`)];
   }
   const excessMs = exitedAt - signalledAt - allowed * 1000;
   const text = `it ended ${secondsText(exitedAt - signalledAt)} after SIGTERM (${limit})`;
@@ -150,7 +183,7 @@ function treatsItsJobsAsDocumented(record: SignalRecord): Finding[] {
   const [task] = record.tasks;
   const jobs = task === undefined ? [] : jobsOf(record, task);
   if (task === undefined || jobs.length === 0) {
-    return ['no Job of its own was there at SIGTERM'];
+    return [missing('no Job of its own was there at SIGTERM')];
   }
   // A runner that goes on cleans up after its tasks, as ever.
   if (record.exitedAt === undefined) {
@@ -160,7 +193,11 @@ function treatsItsJobsAsDocumented(record: SignalRecord): Finding[] {
     const deletedAt = deletionOf(record, uid);
     if (documented === 'delete' && deletedAt === undefined) {
       const after = secondsText(lookedAt - signalledAt);
-      return [`documented: it deletes its Jobs when it is terminated; ${name} was still there ${after} after SIGTERM`];
+      return [
+        missing(
+          `documented: it deletes its Jobs when it is terminated; ${name} was still there ${after} after SIGTERM`,
+        ),
+      ];
     }
     // A runner that waits for its tasks before it ends cleans up after those that are done.
     const isDone = endsOf(record, task).some(({ outcome, at }) => outcome === 'succeeded' && at <= (deletedAt ?? 0));
@@ -184,15 +221,15 @@ function deletionOf({ objects, lookedAt }: SignalRecord, uid: string): number | 
 export function takesUp(record: SignalRecord): Finding[] {
   const [task] = record.tasks;
   if (task === undefined || record.restarted === undefined) {
-    return ['it was not started again'];
+    return [missing('it was not started again')];
   }
   if (!record.restarted.ready) {
-    return ['it did not become ready again'];
+    return [missing('it did not become ready again')];
   }
   const ends = endsOf(record, task);
   return ends.length === 1 && ends[0]?.outcome === 'succeeded'
     ? []
-    : [`the task that was preserved, and succeeded, ${describeOutcome(record, task)}`];
+    : [aboutOutcome(record, task, `the task that was preserved, and succeeded, ${describeOutcome(record, task)}`)];
 }
 
 /** No UUID. */
@@ -215,15 +252,18 @@ export function keepsLimits({ runners }: RunnersRecord<LimitRecord>): Finding[] 
       if (most === 0 && UNUSUAL.test(tasks[0]?.task.agent ?? '')) {
         return [];
       }
+      // Those that were given up before they ran, too.
+      const wrong = tasks.filter((task) => !ended.includes(task) && !refused.includes(task));
+      const mayCome = wrong.length > 0 && wrong.every((task) => typeof aboutOutcome(record, task, '') !== 'string');
       const stories = (): string => tasks.map((task) => `${task.label} ${describeOutcome(record, task)}`).join('; ');
       return [
         ...(most > record.count ? [`${who} had ${most} pods at once; its limit is ${record.count}`] : []),
-        ...(most === 0 ? [`${who} had no pod`] : []),
+        ...(most === 0 ? [missing(`${who} had no pod`)] : []),
         ...(record.surplus === 'queued' && ended.length < tasks.length
-          ? [`${who}: what is too much waits, it is documented; but ${stories()}`]
+          ? [missingIf(mayCome, `${who}: what is too much waits, it is documented; but ${stories()}`)]
           : []),
         ...(record.surplus === 'refused' && (refused.length === 0 || ended.length + refused.length < tasks.length)
-          ? [`${who}: what is too much is refused, it is documented; but ${stories()}`]
+          ? [missingIf(mayCome, `${who}: what is too much is refused, it is documented; but ${stories()}`)]
           : []),
       ];
     });

@@ -1,8 +1,9 @@
 /** Which Jobs a job runner makes for its tasks, and which stay. No check is content with having seen nothing. */
 import type { KubernetesObject } from '@kubernetes/client-node';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
 import { parseLabelSelector } from '../../harness/core/label-selector.ts';
 import {
+  aboutOutcome,
   assumes,
   describeOutcome,
   endsOf,
@@ -44,10 +45,20 @@ function isNotOnce(record: RunnerRecord, task: SubmittedTask, least: 0 | 1): Fin
   return [
     ...(isOnce(jobs.length)
       ? []
-      : [`the task ${task.label} had ${jobs.length} Jobs; it ${describeOutcome(record, task)}`]),
+      : [
+          missingIf(
+            jobs.length === 0,
+            `the task ${task.label} had ${jobs.length} Jobs; it ${describeOutcome(record, task)}`,
+          ),
+        ]),
     ...(isOnce(pods.length)
       ? []
-      : [`the task ${task.label} had ${pods.length} pods (${named}); it ${describeOutcome(record, task)}`]),
+      : [
+          missingIf(
+            pods.length === 0,
+            `the task ${task.label} had ${pods.length} pods (${named}); it ${describeOutcome(record, task)}`,
+          ),
+        ]),
     ...(restarts === 0
       ? []
       : [`the agent of the task ${task.label} was started ${restarts + 1} times in its pod (${named})`]),
@@ -70,7 +81,7 @@ export function keepsToItsOwn(record: TasksRecord): Finding[] {
   const { jobs, pods } = record.target.selectors;
   const others = (name: string): boolean => record.bystanders.includes(name);
   if (record.bystanders.length === 0) {
-    findings.push('no Job was seen, so that none of others was put alongside');
+    findings.push(missing('no Job was seen, so that none of others was put alongside'));
   }
   for (const [kind, selector] of [
     ['Job', jobs],
@@ -78,7 +89,7 @@ export function keepsToItsOwn(record: TasksRecord): Finding[] {
   ] as const) {
     const ofTasks = record.tasks.flatMap((task) => (kind === 'Job' ? jobsOf(record, task) : podsOf(record, task)));
     if (ofTasks.length === 0) {
-      findings.push(`no ${kind} of a task was seen`);
+      findings.push(missing(`no ${kind} of a task was seen`));
     }
     for (const { name, first } of ofTasks) {
       const labels = first.metadata?.labels ?? {};
@@ -111,10 +122,10 @@ export function cleansUp({ tasks: record }: CleanUpRecord): Finding[] {
   const when = `${secondsText(record.endedAt - lastEnd)} after the last end was reported`;
   const { withinSeconds } = record.target.documented.cleanUp;
   return [
-    ...(ran ? [] : ['no Job was seen']),
+    ...(ran ? [] : [missing('no Job was seen')]),
     ...(left.length === 0
       ? []
-      : [`${when} (documented: ${withinSeconds} s) these are still there: ${left.join(', ')}`]),
+      : [missing(`${when} (documented: ${withinSeconds} s) these are still there: ${left.join(', ')}`)]),
   ];
 }
 
@@ -137,7 +148,7 @@ export function keepsJobs(record: RunnerRecord, retained: SubmittedTask[]): Find
     const who = `the task ${task.label}, whose Job should be retained, ${describeOutcome(record, task)}`;
     const jobs = jobsOf(record, task);
     if (jobs.length === 0) {
-      findings.push(`${who}: it had no Job`);
+      findings.push(aboutOutcome(record, task, `${who}: it had no Job`));
     }
     for (const { name, goneAt, last } of jobs) {
       const { spec = {} } = last as { spec?: { ttlSecondsAfterFinished?: number } };
@@ -163,7 +174,9 @@ export function namesEveryTask(record: IdsRecord): Finding[] {
     );
     const jobs = jobsOf(record, task);
     if (jobs.length === 0) {
-      findings.push(`the task with the id ${id} got no Job; it ${describeOutcome(record, task)}`);
+      findings.push(
+        aboutOutcome(record, task, `the task with the id ${id} got no Job; it ${describeOutcome(record, task)}`),
+      );
     }
     for (const { name } of jobs) {
       const other = byName.get(name);
@@ -178,7 +191,13 @@ export function namesEveryTask(record: IdsRecord): Finding[] {
   }
   return findings.length === 0
     ? []
-    : [`of ids by the seed ${record.seed} of fast-check ${findings.length} went wrong`, ...findings];
+    : [
+        missingIf(
+          findings.every((finding) => typeof finding !== 'string'),
+          `of ids by the seed ${record.seed} of fast-check ${findings.length} went wrong`,
+        ),
+        ...findings,
+      ];
 }
 
 /** JL-41: the second task goes on with the session of the first. */

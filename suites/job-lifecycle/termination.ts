@@ -1,5 +1,5 @@
 import type { V1Pod } from '@kubernetes/client-node';
-import { NotTestable } from '../../harness/core/errors.ts';
+import { NotTestable, Violation } from '../../harness/core/errors.ts';
 import { FollowedLog } from '../../harness/kubernetes/logs.ts';
 import { START_SECONDS } from '../../harness/probes/pods.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
@@ -70,4 +70,22 @@ export function secondsFromTerm({ termAt, termination, askedAt }: Terminated): n
 function deletionAskedAt({ metadata }: V1Pod): Date {
   const graceSeconds = metadata?.deletionGracePeriodSeconds ?? Number.NaN;
   return new Date(new Date(metadata?.deletionTimestamp ?? Number.NaN).getTime() - graceSeconds * 1000);
+}
+
+/** Exit code of a process that SIGKILL ended: 128 and the signal's number (POSIX, Shell Command Language). */
+export const KILLED = 137;
+
+/**
+ * Holds the exit code of a container that was told to end against what it ends with.
+ *
+ * @throws NotTestable where its pod was gone before its status told
+ * @throws Violation that may be the machine's fault where it was killed at the end of its grace period
+ */
+export function expectExit(what: string, { termination }: Pick<Terminated, 'termination'>, expected: number): void {
+  if (termination === undefined) {
+    throw new NotTestable(`${what}: the pod was gone before its status told`);
+  }
+  if (termination.exitCode !== expected) {
+    throw new Violation(`${what}: ${termination.exitCode}, expected ${expected}`, termination.exitCode === KILLED);
+  }
 }

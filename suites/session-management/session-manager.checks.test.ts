@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { V1PodSpec } from '@kubernetes/client-node';
 import { describe, expect, test } from 'vitest';
-import { textOf } from '../../harness/core/findings.ts';
+import { type Finding, textOf } from '../../harness/core/findings.ts';
 import type { Call, Value } from '../../harness/roles/session-manager/driver.ts';
 import type { ObjectEvent } from '../../harness/roles/session-manager/launch.ts';
 import {
@@ -21,6 +21,7 @@ import {
   keepsItsLabel,
   knowsItsCallers,
   managesPods,
+  managesServices,
   refusesWithReasons,
   runsCommands,
   servesLogs,
@@ -62,6 +63,19 @@ const pod = (name: string, labels: Record<string, string>): ObjectEvent => ({
   type: 'ADDED',
   kind: 'Pod',
   object: { metadata: { name, labels } },
+});
+
+/** It may be the machine's fault. */
+const absent = (text: string): Finding => ({ text: expect.stringContaining(text) as string, missing: true });
+
+const running = (name: string): ObjectEvent => ({
+  ...pod(name, {}),
+  object: { metadata: { name }, status: { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] } },
+});
+
+const ended = (name: string, at: number): ObjectEvent => ({
+  ...{ at, type: 'MODIFIED', kind: 'Pod' },
+  object: { metadata: { name }, status: { phase: 'Succeeded' } },
 });
 
 describe('what a cluster makes of a pod is not the manager’s doing', () => {
@@ -272,8 +286,87 @@ test('a kubeconfig that cannot work ends nothing, now or at the next start (SM-1
 
 test('of many at once, an error that took long may be the machine’s fault, and one that came at once is not (SM-14)', () => {
   const execs = [{ ...exec({}), status: 503, text: 'the cluster cannot be reached' }];
-  const many = (endedAt: number) =>
-    answersManyAtOnce({ ...record(), execs: execs.map((one) => ({ ...one, endedAt })), gets: [] });
-  expect(many(20)).toEqual([expect.stringContaining('command 0')]);
-  expect(many(10_000)).toEqual([{ text: expect.stringContaining('cannot be reached'), missing: true }]);
+  const many = (endedAt: number, objects: ObjectEvent[]) =>
+    answersManyAtOnce({ ...record({ objects }), execs: execs.map((one) => ({ ...one, endedAt })), gets: [] });
+  expect(many(20, [running('agent')])).toEqual([expect.stringContaining('command 0')]);
+  expect(many(10_000, [running('agent')])).toEqual([absent('cannot be reached')]);
+  expect(many(20, []), 'its pod did not run yet').toEqual([absent('command 0')]);
+  expect(many(20, [running('agent'), ended('agent', 3_000)]), 'its pod had ended').toEqual([absent('command 0')]);
+});
+
+describe('what had not come yet may be the machine’s fault, and what was seen is not', () => {
+  const asked = { agent: { name: 'agent', namespace: 'n', image: 'i' } };
+  const get = call('getPod', 200, { name: 'agent', phase: 'Pending' });
+  const found = (findings: Finding[], text: string): Finding | undefined =>
+    findings.find((finding) => textOf(finding).includes(text));
+
+  test('a pod that is given as Pending before it ran (SM-03)', () => {
+    const seen = (objects: ObjectEvent[]) => managesPods(record({ asked, objects, steps: { get } }));
+    expect(found(seen([running('agent')]), 'is Running, and was given as')).toBeTypeOf('string');
+    expect(found(seen([]), 'is Running, and was given as')).toEqual(absent('Pending'));
+    expect(found(seen([]), 'the pod agent was never there')).toEqual(absent('never there'));
+    expect(found(seen([]), 'the pod done was not deleted')).toEqual(absent('done'));
+  });
+
+  test('a pod that had not gone yet (SM-04)', () => {
+    const again = { 'get deleted': call('getPod', 200, { name: 'done' }) };
+    const gone = { ...pod('done', {}), type: 'DELETED' as const };
+    const text = 'getting a pod that was deleted was not refused';
+    expect(found(refusesWithReasons(record({ steps: again, objects: [gone] })), text)).toBeTypeOf('string');
+    expect(found(refusesWithReasons(record({ steps: again })), text)).toEqual(absent(text));
+  });
+
+  test('lines that were not printed yet (SM-05)', () => {
+    const log = (lines: string[]) => {
+      const text = call('readLogs', 200, { text: lines.join('\n') });
+      return servesLogs(record({ objects: [running('agent')], steps: { logs: text, 'logs tail': text } }));
+    };
+    expect(log(['line 1', 'line 2']).slice(0, 2)).toEqual([absent('of 30 lines'), absent('last 5 lines, 2 came')]);
+    expect(log(['line 1', 'line 3'])[0]).toBeTypeOf('string');
+  });
+
+  test('a command in a pod that did not run (SM-06)', () => {
+    const success = { call: { ...exec({}), status: 502 }, stdout: digestOf('') };
+    const text = 'a command that succeeds did not succeed';
+    expect(found(runsCommands(record({ execs: { success }, objects: [running('agent')] })), text)).toBeTypeOf('string');
+    expect(found(runsCommands(record({ execs: { success } })), text)).toEqual(absent(text));
+  });
+
+  test('a clean-up that came to look late, and a deletion that was not seen yet (SM-08)', () => {
+    const seen = (gone: string[], answer: Partial<Call> = {}) =>
+      cleansUp({
+        ...record(),
+        ...{ early: call('cleanUp', 200), goneEarly: [], gone },
+        call: { ...call('cleanUp', 200), ...answer },
+      });
+    const old = ['old-succeeded', 'old-failed'];
+    expect(seen([...old, 'young'])).toEqual([expect.stringContaining('`young`')]);
+    expect(seen([...old, 'young'], { endedAt: 4_000 })).toEqual([absent('`young`')]);
+    expect(seen([...old, 'foreign'], { endedAt: 4_000 })).toEqual([expect.stringContaining('`foreign`')]);
+    expect(seen([], { value: { deleted: 2 } })).toEqual([absent('it did not'), absent('reports 2 deleted')]);
+    expect(seen([], { value: { deleted: 0 } })).toEqual([expect.stringContaining('it did not')]);
+  });
+
+  test('a Service that was not there yet (SM-09)', () => {
+    const list = call('listServices', 404);
+    const steps = {
+      ...{ 'get service': call('getService', 404), 'list services': list },
+      'page by name': exec({ stdout: '' }),
+    };
+    const findings = managesServices(record({ steps }));
+    for (const text of ['was never there', 'getting a service did not', 'does not reach another', 'was not deleted']) {
+      expect(found(findings, text)).toEqual(absent(text));
+    }
+  });
+
+  test('a manager that was not ready again in time, and one that ended (SM-11)', () => {
+    const seen = (isLate?: true) =>
+      survivesBadKubeconfigs({
+        ...record(),
+        ...{ kubeconfig: 'k', startsAgain: true, initial: get, configured: get, changed: get, disabled: get },
+        bad: [{ what: 'an empty file', answersAfter: true, startsAgain: false, ...(isLate ? { isLate } : {}) }],
+      });
+    expect(seen()).toEqual([expect.stringContaining('does not start again')]);
+    expect(seen(true)).toEqual([absent('does not start again')]);
+  });
 });

@@ -1,13 +1,25 @@
 /** The requirements of session managers, as functions of what was seen; nothing wrong is an empty list. */
 
 import type { V1Pod } from '@kubernetes/client-node';
-import { type Finding, missing } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf, presupposing } from '../../harness/core/findings.ts';
 import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { type Call, describeCall, isRefusal, isSuccess } from '../../harness/roles/session-manager/driver.ts';
 import type { ManagerRecord } from '../../harness/roles/session-manager/launch.ts';
-import { callsOf, deletedAt, first, ownPodOf } from '../../harness/roles/session-manager/record.ts';
-import { type CleanUpRecord, KEPT_PODS, OLD_PODS } from '../../harness/roles/session-manager/scenarios/clean-up.ts';
+import {
+  callsOf,
+  deletedAt,
+  first,
+  hasEnded,
+  ownPodOf,
+  ranDuring,
+} from '../../harness/roles/session-manager/record.ts';
+import {
+  type CleanUpRecord,
+  KEPT_PODS,
+  OLD_PODS,
+  YOUNGER_SECONDS,
+} from '../../harness/roles/session-manager/scenarios/clean-up.ts';
 import type {
   BadKubeconfig,
   ConfigurationRecord,
@@ -55,7 +67,10 @@ export function keepsItsConfiguration(record: ConfigurationRecord): Finding[] {
     ...reports(changed, 'the configuration after a change', wanted),
     ...(startsAgain
       ? reports(afterRestart, 'the configuration after a restart', wanted)
-      : ['it did not start again with the configuration that it was given']),
+      : [
+          // One that ended says so; one that was not ready yet may come to it.
+          missingIf(record.deaths.length === 0, 'it did not start again with the configuration that it was given'),
+        ]),
     ...(listAfterRestart === undefined ? [] : failed(listAfterRestart, 'listing pods after a restart')),
     ...reports(disabled, 'the configuration that was switched off', { enabled: false }),
   ];
@@ -87,22 +102,38 @@ export function testsItsConnection({ full, none, unreachable }: ConnectionRecord
 export function answersFailedCommands(record: FailedCommandsRecord): Finding[] {
   return [
     ...record.commands.flatMap(({ what, call, abandoned, next }) => [
-      ...(abandoned === true ? [] : answersFailure(what, call)),
+      ...(abandoned === true ? [] : answersFailure(record, what, call)),
       ...(String(next.value?.stdout ?? '').includes('still here')
         ? []
-        : [withAnswer(next, `after a command ${what} the next one failed`)]),
+        : presupposing(ranDuring(record, 'agent', next), [
+            withAnswer(next, `after a command ${what} the next one failed`),
+          ])),
     ]),
     ...deaths(record),
   ];
 }
 
 /** An error, or what a command that was killed gives: an exit code other than 0. */
-function answersFailure(what: string, call: Call): Finding[] {
+function answersFailure(record: ManagerRecord, what: string, call: Call): Finding[] {
   if (call.status === undefined) {
     return [withAnswer(call, `a command ${what} was not answered`)];
   }
   const isTold = isRefusal(call) || (typeof call.value?.exitCode === 'number' && call.value.exitCode !== 0);
-  return isTold ? [] : [withAnswer(call, `a command ${what} was answered as a success`)];
+  const { name = '' } = call.input as { name?: string };
+  // A pod that was to have ended by then may run yet.
+  return isTold
+    ? []
+    : presupposing(name !== 'done' || !runsYet(record, name, call), [
+        withAnswer(call, `a command ${what} was answered as a success`),
+      ]);
+}
+
+/** True when a pod had not been seen to have ended when a call was answered. */
+function runsYet({ objects }: ManagerRecord, name: string, { endedAt }: Call): boolean {
+  return !objects.some(
+    ({ at, kind, object }) =>
+      kind === 'Pod' && object.metadata?.name === name && at <= endedAt && hasEnded(object as V1Pod),
+  );
 }
 
 /** SM-08 */
@@ -110,6 +141,9 @@ export function cleansUp({ early, goneEarly, call, gone }: CleanUpRecord): Findi
   const wrong = gone.filter((name) => KEPT_PODS.includes(name) && !goneEarly.includes(name));
   const left = OLD_PODS.filter((name) => !gone.includes(name));
   const count = call.value?.deleted;
+  const deleted = gone.length - goneEarly.length;
+  // Ages go by when it looks: the young pod is old for one that came to look much later than it was asked.
+  const lookedLate = wrong.every((name) => name === 'young') && call.endedAt - call.at > YOUNGER_SECONDS * 1000;
   return [
     ...failed(early, 'a clean-up of pods older than an hour'),
     ...(goneEarly.length > 0
@@ -118,13 +152,24 @@ export function cleansUp({ early, goneEarly, call, gone }: CleanUpRecord): Findi
     ...failed(call, 'a clean-up'),
     ...(left.length > 0
       ? [
-          `the clean-up should have deleted ${named(left)} (its own, ended, older than the limit); it did not. ` +
-            `Expected to be deleted: ${OLD_PODS.join(', ')}; deleted: ${gone.join(', ') || 'none'}`,
+          missingIf(
+            // One that says itself how many it deleted will delete no more.
+            !(isSuccess(call) && count === deleted),
+            `the clean-up should have deleted ${named(left)} (its own, ended, older than the limit); it did not. ` +
+              `Expected to be deleted: ${OLD_PODS.join(', ')}; deleted: ${gone.join(', ') || 'none'}`,
+          ),
         ]
       : []),
-    ...(wrong.length > 0 ? [`the clean-up deleted ${named(wrong)}, which is running, too young, or not its own`] : []),
-    ...(isSuccess(call) && count !== undefined && count !== gone.length - goneEarly.length
-      ? [`it reports ${JSON.stringify(count)} deleted pods; ${gone.length - goneEarly.length} were deleted`]
+    ...(wrong.length > 0
+      ? [missingIf(lookedLate, `the clean-up deleted ${named(wrong)}, which is running, too young, or not its own`)]
+      : []),
+    ...(isSuccess(call) && count !== undefined && count !== deleted
+      ? [
+          missingIf(
+            Number(count) > deleted,
+            `it reports ${JSON.stringify(count)} deleted pods; ${deleted} were deleted`,
+          ),
+        ]
       : []),
   ];
 }
@@ -136,13 +181,24 @@ function named(pods: readonly string[]): string {
 /** SM-11 */
 export function survivesBadKubeconfigs(record: ConfigurationRecord): Finding[] {
   return [
-    ...withKubeconfigs(record, 'the manager stopped answering', ({ answersAfter }) => !answersAfter),
-    ...withKubeconfigs(record, 'the manager does not start again', ({ startsAgain }) => !startsAgain),
+    ...withKubeconfigs(
+      record,
+      'the manager stopped answering',
+      ({ answersAfter }) => !answersAfter,
+      ({ isLate }) => isLate === true,
+    ),
+    ...withKubeconfigs(
+      record,
+      'the manager does not start again',
+      ({ startsAgain }) => !startsAgain,
+      ({ isLate }) => isLate === true,
+    ),
     // A manager that answers nothing is said above; here only this answer is missing.
     ...withKubeconfigs(
       record,
       'the connection test was not answered',
       ({ test, answersAfter }) => answersAfter && test !== undefined && test.status === undefined,
+      ({ test }) => test?.late === true,
     ),
     ...withKubeconfigs(record, 'the connection test reports connected', ({ test }) => test?.value?.connected === true),
     ...(record.listAtTheEnd === undefined
@@ -152,22 +208,23 @@ export function survivesBadKubeconfigs(record: ConfigurationRecord): Finding[] {
   ];
 }
 
-/** What goes wrong with some of the kubeconfigs that cannot work: one finding that names them. */
+/**
+ * What goes wrong with some of the kubeconfigs that cannot work: one finding that names them.
+ *
+ * @param isLate it went wrong with this one because something came too late: each time, it may be the machine's fault
+ */
 function withKubeconfigs(
   { bad }: Pick<ConfigurationRecord, 'bad'>,
   what: string,
   isWrong: (seen: BadKubeconfig) => boolean,
+  isLate: (seen: BadKubeconfig) => boolean = () => false,
 ): Finding[] {
   const wrong = bad.filter(isWrong);
   if (wrong.length === 0) {
     return [];
   }
   const text = `${what}, with ${wrong.length} of ${bad.length} broken kubeconfigs: ${wrong.map((one) => one.what).join('; ')}`;
-  const answers = wrong.flatMap(({ test }) => (test === undefined ? [] : [test]));
-  // What came too late each time may be the machine's fault.
-  const isLate =
-    what.startsWith('the connection test') && answers.length > 0 && answers.every(({ late }) => late === true);
-  return [isLate ? missing(text) : text];
+  return [missingIf(wrong.every(isLate), text)];
 }
 
 /** SM-14 */
@@ -176,12 +233,20 @@ export function answersManyAtOnce(record: ManyRecord): Finding[] {
     ...record.execs.flatMap((call, number) => {
       const { exitCode, stdout, stderr } = call.value ?? {};
       const right = exitCode === 0 && stdout === `out-${number}\n` && stderr === `err-${number}\n`;
-      return right ? [] : [withAnswer(call, `of ${AT_ONCE} requests at once: command ${number}`)];
+      return right
+        ? []
+        : presupposing(ranDuring(record, 'agent', call), [
+            withAnswer(call, `of ${AT_ONCE} requests at once: command ${number}`),
+          ]);
     }),
     ...record.gets.flatMap((call) => {
       const { name } = call.input;
       const right = name === 'agent' ? isSuccess(call) && call.value?.name === name : isRefusal(call);
-      return right ? [] : [withAnswer(call, `of ${AT_ONCE} requests at once`)];
+      return right
+        ? []
+        : presupposing(name !== 'agent' || ranDuring(record, 'agent', call), [
+            withAnswer(call, `of ${AT_ONCE} requests at once`),
+          ]);
     }),
     ...deaths(record),
   ];
@@ -196,7 +261,9 @@ const SLOW_MS = 5_000;
  */
 function withAnswer(call: Call, what: string): Finding {
   const text = quoting(what, describeCall(call), call.status === undefined ? 'The call' : 'It answered');
-  const isSlowError = (call.status ?? 0) >= 500 && call.endedAt - call.at > SLOW_MS;
+  const { succeeded, connected } = call.value ?? {};
+  const isError = (call.status ?? 0) >= 500 || succeeded === false || connected === false;
+  const isSlowError = isError && call.endedAt - call.at > SLOW_MS;
   return call.late === true || isSlowError ? missing(text) : text;
 }
 
@@ -254,23 +321,36 @@ export function managesPods(record: WorkRecord): Finding[] {
   return [
     ...Object.keys(asked).flatMap((name) => failed(callsOf(record, 'createPod', name)[0], `creating the pod ${name}`)),
     ...Object.values(asked).flatMap(({ name }) => shapeOf(record, name, documented)),
-    ...failed(steps.get, 'getting a pod'),
-    ...(isSuccess(steps.get as Call) && (steps.get?.value?.name !== 'agent' || steps.get.value.phase !== 'Running')
-      ? [`the pod agent is Running, and was given as ${JSON.stringify(steps.get?.value)}`]
-      : []),
+    ...presupposing(ranDuring(record, 'agent', steps.get), [
+      ...failed(steps.get, 'getting a pod'),
+      ...(isSuccess(steps.get as Call) && (steps.get?.value?.name !== 'agent' || steps.get.value.phase !== 'Running')
+        ? [`the pod agent is Running, and was given as ${JSON.stringify(steps.get?.value)}`]
+        : []),
+    ]),
     ...failed(steps.list, 'listing the pods'),
     ...Object.keys(asked)
       .filter((name) => name !== 'labelled' && !items.some((item) => item.name === name))
-      .map((name) => `the list of pods lacks ${name}; it has: ${items.map((item) => item.name).join(', ') || 'none'}`),
+      .flatMap((name) =>
+        presupposing(steps.list !== undefined && isSuccess(steps.list) && wasThere(record, name, steps.list), [
+          `the list of pods lacks ${name}; it has: ${items.map((item) => item.name).join(', ') || 'none'}`,
+        ]),
+      ),
     ...(steps['list by label'] === undefined ? [] : failed(steps['list by label'], 'listing the pods of a label')),
     ...(steps['list by label'] !== undefined &&
     isSuccess(steps['list by label']) &&
     byLabel.map((item) => item.name).join() !== 'server'
-      ? [`the list of the pods with app=server has ${byLabel.map((item) => item.name).join(', ') || 'none'}`]
+      ? presupposing(wasThere(record, 'server', steps['list by label']), [
+          `the list of the pods with app=server has ${byLabel.map((item) => item.name).join(', ') || 'none'}`,
+        ])
       : []),
-    ...failed(steps.delete, 'deleting a pod'),
-    ...(deletedAt(record.objects, 'Pod', 'done') === undefined ? ['the pod done was not deleted'] : []),
+    ...presupposing(wasThere(record, 'done', steps.delete), failed(steps.delete, 'deleting a pod')),
+    ...(deletedAt(record.objects, 'Pod', 'done') === undefined ? [missing('the pod done was not deleted')] : []),
   ];
+}
+
+/** True when the harness had seen an object of this name when a call was made. */
+function wasThere({ objects }: ManagerRecord, name: string, call: Call | undefined): boolean {
+  return objects.some(({ at, object }) => object.metadata?.name === name && at <= (call?.at ?? 0));
 }
 
 function shapeOf(record: WorkRecord, name: string, documented: Documented['pod']): Finding[] {
@@ -278,7 +358,7 @@ function shapeOf(record: WorkRecord, name: string, documented: Documented['pod']
   const own = ownPodOf(record, name);
   const wanted = record.asked[name];
   if (pod === undefined || own === undefined || wanted === undefined) {
-    return [`the pod ${name} was never there`];
+    return [missing(`the pod ${name} was never there`)];
   }
   const spec = pod.spec as V1Pod['spec'];
   const [asked, ...others] = own.containers;
@@ -314,24 +394,33 @@ const ALREADY = /already exists/i;
 const OVER_QUOTA = /exceeded quota/i;
 
 /** SM-04 */
-export function refusesWithReasons({ steps, objects }: WorkRecord): Finding[] {
+export function refusesWithReasons(record: WorkRecord): Finding[] {
+  const { steps, objects } = record;
+  const goneAt = objects.find(({ type, object }) => type === 'DELETED' && object.metadata?.name === 'done')?.at;
   return [
     ...notRefused(steps['create without image'], 'a pod without an image', [400, 422], /image/),
     ...notRefused(steps['create malformed'], 'a pod with the name `Not A Name`', [400, 422], /name/),
     ...(first(objects, 'Pod', 'incomplete') === undefined ? [] : ['a pod was created without an image']),
     ...notRefused(steps['get unknown'], 'getting an unknown pod', [404]),
     ...notRefused(steps['delete unknown'], 'deleting an unknown pod', [404]),
-    ...notRefused(steps['create again'], 'creating a pod whose name is taken', undefined, ALREADY),
+    ...presupposing(
+      wasThere(record, 'agent', steps['create again']),
+      notRefused(steps['create again'], 'creating a pod whose name is taken', undefined, ALREADY),
+    ),
     // Where the harness may make no quotas, nothing is over one.
     ...(steps['create over quota'] === undefined
       ? []
       : notRefused(steps['create over quota'], 'creating a pod that the API server refuses', undefined, OVER_QUOTA)),
-    ...notRefused(steps['get deleted'], 'getting a pod that was deleted', [404]),
+    ...presupposing(
+      goneAt !== undefined && goneAt <= (steps['get deleted']?.at ?? 0),
+      notRefused(steps['get deleted'], 'getting a pod that was deleted', [404]),
+    ),
   ];
 }
 
 /** SM-05. A line may have a time before it. */
-export function servesLogs({ steps }: WorkRecord): Finding[] {
+export function servesLogs(record: WorkRecord): Finding[] {
+  const { steps } = record;
   const linesOf = (call: Call | undefined): string[] =>
     String(call?.value?.text ?? '')
       .split('\n')
@@ -340,28 +429,44 @@ export function servesLogs({ steps }: WorkRecord): Finding[] {
     lines.every((line, index) => line.endsWith(`line ${from + index}`));
   const all = linesOf(steps.logs);
   const tail = linesOf(steps['logs tail']);
+  // A pod that runs may have printed the first lines only.
+  const isBeginning = all.length < LOG_LINES && ends(all, 1);
   return [
-    ...failed(steps.logs, 'reading a log'),
+    ...presupposing(ranDuring(record, 'agent', steps.logs), failed(steps.logs, 'reading a log')),
     ...(isSuccess(steps.logs as Call) && (all.length !== LOG_LINES || !ends(all, 1))
-      ? [`of ${LOG_LINES} lines of the log ${all.length} came: ${all.slice(0, 3).join(' / ')} …`]
+      ? [
+          missingIf(
+            isBeginning,
+            `of ${LOG_LINES} lines of the log ${all.length} came: ${all.slice(0, 3).join(' / ')} …`,
+          ),
+        ]
       : []),
-    ...failed(steps['logs tail'], `reading the last ${TAIL_LINES} lines`),
+    ...presupposing(
+      ranDuring(record, 'agent', steps['logs tail']),
+      failed(steps['logs tail'], `reading the last ${TAIL_LINES} lines`),
+    ),
     ...(isSuccess(steps['logs tail'] as Call) && (tail.length !== TAIL_LINES || !ends(tail, LOG_LINES - TAIL_LINES + 1))
-      ? [`asked for the last ${TAIL_LINES} lines, ${tail.length} came: ${tail.slice(0, 3).join(' / ')}`]
+      ? presupposing(!isBeginning || tail.length > TAIL_LINES, [
+          `asked for the last ${TAIL_LINES} lines, ${tail.length} came: ${tail.slice(0, 3).join(' / ')}`,
+        ])
       : []),
     ...notRefused(steps['logs unknown'], 'reading the log of an unknown pod', undefined),
   ];
 }
 
 /** SM-06 */
-export function runsCommands({ execs }: WorkRecord): Finding[] {
+export function runsCommands(record: WorkRecord): Finding[] {
+  const { execs } = record;
   const { streams, success, long, stdin } = execs;
   const text = (call: Call | undefined, key: string): string => String(call?.value?.[key] ?? '');
   const wanted = `${ARGUMENTS.map((argument) => `[${argument}]`).join('\n')}\n`;
   const longest = digestOf(LONG_LINE.repeat(LONG_LINES));
   const answered = (what: string, seen: { call: Call } | undefined, evaluate: (call: Call) => Finding[]): Finding[] => {
     const failures = failed(seen?.call.value === undefined ? seen?.call : { ...seen.call, value: {} }, what);
-    return failures.length > 0 || seen === undefined ? failures : evaluate(seen.call);
+    return presupposing(
+      seen === undefined || ranDuring(record, 'agent', seen.call),
+      failures.length > 0 || seen === undefined ? failures : evaluate(seen.call),
+    );
   };
   return [
     ...answered('a command with difficult arguments', execs.arguments, (call) =>
@@ -404,7 +509,8 @@ function describeDifference(seen: Digest | undefined, bytes: number): string {
 }
 
 /** SM-09 */
-export function managesServices({ steps, objects, target }: WorkRecord): Finding[] {
+export function managesServices(record: WorkRecord): Finding[] {
+  const { steps, objects, target } = record;
   const { service: documented } = target.documented;
   const service = first(objects, 'Service', 'pages');
   const [port] = service?.spec?.ports ?? [];
@@ -427,21 +533,27 @@ export function managesServices({ steps, objects, target }: WorkRecord): Finding
   const page = steps['page by name'];
   return [
     ...failed(steps['create service'], 'creating a service'),
-    ...(service === undefined ? ['the service was never there'] : []),
+    ...(service === undefined ? [missing('the service was never there')] : []),
     ...seen
       .filter(([, is, should]) => JSON.stringify(is) !== JSON.stringify(should))
       .map(([what, is, should]) => `${what} of the service: ${JSON.stringify(is)}, expected ${JSON.stringify(should)}`),
-    ...failed(steps['get service'], 'getting a service'),
-    ...failed(steps['list services'], 'listing the services'),
-    ...(isSuccess(steps['list services'] as Call) && !items.some(({ name }) => name === 'pages')
-      ? ['the list of services lacks the one that was created']
-      : []),
+    ...presupposing(service !== undefined, [
+      ...failed(steps['get service'], 'getting a service'),
+      ...failed(steps['list services'], 'listing the services'),
+      ...(isSuccess(steps['list services'] as Call) && !items.some(({ name }) => name === 'pages')
+        ? ['the list of services lacks the one that was created']
+        : []),
+      ...failed(steps['delete service'], 'deleting a service'),
+    ]),
+    // It is tried for some seconds only.
     ...(page !== undefined && !String(page.value?.stdout ?? '').includes(PAGE)
-      ? [withAnswer(page, 'a pod does not reach another by the service’s name')]
+      ? presupposing(false, [withAnswer(page, 'a pod does not reach another by the service’s name')])
       : []),
-    ...failed(steps['delete service'], 'deleting a service'),
-    ...(deletedAt(objects, 'Service', 'pages') === undefined ? ['the service was not deleted'] : []),
-    ...notRefused(steps['get deleted service'], 'getting a service that was deleted', undefined),
+    ...(deletedAt(objects, 'Service', 'pages') === undefined ? [missing('the service was not deleted')] : []),
+    ...presupposing(
+      deletedAt(objects, 'Service', 'pages') !== undefined,
+      notRefused(steps['get deleted service'], 'getting a service that was deleted', undefined),
+    ),
   ];
 }
 
@@ -453,7 +565,10 @@ export function keepsItsLabel(record: WorkRecord): Finding[] {
   const made = first(record.objects, 'Pod', asked === undefined ? 'agent' : 'labelled');
   if (made === undefined) {
     // To refuse is right, too; not to be able to make a pod is not.
-    return notRefused(asked, `a pod whose label ${ownerLabel} is a caller’s`, [400, 403, 409, 422]);
+    return presupposing(
+      asked !== undefined && !isSuccess(asked),
+      notRefused(asked, `a pod whose label ${ownerLabel} is a caller’s`, [400, 403, 409, 422]),
+    );
   }
   const is = made.metadata?.labels?.[ownerLabel];
   const owner = pod?.labels[ownerLabel];
@@ -475,9 +590,9 @@ export function worksInTheCluster({ configured, created, listed, deleted }: InCl
     ...failed(created, 'creating a pod'),
     ...failed(listed, 'listing the pods'),
     ...(isSuccess(listed) && !listed.value?.items?.some(({ name }) => name === 'agent')
-      ? ['the list of pods lacks the one that was created']
+      ? presupposing(isSuccess(created), ['the list of pods lacks the one that was created'])
       : []),
-    ...failed(deleted, 'deleting a pod'),
+    ...presupposing(isSuccess(created), failed(deleted, 'deleting a pod')),
   ];
 }
 

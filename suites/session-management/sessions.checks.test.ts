@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { textOf } from '../../harness/core/findings.ts';
+import { type Finding, textOf } from '../../harness/core/findings.ts';
 import type {
   SessionCondition,
   SessionEvent,
@@ -20,10 +20,12 @@ import {
   givesIdentityAsAsked,
   leavesForeignObjects,
   makesNothingTwice,
+  managesManySessions,
   removesAllOfASession,
   reportsByConditions,
   saysWhenReady,
   survivesALostPod,
+  suspendsAndResumes,
 } from './sessions.checks.ts';
 
 const target = loadTarget(
@@ -204,4 +206,81 @@ test('conditions are whole, and of the generation that was asked last (SM-29)', 
   );
   const { reason: _, ...bare } = condition('Ready', 'True');
   expect(texts(reportsByConditions(record(1, bare)))).toMatch(/has no reason/);
+});
+
+describe('what had not come, or gone, by the end may be the machine’s fault, and what was seen is not', () => {
+  const suspend = (events: SessionEvent[], rest: Partial<SuspendRecord> = {}): SuspendRecord => ({
+    ...base,
+    events,
+    createdAt: { resting: 0 },
+    ...{ suspendedAt: 20_000, suspendedAgainAt: 30_000, resumedAt: 40_000, marker: 'written before', turnedAt: 90_000 },
+    ...rest,
+  });
+  const ready = [event(1, 'Pod', 'resting', READY), event(2, 'Session', 'resting', READY)];
+  const gone = { ...event(25_000, 'Pod', 'resting'), type: 'DELETED' as const };
+  const expiry = (events: SessionEvent[]): ExpiryRecord => ({ ...base, endsAt: 20_000, events });
+  const taken = [{ kind: 'Pod', name: 'taken-pod', before: 'u1, there', after: 'u1, there' }];
+  const many = {
+    ...base,
+    ...{ events: [], createdAt: {}, names: ['many-0'], refused: 0, asked: 0 },
+  };
+
+  test.each<[what: string, findings: Finding[], text: string]>([
+    ['SM-20', saysWhenReady(life([broken])), 'web never became ready'],
+    ['SM-20', saysWhenReady(life(running)), 'does not say why it is not ready'],
+    ['SM-20', saysWhenReady(life([...running, broken], { page: '' })), 'not reached by its documented name'],
+    ['SM-21', removesAllOfASession(life(running)), 'its record was not gone after 90 s'],
+    ['SM-21', removesAllOfASession(life(running)), 'the pod of an ended session is still there'],
+    ['SM-21', removesAllOfASession(life(running)), 'the Service of an ended session is still there'],
+    ['SM-21', removesAllOfASession(life(running)), 'the claim of an ended session was kept'],
+    ['SM-21', removesAllOfASession(life([])), 'never had a pod'],
+    ['SM-22', suspendsAndResumes(suspend(ready)), 'its pod was still there'],
+    ['SM-22', suspendsAndResumes(suspend(ready)), 'it never said that it is suspended'],
+    ['SM-22', suspendsAndResumes(suspend(ready)), 'asked to be suspended last, it has a pod'],
+    ['SM-22', suspendsAndResumes(suspend(ready)), 'asked to be suspended last, it says'],
+    ['SM-22', suspendsAndResumes(suspend(ready)), 'it was never resumed'],
+    ['SM-22', suspendsAndResumes(suspend(ready, { marker: '' })), 'its data was "not there"'],
+    [
+      'SM-22, of a pod that was late',
+      suspendsAndResumes(suspend([...ready, event(31_000, 'Pod', 'resting')])),
+      'suspended twice, it had a pod again',
+    ],
+    ['SM-23', endsAtItsTime(expiry([])), 'the session kept never had a pod'],
+    ['SM-23', endsAtItsTime(expiry([])), 'it does not say that its time was over'],
+    ['SM-23', endsAtItsTime(expiry([])), 'its record should have been deleted'],
+    ['SM-24', survivesALostPod(life([])), 'was never lost'],
+    ['SM-24', survivesALostPod(life([{ ...event(51_000, 'Pod', 'lost'), type: 'DELETED' }])), 'never came back'],
+    ['SM-25', leavesForeignObjects(life([], { foreign: taken })), 'does not say that its Pod is somebody else’s'],
+    ['SM-26', makesNothingTwice({ ...base, createdAt: { one: 0 }, events: [], names: ['one'] }), 'never became ready'],
+    ['SM-27', givesIdentityAsAsked(life([])), 'never had a pod'],
+    ['SM-28', managesManySessions(many), 'of 1 sessions 1 never became ready'],
+    ['SM-28', managesManySessions(many), 'none of its requests met the overload'],
+    ['SM-29', reportsByConditions(suspend([])), 'its status has no conditions'],
+  ])('%s: %#', (_, findings, text) => {
+    expect(findings).toContainEqual({ text: expect.stringContaining(text), missing: true });
+  });
+
+  test.each<[what: string, findings: Finding[], text: string]>([
+    [
+      'SM-20',
+      saysWhenReady(life([...running, event(1, 'Session', 'broken', READY)])),
+      'ready whose pod no node can run',
+    ],
+    ['SM-22', suspendsAndResumes(suspend([...ready, gone, event(31_000, 'Pod', 'resting')])), 'it had a pod again'],
+    ['SM-22', suspendsAndResumes(suspend(ready, { marker: 'another' })), 'its data was "another"'],
+    [
+      'SM-25',
+      leavesForeignObjects(life([event(1, 'Session', 'taken-pod', READY)], { foreign: taken })),
+      'is ready with',
+    ],
+  ])('%s, seen: %#', (_, findings, text) => {
+    expect(findings).toContainEqual(expect.stringContaining(text));
+  });
+
+  test('a pod that was seen to be ready after its session by one of two watches, so much later (SM-20)', () => {
+    const early = event(5_000, 'Session', 'web', READY);
+    expect(saysWhenReady(life([early, ...running, broken]))).toEqual([
+      { text: expect.stringContaining('before its pod'), from: 5_000, to: 10_000, excessMs: 3_000 },
+    ]);
+  });
 });

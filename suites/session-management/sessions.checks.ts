@@ -1,7 +1,7 @@
 /** The requirements of sessions as custom resources, as functions of what was seen; nothing wrong is an empty list. */
 
 import type { V1PodSpec } from '@kubernetes/client-node';
-import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf, presupposing, unlessStalled } from '../../harness/core/findings.ts';
 import type { SessionsRecord } from '../../harness/roles/session-manager/sessions/launch.ts';
 import {
   conditionsOf,
@@ -40,13 +40,20 @@ const podName = ({ target }: SessionsRecord, session: string): string =>
 const claimName = ({ target }: SessionsRecord, session: string): string | undefined =>
   target.documented.names.claim?.replaceAll('${name}', session).replaceAll('${claim}', 'data');
 
+/** True when a session was seen to be ready before a moment. */
+function wasReady(record: SessionsRecord, session: string, before: number): boolean {
+  const { ready } = record.target.resource.conditions;
+  const at = firstAt(eventsOf(record, 'Session', session), ({ object }) => has(object, ready));
+  return at !== undefined && at < before;
+}
+
 /** What is wrong with a session that should have become ready. */
 function notReady(record: SessionsRecord, session: string): Finding[] {
   if (secondsToReady(record, session) !== undefined) {
     return [];
   }
   const last = record.events.findLast(({ kind, object }) => kind === 'Session' && object.metadata?.name === session);
-  return [`the session ${session} never became ready: ${JSON.stringify(conditionsOf(last?.object))}`];
+  return [missing(`the session ${session} never became ready: ${JSON.stringify(conditionsOf(last?.object))}`)];
 }
 
 /** SM-20 */
@@ -56,8 +63,12 @@ export function saysWhenReady(record: LifeRecord): Finding[] {
   const early = serving.flatMap((session) => {
     const at = firstAt(eventsOf(record, 'Session', session), ({ object }) => has(object, ready));
     const podAt = firstAt(eventsOf(record, 'Pod', podName(record, session)), isPodReady);
-    const isEarly = at !== undefined && (podAt === undefined || at < podAt - SKEW_MS);
-    return isEarly ? [`the session ${session} was ready before its pod ${podName(record, session)} was`] : [];
+    if (at === undefined || (podAt !== undefined && at >= podAt - SKEW_MS)) {
+      return [];
+    }
+    const text = `the session ${session} was ready before its pod ${podName(record, session)} was`;
+    // One of the watches may have told of it late.
+    return [podAt === undefined ? text : { text, from: at, to: podAt, excessMs: podAt - SKEW_MS - at }];
   });
   const broken = eventsOf(record, 'Session', 'broken').at(-1)?.object;
   const why = conditionsOf(broken).filter(({ type, status }) => type === ready.type && status !== ready.status);
@@ -67,10 +78,10 @@ export function saysWhenReady(record: LifeRecord): Finding[] {
     ...(has(broken, ready) ? ['a session is ready whose pod no node can run'] : []),
     ...(why.some(({ reason, message }) => (reason ?? '') !== '' && (message ?? '') !== '')
       ? []
-      : ['a session whose pod no node can run does not say why it is not ready']),
+      : [missingIf(why.length === 0, 'a session whose pod no node can run does not say why it is not ready')]),
     ...(record.page.includes(PAGE)
       ? []
-      : [`a ready session is not reached by its documented name: ${record.page || 'no answer'}`]),
+      : [missing(`a ready session is not reached by its documented name: ${record.page || 'no answer'}`)]),
     ...record.deaths,
   ];
 }
@@ -87,18 +98,21 @@ export function removesAllOfASession(record: LifeRecord): Finding[] {
     deletedAt(eventsOf(record, kind, name)) !== undefined;
   const wasThere = eventsOf(record, 'Pod', podName(record, 'ended')).length > 0;
   return [
-    ...(wasThere ? [] : ['the session to be ended never had a pod']),
+    ...(wasThere ? [] : [missing('the session to be ended never had a pod')]),
     ...(eventsOf(record, 'Session', 'ended').at(-1)?.type === 'DELETED'
       ? []
-      : [`its record was not gone after ${GONE_SECONDS} s`]),
-    ...(gone('Pod', podName(record, 'ended')) ? [] : ['the pod of an ended session is still there']),
+      : [missing(`its record was not gone after ${GONE_SECONDS} s`)]),
+    ...(gone('Pod', podName(record, 'ended')) ? [] : [missing('the pod of an ended session is still there')]),
     ...(names.service === undefined || gone('Service', names.service.replaceAll('${name}', 'ended'))
       ? []
-      : ['the Service of an ended session is still there']),
+      : [missing('the Service of an ended session is still there')]),
     ...(claim === undefined || claimGone === (claimsAtEnd === 'deleted')
       ? []
       : [
-          `the claim of an ended session was ${claimGone ? 'deleted' : 'kept'}, and is documented to be ${claimsAtEnd}`,
+          missingIf(
+            !claimGone,
+            `the claim of an ended session was ${claimGone ? 'deleted' : 'kept'}, and is documented to be ${claimsAtEnd}`,
+          ),
         ]),
     ...(neighbour !== undefined && deleted('PersistentVolumeClaim', neighbour)
       ? ['the claim of another session was deleted']
@@ -120,24 +134,29 @@ export function suspendsAndResumes(record: SuspendRecord): Finding[] {
     ({ at, type }) => type === 'ADDED' && at > record.suspendedAgainAt && at < record.resumedAt,
   );
   const uids = everOf(record, 'Pod', session);
+  const wentAtFirst = pods.some(
+    ({ at, type }) => type === 'DELETED' && at > record.suspendedAt && at <= record.suspendedAgainAt,
+  );
   const last = sessions.at(-1)?.object;
   return [
     ...notReady(record, session),
-    ...(pods.some(({ at, type }) => type === 'DELETED' && at > record.suspendedAt && at <= record.suspendedAgainAt)
-      ? []
-      : [`${GONE_SECONDS} s after it was suspended its pod was still there`]),
-    ...(saidSuspended(record.suspendedAt, record.resumedAt) ? [] : ['it never said that it is suspended']),
-    ...(between.length > 0 ? ['suspended twice, it had a pod again'] : []),
+    ...(wentAtFirst ? [] : [missing(`${GONE_SECONDS} s after it was suspended its pod was still there`)]),
+    ...(saidSuspended(record.suspendedAt, record.resumedAt) ? [] : [missing('it never said that it is suspended')]),
+    ...(between.length > 0 ? presupposing(wentAtFirst, ['suspended twice, it had a pod again']) : []),
     ...(claim !== undefined && deletedAt(eventsOf(record, 'PersistentVolumeClaim', claim)) !== undefined
       ? ['its claim was deleted']
       : []),
-    ...(record.marker === MARKER_TEXT ? [] : [`resumed, its data was ${JSON.stringify(record.marker || 'not there')}`]),
+    ...(record.marker === MARKER_TEXT
+      ? []
+      : presupposing(record.marker !== '' && wasReady(record, session, record.suspendedAt), [
+          `resumed, its data was ${JSON.stringify(record.marker || 'not there')}`,
+        ])),
     ...overlapping(record, session),
-    ...(pods.at(-1)?.type === 'DELETED' ? [] : ['asked to be suspended last, it has a pod']),
+    ...(pods.at(-1)?.type === 'DELETED' ? [] : [missing('asked to be suspended last, it has a pod')]),
     ...(has(last, conditions.suspended)
       ? []
-      : [`asked to be suspended last, it says ${JSON.stringify(conditionsOf(last))}`]),
-    ...(uids.size < 2 ? ['it was never resumed with another pod'] : []),
+      : [missing(`asked to be suspended last, it says ${JSON.stringify(conditionsOf(last))}`)]),
+    ...(uids.size < 2 ? [missing('it was never resumed with another pod')] : []),
     ...record.deaths,
   ];
 }
@@ -167,7 +186,7 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
     const pods = eventsOf(record, 'Pod', podName(record, session));
     const goesAt = deletedAt(pods);
     if (pods.length === 0) {
-      return [`the session ${session} never had a pod`];
+      return [missing(`the session ${session} never had a pod`)];
     }
     if (goesAt === undefined || goesAt > due) {
       return [
@@ -187,14 +206,14 @@ export function endsAtItsTime(record: ExpiryRecord): Finding[] {
     ...(deletedAt(keptEvents) === undefined ? [] : ['its record should have been kept; it was deleted']),
     ...(conditions.expired === undefined || has(kept?.object, conditions.expired)
       ? []
-      : [`kept, it does not say that its time was over: ${JSON.stringify(conditionsOf(kept?.object))}`]),
+      : [missing(`kept, it does not say that its time was over: ${JSON.stringify(conditionsOf(kept?.object))}`)]),
     ...(expiry?.policy === undefined
       ? []
       : [
           ...torn('dropped', record.endsAt, record.endsAt + due),
           ...(eventsOf(record, 'Session', 'dropped').at(-1)?.type === 'DELETED'
             ? []
-            : ['its record should have been deleted; it is still there']),
+            : [missing('its record should have been deleted; it is still there')]),
         ]),
     ...(record.missedAt === undefined || record.backAt === undefined
       ? []
@@ -210,20 +229,24 @@ export function survivesALostPod(record: LifeRecord): Finding[] {
   const goneAt = firstAt(pods, ({ type, object }) => type === 'DELETED' && object.metadata?.uid === record.lostUid);
   const next = pods.find(({ object, type }) => object.metadata?.uid !== record.lostUid && isPodReady({ object, type }));
   if (goneAt === undefined) {
-    return ['the pod of the session was never lost: it had none'];
+    return [missing('the pod of the session was never lost: it had none')];
   }
   const sessions = eventsOf(record, 'Session', 'lost').filter(({ at }) => at >= record.lostAt);
   const said = sessions.some(({ object }) => !has(object, conditions.ready));
   if (record.target.documented.lostPod === 'failed') {
-    return said ? [] : ['its pod was lost, and it is still ready'];
+    return said ? [] : [missing('its pod was lost, and it is still ready')];
   }
   return [
-    ...(next === undefined ? ['its pod was lost, and never came back'] : []),
-    ...(said ? [] : ['it was ready all the time, also while it had no pod']),
+    ...(next === undefined ? [missing('its pod was lost, and never came back')] : []),
+    ...(said ? [] : [missing('it was ready all the time, also while it had no pod')]),
     ...(next !== undefined && record.marker !== MARKER_TEXT
-      ? [`the pod that came back found ${JSON.stringify(record.marker || 'nothing')} on its claim`]
+      ? presupposing(record.marker !== '' && wasReady(record, 'lost', record.lostAt), [
+          `the pod that came back found ${JSON.stringify(record.marker || 'nothing')} on its claim`,
+        ])
       : []),
-    ...(has(sessions.at(-1)?.object, conditions.ready) ? [] : ['when its pod was back, it was not ready again']),
+    ...(has(sessions.at(-1)?.object, conditions.ready)
+      ? []
+      : [missing('when its pod was back, it was not ready again')]),
   ];
 }
 
@@ -246,7 +269,7 @@ export function leavesForeignObjects(record: LifeRecord): Finding[] {
         ...(events.some(({ object }) => has(object, ready))
           ? [`the session ${session} is ready with a ${kind} that is not its own`]
           : []),
-        ...(says ? [] : [`the session ${session} does not say that its ${kind} is somebody else’s`]),
+        ...(says ? [] : [missing(`the session ${session} does not say that its ${kind} is somebody else’s`)]),
       ];
     }),
     ...(record.foreign.length === 0 ? ['no name could be taken: nothing is documented'] : []),
@@ -282,7 +305,7 @@ export function givesIdentityAsAsked(record: LifeRecord): Finding[] {
       ? [`the pod of the session ${session} has an API token that was not asked for`]
       : [];
   return identified === undefined
-    ? ['the session that asks for a ServiceAccount never had a pod']
+    ? [missing('the session that asks for a ServiceAccount never had a pod')]
     : [
         ...(identified.serviceAccountName === IDENTITY
           ? []
@@ -305,11 +328,17 @@ export function managesManySessions(record: ManySessionsRecord): Finding[] {
   const most = REFUSED_AT_MOST * record.names.length;
   return [
     ...(late.length > 0
-      ? [`of ${record.names.length} sessions ${late.length} never became ready: ${late.slice(0, 5).join(', ')}`]
+      ? [
+          missing(
+            `of ${record.names.length} sessions ${late.length} never became ready: ${late.slice(0, 5).join(', ')}`,
+          ),
+        ]
       : []),
     ...(twice.length > 0 ? [`sessions with two pods: ${twice.join(', ')}`] : []),
     // A controller that is deployed by its own manifests does not go through the recording proxy.
-    ...(record.refused === 0 && record.target.start !== undefined ? ['none of its requests met the overload'] : []),
+    ...(record.refused === 0 && record.target.start !== undefined
+      ? [missing('none of its requests met the overload')]
+      : []),
     ...(record.refused > most
       ? [`while the API server was overloaded it asked ${record.refused} times, for ${record.names.length} sessions`]
       : []),
@@ -325,16 +354,15 @@ export function reportsByConditions(record: SuspendRecord): Finding[] {
   const { generation = 0 } = last?.metadata ?? {};
   const conditions = conditionsOf(last);
   return [
-    ...(conditions.length === 0 ? ['its status has no conditions'] : []),
+    ...(conditions.length === 0 ? [missing('its status has no conditions')] : []),
     ...conditions.flatMap((condition) => {
-      const missing = CONDITION_FIELDS.filter((field) => (condition[field] ?? '') === '');
-      return missing.length === 0 ? [] : [`the condition ${condition.type} has no ${missing.join(', ')}`];
+      const lacking = CONDITION_FIELDS.filter((field) => (condition[field] ?? '') === '');
+      return lacking.length === 0 ? [] : [`the condition ${condition.type} has no ${lacking.join(', ')}`];
     }),
     ...conditions
       .filter(({ observedGeneration }) => observedGeneration !== undefined && observedGeneration !== generation)
-      .map(
-        ({ type, observedGeneration }) =>
-          `${type} is of the generation ${observedGeneration}, when ${generation} was asked last`,
+      .map(({ type, observedGeneration }) =>
+        missing(`${type} is of the generation ${observedGeneration}, when ${generation} was asked last`),
       ),
   ];
 }

@@ -3,7 +3,7 @@
 import type { KubernetesObject } from '@kubernetes/client-node';
 import type { Stall } from '../../../fixtures/workloads/lib/heartbeat.ts';
 import { HarnessError } from '../../core/errors.ts';
-import type { Finding } from '../../core/findings.ts';
+import { type Finding, missing, missingIf } from '../../core/findings.ts';
 import type { Target } from '../../targets/load.ts';
 import type { Readiness, RunnerEvent, RunnerExit, Task, TaskEnd } from './driver.ts';
 
@@ -141,6 +141,28 @@ export function describeOutcome(record: Pick<RunnerRecord, 'events'>, task: Subm
   }
   const refusal = refusalOf(record, task);
   return refusal === undefined ? 'was never reported as ended' : `was refused: ${refusal}`;
+}
+
+/**
+ * A finding about what became of a task. It may be the machine's fault where nothing was reported of it, or where the
+ * runner gave it up before its agent was seen to run: whatever has a time limit ends so where nothing comes to run.
+ */
+export function aboutOutcome(
+  record: Pick<RunnerRecord, 'events' | 'objects' | 'target'>,
+  task: SubmittedTask,
+  text: string,
+): Finding {
+  const [end, ...others] = endsOf(record, task);
+  if (end === undefined) {
+    return missingIf(refusalOf(record, task) === undefined, text);
+  }
+  const isGivenUp = (end.outcome === 'failed' || end.outcome === 'timeout') && others.length === 0;
+  const { container } = record.target;
+  const ran = record.objects.some(
+    ({ at, kind, markers, object }) =>
+      at <= end.at && kind === 'Pod' && markers.includes(task.marker) && hasBegun(object, container),
+  );
+  return missingIf(isGivenUp && !ran, text);
 }
 
 /** A task's output as it arrived; empty where it was only measured. */
@@ -368,13 +390,17 @@ export function specsOf(record: Pick<RunnerRecord, 'objects' | 'tasks'>): AskedP
 /** Findings about the specification of every task's pod; that there is none is one. */
 export function eachSpec(record: RunnerRecord, evaluate: (who: string, spec: PodSpec) => Finding[]): Finding[] {
   const specs = specsOf(record);
-  return specs.length === 0 ? ['no pod of a task was seen'] : specs.flatMap(({ who, spec }) => evaluate(who, spec));
+  return specs.length === 0
+    ? [missing('no pod of a task was seen')]
+    : specs.flatMap(({ who, spec }) => evaluate(who, spec));
 }
 
 /** Findings about every task's pod as the cluster admitted it; that there is none is one. */
 export function eachPod(record: RunnerRecord, evaluate: (name: string, spec: PodSpec) => Finding[]): Finding[] {
   const pods = record.tasks.flatMap((task) => podsOf(record, task));
-  return pods.length === 0 ? ['no pod of a task was seen'] : pods.flatMap((pod) => evaluate(pod.name, specOf(pod)));
+  return pods.length === 0
+    ? [missing('no pod of a task was seen')]
+    : pods.flatMap((pod) => evaluate(pod.name, specOf(pod)));
 }
 
 /**

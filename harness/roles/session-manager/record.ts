@@ -62,6 +62,29 @@ export function isReady(pod: V1Pod | undefined): boolean {
   return pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
 }
 
+/**
+ * True when a pod was Ready when a call was made, and had not ended when it was answered. A command in one that does
+ * not run is refused whatever the manager does.
+ */
+export function ranDuring(
+  { objects }: Pick<ManagerRecord, 'objects'>,
+  name: string,
+  call: Pick<Call, 'at' | 'endedAt'> | undefined,
+): boolean {
+  const { at = 0, endedAt = 0 } = call ?? {};
+  const own = objects.filter(({ kind, object }) => kind === 'Pod' && object.metadata?.name === name);
+  const before = own.filter((event) => event.at <= at);
+  const { object } = before.at(-1) ?? {};
+  const during = own.filter((event) => event.at > at && event.at <= endedAt + REPORTED_MS);
+  return (
+    isReady(object as V1Pod | undefined) &&
+    during.every((event) => event.type !== 'DELETED' && isReady(event.object as V1Pod))
+  );
+}
+
+/** The end of a container is reported some time after a command in it was refused for that. */
+const REPORTED_MS = 5_000;
+
 /** A pod whose creation was answered by an error may be there all the same: it is then seen within so long. */
 const REFUSED_SECONDS = 3;
 

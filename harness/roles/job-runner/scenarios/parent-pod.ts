@@ -3,9 +3,11 @@
 import { randomBytes } from 'node:crypto';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { NotTestable } from '../../../core/errors.ts';
+import type { Finding } from '../../../core/findings.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { type LaunchedRunner, withJobRunner, withReadyJobRunner } from '../launch.ts';
 import {
+  aboutOutcome,
   allOver,
   describeOutcome,
   endsOf,
@@ -195,18 +197,20 @@ export function agentOf(
 }
 
 /** How the second task failed to go on with the session of the first; undefined: it did go on. */
-export function describeResumption(record: ParentPodRecord): [string] | undefined {
+export function describeResumption(record: ParentPodRecord): [Finding] | undefined {
   const first = taskNamed(record, 'first');
   const session = first === undefined ? undefined : endsOf(record, first)[0]?.session;
   if (first === undefined || session === undefined) {
     const what = first === undefined ? 'was not submitted' : describeOutcome(record, first);
-    return [`no session was named: the task ${what}`];
+    const text = `no session was named: the task ${what}`;
+    return [first === undefined ? text : aboutOutcome(record, first, text)];
   }
   const again = taskNamed(record, 'again');
   const turn = new RegExp(`session ${escaped(session)} turn (\\d+)`).exec(record.logs.again ?? '')?.[1];
   if (again === undefined || turn === undefined) {
     const what = again === undefined ? 'was not submitted' : describeOutcome(record, again);
-    return [`the second task did not go on with the session ${session}: it ${what}`];
+    const text = `the second task did not go on with the session ${session}: it ${what}`;
+    return [again === undefined ? text : aboutOutcome(record, again, text)];
   }
   return turn === '2'
     ? undefined

@@ -1,6 +1,7 @@
 /** A runner that is started where it cannot do its work, or with settings that are wrong (JL-20, JL-21, JL-44). */
 
 import { NotApplicable } from '../../../core/errors.ts';
+import { type Finding, missing } from '../../../core/findings.ts';
 import { mayMakeQuotas, podQuota } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import { type LaunchedRunner, withJobRunner } from '../launch.ts';
@@ -153,10 +154,10 @@ async function untilNamed(runner: LaunchedRunner, cause: string, named: string):
 }
 
 /** How a start went that should have been refused with its cause named; undefined: it was. */
-export function describeStart(refusal: RefusalRecord): string | undefined {
+export function describeStart(refusal: RefusalRecord): Finding | undefined {
   const { readiness, cause, named, exit, target } = refusal;
   if (readiness === undefined) {
-    return `with ${cause} it neither started nor reported why not within ${target.startSeconds} s`;
+    return missing(`with ${cause} it neither started nor reported why not within ${target.startSeconds} s`);
   }
   if (readiness.ready && exit === undefined) {
     return `with ${cause} it started all the same`;
@@ -164,5 +165,5 @@ export function describeStart(refusal: RefusalRecord): string | undefined {
   const said = saidBy(refusal);
   return new RegExp(named, 'i').test(said)
     ? undefined
-    : `with ${cause} it did not start, but does not name that: ${said.slice(0, 300)}`;
+    : missing(`with ${cause} it did not start, but does not name that: ${said.slice(0, 300)}`);
 }

@@ -24,6 +24,8 @@ export const KEPT_PODS = ['running', 'young', 'foreign'];
  * asked.
  */
 const APART_SECONDS = 6;
+/** By so much the young pod is younger than what is asked for. */
+export const YOUNGER_SECONDS = APART_SECONDS / 2;
 const AN_HOUR_MS = 3_600_000;
 /** After its answer nothing more is deleted. */
 const SETTLED_SECONDS = 2;

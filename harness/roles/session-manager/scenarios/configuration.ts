@@ -14,6 +14,8 @@ export interface BadKubeconfig {
   /** It could be called after the configuration, and after a restart. */
   answersAfter: boolean;
   startsAgain: boolean;
+  /** What it lacks of these two came too late, while its process ran. */
+  isLate?: true;
 }
 
 export interface ConfigurationRecord extends ManagerRecord {
@@ -123,11 +125,20 @@ async function useBadKubeconfig(
   if (content !== undefined) {
     await writeFile(path, content);
   }
-  const answers = async (): Promise<boolean> => (await manager.call('getConfiguration', {})).status !== undefined;
+  const before = manager.record().deaths.length;
+  let isSilent = false;
+  const answers = async (): Promise<boolean> => {
+    const { status, late } = await manager.call('getConfiguration', {});
+    isSilent ||= status === undefined && late !== true;
+    return status !== undefined;
+  };
   const configured = await manager.call('configure', { enabled: true, namespace, kubeconfig: path });
   const test = target.capabilities.includes('connection-test')
     ? { test: await manager.call('testConnection', { namespace }) }
     : {};
+  isSilent ||= configured.status === undefined && configured.late !== true;
   const answersAfter = configured.status !== undefined && (await answers());
-  return { what, ...test, answersAfter, startsAgain: (await manager.restart()) && (await answers()) };
+  const startsAgain = (await manager.restart()) && (await answers());
+  const isLate = !isSilent && manager.record().deaths.length === before;
+  return { what, ...test, answersAfter, startsAgain, ...(isLate ? { isLate } : {}) };
 }
