@@ -1,5 +1,5 @@
 import type { AuthenticationV1Api, CoreV1Api } from '@kubernetes/client-node';
-import { HarnessError } from '../core/errors.ts';
+import { HarnessError, Violation } from '../core/errors.ts';
 import type { ApiRequest } from './api-requests.ts';
 
 export interface TokenRequestOptions {
@@ -71,7 +71,16 @@ export async function reviewToken(
   };
 }
 
-/** HTTP status of a self-review, which every authenticated ServiceAccount may make, with `token` alone. */
+/** True for an answer of a server that has too much to do, or fails: it says nothing of what was asked. */
+export function saysNothing(status: number): boolean {
+  return status === 429 || status >= 500;
+}
+
+/**
+ * HTTP status of a self-review, which every authenticated ServiceAccount may make, with `token` alone.
+ *
+ * @throws Violation that may be the machine's fault where the API server neither takes nor refuses the token
+ */
 export async function callWithToken(requestWithoutCredentials: ApiRequest, token: string): Promise<number> {
   const response = await requestWithoutCredentials('/apis/authentication.k8s.io/v1/selfsubjectreviews', {
     method: 'POST',
@@ -79,5 +88,8 @@ export async function callWithToken(requestWithoutCredentials: ApiRequest, token
     body: JSON.stringify({ apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' }),
   });
   await response.arrayBuffer();
+  if (saysNothing(response.status)) {
+    throw new Violation(`the API server answered ${response.status} to a call with a token`, true);
+  }
   return response.status;
 }

@@ -3,7 +3,7 @@
  * content with having seen nothing.
  */
 
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import {
   assertRoomForReload,
   beforeToken,
@@ -26,12 +26,12 @@ import { simulatedSetup, succeeded } from '../../harness/roles/token-client/simu
  * AI-30: each provider's endpoint is only ever presented tokens of that provider's file, with calls of all at the same
  * time too.
  */
-export function presentsEachTokenToItsProvider(session: ClientSession): string[] {
+export function presentsEachTokenToItsProvider(session: ClientSession): Finding[] {
   const findings = concurrency(session);
   for (const { name, tokenPath, audience } of session.providers) {
     const presented = presentedTokens(session).filter(({ provider }) => provider === name);
     if (presented.length === 0) {
-      findings.push(`${name} was never presented a token, so nothing is known of it`);
+      findings.push(missing(`${name} was never presented a token, so nothing is known of it`));
     }
     const others = session.providers.filter((other) => other.name !== name);
     for (const { at, parameter, token } of presented) {
@@ -53,7 +53,7 @@ export function presentsEachTokenToItsProvider(session: ClientSession): string[]
 }
 
 /** AI-31: each resource server is only ever sent access tokens that its own provider issued. */
-export function sendsEachAccessTokenToItsResourceServer(session: ClientSession): string[] {
+export function sendsEachAccessTokenToItsResourceServer(session: ClientSession): Finding[] {
   const findings = concurrency(session);
   const issuer = new Map(
     session.exchanges.flatMap(({ accessToken, provider }) =>
@@ -65,7 +65,7 @@ export function sendsEachAccessTokenToItsResourceServer(session: ClientSession):
       ({ provider, token }) => provider === name && token !== undefined,
     );
     if (!sent.some(({ status }) => status === 200)) {
-      findings.push(`${name}: no call was accepted, so nothing is known of it`);
+      findings.push(missing(`${name}: no call was accepted, so nothing is known of it`));
     }
     for (const { at, token } of sent) {
       const from = issuer.get(token?.sha256 ?? '');
@@ -90,25 +90,25 @@ export function keepsOthersWorking(session: ClientSession): Finding[] {
   const emptied = simulatedSetup(session, 'emptied')?.name;
   const failing = blanked.findLast(({ provider }) => provider === LATE || provider === emptied);
   if (failing === undefined) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   const broken = failing.provider === LATE ? [] : succeeded(session, 'emptied', `a call of ${emptied}`);
   if (broken.length > 0) {
     return broken;
   }
   if (failing.ok) {
-    return [`${failing.provider} did not fail with its token file blank, so nothing is known of the others`];
+    return [missing(`${failing.provider} did not fail with its token file blank, so nothing is known of the others`)];
   }
   const worked = providers.filter(
     ({ name }) => calls.findLast(({ phase, provider }) => phase === 'paced' && provider === name)?.ok === true,
   );
   if (worked.length === 0) {
-    return [`no other provider worked before ${failing.provider} failed, so nothing is known of them`];
+    return [missing(`no other provider worked before ${failing.provider} failed, so nothing is known of them`)];
   }
   return worked.flatMap(({ name }) => {
     const made = blanked.filter(({ provider }) => provider === name);
     if (made.length === 0) {
-      return [`${name} was not called while ${failing.provider} failed`];
+      return [missing(`${name} was not called while ${failing.provider} failed`)];
     }
     return failuresOf(
       made,
@@ -126,7 +126,7 @@ export function neverFallsBack(session: ClientSession): Finding[] {
   const without = calls.filter(({ phase }) => withoutToken(phase) !== undefined);
   const there = calls.find(({ phase }) => phase === 'refused');
   if (without.length < 2 || there === undefined) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   const early = <R extends { at: string }>(records: R[]): R[] => beforeToken(session, records, there);
   const findings = [
@@ -159,9 +159,9 @@ export function neverFallsBack(session: ClientSession): Finding[] {
   return findings;
 }
 
-function concurrency({ calls }: ClientSession): string[] {
+function concurrency({ calls }: ClientSession): Finding[] {
   const together = new Set(calls.filter(({ phase }) => phase === 'concurrent').map(({ provider }) => provider));
-  return together.size > 1 ? [] : ['no calls of two providers were made at the same time'];
+  return together.size > 1 ? [] : [missing('no calls of two providers were made at the same time')];
 }
 
 /** The same of an access token that such an exchange gave, at its own resource server. */

@@ -1,7 +1,7 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
-import type { Finding } from '../../harness/core/findings.ts';
-import { assumes, saidBy } from '../../harness/roles/job-runner/record.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
+import { assumes, endsOf, saidBy, taskNamed } from '../../harness/roles/job-runner/record.ts';
 import {
   agentOf,
   type ClaimRecord,
@@ -10,7 +10,7 @@ import {
 } from '../../harness/roles/job-runner/scenarios/parent-pod.ts';
 import { describeStart } from '../../harness/roles/job-runner/scenarios/refusals.ts';
 
-const NO_POD = ['the task had no pod'];
+const NO_POD = [missing('the task had no pod')];
 
 /** PV-20: the parent pod's claim is at the same path in the agent's pod. */
 export function mountsTheClaim(record: ParentPodRecord): Finding[] {
@@ -33,13 +33,21 @@ export function mountsTheClaim(record: ParentPodRecord): Finding[] {
 export function sharesFiles(record: ParentPodRecord): Finding[] {
   assumes(record, 'shared-claim');
   const { fromParent, fromAgent } = record.written;
+  const task = taskNamed(record, 'first');
+  // An agent that has not come to its end may not have come to read and to write.
+  const hasEnded = task !== undefined && endsOf(record, task).some(({ outcome }) => outcome === 'succeeded');
   return [
     ...(record.logs.first?.includes(`: ${fromParent}`) === true
       ? []
-      : ['the agent did not read what the parent pod had written']),
+      : [missingIf(!hasEnded, 'the agent did not read what the parent pod had written')]),
     ...(record.readBack === fromAgent
       ? []
-      : [`the parent pod read ${JSON.stringify(record.readBack)}, and not what the agent had written`]),
+      : [
+          missingIf(
+            !hasEnded,
+            `the parent pod read ${JSON.stringify(record.readBack)}, and not what the agent had written`,
+          ),
+        ]),
   ];
 }
 
@@ -62,7 +70,7 @@ export function keepsAgentsApart(record: ParentPodRecord): Finding[] {
   });
   const [one, other] = homes;
   if (one === undefined || other === undefined) {
-    return ['an agent did not print its HOME'];
+    return [missing('an agent did not print its HOME')];
   }
   return one === other && one !== 'a place of its own' ? [`two agents share the home ${one}`] : [];
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { textOf } from '../../harness/core/findings.ts';
+import { type Finding, textOf } from '../../harness/core/findings.ts';
 import type { PolicyRule } from '../../harness/core/policy-rule.ts';
 import { type ApiRecord, askedFor } from '../../harness/kubernetes/api-record.ts';
 import { namesRight } from '../../harness/kubernetes/refusals.ts';
@@ -242,4 +242,41 @@ it('RB-21 takes a right that the runner names when it does not start without it 
   expect(askedBeforeStart(documented, record([LIST_JOBS]), { readiness: { ready: true, at: 1 }, events: [] })).toEqual(
     [],
   );
+});
+
+describe('what had not come by the end may be the machine’s fault', () => {
+  const { readiness: _, ...silent } = record([LIST_JOBS]);
+  const open = record([LIST_JOBS], { events: [], target: rules([rule('batch', 'jobs', 'list', 'get')]) });
+  const said = {
+    ...together(target(), []),
+    starts: [{ right: { verb: 'get', group: '', resource: 'pods' }, said: '' }],
+  };
+  const work = (more: Partial<WorkWithout>): Finding[] =>
+    reportsRefusedCalls({
+      ...together(target(), []),
+      work: [{ without: 'get pods', task: task('x'), refusedAt: 1, refusals: ['no'], said: [], ...more }],
+    });
+
+  it.each<[id: string, findings: Finding[], text: string]>([
+    ['RB-20', worksUnderItsRules(silent), 'it reported nothing'],
+    ['RB-20', worksUnderItsRules(open), 'no task was reported as succeeded'],
+    ['RB-21', documentsOnlyWhatItUses({ ...open, unused: [] }), 'documented but never used'],
+    ['RB-21', worksUnderTheSmallestRole({ ...open, unused: [], underSmallest: silent }), 'it reported nothing'],
+    ['RB-24', work({}), 'had no end'],
+    ['RB-24', reportsRefusedCalls({ ...together(target(), []), work: [] }), 'none of its calls was refused'],
+    ['RB-25', namesWhatIsMissing(said), 'it reported nothing in time'],
+  ])('%s: %#', (_id, findings, text) => {
+    expect(findings).toContainEqual({ text: expect.stringContaining(text), missing: true });
+  });
+
+  it.each<[id: string, findings: Finding[], text: string]>([
+    [
+      'RB-20',
+      worksUnderItsRules(record([], { readiness: { ready: false, at: READY, reason: 'no' } })),
+      'the runner refused to start',
+    ],
+    ['RB-24', work({ outcome: 'succeeded' }), 'was reported as succeeded'],
+  ])('%s, seen: %#', (_id, findings, text) => {
+    expect(findings).toContainEqual(expect.stringContaining(text));
+  });
 });

@@ -1,7 +1,7 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
 import { NotTestable } from '../../harness/core/errors.ts';
-import { type Finding, missing } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf, presupposing } from '../../harness/core/findings.ts';
 import type { SensitiveRight } from '../../harness/core/policy-rule.ts';
 import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
@@ -15,12 +15,14 @@ import {
 } from '../../harness/kubernetes/rbac.ts';
 import { namesRight, REFUSED, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import {
+  aboutOutcome,
   assumes,
   isOver,
   podsOf,
   type RunnerRecord,
   type SubmittedTask,
   specOf,
+  taskNamed,
 } from '../../harness/roles/job-runner/record.ts';
 import {
   type RightsRecord,
@@ -58,7 +60,12 @@ export function worksUnderItsRules(record: RightsRecord): Finding[] {
     const words = record.readiness === undefined ? 'it reported nothing' : record.readiness.reason;
     const refused = record.requests.filter(({ code }) => code === 403).map(kindOf);
     const what = refused.length === 0 ? '' : `; refused by the API server: ${[...new Set(refused)].join(', ')}`;
-    return [quoting(`with exactly the documented Role bound, the runner refused to start${what}`, words)];
+    return [
+      missingIf(
+        record.readiness === undefined,
+        quoting(`with exactly the documented Role bound, the runner refused to start${what}`, words),
+      ),
+    ];
   }
   const task = record.tasks.find(({ label }) => label === 'succeeds');
   const succeeded = record.events.some(
@@ -66,18 +73,28 @@ export function worksUnderItsRules(record: RightsRecord): Finding[] {
   );
   const refusals = new Map(refusedAtWork(record).map((request) => [kindOf(request), request]));
   return [
-    ...(succeeded ? [] : ['under its documented rules no task was reported as succeeded']),
+    ...(succeeded ? [] : [aboutTask(record, task, 'under its documented rules no task was reported as succeeded')]),
     ...[...refusals].map(([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`),
   ];
 }
 
+function aboutTask(record: RunnerRecord, task: SubmittedTask | undefined, text: string): Finding {
+  return task === undefined ? missing(text) : aboutOutcome(record, task, text);
+}
+
 /** RB-21: no documented right is surplus: never used by an exercise that does all that is declared. */
-export function documentsOnlyWhatItUses({ target, requests, unused }: SmallestRoleRecord): Finding[] {
+export function documentsOnlyWhatItUses({ unused, ...record }: SmallestRoleRecord): Finding[] {
+  const { target, requests } = record;
   const excused = new Set(unused.map(({ right }) => describeRight(right)));
-  return neverUsed(
-    unusedRights(target.rules, requests)
-      .map(describeRight)
-      .filter((right) => !excused.has(right)),
+  const task = taskNamed(record, 'succeeds');
+  // It had no use for a right in what it did not come to.
+  return presupposing(
+    task !== undefined && isOver(record, task),
+    neverUsed(
+      unusedRights(target.rules, requests)
+        .map(describeRight)
+        .filter((right) => !excused.has(right)),
+    ),
   );
 }
 
@@ -93,7 +110,12 @@ export function worksUnderTheSmallestRole({ underSmallest: second, ...first }: S
   }
   if (second.readiness?.ready !== true) {
     const words = second.readiness === undefined ? 'it reported nothing' : second.readiness.reason;
-    return [quoting('with the smallest Role bound, the runner refused to start', words)];
+    return [
+      missingIf(
+        second.readiness === undefined,
+        quoting('with the smallest Role bound, the runner refused to start', words),
+      ),
+    ];
   }
   const known = new Set(
     refusedAtWork(first)
@@ -177,7 +199,7 @@ export function namesWhatIsMissing({ target, starts }: StartsRecord): Finding[] 
   return starts.flatMap(({ right, readiness, said }) => {
     const text = describeRight(right);
     if (readiness === undefined) {
-      return [`with \`${text}\` revoked, it reported nothing in time`];
+      return [missing(`with \`${text}\` revoked, it reported nothing in time`)];
     }
     // A runner that goes on must have reported that something is wrong, and not only mentioned it.
     const lines = readiness.ready ? said.split('\n').filter((line) => PROBLEM.test(line)) : [said];
@@ -197,14 +219,14 @@ const PROBLEM = new RegExp(`${REFUSED.source}|missing|lacks?\\b|warn|fail`, 'i')
 export function reportsRefusedCalls({ work }: RefusalsRecord): Finding[] {
   const asked = work.filter(({ refusedAt }) => refusedAt !== undefined);
   if (asked.length === 0) {
-    return ['none of its calls was refused, whichever right was revoked'];
+    return [missing('none of its calls was refused, whichever right was revoked')];
   }
   return asked
     .filter(({ said, outcome }) => !said.some(tellsOfRefusal) && outcome !== 'failed' && outcome !== 'refused')
     .map(({ without, refusals, outcome }) => {
       const task = outcome === undefined ? 'had no end' : `was reported as ${outcome}`;
       const refused = `with \`${without}\` revoked, the API server refused (${refusals.join('; ')})`;
-      return `${refused}; it reported nothing of that, and the task ${task}`;
+      return missingIf(outcome === undefined, `${refused}; it reported nothing of that, and the task ${task}`);
     });
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { HarnessError } from '../../harness/core/errors.ts';
-import { comparedWithReview, lacksRight } from './reviews.ts';
+import { assertAnswered, comparedWithReview, lacksRight } from './reviews.ts';
 
 const LACKS = 'secrets is forbidden: User "u" cannot list resource "secrets" in API group "" in the namespace "a"';
 const review = (allowed: boolean) => ({ status: 201, body: { status: { allowed } } });
@@ -30,4 +30,11 @@ test('the want of a right is told from the prevention of escalation', () => {
   const escalates = 'roles "r" is forbidden: user "u" is attempting to grant RBAC permissions not currently held';
   expect(lacksRight({ status: 403, message: escalates })).toBe(false);
   expect(lacksRight({ status: 403, message: LACKS })).toBe(true);
+});
+
+test('an API server that has too much to do neither allows nor refuses, which may be the machine’s fault', () => {
+  expect(() => assertAnswered({ 'list pods': 403, 'get pods': 404 })).not.toThrow();
+  expect(() => assertAnswered({ 'list pods': 403, 'get pods': 504 })).toThrow(
+    expect.objectContaining({ message: expect.stringContaining('get pods (504)'), mayBeTheMachine: true }),
+  );
 });

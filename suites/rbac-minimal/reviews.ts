@@ -1,4 +1,5 @@
-import { HarnessError } from '../../harness/core/errors.ts';
+import { HarnessError, Violation } from '../../harness/core/errors.ts';
+import { saysNothing } from '../../harness/kubernetes/cluster-tokens.ts';
 import type { CallAnswer } from './calls.ts';
 
 const FORBIDDEN = 403;
@@ -11,9 +12,17 @@ export function lacksRight({ status, message = '' }: CallAnswer): boolean {
   return status === FORBIDDEN && /\bcannot \w+ resource\b/.test(message);
 }
 
-/** Answers that say nothing of a right: nobody was recognized, too many requests, an error of the server. */
-function saysNothing(status: number): boolean {
-  return status === 401 || status === 429 || status >= 500;
+/**
+ * For answers that have to say something of a right.
+ *
+ * @throws Violation that may be the machine's fault where the API server had too much to do to answer, or failed
+ */
+export function assertAnswered(statuses: Record<string, number>): void {
+  const unanswered = Object.entries(statuses).filter(([, status]) => saysNothing(status));
+  if (unanswered.length > 0) {
+    const list = unanswered.map(([what, status]) => `${what} (${status})`).join(', ');
+    throw new Violation(`the API server neither allowed nor refused: ${list}`, true);
+  }
 }
 
 /** A call beside what the access review said of it (RB-05). */
@@ -37,7 +46,7 @@ export function comparedWithReview(called: CallAnswer | undefined, reviewed: Cal
     );
   }
   const { status } = called;
-  const isCounted = status === FORBIDDEN ? lacksRight(called) : !saysNothing(status);
+  const isCounted = status === FORBIDDEN ? lacksRight(called) : status !== 401 && !saysNothing(status);
   return {
     acts: isCounted ? (status === FORBIDDEN ? 'refused' : 'allowed') : 'not counted',
     status,

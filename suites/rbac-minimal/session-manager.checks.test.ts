@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { textOf } from '../../harness/core/findings.ts';
+import { missing, textOf } from '../../harness/core/findings.ts';
 import type { ApiRecord } from '../../harness/kubernetes/api-record.ts';
+import type { Call } from '../../harness/roles/session-manager/driver.ts';
+import type { PermissionsRecord } from '../../harness/roles/session-manager/scenarios/permissions.ts';
+import type { WorkRecord } from '../../harness/roles/session-manager/scenarios/work.ts';
 import type { SessionRightsRecord } from '../../harness/roles/session-manager/sessions/permissions.ts';
 import type { ResourceTarget } from '../../harness/roles/session-manager/target.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
@@ -11,6 +14,8 @@ import {
   sessionsNeedNoMore,
   sessionsStayInTheirNamespace,
   sessionsUseWhatIsDocumented,
+  tellsRefusals,
+  worksUnderItsRules,
 } from './session-manager.checks.ts';
 
 const reference = loadTarget(
@@ -64,4 +69,33 @@ test('wildcards, verbs that do not exist and other namespaces are findings (RB-2
   expect(texts(sessionsDeclareSensitiveRights(bad))).toMatch(/a wildcard/);
   expect(texts(sessionsDocumentKnownVerbs(bad))).toMatch(/verb `exec`/);
   expect(texts(sessionsStayInTheirNamespace(bad))).toMatch(/asked for list pods/);
+});
+
+test('what had not come by the end may be the machine’s fault, and what was seen is not', () => {
+  expect(sessionsNeedNoMore(record([]))).toEqual([missing('it asked the API server for nothing')]);
+  const get: Call = {
+    ...{ operation: 'getPod', input: { name: 'agent', namespace: 'n' } },
+    at: 5,
+    endedAt: 6,
+    text: '',
+  };
+  const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
+  const work = (at: number) =>
+    worksUnderItsRules({
+      ...{ steps: { get: { ...get, status: 404 } }, requests: [], namespace: 'n' },
+      objects: [{ at, type: 'MODIFIED', kind: 'Pod', object: { metadata: { name: 'agent' }, status: ready } }],
+    } as unknown as WorkRecord);
+  expect(work(1)).toEqual([expect.stringContaining('does not create a pod and get it')]);
+  expect(work(7)).toEqual([missing('under its documented rules it does not create a pod and get it')]);
+  const refused = (call: Partial<Call>) =>
+    tellsRefusals({
+      work: [
+        {
+          right: { verb: 'get', group: '', resource: 'pods' },
+          refused: [{ call: { ...get, ...call }, messages: ['forbidden'] }],
+        },
+      ],
+    } as unknown as PermissionsRecord);
+  expect(refused({ status: 200 })).toEqual([expect.stringContaining('as if nothing had happened')]);
+  expect(refused({ late: true })).toEqual([{ text: expect.stringContaining('was not answered'), missing: true }]);
 });

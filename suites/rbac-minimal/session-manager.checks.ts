@@ -1,11 +1,12 @@
 /** The requirements of RBAC for session managers, as functions of what was seen; nothing wrong is an empty list. */
 
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
 import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import { describeRight, ruleAllows, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
 import { namesRight, tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { describeCall, isSuccess } from '../../harness/roles/session-manager/driver.ts';
+import { ranDuring } from '../../harness/roles/session-manager/record.ts';
 import type {
   PermissionsRecord,
   ServiceAccountsRecord,
@@ -41,7 +42,14 @@ export function refusedKinds({
 export function worksUnderItsRules(record: WorkRecord): Finding[] {
   const { get } = record.steps;
   return [
-    ...(get !== undefined && isSuccess(get) ? [] : ['under its documented rules it does not create a pod and get it']),
+    ...(get !== undefined && isSuccess(get)
+      ? []
+      : [
+          missingIf(
+            get === undefined || !ranDuring(record, 'agent', get) || get.late === true,
+            'under its documented rules it does not create a pod and get it',
+          ),
+        ]),
     ...[...refusedKinds(record)].map(
       ([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`,
     ),
@@ -74,7 +82,7 @@ export function worksUnderTheSmallestRole({ underSmallest, ...documented }: Smal
 export function tellsRefusals({ work }: PermissionsRecord): Finding[] {
   const refused = work.flatMap(({ right, refused: calls }) => calls.map((seen) => ({ right, ...seen })));
   if (refused.length === 0) {
-    return ['none of its calls was refused, whichever right was revoked'];
+    return [missing('none of its calls was refused, whichever right was revoked')];
   }
   return refused
     .filter(({ call }) => call.status === undefined || (isSuccess(call) && !tellsOfRefusal(call.text)))
@@ -85,7 +93,7 @@ export function tellsRefusals({ work }: PermissionsRecord): Finding[] {
       const why = refusal === '' ? '' : `: ${refusal}`;
       const asked = `with \`${describeRight(right)}\` revoked (refused with 403${why}), ${operation} ${what}`;
       return died === undefined
-        ? quoting(asked, describeCall(call), 'It answered')
+        ? missingIf(call.late === true, quoting(asked, describeCall(call), 'It answered'))
         : quoting(`${asked}, and ${died}`, lastErrorLines(call.lastOutput ?? []));
     });
 }
@@ -104,10 +112,14 @@ export function namesMissingRights({ work }: PermissionsRecord): Finding[] {
   );
   return [...answers].map(([what, group]) => {
     const rights = group.map(({ right }) => `\`${describeRight(right)}\``).join(', ');
-    return quoting(
+    const text = quoting(
       `${group.length} of ${tested.length} rights, revoked one at a time, are not named by the connection test, which ${what}: ${rights}`,
       [...new Set(group.map(({ test }) => describeCall(test)))].slice(0, 3),
       'It answered',
+    );
+    return missingIf(
+      group.every(({ test }) => test.late === true),
+      text,
     );
   });
 }
@@ -123,7 +135,9 @@ export function choosesNoServiceAccount({ accounts, call, target }: ServiceAccou
 /** RB-20s: nothing that it asks for is refused, or allowed by rules alone that are not documented. */
 export function sessionsNeedNoMore({ observations }: SessionRightsRecord): Finding[] {
   return [
-    ...(observations.every(({ requests }) => requests.length === 0) ? ['it asked the API server for nothing'] : []),
+    ...(observations.every(({ requests }) => requests.length === 0)
+      ? [missing('it asked the API server for nothing')]
+      : []),
     ...observations.flatMap((record) => {
       const { namespaced, cluster, undocumented } = record.target.rules;
       const beyond = record.requests.filter(

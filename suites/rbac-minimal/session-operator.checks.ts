@@ -21,7 +21,7 @@ function notCompleted(record: OperatorRecord, when: string): Finding[] {
 /** RB-20o: it does its work, and nothing that it asks for is refused. */
 export function worksUnderItsRules(record: WorkRecord): Finding[] {
   return [
-    ...(record.sessions.length === 0 ? ['no session was begun'] : []),
+    ...(record.sessions.length === 0 ? [missing('no session was begun')] : []),
     ...notCompleted(record, 'under its documented rules'),
     ...[...refusedKinds(record)].map(
       ([kind, { code, message }]) => `refused ${kind} (${code}): ${message ?? 'no reason given'}`,
@@ -58,12 +58,13 @@ export function worksUnderTheSmallestRole({ underSmallest, ...documented }: Smal
 export function reportsRefusals({ without }: MissingRightsRecord): Finding[] {
   const refused = without.filter((one) => one.refused.length > 0);
   if (refused.length === 0) {
-    return ['none of its calls was refused, whichever right was revoked'];
+    return [missing('none of its calls was refused, whichever right was revoked')];
   }
   return refused
     .filter(({ lines, gaveUp }) => !gaveUp && !lines.some(tellsOfRefusal))
-    .map(
-      ({ right, refused: [first] }) =>
+    .map(({ right, refused: [first] }) =>
+      missing(
         `with \`${describeRight(right)}\` revoked, the API server refused (${first?.message}); it reported nothing of that`,
+      ),
     );
 }

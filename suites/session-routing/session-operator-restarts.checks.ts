@@ -1,4 +1,4 @@
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import {
   completeAt,
   describeThings,
@@ -18,7 +18,7 @@ export function makesUpAtItsStart(record: OperatorRecord): Finding[] {
   const comes = sessionOf(record, 'comes meanwhile');
   const stays = sessionOf(record, 'stays');
   if (comes === undefined || stays === undefined) {
-    return ['no session came while it was away'];
+    return [missing('no session came while it was away')];
   }
   return [comes, stays].flatMap((session) => {
     const there = thereAt(thingsOf(record, session.hash), record.endedAt);
@@ -32,7 +32,7 @@ export function removesOrphansAtItsStart(record: OperatorRecord): Finding[] {
   const gone = sessionOf(record, 'goes meanwhile');
   const again = markAt(record, 'starts again');
   if (gone === undefined) {
-    return ['no session went while it was away'];
+    return [missing('no session went while it was away')];
   }
   const left = thereAt(thingsOf(record, gone.hash), record.endedAt);
   const text = `of a session whose pod went while it was away is left: ${describeThings(left)}`;
@@ -45,7 +45,7 @@ export function leavesForeignRecordsAlone(record: OperatorRecord): Finding[] {
   const isThere = record.foreign.records.some(({ name }) => name === taken?.host);
   return isThere && taken?.podGoneAt !== undefined
     ? foreignRecordsGone(record)
-    : ['no session had a name that somebody else’s record has'];
+    : [missing('no session had a name that somebody else’s record has')];
 }
 
 /** SR-11: failures of the provider are got over, and a session that goes as soon as it has come leaves nothing. */
@@ -55,7 +55,7 @@ export function getsOverFailures(record: OperatorRecord): Finding[] {
   const amid = sessionOf(record, GOES_AMID);
   const control = sessionOf(record, 'control');
   if (through === undefined || short === undefined || amid === undefined || control === undefined) {
-    return ['no session came while the provider failed'];
+    return [missing('no session came while the provider failed')];
   }
   const made = [through, control].flatMap((session) => {
     const things = thingsOf(record, session.hash);
@@ -65,7 +65,9 @@ export function getsOverFailures(record: OperatorRecord): Finding[] {
   });
   const left = [through, short, amid].flatMap((session) => {
     const there = thereAt(thingsOf(record, session.hash), record.endedAt);
-    return there.length === 0 ? [] : [`of the session that ${session.label} is left: ${describeThings(there)}`];
+    return there.length === 0
+      ? []
+      : [missing(`of the session that ${session.label} is left: ${describeThings(there)}`)];
   });
   return [...made, ...left];
 }
@@ -75,7 +77,7 @@ export function startsHonestly({ replicas, lines, without, wentOn, blind }: Star
   const settings = without.flatMap((variable) => {
     const exit = replicas.find(({ replica }) => replica === variable)?.exit;
     if (exit === undefined || wentOn.includes(variable)) {
-      return [`with \`${variable}\` unset, it keeps running`];
+      return [missing(`with \`${variable}\` unset, it keeps running`)];
     }
     const said = lines.filter(({ replica, text }) => replica === variable && text.includes(variable));
     return [
@@ -97,11 +99,11 @@ export function endsInPeace(record: OperatorRecord): Finding[] {
   const [first] = record.replicas;
   const stays = sessionOf(record, 'stays');
   if (first?.signalledAt === undefined || stays === undefined) {
-    return ['it was sent no SIGTERM'];
+    return [missing('it was sent no SIGTERM')];
   }
   const { signalledAt, exit, healthyAt } = first;
   const { sigtermSeconds } = stays.documented;
-  const findings: Finding[] = healthyAt === undefined ? ['it never answered that it is healthy'] : [];
+  const findings: Finding[] = healthyAt === undefined ? [missing('it never answered that it is healthy')] : [];
   const at = exit?.at ?? record.endedAt;
   if (exit?.signal === 'SIGKILL' || exit === undefined || at - signalledAt > sigtermSeconds * 1000) {
     findings.push(
@@ -137,7 +139,7 @@ function watched({ sessions, ...record }: OperatorRecord): { came: Session[]; we
 export function recoversItsWatch(record: OperatorRecord): Finding[] {
   const { came, last } = watched(record);
   if (came.length === 0 || last.length === 0) {
-    return ['nothing happened to its watch'];
+    return [missing('nothing happened to its watch')];
   }
   const notMade = came.flatMap((session) => {
     const things = thingsOf(record, session.hash);
@@ -151,13 +153,15 @@ export function recoversItsWatch(record: OperatorRecord): Finding[] {
 export function catchesUpWithWhatWent(record: OperatorRecord): Finding[] {
   const { went } = watched(record);
   return went.length === 0
-    ? ['no session went while its watch was broken']
+    ? [missing('no session went while its watch was broken')]
     : leftOf(record, went, 'went while its watch was broken');
 }
 
 function leftOf(record: OperatorRecord, sessions: Session[], when: string): Finding[] {
   return sessions.flatMap((session) => {
     const left = thereAt(thingsOf(record, session.hash), record.endedAt);
-    return left.length === 0 ? [] : [`of a session that ${when} (${session.label}) is left: ${describeThings(left)}`];
+    return left.length === 0
+      ? []
+      : [missing(`of a session that ${when} (${session.label}) is left: ${describeThings(left)}`)];
   });
 }

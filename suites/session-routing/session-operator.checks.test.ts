@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Finding } from '../../harness/core/findings.ts';
-import { textOf } from '../../harness/core/findings.ts';
+import { type Finding, missing, textOf } from '../../harness/core/findings.ts';
 import type { DnsRecord, TunnelConfiguration, TunnelRule } from '../../harness/fakes/dns-and-tunnel/zone.ts';
 import type { Arrival } from '../../harness/fakes/edge-traffic/edge-traffic.ts';
 import {
@@ -159,10 +158,10 @@ test('SR-01: what is documented is there, with its content', () => {
   expect(makesWhatIsDocumented(good.record)).toEqual([]);
   expect(makesWhatIsDocumented(new Story().record)).not.toEqual([]);
 
-  const missing = new Story();
-  const incomplete = missing.session('first');
-  missing.addRecord(incomplete, 2).route(incomplete, 'ADDED', 2);
-  expect(texts(makesWhatIsDocumented(missing.record))).toContain('never was complete: it had record');
+  const lacking = new Story();
+  const incomplete = lacking.session('first');
+  lacking.addRecord(incomplete, 2).route(incomplete, 'ADDED', 2);
+  expect(texts(makesWhatIsDocumented(lacking.record))).toContain('never was complete: it had record');
 
   const wrong = new Story();
   const session = wrong.session('first');
@@ -207,7 +206,7 @@ test('SR-02: all goes with the pod, or the record with the claim', () => {
   right.claimGoneAt = 20_000;
   onTime.make(right, 2).removeRule(right, 11).route(right, 'DELETED', 11).removeRecord(right, 21);
   expect(removesWhatItMade(onTime.record)).toEqual([]);
-  expect(removesWhatItMade(new Story().record)).toEqual(['no session ended']);
+  expect(removesWhatItMade(new Story().record)).toEqual([missing('no session ended')]);
 });
 
 test('SR-03: the rest of the document stays, and no rule is behind the catch-all', () => {
@@ -297,7 +296,7 @@ test('SR-04: only who is signed in arrives, through the ingress', () => {
   );
   expect(evaluate(refused, refused, signIn)).toContain('did not come to the session');
   expect(evaluate(good, refused, refused)).toContain('sign-in page');
-  expect(guardsTheSession(new Story().record)).toEqual(['no request was made']);
+  expect(guardsTheSession(new Story().record)).toEqual([missing('no request was made')]);
 });
 
 test('SR-05: one label', () => {
@@ -485,4 +484,89 @@ test('SR-13, SR-13a: it goes on, and catches up with what went', () => {
   expect(catchesUpWithWhatWent(good.story.record)).toEqual([]);
   expect(recoversItsWatch(new Story().record)).not.toEqual([]);
   expect(catchesUpWithWhatWent(new Story().record)).not.toEqual([]);
+});
+
+const EMPTY = new Story().record;
+
+/** A session that had all it needs, and whose pod has gone. */
+const leftBehind = (label: string): OperatorRecord => {
+  const story = new Story();
+  const session = story.session(label, 2);
+  session.podGoneAt = 20_000;
+  return story.make(session, 3).mark('crowd is there', 10).mark('recovered', 30).record;
+};
+
+const arrived = (label: string, isComplete: boolean): OperatorRecord => {
+  const story = new Story();
+  const session = story.session('first');
+  story.record.arrivals.push({
+    ...{ label, session: 'first', path: '/', signedIn: false },
+    arrival: { status: 404, passed: [] },
+  });
+  return isComplete ? story.make(session, 2).record : story.record;
+};
+
+const crowd = (isTwice: boolean): OperatorRecord => {
+  const story = new Story();
+  const session = story.session('of the crowd');
+  story.addRecord(session, 2).mark('crowd is there', 10);
+  return isTwice ? story.addRecord(session, 3).record : story.record;
+};
+
+const unset = (wentOn: string[], code: number | undefined): StartsRecord =>
+  ({
+    ...EMPTY,
+    ...{ without: ['TOKEN'], wentOn, blind: [] },
+    replicas: [
+      { replica: 'TOKEN', startedAt: 0, ...(code === undefined ? {} : { exit: { at: 1, code, signal: null } }) },
+    ],
+  }) as StartsRecord;
+
+test.each<[id: string, findings: Finding[], text: string]>([
+  ['SR-01', makesWhatIsDocumented(EMPTY), 'no session was begun'],
+  ['SR-03', leavesTheTunnelAsItWas(EMPTY), 'it never wrote'],
+  ['SR-03a', isNotShadowed(EMPTY), 'never had a rule of its own'],
+  ['SR-04', guardsTheSession(arrived('with a session', false)), 'did not come to the session'],
+  ['SR-04', guardsTheSession(arrived('sign-in', false)), 'did not come to the sign-in page'],
+  ['SR-05', staysAtTheFirstLevel(EMPTY), 'no name of a session was seen'],
+  ['SR-07', repeatsNothing(EMPTY), 'no session outlived'],
+  ['SR-08', losesNothing(crowd(false)), 'the session of the crowd has record'],
+  ['SR-08', losesNothing(crowd(false)), 'of the crowd never was complete'],
+  ['SR-08', losesNothing(leftBehind('first')), 'which ended, is left'],
+  ['SR-09', makesUpAtItsStart(EMPTY), 'no session came while it was away'],
+  ['SR-12', startsHonestly(unset(['TOKEN'], undefined)), 'it keeps running'],
+  ['SR-12', endsInPeace(EMPTY), 'it was sent no SIGTERM'],
+  ['SR-13', recoversItsWatch(EMPTY), 'nothing happened to its watch'],
+  ['SR-13a', catchesUpWithWhatWent(leftBehind('goes')), 'is left: record'],
+])('%s: what had not come, or gone, may be the machine’s fault: %#', (_, findings, text) => {
+  expect(findings).toContainEqual({ text: expect.stringContaining(text), missing: true });
+});
+
+test.each<[id: string, findings: Finding[], text: string]>([
+  ['SR-04', guardsTheSession(arrived('with a session', true)), 'did not come to the session'],
+  ['SR-08', losesNothing(crowd(true)), 'the session of the crowd has record'],
+  ['SR-12', startsHonestly(unset([], 0)), 'it exits with 0'],
+])('%s: what was seen is not: %#', (_, findings, text) => {
+  expect(findings).toContainEqual(expect.stringContaining(text));
+});
+
+test('SR-02, SR-03: what was late by two ways is late by so much', () => {
+  const claims = new Story();
+  const kept = claims.session('first', 1, { recordRemovedWith: 'claim' });
+  kept.podGoneAt = 10_000;
+  kept.claimGoneAt = 11_200;
+  claims.make(kept, 2).remove(kept, 11);
+  expect(removesWhatItMade(claims.record)).toEqual([
+    { text: expect.stringContaining('before its claim did'), from: 11_000, to: 11_200, excessMs: 200 },
+  ]);
+
+  const stale = new Story();
+  const rule = { hostname: stale.session('first').host, service: INGRESS };
+  const { tunnel } = stale.record.foreign;
+  const other = { hostname: `new.${DOMAIN}`, service: 'http://new' };
+  stale.record.reconfigured.push({ at: 5_000, tunnel: { ...tunnel, ingress: [other, ...tunnel.ingress] } });
+  stale.rules([], 9, { ...tunnel, ingress: [rule, ...tunnel.ingress] });
+  expect(leavesTheTunnelAsItWas(stale.record)).toEqual([
+    { text: expect.stringContaining(other.hostname), from: 5_000, to: 9_000, excessMs: 3_000 },
+  ]);
 });

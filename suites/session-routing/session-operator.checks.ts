@@ -3,7 +3,7 @@
  * sentence.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf, textOf, unlessStalled } from '../../harness/core/findings.ts';
 import { isCatchAll, matchesHost, type TunnelConfiguration } from '../../harness/fakes/dns-and-tunnel/zone.ts';
 import { compileRule } from '../../harness/fakes/edge-traffic/match.ts';
 import {
@@ -62,7 +62,7 @@ export function late(text: string, from: number, to: number, limitMs: number): F
 export function makesWhatIsDocumented(record: OperatorRecord): Finding[] {
   const sessions = undisturbed(record);
   if (sessions.length === 0) {
-    return ['no session was begun'];
+    return [missing('no session was begun')];
   }
   return sessions.flatMap((session) => {
     const things = thingsOf(record, session.hash);
@@ -145,20 +145,21 @@ export function makesItSoon(record: OperatorRecord): Finding[] {
 export function removesWhatItMade(record: OperatorRecord): Finding[] {
   const ended = undisturbed(record).filter(({ podGoneAt }) => podGoneAt !== undefined);
   if (ended.length === 0) {
-    return ['no session ended'];
+    return [missing('no session ended')];
   }
   return ended.flatMap((session) => {
     const { documented, claimGoneAt, podGoneAt = 0 } = session;
     const things = thingsOf(record, session.hash);
     if (things.length === 0) {
-      return [`the session ${session.label} had nothing that could go`];
+      return [missing(`the session ${session.label} had nothing that could go`)];
     }
     const withClaim = documented.recordRemovedWith === 'claim';
     return things.flatMap((thing) => {
       const due = thing.kind === 'record' && withClaim ? (claimGoneAt ?? record.endedAt) : podGoneAt;
       const what = `the ${thing.kind} ${thing.name} of the session ${session.label}`;
       if (thing.kind === 'record' && withClaim && thing.to !== undefined && thing.to < due) {
-        return [`${what} went before its claim did`];
+        // Its claim may have been seen to be gone later than it was.
+        return [{ text: `${what} went before its claim did`, from: thing.to, to: due, excessMs: due - thing.to }];
       }
       const to = thing.to ?? record.endedAt;
       if (thing.to !== undefined && to - due <= EVENTUALLY_MS) {
@@ -185,16 +186,31 @@ function foreignTunnelAt(record: OperatorRecord, at: number): TunnelConfiguratio
 export function leavesTheTunnelAsItWas(record: OperatorRecord): Finding[] {
   const writes = record.edgeRequests.filter(isTunnelWrite);
   if (writes.length === 0) {
-    return ['it never wrote the tunnel’s configuration'];
+    return [missing('it never wrote the tunnel’s configuration')];
   }
   const findings = writes.flatMap(({ at, body }) => {
     const written = (body as { config?: TunnelConfiguration } | undefined)?.config;
     // The version that others wrote last may have been written after this one was read.
     const before = [foreignTunnelAt(record, at), foreignTunnelAt(record, at - READ_BEFORE_MS)];
     const problems = before.map((expected) => changesOf(record, expected, written));
-    return problems.some((found) => found.length === 0) ? [] : (problems[0] ?? []);
+    if (problems.some((found) => found.length === 0)) {
+      return [];
+    }
+    const readFrom = olderVersions(record, at).find(({ tunnel }) => changesOf(record, tunnel, written).length === 0);
+    return (problems[0] ?? []).map(
+      // It was read before others wrote, and written so much later.
+      (text): Finding => (readFrom === undefined ? text : late(text, readFrom.until, at, READ_BEFORE_MS)),
+    );
   });
-  return [...new Set(findings)];
+  return [...new Map(findings.map((finding) => [textOf(finding), finding])).values()];
+}
+
+/** What others had made of the tunnel before what is there at a time, the last one first, and until when. */
+function olderVersions(record: OperatorRecord, at: number): { tunnel: TunnelConfiguration; until: number }[] {
+  return record.reconfigured
+    .filter((change) => change.at <= at)
+    .map((change) => ({ tunnel: foreignTunnelAt(record, change.at - 1), until: change.at }))
+    .toReversed();
 }
 
 /** A document is read at most so long before it is written. */
@@ -237,7 +253,7 @@ export function isNotShadowed(record: OperatorRecord): Finding[] {
     ingress.some(({ hostname = '' }) => session !== undefined && hostname.includes(session.hash)),
   );
   if (session === undefined || seen.length === 0) {
-    return ['the session that came after the wildcard rule never had a rule of its own'];
+    return [missing('the session that came after the wildcard rule never had a rule of its own')];
   }
   const shadowing = seen.flatMap(({ ingress }) => {
     const own = ingress.findIndex(({ hostname = '' }) => hostname.includes(session.hash));
@@ -250,9 +266,18 @@ export function isNotShadowed(record: OperatorRecord): Finding[] {
 }
 
 /** SR-04: who is not signed in does not come to the session, who is does, and the way leads through the ingress. */
-export function guardsTheSession({ arrivals }: OperatorRecord): Finding[] {
+export function guardsTheSession(record: OperatorRecord): Finding[] {
+  const { arrivals } = record;
+  // A session that never was complete has no way that a request could take.
+  const hasNoWay = (label: string): boolean => {
+    const session = sessionOf(record, label);
+    return (
+      session === undefined ||
+      completeAt(thingsOf(record, session.hash), session.documented.routes.length) === undefined
+    );
+  };
   const of = (label: string): typeof arrivals => arrivals.filter((one) => one.label === label);
-  const findings: string[] = [];
+  const findings: Finding[] = [];
   for (const { path, arrival } of of('without a session')) {
     if (arrival.passed.includes('router')) {
       const way = arrival.passed.join(', ');
@@ -260,24 +285,30 @@ export function guardsTheSession({ arrivals }: OperatorRecord): Finding[] {
       findings.push(`a request for ${path} of a user who is not signed in came to the session${bypass} (by ${way})`);
     }
   }
-  for (const { path, arrival } of of('with a session')) {
+  for (const { session, path, arrival } of of('with a session')) {
     if (!arrival.passed.includes('router')) {
       findings.push(
-        `a request for ${path} of a user who is signed in did not come to the session: ${arrival.status} ${arrival.why ?? ''}`.trim(),
+        missingIf(
+          hasNoWay(session),
+          `a request for ${path} of a user who is signed in did not come to the session: ${arrival.status} ${arrival.why ?? ''}`.trim(),
+        ),
       );
     } else if (!arrival.passed.includes('ingress') || !arrival.passed.includes('authentication')) {
       findings.push(`a request for ${path} came to the session without being asked who it is of`);
     }
   }
-  for (const { path, arrival } of of('sign-in')) {
+  for (const { session, path, arrival } of of('sign-in')) {
     if (!arrival.passed.includes('sign-in')) {
       findings.push(
-        `a request for ${path} did not come to the sign-in page: ${arrival.status} ${arrival.why ?? ''}`.trim(),
+        missingIf(
+          hasNoWay(session),
+          `a request for ${path} did not come to the sign-in page: ${arrival.status} ${arrival.why ?? ''}`.trim(),
+        ),
       );
     }
   }
   if (of('without a session').length === 0 || of('with a session').length === 0) {
-    findings.push('no request was made');
+    findings.push(missing('no request was made'));
   }
   return findings;
 }
@@ -296,7 +327,7 @@ export function staysAtTheFirstLevel(record: OperatorRecord): Finding[] {
     ),
   ].filter((name) => isOfSession(record, name));
   if (names.length === 0) {
-    return ['no name of a session was seen'];
+    return [missing('no name of a session was seen')];
   }
   const isFirstLevel = (name: string): boolean =>
     name.endsWith(`.${domain}`) && !name.slice(0, -domain.length - 1).includes('.');
@@ -308,7 +339,7 @@ export function staysAtTheFirstLevel(record: OperatorRecord): Finding[] {
 /** SR-06: pods that are no sessions bring about nothing. */
 export function ignoresWhatIsNoSession(record: OperatorRecord): Finding[] {
   if (record.bystanders.length === 0) {
-    return ['no other pod was there'];
+    return [missing('no other pod was there')];
   }
   return record.bystanders.flatMap(({ why, hash }) => {
     const things = thingsOf(record, hash);
@@ -325,7 +356,7 @@ export function repeatsNothing(record: OperatorRecord): Finding[] {
   const settled = markAt(record, 'settled');
   const stays = sessionOf(record, 'stays');
   if (stays === undefined) {
-    return ['no session outlived a restart'];
+    return [missing('no session outlived a restart')];
   }
   const things = thingsOf(record, stays.hash);
   const wasThere = thereAt(things, again);
@@ -367,7 +398,8 @@ export function losesNothing(record: OperatorRecord): Finding[] {
     const there = thereAt(thingsOf(record, session.hash), record.endedAt);
     const count = (kind: Thing['kind']): number => there.filter((thing) => thing.kind === kind).length;
     const right = count('record') === 1 && count('rule') === 1 && count('route') === session.documented.routes.length;
-    return right ? [] : [`the session ${session.label} has ${describeThings(there)}`];
+    const isMore = count('record') > 1 || count('rule') > 1 || count('route') > session.documented.routes.length;
+    return right ? [] : [missingIf(!isMore, `the session ${session.label} has ${describeThings(there)}`)];
   });
   const crowdAt = markAt(record, 'crowd is there');
   const lost = begun.filter(
@@ -381,16 +413,16 @@ export function losesNothing(record: OperatorRecord): Finding[] {
       const there = thereAt(thingsOf(record, session.hash), record.endedAt);
       return there.length === 0
         ? []
-        : [`of the session ${session.label}, which ended, is left: ${describeThings(there)}`];
+        : [missing(`of the session ${session.label}, which ended, is left: ${describeThings(there)}`)];
     });
   const findings = [
-    ...lost.map(({ label }) => `the session ${label} of the crowd never was complete`),
+    ...lost.map(({ label }) => missing(`the session ${label} of the crowd never was complete`)),
     ...lacking,
     ...left,
     ...foreignRecordsGone(record),
     ...leavesTheTunnelAsItWas(record),
   ];
-  return begun.length === 0 ? ['no session was begun'] : findings;
+  return begun.length === 0 ? [missing('no session was begun')] : findings;
 }
 
 export function foreignRecordsGone({ foreign, records }: OperatorRecord): string[] {

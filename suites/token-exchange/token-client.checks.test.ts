@@ -188,7 +188,7 @@ test('what a target says it leaves out may be sent as it is configured, and not 
     };
     const omits = ['client_id', 'scope'] as const;
     const exchanges = [exchange('client-assertion', 1, { parameters })];
-    return authenticatesByAssertionAlone(session({ exchanges, tokenRequest: { encoding: 'form', omits } }));
+    return told(authenticatesByAssertionAlone(session({ exchanges, tokenRequest: { encoding: 'form', omits } })));
   };
   expect(seen('simulated-client', 'openid')).toEqual([]);
   expect(seen('another', 'everything')).toEqual([
@@ -209,7 +209,8 @@ test('a blank file that was presented is told by TR-28, and says nothing of the 
       },
     });
   const good = form({ header: {}, claims: {}, sha256: 'x' });
-  const seen = (...exchanges: ExchangeRecord[]): string[] => authenticatesByAssertionAlone(session({ exchanges }));
+  const seen = (...exchanges: ExchangeRecord[]): string[] =>
+    told(authenticatesByAssertionAlone(session({ exchanges })));
   expect(seen(form(''), form(' \n'), form(), good)).toEqual([]);
   expect(seen(form('opaque'), good)).toEqual(['client-assertion: client_assertion is not a JWT']);
   expect(seen(form())).toEqual(['client-assertion: client_assertion is not a JWT']);
@@ -223,8 +224,10 @@ test('what stands in the URL beside the parameters of a token request is no para
     scope: ['openid'],
   };
   const seen = (query: string): string[] =>
-    authenticatesByAssertionAlone(
-      session({ exchanges: [exchange('client-assertion', 1, { path: `/token?${query}`, parameters })] }),
+    told(
+      authenticatesByAssertionAlone(
+        session({ exchanges: [exchange('client-assertion', 1, { path: `/token?${query}`, parameters })] }),
+      ),
     );
   expect(seen('client-request-id=1')).toEqual([]);
   expect(seen('client-request-id=1&client_id=one')).toEqual(['client-assertion: client_id appears in the URL']);

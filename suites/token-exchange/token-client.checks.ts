@@ -6,7 +6,7 @@
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import { BAD_CERTIFICATES, REDIRECTS } from '../../fixtures/workloads/observer/simulated.ts';
 import { NotApplicable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import type { SimulatedName } from '../../harness/fakes/simulated-providers.ts';
 import {
   type ClientSession,
@@ -28,7 +28,7 @@ import {
  * TX-01: every exchange is one form-encoded POST of the JWT bearer grant (RFC 7523 section 2.1) with what is
  * configured, and no more.
  */
-export function exchangesByOneForm(session: ClientSession): string[] {
+export function exchangesByOneForm(session: ClientSession): Finding[] {
   const plain = simulatedSetup(session, 'plain');
   const asked = [
     ...session.providers.filter(({ grant = 'jwt-bearer' }) => grant === 'jwt-bearer'),
@@ -52,7 +52,7 @@ export function exchangesByOneForm(session: ClientSession): string[] {
  * TX-08: where the client's assertion is all that it presents, the request is the form of RFC 7523 section 2.2, with no
  * secret beside it.
  */
-export function authenticatesByAssertionAlone(session: ClientSession): string[] {
+export function authenticatesByAssertionAlone(session: ClientSession): Finding[] {
   const simulated = simulatedSetup(session, 'client-assertion');
   const asked = [
     ...session.providers.filter(({ grant }) => grant === 'client-assertion'),
@@ -77,10 +77,11 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
   session: ClientSession,
   asked: P[],
   expected: (provider: P) => Record<string, Expected>,
-): string[] {
+): Finding[] {
   const findings = new Set<string>();
+  const lacking = new Set<string>();
   if (asked.length === 0) {
-    findings.add('no exchange was made');
+    lacking.add('no exchange was made');
   }
   for (const finding of dialectOf(session, asked)) {
     findings.add(finding);
@@ -91,7 +92,7 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
     const presenting = made.filter((exchange) => !presentsNothing(exchange));
     const exchanges = presenting.length === 0 ? made : presenting;
     if (exchanges.length === 0) {
-      findings.add(`${provider.name}: no exchange was made${errorAt(session, provider.name)}`);
+      lacking.add(`${provider.name}: no exchange was made${errorAt(session, provider.name)}`);
     }
     for (const exchange of exchanges) {
       for (const finding of requestFindings(exchange, expected(provider))) {
@@ -99,7 +100,7 @@ function formsOf<P extends Pick<SessionProvider, 'name' | 'clientId' | 'scopes'>
       }
     }
   }
-  return [...findings];
+  return [...[...lacking].map(missing), ...findings];
 }
 
 /** Whether all tokens that a request is to carry are blank, or left out for that reason. */
@@ -156,11 +157,8 @@ function errorAt({ calls }: ClientSession, name: string): string {
 }
 
 /** TX-03: no request to a token endpoint carries a client secret, and the pod is given no Secret. */
-export function sendsNoClientSecret({ exchanges, secrets }: ClientSession): string[] {
+export function sendsNoClientSecret({ exchanges, secrets }: ClientSession): Finding[] {
   const findings = new Set(secrets.map((secret) => `the client's pod is given the Secret ${secret}`));
-  if (exchanges.length === 0) {
-    findings.add('no exchange was made');
-  }
   for (const { provider, authorization, parameters, path } of exchanges) {
     if (authorization !== null) {
       findings.add(`${provider} was sent an Authorization header (${authorization})`);
@@ -172,14 +170,14 @@ export function sendsNoClientSecret({ exchanges, secrets }: ClientSession): stri
       findings.add(`${provider} was sent a client_secret in the URL`);
     }
   }
-  return [...findings];
+  return [...(exchanges.length === 0 ? [missing('no exchange was made')] : []), ...findings];
 }
 
 /**
  * TX-05: the resource servers get what an exchange gave, never a subject token: not one that was seen, nor another of
  * its issuer.
  */
-export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
+export function neverForwardsTheSubjectToken(session: ClientSession): Finding[] {
   const issued = new Set<unknown>(session.exchanges.map(({ accessToken }) => accessToken));
   const observed = session.files.flatMap(({ observations }) => observations);
   const subjects = new Set(
@@ -204,7 +202,9 @@ export function neverForwardsTheSubjectToken(session: ClientSession): string[] {
     });
   });
   const accepted = session.resources.some(({ status, token }) => status === 200 && issued.has(token?.sha256));
-  return accepted ? findings : [...findings, 'no resource server accepted an access token, so nothing is known'];
+  return accepted
+    ? findings
+    : [...findings, missing('no resource server accepted an access token, so nothing is known')];
 }
 
 const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer';
@@ -313,7 +313,9 @@ export function exchangesBySubjectToken(session: ClientSession): Finding[] {
       }),
     );
     return [
-      ...(exchanges.length === 0 ? [`${name}: no exchange was made${firstSimulatedError(session, name)}`] : []),
+      ...(exchanges.length === 0
+        ? [missing(`${name}: no exchange was made${firstSimulatedError(session, name)}`)]
+        : []),
       ...[...new Set(findings)].map((finding) => `${name}: ${finding}`),
     ];
   });

@@ -1,3 +1,5 @@
+import { expect } from 'vitest';
+import { Violation } from '../../harness/core/errors.ts';
 import type { TokenReviewResult } from '../../harness/kubernetes/cluster-tokens.ts';
 import type { RequirementContext } from '../../harness/rpc/context.ts';
 import { PRODUCTION } from './rotation.ts';
@@ -16,6 +18,19 @@ export interface Evaluated {
 
 export const ACCEPTED = { call: 201, review: { authenticated: true } };
 export const REFUSED = { call: 401, review: { authenticated: false } };
+
+/**
+ * Holds a pair of tokens that are to be refused by now against what was made of them.
+ *
+ * @throws Violation that may be the machine's fault where one of them is accepted yet: a server that learns of
+ *   something late goes by it late
+ */
+export function expectRefused(seen: Evaluated, what: string): void {
+  if (seen.call === ACCEPTED.call || seen.review.authenticated) {
+    throw new Violation(`${what} is accepted: ${JSON.stringify(seen)}`, true);
+  }
+  expect(seen, what).toMatchObject(REFUSED);
+}
 
 export interface MintOptions {
   namespace: string;

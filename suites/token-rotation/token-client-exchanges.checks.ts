@@ -2,7 +2,7 @@
 
 import type { ExchangeRecord } from '../../fixtures/workloads/observer/records.ts';
 import { NotApplicable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { SHORT_LIFE_SECONDS } from '../../harness/fakes/simulated-providers.ts';
 import {
   BURST_CALLS,
@@ -74,7 +74,7 @@ export function reusesAccessTokens(session: ClientSession): Finding[] {
       findings.push({ text, from: asked, to: at, excessMs });
     }
   }
-  return evaluated === 0 ? ['no provider answered a series of calls'] : findings;
+  return evaluated === 0 ? [missing('no provider answered a series of calls')] : findings;
 }
 
 /** The half of a token's life, as the client that rounds it to seconds sees it. */
@@ -118,7 +118,7 @@ export function exchangesOnceForManyCalls(session: ClientSession): Finding[] {
     exchanges.slice(0, index).some((earlier) => Date.parse(exchange.at) < Date.parse(earlier.at) + earlier.durationMs),
   );
   return [
-    ...(together ? [] : ['no calls were made at the same time']),
+    ...(together ? [] : [missing('no calls were made at the same time')]),
     ...(exchanges.length > 0 ? [] : unseen(calls, 'the calls needed no exchange')),
     ...succeeded(session, 'slow', 'one of many calls at the same time'),
     ...(overlapping.length === 0
@@ -131,11 +131,11 @@ export function exchangesOnceForManyCalls(session: ClientSession): Finding[] {
 export function exchangesOnceMoreWhenRefused(session: ClientSession): Finding[] {
   const [first, refused, refusedAgain] = callsOfSimulated(session, 'revoking');
   if (first === undefined || refused === undefined || refusedAgain === undefined) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   const [told, toldAgain] = session.acts.filter(({ provider }) => provider === 'revoking').map(({ place }) => place);
   if (told === undefined || toldAgain === undefined) {
-    return ['no token was refused'];
+    return [missing('no token was refused')];
   }
   // Told apart by what the observer was told in between, so that no clocks are compared.
   const parts = new Map([
@@ -170,7 +170,7 @@ export function exchangesOnceMoreWhenRefused(session: ClientSession): Finding[] 
 export function doesNotGuessALife(session: ClientSession): Finding[] {
   const calls = callsOfSimulated(session, 'no-expiry');
   if (calls.length < 2) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   const findings = failuresOf(
     calls,

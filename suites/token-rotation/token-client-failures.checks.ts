@@ -2,7 +2,7 @@
 
 import { INTERACTIVE, RETRY_AFTER_SECONDS } from '../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError, NotTestable } from '../../harness/core/errors.ts';
-import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
+import { type Finding, missing, unlessStalled } from '../../harness/core/findings.ts';
 import {
   type Call,
   CLOCKS_MS,
@@ -34,7 +34,7 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
   const [before, ...after] = calls.filter(({ act }) => act === 'good');
   const during = calls.filter(({ act }) => act !== 'good');
   if (before === undefined || during.length === 0) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   // A client that is started for each call needs that time too.
   const startMs = session.capabilities.includes('resident') ? 0 : before.durationMs;
@@ -62,7 +62,7 @@ export function survivesAnOutage(session: ClientSession): Finding[] {
     ...findings,
     ...(session.capabilities.includes('resident') ? restarts(session.beforeOutage, session.afterOutage) : []),
     ...(last === undefined
-      ? ['no call was made after the outage']
+      ? [missing('no call was made after the outage')]
       : failuresOf(
           [last],
           (call) =>
@@ -90,7 +90,7 @@ export function goesOnWithAGoodToken(session: ClientSession): Finding[] {
       const calls = renewalCalls(session, name);
       const [first, ...others] = calls;
       if (first === undefined) {
-        return [`no call was made of a provider that ${does}`];
+        return [missing(`no call was made of a provider that ${does}`)];
       }
       const during = others.filter(({ act }) => act !== 'good');
       const after = others.filter(({ act }) => act === 'good');
@@ -147,6 +147,9 @@ const ATTEMPTS_OF_A_CALL = 10;
 
 const ATTEMPTS_AT_ONCE = 3;
 
+/** The last pause is so many times as long as the first one, at least. */
+const GROWTH = 1.2;
+
 /** Requests that follow one another sooner are made at once: whether the last of them grew is chance. */
 const SHORTEST_PAUSE_MS = 200;
 
@@ -170,7 +173,7 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
     if (requests.length === 0) {
       return unseen(made, `with a provider that is ${act} nothing was asked of it`);
     }
-    return made.flatMap((call) => {
+    return made.flatMap((call): Finding[] => {
       const own = requests
         .map(({ at }) => Date.parse(at))
         .filter((at) => at >= Date.parse(call.at) - CLOCKS_MS / 2 && at <= endOf(call) + CLOCKS_MS / 2)
@@ -181,9 +184,14 @@ export function boundsItsExchanges(session: ClientSession): Finding[] {
       }
       const pauses = own.slice(1).map((at, index) => at - (own[index] ?? at));
       const [shortest = 0, longest = 0] = [pauses[0], pauses.at(-1)];
-      return own.length > ATTEMPTS_AT_ONCE && (longest < 1.2 * shortest || longest < SHORTEST_PAUSE_MS)
-        ? [`${told}, at pauses that do not grow (the first ${shortest} ms, the last ${longest} ms)`]
-        : [];
+      if (own.length <= ATTEMPTS_AT_ONCE || (longest >= GROWTH * shortest && longest >= SHORTEST_PAUSE_MS)) {
+        return [];
+      }
+      const text = `${told}, at pauses that do not grow (the first ${shortest} ms, the last ${longest} ms)`;
+      // A first pause that was longer than the client meant it to be hides that they do.
+      const excessMs = shortest - longest / GROWTH;
+      const [from = 0, to = 0] = own;
+      return longest < SHORTEST_PAUSE_MS ? [text] : [{ text, from, to, excessMs }];
     });
   });
   // A process that was replaced meanwhile cannot know what it did before: that it was is TR-38.
@@ -204,7 +212,7 @@ function boundsOfABurst(session: ClientSession): Finding[] {
   const [before, ...others] = renewalCalls(session, 'renewal-down');
   const failing = others.filter(({ act }) => act === 'failing');
   if (before === undefined || failing.length === 0) {
-    return ['no calls were made while a provider failed and their token was good'];
+    return [missing('no calls were made while a provider failed and their token was good')];
   }
   if (!before.ok) {
     return unseen([before], 'no access token was had that could be good while the provider answered 503');
@@ -258,7 +266,7 @@ export function survivesAHangingRequest(session: ClientSession): Finding[] {
   const after = others.filter(({ act }) => act === 'good');
   const last = after.at(-1);
   if (before === undefined || hung === undefined || last === undefined) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   const limitMs = session.timeLimitMs + FAIL_FAST_MS;
   const slow = [hung, ...after].filter(({ unanswered, durationMs }) => unanswered === true || durationMs > limitMs);
@@ -284,7 +292,7 @@ export function survivesAHangingRequest(session: ClientSession): Finding[] {
 export function neverTurnsToAPerson(session: ClientSession): Finding[] {
   const [call] = callsOfSimulated(session, 'refusing');
   if (call === undefined) {
-    return ['no such call was made'];
+    return [missing('no such call was made')];
   }
   if (session.output.prompts.length === 0) {
     requireWholeOutput(session);

@@ -1,19 +1,19 @@
 /** Where a token client leaves tokens. No check is content with having seen nothing. */
 
 import { NotApplicable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
 import { type ClientSession, tokensIn } from '../../harness/roles/token-client/record.ts';
 import { requireWholeOutput } from './token-client-shared.ts';
 
 /** TR-30: nothing that the client wrote holds a token that can be used. */
-export function writesNoToken(session: ClientSession): string[] {
+export function writesNoToken(session: ClientSession): Finding[] {
   const { exchanges, output } = session;
   if (output.leaks.length === 0) {
     requireWholeOutput(session);
   }
   return [
-    ...(exchanges.some(({ accessToken }) => accessToken !== undefined) ? [] : ['no token was exchanged']),
-    ...(exchanges.some(({ echoed }) => echoed) ? [] : ['no error repeated a token']),
+    ...(exchanges.some(({ accessToken }) => accessToken !== undefined) ? [] : [missing('no token was exchanged')]),
+    ...(exchanges.some(({ echoed }) => echoed) ? [] : [missing('no error repeated a token')]),
     ...output.leaks.map(
       ({ line, issuer = 'a provider', sha256 }) =>
         `line ${line} of the client's output holds a token of ${issuer} (SHA-256 ${sha256.slice(0, 12)})`,
@@ -41,8 +41,13 @@ export function persistsAccessTokensPrivately(session: ClientSession): Finding[]
       .filter(({ mode }) => (Number.parseInt(mode, 8) & 0o077) !== 0)
       .map(({ path, mode }) => `${path}, which holds an access token, has the mode ${mode}`),
     ...(caches.length === 0 && session.capabilities.includes('cache')
-      ? ['no file holds an access token, though the client declares a cache']
+      ? [
+          missingIf(
+            session.exchanges.every(({ accessToken }) => accessToken === undefined),
+            'no file holds an access token, though the client declares a cache',
+          ),
+        ]
       : []),
-    ...(session.exchanges.length === 0 ? ['no exchange was made'] : []),
+    ...(session.exchanges.length === 0 ? [missing('no exchange was made')] : []),
   ];
 }

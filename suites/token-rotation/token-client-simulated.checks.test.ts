@@ -165,6 +165,24 @@ describe('exchanges while a provider fails', () => {
     expect(seen([10, 10.01, 10.02, 10.03, 10.16])).toEqual([expect.stringMatching(/pauses that do not grow/)]);
   });
 
+  test('may have grown from a first pause that a stall made longer, and not where all of them are short', () => {
+    const found = (at: number[]) =>
+      boundsItsExchanges(
+        session({
+          ...{ declared: ['outage', 'renewal-down', 'renewal-limited'], acts: [closed, told503, limiting] },
+          calls: [aCall('outage', 'outage', [8, 8.1], { act: 'closed', ...failed }), made, before, ...down],
+          exchanges: [
+            exchange('outage', 8, { place: 0.5, status: 0 }),
+            ...at.map((second, index) => exchange('outage', second, { place: 2 + index, status: 503 })),
+          ],
+        }),
+      );
+    expect(found([10, 11.2, 11.4, 11.8, 12.4])).toEqual([
+      { text: expect.any(String), from: Date.parse(iso(10)), to: Date.parse(iso(11.2)), excessMs: 700 },
+    ]);
+    expect(found([10, 10.01, 10.02, 10.03])).toEqual([expect.stringMatching(/pauses that do not grow/)]);
+  });
+
   test('say nothing where too few calls were made, unless the client was busy with those', () => {
     const busyElsewhere = aCall('renewal', 'renewal-limited', [40, 45], { act: 'limiting', ...failed });
     expect(seen([10], [], [...down.slice(0, 5), busyElsewhere])).toEqual([

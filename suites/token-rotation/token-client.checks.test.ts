@@ -2,10 +2,12 @@ import { describe, expect, test } from 'vitest';
 import type { ExchangeRecord, ResourceRecord } from '../../fixtures/workloads/observer/records.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { HarnessError, Violation } from '../../harness/core/errors.ts';
-import { expectNone, textOf } from '../../harness/core/findings.ts';
+import { expectNone, type Finding, textOf } from '../../harness/core/findings.ts';
 import { BURST_CALLS, type Call, type ClientSession, LATE } from '../../harness/roles/token-client/record.ts';
 import { aCall, anExchange, aRequest, aSession, iso, START } from '../../harness/roles/token-client/record-builders.ts';
+import { simulated } from '../../harness/roles/token-client/simulated-builders.ts';
 import { neverFallsBack } from '../audience-isolation/token-client.checks.ts';
+import { ROWS } from './client-session-rows.ts';
 import {
   neverPresentsAnExpiredToken,
   rereadsAtEveryExchange,
@@ -189,5 +191,23 @@ describe('TR-28', () => {
 
   test('a call that was never answered fails for a short stall', () => {
     expect(() => expectNone(seen(15, { unanswered: true }), stall(2, 4))).toThrow(Violation);
+  });
+});
+
+describe('what was never seen of a client may be the machine’s fault', () => {
+  const provider = session({}).providers[0] as ClientSession['providers'][number];
+  const providers = [provider, { ...provider, name: 'staging', tokenPath: '/default', pathConfigured: false }];
+  const capabilities: ClientSession['capabilities'] = ['resident', 'cache'];
+  const nothing = session({
+    ...{ providers, capabilities, simulated, calls: [], remaining: [] },
+    files: session({}).files.flatMap((file) => [file, { ...file, path: '/default', observations: [] }]),
+  });
+  /** TR-37 and TR-22 are about clients that declare different things. */
+  const sessionFor = (id: string): ClientSession => (id === 'TR-37' ? { ...nothing, reloadSeconds: 1 } : nothing);
+
+  test.each(Object.keys(ROWS))('%s', (id) => {
+    const findings: Finding[] = ROWS[id]?.(sessionFor(id)) ?? [];
+    expect(findings).not.toEqual([]);
+    expect(findings.filter((finding) => typeof finding === 'string')).toEqual([]);
   });
 });

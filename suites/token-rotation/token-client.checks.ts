@@ -2,7 +2,7 @@
 import type { DecodedToken } from '../../fixtures/workloads/lib/jwt.ts';
 import type { TokenObservation } from '../../fixtures/workloads/token-probe/probe.ts';
 import { NotApplicable } from '../../harness/core/errors.ts';
-import { type Finding, unlessStalled } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf, unlessStalled } from '../../harness/core/findings.ts';
 import {
   assertRoomForReload,
   beforeToken,
@@ -35,7 +35,7 @@ import {
 } from '../../harness/roles/token-client/simulated-record.ts';
 
 /** TR-20: the token presented to a provider without a configured path is the one of the default file. */
-export function readsDefaultTokenFile(session: ClientSession): string[] {
+export function readsDefaultTokenFile(session: ClientSession): Finding[] {
   if (session.providers.length > 0 && session.providers.every(({ pathConfigured }) => pathConfigured)) {
     throw new NotApplicable(
       'the target declares no default token path, so that the path of every provider is configured',
@@ -45,14 +45,14 @@ export function readsDefaultTokenFile(session: ClientSession): string[] {
 }
 
 /** TR-21: the token presented to a provider with a configured path is the one of that file. */
-export function readsConfiguredTokenFile(session: ClientSession): string[] {
+export function readsConfiguredTokenFile(session: ClientSession): Finding[] {
   if (!session.configurable.tokenPath) {
     throw new NotApplicable('the `provider` of the target file mentions no token path: the client can be given none');
   }
   return readsItsTokenFile(session, { pathConfigured: true });
 }
 
-function readsItsTokenFile(session: ClientSession, { pathConfigured }: { pathConfigured: boolean }): string[] {
+function readsItsTokenFile(session: ClientSession, { pathConfigured }: { pathConfigured: boolean }): Finding[] {
   const providers = session.providers.filter((provider) => provider.pathConfigured === pathConfigured);
   return [
     ...(providers.length === 0 ? ['no provider is configured so'] : []),
@@ -65,7 +65,10 @@ function readsItsTokenFile(session: ClientSession, { pathConfigured }: { pathCon
       const instead =
         presented[0] === undefined ? 'nothing at all' : `a token for ${JSON.stringify(presented[0].token.claims.aud)}`;
       return [
-        `${provider.name} was never presented a token of ${provider.tokenPath}, but ${instead}${firstError(session, provider)}`,
+        missingIf(
+          presented.length === 0,
+          `${provider.name} was never presented a token of ${provider.tokenPath}, but ${instead}${firstError(session, provider)}`,
+        ),
       ];
     }),
   ];
@@ -119,7 +122,7 @@ function presentsWhatWasThere(session: ClientSession, rememberedMs: number): Fin
       findings.push({ text, from: replaced, to: at, excessMs });
     }
   }
-  return crossed ? findings : [...findings, 'no provider was presented a second token'];
+  return crossed ? findings : [...findings, missing('no provider was presented a second token')];
 }
 
 /** TR-23: across rotations and past the first expiry no expired token is presented, and no call fails. */
@@ -131,7 +134,7 @@ export function neverPresentsAnExpiredToken(session: ClientSession): Finding[] {
     ({ tokenPath }) => rotationsSince(observationsOf(session, tokenPath), began).later.length,
   );
   if (rotations.reduce((sum, count) => sum + count, 0) < 2) {
-    findings.push(`only ${rotations.join(' and ')} rotations were crossed`);
+    findings.push(missing(`only ${rotations.join(' and ')} rotations were crossed`));
   }
   // The token files of the providers that the observer simulates are copies, which nobody rotates.
   const rotating = new Set(session.providers.map(({ name }) => name));
@@ -146,7 +149,7 @@ export function neverPresentsAnExpiredToken(session: ClientSession): Finding[] {
   }
   const calls = session.calls.filter(({ phase }) => phase === 'paced' || phase === 'burst');
   if (calls.length === 0) {
-    findings.push('no call was made');
+    findings.push(missing('no call was made'));
   }
   return [...findings, ...failuresOf(calls, (call) => `a call failed: ${describeCall(call)}`)];
 }
@@ -163,7 +166,7 @@ export function survivesAMissingTokenFile(session: ClientSession): Finding[] {
   // A client may pause after the refusal.
   const recovered = calls.findLast(({ phase }) => phase === 'recovered');
   if (without.length < 2 || there === undefined || recovered === undefined) {
-    return [...findings, 'no such calls were made'];
+    return [...findings, missing('no such calls were made')];
   }
   // A client that is started for each call needs that time too: not more than the slowest of its good calls.
   const startMs = Math.max(0, ...session.calls.flatMap(({ ok, durationMs }) => (ok ? [durationMs] : [])));
@@ -217,7 +220,7 @@ export function sendsNoWhiteSpace(session: ClientSession): Finding[] {
 export function namesTheMissingFile({ calls, latePath }: ClientSession): Finding[] {
   const failed = calls.filter(({ phase, ok }) => withoutToken(phase) !== undefined && !ok);
   if (failed.length === 0) {
-    return ['no call failed for want of its token file'];
+    return [missing('no call failed for want of its token file')];
   }
   // Where the machine stalls, a client may have failed of something else before it came to the file.
   return failuresOf(
@@ -248,7 +251,7 @@ export function followsTheSymlinkSwap(session: ClientSession): Finding[] {
   const calls = callsOfSimulated(session, 'swapped');
   const files = session.providers.map(({ tokenPath }) => new Set(digestsOfFile(session, tokenPath)));
   if (calls.length <= files.length) {
-    return ['no such calls were made'];
+    return [missing('no such calls were made')];
   }
   const presented = tokensIn(exchangesAtSimulated(session, 'swapped'));
   const instants = [...calls.map(({ at }) => Date.parse(at) - CLOCKS_MS), Number.POSITIVE_INFINITY];

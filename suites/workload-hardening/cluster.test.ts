@@ -1,6 +1,6 @@
 import type { V1PodSpec } from '@kubernetes/client-node';
 import { expect } from 'vitest';
-import { NotTestable, Violation } from '../../harness/core/errors.ts';
+import { NotTestable, TookTooLong } from '../../harness/core/errors.ts';
 import { readLog } from '../../harness/kubernetes/logs.ts';
 import { containerStatus } from '../../harness/kubernetes/pod-status.ts';
 import { firstAssignedUid } from '../../harness/kubernetes/uid-range.ts';
@@ -111,6 +111,6 @@ requirement('WH-08', async (t) => {
     wrongEndpoints(seen, platform.underPolicy[agent as Agent]).map((what) => `${agent} ${what}`),
   );
   if (wrong.length > 0) {
-    throw new Violation(`${POLICY_SECONDS} s after a NetworkPolicy was made, ${wrong.join('; ')}`);
+    throw new TookTooLong(`${POLICY_SECONDS} s after a NetworkPolicy was made, ${wrong.join('; ')}`);
   }
 });

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { textOf } from '../../harness/core/findings.ts';
+import { missing, textOf } from '../../harness/core/findings.ts';
 import type { ManifestChange } from '../../harness/role-data/manifest-change.ts';
 import { readManifests } from '../../harness/roles/job-runner/manifests.ts';
 import { record, seen, task as taskOf } from '../../harness/roles/job-runner/record-builders.ts';
@@ -174,5 +174,16 @@ it('WH-07 knows what the chart of the Oz worker leaves open', () => {
   const seen = { workload, pod: workload.spec.template.spec, refused: [] };
   expect(isInstalledSafely({ target: worker, stalls: [], ...seen }).map(textOf)).toEqual([
     'the root file system of its container oz-agent-worker is writable, and nothing declares why',
+  ]);
+});
+
+it('that no pod came, or that it is not Ready, may be the machine’s fault (WH-01, WH-05, WH-07)', () => {
+  const none = [missing('no pod of a task was seen')];
+  expect([runsUnprivileged(record({})), setsResources(record({}))]).toEqual([none, none]);
+  const { workload } = readManifests(target, values, []);
+  const ran = { ready: false, state: 'Pending' };
+  const installed = { workload, pod: workload.spec.template.spec, refused: [], ran };
+  expect(isInstalledSafely({ target, stalls: [], ...installed } as Parameters<typeof isInstalledSafely>[0])).toEqual([
+    missing('its pod does not become Ready: Pending'),
   ]);
 });

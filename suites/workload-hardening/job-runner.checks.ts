@@ -1,6 +1,6 @@
 /** What the requirements of job runners in this suite ask of a record. No check is content with having seen nothing. */
 
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { apiTokenIn } from '../../harness/kubernetes/api-token.ts';
 import type { WorkloadContainer, WorkloadPodSpec } from '../../harness/roles/job-runner/manifests.ts';
 import {
@@ -39,7 +39,7 @@ export function runsUnprivileged(record: RunnerRecord): Finding[] {
 /** WH-02: every pod is admitted where Pod Security enforces `restricted`. */
 export function isAdmittedUnderRestricted({ tried }: AdmissionRecord): Finding[] {
   if (tried.length === 0) {
-    return ['no pod of a task was seen'];
+    return [missing('no pod of a task was seen')];
   }
   return tried.flatMap(({ who, refused }) =>
     refused === undefined ? [] : [`the pod of ${who} is refused (${refused})`],
@@ -103,12 +103,12 @@ export function setsResources(record: RunnerRecord): Finding[] {
   ];
   return eachSpec(record, (who, spec) =>
     runningOf(spec).flatMap(({ name, resources = {} }) => {
-      const missing = [
+      const lacking = [
         ...(resources.requests?.cpu === undefined ? ['requests.cpu'] : []),
         ...(resources.requests?.memory === undefined ? ['requests.memory'] : []),
         ...(resources.limits?.memory === undefined ? ['limits.memory'] : []),
       ];
-      return missing.length === 0 ? [] : [`${who}: container ${name} sets no ${missing.join(', ')}`];
+      return lacking.length === 0 ? [] : [`${who}: container ${name} sets no ${lacking.join(', ')}`];
     }),
   );
 }
@@ -220,7 +220,7 @@ function credentialAt({ name: container, env = [], envFrom = [] }: WorkloadConta
 
 function runsAsDeclared(ran: NonNullable<InstallationRecord['ran']>, writable: boolean): Finding[] {
   if (!ran.ready) {
-    return [`its pod does not become Ready: ${ran.state}`];
+    return [missing(`its pod does not become Ready: ${ran.state}`)];
   }
   return [
     ...(ran.uid === '0' ? ['its pod runs as uid 0'] : []),

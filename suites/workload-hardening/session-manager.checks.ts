@@ -5,7 +5,7 @@
 
 import type { V1Container, V1PodSpec } from '@kubernetes/client-node';
 import { NotTestable } from '../../harness/core/errors.ts';
-import type { Finding } from '../../harness/core/findings.ts';
+import { type Finding, missing } from '../../harness/core/findings.ts';
 import { quoting } from '../../harness/core/quotation.ts';
 import { apiTokenIn } from '../../harness/kubernetes/api-token.ts';
 import { first, ownPodOf } from '../../harness/roles/session-manager/record.ts';
@@ -38,13 +38,13 @@ function ownPods(record: Asked): Pods {
 const podsOfAll = (record: Sessions): Pods => podsOfSessions(record, LIVING);
 
 function eachPod(pods: Pods, evaluate: (name: string, spec: V1PodSpec) => Finding[]): Finding[] {
-  return pods.length === 0 ? ['no pod was seen'] : pods.flatMap(([name, spec]) => evaluate(name, spec));
+  return pods.length === 0 ? [missing('no pod was seen')] : pods.flatMap(([name, spec]) => evaluate(name, spec));
 }
 
 /** What is wrong in the same way with several pods is one finding with their names. */
 function togetherWhere(pods: Pods, evaluate: (name: string, spec: V1PodSpec) => string[]): Finding[] {
   if (pods.length === 0) {
-    return ['no pod was seen'];
+    return [missing('no pod was seen')];
   }
   const wrong = pods.flatMap(([name, spec]) => evaluate(name, spec).map((text) => ({ name, text })));
   return [...Map.groupBy(wrong, ({ text }) => text)].map(
@@ -75,7 +75,7 @@ export function isAdmittedUnderRestricted({
   tried,
 }: Pick<AdmissionRecord | SessionAdmissionRecord, 'tried'>): Finding[] {
   return tried.length === 0
-    ? ['no pod was seen']
+    ? [missing('no pod was seen')]
     : [
         ...Map.groupBy(
           tried.flatMap(({ who, refused }) =>
@@ -180,11 +180,11 @@ export const sessionsSetResources = (record: Sessions): Finding[] => togetherWhe
 
 function missingResources(_: string, { initContainers = [], containers }: V1PodSpec): string[] {
   return [...initContainers, ...containers].flatMap(({ name, resources }) => {
-    const missing = [
+    const lacking = [
       ...(resources?.requests?.cpu === undefined ? ['requests.cpu'] : []),
       ...(resources?.requests?.memory === undefined ? ['requests.memory'] : []),
       ...(resources?.limits?.memory === undefined ? ['limits.memory'] : []),
     ];
-    return missing.length === 0 ? [] : [`container \`${name}\` sets no ${missing.join(', ')}`];
+    return lacking.length === 0 ? [] : [`container \`${name}\` sets no ${lacking.join(', ')}`];
   });
 }

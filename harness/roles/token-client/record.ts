@@ -15,7 +15,7 @@ import type { RemainingFile } from '../../../fixtures/workloads/token-probe/file
 import type { Listener } from '../../../fixtures/workloads/token-probe/listeners.ts';
 import type { FileObservations, TokenObservation } from '../../../fixtures/workloads/token-probe/probe.ts';
 import { NotApplicable } from '../../core/errors.ts';
-import { type Finding, unlessStalled } from '../../core/findings.ts';
+import { type Finding, missing, unlessStalled } from '../../core/findings.ts';
 import type { SimulatedSetup } from '../../fakes/simulated-providers.ts';
 import type { Grant } from '../../oauth/provider.ts';
 import type { ClientCapability } from '../../role-data/token-client/target-file.ts';
@@ -436,6 +436,6 @@ export function digestsOfFile(session: ClientSession, path: string): string[] {
 export function unseen(calls: Call[], what: string): Finding[] {
   const [call] = calls;
   return call === undefined
-    ? [`${what}, since no such call was made`]
+    ? [missing(`${what}, since no such call was made`)]
     : [unlessStalled(`${what}, so nothing is known: ${describeCall(call)}`, Date.parse(call.at), endOf(call))];
 }

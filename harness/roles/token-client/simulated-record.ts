@@ -1,7 +1,7 @@
 import type { ExchangeRecord, ResourceRecord } from '../../../fixtures/workloads/observer/records.ts';
 import type { Act } from '../../../fixtures/workloads/observer/simulated.ts';
 import { HarnessError } from '../../core/errors.ts';
-import type { Finding } from '../../core/findings.ts';
+import { type Finding, missing } from '../../core/findings.ts';
 import type { SimulatedName, SimulatedSetup } from '../../fakes/simulated-providers.ts';
 import { type Call, type ClientSession, describeCall, endOf, failuresOf, type Phase } from './record.ts';
 
@@ -110,7 +110,7 @@ export function control(session: ClientSession): Finding[] {
 export function succeeded(session: ClientSession, name: SimulatedName, what: string): Finding[] {
   const calls = callsOfSimulated(session, name);
   if (calls.length === 0) {
-    return [`${what} was not made`];
+    return [missing(`${what} was not made`)];
   }
   return failuresOf(calls, (call) => `${what} failed: ${describeCall(call)}`);
 }
