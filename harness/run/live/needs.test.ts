@@ -57,6 +57,12 @@ test('a run that has no identity provider of a target file runs one of its own i
   expect(givenBy('embedded-opaque')).toContain(reach);
 });
 
+test('what waits for a token of ten minutes is not told as a matter of seconds', () => {
+  expect(needsOf(rows('TX-10')).seconds).toBeLessThan(60);
+  expect(needsOf(rows('TX-11')).seconds).toBeGreaterThan(600);
+  expect(needsOf(rows('TR-22')).seconds).toBeGreaterThan(600);
+});
+
 test('a requirement that was never measured is taken to need what those of its role do', () => {
   const [row] = rows('RB-01');
   if (row === undefined) {
