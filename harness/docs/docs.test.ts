@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
 import { describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { createProgram } from '../cli/program.ts';
@@ -43,6 +44,58 @@ test('the links of the reference pages lead to files', () => {
       expect(existsSync(resolve(dirname(file), link)), `${link} in ${file}`).toBe(true);
     }
   }
+});
+
+const GUIDES = ['live-clusters.md', 'distributions.md', 'publish-results.md'].map((file) => `harness/docs/${file}`);
+
+describe.each(GUIDES)('%s', (file) => {
+  const text = read(file);
+  const program = createProgram();
+
+  /** The command that some words begin with, and their options. */
+  function parse(words: string[]): { command: Command | undefined; options: string[] } {
+    let [found]: (Command | undefined)[] = program.commands.filter((each) => each.name() === words[0]);
+    const below = found?.commands.find((each) => each.name() === words[1]);
+    found = below ?? found;
+    return {
+      command: found,
+      options: words.filter((word) => /^--\w/.test(word)).map((word) => word.split('=')[0] ?? ''),
+    };
+  }
+
+  const flagsOf = (command: Command | undefined): string[] =>
+    (command?.options ?? []).flatMap(({ long }) => long ?? []);
+
+  test('its commands and their options exist', () => {
+    const written = [...text.matchAll(/(?:`conformance|^ {4}npm run conformance --) ([^`\n]+)/gm)];
+    expect(written.length).toBeGreaterThan(0);
+    for (const [whole, rest = ''] of written) {
+      const [own = [], further = []] = rest.split(' -- ').map((part) => part.split(/\s+/));
+      const { command, options } = parse(own);
+      expect(command, whole).toBeDefined();
+      // What follows the second `--` is for `conformance run`.
+      const ofRun = parse(['run', ...further]);
+      for (const [known, given] of [[command, options] as const, [ofRun.command, ofRun.options] as const]) {
+        expect(
+          given.filter((option) => !flagsOf(known).includes(option)),
+          whole,
+        ).toEqual([]);
+      }
+    }
+  });
+
+  test('the options that it names alone are of some command, or of another program', () => {
+    const all = program.commands.flatMap((command) => [command, ...command.commands]).flatMap(flagsOf);
+    const others = ['--disable-network-policy', '--enable-oidc-issuer'];
+    const named = [...text.matchAll(/`(--[a-z][a-z0-9-]*)/g)].map(([, option]) => option);
+    expect(named.filter((option) => ![...all, ...others].includes(option ?? ''))).toEqual([]);
+  });
+
+  test('its links lead to files', () => {
+    for (const [, link = ''] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      expect(existsSync(resolve(ROOT, dirname(file), link)), link).toBe(true);
+    }
+  });
 });
 
 describe.each(['README.md', 'CONTRIBUTING.md', 'ci/github-actions.yaml'])('%s', (file) => {
