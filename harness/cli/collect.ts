@@ -1,11 +1,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CoreV1Api, type KubeConfig, type V1Job } from '@kubernetes/client-node';
+import type { CoreV1Api, V1Job } from '@kubernetes/client-node';
 import type { Command } from 'commander';
 import { describeError, HarnessError } from '../core/errors.ts';
 import { redact } from '../core/redact.ts';
 import { describePod } from '../kubernetes/pod-status.ts';
-import { watchUntil } from '../kubernetes/watch.ts';
 import { mergeAndTell } from './merge.ts';
 
 /** Of a pod that left no report. */
@@ -28,9 +27,8 @@ export function isOver({ status }: V1Job): boolean {
 }
 
 /** What the pods of shards that left no report wrote last, and what became of them. */
-async function lastWords(config: KubeConfig, { metadata }: V1Job, shards: number[]): Promise<string> {
+async function lastWords(core: CoreV1Api, { metadata }: V1Job, shards: number[]): Promise<string> {
   const { name = '', namespace = '' } = metadata ?? {};
-  const core = config.makeApiClient(CoreV1Api);
   const { items } = await core.listNamespacedPod({ namespace, labelSelector: `batch.kubernetes.io/job-name=${name}` });
   const told = shards.map(async (shard) => {
     const index = String(shard - 1);
@@ -59,7 +57,10 @@ export function registerCollect(program: Command): void {
     .option('--baseline <file>', 'known failures: exit with 0 if nothing else fails (see `conformance baseline`)')
     .option('--wait <seconds>', 'time limit for the Job to end', '7200')
     .action(async (name: string, { inNamespace: namespace, context, report, baseline, wait }: CollectFlags) => {
-      const [{ atCluster }, { REPORT_LABEL, reportsIn }] = await Promise.all([
+      // Loaded here, so that the commands that ask no cluster start at once.
+      const [{ CoreV1Api: Core }, { watchUntil }, { atCluster }, { REPORT_LABEL, reportsIn }] = await Promise.all([
+        import('@kubernetes/client-node'),
+        import('../kubernetes/watch.ts'),
         import('./in-cluster/api.ts'),
         import('./in-cluster/store.ts'),
       ]);
@@ -76,15 +77,17 @@ export function registerCollect(program: Command): void {
               deadlineSeconds: Number(wait),
             },
           );
-          const { items } = await config
-            .makeApiClient(CoreV1Api)
-            .listNamespacedConfigMap({ namespace, labelSelector: `${REPORT_LABEL}=${name}` });
+          const core = config.makeApiClient(Core);
+          const { items } = await core.listNamespacedConfigMap({
+            namespace,
+            labelSelector: `${REPORT_LABEL}=${name}`,
+          });
           const reports = reportsIn(items);
           const expected = job.spec?.completions ?? 1;
           const lacking = Array.from({ length: expected }, (_, index) => index + 1).filter(
             (shard) => !reports.some((one) => one.shard === shard),
           );
-          const told = lacking.length === 0 ? '' : await lastWords(config, job, lacking);
+          const told = lacking.length === 0 ? '' : await lastWords(core, job, lacking);
           if (reports.length === 0) {
             throw new HarnessError(`no pod of the Job ${namespace}/${name} has left a report\n${told}`);
           }

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import { BatchV1Api, CoreV1Api } from '@kubernetes/client-node';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { stringify } from 'yaml';
 import { loadCatalogue } from '../catalogue/catalogue.ts';
@@ -123,6 +122,8 @@ async function submit(words: string[], flags: SubmitFlags): Promise<void> {
     process.stdout.write(stringify(job));
     return;
   }
+  // Loaded here, so that the commands that ask no cluster start at once.
+  const { BatchV1Api, CoreV1Api } = await import('@kubernetes/client-node');
   const onProgress = (message: string): void => void process.stderr.write(`${message}\n`);
   await atCluster({ context, settings, onProgress }, async (config) => {
     try {

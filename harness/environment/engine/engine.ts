@@ -1,4 +1,4 @@
-import Docker from 'dockerode';
+import type Docker from 'dockerode';
 import type { Endpoint } from './endpoint.ts';
 
 /** Label on an engine that set-up started (`docker info`, Labels). */
@@ -33,13 +33,15 @@ export type Silent = {
 };
 
 /** A client for an endpoint; nothing is asked yet. */
-function connect(endpoint: Endpoint): Docker {
+async function connect(endpoint: Endpoint): Promise<Docker> {
+  // Loaded here, so that the commands that need no engine start at once.
+  const { default: Client } = await import('dockerode');
   if (endpoint.host.startsWith('unix://')) {
-    return new Docker({ socketPath: endpoint.host.slice('unix://'.length) });
+    return new Client({ socketPath: endpoint.host.slice('unix://'.length) });
   }
   // dockerode reads hosts, TLS files and SSH users from the variables that the docker client defines.
   process.env.DOCKER_HOST = endpoint.host;
-  return new Docker();
+  return new Client();
 }
 
 /**
@@ -63,7 +65,7 @@ export async function findEngine(
 /** One question to one endpoint. */
 export async function askEngine(endpoint: Endpoint): Promise<{ engine: Engine } | { reason: string; busy: boolean }> {
   try {
-    const docker = connect(endpoint);
+    const docker = await connect(endpoint);
     const info: EngineInfo = await within(ANSWER_DEADLINE, docker.info());
     return {
       engine: {
