@@ -37,13 +37,12 @@ const UNIT = { testTimeout: 30_000, maxWorkers: '100%' };
 const IN_PROCESSES_OF_THEIR_OWN = [
   'ci/templates.test.ts',
   'fixtures/workloads/token-client/client.test.ts',
-  'harness/cli/{cli,live,reports}.test.ts',
+  'harness/cli/{cli,live,reports,results}.test.ts',
   'harness/core/{process-group,time-limits}.test.ts',
   'harness/environment/cluster/kubeconfig/attach.test.ts',
   'harness/environment/images/{go,index}.test.ts',
   'harness/environment/{live-runs,warm}.test.ts',
   'harness/exports/package.test.ts',
-  'harness/report/certification/{keyless,registry}.test.ts',
   'harness/report/renderers/html/{chromium,html}.test.ts',
   'harness/targets/mutations.test.ts',
 ];

@@ -1,23 +1,28 @@
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { $, type ProcessOutput } from 'zx';
 import { packageVersion } from '../core/package.ts';
 import { templateRoles } from './init.ts';
+import { printed } from './printed.ts';
 import { commandLine } from './program.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
-// Twenty starts of Node at the same time on two cores take their time.
+// Starts of Node at the same time on two busy cores take their time.
 const TIMEOUT = 60_000;
 
 /** Runs the command line as a user does and never rejects. */
 const conformance = (...args: string[]): Promise<ProcessOutput> =>
   $({ nothrow: true, quiet: true, env: { ...process.env, NO_COLOR: '1' } })`${process.execPath} ${MAIN} ${args}`;
 
-describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
+describe('what a command prints', () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
   test('list --json: every requirement, with the fields of the interface', async () => {
-    const { exitCode, stdout } = await conformance('list', '--json');
-    expect(exitCode).toBe(0);
-    const rows = JSON.parse(stdout) as Record<string, unknown>[];
+    const { code, out } = await printed('list', '--json');
+    expect(code).toBe(0);
+    const rows = JSON.parse(out) as Record<string, unknown>[];
     expect(rows.length).toBeGreaterThan(20);
     for (const row of rows) {
       expect(Object.keys(row)).toEqual([
@@ -36,8 +41,8 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
   });
 
   test('explain: rationale, source, how it is observed, remedy, twins', async () => {
-    const { exitCode, stdout } = await conformance('explain', 'TR-07');
-    expect(exitCode).toBe(0);
+    const { code, out } = await printed('explain', 'TR-07');
+    expect(code).toBe(0);
     for (const part of [
       'KEP-1205',
       'Why',
@@ -46,20 +51,22 @@ describe.concurrent('the command line', { timeout: TIMEOUT }, () => {
       'accepts-expired-tokens',
       'suites/token-rotation/cluster.test.ts:',
     ]) {
-      expect(stdout).toContain(part);
+      expect(out).toContain(part);
     }
   });
 
+  test('help is no error', async () => {
+    const { code, out } = await printed('run', '--help');
+    expect({ code, idp: out.includes('--idp') }).toEqual({ code: 0, idp: true });
+  });
+});
+
+describe.concurrent('as a process', { timeout: TIMEOUT }, () => {
   test('an engine that does not answer: 2, and what to do', async () => {
     const shell = $({ nothrow: true, quiet: true, env: { ...process.env, DOCKER_HOST: 'tcp://127.0.0.1:9' } });
     const { exitCode, stderr } = await shell`${process.execPath} ${MAIN} run --requirement AI-20`;
     expect(exitCode).toBe(2);
     expect(stderr).toContain('DOCKER_HOST');
-  });
-
-  test('help is no error', async () => {
-    const { exitCode, stdout } = await conformance('run', '--help');
-    expect({ exitCode, idp: stdout.includes('--idp') }).toEqual({ exitCode: 0, idp: true });
   });
 
   test('--version', async () => {

@@ -1,60 +1,19 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { generateKeyPairSync } from 'node:crypto';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
-import { reportOf, resultOf } from '../report-builders.ts';
-import { bundleFiles, writeBundle } from './bundle.ts';
-import { publicPem, type Signer } from './keys.ts';
-import { canonicalPlan } from './plan.ts';
-import { parseProduct } from './product.ts';
-import { productOfVersion } from './product-builders.ts';
-import { changesIn, checkResults, folderName, RESULTS_PAGE, type ResultChange, resultsPage } from './registry.ts';
+import { publish as publishIn, signerOf, vendorKeys } from './published-builders.ts';
+import { changesIn, checkResults, RESULTS_PAGE, type ResultChange, resultsPage } from './registry.ts';
 
-const MAIN = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 const catalogue = loadCatalogue();
-const plan = canonicalPlan(catalogue, ['token-client']);
 const VERSION = 'token-client/example-client/2.4.1';
-
-function signerOf(privateKey: KeyObject, publicKey: KeyObject): Signer {
-  return { publicKey, sign: (message) => sign(null, message, privateKey) };
-}
-
-const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-const vendor = signerOf(privateKey, publicKey);
 
 let folder: string;
 const at = (...names: string[]): string => join(folder, ...names);
-
 /** Publishes a bundle as a vendor does. */
-function publish({
-  version = '2.4.1',
-  failed,
-  signer = vendor,
-  signed = true,
-}: {
-  version?: string;
-  failed?: string;
-  signer?: Signer;
-  signed?: boolean;
-} = {}): void {
-  const source = productOfVersion(version);
-  const results = plan.requirements.map(({ id, level }) =>
-    resultOf(id, id === failed ? 'failed' : 'passed', { level, role: 'token-client' }),
-  );
-  const report = reportOf(results, {
-    catalogue: { digest: catalogue.digest, requirements: catalogue.requirements.length },
-    target: { name: 'example', role: 'token-client' },
-  });
-  const product = parseProduct(source, 'product.yaml');
-  const files = bundleFiles({ report, product, productSource: source, plan, ...(signed ? { signer } : {}) });
-  mkdirSync(at('token-client/example-client'), { recursive: true });
-  writeFileSync(at('token-client/example-client/vendor.pub'), publicPem(publicKey));
-  writeBundle(at('token-client/example-client', folderName(version)), files);
-}
+const publish = (options?: Parameters<typeof publishIn>[1]): void => publishIn(folder, options);
 
 function writePage(): void {
   writeFileSync(at(RESULTS_PAGE), resultsPage(checkResults(folder, catalogue).results));
@@ -122,7 +81,7 @@ describe('published results', { timeout: 60_000 }, () => {
   test('with a private key, with no key, with files that have no place, with a role that is none', () => {
     publish();
     const key = at('token-client/example-client/vendor.pub');
-    writeFileSync(key, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    writeFileSync(key, vendorKeys.privateKey.export({ type: 'pkcs8', format: 'pem' }));
     expect(problems()).toContainEqual(expect.stringMatching(/vendor.pub: it is a private key, and known to everybody/));
     rmSync(key);
     writeFileSync(at('token-client/notes.txt'), '');
@@ -175,42 +134,4 @@ test('what Git says of a folder is told from there', () => {
     { path: 'c', kind: 'changed' },
     { path: 'd/e', kind: 'removed' },
   ]);
-});
-
-test('the command checks a pull request, and writes the table', { timeout: 120_000 }, () => {
-  const repository = folder;
-  folder = join(repository, 'results');
-  mkdirSync(folder);
-  const git = (...words: string[]): void => {
-    const who = ['-c', 'user.name=somebody', '-c', 'user.email=somebody@example.test', '-c', 'commit.gpgsign=false'];
-    execFileSync('git', ['-C', repository, ...who, ...words], { stdio: 'ignore' });
-  };
-  const results = (...words: string[]): { status: number | null; stdout: string; stderr: string } =>
-    spawnSync(process.execPath, [MAIN, 'results', ...words], {
-      encoding: 'utf8',
-      env: { ...process.env, NO_COLOR: '1' },
-    });
-  git('init', '--initial-branch', 'main');
-  publish();
-  expect(results('table', folder)).toMatchObject({ status: 0, stdout: expect.stringContaining('1 results') });
-  git('add', '.');
-  git('commit', '-m', 'one');
-  git('switch', '-c', 'pull-request');
-  publish({ version: '2.5.0' });
-  expect(results('table', folder).status).toBe(0);
-  git('add', '.');
-  git('commit', '-m', 'another');
-  expect(results('check', folder, '--since', 'main')).toMatchObject({ status: 0 });
-  renameSync(at(VERSION), at('token-client/example-client/2.4.0'));
-  git('add', '.');
-  git('commit', '-m', 'tampering');
-  expect(results('check', folder, '--since', 'main')).toMatchObject({
-    status: 1,
-    stdout: expect.stringContaining('it was published, and is removed'),
-  });
-  expect(results('check', folder, '--since', 'nowhere')).toMatchObject({
-    status: 64,
-    stderr: expect.stringMatching(/git cannot tell what has changed .* since nowhere/),
-  });
-  folder = repository;
 });
