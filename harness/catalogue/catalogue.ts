@@ -24,6 +24,11 @@ const preconditionsSchema = z
     simulatedProviders: z.array(text).min(1).optional(),
     /** True where a token client is watched across rotations and past an expiry. */
     rotations: z.literal(true).optional(),
+    /**
+     * The level of Pod Security that the namespace of its pods may enforce at most; absent: any, or what the target
+     * file says.
+     */
+    podSecurity: z.enum(['baseline', 'privileged']).optional(),
     /** What the cluster must allow. */
     cluster: z
       .array(

@@ -19,11 +19,12 @@ export function describePreconditions({
   expensive,
   expectedSeconds,
 }: Pick<Requirement, 'preconditions' | 'expensive' | 'expectedSeconds'>): string[] {
-  const { capabilities = [], simulatedProviders = [], rotations, cluster = [] } = preconditions ?? {};
+  const { capabilities = [], simulatedProviders = [], rotations, podSecurity, cluster = [] } = preconditions ?? {};
   return [
     ...capabilities.map((capability) => `the target declares the capability ${capability}`),
     ...(simulatedProviders.length === 0 ? [] : [`simulated identity providers: ${simulatedProviders.join(', ')}`]),
     ...(rotations === true ? ['the client is watched across token rotations'] : []),
+    ...(podSecurity === undefined ? [] : [`a namespace that enforces no more than Pod Security ${podSecurity}`]),
     ...cluster.map((need) => CLUSTER[need]),
     ...(expensive === true ? ['expensive: evaluated only for the twins that must fail it'] : []),
     ...(expectedSeconds === undefined ? [] : [`takes about ${expectedSeconds} s`]),

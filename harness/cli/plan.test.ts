@@ -50,7 +50,27 @@ test('the plan as RBAC is a ClusterRole without wildcards, or a Role for each na
   expect(JSON.stringify(whole)).not.toContain('*');
   const kept = documents(renderRbac(needsOf(rows, { namespaces: ['a', 'b'] }), ['a', 'b']));
   expect(kept.filter(({ kind }) => kind === 'Role').map(({ metadata }) => metadata.namespace)).toEqual(['a', 'b']);
-  expect(JSON.stringify(kept)).not.toMatch(/escalate|bind"/);
+  expect(JSON.stringify(kept)).not.toMatch(/escalate|bind"|\*/);
+});
+
+test('a Role has the rights that are given to what is evaluated, but for those that reach further', () => {
+  const needs = needsOf(rows, { namespaces: ['a'] });
+  const text = renderRbac(needs, ['a']);
+  // The reference job runner patches Jobs, which the harness does not.
+  expect(needs.rights.some(({ verb, resource }) => verb === 'patch' && resource === 'jobs')).toBe(false);
+  const jobs = documents(text).flatMap(({ rules }) => rules.filter(({ resources }) => resources?.includes('jobs')));
+  expect(jobs).toContainEqual(expect.objectContaining({ verbs: expect.arrayContaining(['patch']) }));
+  expect(text).toMatch(/^# Not in it, since they reach further: .*escalate roles[\s\S]*not applicable: .*RB-04/);
+  expect(renderText(needs, ['a'])).toMatch(
+    /to give them to what is evaluated:\n[\s\S]*nobody may give what they do not/,
+  );
+});
+
+test('a Role says by what else it is bound, and what is left out without', () => {
+  const sessions = loadCatalogue().requirements.filter(({ id }) => id === 'RB-20s' || id === 'RB-20m');
+  const text = renderRbac(needsOf(sessions, { namespaces: ['a', 'b'] }), ['a', 'b']);
+  expect(text).toMatch(/rolebinding .*--namespace a\n.*rolebinding .*--namespace b\n/);
+  expect(text).toMatch(/unless the run is to leave out RB-20s, as\n.*clusterrolebinding/);
 });
 
 test('a second cluster has a section, data and a role of its own, with no pod and no image', () => {

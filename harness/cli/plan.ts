@@ -5,7 +5,7 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import type { IdentityProviderKind } from '../rpc/protocol.ts';
 import type { Needs } from '../run/live/needs.ts';
 import { ACROSS_CLUSTERS, type PeerNeeds } from '../run/live/peer-needs.ts';
-import { type NeededRight, rulesOf } from '../run/live/rights.ts';
+import { describeNeed, type NeededRight, reachesFar, rulesOf } from '../run/live/rights.ts';
 import { select, targetsCandidate } from '../run/plan.ts';
 import { loadTarget } from '../targets/load.ts';
 import { identityProviderOption, registryOption, setRegistry, withDigest } from './images.ts';
@@ -82,13 +82,14 @@ const RENDER: Record<PlanFlags['output'], (needs: Needs, namespaces: string[]) =
 
 /** The plan as data, for other programs. */
 export function planDocument(needs: Needs, namespaces: string[]): unknown {
-  const { requirements, notApplicable, rights, objects, images, peer, seconds } = needs;
+  const { requirements, notApplicable, rights, rightsToGive, objects, images, peer, seconds } = needs;
   return {
     requirements: requirements.map(({ id, suite, role, level }) => ({ id, suite, role, level })),
     notApplicable,
     namespaces: namespaces.length === 0 ? 'kac-RUN-*, made and removed by the run' : namespaces,
     objects,
     rights,
+    rightsToGive,
     images,
     ...(peer === undefined ? {} : { secondCluster: peer }),
     seconds,
@@ -106,7 +107,7 @@ const SCOPES: Record<NeededRight['scope'], string> = {
 
 /** The plan for people. */
 export function renderText(needs: Needs, namespaces: string[]): string {
-  const { requirements, notApplicable, rights, objects, images, peer, seconds } = needs;
+  const { requirements, notApplicable, rights, rightsToGive, objects, images, peer, seconds } = needs;
   const lines = [
     `${requirements.length} requirements can be evaluated on a live cluster, in about ${Math.ceil(seconds / 60)} minutes.`,
   ];
@@ -116,6 +117,7 @@ export function renderText(needs: Needs, namespaces: string[]): string {
   );
   lines.push(...objects.map(({ resource, count }) => `  ${String(count).padStart(5)}  ${resource}`));
   lines.push(...rightLines(rights));
+  lines.push(...rightLines(rightsToGive, ', to give them to what is evaluated'));
   lines.push('', 'Images that the nodes have to be able to pull:');
   lines.push(
     ...images.map(
@@ -175,8 +177,9 @@ function grouped(list: Needs['notApplicable']): string[] {
 
 /** A Role for each namespace that a run is kept to, or a ClusterRole; not bound to anybody. */
 export function renderRbac(needs: Needs, namespaces: string[]): string {
-  const { rights, peer } = needs;
-  const first = roleDocuments(rights, namespaces, 'What the harness needs on a live cluster');
+  const { rights, rightsToGive, peer } = needs;
+  const granted = [...rights, ...rightsToGive.filter((right) => !reachesFar(right))];
+  const first = `${withoutFarReaching(rightsToGive)}${roleDocuments(granted, namespaces, 'What the harness needs on a live cluster')}`;
   return peer === undefined || peer.rights.length === 0
     ? first
     : `${first}---\n${roleDocuments(peer.rights, namespaces, 'What it needs on the second cluster')}`;
@@ -193,10 +196,35 @@ function roleDocuments(rights: readonly NeededRight[], namespaces: string[], wha
           ...namespaces.map((namespace) => role('Role', { name, namespace }, rule('namespace'))),
           ...(beyond.length === 0 ? [] : [role('ClusterRole', { name }, beyond)]),
         ];
-  const head =
-    `# ${what} for what is selected, and nothing else. Bind it to whoever runs the harness, as\n` +
-    `#   kubectl create ${namespaces.length === 0 ? 'clusterrolebinding' : 'rolebinding'} ${name} --${namespaces.length === 0 ? 'clusterrole' : 'role'} ${name} --user NAME${namespaces.length === 0 ? '' : ` --namespace ${namespaces[0]}`}\n`;
+  const everywhere = `#   kubectl create clusterrolebinding ${name} --clusterrole ${name} --user NAME`;
+  const bindings =
+    namespaces.length === 0
+      ? [everywhere]
+      : [
+          ...namespaces.map(
+            (namespace) => `#   kubectl create rolebinding ${name} --role ${name} --user NAME --namespace ${namespace}`,
+          ),
+          ...(beyond.length === 0
+            ? []
+            : [`# and, unless the run is to leave out ${neededBeyond(rights)}, as\n${everywhere}`]),
+        ];
+  const head = `# ${what} for what is selected, and nothing else. Bind it to whoever runs the harness, as\n${bindings.join('\n')}\n`;
   return `${head}${documents.map((document) => stringify(document)).join('---\n')}`;
+}
+
+/** What a Role had better not give, though something is evaluated by it. */
+function withoutFarReaching(rightsToGive: readonly NeededRight[]): string {
+  const far = rightsToGive.filter(reachesFar);
+  return far.length === 0
+    ? ''
+    : `# Not in it, since they reach further: ${far.map(describeNeed).join(', ')}.\n` +
+        `# Without them these are not applicable: ${some([...new Set(far.flatMap(({ requirements }) => requirements))])}.\n`;
+}
+
+/** What a run that is kept to namespaces leaves out where it has no rights beyond them. */
+function neededBeyond(rights: readonly NeededRight[]): string {
+  const beyond = rights.filter(({ scope }) => scope !== 'namespace');
+  return some([...new Set(beyond.flatMap(({ requirements }) => requirements))]);
 }
 
 function role(kind: string, metadata: object, rules: object[]): object {

@@ -152,11 +152,15 @@ async function isFit(session: Session, { whatWorks = false }: RunFlags, output: 
     output.progress('preflight', `nothing is missing (${seconds} s)`);
     return true;
   }
-  const { renderLacks } = await import('../run/live/lacks.ts');
+  const { endsRun, idsOf, lackingOf, renderLacks } = await import('../run/live/lacks.ts');
   const title = `This cluster lacks for the harness (${seconds} s):`;
   process.stderr.write(`${redact([title, ...renderLacks(lacks)].join('\n'))}\n`);
-  if (whatWorks) {
+  const { needs } = session;
+  if (whatWorks || !endsRun(lacks, needs)) {
     session.leaveOut(lacks);
+    const leftOut = idsOf(needs).filter((id) => lackingOf(lacks)[id] !== undefined).length;
+    const of = `${leftOut} of ${idsOf(needs).length} requirements`;
+    process.stderr.write(`The run goes on without what needs that: ${of} will be not applicable.\n`);
     return true;
   }
   await session.stop();

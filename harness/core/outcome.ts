@@ -4,6 +4,9 @@ import { HarnessError, NotApplicable, NotTestable, TookTooLong, Violation } from
 export const OUTCOMES = ['passed', 'failed', 'not applicable', 'not testable', 'disabled', 'harness error'] as const;
 export type Outcome = (typeof OUTCOMES)[number];
 
+/** How the reason begins of what a cluster lacks something for that the harness would evaluate it by. */
+export const LACKED = 'this cluster lacks for the harness';
+
 /** Whether it counts against an implementation. */
 export function isRed(outcome: Outcome): boolean {
   return outcome === 'failed' || outcome === 'not testable';

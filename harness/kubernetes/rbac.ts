@@ -77,6 +77,23 @@ export function rightsOf(rules: readonly PolicyRule[]): Right[] {
   return [...new Map(rights.map((right) => [describeRight(right), right])).values()];
 }
 
+/** How many rights a sentence names. */
+const NAMED = 8;
+
+/**
+ * What is said where the API server lets the harness not give these rules: nobody gives what they do not hold
+ * (Kubernetes, "Using RBAC Authorization", privilege escalation).
+ *
+ * @param namespace where; absent: in the whole cluster
+ */
+export function mayNotGive(rules: readonly PolicyRule[], namespace?: string): string {
+  const rights = rightsOf(rules).map(describeRight);
+  const further = rights.length > NAMED ? ` and ${rights.length - NAMED} more` : '';
+  const where = namespace === undefined ? 'in the whole cluster' : `in ${namespace}`;
+  const kind = namespace === undefined ? 'ClusterRoles' : 'Roles';
+  return `the harness may not give ${rights.slice(0, NAMED).join(', ')}${further} ${where}: it needs those rights itself, or bind and escalate on ${kind}`;
+}
+
 /** `create jobs.batch`, `get pods/log`, `get secrets called agent-key`. */
 export function describeRight({ verb, group, resource, name }: Right): string {
   const [kind, ...subresource] = resource.split('/');

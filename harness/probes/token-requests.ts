@@ -2,6 +2,7 @@ import { ApiException, type V1PolicyRule, type V1Role, type V1RoleBinding } from
 import { HarnessError, NotTestable } from '../core/errors.ts';
 import { decodeToken } from '../core/token.ts';
 import type { ClusterHandle } from '../kubernetes/cluster-handle.ts';
+import { mayNotGive } from '../kubernetes/rbac.ts';
 import type { RequirementContext } from '../rpc/context.ts';
 
 /** An answer to a TokenRequest that may be a refusal; without the token itself, so that it is fit for evidence. */
@@ -80,9 +81,7 @@ export async function grant(
     await cluster.create([role, binding]);
   } catch (error) {
     if (error instanceof ApiException && error.code === 403) {
-      throw new HarnessError(
-        `the harness may not give ${JSON.stringify(rules)} in ${namespace}; it needs those rights itself, or bind and escalate on Roles`,
-      );
+      throw new HarnessError(mayNotGive(rules, namespace), { cause: error });
     }
     throw error;
   }

@@ -1,10 +1,17 @@
 import type { Requirement, Twin } from '../catalogue/catalogue.ts';
+import type { PolicyRule } from '../core/policy-rule.ts';
 import type { EnvironmentOptions } from '../environment/environment.ts';
 import type { NodeImage, Role } from '../role-data/index.ts';
 import type { Candidate } from '../rpc/candidate.ts';
-import type { ClockSettings } from '../rpc/protocol.ts';
+import type { ClockSettings, PodSecurity } from '../rpc/protocol.ts';
 import type { Target } from '../targets/load.ts';
 import type { NamedFiles } from './manifest-files.ts';
+
+/** Rules that an implementation is given: in its namespaces, and in the whole cluster. */
+export interface RulesToGive {
+  namespaced: PolicyRule[];
+  cluster: PolicyRule[];
+}
 
 /**
  * What the rest of the harness has to know of a role. Everything that is optional has a default that suits most roles.
@@ -31,6 +38,10 @@ export interface RoleDefinition {
    * target; undefined: what was measured.
    */
   askedOnLiveClusters?(row: Requirement, targets: readonly Target[]): Record<string, number> | undefined;
+  /** The level of Pod Security that a target file says for the namespace of a requirement's pods. */
+  podSecurity?(row: Pick<Requirement, 'preconditions'>, targets: readonly Target[]): PodSecurity;
+  /** Rules that the implementation of a requirement is given; none where it is not started. */
+  rulesToGive?(row: Pick<Requirement, 'id' | 'preconditions'>, targets: readonly Target[]): RulesToGive;
   /**
    * Images of pods that its requirements start: given to the node of the harness's own cluster before the first of
    * them.

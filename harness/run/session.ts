@@ -247,7 +247,7 @@ export class Session {
       return [];
     }
     enterRun(this.runId);
-    const [given] = this.options.namespaces ?? [];
+    const { namespaces: given = [] } = this.options;
     const [data, { peer }] = await Promise.all([
       this.environment.calls.cluster({}, candidate),
       this.environment.calls.peerCluster({}, candidate),
@@ -256,14 +256,14 @@ export class Session {
       data,
       ...(peer === undefined ? {} : { peer }),
       needs: this.needs,
-      namespace: async () =>
+      namespace: async (podSecurity) =>
         (
           await this.environment.calls.namespace(
-            { purpose: 'preflight', podSecurity: 'restricted', owner: 'preflight' },
+            { purpose: `preflight ${podSecurity}`, podSecurity, owner: 'preflight' },
             candidate,
           )
         ).name,
-      ...(given === undefined ? {} : { given }),
+      ...(given.length === 0 ? {} : { given }),
       onProgress: (message) => this.#listener('preflight', message),
     });
     await this.environment.calls.giveBackNamespaces({ owner: 'preflight' }, candidate);
@@ -307,8 +307,10 @@ export class Session {
         return {};
       },
     });
-    const planned = new Set(this.planned.map(({ id }) => id));
-    const roles = new Set(this.catalogue.requirements.filter(({ id }) => planned.has(id)).map(({ role }) => role));
+    const lacking = { ...this.#beyondLiveClusters(), ...this.#lacking };
+    // What is evaluated of nobody is not started: the rights to it are not asked for either.
+    const evaluated = new Set(this.planned.map(({ id }) => id).filter((id) => lacking[id] === undefined));
+    const roles = new Set(this.catalogue.requirements.filter(({ id }) => evaluated.has(id)).map(({ role }) => role));
     const definitions = [...roles].map(roleDefinition);
     this.#warm = environment.warmUp({
       identityProvider: definitions.some((definition) => definition.usesIdentityProvider(this.options.mode)),
@@ -320,7 +322,7 @@ export class Session {
       clock: this.clock,
       ownCluster: this.options.cluster === 'k3s',
       candidates: this.candidates,
-      lacking: { ...this.#beyondLiveClusters(), ...this.#lacking },
+      lacking,
       whatWorks: this.options.whatWorks === true,
       sharesNamespaces: (this.options.namespaces ?? []).length > 0,
       isRerun: this.#isRerun,

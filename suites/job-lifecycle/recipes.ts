@@ -56,7 +56,7 @@ export async function runRecipes(
   providers: (keyof typeof RECIPE_ISSUERS)[],
 ) {
   const cluster = await t.cluster();
-  const { name: namespace } = await t.namespaceFor(purpose, 'baseline');
+  const { name: namespace } = await t.namespaceFor(purpose, t.preconditions.podSecurity);
   const issuers = Object.fromEntries(
     Object.entries(RECIPE_ISSUERS).map(([name, issuer]) => [issuer, `https://${name}.conformance.test/realms/recipe`]),
   );

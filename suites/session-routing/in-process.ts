@@ -54,6 +54,7 @@ export async function inProcess<R>(candidate: Candidate, observe: (t: Requiremen
       }
       return cluster;
     },
+    preconditions: {},
     withNamespace: (purpose, _, act) => act(purpose.replaceAll(' ', '-')),
     targetAccess: async (options) => accessTo(server(), options),
     shared: share,

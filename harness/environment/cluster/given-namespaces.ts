@@ -2,6 +2,7 @@ import type { KubernetesObject, V1Namespace, V1Status } from '@kubernetes/client
 import { DeadlineExceeded, HarnessError, NotApplicable } from '../../core/errors.ts';
 import { annotationOfThisPod, LASTS_FOR_THE_RUN, RUN_OBJECT_LABEL, RUN_POD_ANNOTATION } from '../../core/names.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import { enforcedLevel, isAtMost } from '../../kubernetes/pod-security.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
 import type { PodSecurity } from '../../rpc/protocol.ts';
 
@@ -26,9 +27,6 @@ const COLLECTIONS = [
 const LINGERING = new Set(['pods', 'persistentvolumeclaims', 'jobs', 'deployments', 'statefulsets', 'cronjobs']);
 const GONE_SECONDS = 90;
 const LOOK_SECONDS = 5;
-
-const STRICTNESS: Record<PodSecurity, number> = { privileged: 0, baseline: 1, restricted: 2 };
-const ENFORCED = 'pod-security.kubernetes.io/enforce';
 
 /** Name of the ConfigMap by which a run holds a namespace of somebody else. */
 const CLAIM = 'kube-agent-conformance-run';
@@ -84,8 +82,7 @@ export class GivenNamespaces {
   async take(request: NamespaceRequest): Promise<string> {
     const { purpose, podSecurity, enforced = false } = request;
     const levels = await Promise.all(this.#names.map(async (name) => [name, await this.#podSecurityOf(name)] as const));
-    const fits = (level: PodSecurity): boolean =>
-      enforced ? level === podSecurity : STRICTNESS[level] <= STRICTNESS[podSecurity];
+    const fits = (level: PodSecurity): boolean => (enforced ? level === podSecurity : isAtMost(level, podSecurity));
     const fitting = levels.filter(([, level]) => fits(level)).map(([name]) => name);
     if (fitting.length === 0) {
       const found = levels.map(([name, level]) => `${name} enforces ${level}`).join(', ');
@@ -212,8 +209,7 @@ export class GivenNamespaces {
     if (status === 403) {
       return 'privileged';
     }
-    const level = (body as V1Namespace).metadata?.labels?.[ENFORCED];
-    return level !== undefined && level in STRICTNESS ? (level as PodSecurity) : 'privileged';
+    return enforcedLevel(body as V1Namespace);
   }
 
   async #ask(

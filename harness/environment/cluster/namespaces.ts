@@ -7,6 +7,7 @@ import {
   type V1ServiceAccount,
 } from '@kubernetes/client-node';
 import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../core/names.ts';
+import { ENFORCED_LEVEL } from '../../kubernetes/pod-security.ts';
 import { refusedToHarness } from '../../kubernetes/refused-objects.ts';
 import { SharedConnections } from '../../kubernetes/shared-connections.ts';
 import { watchUntil } from '../../kubernetes/watch.ts';
@@ -69,7 +70,7 @@ export class Namespaces {
           metadata: {
             name,
             annotations,
-            labels: { [RUN_OBJECT_LABEL]: this.#runId, 'pod-security.kubernetes.io/enforce': podSecurity },
+            labels: { [RUN_OBJECT_LABEL]: this.#runId, [ENFORCED_LEVEL]: podSecurity },
           },
         },
       });

@@ -1,4 +1,4 @@
-import { OUTCOMES, type Outcome } from '../../core/outcome.ts';
+import { LACKED, OUTCOMES, type Outcome } from '../../core/outcome.ts';
 import type { Report, ReportResult } from '../report.ts';
 import { verdictOf } from '../verdict.ts';
 
@@ -35,12 +35,17 @@ export function headlineOf(report: Report): Headline {
         }.`
   }${part}`;
   if (conformant) {
-    const none = summary['not applicable'] === 0 ? '' : `, ${summary['not applicable']} do not apply`;
+    const lacked = results.filter(({ reason }) => reason?.startsWith(LACKED) === true).length;
+    const none = summary['not applicable'] - lacked;
+    const outside = none === 0 ? '' : `, ${none} do not apply`;
+    const left = `${lacked} of ${planned.length} planned requirements could not be evaluated here: the cluster lacks something for the harness`;
     return {
       title: shard === undefined ? 'Conformant' : `Shard ${shard.index}/${shard.count}: conformant`,
       sentence:
-        `All ${planned.length} planned requirements were evaluated: ${summary.passed} passed${none}, ` +
-        `no MUST failed.${beside}`,
+        lacked === 0
+          ? `All ${planned.length} planned requirements were evaluated: ${summary.passed} passed${outside}, ` +
+            `no MUST failed.${beside}`
+          : `${left}. Of the others ${summary.passed} passed${outside}, no MUST failed.${beside}`,
     };
   }
   const must = [

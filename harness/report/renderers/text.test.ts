@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { LACKED } from '../../core/outcome.ts';
 import { reportOf, resultOf, sampleReport } from '../report-builders.ts';
 import { consoleSummary } from './console.ts';
 import { markdownRenderer } from './markdown.ts';
@@ -53,6 +54,22 @@ test('NO_COLOR: not one escape sequence', () => {
     });
   expect(printed({ NO_COLOR: '1' })).not.toContain('\u001b');
   expect(printed({ FORCE_COLOR: '1' })).toContain('\u001b');
+});
+
+test('what a cluster lacked something for is not said to have been evaluated', () => {
+  const lacked = { reason: `${LACKED}: right: create pods (not allowed)` };
+  const results = [
+    resultOf('RB-01', 'passed'),
+    resultOf('RB-02', 'not applicable', lacked),
+    resultOf('RB-03', 'not applicable', { reason: 'the target file declares no storage' }),
+  ];
+  expect(consoleSummary(reportOf(results), { folder: 'x' })).toContain(
+    '1 of 3 planned requirements could not be evaluated here: the cluster lacks something for the harness. ' +
+      'Of the others 1 passed, 1 do not apply, no MUST failed.',
+  );
+  expect(consoleSummary(reportOf([resultOf('RB-01', 'passed')]), { folder: 'x' })).toContain(
+    'All 1 planned requirements were evaluated: 1 passed, no MUST failed.',
+  );
 });
 
 test('no verdict: what failed in the harness, and where to look', () => {

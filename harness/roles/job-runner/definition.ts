@@ -30,6 +30,13 @@ export const jobRunner = {
       command: 'command' in target.start ? target.start.command : undefined,
     };
   },
+  podSecurity: (_, targets) =>
+    (targetOf(targets, 'job-runner') ?? jobRunnerTarget({ candidate: REFERENCES })).podSecurity,
+  rulesToGive(_, targets) {
+    const { rules, deployment } = targetOf(targets, 'job-runner') ?? jobRunnerTarget({ candidate: REFERENCES });
+    const namespaced = [...rules.namespaced, ...rules.undocumented, ...(deployment?.rules ?? [])];
+    return { namespaced, cluster: rules.cluster };
+  },
   hasDefaultClaims({ preconditions }, targets) {
     const { objects, deployment } = targetOf(targets, 'job-runner') ?? jobRunnerTarget({ candidate: REFERENCES });
     const isInParentPod = preconditions?.capabilities?.some((capability) => OF_A_PARENT_POD.has(capability)) === true;

@@ -117,7 +117,8 @@ export function withJobRunner<R>(
   options: LaunchOptions,
   act: (runner: LaunchedRunner) => Promise<R>,
 ): Promise<R> {
-  return t.withNamespace(`runner ${options.purpose}`, 'restricted', (namespace) => launch(t, namespace, options, act), {
+  const { podSecurity } = jobRunnerTarget(t);
+  return t.withNamespace(`runner ${options.purpose}`, podSecurity, (namespace) => launch(t, namespace, options, act), {
     enforced: options.needsPodSecurity === true,
   });
 }
@@ -206,7 +207,6 @@ async function prepare(
   const workFolder = await mkdtemp(join(tmpdir(), 'conformance-job-runner-'));
   cleanUp.defer(() => rm(workFolder, { recursive: true, force: true }));
   const [cluster, image] = await Promise.all([t.cluster(), t.image('workload')]);
-  await setPodSecurity(cluster, namespace, target.podSecurity);
   const values = {
     namespace,
     'worker.id': `worker-${randomBytes(4).toString('hex')}`,
@@ -253,20 +253,6 @@ async function prepare(
       },
     },
   };
-}
-
-async function setPodSecurity(
-  cluster: ClusterHandle,
-  namespace: string,
-  level: Target<'job-runner'>['podSecurity'],
-): Promise<void> {
-  if (level !== 'restricted') {
-    await cluster.request(`/api/v1/namespaces/${namespace}`, {
-      method: 'PATCH',
-      headers: { 'content-type': 'application/merge-patch+json' },
-      body: JSON.stringify({ metadata: { labels: { 'pod-security.kubernetes.io/enforce': level } } }),
-    });
-  }
 }
 
 /** What is in the namespace before the runner starts: objects of the target file, then those of the scenario. */

@@ -1,10 +1,21 @@
+import type { Requirement } from '../../catalogue/catalogue.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
-import { targetOf } from '../../targets/load.ts';
+import { type Target, targetOf } from '../../targets/load.ts';
 import type { RoleDefinition } from '../definition.ts';
 import { rightsForSessions } from './sessions/rights.ts';
-import { declaredCapabilities, resourceTarget } from './target.ts';
+import { declaredCapabilities, resourceTarget, sessionManagerTarget } from './target.ts';
 
 const REFERENCES: Candidate = { kind: 'references', name: 'references', planned: [] };
+
+/** The target, or the reference in the form that a requirement is about. */
+function evaluatedBy(
+  { preconditions }: Pick<Requirement, 'preconditions'>,
+  targets: readonly Target[],
+): Target<'session-manager'> {
+  const isOfSessions = preconditions?.capabilities?.includes('sessions') === true;
+  const reference = isOfSessions ? resourceTarget : sessionManagerTarget;
+  return targetOf(targets, 'session-manager') ?? reference({ candidate: REFERENCES });
+}
 
 export const sessionManager = {
   role: 'session-manager',
@@ -21,6 +32,14 @@ export const sessionManager = {
     const rights = rightsForSessions(given ?? resourceTarget({ candidate: REFERENCES }));
     // It looks whether the cluster assigns uids to the namespace.
     return id === 'WH-02s' ? { ...rights, 'cluster get namespaces': 1 } : rights;
+  },
+  podSecurity: (row, targets) => evaluatedBy(row, targets).podSecurity,
+  rulesToGive(row, targets) {
+    const { rules } = evaluatedBy(row, targets);
+    // Of its manifests there is a dry run alone.
+    return row.id === 'WH-07m'
+      ? { namespaced: [], cluster: [] }
+      : { namespaced: [...rules.namespaced, ...rules.undocumented], cluster: rules.cluster };
   },
   hasDefaultClaims({ preconditions }, targets) {
     const given = targetOf(targets, 'session-manager');

@@ -41,6 +41,13 @@ export const sessionOperator = {
     const rights = id === 'WH-07o' ? rightsForInstallation(target) : [...SESSIONS, ...claims];
     return Object.fromEntries(rights.map((right) => [right, 1]));
   },
+  rulesToGive({ id }, targets) {
+    const { rules } = targetOf(targets, 'session-operator') ?? sessionOperatorTarget({ candidate: REFERENCES });
+    // Of its manifests there is a dry run alone.
+    return id === 'WH-07o'
+      ? { namespaced: [], cluster: [] }
+      : { namespaced: [...rules.namespaced, ...rules.undocumented], cluster: rules.cluster };
+  },
   filesOf(target) {
     if (target.role !== 'session-operator') {
       return {};

@@ -1,4 +1,6 @@
+import { LACKED } from '../../core/outcome.ts';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
+import type { PodSecurity } from '../../rpc/protocol.ts';
 import type { Needs } from './needs.ts';
 
 /** Something that a cluster lacks for the harness. */
@@ -10,6 +12,11 @@ export interface Lack {
   fix: string;
   /** Ids of the requirements that need it. */
   requirements: string[];
+  /**
+   * True where a run goes on without what needs it, and does not have to be told to: it is of the cluster's own choice,
+   * or beyond what the run is kept to.
+   */
+  leavesOut?: true;
 }
 
 export interface PreflightOptions {
@@ -17,10 +24,13 @@ export interface PreflightOptions {
   /** The second cluster, where there is one. */
   peer?: { context: string; cluster: ClusterData };
   needs: Needs;
-  /** Makes a namespace as a run makes it, or gives the one that the run is kept to. Only where that is allowed. */
-  namespace(): Promise<string>;
-  /** The run is kept to this namespace. */
-  given?: string;
+  /**
+   * Makes a namespace of this level as a run makes it, or gives one that the run is kept to. Only where that is
+   * allowed.
+   */
+  namespace(level: PodSecurity): Promise<string>;
+  /** The run is kept to these namespaces. */
+  given?: readonly string[];
   onProgress(message: string): void;
 }
 
@@ -58,19 +68,37 @@ export function admissionLack(what: string, answer: string, requirements: string
   return { missing: `admission of ${what}`, found: answer, fix, requirements };
 }
 
+/**
+ * Whether these lacks end a run that was not told to go on with what works: something has to be provided for what is
+ * not left out anyway, or nothing would be left to evaluate.
+ */
+export function endsRun(lacks: readonly Lack[], needs: Needs): boolean {
+  const leftOut = new Set(lacks.flatMap(({ leavesOut, requirements }) => (leavesOut === true ? requirements : [])));
+  const isWanted = (lack: Lack): boolean => lack.requirements.some((id) => !leftOut.has(id));
+  return lacks.some(isWanted) || idsOf(needs).every((id) => leftOut.has(id));
+}
+
 /** Ids of all that is to be evaluated: of what nothing can be evaluated without. */
 export function idsOf({ requirements }: Needs): string[] {
   return requirements.map(({ id }) => id);
 }
 
-/** One line for each thing that is missing, with what it is for and how to fix it. */
+/** What is missing, with what it is for and how to fix it; what differs by its name alone is told together. */
 export function renderLacks(lacks: readonly Lack[]): string[] {
-  return lacks.flatMap(({ missing, found, fix, requirements }) => [
-    `  ${missing}`,
+  const alike = Map.groupBy(lacks, ({ found, fix, requirements }) => JSON.stringify([found, fix, requirements]));
+  return [...alike.values()].flatMap(([first, ...others]) => (first === undefined ? [] : linesOf(first, others)));
+}
+
+/** How a right that is missing is named. */
+export const RIGHT = 'right: ';
+
+function linesOf({ missing, found, fix, requirements }: Lack, others: readonly Lack[]): string[] {
+  return [
+    `  ${[missing, ...others.map((lack) => lack.missing.replace(RIGHT, ''))].join(', ')}`,
     `      found: ${found}`,
     `      needed by: ${requirements.length > 8 ? `${requirements.length} requirements (${requirements.slice(0, 5).join(', ')}, …)` : requirements.join(', ')}`,
     `      fix: ${fix}`,
-  ]);
+  ];
 }
 
 /** Why each requirement cannot be evaluated that lacks something, and how to provide it. */
@@ -81,7 +109,5 @@ export function lackingOf(lacks: readonly Lack[]): Record<string, string> {
       reasons.set(id, [...(reasons.get(id) ?? []), `${missing} (${found}); fix: ${fix}`]);
     }
   }
-  return Object.fromEntries(
-    [...reasons].map(([id, list]) => [id, `this cluster lacks for the harness: ${list.join('; ')}`]),
-  );
+  return Object.fromEntries([...reasons].map(([id, list]) => [id, `${LACKED}: ${list.join('; ')}`]));
 }

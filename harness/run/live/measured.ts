@@ -7,7 +7,8 @@ import { type Right, withGroup } from './rights.ts';
 /**
  * Requests of each requirement on a live cluster with every right, measured at the harness's door to it: how often
  * each. `cluster list nodes` is about the whole cluster, `get /version` about a path, everything else is in a
- * namespace. Written by `npm run measure-rights`, and held against the real requests by `npm test`.
+ * namespace. `give get secrets` is a right of a Role that it makes. Written by `npm run measure-rights`, and held
+ * against the real requests by `npm test`.
  */
 export type Measured = Record<string, Record<string, number>>;
 
@@ -38,12 +39,13 @@ export function ofOthers(
 /** The words of {@link Measured} for what a ledger holds. */
 export function measuredOf(entries: readonly LedgerEntry[]): Measured {
   const measured: Measured = {};
-  for (const { requirement, verb, group, resource, path, namespaced, count } of entries) {
+  for (const { requirement, verb, group, resource, path, namespaced, isGiven, count } of entries) {
     if (requirement === undefined) {
       continue;
     }
     const what = resource === undefined ? `${verb} ${path}` : `${verb} ${withGroup(resource, group)}`;
-    const key = resource === undefined || namespaced ? what : `cluster ${what}`;
+    const asked = resource === undefined || namespaced ? what : `cluster ${what}`;
+    const key = isGiven === true ? `${GIVE}${what}` : asked;
     const row = measured[requirement] ?? {};
     row[key] = (row[key] ?? 0) + count;
     measured[requirement] = row;
@@ -71,7 +73,10 @@ export function unmeasured(entries: readonly LedgerEntry[], requirements: readon
   );
 }
 
-/** A right in the words of {@link Measured}. */
+/** Before a right that is given to somebody. */
+export const GIVE = 'give ';
+
+/** A right in the words of {@link Measured}, without {@link GIVE}. */
 export function parseMeasured(text: string): Right {
   const isCluster = text.startsWith('cluster ');
   const [verb = '', what = ''] = (isCluster ? text.slice('cluster '.length) : text).split(' ');

@@ -1,10 +1,11 @@
 import type { Requirement } from '../../catalogue/catalogue.ts';
 import { documentedRules } from '../../kubernetes/harness-rights.ts';
-import { ruleAllows } from '../../kubernetes/rbac.ts';
+import { ruleAllows, rightsOf as spelledOut } from '../../kubernetes/rbac.ts';
+import type { RulesToGive } from '../../roles/definition.ts';
 import { roleDefinition } from '../../roles/index.ts';
 import type { Target } from '../../targets/load.ts';
-import { type Measured, ofOthers, parseMeasured } from './measured.ts';
-import { type NeededRight, type Right, RightSet } from './rights.ts';
+import { GIVE, type Measured, ofOthers, parseMeasured } from './measured.ts';
+import { describeNeed, type NeededRight, type Right, RightSet } from './rights.ts';
 
 /** What the rights of a run depend on, beside what is selected. */
 export interface LiveRun {
@@ -22,10 +23,17 @@ export interface LiveRequest {
   count: number;
 }
 
-/** The requests of a requirement, without those that it can do without. */
-export function requestsOf(row: Requirement, { targets, given, measured, all }: LiveRun): LiveRequest[] {
+/** What was measured of a requirement, or what its role says of it. */
+function askedBy(row: Requirement, { targets, measured, all }: LiveRun): [string, number][] {
   const asked = roleDefinition(row.role).askedOnLiveClusters?.(row, targets);
-  return Object.entries(asked ?? measured[row.id] ?? ofOthers(row, measured, all()))
+  return Object.entries(asked ?? measured[row.id] ?? ofOthers(row, measured, all()));
+}
+
+/** The requests of a requirement, without those that it can do without. */
+export function requestsOf(row: Requirement, run: LiveRun): LiveRequest[] {
+  const { given } = run;
+  return askedBy(row, run)
+    .filter(([text]) => !text.startsWith(GIVE))
     .map(([text, count]) => ({ right: scoped(parseMeasured(text), given), count }))
     .filter(({ right }) => !isOptional(right, row));
 }
@@ -46,6 +54,9 @@ export function rightsOf(rows: readonly Requirement[], run: LiveRun): NeededRigh
     if (roleDefinition(row.role).isAtApiServer === true) {
       rights.add(row.id, ...ofAccess(run.given));
     }
+    if (rulesToGive(row, run).cluster.length > 0) {
+      rights.add(row.id, ...TO_GIVE_EVERYWHERE);
+    }
     for (const { right } of requestsOf(row, run)) {
       rights.add(row.id, right, ...impliedBy(right, run.given));
     }
@@ -54,6 +65,38 @@ export function rightsOf(rows: readonly Requirement[], run: LiveRun): NeededRigh
     addRemoval(rights);
   }
   return rights.sorted();
+}
+
+/**
+ * Rights that a run which is kept to namespaces gives to what it evaluates, beside those that it needs for itself: it
+ * holds them, or may escalate (Kubernetes, "Using RBAC Authorization", privilege escalation). A run with namespaces of
+ * its own may `bind` and `escalate` there.
+ */
+export function rightsToGive(rows: readonly Requirement[], run: LiveRun): NeededRight[] {
+  if (!run.given) {
+    return [];
+  }
+  const rights = new RightSet();
+  for (const row of rows) {
+    const measured = askedBy(row, run).flatMap(([text]) =>
+      text.startsWith(GIVE) ? [parseMeasured(text.slice(GIVE.length))] : [],
+    );
+    const documented = spelledOut(rulesToGive(row, run).namespaced);
+    rights.add(
+      row.id,
+      ...measured,
+      ...documented.map(({ verb, group, resource }) => namespaced(verb, resource, group)),
+    );
+  }
+  const own = new Set(rightsOf(rows, run).map(describeNeed));
+  return rights
+    .sorted()
+    .filter((right) => !own.has(describeNeed(right)))
+    .map((right) => ({ ...right, why: 'gives it to what is evaluated; nobody may give what they do not hold' }));
+}
+
+function rulesToGive(row: Requirement, { targets }: LiveRun): RulesToGive {
+  return roleDefinition(row.role).rulesToGive?.(row, targets) ?? { namespaced: [], cluster: [] };
 }
 
 /** Rights that the API server asks for along with this one. */
@@ -135,6 +178,12 @@ const RBAC = 'rbac.authorization.k8s.io';
  */
 const TO_GIVE = ['bind', 'escalate'];
 
+/** The same for rights in the whole cluster, which a target documents. */
+const TO_GIVE_EVERYWHERE: Right[] = [
+  ...['create', 'delete', ...TO_GIVE].map((verb) => ofCluster(verb, 'clusterroles', RBAC)),
+  ...['create', 'delete'].map((verb) => ofCluster(verb, 'clusterrolebindings', RBAC)),
+];
+
 /**
  * Of requirements that run an implementation as a ServiceAccount with the rights that it documents; the run makes it,
  * for whichever asks.
@@ -173,4 +222,8 @@ function ofTheProvider(): Right[] {
 
 function namespaced(verb: string, resource: string, group = ''): Right {
   return { verb, group, resource, scope: 'namespace' };
+}
+
+function ofCluster(verb: string, resource: string, group: string): Right {
+  return { verb, group, resource, scope: 'cluster' };
 }

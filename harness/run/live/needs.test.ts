@@ -17,10 +17,17 @@ test('what a ledger holds is told by requirement', () => {
       { ...entry, verb: 'list', resource: 'jobs', group: 'batch', namespaced: false },
       { ...entry, verb: 'patch', resource: 'cronjobs/status', group: 'batch' },
       { ...entry, verb: 'get', path: '/version', namespaced: false },
+      { ...entry, verb: 'patch', resource: 'jobs', group: 'batch', isGiven: true },
       { verb: 'get', group: '', path: '/version', namespaced: false, count: 1 },
     ]),
   ).toEqual({
-    'RB-01': { 'create pods': 2, 'cluster list jobs.batch': 2, 'patch cronjobs.batch/status': 2, 'get /version': 2 },
+    'RB-01': {
+      'create pods': 2,
+      'cluster list jobs.batch': 2,
+      'patch cronjobs.batch/status': 2,
+      'get /version': 2,
+      'give patch jobs.batch': 2,
+    },
   });
 });
 
@@ -84,6 +91,49 @@ test('a run needs namespaces of its own, unless it is kept to some', () => {
     expect.objectContaining({ scope: 'namespace', verb: 'get', resource: 'namespaces', requirements: ['AI-06'] }),
   );
   expect(kept.objects.map(({ resource }) => resource)).not.toContain('namespaces');
+});
+
+test('what is given to what is evaluated has to be held where a run is kept to namespaces, and nowhere else', () => {
+  const toGive = (id: string, namespaces: string[]): string[] =>
+    needsOf(rows(id), { namespaces }).rightsToGive.map(describeNeed);
+  // RB-04 makes a Role with a right that an account lacks; the reference job runner documents its own.
+  expect(toGive('RB-04', ['a'])).toEqual(
+    expect.arrayContaining(['get secrets', 'escalate roles.rbac.authorization.k8s.io']),
+  );
+  expect(toGive('RB-20', ['a'])).toContain('patch jobs.batch');
+  expect(toGive('RB-20', ['a'])).not.toContain('list pods');
+  expect(toGive('RB-20', [])).toEqual([]);
+  expect(toGive('WH-07o', ['a'])).toEqual([]);
+});
+
+test('rights in the whole cluster that a target documents take the rights to give them', () => {
+  const file = new URL('../../../fixtures/targets/session-operators/reference/target.yaml', import.meta.url);
+  const target = loadTarget(fileURLToPath(file));
+  if (target.role !== 'session-operator') {
+    throw new Error(target.role);
+  }
+  const cluster = [{ apiGroups: [''], resources: ['namespaces'], verbs: ['list'] }];
+  const needs = needsOf(rows('SR-01'), { targets: [{ ...target, rules: { ...target.rules, cluster } }] });
+  expect(needs.rights.map(describeNeed)).toContain('create clusterroles.rbac.authorization.k8s.io');
+  expect(needsOf(rows('SR-01'), { targets: [target] }).rights.map(describeNeed)).not.toContain(
+    'create clusterroles.rbac.authorization.k8s.io',
+  );
+});
+
+test('levels of Pod Security below restricted are those of the rows, and of the target file', () => {
+  const runner = loadTarget(
+    fileURLToPath(new URL('../../../fixtures/targets/job-runners/reference/target.yaml', import.meta.url)),
+  );
+  if (runner.role !== 'job-runner') {
+    throw new Error(runner.role);
+  }
+  expect(needsOf(rows('JL-09', 'WH-07', 'JL-21', 'RB-01')).podSecurity).toEqual([
+    { level: 'baseline', requirements: ['JL-09'] },
+    { level: 'privileged', requirements: ['WH-07'] },
+  ]);
+  expect(needsOf(rows('JL-21'), { targets: [{ ...runner, podSecurity: 'baseline' }] }).podSecurity).toEqual([
+    { level: 'baseline', requirements: ['JL-21'] },
+  ]);
 });
 
 test('rules hold each right once, those of one group with the same verbs together', () => {

@@ -1,11 +1,11 @@
 import { type ClusterPrecondition, loadCatalogue, type Requirement } from '../../catalogue/catalogue.ts';
 import { type LiveImageName, liveImage, liveImageVariable } from '../../environment/images/live-images.ts';
-import type { NodeImage } from '../../role-data/index.ts';
+import type { NodeImage, Role } from '../../role-data/index.ts';
 import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
-import type { IdentityProviderKind } from '../../rpc/protocol.ts';
+import type { IdentityProviderKind, PodSecurity } from '../../rpc/protocol.ts';
 import type { Target } from '../../targets/load.ts';
 import { type Measured, readMeasured } from './measured.ts';
-import { type LiveRun, needsProvider, requestsOf, rightsOf } from './needed-rights.ts';
+import { type LiveRun, needsProvider, requestsOf, rightsOf, rightsToGive } from './needed-rights.ts';
 import { type PeerNeeds, peerNeedsOf } from './peer-needs.ts';
 import { compare, type NeededRight, type Scope, withGroup } from './rights.ts';
 
@@ -25,11 +25,17 @@ export interface Needs {
   /** What cannot, and why. */
   notApplicable: { id: string; reason: string }[];
   rights: NeededRight[];
+  /** Rights beyond those that the harness gives to what is evaluated, and so has to hold itself. */
+  rightsToGive: NeededRight[];
+  /** Roles of which an implementation is under test, and not a reference. */
+  targetRoles: Role[];
   /** How many objects are made, by resource, where nothing is repeated. */
   objects: { resource: string; count: number; scope: Scope }[];
   images: NeededImage[];
   /** What is needed of a second cluster, where there is one. */
   peer?: PeerNeeds;
+  /** Levels of Pod Security below `restricted` that namespaces have to enforce, by the requirements that need them. */
+  podSecurity: { level: 'baseline' | 'privileged'; requirements: string[] }[];
   /** Ids of requirements that cannot be evaluated without a StorageClass for ordinary claims. */
   storage: string[];
   /** Ids of those that leave a part out without one. */
@@ -85,12 +91,15 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
       return reason === undefined ? [] : [{ id: row.id, reason }];
     }),
     rights: rightsOf(applicable, run),
+    rightsToGive: rightsToGive(applicable, run),
+    targetRoles: targets.map(({ role }) => role),
     objects: objectsOf(applicable, run),
     images: [
       ...imagesOf(applicable, env),
       ...(identityProvider === 'keycloak' ? keycloakImage(applicable, targets, env) : []),
     ],
     ...(peer ? { peer: peerNeedsOf(applicable, run.given) } : {}),
+    podSecurity: levelsOf(applicable, targets),
     ...storageOf(applicable, measured, targets),
     seconds: secondsOf(applicable),
   };
@@ -186,6 +195,15 @@ function whyNot({ preconditions }: Requirement): string | undefined {
     return `it needs ${OWNED[owned]}, and a live cluster is somebody else's`;
   }
   return undefined;
+}
+
+function levelsOf(rows: readonly Requirement[], targets: readonly Target[]): Needs['podSecurity'] {
+  const levelOf = (row: Requirement): PodSecurity =>
+    row.preconditions?.podSecurity ?? roleDefinition(row.role).podSecurity?.(row, targets) ?? 'restricted';
+  return (['baseline', 'privileged'] as const).flatMap((level) => {
+    const requirements = rows.filter((row) => levelOf(row) === level).map(({ id }) => id);
+    return requirements.length === 0 ? [] : [{ level, requirements }];
+  });
 }
 
 /** Requirements that make ordinary claims, and the StorageClass that a target file names for them. */

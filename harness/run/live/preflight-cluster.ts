@@ -1,18 +1,28 @@
 import { AuthorizationV1Api, KubeConfig, type V1Node } from '@kubernetes/client-node';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
-import { ROLE_DEFINITIONS } from '../../roles/index.ts';
-import { clockLack, idsOf, type Lack, type PreflightOptions } from './lacks.ts';
-import { describeNeed, type NeededRight } from './rights.ts';
+import { ROLE_DEFINITIONS, roleDefinition } from '../../roles/index.ts';
+import { clockLack, idsOf, type Lack, type PreflightOptions, RIGHT } from './lacks.ts';
+import { describeNeed, type NeededRight, reachesFar } from './rights.ts';
 
 const ARCHITECTURES = ['amd64', 'arm64'];
 
-/** Rights that the harness needs and does not have. */
-export async function missingRights({ data, needs, given }: PreflightOptions): Promise<NeededRight[]> {
+/** Rights that the harness does not have: for itself, and to give them to what is evaluated. */
+export interface MissingRights {
+  own: MissingRight[];
+  toGive: MissingRight[];
+}
+
+interface MissingRight extends NeededRight {
+  /** Of the namespaces that the run is kept to, those in which it is missing. */
+  refusedIn: string[];
+}
+
+export async function missingRights({ data, needs, given }: PreflightOptions): Promise<MissingRights> {
   const config = new KubeConfig();
   config.loadFromString(data.kubeConfig);
   const api = config.makeApiClient(AuthorizationV1Api);
-  const isAllowed = async ({ verb, group, resource, scope }: NeededRight): Promise<boolean> => {
+  const isAllowed = async ({ verb, group, resource, scope }: NeededRight, namespace?: string): Promise<boolean> => {
     const [name = '', subresource] = resource.split(/(?<=^[^/]+)\//);
     const spec =
       scope === 'path'
@@ -23,23 +33,78 @@ export async function missingRights({ data, needs, given }: PreflightOptions): P
               group,
               resource: name,
               ...(subresource === undefined ? {} : { subresource }),
-              ...(scope === 'namespace' && given !== undefined ? { namespace: given } : {}),
+              ...(namespace === undefined ? {} : { namespace }),
             },
           };
     return (await api.createSelfSubjectAccessReview({ body: { spec } })).status?.allowed === true;
   };
-  const answers = await Promise.all(needs.rights.map(async (right) => ({ right, allowed: await isAllowed(right) })));
-  return answers.filter(({ allowed }) => !allowed).map(({ right }) => right);
+  // Whichever requirement comes next gets any of the namespaces that a run is kept to.
+  const refusedIn = async (right: NeededRight): Promise<MissingRight[]> => {
+    const where = right.scope === 'namespace' && given !== undefined ? given : [undefined];
+    const asked = await Promise.all(
+      where.map(async (namespace) => ((await isAllowed(right, namespace)) ? [] : [namespace])),
+    );
+    const refused = asked.flat();
+    return refused.length === 0 ? [] : [{ ...right, refusedIn: refused.filter((one) => one !== undefined) }];
+  };
+  const missingOf = async (rights: readonly NeededRight[]): Promise<MissingRight[]> =>
+    (await Promise.all(rights.map(refusedIn))).flat();
+  const [own, toGive] = await Promise.all([missingOf(needs.rights), missingOf(needs.rightsToGive)]);
+  const mayGiveAll = toGive.length > 0 && (await missingOf(TO_GIVE_ALL)).length === 0;
+  return { own, toGive: mayGiveAll ? [] : toGive };
 }
 
-/** A right that is missing, as something that the cluster lacks for the harness. */
-export function rightLack(right: NeededRight): Lack {
-  return {
-    missing: `right: ${describeNeed(right)}`,
-    found: 'SelfSubjectAccessReview: not allowed',
-    fix: 'conformance plan --output rbac shows the Role that grants it',
+/** Whoever has these gives what they do not hold (Kubernetes, "Using RBAC Authorization", privilege escalation). */
+const TO_GIVE_ALL = ['bind', 'escalate'].map(
+  (verb): NeededRight => ({
+    verb,
+    group: 'rbac.authorization.k8s.io',
+    resource: 'roles',
+    scope: 'namespace',
+    why: '',
+    requirements: [],
+  }),
+);
+
+const FAR_REACHING =
+  'grant it to whoever runs the harness, or do without: it reaches too far for the Role of `conformance plan`';
+
+/** Rights that are missing, as something that the cluster lacks for the harness. */
+export function rightLacks(
+  { own, toGive }: MissingRights,
+  { given, needs }: Pick<PreflightOptions, 'given' | 'needs'>,
+): Lack[] {
+  const kept = (given ?? []).map((namespace) => ` --namespace ${namespace}`).join('');
+  const fix = `conformance plan${kept} --output rbac shows the Role that grants it`;
+  const lackOf = (right: MissingRight, beside: string): Lack => ({
+    missing: `${RIGHT}${describeNeed(right)}${beside}`,
+    found: `SelfSubjectAccessReview: not allowed${right.refusedIn.length === 0 ? '' : ` in ${right.refusedIn.join(', ')}`}`,
+    fix: fix.replace('the Role', given !== undefined && right.scope !== 'namespace' ? 'the ClusterRole' : 'the Role'),
     requirements: right.requirements,
-  };
+    // Whoever keeps a run to namespaces has said that it has nothing beyond them.
+    ...(given !== undefined && right.scope !== 'namespace' ? { leavesOut: true } : {}),
+  });
+  const documenting = new Set(
+    needs.requirements.filter(({ role }) => roleDefinition(role).rulesToGive !== undefined).map(({ id }) => id),
+  );
+  return [
+    ...own.map((right) => lackOf(right, '')),
+    ...toGive.flatMap((right): Lack[] => {
+      const lack = lackOf(right, ' (to give it to what is evaluated)');
+      // A target asks for what it documents; what a requirement gives to accounts of its own is left out.
+      const isOfTarget = (id: string): boolean => documenting.has(id);
+      const [ofTargets, ofAccounts] = [
+        right.requirements.filter(isOfTarget),
+        right.requirements.filter((id) => !isOfTarget(id)),
+      ];
+      const parts: Lack[] = [
+        { ...lack, requirements: ofTargets },
+        { ...lack, requirements: ofAccounts, leavesOut: true },
+      ];
+      const by = reachesFar(right) ? { fix: FAR_REACHING } : {};
+      return parts.flatMap((part) => (part.requirements.length === 0 ? [] : [{ ...part, ...by }]));
+    }),
+  ];
 }
 
 /** APIs that a cluster serves only where somebody has installed them, by the role that is seen by them. */
@@ -57,7 +122,10 @@ export async function missingApis({ data, needs }: PreflightOptions): Promise<La
       const response = await createClusterHandle(data).request(`/apis/${api}`);
       await response.arrayBuffer();
       const found = `GET /apis/${api}: ${response.status}`;
-      return response.ok ? [] : [{ missing: `the API ${api}`, found, fix, requirements }];
+      // Whoever has a target of the role wants it evaluated; of a reference nothing is lost.
+      const isReference = !needs.targetRoles.includes(role);
+      const lack: Lack = { missing: `the API ${api}`, found, fix, requirements };
+      return response.ok ? [] : [isReference ? { ...lack, leavesOut: true } : lack];
     }),
   );
   return lacks.flat();

@@ -5,7 +5,7 @@ import { json } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadCatalogue } from '../../catalogue/catalogue.ts';
 import type { ClusterData } from '../../kubernetes/cluster-data.ts';
-import { type Lack, lackingOf, renderLacks } from './lacks.ts';
+import { endsRun, type Lack, lackingOf, renderLacks } from './lacks.ts';
 import { type Needs, needsOf } from './needs.ts';
 import { preflight } from './preflight.ts';
 import { pathLacks } from './preflight-pods.ts';
@@ -13,7 +13,7 @@ import { describeNeed } from './rights.ts';
 
 /** A cluster of one node that allows and admits everything, but for what a test says. */
 interface Cluster {
-  /** Rights that the harness does not have, as `create pods/exec` or `get /version`. */
+  /** Rights that the harness does not have, as `create pods/exec`, `get /version` or `get pods in a`. */
   forbidden: string[];
   /** The same on the second cluster, which is asked for nothing but rights, a namespace and the time. */
   forbiddenOnSecond: string[];
@@ -28,6 +28,10 @@ interface Cluster {
   unscheduled?: string;
   /** The StorageClass of a claim that names none. */
   assigned?: string;
+  /** APIs that are not served, as `traefik.io/v1alpha1`. */
+  notServed?: string[];
+  /** What each namespace enforces, whatever its maker asks for. */
+  enforces?: string;
 }
 
 const node = (change: object = {}): object => ({
@@ -48,7 +52,7 @@ let made: string[];
 
 interface Review {
   spec: {
-    resourceAttributes?: { verb: string; resource: string; subresource?: string };
+    resourceAttributes?: { verb: string; resource: string; subresource?: string; namespace?: string };
     nonResourceAttributes?: { verb: string; path: string };
   };
 }
@@ -120,6 +124,13 @@ beforeEach(async () => {
     if (request.method === 'DELETE') {
       return answer(200, {});
     }
+    if (cluster.notServed?.some((api) => url.pathname === `/apis/${api}`) === true) {
+      return answer(404, { message: 'the server could not find the requested resource' });
+    }
+    const labels = { 'pod-security.kubernetes.io/enforce': cluster.enforces ?? 'privileged' };
+    if (request.method === 'GET' && /^\/api\/v1\/namespaces\/[a-z]+$/.test(url.pathname)) {
+      return answer(200, { metadata: { labels } });
+    }
     if (request.method !== 'POST') {
       if (resource === 'nodes' && cluster.nodes === 'forbidden') {
         return answer(403, { message: 'no' });
@@ -138,7 +149,9 @@ beforeEach(async () => {
         nonResourceAttributes === undefined
           ? `${verb} ${of}${subresource === undefined ? '' : `/${subresource}`}`
           : `${nonResourceAttributes.verb} ${nonResourceAttributes.path}`;
-      return answer(201, { status: { allowed: !forbidden.includes(right) } });
+      const isForbidden =
+        forbidden.includes(right) || forbidden.includes(`${right} in ${resourceAttributes?.namespace}`);
+      return answer(201, { status: { allowed: !isForbidden } });
     }
     const refused = cluster.refused[resource];
     if (refused !== undefined) {
@@ -150,6 +163,9 @@ beforeEach(async () => {
     }
     if (!url.searchParams.has('dryRun')) {
       made.push(resource);
+    }
+    if (resource === 'namespaces' && cluster.enforces !== undefined) {
+      return answer(201, { metadata: { labels } });
     }
     if (resource === 'persistentvolumeclaims') {
       const { spec } = body as { spec: object };
@@ -169,15 +185,16 @@ afterEach(async () => {
 });
 
 const { requirements } = loadCatalogue();
+const rowsOf = (...ids: string[]): typeof requirements => requirements.filter(({ id }) => ids.includes(id));
 const needs = (...ids: string[]): Needs => ({
-  ...needsOf(requirements.filter(({ id }) => ids.includes(id))),
+  ...needsOf(rowsOf(...ids)),
   // What is pulled is seen on a real node alone.
   images: [],
 });
 
 function look(
   options: Needs,
-  more: { given?: string; misreadsTokens?: string; storageClass?: string } = {},
+  more: { given?: string[]; misreadsTokens?: string; storageClass?: string } = {},
 ): Promise<Lack[]> {
   const { given, ...data } = more;
   return preflight({
@@ -251,7 +268,7 @@ describe.each([
   ['session operators', withPods(({ role }) => role === 'session-operator'), undefined],
   ['a job runner in one namespace', withPods(({ id }) => id === 'JL-21', ['n']), 'n'],
 ])('of the rights that %s needs', (_, selected, given) => {
-  const kept = given === undefined ? {} : { given };
+  const kept = given === undefined ? {} : { given: [given] };
 
   test('none is missing: nothing is told', async () => {
     expect(await look(selected, kept)).toEqual([]);
@@ -265,13 +282,144 @@ describe.each([
       expect(await look(selected, kept)).toEqual([
         {
           missing: `right: ${name}`,
-          found: 'SelfSubjectAccessReview: not allowed',
-          fix: expect.stringContaining('plan --output rbac'),
+          found: `SelfSubjectAccessReview: not allowed${given === undefined ? '' : ' in n'}`,
+          fix: expect.stringContaining(`plan ${given === undefined ? '' : '--namespace n '}--output rbac`),
           requirements: ids,
         },
       ]);
     },
   );
+});
+
+test('a right that is missing in one of several namespaces is told with which', async () => {
+  cluster.forbidden = ['create pods in b'];
+  const selected = { ...needsOf(rowsOf('JL-21'), { namespaces: ['a', 'b'] }), images: [] };
+  expect(await look(selected, { given: ['a', 'b'] })).toEqual([
+    expect.objectContaining({
+      missing: 'right: create pods',
+      found: 'SelfSubjectAccessReview: not allowed in b',
+      fix: expect.stringContaining('plan --namespace a --namespace b --output rbac'),
+    }),
+  ]);
+});
+
+describe('rights that are given to what is evaluated', () => {
+  const kept = (...ids: string[]): Needs => ({ ...needsOf(rowsOf(...ids), { namespaces: ['a'] }), images: [] });
+
+  test('end a run where a target documents them', async () => {
+    cluster.forbidden = ['patch jobs', 'escalate roles'];
+    const needed = kept('RB-20', 'RB-06');
+    const lacks = await look(needed, { given: ['a'] });
+    expect(lacks).toEqual([
+      expect.objectContaining({
+        missing: 'right: patch jobs.batch (to give it to what is evaluated)',
+        requirements: ['RB-20'],
+      }),
+    ]);
+    expect(endsRun(lacks, needed)).toBe(true);
+  });
+
+  test('are left out where a requirement gives them to accounts of its own', async () => {
+    cluster.forbidden = ['escalate roles', 'bind roles', 'get secrets'];
+    const needed = kept('RB-04', 'RB-06');
+    const lacks = await look(needed, { given: ['a'] });
+    expect(lacks.map(({ missing, requirements: ids }) => [missing.split(' (')[0], ids])).toEqual([
+      ['right: get secrets', ['RB-04']],
+      ['right: bind roles.rbac.authorization.k8s.io', ['RB-04']],
+      ['right: escalate roles.rbac.authorization.k8s.io', ['RB-04']],
+    ]);
+    expect(lacks.at(-1)?.fix).toMatch(/reaches too far for the Role/);
+    expect(endsRun(lacks, needed)).toBe(false);
+  });
+
+  test('need not be held by whoever may escalate', async () => {
+    cluster.forbidden = ['patch jobs', 'get secrets'];
+    expect(await look(kept('RB-20', 'RB-04'), { given: ['a'] })).toEqual([]);
+  });
+});
+
+test('a right beyond the namespaces that a run is kept to is left out', async () => {
+  cluster.forbidden = ['create customresourcedefinitions'];
+  const needed = { ...needsOf(rowsOf('RB-20s', 'RB-20m'), { namespaces: ['a'] }), images: [] };
+  const lacks = await look(needed, { given: ['a'] });
+  expect(lacks).toEqual([
+    expect.objectContaining({
+      missing: 'right: create customresourcedefinitions.apiextensions.k8s.io',
+      fix: expect.stringContaining('the ClusterRole'),
+      requirements: ['RB-20s'],
+      leavesOut: true,
+    }),
+  ]);
+  expect(endsRun(lacks, needed)).toBe(false);
+  expect(endsRun(lacks, needs('RB-20s'))).toBe(true);
+});
+
+test('an API that only the reference needs is left out; a target of the role has to have it', async () => {
+  cluster.notServed = ['traefik.io/v1alpha1'];
+  const lacks = await look(needs('RB-20o', 'RB-01'));
+  expect(lacks).toEqual([
+    expect.objectContaining({ missing: 'the API traefik.io/v1alpha1', requirements: ['RB-20o'], leavesOut: true }),
+  ]);
+  expect(endsRun(lacks, needs('RB-20o', 'RB-01'))).toBe(false);
+  const ofTarget: Needs = { ...needs('RB-20o', 'RB-01'), targetRoles: ['session-operator'] };
+  expect(endsRun(await look(ofTarget), ofTarget)).toBe(true);
+});
+
+test('what else is missing for what is left out anyway does not end a run', () => {
+  const lack = { missing: 'm', found: 'f', fix: 'x' };
+  const all = needs('RB-01', 'RB-20o');
+  const leftOut: Lack = { ...lack, requirements: ['RB-20o'], leavesOut: true };
+  expect(endsRun([leftOut, { ...lack, requirements: ['RB-20o'] }], all)).toBe(false);
+  expect(endsRun([leftOut, { ...lack, requirements: ['RB-20o', 'RB-01'] }], all)).toBe(true);
+});
+
+test('what is missing for the same reason and the same requirements is told together', () => {
+  const lack = { found: 'not allowed', fix: 'x', requirements: ['RB-01'] };
+  expect(
+    renderLacks([
+      { ...lack, missing: 'right: get pods' },
+      { ...lack, missing: 'right: list pods' },
+      { ...lack, missing: 'right: get jobs', requirements: ['RB-02'] },
+    ]).filter((line) => line.includes('right')),
+  ).toEqual(['  right: get pods, list pods', '  right: get jobs']);
+});
+
+describe('Pod Security below restricted', () => {
+  const found = (lacks: Lack[]): unknown[] =>
+    lacks.map(({ missing, found: words, requirements: ids, leavesOut }) => [missing, words, ids, leavesOut]);
+
+  test('is not there where the cluster makes every namespace enforce restricted', async () => {
+    cluster.enforces = 'restricted';
+    expect(found(await look(needs('JL-09', 'WH-07o', 'RB-01')))).toEqual([
+      ['a namespace of Pod Security baseline', 'the cluster makes it enforce restricted', ['JL-09'], true],
+      ['a namespace of Pod Security privileged', 'the cluster makes it enforce restricted', ['WH-07o'], true],
+    ]);
+  });
+
+  test('is not there where a policy refuses such a namespace, in its words', async () => {
+    const message = "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: only restricted";
+    cluster.refusedUnless = { resource: 'namespaces', has: '"restricted"', code: 422, message };
+    expect(found(await look(needs('WH-07o', 'RB-01')))).toEqual([
+      ['a namespace of Pod Security privileged', expect.stringContaining('only restricted'), ['WH-07o'], true],
+    ]);
+  });
+
+  test('is of no use where a policy refuses the pods themselves', async () => {
+    const message = 'admission webhook "w" denied the request: run as non-root';
+    cluster.refusedUnless = { resource: 'pods', has: 'runAsNonRoot', code: 403, message };
+    expect(found(await look(needs('JL-09', 'WH-07o', 'RB-01')))).toEqual([
+      ['a namespace of Pod Security baseline', expect.stringContaining('run as non-root'), ['JL-09'], true],
+    ]);
+  });
+
+  test('is looked for in the namespaces that a run is kept to', async () => {
+    const kept = { ...needsOf(rowsOf('JL-09', 'JL-01'), { namespaces: ['a', 'b'] }), images: [] };
+    expect(await look(kept, { given: ['a', 'b'] })).toEqual([]);
+    cluster.enforces = 'restricted';
+    expect(found(await look(kept, { given: ['a', 'b'] }))).toEqual([
+      ['a namespace of Pod Security baseline', 'a enforces restricted, b enforces restricted', ['JL-09'], true],
+    ]);
+  });
 });
 
 test('rights that the preflight alone would use are not asked of anybody', async () => {
@@ -447,7 +595,7 @@ test('a run that is kept to a namespace needs none to be made', async () => {
     ),
     images: [],
   };
-  expect(await look(kept, { given: 'a' })).toEqual([]);
+  expect(await look(kept, { given: ['a'] })).toEqual([]);
 });
 
 test('a quota that is full is not told as something that settings could change alone', async () => {

@@ -1,7 +1,8 @@
 import { roleDefinition } from '../../roles/index.ts';
 import type { Lack, PreflightOptions } from './lacks.ts';
 import type { Needs } from './needs.ts';
-import { clockDifference, missingApis, missingRights, rightLack, unfitNodes } from './preflight-cluster.ts';
+import { clockDifference, missingApis, missingRights, rightLacks, unfitNodes } from './preflight-cluster.ts';
+import { missingLevels } from './preflight-levels.ts';
 import { refusedNamespace, refusedObjects } from './preflight-objects.ts';
 import { missingImages } from './preflight-pods.ts';
 import { missingStorage, missingVolume } from './preflight-storage.ts';
@@ -24,7 +25,7 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     missingApis(options),
     clockDifference(options),
   ]);
-  const lacks = [...missing.map(rightLack), ...before.flat()];
+  const lacks = [...rightLacks(missing, options), ...before.flat()];
   if (data.misreadsTokens !== undefined) {
     lacks.push({
       missing: 'an API server that takes ServiceAccount tokens',
@@ -34,12 +35,12 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
     });
   }
   const isBlocked = lacks.some((lack) => lack.missing === 'admission of a Namespace' || lack.missing === 'a node');
-  if (needs.requirements.length === 0 || isBlocked || keepOutside(missing, needs)) {
+  if (needs.requirements.length === 0 || isBlocked || keepOutside(missing.own, needs)) {
     return lacks;
   }
-  const namespace = await options.namespace();
-  const refused = await refusedObjects(options, namespace);
-  lacks.push(...refused);
+  const namespace = await options.namespace('restricted');
+  const [refused, levels] = await Promise.all([refusedObjects(options, namespace), missingLevels(options)]);
+  lacks.push(...refused, ...levels);
   // No pod can be made then.
   if (refused.some((lack) => lack.missing === 'admission of a Pod')) {
     return lacks;
@@ -61,6 +62,7 @@ async function missingOnPeer(options: PreflightOptions): Promise<Lack[]> {
   const needs = {
     ...options.needs,
     rights: needed.rights,
+    rightsToGive: [],
     requirements: options.needs.requirements.filter(({ id }) => needed.requirements.includes(id)),
   };
   const there: PreflightOptions = { ...options, data: peer.cluster, needs };
@@ -71,8 +73,8 @@ async function missingOnPeer(options: PreflightOptions): Promise<Lack[]> {
   ]);
   const where = `second cluster (context "${peer.context}")`;
   return [
-    ...rights.map((right) => ({
-      ...rightLack(right),
+    ...rightLacks(rights, { needs }).map((lack) => ({
+      ...lack,
       fix: `conformance plan --peer-context ${peer.context} --output rbac shows the Role that grants it there`,
     })),
     ...refused,

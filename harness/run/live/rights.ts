@@ -106,6 +106,14 @@ export function describeNeed({ verb, group, resource, scope }: NeededRight): str
   return `${verb} ${scope === 'path' ? resource : withGroup(resource, group)}`;
 }
 
+/**
+ * Whether a right reaches further than its holder's own work: by it one gives oneself any other in the namespace, or it
+ * is of all verbs or resources.
+ */
+export function reachesFar({ verb, group, resource }: Right): boolean {
+  return ['bind', 'escalate', 'impersonate', '*'].includes(verb) || group === '*' || resource.includes('*');
+}
+
 /** The rights as rules of a Role or ClusterRole: those of one group and scope with the same verbs in one rule. */
 export function rulesOf(rights: readonly NeededRight[], scope: Scope): PolicyRule[] {
   const verbs = new Map<string, string[]>();

@@ -1,5 +1,5 @@
 import { describeError, HarnessError, NotApplicable } from '../../core/errors.ts';
-import { isRed, outcomeOf } from '../../core/outcome.ts';
+import { isRed, LACKED, outcomeOf } from '../../core/outcome.ts';
 import type { Candidate } from '../../rpc/candidate.ts';
 import { environmentOf } from '../../rpc/client.ts';
 import type { EnvironmentApi } from '../../rpc/environment-api.ts';
@@ -23,7 +23,7 @@ export async function unlessRefused(
   const { refused } = await environmentOf(settings, candidate.name).refusals({ id });
   const isLack = refused.length > 0 || (thrown instanceof Error && MAY_NOT.test(thrown.message));
   if (settings.whatWorks === true && isLack) {
-    return new NotApplicable(`this cluster lacks for the harness: ${refused.join('; ') || describeError(thrown)}`);
+    return new NotApplicable(`${LACKED}: ${refused.join('; ') || describeError(thrown)}`);
   }
   if (refused.length === 0 || outcome === 'harness error') {
     return thrown;
@@ -34,7 +34,7 @@ export async function unlessRefused(
 }
 
 /** How the harness says that the main process was refused something. */
-const MAY_NOT = /the harness may not give|was refused to the harness/;
+const MAY_NOT = /the harness may not give|was refused to the harness|the cluster refused a dry run of the manifests/;
 
 /** What failed while a part of the environment was gone is a harness error: it says nothing about the target. */
 export async function unlessEnvironmentIsGone(environment: EnvironmentApi, thrown: unknown): Promise<unknown> {

@@ -25,6 +25,19 @@ test('requests are counted by what they ask for, and told apart by requirement a
   });
 });
 
+test('what a Role gives is told apart from what is asked', () => {
+  const ledger = new Ledger();
+  ledger.gives([{ apiGroups: ['batch'], resources: ['jobs'], verbs: ['get', '*'] }], 'RB-01');
+  ledger.gives([{ apiGroups: [''], resources: ['secrets'], resourceNames: ['a', 'b'], verbs: ['get'] }], 'RB-01');
+  const given = { requirement: 'RB-01', namespaced: true, isGiven: true };
+  expect(ledger.entries()).toEqual([
+    { ...given, verb: 'get', group: 'batch', resource: 'jobs', count: 1 },
+    { ...given, verb: '*', group: 'batch', resource: 'jobs', count: 1 },
+    { ...given, verb: 'get', group: '', resource: 'secrets', count: 2 },
+  ]);
+  expect(ledger.counts()).toEqual({});
+});
+
 test('a refusal by rights or by a policy is kept with its words; what is asked on purpose, or is no refusal, is not', () => {
   const ledger = new Ledger();
   const say = (message: string): Buffer => Buffer.from(JSON.stringify({ kind: 'Status', message }));

@@ -1,4 +1,6 @@
+import type { PolicyRule } from '../../../core/policy-rule.ts';
 import { askedFor, describeRecord, messageOf } from '../../../kubernetes/api-record.ts';
+import { rightsOf } from '../../../kubernetes/rbac.ts';
 import { refuserOf } from '../../../kubernetes/refused-objects.ts';
 
 /** A kind of request that somebody made with the credentials of the kubeconfig, and how often. */
@@ -13,6 +15,8 @@ export interface LedgerEntry {
   path?: string;
   /** In a namespace, and not of the cluster or of all namespaces. */
   namespaced: boolean;
+  /** It was not asked, but given to somebody by a Role: who gives it holds it, or may escalate. */
+  isGiven?: true;
   count: number;
 }
 
@@ -38,6 +42,25 @@ export class Ledger {
       namespaced: asked.namespace !== undefined && resource !== 'namespaces',
       count: 0,
     };
+    this.#count(entry);
+  }
+
+  /** Takes the rules of a Role that the harness makes. */
+  gives(rules: readonly PolicyRule[], requirement: string | undefined): void {
+    for (const { verb, group, resource } of rightsOf(rules)) {
+      this.#count({
+        ...(requirement === undefined ? {} : { requirement }),
+        verb,
+        group,
+        resource,
+        namespaced: true,
+        isGiven: true,
+        count: 0,
+      });
+    }
+  }
+
+  #count(entry: LedgerEntry): void {
     const key = JSON.stringify(entry);
     const known = this.#entries.get(key) ?? entry;
     known.count += 1;
@@ -69,7 +92,10 @@ export class Ledger {
   /** By verb and resource, as `create pods` or `get /version`. */
   counts(): Record<string, number> {
     const counts = new Map<string, number>();
-    for (const { verb, group, resource, path, count } of this.#entries.values()) {
+    for (const { verb, group, resource, path, isGiven, count } of this.#entries.values()) {
+      if (isGiven === true) {
+        continue;
+      }
       const [kind = '', subresource] = (resource ?? path ?? '').split(/(?<=^[^/]+)\//);
       const what = `${verb} ${kind}${group ? `.${group}` : ''}${subresource === undefined ? '' : `/${subresource}`}`;
       counts.set(what, (counts.get(what) ?? 0) + count);

@@ -102,6 +102,6 @@ test('rules that the harness may not give are a harness error that quotes them',
   const cluster = await start(true, { [path]: { status: 403, body: { kind: 'Status', code: 403 } } });
   const options = { namespace: 'agents', rules: RULES };
   await expect(BoundServiceAccount.create(cluster, options, { id: '1', runId: 'run' })).rejects.toThrow(
-    /the harness may not give .*"jobs".* bind and escalate/,
+    /the harness may not give create jobs\.batch, list jobs\.batch in agents: .*bind and escalate on Roles/,
   );
 });

@@ -8,7 +8,7 @@ import {
 import { HarnessError } from '../../../core/errors.ts';
 import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../../core/names.ts';
 import type { PolicyRule } from '../../../core/policy-rule.ts';
-import { rightsOf } from '../../../kubernetes/rbac.ts';
+import { mayNotGive, rightsOf } from '../../../kubernetes/rbac.ts';
 import { SharedConnections } from '../../../kubernetes/shared-connections.ts';
 import type { TargetAccessOptions } from '../../../rpc/target-access.ts';
 import type { StartedCluster } from '../cluster.ts';
@@ -95,7 +95,7 @@ export class BoundServiceAccount {
   async setRules(rules: PolicyRule[]): Promise<void> {
     const { name, namespace } = this;
     const body = { metadata: { name, namespace, labels: this.#labels }, rules: plain(rules) };
-    await granted(rules, () => this.#rbac.replaceNamespacedRole({ namespace, name, body }));
+    await granted(rules, namespace, () => this.#rbac.replaceNamespacedRole({ namespace, name, body }));
     const lost = rightsLost(rightsOf(this.#rules), rules);
     this.#rules = rules;
     await Promise.all([
@@ -128,7 +128,7 @@ export class BoundServiceAccount {
     const metadata = { name: this.name, namespace: scope, labels: this.#labels };
     const roleRef = { apiGroup: ROLE_GROUP, kind: 'Role', name: this.name };
     const role = { metadata, rules: plain(rules) };
-    await granted(rules, () => this.#rbac.createNamespacedRole({ namespace: scope, body: role }));
+    await granted(rules, scope, () => this.#rbac.createNamespacedRole({ namespace: scope, body: role }));
     const binding = { metadata, roleRef, subjects: this.#subjects };
     await this.#rbac.createNamespacedRoleBinding({ namespace: scope, body: binding });
   }
@@ -138,7 +138,7 @@ export class BoundServiceAccount {
     // By these a clean-up knows whose it is when the run was killed.
     const metadata = { name: this.#clusterName, labels: this.#labels, annotations: annotationOfThisPod() };
     const roleRef = { apiGroup: ROLE_GROUP, kind: 'ClusterRole', name: this.#clusterName };
-    await granted(rules, () => this.#rbac.createClusterRole({ body: { metadata, rules: plain(rules) } }));
+    await granted(rules, undefined, () => this.#rbac.createClusterRole({ body: { metadata, rules: plain(rules) } }));
     await this.#rbac.createClusterRoleBinding({ body: { metadata, roleRef, subjects: this.#subjects } });
   }
 
@@ -152,14 +152,16 @@ export class BoundServiceAccount {
 }
 
 /** Nobody may give more than they hold (Kubernetes, "Privilege escalation prevention and bootstrapping"). */
-async function granted(rules: PolicyRule[], write: () => Promise<unknown>): Promise<void> {
+async function granted(
+  rules: PolicyRule[],
+  namespace: string | undefined,
+  write: () => Promise<unknown>,
+): Promise<void> {
   try {
     await write();
   } catch (error) {
     if (error instanceof ApiException && error.code === 403) {
-      throw new HarnessError(
-        `the harness may not give ${JSON.stringify(rules)}; it needs those rights itself, or bind and escalate on Roles`,
-      );
+      throw new HarnessError(mayNotGive(rules, namespace), { cause: error });
     }
     throw error;
   }

@@ -63,7 +63,9 @@ type Seen = Omit<InstallationRecord, 'target' | 'stalls'>;
 
 function shareInstallation(t: RequirementContext, target: Target<'job-runner'>): Promise<Seen> {
   return t.shared('job runner: installation', () =>
-    t.withNamespace('installation', 'privileged', (namespace) => install(t, target, namespace)),
+    t.withNamespace('installation', t.preconditions.podSecurity ?? 'restricted', (namespace) =>
+      install(t, target, namespace),
+    ),
   );
 }
 

@@ -15,11 +15,15 @@ export async function observeInstallation(t: RequirementContext): Promise<Manage
   const target = sessionManagerTarget(t);
   const cluster = await t.cluster();
   const changes = twinFor(t.candidate, 'session-manager')?.sessionManager.manifests ?? [];
-  const seen = await t.withNamespace('manager installation', 'privileged', (namespace) => {
-    const image = cluster.workloadImage;
-    const values = { namespace, image, 'manager.image': image, token: 'of a dry run' };
-    return admit(cluster, namespace, readManifests(target, values, changes).workload);
-  });
+  const seen = await t.withNamespace(
+    'manager installation',
+    t.preconditions.podSecurity ?? 'restricted',
+    (namespace) => {
+      const image = cluster.workloadImage;
+      const values = { namespace, image, 'manager.image': image, token: 'of a dry run' };
+      return admit(cluster, namespace, readManifests(target, values, changes).workload);
+    },
+  );
   t.evidence('its own installation', seen);
   return { ...seen, target, stalls: [] };
 }

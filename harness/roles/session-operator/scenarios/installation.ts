@@ -39,10 +39,14 @@ export async function observeInstallation(t: RequirementContext): Promise<Operat
   }
   const cluster = await t.cluster();
   const changes = twinFor(t.candidate, 'session-operator')?.sessionOperator.manifests ?? [];
-  const seen = await t.withNamespace('operator installation', 'privileged', (namespace) => {
-    const { workload } = readManifests(target, exampleValues(namespace, cluster.workloadImage), changes);
-    return admit(cluster, namespace, workload);
-  });
+  const seen = await t.withNamespace(
+    'operator installation',
+    t.preconditions.podSecurity ?? 'restricted',
+    (namespace) => {
+      const { workload } = readManifests(target, exampleValues(namespace, cluster.workloadImage), changes);
+      return admit(cluster, namespace, workload);
+    },
+  );
   t.evidence('its own installation', seen);
   return { ...seen, target, stalls: [] };
 }

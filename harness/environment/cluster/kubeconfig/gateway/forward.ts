@@ -1,12 +1,13 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
 import { BY_HTTP_1 } from '../../../../core/cut-answers.ts';
+import type { PolicyRule } from '../../../../core/policy-rule.ts';
 import { endToEnd } from '../../target-proxy/headers.ts';
 import type { Ledger } from '../ledger.ts';
 import type { Upstream } from '../upstream.ts';
 import type { Callers, HarnessCaller, Identified } from './callers.ts';
 import { rawEndToEnd } from './raw-headers.ts';
-import { type Rewrite, rewrittenBody } from './rewrite.ts';
+import { bodyOf, type Rewrite, rewrittenBody } from './rewrite.ts';
 
 /** What a request passes on its way. */
 export interface Way {
@@ -44,7 +45,11 @@ export async function forward(way: Way, request: IncomingMessage, response: Serv
     const identified = await callers.identify(request);
     const { presented, headers } = identified;
     const change = callers.isOwn(request, identified) ? rewrite?.own : rewrite?.foreign;
-    const body = await rewrittenBody(change, request, headers);
+    const isRole = harness !== undefined && method === 'POST' && ROLES.test(path);
+    const body = (await rewrittenBody(change, request, headers)) ?? (isRole ? await bodyOf(request) : undefined);
+    if (isRole) {
+      way.ledger.gives(rulesIn(body), harness.requirement);
+    }
     if (hasBody(request) && PROXIED.test(path)) {
       await passProxied(way, { request, response, identified, ...(body === undefined ? {} : { body }) });
       return;
@@ -97,6 +102,18 @@ function mayAskAgain(request: IncomingMessage): boolean {
 
 function hasBody({ headers }: IncomingMessage): boolean {
   return Number(headers['content-length'] ?? 0) > 0 || headers['transfer-encoding'] !== undefined;
+}
+
+/** Where Roles are made. */
+const ROLES = /^\/apis\/rbac\.authorization\.k8s\.io\/v1\/namespaces\/[^/]+\/roles(\?|$)/;
+
+/** The rules of a Role; none of what is no Role, which the API server says better. */
+function rulesIn(body: Buffer | undefined): PolicyRule[] {
+  try {
+    return (JSON.parse(String(body)) as { rules?: PolicyRule[] } | null)?.rules ?? [];
+  } catch {
+    return [];
+  }
 }
 
 /** What the API server passes on to a pod or a Service. */

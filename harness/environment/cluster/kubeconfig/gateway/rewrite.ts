@@ -39,7 +39,8 @@ export async function rewrittenBody(
   }
 }
 
-async function bodyOf(request: IncomingMessage): Promise<Buffer> {
+/** @throws Error for a body that is larger than any object */
+export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
