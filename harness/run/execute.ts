@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
 import { createVitest } from 'vitest/node';
 import { describeError, HarnessError } from '../core/errors.ts';
-import { stopOnSignal } from '../core/signals.ts';
 import type { Role } from '../role-data/index.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 import type { Requests } from '../rpc/requests.ts';
+import { EnvironmentOwner } from './environment-owner.ts';
 import { ResultCollector } from './reporter.ts';
 import { type PlannedRow, type Session, setCurrentSession } from './session.ts';
 
@@ -42,42 +42,53 @@ export interface Progress {
  * was busy, is evaluated once more, with nothing alongside, and its result says so: in the same environment, or in a
  * new one where a part of that is broken. What was seen is not evaluated again, whatever came of it.
  */
-export async function executeWithRerun(session: Session, { onResult, onRerun }: Progress): Promise<Execution> {
+export async function executeWithRerun(session: Session, progress: Progress): Promise<Execution> {
   const owner = new EnvironmentOwner(session);
   try {
-    const first = await runSuites(session, owner, onResult);
-    const { rows, held } = rowsToRerun(session, first);
-    if (rows.length === 0) {
-      return executionOf(first, owner);
-    }
-    if (!first.isBroken) {
-      const faults: string[] = [];
-      for (const some of [rows, held]) {
-        // The others are red for what the target does where it was red in all of the first ones once more.
-        if (some.length === 0 || (some === held && !session.wasInDoubtForNothing(rows))) {
-          continue;
-        }
-        onRerun(some);
-        const again = session.rerun(some, 'here');
-        faults.push(...(await runSuites(again, owner, onResult)).faults);
-        session.mergeRerun(again.results);
-      }
-      return executionOf({ ...first, faults }, owner);
-    }
-    onRerun(rows);
-    await owner.stop();
-    const again = session.rerun(rows, 'anew');
-    const second = new EnvironmentOwner(again);
-    try {
-      const { faults } = await runSuites(again, second, onResult);
-      session.mergeRerun(again.results);
-      return executionOf({ ...first, faults }, second);
-    } finally {
-      await second.end();
-    }
-  } finally {
+    const execution = await evaluateTwice(session, owner, progress);
+    return { ...execution, faults: [...execution.faults, ...(await owner.end())] };
+  } catch (error) {
     await owner.end();
+    throw error;
   }
+}
+
+async function evaluateTwice(
+  session: Session,
+  owner: EnvironmentOwner,
+  { onResult, onRerun }: Progress,
+): Promise<Execution> {
+  const first = await runSuites(session, owner, onResult);
+  const { rows, held } = rowsToRerun(session, first);
+  if (rows.length === 0) {
+    return executionOf(first, owner);
+  }
+  const faults: string[] = [];
+  if (!first.isBroken) {
+    for (const some of [rows, held]) {
+      // The others are red for what the target does where it was red in all of the first ones once more.
+      if (some.length === 0 || (some === held && !session.wasInDoubtForNothing(rows))) {
+        continue;
+      }
+      onRerun(some);
+      const again = session.rerun(some, 'here');
+      faults.push(...(await runSuites(again, owner, onResult)).faults);
+      session.mergeRerun(again.results);
+    }
+    return executionOf({ ...first, faults }, owner);
+  }
+  onRerun(rows);
+  // Of an environment that is broken something may be left: its own end tells it.
+  await owner.stop();
+  const again = session.rerun(rows, 'anew');
+  const second = new EnvironmentOwner(again);
+  try {
+    faults.push(...(await runSuites(again, second, onResult)).faults);
+    session.mergeRerun(again.results);
+  } finally {
+    faults.push(...(await second.end()));
+  }
+  return executionOf({ ...first, faults }, second);
 }
 
 function executionOf({ faults, environment, requests }: SuiteRun, owner: EnvironmentOwner): Execution {
@@ -104,39 +115,6 @@ function rowsToRerun(session: Session, { faults, isBroken }: SuiteRun): { rows: 
     rows: [...unevaluated, ...observations.slice(0, DOUBTED_AT_FIRST).flat()],
     held: observations.slice(DOUBTED_AT_FIRST).flat(),
   };
-}
-
-/** Who stops the environment of a session: at its end, on a signal, and once. */
-class EnvironmentOwner {
-  readonly #session: Session;
-  #stopping: Promise<void> | undefined;
-  #release = (): void => undefined;
-  isInterrupted = false;
-
-  constructor(session: Session) {
-    this.#session = session;
-  }
-
-  /**
-   * From now on a signal stops it: again after each start of Vitest, whose own listeners would leave everything behind.
-   */
-  listen(): void {
-    this.#release();
-    this.#release = stopOnSignal(() => {
-      this.isInterrupted = true;
-      return this.stop();
-    });
-  }
-
-  stop(): Promise<void> {
-    this.#stopping ??= this.#session.stop();
-    return this.#stopping;
-  }
-
-  async end(): Promise<void> {
-    await this.stop();
-    this.#release();
-  }
 }
 
 interface SuiteRun extends Execution {
