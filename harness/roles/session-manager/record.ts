@@ -75,15 +75,15 @@ export function ranDuring(
   const own = objects.filter(({ kind, object }) => kind === 'Pod' && object.metadata?.name === name);
   const before = own.filter((event) => event.at <= at);
   const { object } = before.at(-1) ?? {};
-  const during = own.filter((event) => event.at > at && event.at <= endedAt + REPORTED_MS);
+  const during = own.filter((event) => event.at > at && event.at <= endedAt + REPORTED_SECONDS * 1000);
   return (
     isReady(object as V1Pod | undefined) &&
     during.every((event) => event.type !== 'DELETED' && isReady(event.object as V1Pod))
   );
 }
 
-/** The end of a container is reported some time after a command in it was refused for that. */
-const REPORTED_MS = 5_000;
+/** The end of a container is reported at most so long after a command in it was refused for that. */
+export const REPORTED_SECONDS = 10;
 
 /** A pod whose creation was answered by an error may be there all the same: it is then seen within so long. */
 const REFUSED_SECONDS = 3;
