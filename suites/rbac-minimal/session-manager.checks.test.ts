@@ -9,6 +9,7 @@ import type { SessionRightsRecord } from '../../harness/roles/session-manager/se
 import type { ResourceTarget } from '../../harness/roles/session-manager/target.ts';
 import { loadTarget } from '../../harness/targets/load.ts';
 import {
+  documentsOnlyWhatItUses,
   sessionsDeclareSensitiveRights,
   sessionsDocumentKnownVerbs,
   sessionsNeedNoMore,
@@ -80,6 +81,7 @@ test('what had not come by the end may be the machine’s fault, and what was se
     text: '',
   };
   const ready = { conditions: [{ type: 'Ready', status: 'True' }] };
+  const rule = { apiGroups: [''], resources: ['pods'], verbs: ['list'] };
   const work = (at: number) =>
     worksUnderItsRules({
       ...{ steps: { get: { ...get, status: 404 } }, requests: [], namespace: 'n' },
@@ -87,6 +89,14 @@ test('what had not come by the end may be the machine’s fault, and what was se
     } as unknown as WorkRecord);
   expect(work(1)).toEqual([expect.stringContaining('does not create a pod and get it')]);
   expect(work(7)).toEqual([missing('under its documented rules it does not create a pod and get it')]);
+  const surplus = (at: number) =>
+    documentsOnlyWhatItUses({
+      ...{ steps: { get }, requests: [] },
+      target: { rules: { ...reference.rules, cluster: [], namespaced: [rule] } },
+      objects: [{ at, type: 'MODIFIED', kind: 'Pod', object: { metadata: { name: 'agent' }, status: ready } }],
+    } as unknown as Parameters<typeof documentsOnlyWhatItUses>[0]);
+  expect(surplus(1)).toEqual(['documented but never used: list pods']);
+  expect(surplus(7)).toEqual([missing('documented but never used: list pods')]);
   const refused = (call: Partial<Call>) =>
     tellsRefusals({
       work: [

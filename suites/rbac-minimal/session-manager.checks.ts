@@ -1,6 +1,6 @@
 /** The requirements of RBAC for session managers, as functions of what was seen; nothing wrong is an empty list. */
 
-import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf, presupposing } from '../../harness/core/findings.ts';
 import { lastErrorLines, quoting } from '../../harness/core/quotation.ts';
 import { type ApiRecord, describeRecord } from '../../harness/kubernetes/api-record.ts';
 import { describeRight, ruleAllows, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
@@ -60,13 +60,20 @@ export function worksUnderItsRules(record: WorkRecord): Finding[] {
 export function documentsOnlyWhatItUses({
   target: { rules },
   requests,
-}: Pick<WorkRecord, 'requests'> & { target: Pick<WorkRecord['target'], 'rules'> }): Finding[] {
+  objects = [],
+  steps: { get } = {},
+}: Pick<WorkRecord, 'requests'> &
+  Partial<Pick<WorkRecord, 'objects' | 'steps'>> & { target: Pick<WorkRecord['target'], 'rules'> }): Finding[] {
   const documented = [...rules.namespaced, ...rules.cluster];
   const unknown = new Set(unknownVerbs(documented).map(describeRight));
-  return neverUsed(
-    surplusRights(documented, requests)
-      .map(describeRight)
-      .filter((right) => !unknown.has(right)),
+  // It had no use for a right in what it did not come to.
+  return presupposing(
+    get === undefined || ranDuring({ objects }, 'agent', get),
+    neverUsed(
+      surplusRights(documented, requests)
+        .map(describeRight)
+        .filter((right) => !unknown.has(right)),
+    ),
   );
 }
 

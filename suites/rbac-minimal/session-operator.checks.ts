@@ -1,6 +1,6 @@
 /** The requirements of RBAC for session operators, as functions of what was seen; nothing wrong is an empty list. */
 
-import { type Finding, missing } from '../../harness/core/findings.ts';
+import { type Finding, missing, presupposing } from '../../harness/core/findings.ts';
 import { describeRight, surplusRights, unknownVerbs } from '../../harness/kubernetes/rbac.ts';
 import { tellsOfRefusal } from '../../harness/kubernetes/refusals.ts';
 import { completeAt, type OperatorRecord, thingsOf } from '../../harness/roles/session-operator/record.ts';
@@ -30,13 +30,18 @@ export function worksUnderItsRules(record: WorkRecord): Finding[] {
 }
 
 /** RB-21o: no documented right is one that nothing needed; verbs that do not exist are RB-23o's. */
-export function documentsOnlyWhatItUses({ target: { rules }, requests }: WorkRecord): Finding[] {
+export function documentsOnlyWhatItUses(record: WorkRecord): Finding[] {
+  const { rules } = record.target;
   const documented = [...rules.namespaced, ...rules.cluster];
   const unknown = new Set(unknownVerbs(documented).map(describeRight));
-  return neverUsed(
-    surplusRights(documented, requests)
-      .map(describeRight)
-      .filter((right) => !unknown.has(right)),
+  // It had no use for a right in what it did not come to.
+  return presupposing(
+    notCompleted(record, '').length === 0,
+    neverUsed(
+      surplusRights(documented, record.requests)
+        .map(describeRight)
+        .filter((right) => !unknown.has(right)),
+    ),
   );
 }
 
