@@ -70,19 +70,21 @@ requirement('TX-11', async (t) => {
     exchange: DeclaredExchange,
     token: string,
     presented: string,
-  ): Promise<{ answer: string; late?: true } | undefined> => {
+  ): Promise<{ finding: string; late?: true } | undefined> => {
     const response = await exchange.present(token);
     const answer = describeResponse(response);
     seen.push({ exchange: exchange.label, presented, answer });
-    return isAccepted(response) ? undefined : { answer, ...lateness(response) };
+    const does = response.unanswered === undefined ? 'refuses' : 'does not answer to';
+    return isAccepted(response)
+      ? undefined
+      : { finding: `${does} a token ${presented} (${answer})`, ...lateness(response) };
   };
   const requireAgain = async (exchange: DeclaredExchange, token: string, presented: string): Promise<void> => {
     const refused = await refusal(exchange, token, presented);
     if (refused === undefined) {
       return;
     }
-    const { answer, ...late } = refused;
-    violations.push({ finding: `refuses a token ${presented} (${answer})`, where: exchange.label, ...late });
+    violations.push({ ...refused, where: exchange.label });
   };
 
   /** Good for the first time, or nothing can be said about the second. */
@@ -91,8 +93,7 @@ requirement('TX-11', async (t) => {
     if (refused === undefined) {
       return true;
     }
-    const finding = `refuses a good token ${presented} (${refused.answer}), see TX-10`;
-    untestable.push({ finding, where: exchange.label });
+    untestable.push({ finding: `${refused.finding}, though it is good, see TX-10`, where: exchange.label });
     return false;
   };
 
