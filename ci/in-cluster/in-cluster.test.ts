@@ -4,10 +4,20 @@ import { fileURLToPath } from 'node:url';
 import type { V1Job } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { loadCatalogue } from '../../harness/catalogue/catalogue.ts';
 import { type JobOptions, jobOf } from '../../harness/cli/in-cluster/job.ts';
 import { documentedRules } from '../../harness/kubernetes/harness-rights.ts';
+import { ruleAllows } from '../../harness/kubernetes/rbac.ts';
+import { needsOf } from '../../harness/run/live/needs.ts';
+import { select } from '../../harness/run/plan.ts';
+import { loadTarget } from '../../harness/targets/load.ts';
 
 const read = (file: string): string => readFileSync(fileURLToPath(new URL(file, import.meta.url)), 'utf8');
+
+/** What is evaluated by default: the cluster itself, by a target file that is in the image. */
+const SUITES = ['rbac-minimal', 'job-lifecycle'];
+const PACKAGE = '/conformance/node_modules/kube-agent-conformance/';
+const TARGET = 'fixtures/targets/templates/cluster.yaml';
 
 const OPTIONS: JobOptions = {
   name: 'conformance',
@@ -15,7 +25,7 @@ const OPTIONS: JobOptions = {
   image: `registry.example/kube-agent-conformance@sha256:${'0'.repeat(64)}`,
   serviceAccount: 'conformance',
   shards: 1,
-  words: ['rbac-minimal', 'job-lifecycle'],
+  words: [...SUITES, '--target', `${PACKAGE}${TARGET}`],
   env: {},
 };
 
@@ -39,7 +49,7 @@ function render(template: string, values: Record<string, unknown>): string {
     });
 }
 
-test('the manifest is what `submit --output yaml` prints', () => {
+test('the manifest is the Job that `submit` makes', () => {
   expect(parse(read('job.yaml'))).toEqual(jobOf(OPTIONS));
 });
 
@@ -50,7 +60,7 @@ test.each([1, 3])('the chart makes the same Job, of %i shards', (shards) => {
     '.Release.Namespace': 'kube-agent-conformance',
     '.Values.image': OPTIONS.image,
     '.Values.shards': shards,
-    '.Values.args': OPTIONS.words,
+    '.Values.args': (parse(read('../chart/values.yaml')) as { args: string[] }).args,
     '.Values.env': env,
   };
   const made = parse(render(read('../chart/templates/job.yaml'), values)) as V1Job;
@@ -75,8 +85,19 @@ test('the chart grants the documented rights and no others', () => {
   expect(objects[1]?.rules).toEqual(documentedRules('kube-agent-conformance'));
 });
 
+test('what it evaluates by default needs no more than the documented rights, and its own image', () => {
+  const target = loadTarget(fileURLToPath(new URL(`../../${TARGET}`, import.meta.url)));
+  const rows = select(loadCatalogue(), { suites: SUITES }).filter(({ role }) => role === target.role);
+  const { requirements, rights, images } = needsOf(rows, { targets: [target] });
+  expect(requirements.length).toBeGreaterThan(10);
+  const granted = documentedRules('kube-agent-conformance');
+  expect(rights.filter((right) => !granted.some((rule) => ruleAllows(rule, right)))).toEqual([]);
+  expect(images.map(({ variable }) => variable)).toEqual(['KUBE_AGENT_CONFORMANCE_NODE_IMAGE']);
+});
+
 test('the image has the harness where the Job starts it', () => {
   const [, folder = ''] = /ENTRYPOINT \["node", "(.+)conformance\.mjs"\]/.exec(read('Dockerfile')) ?? [];
   expect(folder).not.toBe('');
+  expect(folder.startsWith(PACKAGE)).toBe(true);
   expect(jobOf(OPTIONS).spec?.template.spec?.containers[0]?.command?.[2]).toContain(`exec node ${folder}`);
 });
