@@ -511,7 +511,7 @@ describe('what had not come by the end may be the machine’s fault, and what wa
   const open = record({ tasks, target: target({ documented, selectors: { jobs: 'a=b', pods: 'a=b' } }) });
   const runs = { status: { containerStatuses: [{ name: 'agent', state: { running: {} } }] } };
   const ran = { ...open, objects: [seen(2, 'ADDED', 'Pod', first, runs)] };
-  const failed = [ended(9, first, { outcome: 'failed', reason: 'no pod ran in time' })];
+  const failed = [ended(30, first, { outcome: 'failed', reason: 'no pod ran in time' })];
   const limited = (events: RunnerEvent[]) => ({ ...open, tasks: [task('runs-out')], events });
   const cancelled = { ...open, tasks: [task('cancelled')] };
   const signalled = { ...open, bystanders: [], signalledAt: at(10), lookedAt: at(50) };

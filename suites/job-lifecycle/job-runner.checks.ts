@@ -154,7 +154,7 @@ export function keepsJobs(record: RunnerRecord, retained: SubmittedTask[]): Find
       const { spec = {} } = last as { spec?: { ttlSecondsAfterFinished?: number } };
       const ttl = spec.ttlSecondsAfterFinished;
       if (goneAt !== undefined || last.metadata?.deletionTimestamp !== undefined) {
-        findings.push(`${who}, and its Job ${name} was deleted`);
+        findings.push(aboutOutcome(record, task, `${who}, and its Job ${name} was deleted`));
       } else if (ttl !== undefined && ttl < (retainedSeconds ?? Number.POSITIVE_INFINITY)) {
         const what = `the cluster will delete its Job ${name}: \`ttlSecondsAfterFinished\` is ${ttl}, and ${documented}`;
         findings.push(`${who}, and ${what}`);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { HarnessError } from '../../core/errors.ts';
 import {
+  aboutOutcome,
   allOver,
   assumes,
   describeContainers,
@@ -28,6 +29,29 @@ test('a task is over when it has ended or was refused', () => {
   expect(describeOutcome(later, one)).toBe('was reported as failed, exit code 7');
   expect(describeOutcome(later, other)).toBe('was refused: too many');
   expect(describeOutcome(record({}), other)).toBe('was never reported as ended');
+});
+
+describe('what became of a task', () => {
+  const begun = (second: number) =>
+    seen(second, 'MODIFIED', 'Pod', one, {
+      status: { containerStatuses: [{ name: 'agent', state: { running: {} } }] },
+    });
+  const isInDoubt = (end: number | undefined, objects: ObjectEvent[], outcome: 'failed' | 'succeeded' = 'failed') => {
+    const events = end === undefined ? [] : [ended(end, one, { outcome })];
+    return typeof aboutOutcome(record({ tasks: [one], events, objects }), one, 'wrong') !== 'string';
+  };
+
+  test('may be the machine’s fault where nothing was reported, or it was given up before it is known to run', () => {
+    expect(isInDoubt(undefined, [begun(1)])).toBe(true);
+    expect(isInDoubt(30, [])).toBe(true);
+    expect(isInDoubt(30, [begun(25)])).toBe(true);
+  });
+
+  test('was seen where its agent had run for long, nothing can have run out, or it is no failure', () => {
+    expect(isInDoubt(30, [begun(2)])).toBe(false);
+    expect(isInDoubt(5, [])).toBe(false);
+    expect(isInDoubt(30, [], 'succeeded')).toBe(false);
+  });
 });
 
 test('an agent runs when its own container does', () => {

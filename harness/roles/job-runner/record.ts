@@ -143,9 +143,16 @@ export function describeOutcome(record: Pick<RunnerRecord, 'events'>, task: Subm
   return refusal === undefined ? 'was never reported as ended' : `was refused: ${refusal}`;
 }
 
+/** No runner gives up what has not come to run any sooner than that after it was submitted. */
+const GIVEN_UP_AFTER_MS = 10_000;
+
+/** A runner that gives a task up for not having come to run knows of what came to run in this time before. */
+const KNOWN_AFTER_MS = 10_000;
+
 /**
  * A finding about what became of a task. It may be the machine's fault where nothing was reported of it, or where the
- * runner gave it up before its agent was seen to run: whatever has a time limit ends so where nothing comes to run.
+ * runner gave it up before it can have known that its agent ran: whatever has a time limit ends so where nothing comes
+ * to run.
  */
 export function aboutOutcome(
   record: Pick<RunnerRecord, 'events' | 'objects' | 'target'>,
@@ -156,13 +163,16 @@ export function aboutOutcome(
   if (end === undefined) {
     return missingIf(refusalOf(record, task) === undefined, text);
   }
-  const isGivenUp = (end.outcome === 'failed' || end.outcome === 'timeout') && others.length === 0;
+  const isGivenUp =
+    (end.outcome === 'failed' || end.outcome === 'timeout') &&
+    end.at - task.at >= GIVEN_UP_AFTER_MS &&
+    others.length === 0;
   const { container } = record.target;
-  const ran = record.objects.some(
+  const isKnownToRun = record.objects.some(
     ({ at, kind, markers, object }) =>
-      at <= end.at && kind === 'Pod' && markers.includes(task.marker) && hasBegun(object, container),
+      at <= end.at - KNOWN_AFTER_MS && kind === 'Pod' && markers.includes(task.marker) && hasBegun(object, container),
   );
-  return missingIf(isGivenUp && !ran, text);
+  return missingIf(isGivenUp && !isKnownToRun, text);
 }
 
 /** A task's output as it arrived; empty where it was only measured. */
