@@ -1,4 +1,4 @@
-import { getCACertificates } from 'node:tls';
+import { createSecureContext, getCACertificates } from 'node:tls';
 import { Agent, buildConnector, type Dispatcher, type RequestInit, type Response, fetch as undiciFetch } from 'undici';
 
 /**
@@ -38,7 +38,9 @@ export class Resolver {
     const further = (data.alsoTrusts ?? []).flatMap((part) =>
       part === 'system' ? getCACertificates('default') : [part],
     );
-    const connect = buildConnector({ ca: [data.ca, ...further], timeout: CONNECT_DEADLINE_MS });
+    // Made once: the certificates are parsed for each connection otherwise.
+    const secureContext = createSecureContext({ ca: [data.ca, ...further] });
+    const connect = buildConnector({ secureContext, timeout: CONNECT_DEADLINE_MS });
     this.dispatcher = new Agent({
       // A pooled connection would hide a server that was replaced behind the same name (a provider restarted in
       // mid-run).
