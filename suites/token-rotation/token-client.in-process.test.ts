@@ -79,6 +79,10 @@ const SUBJECT_TOKEN_SECONDS = 25;
 let accessTokenSeconds = 12;
 const CALL_MS = 20;
 const PORT = 8443;
+/** Of all hosts but one, so that one certificate is for all: a long list of names is read at each handshake. */
+const DOMAIN = 'session.test';
+/** Of the hosts whose certificate nobody trusts; that of the others is not for their names. */
+const UNTRUSTED_DOMAIN = 'untrusted.test';
 /**
  * Time limit of a request to the provider with an outage; this and the client's patience are the only lengths of real
  * time.
@@ -136,16 +140,8 @@ beforeAll(async () => {
     await import(/* @vite-ignore */ new URL(`../../fixtures/workloads/${workload}/main.ts`, import.meta.url).href);
   }
   pki = await makePki('unit');
-  const hosts = CLIENTS.flatMap((_, index) => [`idp-${index}.test`, `models-${index}.test`]);
-  const { cert, key } = await pki.issue('localhost', {
-    names: CLIENTS.flatMap((_, index) => {
-      const { untrusted: _untrusted, ...named } = hostsOf(index);
-      return [...hosts, ...Object.values(named)];
-    }),
-  });
-  untrusted = await (await makePki('untrusted')).issue('localhost', {
-    names: CLIENTS.map((_, index) => hostsOf(index).untrusted),
-  });
+  const { cert, key } = await pki.issue('localhost', { names: [`*.${DOMAIN}`] });
+  untrusted = await (await makePki('untrusted')).issue('localhost', { names: [`*.${UNTRUSTED_DOMAIN}`] });
   provider = { port: await startProvider(cert, key), certificate: cert, key };
   vi.useFakeTimers({ toFake: ['Date'] });
   await projectTokens();
@@ -168,11 +164,11 @@ afterAll(async () => {
 });
 
 function hostsOf(index: number): SimulatedHosts {
-  const host = (name: string): string => `${name}-${index}.test`;
+  const host = (name: string): string => `${name}-${index}.${DOMAIN}`;
   return {
     simulated: host('simulated'),
     tenants: host('tenants'),
-    untrusted: host('untrusted'),
+    untrusted: `untrusted-${index}.${UNTRUSTED_DOMAIN}`,
     elsewhere: host('elsewhere'),
   };
 }
@@ -287,14 +283,14 @@ async function watchClient(
     address: '127.0.0.1',
     tls: { certificate: provider.certificate, key: provider.key, ca: pki.ca },
     identityProvider: {
-      host: `idp-${index}.test`,
+      host: `idp-${index}.${DOMAIN}`,
       port: PORT,
       upstream: { address: '127.0.0.1', port: provider.port },
     },
     providers: ['production', 'staging'].map((name) => ({
       name,
-      issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
-      tokenEndpoint: `https://idp-${index}.test:${PORT}/realms/${name}/token`,
+      issuer: `https://idp-${index}.${DOMAIN}:${PORT}/realms/${name}`,
+      tokenEndpoint: `https://idp-${index}.${DOMAIN}:${PORT}/realms/${name}/token`,
       accessTokenAudience: `models-${name}`,
     })),
     simulated: {
@@ -304,7 +300,7 @@ async function watchClient(
     },
   });
   const { https, http } = await observer.start();
-  for (const host of [`idp-${index}.test`, `models-${index}.test`, ...Object.values(hosts)]) {
+  for (const host of [`idp-${index}.${DOMAIN}`, `models-${index}.${DOMAIN}`, ...Object.values(hosts)]) {
     resolver.add(`${host}:${PORT}`, { host: '127.0.0.1', port: https });
   }
   const latePath = join(own, 'late-token');
@@ -324,11 +320,11 @@ async function watchClient(
     written.push(String(chunk));
     return true;
   });
-  const baseURL = (name: string): string => `https://models-${index}.test:${PORT}/${name}/v1`;
+  const baseURL = (name: string): string => `https://models-${index}.${DOMAIN}:${PORT}/${name}/v1`;
   const configOf = (name: string, tokenPath: string): object => ({
     baseURL: baseURL(name),
     oauth2: {
-      issuer: `https://idp-${index}.test:${PORT}/realms/${name}`,
+      issuer: `https://idp-${index}.${DOMAIN}:${PORT}/realms/${name}`,
       clientId: `client-${name}`,
       scopes: ['openid'],
       authFlow: 'jwt_bearer',
