@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 import { ROLE_DEFINITIONS } from './harness/roles/index.ts';
 
 /** A requirement mostly waits for a cluster: all files run at once, and all requirements of a file. */
@@ -23,7 +24,7 @@ const AGAINST_THE_ENVIRONMENT = {
 const IN_PROCESS = {
   testTimeout: 30_000,
   hookTimeout: 60_000,
-  maxWorkers: 2 * availableParallelism(),
+  maxWorkers: 3 * availableParallelism(),
   sequence: { groupOrder: 1 },
 };
 
@@ -47,12 +48,25 @@ const IN_PROCESSES_OF_THEIR_OWN = [
   'harness/targets/mutations.test.ts',
 ];
 
+/** Operators, whose every event is waited for: a minute, with little work for the processors. */
+const OPERATORS = /\/session-operator\.in-process\.test\.ts$/;
+
+/** What waits longest begins first; by themselves long files do, or those that took long on this machine before. */
+class WaitingFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const waits = ({ moduleId }: TestSpecification): boolean => OPERATORS.test(moduleId);
+    return [...sorted.filter(waits), ...sorted.filter((file) => !waits(file))];
+  }
+}
+
 /** One session after another, a minute and more of waiting. */
 const CLIENT_SESSIONS = 'suites/token-rotation/token-client.in-process.test.ts';
 const CLIENT_PARTS = 4;
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: WaitingFirst },
     // Every test has a deadline of its own; what is shared by all is set for each project.
     projects: [
       {
