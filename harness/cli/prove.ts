@@ -5,7 +5,7 @@ import { packageVersion } from '../core/package.ts';
 import { redact, redactData } from '../core/redact.ts';
 import { setTimeoutFactor } from '../core/time-limits.ts';
 import { disturbancesOf, isProven, type KillMatrix, killMatrix } from '../run/kill-matrix.ts';
-import type { MatrixPart } from '../run/merged-matrices.ts';
+import { type MatrixPart, plannedTwins } from '../run/merged-matrices.ts';
 import { type Bystanders, twinCandidates } from '../run/plan.ts';
 import { parseShard, planDigest, rowsOfShard } from '../run/shards.ts';
 import { EXIT } from './exit.ts';
@@ -90,7 +90,7 @@ export async function runProof({ shard, ...selection }: ProofSelection): Promise
             version: packageVersion().version,
             catalogue: catalogue.digest,
             planDigest: planDigest(candidates, DEFAULT_OPTIONS),
-            planned: candidates.map(({ name, planned }) => ({ twin: name, requirements: planned })),
+            planned: plannedTwins(candidates),
           },
         }),
   };

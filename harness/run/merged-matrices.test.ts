@@ -3,7 +3,7 @@ import { loadCatalogue } from '../catalogue/catalogue.ts';
 import { UsageError } from '../core/errors.ts';
 import type { RequirementResult } from '../rpc/protocol.ts';
 import { disturbancesOf, isProven, killMatrix } from './kill-matrix.ts';
-import { type MatrixFile, type MatrixPart, mergeMatrices, parseMatrixPart } from './merged-matrices.ts';
+import { type MatrixFile, type MatrixPart, mergeMatrices, parseMatrixPart, plannedTwins } from './merged-matrices.ts';
 import { candidatesOf, DEFAULT_OPTIONS } from './session.ts';
 import { planDigest, rowsOfShard } from './shards.ts';
 
@@ -33,7 +33,7 @@ function part(index: number, more: Partial<MatrixPart['shard']> = {}): MatrixFil
     version: '1.0.0',
     catalogue: catalogue.digest,
     planDigest: planDigest(everything, options),
-    planned: everything.map(({ name, planned }) => ({ twin: name, requirements: planned })),
+    planned: plannedTwins(everything),
     faults: [],
     ...more,
   };
@@ -56,6 +56,9 @@ test('the twins of a shard that is missing were not executed', () => {
   expect(matrix.twins.filter((row) => disturbancesOf(row).length > 0).map(({ name }) => name)).toEqual(
     everything.map(({ name }) => name).filter((name) => missing.includes(name)),
   );
+  // Nobody has seen them fail.
+  expect(matrix.survivors.toSorted()).toEqual(missing.toSorted());
+  expect(matrix.twins.map(({ mustFail }) => mustFail)).toEqual(proofOf().twins.map(({ mustFail }) => mustFail));
   expect(isProven(matrix)).toBe(false);
   expect(faults).toEqual([`shard 3/${COUNT} is missing`]);
 });

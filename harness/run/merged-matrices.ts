@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { UsageError } from '../core/errors.ts';
 import { OUTCOMES } from '../core/outcome.ts';
-import { type KillMatrix, survivorsOf, type TwinRow } from './kill-matrix.ts';
+import type { Candidate } from '../rpc/candidate.ts';
+import { type KillMatrix, killMatrix, survivorsOf, type TwinRow } from './kill-matrix.ts';
 
 const twinRow = z.object({
   name: z.string(),
@@ -22,7 +23,11 @@ const matrixPart = z.object({
     version: z.string(),
     catalogue: z.string(),
     planDigest: z.string(),
-    planned: z.array(z.object({ twin: z.string(), requirements: z.array(z.string()) })),
+    planned: z.array(
+      twinRow
+        .pick({ name: true, role: true, fault: true, mustFail: true })
+        .extend({ requirements: z.array(z.string()) }),
+    ),
     faults: z.array(z.string()),
   }),
 });
@@ -89,7 +94,7 @@ function assertDisjoint(parts: readonly MatrixFile[]): void {
       }
       seen.set(name, file);
     }
-    const alien = part.twins.filter(({ name }) => !planned.some(({ twin }) => twin === name));
+    const alien = part.twins.filter(({ name }) => !planned.some((twin) => twin.name === name));
     if (alien.length > 0) {
       throw new UsageError(
         `${file} has ${alien.map(({ name }) => name).join(', ')}, which is not in its own plan: it was altered`,
@@ -115,7 +120,7 @@ export function mergeMatrices(parts: readonly MatrixFile[]): { matrix: KillMatri
   assertDisjoint(parts);
   const { planned, count } = first.part.shard;
   const rows = new Map(parts.flatMap(({ part }) => part.twins).map((row) => [row.name, row]));
-  const twins = planned.map(({ twin, requirements }) => rows.get(twin) ?? notExecuted(twin, requirements));
+  const twins = planned.map((twin) => rows.get(twin.name) ?? notExecuted(twin));
   const there = new Set(parts.map(({ part }) => part.shard.index));
   const missing = Array.from({ length: count }, (_, index) => index + 1).filter((index) => !there.has(index));
   return {
@@ -127,11 +132,22 @@ export function mergeMatrices(parts: readonly MatrixFile[]): { matrix: KillMatri
   };
 }
 
-function notExecuted(name: string, requirements: readonly string[]): TwinRow {
+function notExecuted({ requirements, ...twin }: MatrixPart['shard']['planned'][number]): TwinRow {
   const surprises = requirements.map((id) => ({
     id,
     outcome: 'not executed' as const,
     reason: 'its shard is missing',
   }));
-  return { name, role: 'unknown', fault: 'unknown', mustFail: [], failed: [], surprises };
+  return { ...twin, failed: [], surprises };
+}
+
+/** The plan of which a part is a shard, as the part says it. */
+export function plannedTwins(candidates: readonly Candidate[]): MatrixPart['shard']['planned'] {
+  return killMatrix(candidates, []).twins.map(({ name, role, fault, mustFail, surprises }) => ({
+    name,
+    role,
+    fault,
+    mustFail,
+    requirements: surprises.map(({ id }) => id),
+  }));
 }
