@@ -1,6 +1,6 @@
 /** How a job runner ends tasks, and what it reports of their ends. No check is content with having seen nothing. */
 import type { KubernetesObject } from '@kubernetes/client-node';
-import { type Finding, missing } from '../../harness/core/findings.ts';
+import { type Finding, missing, missingIf } from '../../harness/core/findings.ts';
 import type { PodFault } from '../../harness/role-data/job-runner/target-file.ts';
 import {
   aboutOutcome,
@@ -118,6 +118,19 @@ export function leavesNothingRunning({ tasks, faults }: EndsRecord): Finding[] {
   return [tasks, ...ended].flatMap(stillRunning);
 }
 
+/** Whoever was to delete an object, and was only slow, has asked for that by then. */
+const LEFT_ALONE_MS = 30_000;
+
+/**
+ * Whether an object was there to the end of a record, without anybody having asked for its deletion, so long after the
+ * end of its task was reported that no machine is to blame for it.
+ */
+function wasLeftAlone({ endedAt }: RunnerRecord, reportedAt: number | undefined, last: KubernetesObject): boolean {
+  return (
+    reportedAt !== undefined && endedAt - reportedAt >= LEFT_ALONE_MS && last.metadata?.deletionTimestamp === undefined
+  );
+}
+
 /** What still runs, or could, of the tasks that one runner reported as ended. */
 export function stillRunning(record: RunnerRecord): Finding[] {
   const findings: Finding[] = [];
@@ -141,7 +154,8 @@ export function stillRunning(record: RunnerRecord): Finding[] {
       const until = over === undefined ? 'to the end' : secondsText(over - end.at);
       const which = `its pod ${pod.name} (${statusOf(pod.last).phase})`;
       const text = `the task ${task.label} ${describeOutcome(record, task)}, but ${which} was there after that, ${until}`;
-      findings.push({ text, from: end.at, to: over ?? record.endedAt, excessMs: (over ?? record.endedAt) - limit });
+      const late = { text, from: end.at, to: over ?? record.endedAt, excessMs: (over ?? record.endedAt) - limit };
+      findings.push(over === undefined && wasLeftAlone(record, end.at, pod.last) ? text : late);
     }
     for (const job of jobsOf(record, task)) {
       const excessMs = record.endedAt - end.at - SLACK_SECONDS * 1000;
@@ -172,12 +186,14 @@ export function cancels(record: RunnerRecord): Finding[] {
   }
   for (const { name, goneAt, last } of pods) {
     if (goneAt === undefined && !hasFinished(last)) {
-      findings.push(missing(`the task was cancelled, and its pod ${name} is ${statusOf(last).phase}`));
+      const text = `the task was cancelled, and its pod ${name} is ${statusOf(last).phase}`;
+      findings.push(missingIf(!wasLeftAlone(record, end?.at, last), text));
     }
   }
-  for (const { name, goneAt } of jobsOf(record, task)) {
+  for (const { name, goneAt, last } of jobsOf(record, task)) {
     if (goneAt === undefined) {
-      findings.push(missing(`the task was cancelled, and its Job ${name} is still there`));
+      const text = `the task was cancelled, and its Job ${name} is still there`;
+      findings.push(missingIf(!wasLeftAlone(record, end?.at, last), text));
     }
   }
   return findings;

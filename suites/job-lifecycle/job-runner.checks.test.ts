@@ -514,6 +514,16 @@ describe('what had not come by the end may be the machine’s fault, and what wa
   const failed = [ended(30, first, { outcome: 'failed', reason: 'no pod ran in time' })];
   const limited = (events: RunnerEvent[]) => ({ ...open, tasks: [task('runs-out')], events });
   const cancelled = { ...open, tasks: [task('cancelled')] };
+  const objectsOf = (label: string): ObjectEvent[] => [
+    seen(1, 'ADDED', 'Job', task(label)),
+    seen(1, 'ADDED', 'Pod', task(label), { status: { phase: 'Running' } }),
+  ];
+  const leftAlone = {
+    ...cancelled,
+    events: [ended(9, task('cancelled'), { outcome: 'cancelled' })],
+    objects: objectsOf('cancelled'),
+    endedAt: at(50),
+  };
   const signalled = { ...open, bystanders: [], signalledAt: at(10), lookedAt: at(50) };
   const withJob = [seen(1, 'ADDED', 'Job', first)];
   const output = { ...open, lines: 3, logs: [] };
@@ -532,10 +542,6 @@ describe('what had not come by the end may be the machine’s fault, and what wa
     readiness: { at: at(9), ready: true },
     objects: [seen(1, 'ADDED', 'Pod', first)],
   };
-  const objectsOf = (label: string): ObjectEvent[] => [
-    seen(1, 'ADDED', 'Job', task(label)),
-    seen(1, 'ADDED', 'Pod', task(label), { status: { phase: 'Running' } }),
-  ];
   const timeLimits = (inTime: RunnerRecord) => ({ ...together(target(), [inTime]), inTime, late: inTime });
   const start = { ...open, cause: 'no rights', named: 'forbidden' };
   const settings = (change: Partial<RunnerRecord>) => together(target(), [{ ...start, ...change }]);
@@ -608,6 +614,9 @@ describe('what had not come by the end may be the machine’s fault, and what wa
     ['JL-25a', waitsForTheSilent({ ...ran, events: failed }), 'was reported as failed'],
     ['JL-26', reportsFaults(faulty([ended(9, first, {})])), 'was reported as succeeded'],
     ['JL-28', cancels({ ...cancelled, events: [ended(9, task('cancelled'), {})] }), 'was reported as succeeded'],
+    ['JL-28', cancels(leftAlone), 'its pod Pod-cancelled is Running'],
+    ['JL-28', cancels(leftAlone), 'its Job Job-cancelled is still there'],
+    ['JL-27', stillRunning(leftAlone), 'its pod Pod-cancelled (Running) was there after that'],
     ['JL-29', timesOut(timeLimits(limited([ended(9, task('runs-out'), {})]))), 'was reported as succeeded'],
     ['JL-32', takesUp({ ...signalled, restarted: { ready: true, at: at(40) }, events: [refused] }), 'was refused'],
     ['JL-33', keepsLimits(limits(withUuids.map((one) => ended(9, one, { outcome: 'cancelled' })))), 'too much waits'],
