@@ -64,6 +64,28 @@ test.each([
   expect(asked.every((parameters) => parameters.get('labelSelector') === 'a=b')).toBe(true);
 });
 
+test('a cache that is being filled is waited for, as long as it says', async () => {
+  const asked: string[] = [];
+  const open = (retryAfter?: string): Promise<unknown> => {
+    const cluster = {
+      async request(whole: string): Promise<Response> {
+        asked.push(whole);
+        const headers = retryAfter === undefined ? {} : { 'retry-after': retryAfter };
+        return whole.includes('NotOlderThan') && asked.length < 4
+          ? Response.json({ message: 'storage is (re)initializing' }, { status: 429, headers })
+          : Response.json({ metadata: { resourceVersion: '10' } });
+      },
+    };
+    return Recorder.open(cluster, '/apis/agents.example.com/v1/sessions');
+  };
+  await open('0');
+  expect(asked.filter((path) => path.includes('NotOlderThan'))).toHaveLength(3);
+  for (const never of [undefined, '600']) {
+    asked.length = 0;
+    await expect(open(never)).rejects.toThrow('was answered 429: storage is (re)initializing');
+  }
+});
+
 test('a wait that fails reports what was seen last', async () => {
   const recorder = await Recorder.open<V1Pod>(fakeCluster(FIRST), '/api/v1/pods', { describe: () => 'as it was' });
   const waited = recorder.until(() => undefined, { what: 'nothing', deadlineSeconds: 0.2 });

@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { KubernetesObject } from '@kubernetes/client-node';
 import { DeadlineExceeded, HarnessError } from '../core/errors.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
@@ -207,13 +208,26 @@ function query({ labelSelector, fieldSelector }: RecorderOptions<never>): string
   }).toString();
 }
 
-/** The version of a collection at the moment of a list. */
+/** The cache of a definition that was made a moment ago is filled within that time. */
+const CACHE_SECONDS = 30;
+
+/**
+ * The version of a collection at the moment of a list. A cache that is being filled has the list asked for again
+ * (429 and `Retry-After`), and is waited for.
+ */
 async function resourceVersion(cluster: Pick<ClusterHandle, 'request'>, listed: string): Promise<string> {
-  const response = await cluster.request(listed);
-  const list = (await response.json()) as { metadata?: { resourceVersion?: string }; message?: string };
-  const version = list.metadata?.resourceVersion;
-  if (response.status !== 200 || version === undefined) {
-    throw new HarnessError(`GET ${listed} was answered ${response.status}: ${list.message}`);
+  const deadline = Date.now() + CACHE_SECONDS * 1000;
+  for (;;) {
+    const response = await cluster.request(listed);
+    const list = (await response.json()) as { metadata?: { resourceVersion?: string }; message?: string };
+    const version = list.metadata?.resourceVersion;
+    if (response.status === 200 && version !== undefined) {
+      return version;
+    }
+    const pauseMs = 1000 * Number(response.headers.get('retry-after') ?? Number.NaN);
+    if (response.status !== 429 || !(Date.now() + pauseMs <= deadline)) {
+      throw new HarnessError(`GET ${listed} was answered ${response.status}: ${list.message}`);
+    }
+    await delay(pauseMs);
   }
-  return version;
 }
