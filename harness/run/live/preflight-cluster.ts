@@ -115,7 +115,12 @@ const FURTHER_APIS = ROLE_DEFINITIONS.flatMap(({ role, furtherApi }) =>
 export async function missingApis({ data, needs }: PreflightOptions): Promise<Lack[]> {
   const lacks = await Promise.all(
     FURTHER_APIS.map(async ({ role, api, fix }): Promise<Lack[]> => {
-      const requirements = needs.requirements.filter((row) => row.role === role).map(({ id }) => id);
+      const [group] = api.split('/');
+      const asking = new Set(
+        needs.rights.filter((right) => right.group === group).flatMap(({ requirements: ids }) => ids),
+      );
+      const ofRole = needs.requirements.filter((row) => row.role === role).map(({ id }) => id);
+      const requirements = ofRole.filter((id) => asking.has(id));
       if (requirements.length === 0) {
         return [];
       }
