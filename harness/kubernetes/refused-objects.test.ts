@@ -1,7 +1,7 @@
 import { ApiException } from '@kubernetes/client-node';
 import { expect, test } from 'vitest';
 import { describeError, HarnessError } from '../core/errors.ts';
-import { refusedToHarness, refuserOf } from './refused-objects.ts';
+import { assertAdmitted, refusedToHarness, refuserOf } from './refused-objects.ts';
 
 test.each([
   [
@@ -27,6 +27,16 @@ test.each([
   [422, 'Pod "a" is invalid: spec.containers: Required value', undefined],
 ])('%i %s', (code, words, refuser) => {
   expect(refuserOf(code, words)).toBe(refuser);
+});
+
+test('what a policy of a live cluster refuses to an implementation in a pod is not applicable, in its words', () => {
+  const said = `starting\nsecrets "preflight" is forbidden: ValidatingAdmissionPolicy 'labelled' denied request: a label\n`;
+  expect(() => assertAdmitted({ owned: false }, 'what it makes', said)).toThrow(
+    /^this cluster lacks for the harness: admission of what it makes \(secrets .* a label\); fix: /,
+  );
+  assertAdmitted({ owned: false }, 'what it makes', 'secrets is forbidden: User "x" cannot create resource "secrets"');
+  // There, nobody but the harness sets up policies.
+  assertAdmitted({ owned: true }, 'what it makes', said);
 });
 
 test('a refusal is an error of the harness in the words of the policy, without the headers of the answer', () => {

@@ -1,4 +1,6 @@
-import { describeAnswer, HarnessError } from '../core/errors.ts';
+import { describeAnswer, HarnessError, NotApplicable } from '../core/errors.ts';
+import { LACKED } from '../core/outcome.ts';
+import type { ClusterHandle } from './cluster-handle.ts';
 
 /** Who said no to something that the harness wanted to make. */
 export type Refuser = 'rights' | 'policy';
@@ -14,6 +16,34 @@ export function refuserOf(code: number, words: string): Refuser | undefined {
     return BY_RIGHTS.test(words) ? 'rights' : 'policy';
   }
   return /denied (the )?request|denied the request/.test(words) ? 'policy' : undefined;
+}
+
+const BY_OWNER =
+  /exceeded quota|must specify (limits|requests)|admission webhook "[^"]*" denied|ValidatingAdmissionPolicy/;
+
+/**
+ * True for words of quotas and of policies that the owner of a cluster has set up; Pod Security is what a target
+ * documents.
+ */
+export function isByOwner(words: string): boolean {
+  return BY_OWNER.test(words);
+}
+
+/**
+ * What an implementation that runs in a pod says of a refusal by a quota or a policy of a live cluster is nothing about
+ * the implementation: `--settings` does not reach what it makes by itself.
+ *
+ * @param what it makes, in words
+ * @param said by it
+ * @throws NotApplicable in its words, where it was refused so
+ */
+export function assertAdmitted({ owned }: Pick<ClusterHandle, 'owned'>, what: string, said: string): void {
+  const line = said.split('\n').find(isByOwner);
+  if (!owned && line !== undefined) {
+    throw new NotApplicable(
+      `${LACKED}: admission of ${what} (${line.trim().slice(0, 500)}); fix: exempt the namespace, or configure the implementation so that its objects have what is asked for`,
+    );
+  }
 }
 
 /**

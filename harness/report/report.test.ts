@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { expect, test } from 'vitest';
-import { OUTCOMES, type Outcome } from '../core/outcome.ts';
+import { LACKED, OUTCOMES, type Outcome } from '../core/outcome.ts';
 import { junitRenderer } from './renderers/junit.ts';
 import { type Report, type ReportResult, reportJsonSchema, reportSchema } from './report.ts';
 import { assess, summarize } from './verdict.ts';
@@ -83,6 +83,9 @@ test.each([
 test('nothing green ran nothing', () => {
   expect(assess([], [], []).conformant).toBe(false);
   expect(assess(['A'], [result('A', 'not applicable')], []).conformant).toBe(false);
+  const lacked = { ...result('A', 'not applicable'), reason: `${LACKED}: admission of a Pod` };
+  expect(assess(['A', 'B'], [lacked, result('B', 'not applicable')], [])).toMatchObject({ harnessError: true });
+  expect(assess(['A', 'B'], [lacked, result('B', 'failed')], [])).toMatchObject({ harnessError: false });
 });
 
 test('the published schema is the one of the code, and takes a report', () => {

@@ -1,4 +1,4 @@
-import { OUTCOMES, type Outcome } from '../core/outcome.ts';
+import { LACKED, OUTCOMES, type Outcome } from '../core/outcome.ts';
 import type { Report, ReportResult } from './report.ts';
 
 export interface Verdict {
@@ -17,7 +17,8 @@ export function decides(level: ReportResult['level'], strict = false): boolean {
  * The verdict over the results of one candidate.
  *
  * Conformant means: everything that was planned was executed, no MUST failed or could not be tested or was disabled,
- * the harness made no error, and at least one requirement passed. A SHOULD that failed is reported and does not change
+ * the harness made no error, and at least one requirement passed. Where nothing was evaluated since the cluster lacked
+ * something for the harness, there is no verdict. A SHOULD that failed is reported and does not change
  * the verdict (RFC 2119), unless the run is strict. A MAY never changes it.
  */
 export function assess(planned: string[], results: ReportResult[], faults: string[], strict = false): Verdict {
@@ -41,6 +42,10 @@ export function assess(planned: string[], results: ReportResult[], faults: strin
     reasons.push(`harness errors: ${errors.map(({ id }) => id).join(', ')}`);
   }
   reasons.push(...faults.map((fault) => `harness fault: ${fault}`));
+  const lacked = results.filter(({ reason }) => reason?.startsWith(LACKED) === true);
+  if (lacked.length > 0 && of('not applicable').length === results.length) {
+    reasons.push('nothing could be evaluated: the cluster lacks something for the harness');
+  }
   const harnessError = reasons.length > 0;
   const broken = of('failed', 'not testable', 'disabled').filter(({ level }) => level === 'MUST');
   if (broken.length > 0) {

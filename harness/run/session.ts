@@ -259,7 +259,11 @@ export class Session {
       namespace: async (podSecurity) =>
         (
           await this.environment.calls.namespace(
-            { purpose: `preflight ${podSecurity}`, podSecurity, owner: 'preflight' },
+            {
+              purpose: podSecurity === 'restricted' ? 'preflight' : `preflight ${podSecurity}`,
+              podSecurity,
+              owner: 'preflight',
+            },
             candidate,
           )
         ).name,

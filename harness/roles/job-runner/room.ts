@@ -1,3 +1,4 @@
+import { isByOwner } from '../../kubernetes/refused-objects.ts';
 import { isByOwnQuota } from '../../probes/quotas.ts';
 import { endsOf, hasBegun, jobsOf, podsOf, type RunnerRecord, type SubmittedTask, statusOf } from './record.ts';
 
@@ -7,10 +8,6 @@ export interface ClusterEvent {
   message?: string;
   involvedObject?: { uid?: string };
 }
-
-/** Words of quotas and of policies that the owner of a cluster has set up; Pod Security is what a target documents. */
-const BY_POLICY =
-  /exceeded quota|must specify (limits|requests)|admission webhook "[^"]*" denied|ValidatingAdmissionPolicy/;
 
 /**
  * A task that ended before it had a pod because a quota or a policy of the cluster refused it: that says nothing of the
@@ -29,7 +26,7 @@ export function refusedByPolicy(
       ({ reason, message = '', involvedObject }) =>
         reason === 'FailedCreate' &&
         uids.includes(involvedObject?.uid ?? '') &&
-        BY_POLICY.test(message) &&
+        isByOwner(message) &&
         !isByOwnQuota(message),
     );
     if (refused !== undefined) {

@@ -6,7 +6,7 @@ import { containerStatus, describePod, isReady, lackedByPod } from '../../kubern
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { podSpec } from '../../probes/pods.ts';
 import { roleDefinition } from '../../roles/index.ts';
-import { clockLack, idsOf, type Lack, type PreflightOptions } from './lacks.ts';
+import { admissionLack, clockLack, idsOf, type Lack, type PreflightOptions } from './lacks.ts';
 import type { NeededImage, Needs } from './needs.ts';
 
 /** An image that a node has not got in so long it is taken to have not at all. */
@@ -36,8 +36,16 @@ const REACHED = 'reached';
 
 /** Starts a pod of each image once: whether it can be pulled, and what a pod sees. */
 export async function missingImages(options: PreflightOptions, namespace: string): Promise<Lack[]> {
-  const lacks = await Promise.all(options.needs.images.map((image) => tryImage(options, namespace, image)));
-  return lacks.flat();
+  const { images } = options.needs;
+  if (options.given === undefined) {
+    return (await Promise.all(images.map((image) => tryImage(options, namespace, image)))).flat();
+  }
+  // A namespace of somebody else may have a quota, and requirements that take one pod at a time.
+  const lacks: Lack[] = [];
+  for (const image of images) {
+    lacks.push(...(await tryImage(options, namespace, image)));
+  }
+  return lacks;
 }
 
 async function tryImage(
@@ -55,8 +63,7 @@ async function tryImage(
   try {
     await cluster.core.createNamespacedPod({ namespace, body: podOf(pod, reference, isNode(image)) });
   } catch (error) {
-    const fix = 'see the rights and --settings';
-    return [{ missing: 'a pod of the harness', found: describeError(error), fix, requirements }];
+    return [admissionLack(`a Pod of the image ${reference}`, describeError(error), requirements)];
   }
   try {
     const started = await untilStarted(cluster, { namespace, pod, reference, isServer: isNode(image) });

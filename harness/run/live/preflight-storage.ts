@@ -115,7 +115,8 @@ export async function missingVolume(options: PreflightOptions, namespace: string
     }
     // What one may not do at all is told as a right already.
     const isPolicy = refuserOf((error as { code: number }).code, answer) === 'policy';
-    return isPolicy ? [admissionLack('a PersistentVolumeClaim', answer, requirements)] : [];
+    const refused = answer.includes(`pods "${NAME}"`) ? 'a Pod that mounts a claim' : 'a PersistentVolumeClaim';
+    return isPolicy ? [admissionLack(refused, answer, requirements)] : [];
   } finally {
     // What is left, and the claim, go with the run.
     await core.deleteNamespacedPod({ namespace, name: NAME, gracePeriodSeconds: 0 }).catch(() => undefined);

@@ -45,8 +45,14 @@ export async function preflight(options: PreflightOptions): Promise<Lack[]> {
   if (refused.some((lack) => lack.missing === 'admission of a Pod')) {
     return lacks;
   }
-  const made = await Promise.all([missingImages(options, namespace), missingVolume(options, namespace)]);
-  return [...lacks, ...made.flat()];
+  const looks = [missingImages, missingVolume] as const;
+  if (options.given === undefined) {
+    return [...lacks, ...(await Promise.all(looks.map((look) => look(options, namespace)))).flat()];
+  }
+  for (const look of looks) {
+    lacks.push(...(await look(options, namespace)));
+  }
+  return lacks;
 }
 
 /**

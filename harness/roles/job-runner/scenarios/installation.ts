@@ -8,7 +8,7 @@ import { fill, type Values } from '../../../core/placeholders.ts';
 import { lastErrorLines, quoting } from '../../../core/quotation.ts';
 import type { ClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { describePod, isReady } from '../../../kubernetes/pod-status.ts';
-import { refuserOf } from '../../../kubernetes/refused-objects.ts';
+import { assertAdmitted, refuserOf } from '../../../kubernetes/refused-objects.ts';
 import { watchUntil } from '../../../kubernetes/watch.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
@@ -166,10 +166,9 @@ async function run(
     await cluster.create([...alongside, ...own]);
     const { pod, state } = await readyPod(t, namespace);
     if (pod === undefined) {
-      return {
-        ready: false,
-        state: quoting(state, lastErrorLines((await logTailOf(t, namespace, container)).split('\n'))),
-      };
+      const log = await logTailOf(t, namespace, container);
+      assertAdmitted(cluster, 'what the runner makes from its own pod', log);
+      return { ready: false, state: quoting(state, lastErrorLines(log.split('\n'))) };
     }
     const ask = (script: string) =>
       cluster.exec(namespace, pod.metadata?.name ?? '', container, ['/bin/sh', '-c', script]);

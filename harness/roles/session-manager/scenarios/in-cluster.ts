@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Heartbeat } from '../../../../fixtures/workloads/lib/heartbeat.ts';
+import { assertAdmitted } from '../../../kubernetes/refused-objects.ts';
 import { twinFor } from '../../../rpc/candidate.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { Call } from '../driver.ts';
@@ -56,6 +57,7 @@ async function useInCluster(t: RequirementContext, namespace: string): Promise<I
         ? undefined
         : await client.call('configure', { enabled: true, namespace });
     const created = await client.call('createPod', { name, namespace, image, command: ['true'] });
+    assertAdmitted(cluster, 'what the manager makes from its own pod', JSON.stringify([configured, created]));
     if (created.status !== undefined && created.status < 300) {
       await cluster.watchPod(namespace, name, ({ object }) => object.metadata?.uid, {
         what: `the pod ${name} to be there`,
