@@ -48,6 +48,8 @@ const preconditionsSchema = z
            * A network that enforces NetworkPolicies: that costs a node time at every pod, so that others do without.
            */
           'network-policies',
+          /** Its pods resolve names of the cluster. */
+          'dns',
         ]),
       )
       .min(1)

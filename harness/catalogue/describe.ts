@@ -8,6 +8,7 @@ const CLUSTER: Record<NonNullable<Preconditions['cluster']>[number], string> = {
   'read-write-many': 'a StorageClass whose claims several nodes can mount at once',
   'two-nodes': 'two schedulable nodes',
   'network-policies': 'a network that enforces NetworkPolicies',
+  dns: 'pods that reach the DNS of the cluster',
 };
 
 /**

@@ -34,6 +34,8 @@ export interface Needs {
   images: NeededImage[];
   /** What is needed of a second cluster, where there is one. */
   peer?: PeerNeeds;
+  /** Ids of requirements that take a pod which asks the API server: the harness's provider, or an installation. */
+  fromPods: string[];
   /** Levels of Pod Security below `restricted` that namespaces have to enforce, by the requirements that need them. */
   podSecurity: { level: 'baseline' | 'privileged'; requirements: string[] }[];
   /** Ids of requirements that cannot be evaluated without a StorageClass for ordinary claims. */
@@ -99,6 +101,7 @@ export function needsOf(selected: Requirement[], options: NeedsOptions = {}): Ne
       ...(identityProvider === 'keycloak' ? keycloakImage(applicable, targets, env) : []),
     ],
     ...(peer ? { peer: peerNeedsOf(applicable, run.given) } : {}),
+    fromPods: applicable.filter((row) => needsProvider(row, targets) || isInstalled(row)).map(({ id }) => id),
     podSecurity: levelsOf(applicable, targets),
     ...storageOf(applicable, measured, targets),
     seconds: secondsOf(applicable),
@@ -195,6 +198,11 @@ function whyNot({ preconditions }: Requirement): string | undefined {
     return `it needs ${OWNED[owned]}, and a live cluster is somebody else's`;
   }
   return undefined;
+}
+
+/** Whether a requirement runs the implementation itself in a pod. */
+function isInstalled({ id, role }: Requirement): boolean {
+  return roleDefinition(role).referenceImage?.requirements.includes(id) === true;
 }
 
 function levelsOf(rows: readonly Requirement[], targets: readonly Target[]): Needs['podSecurity'] {

@@ -15,16 +15,30 @@ const PULL_SECONDS = 120;
 /** Clusters that grow by themselves need about so long for a first node. */
 const NODE_SECONDS = 60;
 
+/** As long a connection to the API server may take. */
+const API_MS = 5_000;
+
 /**
  * Tells what a pod of the harness sees, to whoever asks and in its log: its clock, and whether names of the cluster
- * resolve.
+ * resolve and the API server is reached. It looks anew for each question: a NetworkPolicy takes a moment to hold for a
+ * pod that is new.
  */
 const LOOK = `
 const at = Date.now();
-const seen = new Promise((resolve) => require('node:dns').lookup('kubernetes.default.svc', (error) =>
-  resolve(JSON.stringify({ arch: process.arch, at, dns: error === null ? 'yes' : error.code }))));
-seen.then(console.log);
-require('node:http').createServer((_, response) => seen.then((text) => response.end(text))).listen(8080);
+const dns = () => new Promise((resolve) => require('node:dns').lookup('kubernetes.default.svc',
+  (error) => resolve(error === null ? 'yes' : error.code)));
+const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = process.env;
+const api = () => new Promise((resolve) => {
+  const socket = require('node:net').connect({ host, port: Number(port), timeout: ${API_MS} });
+  const end = (found) => { socket.destroy(); resolve(found); };
+  socket.on('connect', () => end('yes')).on('timeout', () => end('no answer')).on('error', ({ code }) => end(code));
+});
+const look = async () => {
+  const [name, server] = await Promise.all([dns(), api()]);
+  return JSON.stringify({ arch: process.arch, at, dns: name, api: server });
+};
+look().then(console.log);
+require('node:http').createServer((_, response) => look().then((text) => response.end(text))).listen(8080);
 `;
 
 /** A name that does not resolve takes so long to fail, by the usual resolv.conf. */
@@ -143,7 +157,7 @@ async function lookAround(
     onProgress('a pod runs; without get pods/proxy and pods/log it tells nothing of DNS and clocks');
     return needed(lacks);
   }
-  let seen: { arch: string; at: number; dns: string };
+  let seen: { arch: string; at: number; dns: string; api?: string };
   try {
     seen = JSON.parse(text) as typeof seen;
   } catch {
@@ -158,6 +172,14 @@ async function lookAround(
       found: `kubernetes.default.svc: ${seen.dns}`,
       fix: 'let pods of the run’s namespaces ask the cluster’s DNS (a default-deny NetworkPolicy?)',
       requirements: needs.requirements.filter(asksForNames).map(({ id }) => id),
+    });
+  }
+  if (seen.api !== undefined && seen.api !== 'yes') {
+    lacks.push({
+      missing: 'a way from pods to the API server',
+      found: `a connection from a pod of the harness: ${seen.api}`,
+      fix: 'let pods of the run’s namespaces reach the API server (a default-deny NetworkPolicy?)',
+      requirements: needs.fromPods,
     });
   }
   const startedAt = containerStatus(pod, 'probe')?.state?.running?.startedAt;
@@ -278,5 +300,8 @@ export function pathLacks(log: string, requirements: string[]): Lack[] {
 
 /** Requirements whose pods look for others by their names. */
 function asksForNames({ role, preconditions }: Needs['requirements'][number]): boolean {
-  return roleDefinition(role).looksUpNames === true || preconditions?.cluster?.includes('network-policies') === true;
+  return (
+    roleDefinition(role).looksUpNames === true ||
+    preconditions?.cluster?.some((word) => word === 'network-policies' || word === 'dns') === true
+  );
 }

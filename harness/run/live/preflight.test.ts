@@ -30,6 +30,8 @@ interface Cluster {
   assigned?: string;
   /** APIs that are not served, as `traefik.io/v1alpha1`. */
   notServed?: string[];
+  /** What a pod tells, where it is not that all is well. */
+  seenByPods?: { dns?: string; api?: string };
   /** What each namespace enforces, whatever its maker asks for. */
   enforces?: string;
 }
@@ -80,7 +82,7 @@ function started(name: string, unscheduled: string | undefined): object {
   return {
     metadata: { name, namespace: 'n' },
     spec: { nodeName: 'n' },
-    status: { podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True' }], containerStatuses: [{ state }] },
+    status: { podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True' }], containerStatuses: [{ name: 'probe', state }] },
   };
 }
 
@@ -115,7 +117,7 @@ beforeEach(async () => {
       return;
     }
     if (url.pathname.endsWith('/proxy/')) {
-      return answer(200, { arch: 'x64', at: Date.now(), dns: 'yes' });
+      return answer(200, { arch: 'x64', at: Date.now(), dns: 'yes', api: 'yes', ...cluster.seenByPods });
     }
     if (resource === 'log') {
       response.end(url.pathname.includes('-reach') ? 'reached 200' : JSON.stringify({ at: Date.now(), dns: 'yes' }));
@@ -623,6 +625,16 @@ test.each([
   expect(others).toEqual([]);
   expect(lack).toMatchObject({ missing: 'a way from pods to pods', found: expect.stringMatching(found) });
   expect(lack?.fix).toMatch(/NetworkPolicy/);
+});
+
+test('what a default-deny NetworkPolicy keeps pods from is told with whom it is for', async () => {
+  cluster.seenByPods = { dns: 'EAI_AGAIN', api: 'ECONNREFUSED' };
+  const selected = withPods(({ id }) => ['JL-10', 'AI-20', 'TR-21', 'WH-07', 'RB-06'].includes(id));
+  const lacks = await look(selected);
+  expect(lacks.map(({ missing, found, requirements: ids }) => [missing, found, ids])).toEqual([
+    ['DNS in pods', 'kubernetes.default.svc: EAI_AGAIN', ['JL-10', 'TR-21']],
+    ['a way from pods to the API server', 'a connection from a pod of the harness: ECONNREFUSED', ['TR-21', 'WH-07']],
+  ]);
 });
 
 test('whatever a pod is answered, it has reached the other one', () => {
