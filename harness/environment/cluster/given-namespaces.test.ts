@@ -25,6 +25,10 @@ function handle(): ClusterHandle {
     ...real,
     // The fake knows what is in namespaces, and not these themselves.
     request: async (path, init) => {
+      if (path.startsWith('/apis/traefik.io/')) {
+        // Not served.
+        return new Response('404 page not found\n', { status: 404 });
+      }
       const name = /^\/api\/v1\/namespaces\/([^/]+)$/.exec(path)?.[1];
       if (name === undefined) {
         return real.request(path, init);
@@ -80,6 +84,16 @@ test('the next one waits until it is given back, and finds nothing of the one be
   expect(names(pods('one'))).toContain('own');
   await given.giveBack('a');
   expect(await next).toEqual(['one', ['of-another-run', 'of-somebody'], []]);
+});
+
+test('a quota of the harness does not stay: the next one could start no pod', async () => {
+  const quotas = '/api/v1/namespaces/one/resourcequotas';
+  const given = new GivenNamespaces(handle(), 'run', ['one']);
+  await given.take(asking('a'));
+  api.create(quotas, { metadata: { name: 'no-pods', labels: { [RUN_OBJECT_LABEL]: 'run' } } });
+  api.create(quotas, { metadata: { name: 'of-the-owner' } });
+  await given.giveBack('a');
+  expect(names(quotas)).toEqual(['of-the-owner']);
 });
 
 test('whoever gives back comes first, and what lasts comes after the others', async () => {

@@ -8,6 +8,11 @@ import type { PodSecurity } from '../../rpc/protocol.ts';
 
 /** What a run makes in a namespace, owners first: what they own goes with them. */
 const COLLECTIONS = [
+  ['/api/v1', 'resourcequotas'],
+  // Of operators, where their kinds are served.
+  ['/apis/agents.x-k8s.io/v1beta1', 'sandboxes'],
+  ['/apis/traefik.io/v1alpha1', 'ingressroutes'],
+  ['/apis/traefik.io/v1alpha1', 'middlewares'],
   ['/apis/apps/v1', 'deployments'],
   ['/apis/apps/v1', 'statefulsets'],
   ['/apis/batch/v1', 'cronjobs'],
@@ -21,6 +26,7 @@ const COLLECTIONS = [
   ['/apis/rbac.authorization.k8s.io/v1', 'rolebindings'],
   ['/apis/rbac.authorization.k8s.io/v1', 'roles'],
   ['/api/v1', 'serviceaccounts'],
+  ['/apis/coordination.k8s.io/v1', 'leases'],
 ] as const;
 
 /** Objects of these stay for a while after they are deleted, under their name. */
@@ -222,7 +228,7 @@ export class GivenNamespaces {
       method,
       ...(given === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(given) }),
     });
-    const body: unknown = await response.json();
+    const body = await bodyOf(response);
     if (response.ok || [403, 404, 409, ...further].includes(response.status)) {
       return { status: response.status, body };
     }
@@ -300,6 +306,12 @@ export class GivenNamespaces {
   }
 }
 
+/** What is not served at all is answered in plain text. */
+async function bodyOf(response: { text(): Promise<string> }): Promise<unknown> {
+  const text = await response.text();
+  return text.startsWith('{') ? JSON.parse(text) : {};
+}
+
 /** A run that left something in a namespace, and the pod that it ran in, where it was one (RUN_POD_ANNOTATION). */
 export interface RunSeen {
   runId: string;
@@ -320,7 +332,7 @@ export async function runsSeenIn(cluster: ClusterHandle, namespace: string): Pro
   for (const [prefix, resource] of COLLECTIONS) {
     const selector = encodeURIComponent(RUN_OBJECT_LABEL);
     const response = await cluster.request(`${prefix}/namespaces/${namespace}/${resource}?labelSelector=${selector}`);
-    const { items = [] } = (await response.json()) as { items?: KubernetesObject[] };
+    const { items = [] } = (await bodyOf(response)) as { items?: KubernetesObject[] };
     for (const { metadata } of response.ok ? items : []) {
       const runId = metadata?.labels?.[RUN_OBJECT_LABEL] ?? '';
       const pod = metadata?.annotations?.[RUN_POD_ANNOTATION];

@@ -13,7 +13,7 @@ import { fill, type Values } from '../../core/placeholders.ts';
 import type { PolicyRule } from '../../core/policy-rule.ts';
 import { lastErrorLines, quoting } from '../../core/quotation.ts';
 import type { ClusterHandle } from '../../kubernetes/cluster-handle.ts';
-import { quotaInForce } from '../../probes/quotas.ts';
+import { quotaInForce, removeQuota } from '../../probes/quotas.ts';
 import type { RequirementContext, TargetAccess } from '../../rpc/context.ts';
 import type { Target } from '../../targets/load.ts';
 import { SeenChanges } from './changes.ts';
@@ -226,6 +226,7 @@ async function prepare(
   await cluster.create(objectsFor(target, options, values).map((object) => inNamespace(object, namespace)));
   // A quota of the scenario has to stand in the way of the very first pod.
   for (const quota of (options.objects ?? []).filter(({ kind }) => kind === 'ResourceQuota')) {
+    cleanUp.defer(() => removeQuota(cluster, namespace, quota));
     await quotaInForce(cluster, namespace, quota);
   }
   const watch = await ObjectWatch.open(cluster, namespace, { signal: t.signal, onChange: () => changes.notify() });

@@ -84,10 +84,9 @@ async function tryImage(
     if (!isNode(image)) {
       return [];
     }
-    return [
-      ...(await lookAround(cluster, started, needs, onProgress)),
-      ...(await reachFromPods(cluster, started, reference, { needs, onProgress })),
-    ];
+    // What a new pod may not is seen in it a moment later: by then another one has run.
+    const unreached = await reachFromPods(cluster, started, reference, { needs, onProgress });
+    return [...(await lookAround(cluster, started, needs, onProgress)), ...unreached];
   } catch (error) {
     if (!(error instanceof HarnessError || error instanceof DeadlineExceeded)) {
       throw error;
@@ -254,7 +253,7 @@ async function reachFromPods(
   const requirements = needs.requirements.filter(asksForNames).map(({ id }) => id);
   const { namespace = '' } = first.metadata ?? {};
   const address = first.status?.podIP ?? '';
-  if (requirements.length === 0) {
+  if (requirements.length === 0 && needs.fromPods.length === 0) {
     return [];
   }
   const name = 'preflight-reach';
@@ -273,7 +272,7 @@ async function reachFromPods(
       onProgress('without get pods/log it is not known whether pods reach each other');
       return [];
     }
-    return pathLacks(log, requirements);
+    return needed(pathLacks(log, requirements));
   } finally {
     await cluster.core.deleteNamespacedPod({ namespace, name, gracePeriodSeconds: 0 }).catch(() => undefined);
   }

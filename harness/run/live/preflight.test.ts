@@ -82,7 +82,11 @@ function started(name: string, unscheduled: string | undefined): object {
   return {
     metadata: { name, namespace: 'n' },
     spec: { nodeName: 'n' },
-    status: { podIP: '10.0.0.1', conditions: [{ type: 'Ready', status: 'True' }], containerStatuses: [{ name: 'probe', state }] },
+    status: {
+      podIP: '10.0.0.1',
+      conditions: [{ type: 'Ready', status: 'True' }],
+      containerStatuses: [{ name: 'probe', state }],
+    },
   };
 }
 

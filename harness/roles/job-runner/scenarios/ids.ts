@@ -2,7 +2,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 import fc from 'fast-check';
-import { mayMakeQuotas, podQuota, quotaInForce } from '../../../probes/quotas.ts';
+import { mayMakeQuotas, podQuota, quotaInForce, removeQuota } from '../../../probes/quotas.ts';
 import type { RequirementContext } from '../../../rpc/context.ts';
 import type { RunnerSettings } from '../driver.ts';
 import { withReadyJobRunner } from '../launch.ts';
@@ -86,6 +86,7 @@ export async function observeIds(t: RequirementContext): Promise<IdsRecord> {
       await runner.cluster.request(`/apis/batch/v1/namespaces/${runner.namespace}/jobs?propagationPolicy=Background`, {
         method: 'DELETE',
       });
+      await removeQuota(runner.cluster, runner.namespace, quota);
       return record;
     }),
   );

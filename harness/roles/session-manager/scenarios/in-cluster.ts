@@ -57,7 +57,7 @@ async function useInCluster(t: RequirementContext, namespace: string): Promise<I
         ? undefined
         : await client.call('configure', { enabled: true, namespace });
     const created = await client.call('createPod', { name, namespace, image, command: ['true'] });
-    assertAdmitted(cluster, 'what the manager makes from its own pod', JSON.stringify([configured, created]));
+    assertAdmitted(cluster, 'what the manager makes from its own pod', `${configured?.text ?? ''}\n${created.text}`);
     if (created.status !== undefined && created.status < 300) {
       await cluster.watchPod(namespace, name, ({ object }) => object.metadata?.uid, {
         what: `the pod ${name} to be there`,
