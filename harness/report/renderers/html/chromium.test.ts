@@ -21,7 +21,12 @@ describe.skipIf(executablePath === undefined)('in a Chromium', { timeout: 120_00
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'conformance-report-'));
     writeFileSync(file('report.html'), htmlRenderer.render(sampleReport(158)));
-    writeFileSync(file('everything.html'), htmlRenderer.render(sampleReport(60)));
+    // Each kind of result some times: axe looks at every element, and more of the same would only take longer.
+    const all = sampleReport(60);
+    const results = all.results.filter(({ outcome }, index) => index < 24 || outcome === 'disabled');
+    expect(new Set(results.map(({ outcome }) => outcome))).toEqual(new Set(all.results.map(({ outcome }) => outcome)));
+    const planned = results.map(({ id }) => id);
+    writeFileSync(file('everything.html'), htmlRenderer.render({ ...all, planned, results }));
     writeFileSync(file('no-verdict.html'), htmlRenderer.render(sampleReport(20, true)));
     browser = await chromium.launch({ executablePath: executablePath ?? '', args: ['--no-sandbox'] });
   }, 60_000);
@@ -60,8 +65,10 @@ describe.skipIf(executablePath === undefined)('in a Chromium', { timeout: 120_00
       // Everything open, so that everything is looked at.
       await page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
       await page.addScriptTag({ content: axe.source });
+      // Of what passes nothing is asked: axe would make a selector for each element.
       const violations = await page.evaluate<[string, string][]>(
-        'axe.run(document).then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes[0].html + nodes[0].failureSummary]))',
+        `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) =>
+          violations.map(({ id, nodes }) => [id, nodes[0].html + nodes[0].failureSummary]))`,
       );
       expect(violations).toEqual([]);
       const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
