@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { makePki } from '../../../core/pki.ts';
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { makePki, type RunPki } from '../../../core/pki.ts';
 import { createClusterHandle } from '../../../kubernetes/cluster-handle.ts';
 import { settingsSchema } from '../../../targets/settings.ts';
 import type { StartedCluster } from '../cluster.ts';
@@ -32,11 +32,17 @@ vi.setConfig({ testTimeout: 60_000 });
 
 let folder: string;
 let api: FakeApiServer;
+/** Of all API servers that a test does not start itself. */
+let pki: RunPki;
 const attached: StartedCluster[] = [];
+
+beforeAll(async () => {
+  pki = await makePki('test');
+});
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'kubeconfig-'));
-  api = await fakeApiServer({ names: ['private.example'] });
+  api = await fakeApiServer({ names: ['private.example'], pki });
   for (const name of VARIABLES) {
     vi.stubEnv(name, '');
   }

@@ -48,6 +48,8 @@ export interface FakeApiServerOptions {
   prefix?: string;
   /** Names of its certificate. */
   names?: string[];
+  /** Its certificate authority; default: one of its own. */
+  pki?: RunPki;
 }
 
 async function listening(server: Server, host = '127.0.0.1'): Promise<number> {
@@ -93,8 +95,7 @@ const SERVICE_ACCOUNT = 'system:serviceaccount:default:default';
 
 /** Enough of an API server to attach to: it mints tokens for whoever shows anything, and takes an exec. */
 export async function fakeApiServer(options: FakeApiServerOptions = {}): Promise<FakeApiServer> {
-  const { host = '127.0.0.1', plain = false, prefix = '', names = [] } = options;
-  const pki = await makePki('test');
+  const { host = '127.0.0.1', plain = false, prefix = '', names = [], pki = await makePki('test') } = options;
   const { privateKey } = await generateKeyPair('ES256');
   const seen: Seen[] = [];
   const answers: FakeApiServer['answers'] = [];
