@@ -24,7 +24,7 @@ const AGAINST_THE_ENVIRONMENT = {
 const IN_PROCESS = {
   testTimeout: 30_000,
   hookTimeout: 60_000,
-  maxWorkers: 3 * availableParallelism(),
+  maxWorkers: 2 * availableParallelism(),
   sequence: { groupOrder: 1 },
 };
 
