@@ -3,21 +3,21 @@ import { HarnessError } from '../core/errors.ts';
 import type { ClusterHandle } from './cluster-handle.ts';
 
 /** A standard of Pod Security (Kubernetes, "Pod Security Standards"). */
-type Level = 'privileged' | 'baseline' | 'restricted';
+export type PodSecurityLevel = 'privileged' | 'baseline' | 'restricted';
 
-const STRICTNESS: Record<Level, number> = { privileged: 0, baseline: 1, restricted: 2 };
+const STRICTNESS: Record<PodSecurityLevel, number> = { privileged: 0, baseline: 1, restricted: 2 };
 
 /** The label by which a namespace enforces one. */
 export const ENFORCED_LEVEL = 'pod-security.kubernetes.io/enforce';
 
 /** What a namespace enforces by its label; without one, everything passes. */
-export function enforcedLevel({ metadata }: V1Namespace): Level {
+export function enforcedLevel({ metadata }: V1Namespace): PodSecurityLevel {
   const level = metadata?.labels?.[ENFORCED_LEVEL];
-  return level !== undefined && level in STRICTNESS ? (level as Level) : 'privileged';
+  return level !== undefined && level in STRICTNESS ? (level as PodSecurityLevel) : 'privileged';
 }
 
 /** Whether a level lets all pass that another one does. */
-export function isAtMost(level: Level, other: Level): boolean {
+export function isAtMost(level: PodSecurityLevel, other: PodSecurityLevel): boolean {
   return STRICTNESS[level] <= STRICTNESS[other];
 }
 

@@ -7,6 +7,7 @@ import type { Preconditions } from '../catalogue/catalogue.ts';
 import type { Cause } from '../core/causes.ts';
 import type { Outcome } from '../core/outcome.ts';
 import type { ResolverData } from '../core/resolver.ts';
+import type { PodSecurityLevel } from '../kubernetes/pod-security.ts';
 import type { IdentityProviderDescription } from '../oauth/provider.ts';
 import type { Role } from '../role-data/index.ts';
 import type { Candidate } from './candidate.ts';
@@ -15,7 +16,7 @@ export type IdentityProviderKind = 'keycloak' | 'embedded';
 export type ClockKind = 'accelerated' | 'real';
 
 /** Pod Security Standard that a namespace enforces (Kubernetes, "Pod Security Standards"). */
-export type PodSecurity = 'restricted' | 'baseline' | 'privileged';
+export type PodSecurity = PodSecurityLevel;
 
 /** What every worker is given at its start (`inject('conformance')`). */
 export interface WorkerSettings {

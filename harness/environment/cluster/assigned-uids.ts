@@ -2,6 +2,7 @@ import { CoreV1Api, KubeConfig, type KubernetesObject, KubernetesObjectApi, type
 import { describeError, HarnessError } from '../../core/errors.ts';
 import { RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { limitSeconds } from '../../core/time-limits.ts';
+import { ENFORCED_LEVEL } from '../../kubernetes/pod-security.ts';
 import { UID_RANGE_ANNOTATION } from '../../kubernetes/uid-range.ts';
 
 /*
@@ -43,7 +44,7 @@ const variables = [
 ];
 const matchConstraints = {
   namespaceSelector: {
-    matchLabels: { 'pod-security.kubernetes.io/enforce': 'restricted' },
+    matchLabels: { [ENFORCED_LEVEL]: 'restricted' },
     matchExpressions: [{ key: RUN_OBJECT_LABEL, operator: 'Exists' }],
   },
   resourceRules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'] }],

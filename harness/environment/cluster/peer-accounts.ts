@@ -2,6 +2,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { HarnessError, NotTestable } from '../../core/errors.ts';
 import { annotationOfThisPod, RUN_OBJECT_LABEL } from '../../core/names.ts';
 import { type ClusterHandle, createClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import { ENFORCED_LEVEL } from '../../kubernetes/pod-security.ts';
 import { refusedToHarness } from '../../kubernetes/refused-objects.ts';
 import type { WorkloadIdentity } from '../../oauth/provider.ts';
 import type { StartedCluster } from './cluster.ts';
@@ -88,7 +89,7 @@ export class PeerAccounts {
     const { runId, context } = this.#options;
     const metadata = {
       name,
-      labels: { [RUN_OBJECT_LABEL]: runId, 'pod-security.kubernetes.io/enforce': 'restricted' },
+      labels: { [RUN_OBJECT_LABEL]: runId, [ENFORCED_LEVEL]: 'restricted' },
       annotations: annotationOfThisPod(),
     };
     try {

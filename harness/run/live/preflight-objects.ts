@@ -2,6 +2,7 @@ import { ApiException, KubeConfig, type V1Pod } from '@kubernetes/client-node';
 import { describeAnswer } from '../../core/errors.ts';
 import { keycloakPod } from '../../environment/identity-provider/keycloak/pod.ts';
 import { createClusterHandle } from '../../kubernetes/cluster-handle.ts';
+import { ENFORCED_LEVEL } from '../../kubernetes/pod-security.ts';
 import { refuserOf } from '../../kubernetes/refused-objects.ts';
 import { suitedClient, suitedJob } from '../../kubernetes/suited-pods.ts';
 import { podSpec } from '../../probes/pods.ts';
@@ -71,7 +72,7 @@ export async function refusedNamespace({ data, needs, given }: PreflightOptions)
     return [];
   }
   const { core } = createClusterHandle(data);
-  const metadata = { name: 'kac-preflight', labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } };
+  const metadata = { name: 'kac-preflight', labels: { [ENFORCED_LEVEL]: 'restricted' } };
   return attempt('a Namespace', idsOf(needs), () => core.createNamespace({ body: { metadata }, dryRun: 'All' }));
 }
 
